@@ -1,0 +1,1 @@
+"""Segmenters to compare with: one file per family."""

@@ -1,0 +1,1 @@
+"""The harness: models under matched prompts, one row per model and object."""

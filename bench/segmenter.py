@@ -1,0 +1,56 @@
+"""The protocol that every model fulfils: FLIP, SAM and a plain box look the same to the harness.
+
+The protocol is structural: a model need not import this file, it only has to have these members.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flip.gaussian import Gaussian
+from flip.stopwatch import Stopwatch
+from objascale.masks import RegionMask
+
+PromptKind = Literal["box", "gaussian", "point"]
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What a model is told about one object, in pixels; `kind` says which of the fields is set."""
+
+    kind: PromptKind
+    box: tuple[float, float, float, float] | None = None  # xyxy pixel edges
+    gaussian: Gaussian | None = None
+    point: tuple[float, float] | None = None  # x, y; pixel centres lie at +½
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What a results file must know of a model to be repeatable."""
+
+    name: str
+    family: str
+    parameters: int | None  # learned numbers; None for a method without any
+    weights: str | None = None  # file name
+    weights_sha256: str | None = None
+    settings: dict = field(default_factory=dict)  # whatever changes its masks: tokens, input size, …
+
+
+class Segmenter(Protocol):
+    """A promptable segmenter. `accepts` lists its prompt kinds, its own (matched) kind first."""
+
+    accepts: tuple[PromptKind, ...]
+    stopwatch: Stopwatch  # stages "pre", "model" and "post"; the harness resets it
+
+    def set_image(self, image: NDArray[np.uint8]) -> None:
+        """Do once per image what the model does once per image. `image` is H×W×3 RGB."""
+
+    def predict(self, prompt: Prompt) -> RegionMask:
+        """The mask of the prompted object in the frame of the last `set_image`."""
+
+    def describe(self) -> ModelCard:
+        """Name, parameters, weights and settings."""
