@@ -38,9 +38,7 @@ class RegionMask:
             raise MaskError(f"mask data must be a 2-D boolean array, not {self.data.dtype} {self.data.shape}")
         h, w = self.data.shape
         if self.x < 0 or self.y < 0 or self.x + w > self.width or self.y + h > self.height:
-            raise MaskError(
-                f"mask region {w}×{h} at ({self.x}, {self.y}) leaves its {self.width}×{self.height} frame"
-            )
+            raise MaskError(f"mask region {w}×{h} at ({self.x}, {self.y}) leaves its {self.width}×{self.height} frame")
 
     # ---- making one
 
@@ -169,9 +167,7 @@ class RegionMask:
     def intersection(self, other: RegionMask) -> int:
         """Pixels that are object in both. Raises MaskError if the frames differ in size."""
         if (self.width, self.height) != (other.width, other.height):
-            raise MaskError(
-                f"masks of different frames: {self.width}×{self.height} and {other.width}×{other.height}"
-            )
+            raise MaskError(f"masks of different frames: {self.width}×{self.height} and {other.width}×{other.height}")
         h, w = self.data.shape
         return int(np.count_nonzero(self.data & other.window((self.x, self.y, self.x + w, self.y + h))))
 

@@ -17,7 +17,5 @@ def shared() -> Path:
     if not (folder / "assets").is_dir():
         if os.environ.get("CI"):
             pytest.fail(f"the test material {folder} is missing, and CI must not skip the tests that need it")
-        pytest.skip(
-            "needs the real test material (weights, objects, photographs), which is not beside this checkout"
-        )
+        pytest.skip("needs the real test material (weights, objects, photographs), which is not beside this checkout")
     return folder
