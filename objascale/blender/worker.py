@@ -1,0 +1,141 @@
+"""A Blender process that renders specs, one JSON line in, one JSON line out.
+
+    python -m objascale.blender.worker --device auto --threads 2
+
+First it says `{"ready": true, "blender": …, "device": …}`. A request is `{"spec": …, "settings": …, "object": path,
+"map": path, "image": path}`, with `"full_frame": path` for Blender's own picture besides. The answer is
+`{"annotation": …}`, or `{"refused": reason, "message": …}` when this spec cannot be rendered, or
+`{"fatal": message}` when no spec can. Whatever Blender prints goes to standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import hashlib
+import json
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, TextIO
+
+import bpy
+
+from objascale.background import EnvironmentMapError, load_map
+from objascale.blender import scene
+from objascale.blender.importing import Refusal, import_object
+from objascale.blender.placing import place
+from objascale.compose import compose, encode, write_atomically
+from objascale.dataset import mask_columns
+from objascale.masks import RegionMask
+from objascale.plan import RenderSettings, SceneSpec
+
+_OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.ENOTDIR)
+
+
+class Seconds:
+    """Seconds since the last call, by stage."""
+
+    def __init__(self) -> None:
+        self.stages: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def __call__(self, stage: str) -> None:
+        now = time.perf_counter()
+        self.stages[f"seconds_{stage}"] = round(now - self._last, 4)
+        self._last = now
+
+
+def render(request: dict[str, Any], device: str, threads: int, scratch: Path) -> dict[str, Any]:
+    """Render one spec, write its image, and return its annotation."""
+    spec = SceneSpec(**request["spec"])
+    settings = RenderSettings(**request["settings"])
+    environment = Path(request["map"])
+    seconds = Seconds()
+
+    background = load_map(environment)
+    scene.clear()
+    scene.choose_device(device)
+    points = import_object(Path(request["object"]), spec.yaw)
+    scene.prepare(environment, settings, spec.seed, device != "cpu", threads)
+    seconds("import")
+
+    camera, box = place(spec, points, settings.min_area, scratch)
+    seconds("place")
+
+    rgba, seen = scene.trace(camera, box, settings, scratch)
+    seconds("trace")
+
+    mask = RegionMask(box[0], box[1], seen, spec.width, spec.height).tight()
+    if mask.area < settings.min_area:
+        raise Refusal("too-thin", f"{spec.object_id} covers {mask.area} px, less than --min-area {settings.min_area}")
+    picture = compose(background, camera, rgba, box[0], box[1], settings.view)
+    seconds("compose")
+
+    data = encode(picture, settings.format)
+    seconds("encode")
+    write_atomically(Path(request["image"]), data)
+    seconds("write")
+
+    if "full_frame" in request:
+        scene.trace_full_frame(camera, settings, Path(request["full_frame"]))
+    return {
+        **mask_columns(mask),
+        "image_sha256": hashlib.sha256(data).hexdigest(),
+        "position": list(camera.position),
+        **seconds.stages,
+    }
+
+
+def answer(request: dict[str, Any], device: str, threads: int, scratch: Path) -> dict[str, Any]:
+    """The worker's edge: whatever goes wrong with a spec becomes a line."""
+    try:
+        return {"annotation": render(request, device, threads, scratch)}
+    except Refusal as refusal:
+        return {"refused": refusal.reason, "message": str(refusal)}
+    except EnvironmentMapError as error:
+        return {"refused": "bad-map", "message": str(error)}
+    except OSError as error:
+        if error.errno in _OUT_OF_SPACE:
+            return {"fatal": f"cannot write {request['image']}: {error.strerror}"}
+        return {"refused": "error", "message": f"{type(error).__name__}: {error}"}
+    except Exception as error:
+        return {"refused": "error", "message": f"{type(error).__name__}: {error}"}
+
+
+def _claim_stdout() -> TextIO:
+    """Keep the real standard output for the protocol and send everything else that is printed to standard error."""
+    protocol = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+    return protocol
+
+
+def main() -> None:
+    """Answer requests until standard input ends."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--threads", type=int, default=1)
+    arguments = parser.parse_args()
+    protocol = _claim_stdout()
+
+    def say(line: dict[str, Any]) -> None:
+        protocol.write(json.dumps(line) + "\n")
+        protocol.flush()
+
+    scene.clear()
+    try:
+        used = scene.choose_device(arguments.device)
+    except scene.DeviceError as error:
+        say({"fatal": str(error)})
+        return
+    say({"ready": True, "blender": bpy.app.version_string, "device": used})
+    device = "cpu" if used == "CPU" else arguments.device
+    with tempfile.TemporaryDirectory(prefix="objascale-") as scratch:
+        for line in sys.stdin:
+            say(answer(json.loads(line), device, arguments.threads, Path(scratch)))
+
+
+if __name__ == "__main__":
+    main()

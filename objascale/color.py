@@ -1,0 +1,45 @@
+"""Scene-linear light → display values, through OpenColorIO and the configuration that Blender itself uses."""
+
+from __future__ import annotations
+
+import importlib.util
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import PyOpenColorIO as ocio
+from numpy.typing import NDArray
+
+
+class ColorError(RuntimeError):
+    """Blender's colour configuration is not where the view transforms come from."""
+
+
+def blender_datafiles() -> Path:
+    """The `datafiles` folder inside the installed bpy package, found without importing bpy.
+
+    Raises ColorError if bpy is not installed.
+    """
+    spec = importlib.util.find_spec("bpy")
+    if spec is None or not spec.submodule_search_locations:
+        raise ColorError("Blender's Python module is not installed: pip install 'objascale-suite[render]'")
+    folders = sorted(Path(spec.submodule_search_locations[0]).glob("*/datafiles"))
+    if not folders:
+        raise ColorError(f"the bpy package in {spec.submodule_search_locations[0]} has no datafiles; reinstall it")
+    return folders[-1]
+
+
+@lru_cache(maxsize=4)
+def _processor(view: str) -> ocio.CPUProcessor:
+    config = ocio.Config.CreateFromFile(str(blender_datafiles() / "colormanagement" / "config.ocio"))
+    transform = ocio.DisplayViewTransform(src="scene_linear", display="sRGB", view=view)
+    return config.getProcessor(transform).getDefaultCPUProcessor()
+
+
+def to_display(linear: NDArray[np.float32], view: str) -> NDArray[np.uint8]:
+    """Scene-linear (…, 3) float32, overwritten, to 8-bit sRGB through a view transform: AgX, Filmic or Standard."""
+    _processor(view).applyRGB(linear)
+    np.clip(linear, 0, 1, out=linear)
+    linear *= 255
+    linear += 0.5
+    return linear.astype(np.uint8)

@@ -1,0 +1,74 @@
+"""The rendered crop over the projected background, in linear light, a band of rows at a time; and the file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from objascale.background import render_rows
+from objascale.camera import Camera
+from objascale.color import to_display
+
+ROWS_PER_BAND = 64
+ImageFormat = Literal["png", "jpg"]
+
+_ENCODING = {
+    "png": [cv2.IMWRITE_PNG_COMPRESSION, 1],
+    "jpg": [
+        cv2.IMWRITE_JPEG_QUALITY,
+        95,
+        cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
+        cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,  # colour at full resolution: the object may be 3 px wide
+    ],
+}
+
+
+def compose(
+    environment: NDArray[np.float32], camera: Camera, crop: NDArray[np.float32], x: int, y: int, view: str
+) -> NDArray[np.uint8]:
+    """The finished picture, H×W×3 uint8 RGB.
+
+    crop: (h, w, 4) scene-linear RGB premultiplied by alpha, its upper left pixel at (x, y) of the picture.
+    Only one band of rows is ever held in floating point.
+    """
+    picture = np.empty((camera.height, camera.width, 3), np.uint8)
+    h, w = crop.shape[:2]
+    for first in range(0, camera.height, ROWS_PER_BAND):
+        last = min(first + ROWS_PER_BAND, camera.height)
+        band = render_rows(environment, camera, first, last)
+        top, bottom = max(first, y), min(last, y + h)
+        if top < bottom:
+            rendered = crop[top - y : bottom - y]
+            behind = band[top - first : bottom - first, x : x + w]
+            behind *= 1 - rendered[..., 3:]
+            behind += rendered[..., :3]
+        picture[first:last] = to_display(band, view)
+    return picture
+
+
+def encode(picture: NDArray[np.uint8], image_format: ImageFormat) -> bytes:
+    """PNG (lossless, fast setting) or JPEG (quality 95, 4:4:4) bytes of an H×W×3 RGB picture."""
+    done, data = cv2.imencode(f".{image_format}", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), _ENCODING[image_format])
+    if not done:
+        raise ValueError(f"OpenCV could not encode a picture of {picture.shape} as {image_format}")
+    return data.tobytes()
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file that is either whole or not there, whatever happens meanwhile."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with partial.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise

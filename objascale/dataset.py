@@ -1,0 +1,198 @@
+"""The dataset on disk.
+
+    dataset.json         schema version, settings, versions of everything, credits
+    plan.parquet         the specs as first drawn, a row a slot
+    journal.jsonl        append-only, a line per finished or failed spec, written after its files are in place
+    annotations.parquet  a row per object, made from the journal
+    images/000/000123.png
+
+The journal is the truth: whatever happens to the process, the same command reads it and goes on. A last line cut off
+by a crash is dropped.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from objascale.compose import write_atomically
+from objascale.masks import RegionMask
+
+SCHEMA = 1
+
+
+class DatasetError(RuntimeError):
+    """A folder that is no dataset, a damaged one, or one made with other settings."""
+
+
+def image_file(slot: int, image_format: str) -> str:
+    """Path of a slot's image relative to the dataset, a thousand images a folder."""
+    return f"images/{slot // 1000:03d}/{slot:06d}.{image_format}"
+
+
+class Dataset:
+    """Writer's view of a dataset folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def journal(self) -> Path:
+        return self.folder / "journal.jsonl"
+
+    def open(self, description: dict[str, Any]) -> None:
+        """Create the folder, or check that what is there was made in the same way.
+
+        `description["fingerprint"]` holds everything that changes pixels. Raises DatasetError if the folder holds
+        another dataset or cannot be written.
+        """
+        header = self.folder / "dataset.json"
+        description = {"schema": SCHEMA, **description}
+        if header.exists():
+            present = read_header(self.folder)
+            changed = differences(present["fingerprint"], description["fingerprint"])
+            if changed:
+                raise DatasetError(
+                    f"{self.folder} was rendered with other settings ({'; '.join(changed)}); "
+                    "give the old ones to go on with it, or a new folder with --out"
+                )
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock = (self.folder / ".lock").open("w")
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            write_atomically(header, json.dumps(description, indent=1).encode())
+            self._drop_torn_line()
+            for leftover in self.folder.glob("images/*/.*.part"):
+                leftover.unlink(missing_ok=True)
+        except BlockingIOError as error:
+            raise DatasetError(f"another objascale render is writing to {self.folder}; wait for it to end") from error
+        except OSError as error:
+            raise DatasetError(f"cannot write to {self.folder} ({error.strerror}); choose another --out") from error
+
+    def write_plan(self, specs: Iterable[dict[str, Any]]) -> None:
+        """Write plan.parquet, a row a slot."""
+        write_parquet(pd.DataFrame(specs), self.folder / "plan.parquet")
+
+    def append(self, record: dict[str, Any]) -> None:
+        """Add a line to the journal and wait until it is on the disk."""
+        with self.journal.open("a") as file:
+            file.write(json.dumps(record) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def records(self) -> list[dict[str, Any]]:
+        """Every journal line, oldest first."""
+        return read_journal(self.folder)
+
+    def write_annotations(self) -> int:
+        """Make annotations.parquet from the journal; the number of images in it."""
+        rows = [record["annotation"] for record in self.records() if record["status"] == "done"]
+        rows.sort(key=lambda row: row["image_id"])
+        write_parquet(pd.DataFrame(rows), self.folder / "annotations.parquet")
+        return len(rows)
+
+    def _drop_torn_line(self) -> None:
+        if not self.journal.exists():
+            return
+        data = self.journal.read_bytes()
+        whole = data[: data.rfind(b"\n") + 1]
+        if len(whole) < len(data):
+            write_atomically(self.journal, whole)
+
+
+def read_header(folder: Path) -> dict[str, Any]:
+    """dataset.json. Raises DatasetError if the folder has none, or one of another schema."""
+    path = folder / "dataset.json"
+    try:
+        header = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise DatasetError(
+            f"{folder} is no ObjaScale dataset: it has no dataset.json (objascale render makes one)"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"{path} cannot be read ({error})") from error
+    if header.get("schema") != SCHEMA:
+        raise DatasetError(f"{path} has schema {header.get('schema')}, this version reads {SCHEMA}; render it anew")
+    return header
+
+
+def read_journal(folder: Path) -> list[dict[str, Any]]:
+    """Every line of journal.jsonl. Raises DatasetError if a line other than a torn last one is damaged."""
+    path = folder / "journal.jsonl"
+    if not path.exists():
+        return []
+    lines = path.read_text().split("\n")[:-1]
+    records = []
+    for number, line in enumerate(lines, 1):
+        try:
+            records.append(json.loads(line))
+        except ValueError as error:
+            raise DatasetError(
+                f"{path}, line {number}, is damaged; delete that line to render its image anew"
+            ) from error
+    return records
+
+
+def read_annotations(folder: Path) -> pd.DataFrame:
+    """annotations.parquet, a row per object. Raises DatasetError if there is none or it is empty."""
+    read_header(folder)
+    path = folder / "annotations.parquet"
+    if not path.exists():
+        raise DatasetError(
+            f"{folder} has no annotations.parquet; finish it with the objascale render command that began it"
+        )
+    try:
+        table = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"{path} cannot be read ({error})") from error
+    if table.empty:
+        raise DatasetError(f"{path} lists no object: no image has been rendered yet")
+    return table
+
+
+def mask_of(row: Any) -> RegionMask:
+    """The mask of one annotation row."""
+    height, width = (int(v) for v in row["rle_size"])
+    return RegionMask.from_rle({"size": [height, width], "counts": row["rle_counts"]})
+
+
+def mask_columns(mask: RegionMask) -> dict[str, Any]:
+    """The annotation columns that describe a mask."""
+    mean, covariance = mask.moments()
+    rle = mask.rle()
+    return {
+        "width": mask.width,
+        "height": mask.height,
+        "box": list(mask.box or ()),
+        "area": mask.area,
+        "fraction": mask.fraction,
+        "rle_size": rle["size"],
+        "rle_counts": rle["counts"],
+        "mean_x": float(mean[0]),
+        "mean_y": float(mean[1]),
+        "cov_xx": float(covariance[0, 0]),
+        "cov_xy": float(covariance[0, 1]),
+        "cov_yy": float(covariance[1, 1]),
+    }
+
+
+def differences(old: Any, new: Any, name: str = "") -> list[str]:
+    """What differs between two nested settings, as `name: old → new`."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        return [
+            line
+            for key in sorted(old.keys() | new.keys())
+            for line in differences(old.get(key), new.get(key), f"{name}.{key}" if name else key)
+        ]
+    return [] if old == new else [f"{name}: {old} → {new}"]
+
+
+def write_parquet(table: pd.DataFrame, path: Path) -> None:
+    """Write a table atomically."""
+    write_atomically(path, table.to_parquet(index=False))

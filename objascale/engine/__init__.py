@@ -1,0 +1,1 @@
+"""Who renders: worker processes on this machine."""

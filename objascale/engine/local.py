@@ -1,0 +1,172 @@
+"""Worker processes on this machine, with time-outs and restarts.
+
+A worker is `python -m objascale.blender.worker`; see there for the line protocol. Blender leaks, so a worker is
+replaced after every so many images; one that dies or hangs is replaced too, and costs the image it was at.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+_START_TIMEOUT = 120.0
+_LIBRARY_HELP = (
+    "Blender's module lacks a system library; on Debian and Ubuntu: apt-get install "
+    "libgl1 libegl1 libxi6 libxkbcommon0 libsm6 libxfixes3 libxxf86vm1 libxrender1"
+)
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+
+class EngineSettings(BaseModel):
+    """How the work is done, which no pixel depends on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    workers: int = Field(ge=1)
+    threads: int = Field(1, ge=1)
+    device: str = "auto"
+    timeout: float = Field(1800, gt=0)  # seconds an image may take
+    restart_after: int = Field(100, ge=1)  # images
+
+
+class Fatal(RuntimeError):
+    """Something that no further spec can survive: no Blender, no device, a full disk."""
+
+
+class WorkerLost(RuntimeError):
+    """A worker died or hung; the message says which, with the last that it printed."""
+
+
+def default_workers() -> int:
+    """One worker a core, as far as memory (2.5 GB each) goes."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return max(1, min(os.cpu_count() or 1, int(memory / 2.5e9)))
+
+
+class Worker:
+    """One Blender process; started by the first request, and again after it was lost."""
+
+    def __init__(self, settings: EngineSettings) -> None:
+        self._settings = settings
+        self._process: subprocess.Popen[str] | None = None
+        self._rendered = 0
+        self.device = ""
+
+    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Send a request, wait for its answer. Raises WorkerLost, or Fatal."""
+        if self._process is not None and self._rendered >= self._settings.restart_after:
+            self.close()
+        if self._process is None:
+            self._start()
+        assert self._process is not None
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(json.dumps(request) + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            raise self._lost("died") from None
+        reply = self._read(self._settings.timeout)
+        self._rendered += 1
+        if "fatal" in reply:
+            raise Fatal(reply["fatal"])
+        return reply
+
+    def close(self) -> None:
+        """End the process, whatever it is doing."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+            self._log.close()
+
+    def _start(self) -> None:
+        self._log = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115, lives as long as the process
+        self._process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "objascale.blender.worker"),
+                *("--device", self._settings.device, "--threads", str(self._settings.threads)),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+        )
+        self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+        threading.Thread(target=_pump, args=(self._process.stdout, self._lines), daemon=True).start()
+        self._rendered = 0
+        try:
+            ready = self._read(_START_TIMEOUT)
+        except WorkerLost as error:
+            help_text = f"; {_LIBRARY_HELP}" if "cannot open shared object" in str(error) else ""
+            raise Fatal(f"Blender does not start: {error}{help_text}") from error
+        if "fatal" in ready:
+            raise Fatal(ready["fatal"])
+        self.device = ready["device"]
+
+    def _read(self, timeout: float) -> dict[str, Any]:
+        try:
+            line = self._lines.get(timeout=timeout)
+        except queue.Empty:
+            raise self._lost(f"gave no answer within {timeout:.0f} s") from None
+        if not line:
+            raise self._lost("died")
+        return json.loads(line)
+
+    def _lost(self, what: str) -> WorkerLost:
+        self._log.seek(0)
+        last = " | ".join(self._log.read().strip().splitlines()[-4:])
+        self.close()
+        return WorkerLost(f"the worker {what}; it last said: {last[-400:] or 'nothing'}")
+
+
+def _pump(stream: Any, lines: queue.SimpleQueue[str]) -> None:
+    """Move lines from a pipe to a queue, so that reading can time out; an empty line says that the pipe has ended."""
+    for line in stream:
+        lines.put(line)
+    lines.put("")
+
+
+def run(tasks: Iterable[Task], work: Callable[[Task, Worker], Result], settings: EngineSettings) -> Iterator[Result]:
+    """Do `work(task, worker)` for every task on a pool of workers; yields results as they come.
+
+    When the caller stops, or anything is raised, all workers are killed.
+    """
+    idle: queue.SimpleQueue[Worker] = queue.SimpleQueue()
+    workers = [Worker(settings) for _ in range(settings.workers)]
+    for worker in workers:
+        idle.put(worker)
+
+    def do(task: Task) -> Result:
+        worker = idle.get()
+        try:
+            return work(task, worker)
+        finally:
+            idle.put(worker)
+
+    pool = ThreadPoolExecutor(settings.workers)
+    waiting: set[Future[Result]] = set()
+    try:
+        for task in tasks:
+            waiting.add(pool.submit(do, task))
+            if len(waiting) >= 2 * settings.workers:
+                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                yield from (future.result() for future in done)
+        while waiting:
+            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            yield from (future.result() for future in done)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for worker in workers:
+            worker.close()

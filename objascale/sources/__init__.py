@@ -1,0 +1,31 @@
+"""Where assets come from: each source yields Asset records, an object's or an environment map's."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class SourceError(RuntimeError):
+    """A source that cannot deliver: an empty folder, a missing catalogue."""
+
+
+@dataclass(frozen=True)
+class Asset:
+    """An object or an environment map on disk, and whom to thank for it."""
+
+    id: str  # category/name for an object, name for an environment map
+    category: str  # empty for an environment map
+    path: Path
+    sha256: str
+    title: str = ""
+    author: str = ""
+    licence: str = ""
+    url: str = ""
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,38 @@
+"""The embedded default, which needs no network: objects that the program generates, and the maps in the bpy wheel."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from objascale.color import blender_datafiles
+from objascale.sources import Asset, file_sha256, folder
+from objascale.sources.starter import CATEGORIES, STARTER_LICENCE, write_object
+
+VARIANTS = 6
+"""Objects of each category."""
+
+
+def objects() -> list[Asset]:
+    """Every starter object; generated into the user's cache where it is not there yet."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "objascale" / "starter"
+    found = []
+    for category in sorted(CATEGORIES):
+        for variant in range(VARIANTS):
+            name = f"{category}-{variant}"
+            path = cache / category / f"{name}.glb"
+            write_object(category, variant, path)
+            title = f"{category.replace('_', ' ')} {variant}"
+            found.append(
+                Asset(
+                    f"{category}/{name}", category, path, file_sha256(path), title, "ObjaScale suite", STARTER_LICENCE
+                )
+            )
+    return found
+
+
+def environment_maps() -> list[Asset]:
+    """The eight 1k maps of Blender's studio lights, by Greg Zaal (Poly Haven), CC0."""
+    maps = folder.environment_maps(blender_datafiles() / "studiolights" / "world")
+    return [replace(asset, author="Greg Zaal", licence="CC0-1.0", url="https://polyhaven.com") for asset in maps]

@@ -1,0 +1,268 @@
+"""The whole renderer with the real Blender: masks, pictures, equal bytes, broken objects."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from objascale.camera import Camera
+from objascale.color import blender_datafiles
+from objascale.dataset import mask_of
+from objascale.engine.local import EngineSettings, Worker
+from objascale.masks import RegionMask
+from objascale.plan import RenderSettings, SceneSpec
+
+MAP = blender_datafiles() / "studiolights/world/courtyard.exr"
+SPEC = SceneSpec(
+    slot=0,
+    attempt=0,
+    category="thing",
+    object_id="thing/thing",
+    object_sha256="",
+    map_id="courtyard",
+    map_sha256="",
+    width=256,
+    height=256,
+    target_fraction=0.02,
+    fov=1.0,
+    azimuth=0.7,
+    elevation=0.5,
+    yaw=0.3,
+    place_x=0.3,
+    place_y=0.6,
+    seed=7,
+)
+QUICK = RenderSettings(samples=4, denoise=False, noise_threshold=0)
+
+
+@pytest.fixture(scope="module")
+def worker():
+    blender = Worker(EngineSettings(workers=1, threads=2, device="cpu", timeout=300))
+    yield blender
+    blender.close()
+
+
+def ask(worker, thing: Path, image: Path, spec=SPEC, settings=QUICK, **more) -> dict:
+    return worker.ask(
+        {
+            "spec": asdict(spec),
+            "settings": settings.model_dump(),
+            "object": str(thing),
+            "map": str(MAP),
+            "image": str(image),
+            **more,
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def sphere(tmp_path_factory) -> Path:
+    """A finely faceted unit sphere as OBJ; it departs from the true one by less than 1e-4 of its radius."""
+    path = tmp_path_factory.mktemp("objects") / "sphere.obj"
+    rings, sectors = 160, 320
+    theta, phi = np.linspace(0, np.pi, rings + 1)[:, None], np.arange(sectors) * 2 * np.pi / sectors
+    points = np.stack(
+        np.broadcast_arrays(
+            np.sin(theta) * np.cos(phi), np.cos(theta) * np.ones_like(phi), np.sin(theta) * np.sin(phi)
+        ),
+        axis=-1,
+    ).reshape(-1, 3)
+    lines = [f"v {x:.7f} {y:.7f} {z:.7f}" for x, y, z in points]
+    for ring in range(rings):
+        for sector in range(sectors):
+            a, b = ring * sectors + sector, ring * sectors + (sector + 1) % sectors
+            lines.append(f"f {a + 1} {b + 1} {b + sectors + 1} {a + sectors + 1}")
+    path.write_text("\n".join(lines))
+    return path
+
+
+def camera_of(spec: SceneSpec, annotation: dict) -> Camera:
+    return Camera(spec.width, spec.height, spec.fov, spec.azimuth, spec.elevation, tuple(annotation["position"]))
+
+
+def sphere_mask(camera: Camera) -> RegionMask:
+    """Pixels whose centre's ray meets the unit sphere at the origin."""
+    columns, rows = np.meshgrid(np.arange(camera.width) + 0.5, np.arange(camera.height) + 0.5)
+    local = np.stack(
+        [columns - camera.width / 2, camera.height / 2 - rows, np.full(columns.shape, -camera.focal)], axis=-1
+    )
+    rays = local @ camera.axes.T
+    rays /= np.linalg.norm(rays, axis=-1, keepdims=True)
+    position = np.array(camera.position)
+    nearest = position - rays * (rays @ position)[..., None]
+    return RegionMask.from_full((np.linalg.norm(nearest, axis=-1) < 1) & (rays @ position < 0))
+
+
+@pytest.mark.parametrize(
+    ("pixels", "area"), [(256, 4), (256, 12), (300, 40), (512, 100), (512, 317), (640, 1000), (512, 20000)]
+)
+def test_masks_equal_analytic_spheres(worker, sphere, tmp_path, pixels, area):
+    spec = replace(SPEC, width=pixels, height=pixels, target_fraction=area / pixels**2, place_x=0.81, place_y=0.13)
+    annotation = ask(worker, sphere, tmp_path / "s.png", spec)["annotation"]
+    mask, expected = mask_of(annotation), sphere_mask(camera_of(spec, annotation))
+    differing = mask.area + expected.area - 2 * mask.intersection(expected)
+    assert differing <= 2e-3 * area, (mask.area, expected.area)
+    if area >= 100:
+        assert abs(mask.area / area - 1) < 0.1
+
+
+def test_the_picture_equals_blenders_own_full_frame(worker, shared, tmp_path):
+    """Background within 1 of 255 on 99.9 % of its pixels; object pixels as the full render's, with the same samples."""
+    settings = RenderSettings(samples=128, denoise=False, noise_threshold=0)
+    spec = replace(SPEC, width=400, height=400)
+    full = tmp_path / "full.png"
+    thing = shared / "assets/objects/teapot"
+    annotation = ask(worker, next(thing.glob("*.glb")), tmp_path / "crop.png", spec, settings, full_frame=str(full))[
+        "annotation"
+    ]
+    ours, theirs = (cv2.imread(str(tmp_path / name)).astype(int) for name in ("crop.png", "full.png"))
+    difference = np.abs(ours - theirs).max(2)
+    mask = mask_of(annotation).full()
+    near = cv2.dilate(mask.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
+    inside = cv2.erode(mask.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
+    assert (difference[~near] <= 1).mean() >= 0.999
+    assert inside.sum() > 200
+    assert (difference[inside] <= 1).mean() >= 0.999
+    assert difference[near & ~inside].mean() < 3  # the antialiased rim, where the background's noise shows through
+
+
+def test_every_pixel_of_an_uncovered_frame_is_background(worker, sphere, tmp_path):
+    """The sphere and its surroundings differ: the mask is where the object is seen, not somewhere else."""
+    annotation = ask(worker, sphere, tmp_path / "a.png", settings=RenderSettings(samples=16))["annotation"]
+    mask = mask_of(annotation)
+    moved = replace(SPEC, place_x=0.9, place_y=0.05)
+    other = mask_of(ask(worker, sphere, tmp_path / "b.png", moved, RenderSettings(samples=16))["annotation"])
+    a, b = (cv2.imread(str(tmp_path / name)).astype(int) for name in ("a.png", "b.png"))
+    changed = np.abs(a - b).max(2) > 0
+    near = cv2.dilate((mask.full() | other.full()).astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
+    assert not changed[~near].any()
+    assert changed[mask.full()].mean() > 0.9
+
+
+def test_equal_specs_give_equal_bytes(sphere, shared, tmp_path):
+    """With denoising and adaptive sampling, in other processes and on another number of threads."""
+    thing = next((shared / "assets/objects/cupcake").glob("*.glb"))
+    settings = RenderSettings(samples=16)
+    files = []
+    for threads in (1, 2):
+        blender = Worker(EngineSettings(workers=1, threads=threads, device="cpu", timeout=300))
+        try:
+            ask(blender, sphere, tmp_path / "before.png")  # what came before must not matter
+            files.append(tmp_path / f"{threads}.png")
+            ask(blender, thing, files[-1], settings=settings)
+        finally:
+            blender.close()
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_transparent_and_cut_out_surfaces(worker, tmp_path):
+    """A pane of alpha 0.4 is all object; a pane whose texture cuts a hole is object only around the hole."""
+    from PIL import Image
+
+    picture = np.full((64, 64, 4), 255, np.uint8)
+    picture[16:48, 16:48, 3] = 0
+    Image.fromarray(picture).save(tmp_path / "hole.png")
+    for name, material in (
+        ("pane", {"alphaMode": "BLEND", "pbrMetallicRoughness": {"baseColorFactor": [1, 0, 0, 0.4]}}),
+        ("hole", {"alphaMode": "MASK", "pbrMetallicRoughness": {"baseColorTexture": {"index": 0}}}),
+    ):
+        write_pane(tmp_path / f"{name}.gltf", material)
+    level = replace(SPEC, elevation=0.0, azimuth=math.pi / 2, yaw=0.0, target_fraction=0.05, place_x=0.5, place_y=0.5)
+    pane = mask_of(ask(worker, tmp_path / "pane.gltf", tmp_path / "p.png", level)["annotation"])
+    x0, y0, x1, y1 = pane.box
+    assert pane.area == (x1 - x0) * (y1 - y0)
+    hole = mask_of(ask(worker, tmp_path / "hole.gltf", tmp_path / "h.png", level)["annotation"])
+    x0, y0, x1, y1 = hole.box
+    assert hole.area / ((x1 - x0) * (y1 - y0)) == pytest.approx(0.75, abs=0.04)
+    assert not hole.window(((x0 + x1) // 2 - 3, (y0 + y1) // 2 - 3, (x0 + x1) // 2 + 3, (y0 + y1) // 2 + 3)).any()
+
+
+def write_pane(path: Path, material: dict, nodes=({"mesh": 0},)) -> None:
+    """A square facing −z of glTF, which is +y of Blender, with one material."""
+    import base64
+
+    points = np.float32([[-1, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]])
+    uvs = np.float32([[0, 1], [1, 1], [1, 0], [0, 0]])
+    data = points.tobytes() + uvs.tobytes() + np.uint16([0, 1, 2, 0, 2, 3]).tobytes()
+    views = [(0, 48), (48, 32), (80, 12)]
+    path.write_text(
+        json.dumps(
+            {
+                "asset": {"version": "2.0"},
+                "scenes": [{"nodes": [0]}],
+                "scene": 0,
+                "nodes": list(nodes),
+                "meshes": [
+                    {"primitives": [{"attributes": {"POSITION": 0, "TEXCOORD_0": 1}, "indices": 2, "material": 0}]}
+                ],
+                "materials": [{"doubleSided": True, **material}],
+                "textures": [{"source": 0}],
+                "images": [{"uri": "hole.png"}],
+                "buffers": [
+                    {
+                        "byteLength": len(data),
+                        "uri": "data:application/octet-stream;base64," + base64.b64encode(data).decode(),
+                    }
+                ],
+                "bufferViews": [{"buffer": 0, "byteOffset": start, "byteLength": size} for start, size in views],
+                "accessors": [
+                    {
+                        "bufferView": 0,
+                        "componentType": 5126,
+                        "count": 4,
+                        "type": "VEC3",
+                        "min": [-1, -1, 0],
+                        "max": [1, 1, 0],
+                    },
+                    {"bufferView": 1, "componentType": 5126, "count": 4, "type": "VEC2"},
+                    {"bufferView": 2, "componentType": 5123, "count": 6, "type": "SCALAR"},
+                ],
+            }
+        )
+    )
+
+
+def test_broken_objects_are_refused_by_name(worker, shared, tmp_path):
+    whole = next((shared / "assets/objects/apple").glob("*.glb")).read_bytes()
+    files = {
+        "cut.glb": (whole[: len(whole) // 2], "truncated"),
+        "none.glb": (b"this is no GLB", "unreadable"),
+        "empty.glb": (b"", "unreadable"),
+        "noise.obj": (b"\x00\xff" * 50, "no-geometry"),
+        "points.ply": (b"ply\nformat ascii 1.0\nelement vertex 1\nproperty float x\nproperty float y\n"
+                       b"property float z\nend_header\n0 0 0\n", "no-geometry"),
+        "away.gltf": (json.dumps({"asset": {"version": "2.0"}, "images": [{"uri": "../../secret.png"}]}).encode(),
+                      "outside-reference"),
+        "web.gltf": (json.dumps({"asset": {"version": "2.0"}, "buffers": [{"uri": "https://x.org/a"}]}).encode(),
+                     "outside-reference"),
+    }  # fmt: skip
+    for name, (data, reason) in files.items():
+        (tmp_path / name).write_bytes(data)
+        reply = ask(worker, tmp_path / name, tmp_path / "x.png")
+        assert reply.get("refused") == reason, (name, reply)
+        assert name in reply["message"]
+    huge = {"scale": [1e30] * 3}
+    write_pane(tmp_path / "far.gltf", {}, nodes=[{"children": [1], **huge}, {"mesh": 0, **huge}])
+    assert ask(worker, tmp_path / "far.gltf", tmp_path / "x.png").get("refused") == "not-finite"
+    assert not (tmp_path / "x.png").exists()
+
+
+def test_what_cannot_fit_is_refused(worker, tmp_path):
+    needle = tmp_path / "needle.obj"
+    needle.write_text("v 0 0 0\nv 1 0 0\nv 1 0 0.01\nv 0 0.01 0\nf 1 2 3\nf 1 2 4\n")
+    reply = ask(worker, needle, tmp_path / "x.png", replace(SPEC, target_fraction=0.25))
+    assert reply["refused"] == "does-not-fit"
+
+
+def test_a_map_that_is_none_is_refused(worker, sphere, tmp_path):
+    bad = tmp_path / "bad.exr"
+    bad.write_bytes(b"no EXR")
+    reply = ask(worker, sphere, tmp_path / "x.png", **{"map": str(bad)})
+    assert reply["refused"] == "bad-map"
+    assert "bad.exr" in reply["message"]
