@@ -18,6 +18,10 @@ from objascale.masks import RegionMask
 PromptKind = Literal["box", "gaussian", "point"]
 
 
+class ModelUnavailable(RuntimeError):
+    """A model that cannot run here: a device, a package or a sound weights file is lacking."""
+
+
 @dataclass(frozen=True)
 class Prompt:
     """What a model is told about one object, in pixels; `kind` says which of the fields is set."""
@@ -44,7 +48,10 @@ class Segmenter(Protocol):
     """A promptable segmenter. `accepts` lists its prompt kinds, its own (matched) kind first."""
 
     accepts: tuple[PromptKind, ...]
-    stopwatch: Stopwatch  # stages "pre", "model" and "post"; the harness resets it
+
+    @property
+    def stopwatch(self) -> Stopwatch:
+        """Stages "pre", "model" and "post"; the harness resets it."""
 
     def set_image(self, image: NDArray[np.uint8]) -> None:
         """Do once per image what the model does once per image. `image` is H×W×3 RGB."""

@@ -8,6 +8,7 @@ one lookup a pixel and a fine one is antialiased.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -28,12 +29,21 @@ class EnvironmentMapError(ValueError):
     """An environment map that cannot be read or used."""
 
 
-@lru_cache(maxsize=2)
-def load_map(path: Path) -> NDArray[np.float32]:
-    """An equirectangular map (.exr or .hdr) as scene-linear H×W×3 float32, zenith first.
+@dataclass(frozen=True)
+class EnvironmentMap:
+    """An equirectangular map: scene-linear H×W×3 float32, zenith first, nowhere negative.
 
-    Raises EnvironmentMapError if the file is not such a map.
+    `repaired` if the file held negative light, as resampling leaves around suns and lamps; whoever renders with the
+    file itself must render with these pixels instead.
     """
+
+    pixels: NDArray[np.float32]
+    repaired: bool
+
+
+@lru_cache(maxsize=2)
+def load_map(path: Path) -> EnvironmentMap:
+    """Read an .exr or .hdr file. Raises EnvironmentMapError if it is no such map."""
     try:
         pixels = _read_exr(path) if path.suffix.lower() == ".exr" else _read_hdr(path)
     except EnvironmentMapError:
@@ -45,7 +55,8 @@ def load_map(path: Path) -> NDArray[np.float32]:
     height, width = pixels.shape[:2]
     if width < 4 or height < 2 or not np.isfinite(pixels).all():
         raise EnvironmentMapError(f"{path} is no usable environment map: {width}×{height} px or not finite")
-    return np.ascontiguousarray(pixels, np.float32)
+    repaired = bool(pixels.min() < 0)
+    return EnvironmentMap(np.maximum(np.ascontiguousarray(pixels, np.float32), 0), repaired)
 
 
 def _read_exr(path: Path) -> NDArray:

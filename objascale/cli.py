@@ -167,3 +167,7 @@ def _sentence(detail: Any) -> str:
 def _fail(message: str, code: int = 1) -> NoReturn:
     print(f"error: {message}", file=sys.stderr)
     raise typer.Exit(code)
+
+
+if __name__ == "__main__":
+    app()

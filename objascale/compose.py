@@ -1,9 +1,7 @@
-"""The rendered crop over the projected background, in linear light, a band of rows at a time; and the file."""
+"""The rendered crop over the projected background, in linear light, a band of rows at a time; and its encoding."""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Literal
 
 import cv2
@@ -57,18 +55,3 @@ def encode(picture: NDArray[np.uint8], image_format: ImageFormat) -> bytes:
     if not done:
         raise ValueError(f"OpenCV could not encode a picture of {picture.shape} as {image_format}")
     return data.tobytes()
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file that is either whole or not there, whatever happens meanwhile."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with partial.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise

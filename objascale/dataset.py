@@ -21,7 +21,7 @@ from typing import Any
 
 import pandas as pd
 
-from objascale.compose import write_atomically
+from objascale.files import write_atomically
 from objascale.masks import RegionMask
 
 SCHEMA = 1

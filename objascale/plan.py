@@ -156,7 +156,8 @@ class Plan:
         s = self.settings
         log_pixels = np.linspace(math.log(s.min_px), math.log(s.max_px), 1025)
         lowest = np.maximum(math.log(s.min_fraction), math.log(s.min_area) - 2 * log_pixels)
-        room = np.maximum(math.log(s.max_fraction) - lowest, 1e-9)
+        room = math.log(s.max_fraction) - lowest
+        room = np.where(room >= -1e-9, np.maximum(room, 1e-6), 0)  # one fraction only is a range too
         cumulative = np.concatenate(([0.0], np.cumsum((room[1:] + room[:-1]) / 2)))
         drawn = np.interp(rng.uniform() * cumulative[-1], cumulative, log_pixels)
         low = min(float(np.interp(drawn, log_pixels, lowest)), math.log(s.max_fraction))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import bpy
@@ -89,6 +90,12 @@ def prepare(environment: Path, settings: RenderSettings, seed: int, gpu: bool, t
     cycles.denoiser = "OPENIMAGEDENOISE"
     scene.display_settings.display_device = "sRGB"
     scene.view_settings.view_transform = settings.view
+
+
+def write_exr(path: Path, pixels: NDArray[np.float32]) -> None:
+    """Scene-linear H×W×3 as an EXR file."""
+    header = {"compression": OpenEXR.NO_COMPRESSION, "type": OpenEXR.scanlineimage}
+    OpenEXR.File(header, {"RGB": pixels}).write(str(path))
 
 
 def silhouette(camera: Camera, box: Box, scratch: Path) -> NDArray[np.bool_]:
@@ -179,10 +186,14 @@ def _trace(samples: int, denoise: bool, scratch: Path) -> tuple[NDArray[np.float
     target = scratch / "trace.exr"
     scene.render.filepath = str(target)
     bpy.ops.render.render(write_still=True)
-    with OpenEXR.File(str(target)) as file:
-        channels = file.channels()
-        rgba = next(channels[name].pixels for name in channels if name.endswith("Combined"))
-        index = next(channels[name].pixels for name in channels if "IndexOB" in name)
-    target.unlink()
+    try:
+        with OpenEXR.File(str(target)) as file:
+            channels = file.channels()
+            rgba = next(channels[name].pixels for name in channels if name.endswith("Combined"))
+            index = next(channels[name].pixels for name in channels if "IndexOB" in name)
+    except ValueError as error:  # Blender does not raise when it fails to write
+        raise OSError(errno.ENOSPC, "Blender's result is incomplete; is the disk full?", str(target)) from error
+    finally:
+        target.unlink(missing_ok=True)
     rgba[rgba[..., 3] == 0] = 0  # the denoiser bleeds colour into the film where nothing is
     return rgba, index > 0.5

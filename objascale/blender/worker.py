@@ -27,8 +27,9 @@ from objascale.background import EnvironmentMapError, load_map
 from objascale.blender import scene
 from objascale.blender.importing import Refusal, import_object
 from objascale.blender.placing import place
-from objascale.compose import compose, encode, write_atomically
+from objascale.compose import compose, encode
 from objascale.dataset import mask_columns
+from objascale.files import write_atomically
 from objascale.masks import RegionMask
 from objascale.plan import RenderSettings, SceneSpec
 
@@ -56,6 +57,9 @@ def render(request: dict[str, Any], device: str, threads: int, scratch: Path) ->
     seconds = Seconds()
 
     background = load_map(environment)
+    if background.repaired:
+        environment = scratch / f"{environment.stem}.exr"
+        scene.write_exr(environment, background.pixels)
     scene.clear()
     scene.choose_device(device)
     points = import_object(Path(request["object"]), spec.yaw)
@@ -71,7 +75,7 @@ def render(request: dict[str, Any], device: str, threads: int, scratch: Path) ->
     mask = RegionMask(box[0], box[1], seen, spec.width, spec.height).tight()
     if mask.area < settings.min_area:
         raise Refusal("too-thin", f"{spec.object_id} covers {mask.area} px, less than --min-area {settings.min_area}")
-    picture = compose(background, camera, rgba, box[0], box[1], settings.view)
+    picture = compose(background.pixels, camera, rgba, box[0], box[1], settings.view)
     seconds("compose")
 
     data = encode(picture, settings.format)
@@ -99,7 +103,7 @@ def answer(request: dict[str, Any], device: str, threads: int, scratch: Path) ->
         return {"refused": "bad-map", "message": str(error)}
     except OSError as error:
         if error.errno in _OUT_OF_SPACE:
-            return {"fatal": f"cannot write {request['image']}: {error.strerror}"}
+            return {"fatal": f"cannot write {error.filename or request['image']}: {error.strerror}"}
         return {"refused": "error", "message": f"{type(error).__name__}: {error}"}
     except Exception as error:
         return {"refused": "error", "message": f"{type(error).__name__}: {error}"}

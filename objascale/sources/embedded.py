@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import replace
 from pathlib import Path
 
 from objascale.color import blender_datafiles
-from objascale.sources import Asset, file_sha256, folder
-from objascale.sources.starter import CATEGORIES, STARTER_LICENCE, write_object
+from objascale.files import file_sha256, write_atomically
+from objascale.sources import Asset, folder, starter
+from objascale.sources.starter import CATEGORIES, STARTER_LICENCE, starter_glb
 
 VARIANTS = 6
 """Objects of each category."""
@@ -16,13 +18,14 @@ VARIANTS = 6
 
 def objects() -> list[Asset]:
     """Every starter object; generated into the user's cache where it is not there yet."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "objascale" / "starter"
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "objascale" / f"starter-{_version()}"
     found = []
     for category in sorted(CATEGORIES):
         for variant in range(VARIANTS):
             name = f"{category}-{variant}"
             path = cache / category / f"{name}.glb"
-            write_object(category, variant, path)
+            if not path.exists():
+                write_atomically(path, starter_glb(category, variant))
             title = f"{category.replace('_', ' ')} {variant}"
             found.append(
                 Asset(
@@ -30,6 +33,12 @@ def objects() -> list[Asset]:
                 )
             )
     return found
+
+
+def _version() -> str:
+    """Changes with the code that makes the objects, so that a cache of older ones is not used."""
+    code = Path(starter.__file__).parent
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(code.glob("*.py")))).hexdigest()[:12]
 
 
 def environment_maps() -> list[Asset]:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from objascale.sources import Asset, SourceError, file_sha256
+from objascale.files import file_sha256
+from objascale.sources import Asset, SourceError
 
 OBJECT_ENDINGS = (".glb", ".gltf", ".obj", ".fbx", ".usd", ".usda", ".usdc", ".usdz", ".ply", ".stl")
 MAP_ENDINGS = (".exr", ".hdr")

@@ -165,5 +165,6 @@ def test_maps_that_are_none_are_named(tmp_path):
 def test_real_maps_load(shared):
     for path in sorted((shared / "assets/hdris").glob("*.exr"))[:3]:
         environment = load_map(path)
-        assert environment.shape == (256, 512, 3)
-        assert environment.dtype == np.float32
+        assert environment.pixels.shape == (256, 512, 3)
+        assert environment.pixels.dtype == np.float32
+        assert environment.pixels.min() >= 0

@@ -53,7 +53,7 @@ def test_draws_keep_their_ranges(seed, min_px, spread, min_fraction, wide, min_a
 
 
 def test_size_is_log_uniform_where_nothing_is_cut_off():
-    """Four octaves and four decades, every mask large enough: quarters are hit equally often (chi-square, p > 0.001)."""
+    """Four octaves and four decades, every mask large enough: quarters are hit equally (chi-square, p > 0.001)."""
     settings = PlanSettings(min_px=512, max_px=8192, min_fraction=1e-4, max_fraction=0.25)
     plan = Plan(assets(1), MAPS, settings)
     specs = [plan.draw(slot) for slot in range(2000)]

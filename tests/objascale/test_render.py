@@ -132,6 +132,20 @@ def test_the_picture_equals_blenders_own_full_frame(worker, shared, tmp_path):
     assert difference[near & ~inside].mean() < 3  # the antialiased rim, where the background's noise shows through
 
 
+def test_negative_light_is_mended_in_picture_and_world_alike(worker, sphere, tmp_path):
+    """A map with a hole of negative radiance renders as if the hole were black, and agrees with the full frame."""
+    import OpenEXR
+
+    pixels = np.full((32, 64, 3), 0.5, np.float32)
+    pixels[14:18, ::3] = -40
+    header = {"compression": OpenEXR.NO_COMPRESSION, "type": OpenEXR.scanlineimage}
+    OpenEXR.File(header, {"RGB": pixels}).write(str(tmp_path / "holes.exr"))
+    OpenEXR.File(header, {"RGB": np.maximum(pixels, 0)}).write(str(tmp_path / "black.exr"))
+    for name in ("holes", "black"):
+        ask(worker, sphere, tmp_path / f"{name}.png", **{"map": str(tmp_path / f"{name}.exr")})
+    assert (tmp_path / "holes.png").read_bytes() == (tmp_path / "black.png").read_bytes()
+
+
 def test_every_pixel_of_an_uncovered_frame_is_background(worker, sphere, tmp_path):
     """The sphere and its surroundings differ: the mask is where the object is seen, not somewhere else."""
     annotation = ask(worker, sphere, tmp_path / "a.png", settings=RenderSettings(samples=16))["annotation"]

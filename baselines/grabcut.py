@@ -1,0 +1,75 @@
+"""GrabCut (Rother, Kolmogorov, Blake, SIGGRAPH 2004) by OpenCV: colour models and graph cuts, nothing learned.
+
+It runs on a crop around the box, so that a 30 px object costs the same in an 8192² picture as in a small one. A crop
+longer than `working_side` is shrunk to it first; the answer is enlarged to native resolution.
+"""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from baselines.trivial import box_pixels
+from bench.segmenter import ModelCard, Prompt, PromptKind
+from flip.stopwatch import Stopwatch
+from objascale.masks import RegionMask
+
+
+class GrabCut:
+    """Foreground of a box. What lies outside the box, inside the crop, is the model of the background."""
+
+    accepts: tuple[PromptKind, ...] = ("box",)
+
+    def __init__(self, *, iterations: int = 5, margin: float = 0.25, padding: int = 10, working_side: int = 512):
+        """The crop is the box with `margin` of its side plus `padding` pixels added at each of its four edges."""
+        self.iterations, self.margin, self.padding, self.working_side = iterations, margin, padding, working_side
+        self.stopwatch = Stopwatch()
+        self._image: NDArray[np.uint8] = np.zeros((0, 0, 3), np.uint8)
+
+    def set_image(self, image: NDArray[np.uint8]) -> None:
+        """Remember `image` (H×W×3 RGB); it is not copied."""
+        self._image = image
+
+    def predict(self, prompt: Prompt) -> RegionMask:
+        """The object in the box; never a pixel outside it. Raises PromptOutside if the box misses the image."""
+        assert prompt.box is not None
+        height, width = self._image.shape[:2]
+        with self.stopwatch("pre"):
+            x0, y0, x1, y1 = box_pixels(prompt.box, width, height)
+            grow_x, grow_y = (math.ceil(side * self.margin) + self.padding for side in (x1 - x0, y1 - y0))
+            left, top = max(x0 - grow_x, 0), max(y0 - grow_y, 0)
+            crop = self._image[top : min(y1 + grow_y, height), left : min(x1 + grow_x, width)]
+            native = (crop.shape[1], crop.shape[0])
+            shrink = min(1.0, self.working_side / max(native))
+            size = tuple(max(round(side * shrink), 1) for side in native)
+            small = cv2.resize(crop, size, interpolation=cv2.INTER_AREA) if shrink < 1 else np.ascontiguousarray(crop)
+            scale_x, scale_y = size[0] / native[0], size[1] / native[1]
+            bx0, bx1 = _shrunk(x0 - left, x1 - left, scale_x)
+            by0, by1 = _shrunk(y0 - top, y1 - top, scale_y)
+        with self.stopwatch("model"):
+            labels = np.full(small.shape[:2], cv2.GC_BGD, np.uint8)
+            labels[by0:by1, bx0:bx1] = cv2.GC_PR_FGD
+            if (labels == cv2.GC_BGD).any():  # else the box is the whole image, and nothing is known to be background
+                cv2.setRNGSeed(0)  # the colour models start from k-means with random seeds
+                models = np.zeros((1, 65)), np.zeros((1, 65))
+                cv2.grabCut(small, labels, (0, 0, 0, 0), *models, self.iterations, cv2.GC_INIT_WITH_MASK)
+        with self.stopwatch("post"):
+            foreground = 255 * (labels & 1)  # GC_FGD and GC_PR_FGD are the odd labels
+            large = cv2.resize(foreground, native, interpolation=cv2.INTER_LINEAR) if shrink < 1 else foreground
+            inside = large[y0 - top : y1 - top, x0 - left : x1 - left] > 127
+            return RegionMask(x0, y0, inside, width, height)
+
+    def describe(self) -> ModelCard:
+        """A method without parameters; its settings change its masks."""
+        names = ("iterations", "margin", "padding", "working_side")
+        settings = {name: getattr(self, name) for name in names}
+        return ModelCard("grabcut", "GrabCut", None, settings={**settings, "opencv": cv2.__version__})
+
+
+def _shrunk(low: int, high: int, scale: float) -> tuple[int, int]:
+    """An interval of pixels after shrinking, at least one pixel long."""
+    first = math.floor(low * scale)
+    return first, max(math.ceil(high * scale), first + 1)

@@ -1,0 +1,178 @@
+"""`bench`: models under matched prompts on a data set, one row per model and object."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Literal, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from bench import registry
+from bench.datasets import Dataset
+from bench.datasets.objascale import read
+from bench.environment import environment
+from bench.progress import show_progress
+from bench.prompts import PromptSource
+from bench.registry import UnknownModel
+from bench.results import Results, ResultsError, open_results
+from bench.runner import prompt_settings
+from bench.runner import run as measure
+from bench.segmenter import ModelUnavailable, Segmenter
+from bench.summary import rich_table, summarise
+from flip.weights import DownloadFailed, WeightsMissing, cache_folder, find_files
+from objascale.dataset import DatasetError
+
+app = typer.Typer(no_args_is_help=True, help=__doc__, rich_markup_mode="markdown")
+
+Device = Literal["auto", "cpu", "cuda"]
+Weights = Annotated[Path | None, typer.Option("--weights", help="Folder of weights, searched first.")]
+
+
+@app.command()
+def models(weights: Weights = None) -> None:
+    """List every model: what it is, what it is prompted with, and where its weights are.
+
+    Example: `bench models`
+    """
+    table = Table("model", "family", "parameters", "prompts", "weights", "licence")
+    for model in registry.MODELS.values():
+        parameters = f"{model.parameters:,}" if model.parameters else "–"
+        table.add_row(
+            model.name, model.family, parameters, ", ".join(model.prompts), _whereabouts(model, weights), model.licence
+        )
+    _console().print(table)
+
+
+@app.command()
+def fetch(
+    names: Annotated[list[str], typer.Argument(metavar="NAME…", help="Models, as `bench models` lists them.")],
+    weights: Weights = None,
+) -> None:
+    """Download the weights of models, check their SHA-256, and keep them in the user's cache (or --weights).
+
+    Example: `bench fetch flip-tiny mobilesam-onnx`
+    """
+    folder = weights or cache_folder()
+    with _errors():
+        for model in registry.find_models(names):
+            files = registry.fetch_weights(model, folder)
+            _console().print(f"{model.name}: {', '.join(map(str, files)) or 'needs no weights'}", soft_wrap=True)
+
+
+@app.command()
+def run(
+    models: Annotated[
+        str, typer.Option(help="Names from `bench models`, with commas between; all: those whose weights are here.")
+    ],
+    data: Annotated[Path, typer.Option(help="ObjaScale folder.")] = Path("data/objascale"),
+    out: Annotated[Path, typer.Option(help="Results folder; an unfinished run there is gone on with.")] = Path(
+        "results"
+    ),
+    weights: Weights = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N images.")] = None,
+    prompt: Annotated[
+        PromptSource, typer.Option(help="Each model its own kind (matched), or all what a box tells (box).")
+    ] = "matched",
+    device: Annotated[Device, typer.Option(help="Where networks run.")] = "auto",
+) -> None:
+    """Measure models on a data set: a row per model and object in OUT/results.parquet, and a table at the end.
+
+    The same command goes on where it was stopped; other models may be added to a finished run.
+
+    Example: `bench run --models flip-tiny,mobilesam-onnx,box,ellipse --data data/objascale --out results`
+    """
+    with _errors():
+        chosen = _chosen(models, weights)
+        files = registry.find_all_weights(chosen, weights)
+        dataset = read(data)
+        segmenters = [registry.load(model, files[model.name], device) for model in chosen]
+        with open_results(out, _description(dataset, segmenters, prompt), dataset) as results:
+            try:
+                with show_progress(_console()) as progress:
+                    measure(dataset, segmenters, prompt, results, limit=limit, progress=progress)
+            except KeyboardInterrupt:
+                _fail(f"interrupted; {len(results.rows)} rows are safe in {out}, the same command goes on", code=130)
+        _report(results, out)
+
+
+def _chosen(models: str, weights: Path | None) -> list[registry.Model]:
+    """What --models names; `all` leaves out those whose weights are missing, and says so."""
+    if models != "all":
+        return registry.find_models([name.strip() for name in models.split(",") if name.strip()])
+    chosen = []
+    for model in registry.MODELS.values():
+        try:
+            registry.find_all_weights([model], weights)
+            chosen.append(model)
+        except WeightsMissing as error:
+            _complain(f"without {model.name}: {error}")
+    return chosen
+
+
+def _description(dataset: Dataset, segmenters: list[Segmenter], prompt: PromptSource) -> dict:
+    """What run.json says of this run."""
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "dataset": {
+            "name": dataset.name,
+            "path": str(dataset.path),
+            "images": len(dataset.samples),
+            "objects": dataset.objects,
+        },
+        "models": [{**asdict(segmenter.describe()), "untrained": False} for segmenter in segmenters],
+        "prompt": prompt_settings(prompt),
+        "environment": environment(),
+    }
+
+
+def _report(results: Results, out: Path) -> None:
+    """The table, and what went wrong."""
+    rows = results.frame()
+    _console().print(rich_table(summarise(rows)))
+    failed = rows[rows["error"].notna()]
+    if len(failed):
+        first = failed.iloc[0]
+        _complain(f"{len(failed)} rows are errors and count with IoU 0, the first: {first['model']}, {first['error']}")
+    _console().print(f"{len(rows)} rows in {out / 'results.parquet'}", soft_wrap=True)
+
+
+def _whereabouts(model: registry.Model, folder: Path | None) -> str:
+    if model.weights is None:
+        return "none needed"
+    try:
+        return str(find_files(model.weights, folder)[0].parent)
+    except WeightsMissing:
+        return f"bench fetch {model.name}"
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    """What a user can cause becomes a sentence and exit code 1."""
+    try:
+        yield
+    except (UnknownModel, WeightsMissing, DownloadFailed, ModelUnavailable, DatasetError, ResultsError) as error:
+        _fail(str(error))
+
+
+def _fail(message: str, code: int = 1) -> NoReturn:
+    for line in message.splitlines():
+        _complain(f"error: {line}")
+    raise typer.Exit(code)
+
+
+def _complain(message: str) -> None:
+    typer.echo(message, err=True)
+
+
+def _console() -> Console:
+    """Standard output; wide enough for the tables where it is not a terminal."""
+    console = Console()
+    return console if console.is_terminal else Console(width=120)

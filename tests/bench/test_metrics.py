@@ -1,0 +1,78 @@
+"""Every score, computed on regions, equals the same score on full frames."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from bench.metrics import band_width, boundary_iou, score
+from objascale.masks import MaskError, RegionMask
+
+
+@st.composite
+def pairs(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
+    """Two frames of one size, each a noisy rectangle or noise."""
+    shape = draw(hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=40))
+    frames = []
+    for _ in range(2):
+        frame = draw(hnp.arrays(bool, shape, elements=st.booleans(), fill=st.just(False)))
+        y0, x0 = (draw(st.integers(0, n - 1)) for n in shape)
+        frame[y0 : y0 + draw(st.integers(0, 30)), x0 : x0 + draw(st.integers(0, 30))] ^= True
+        frames.append(frame)
+    return frames[0], frames[1]
+
+
+def full_boundary(mask: np.ndarray, width: int) -> np.ndarray:
+    """Pixels of a mask with a pixel outside it at a Chebyshev distance of at most `width`, by its definition."""
+    padded = np.pad(mask, width)
+    shifts = range(2 * width + 1)
+    windows = [padded[dy : dy + mask.shape[0], dx : dx + mask.shape[1]] for dy in shifts for dx in shifts]
+    return mask & ~np.logical_and.reduce(windows)
+
+
+def ratio(part: np.ndarray, whole: np.ndarray) -> float:
+    return part.sum() / whole.sum() if whole.any() else 0.0
+
+
+@given(pairs())
+def test_scores_equal_the_full_frame(frames):
+    a, b = frames
+    predicted, truth = RegionMask.from_full(a), RegionMask.from_full(b)
+    scores = score(predicted, truth)
+    assert scores.iou == pytest.approx(ratio(a & b, a | b))
+    total = a.sum() + b.sum()
+    assert scores.dice == pytest.approx(2 * (a & b).sum() / total if total else 0.0)
+    width = band_width(truth)
+    inner_a, inner_b = full_boundary(a, width), full_boundary(b, width)
+    expected = ratio(inner_a & inner_b, inner_a | inner_b) if a.any() and b.any() else 0.0
+    assert scores.boundary_iou == pytest.approx(expected)
+
+
+@given(pairs())
+def test_the_same_mask_scores_one_unless_it_is_empty(frames):
+    mask = RegionMask.from_full(frames[0])
+    scores = score(mask, mask)
+    assert (scores.iou, scores.dice, scores.boundary_iou) == ((1, 1, 1) if mask.area else (0, 0, 0))
+
+
+def test_the_band_grows_with_the_object_and_not_with_the_picture():
+    small, large = np.ones((3, 3), bool), np.ones((300, 400), bool)
+    assert band_width(RegionMask(0, 0, small, 10, 10)) == band_width(RegionMask(0, 0, small, 8192, 8192)) == 1
+    assert band_width(RegionMask(0, 0, large, 8192, 8192)) == 10
+
+
+def test_boundary_iou_sees_what_iou_forgives():
+    large = np.ones((400, 400), bool)
+    eaten = large.copy()
+    eaten[:4] = eaten[-4:] = eaten[:, :4] = eaten[:, -4:] = False
+    truth, predicted = RegionMask(0, 0, large, 400, 400), RegionMask(0, 0, eaten, 400, 400)
+    assert predicted.iou(truth) > 0.95
+    assert boundary_iou(predicted, truth) < 0.6
+
+
+def test_masks_of_different_frames_are_an_error():
+    with pytest.raises(MaskError, match="different frames"):
+        score(RegionMask.empty(4, 4), RegionMask.empty(4, 5))

@@ -1,0 +1,237 @@
+"""The loop over a small ObjaScale folder: every row, every error, every resumption."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bench.datasets.objascale import read
+from bench.registry import find_models, load
+from bench.results import ResultsError, open_results
+from bench.runner import prompt_settings, run
+from objascale.masks import RegionMask
+
+TIMES = ["image_pre_ms", "image_model_ms", "image_post_ms", "pre_ms", "model_ms", "post_ms"]
+
+
+def measure(data, out, names, source="matched", **settings):
+    """One run; the rows."""
+    dataset = read(data)
+    segmenters = [load(model, (), "cpu") for model in find_models(names)]
+    description = {
+        "created": "now",
+        "dataset": {"name": dataset.name, "path": str(dataset.path)},
+        "models": [dataclasses.asdict(segmenter.describe()) for segmenter in segmenters],
+        "prompt": prompt_settings(source),
+    }
+    with open_results(out, description, dataset) as results:
+        run(dataset, segmenters, source, results, **settings)
+        return results.frame()
+
+
+def same(a: pd.DataFrame, b: pd.DataFrame) -> bool:
+    """The same measurements, whatever their order and times."""
+    keys = ["model", "object_id"]
+    a, b = (table.drop(columns=TIMES).sort_values(keys, ignore_index=True) for table in (a, b))
+    return a.equals(b)
+
+
+def test_a_row_for_each_model_and_object(discs, tmp_path):
+    rows = measure(discs(6), tmp_path / "out", ["box", "ellipse", "grabcut"])
+    assert len(rows) == 18
+    assert not rows.duplicated(["model", "object_id"]).any()
+    assert rows["error"].isna().all()
+    stored = pd.read_parquet(tmp_path / "out/results.parquet")
+    assert same(rows, stored)
+    by_model = stored.groupby("model")["iou"].mean()
+    assert by_model["ellipse"] > by_model["box"] > 0.6
+    assert stored.loc[stored["model"] == "box", "prompt"].eq("box").all()
+    assert stored.loc[stored["model"] == "ellipse", "prompt"].eq("gaussian").all()
+
+
+def test_what_a_row_says_can_be_computed_again(discs, tmp_path):
+    rows = measure(discs(4), tmp_path / "out", ["box", "grabcut"])
+    for row in rows.to_dict("records"):
+        truth, predicted = (
+            RegionMask.from_rle({"size": [row["height"], row["width"]], "counts": row[f"{which}_rle"]})
+            for which in ("truth", "predicted")
+        )
+        assert row["iou"] == truth.iou(predicted)
+        assert (row["area"], row["predicted_area"]) == (truth.area, predicted.area)
+        assert row["fraction"] == truth.fraction
+
+
+def test_what_is_done_is_not_done_again_and_models_can_join(discs, tmp_path):
+    data, out, calls = discs(5), tmp_path / "out", []
+
+    def progress(done, total):
+        calls.append((done, total))
+
+    measure(data, out, ["box"], limit=2)
+    measure(data, out, ["box", "ellipse"], progress=progress)
+    assert calls[0] == (0, 8)
+    rows = measure(data, out, ["box", "ellipse"], progress=progress)
+    assert calls[-1] == (0, 0)
+    assert same(rows, measure(data, tmp_path / "fresh", ["ellipse", "box"]))
+    assert [card["name"] for card in json.loads((out / "run.json").read_text())["models"]] == ["box", "ellipse"]
+
+
+def test_a_torn_last_line_is_measured_again(discs, tmp_path):
+    data, out = discs(5), tmp_path / "out"
+    rows = measure(data, out, ["box", "ellipse"])
+    journal = out / "journal.jsonl"
+    journal.write_bytes(journal.read_bytes()[:-40])
+    assert same(rows, measure(data, out, ["box", "ellipse"]))
+    assert len(journal.read_text().splitlines()) == 10
+
+
+def test_a_broken_image_costs_its_rows_and_nothing_else(discs, tmp_path):
+    data, out = discs(5), tmp_path / "out"
+    images = sorted(data.glob("images/*/*.png"))
+    whole = images[1].read_bytes()
+    images[1].write_bytes(whole[: len(whole) // 2])
+    images[2].unlink()
+    images[3].write_bytes(images[4].read_bytes())
+    rows = measure(data, out, ["box", "grabcut"])
+    failed = rows[rows["error"].notna()]
+    assert sorted(failed["image_id"]) == ["1", "1", "2", "2", "3", "3"]
+    assert failed["iou"].eq(0).all()
+    assert failed.loc[failed["image_id"] == "1", "error"].str.contains("000001.png").all()
+    assert failed.loc[failed["image_id"] == "3", "error"].str.contains("SHA-256").all()
+
+    images[1].write_bytes(whole)  # an error is tried again, and its row replaced
+    rows = measure(data, out, ["box", "grabcut"])
+    assert len(rows) == 10
+    assert sorted(rows.loc[rows["error"].notna(), "image_id"]) == ["2", "2", "3", "3"]
+
+
+def edit(data, column, value, row=2):
+    """Change one annotation."""
+    path = data / "annotations.parquet"
+    table = pd.read_parquet(path).astype({column: object})
+    table.at[row, column] = value
+    table.to_parquet(path)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("rle_size", [50, 96], "RLE runs cover"),
+        ("rle_counts", "PYS4~~~", "RLE counts"),
+        ("area", 7, "annotation says 7"),
+        ("width", 95, "96×96"),
+    ],
+)
+def test_a_wrong_annotation_costs_its_rows_and_nothing_else(discs, tmp_path, column, value, message):
+    data = discs(4)
+    edit(data, column, value)
+    rows = measure(data, tmp_path / "out", ["box", "ellipse"])
+    failed = rows[rows["error"].notna()]
+    assert list(failed["image_id"]) == ["2", "2"]
+    assert failed["error"].str.contains(message).all()
+
+
+def test_an_empty_mask_is_an_error_row(discs, tmp_path):
+    data = discs(4)
+    edit(data, "rle_counts", RegionMask.empty(96, 96).rle()["counts"])
+    edit(data, "area", 0)
+    failed = measure(data, tmp_path / "out", ["box"]).query("error.notna()")
+    assert failed["error"].str.contains("empty").all()
+    assert len(failed) == 1
+
+
+def test_a_model_that_breaks_is_recorded(discs, tmp_path, monkeypatch):
+    from baselines.trivial import BoxFill
+
+    def out_of_memory(self, image):
+        raise MemoryError("no room\nfor this image")
+
+    monkeypatch.setattr(BoxFill, "set_image", out_of_memory)
+    rows = measure(discs(3), tmp_path / "out", ["box", "ellipse"])
+    assert rows.loc[rows["model"] == "box", "error"].eq("MemoryError: no room for this image").all()
+    assert rows.loc[rows["model"] == "ellipse", "error"].isna().all()
+
+
+def test_ctrl_c_leaves_a_folder_to_go_on_with(discs, tmp_path):
+    data, out = discs(5), tmp_path / "out"
+
+    def stop(done, total):
+        if done == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        measure(data, out, ["box", "ellipse"], progress=stop)
+    assert len(pd.read_parquet(out / "results.parquet")) == 4
+    assert same(measure(data, out, ["box", "ellipse"]), measure(data, tmp_path / "fresh", ["box", "ellipse"]))
+
+
+def test_results_of_other_settings_are_refused_and_nothing_changes(discs, tmp_path, monkeypatch):
+    data, out = discs(3), tmp_path / "out"
+    measure(data, out, ["box", "grabcut"])
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    with pytest.raises(ResultsError, match=r"prompt.source: matched → box.*--out"):
+        measure(data, out, ["box"], source="box")
+    with pytest.raises(ResultsError, match=r"another data set.*--out"):
+        measure(discs(3, "other", seed=9), out, ["box"])
+    monkeypatch.setattr(
+        "baselines.grabcut.GrabCut.__init__.__kwdefaults__",
+        {"iterations": 2, "margin": 0.25, "padding": 10, "working_side": 512},
+    )
+    with pytest.raises(ResultsError, match=r"grabcut.settings.iterations: 5 → 2"):
+        measure(data, out, ["grabcut"])
+    assert before == {path.name: path.read_bytes() for path in out.iterdir()}
+
+
+def test_a_data_set_may_grow_and_may_move(discs, tmp_path):
+    data, out = discs(6), tmp_path / "out"
+    table = pd.read_parquet(data / "annotations.parquet")
+    table[:4].to_parquet(data / "annotations.parquet")
+    assert len(measure(data, out, ["box"])) == 4
+    table.to_parquet(data / "annotations.parquet")
+    moved = data.rename(tmp_path / "moved")
+    rows = measure(moved, out, ["box"])
+    assert len(rows) == 6
+    assert set(rows["dataset_path"]) == {str(moved)}
+
+
+def test_two_runs_do_not_write_to_one_folder(discs, tmp_path):
+    data, out = discs(3), tmp_path / "out"
+
+    def intrude(done, total):
+        with pytest.raises(ResultsError, match="another bench run"):
+            measure(data, out, ["ellipse"])
+
+    assert len(measure(data, out, ["box"], progress=intrude)) == 3
+
+
+def test_damaged_results_are_named(discs, tmp_path):
+    data, out = discs(3), tmp_path / "out"
+    measure(data, out, ["box"])
+    journal, header = out / "journal.jsonl", out / "run.json"
+    lines = journal.read_text().splitlines(keepends=True)
+    journal.write_text("".join([lines[0], "{oops\n", lines[2]]))
+    with pytest.raises(ResultsError, match=r"journal\.jsonl, line 2"):
+        measure(data, out, ["box"])
+    journal.write_text("".join([lines[0], lines[2]]))
+    assert len(measure(data, out, ["box"])) == 3
+    header.write_text("{}")
+    with pytest.raises(ResultsError, match=r"run\.json is damaged"):
+        measure(data, out, ["box"])
+
+
+def test_an_image_is_decoded_once_for_all_models(discs, tmp_path, monkeypatch):
+    from bench.datasets import Sample
+
+    decoded, decode = [], Sample.image
+
+    def counted(self) -> np.ndarray:
+        decoded.append(self.image_id)
+        return decode(self)
+
+    monkeypatch.setattr(Sample, "image", counted)
+    measure(discs(3), tmp_path / "out", ["box", "ellipse", "grabcut"])
+    assert decoded == ["0", "1", "2"]

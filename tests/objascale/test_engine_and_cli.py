@@ -1,0 +1,208 @@
+"""Workers that die, hang or fill the disk; the command line; kill and resume."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from objascale.dataset import mask_of, read_annotations, read_journal
+from objascale.engine.local import EngineSettings, Fatal, Worker, WorkerLost, run
+
+ENGINE = EngineSettings(workers=1, threads=1, device="cpu", timeout=120)
+SMALL = ["--max-px", "512", "--max-fraction", "0.01", "--samples", "4", "--no-denoise", "--seed", "3"]
+"""Options for pictures that take a moment."""
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "objascale.cli", *map(str, arguments)]
+
+
+def objascale(*arguments: object, **more) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(*arguments), capture_output=True, text=True, check=False, **more)
+
+
+def test_a_worker_that_dies_or_hangs_is_named_and_replaced():
+    worker = Worker(ENGINE.model_copy(update={"timeout": 1.0}))
+    try:
+        worker._start()
+        worker._process.send_signal(signal.SIGKILL)
+        with pytest.raises(WorkerLost, match="died"):
+            worker.ask({})
+        worker._start()
+        worker._process.send_signal(signal.SIGSTOP)
+        with pytest.raises(WorkerLost, match="no answer within 1 s"):
+            worker.ask({})
+        worker._start()
+        assert worker.device == "CPU"
+    finally:
+        worker.close()
+
+
+def test_a_device_that_is_not_there_is_fatal():
+    worker = Worker(ENGINE.model_copy(update={"device": "hip"}))
+    with pytest.raises(Fatal, match="no hip device"):
+        worker.ask({})
+    worker.close()
+
+
+def test_run_does_every_task_and_stops_at_the_first_error():
+    assert sorted(run(range(20), lambda task, _: task * task, ENGINE.model_copy(update={"workers": 3}))) == [
+        n * n for n in range(20)
+    ]
+    done = []
+
+    def work(task: int, _: Worker) -> int:
+        done.append(task)
+        if task == 3:
+            raise Fatal("full")
+        return task
+
+    with pytest.raises(Fatal):
+        list(run(range(1000), work, ENGINE))
+    assert len(done) < 20
+
+
+@pytest.fixture(scope="module")
+def material(tmp_path_factory) -> tuple[Path, Path]:
+    """Two tiny objects in two categories, one of them broken, and a folder of one map."""
+    from objascale.color import blender_datafiles
+
+    folder = tmp_path_factory.mktemp("material")
+    for category in ("box", "wedge"):
+        (folder / "objects" / category).mkdir(parents=True)
+    corners = "".join(f"v {x} {y} {z}\n" for x in (0, 1) for y in (0, 2) for z in (0, 1.5))
+    faces = "f 1 2 4 3\nf 5 7 8 6\nf 1 5 6 2\nf 3 4 8 7\nf 1 3 7 5\nf 2 6 8 4\n"
+    (folder / "objects/box/crate.obj").write_text(corners + faces)
+    (folder / "objects/wedge/door_stop.obj").write_text(corners + "f 1 2 4 3\nf 1 5 6 2\nf 5 3 4 6\nf 1 3 5\nf 2 6 4\n")
+    (folder / "objects/wedge/broken.glb").write_bytes(b"glTF\x02\x00\x00\x00\xff\xff\x00\x00 cut short")
+    (folder / "maps").mkdir()
+    (folder / "maps/forest.exr").symlink_to(blender_datafiles() / "studiolights/world/forest.exr")
+    return folder / "objects", folder / "maps"
+
+
+def from_folder(material, *more: object) -> list[object]:
+    return ["render", "--source", "folder", "--objects", material[0], "--hdris", material[1], *SMALL, *more]
+
+
+def test_render_resume_and_refuse(material, tmp_path):
+    out = tmp_path / "set"
+    first = objascale(*from_folder(material, "--n", 5, "--out", out, "--workers", 1))
+    assert first.returncode == 0, first.stderr
+    assert f"5 images in {out}" in first.stdout
+    assert "truncated" in first.stderr
+    table = read_annotations(out)
+    assert sorted(table.image_id) == list(range(5))
+    assert set(Counter(table.category).values()) <= {2, 3}
+    for row in table.to_dict("records"):
+        assert (out / row["file"]).is_file()
+        assert mask_of(row).area == row["area"] >= 4
+        if row["area"] > 100:
+            assert row["fraction"] == pytest.approx(row["target_fraction"], rel=0.1)
+    failed = [record for record in read_journal(out) if record["status"] == "failed"]
+    assert {record["reason"] for record in failed} <= {"truncated", "does-not-fit"}
+    assert any("broken.glb" in record["message"] for record in failed)
+    assert len(pd.read_parquet(out / "plan.parquet")) == 5
+
+    before = {path: path.read_bytes() for path in out.glob("images/*/*")}
+    again = objascale(*from_folder(material, "--n", 7, "--out", out))
+    assert again.returncode == 0
+    assert "5 of 7 images are there already" in again.stderr
+    assert len(read_annotations(out)) == 7
+    assert all(path.read_bytes() == data for path, data in before.items())
+
+    other = objascale(*from_folder(material, "--n", 5, "--out", out, "--samples", 8))
+    assert other.returncode == 1
+    assert "render.samples: 4 → 8" in other.stderr
+    assert "--out" in other.stderr
+
+
+def test_kill_in_mid_render_loses_and_doubles_nothing(material, tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert objascale(*from_folder(material, "--n", 6, "--out", whole)).returncode == 0
+    process = subprocess.Popen(command(*from_folder(material, "--n", 6, "--out", killed)), stderr=subprocess.DEVNULL)
+    journal = killed / "journal.jsonl"
+    deadline = time.monotonic() + 120
+    while not (journal.exists() and journal.read_text().count('"done"') >= 2):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    with journal.open("a") as file:
+        file.write('{"slot": 5, "status": "do')  # as if it had died while writing
+    resumed = objascale(*from_folder(material, "--n", 6, "--out", killed))
+    assert resumed.returncode == 0, resumed.stderr
+    done = [record["slot"] for record in read_journal(killed) if record["status"] == "done"]
+    assert sorted(done) == list(range(6))
+    stable = ["image_id", "spec_id", "file", "area", "rle_counts", "image_sha256", "asset_id"]
+    pd.testing.assert_frame_equal(read_annotations(whole)[stable], read_annotations(killed)[stable])
+    for path in whole.glob("images/*/*"):
+        assert (killed / path.relative_to(whole)).read_bytes() == path.read_bytes()
+    assert not list(killed.glob("images/*/.*"))
+
+
+def test_a_full_disk_ends_the_run_with_a_sentence(material, tmp_path):
+    """A limit on file size stands for the full disk: writing an image fails, small files still work."""
+    out = tmp_path / "set"
+    result = objascale(
+        *from_folder(material, "--n", 3, "--out", out),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000)),
+    )
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    assert "error: cannot write" in result.stderr
+    assert not list(out.glob("images/*/*"))
+    assert objascale(*from_folder(material, "--n", 3, "--out", out)).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words", "code"),
+    [
+        (["render", "--n", 0], "--n", 2),
+        (["render", "--min-px", 600, "--max-px", 512], "--min-px 600 is above --max-px 512", 2),
+        (["render", "--samples", 0], "--samples", 2),
+        (["render", "--source", "folder"], "--objects", 1),
+        (["render", "--source", "folder", "--objects", "/nowhere"], "/nowhere does not exist", 1),
+        (["render", "--objects", "/nowhere"], "--source folder", 1),
+        (["render", "--hdris", "/nowhere"], "/nowhere does not exist", 1),
+        (["render", "--source", "moon"], "moon", 2),
+        (["rendr"], "rendr", 2),
+    ],
+)
+def test_commonest_errors(arguments, words, code):
+    result = objascale(*arguments)
+    assert result.returncode == code
+    assert words in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_empty_and_unusable_folders(material, tmp_path):
+    (tmp_path / "empty").mkdir()
+    result = objascale("render", "--source", "folder", "--objects", tmp_path / "empty", "--hdris", material[1])
+    assert (result.returncode, "no objects in" in result.stderr) == (1, True)
+    (tmp_path / "file").write_text("")
+    result = objascale(*from_folder(material, "--n", 1, "--out", tmp_path / "file" / "set"))
+    assert result.returncode == 1
+    assert "cannot write to" in result.stderr
+    (tmp_path / "maps").mkdir()
+    (tmp_path / "maps/none.exr").write_bytes(b"no map")
+    result = objascale(*from_folder((material[0], tmp_path / "maps"), "--n", 1, "--out", tmp_path / "set"))
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    reasons = {json.loads(line)["reason"] for line in (tmp_path / "set/journal.jsonl").read_text().splitlines()}
+    assert "bad-map" in reasons
+
+
+def test_help_has_an_example():
+    assert "Example: objascale render" in objascale("render", "--help", env=os.environ | {"COLUMNS": "200"}).stdout
+    assert "render" in objascale("--help").stdout

@@ -1,0 +1,181 @@
+"""Synthetic results folders: real pictures, real masks, IoU measured from them, in the columns that bench writes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from objascale.masks import RegionMask
+
+MODELS = {
+    "flip-tiny": (513_788, 1.0),
+    "mobilesam-onnx": (10_130_092, 2.5),
+    "grabcut": (None, 4.0),
+    "box": (None, 0.0),
+    "ellipse": (None, 0.0),
+}
+CATEGORIES = ["apple", "mug", "traffic cone", "fire_hydrant", "airplane"]
+
+
+def disc(width: int, height: int, x: float, y: float, a: float, b: float) -> RegionMask:
+    """Pixels whose centre lies in an ellipse with semi-axes a and b; at least the centre's own pixel."""
+    x0, y0, x1, y1 = max(0, int(x - a) - 1), max(0, int(y - b) - 1), int(x + a) + 2, int(y + b) + 2
+    rows, columns = np.mgrid[y0 : min(y1, height), x0 : min(x1, width)]
+    inside = ((columns + 0.5 - x) / a) ** 2 + ((rows + 0.5 - y) / b) ** 2 <= 1
+    inside |= (columns == int(x)) & (rows == int(y))
+    return RegionMask(x0, y0, inside, width, height).tight()
+
+
+def paint(truth: RegionMask, rng: np.random.Generator) -> np.ndarray:
+    """A gradient with noise, and the object in a colour of its own."""
+    rows, columns = np.mgrid[: truth.height, : truth.width] / max(truth.width, truth.height)
+    image = np.stack((90 + 90 * columns, 120 + 60 * rows, 190 - 60 * rows), -1)
+    image += rng.normal(0, 6, image.shape)
+    h, w = truth.data.shape
+    image[truth.y : truth.y + h, truth.x : truth.x + w][truth.data] = rng.uniform(20, 240, 3)
+    return image.clip(0, 255).astype(np.uint8)
+
+
+def predict(model: str, truth: RegionMask, rng: np.random.Generator) -> RegionMask:
+    """A mask as wrong as the model usually is: the box, the ellipse, or the truth shifted and scaled."""
+    assert truth.box is not None
+    x0, y0, x1, y1 = truth.box
+    if model == "box":
+        return RegionMask(x0, y0, np.ones((y1 - y0, x1 - x0), bool), truth.width, truth.height)
+    spread = 0.0 if model == "ellipse" else MODELS.get(model, (None, 1.0))[1] / np.sqrt(truth.area)
+    x, y = np.array(((x0 + x1) / 2, (y0 + y1) / 2)) + rng.normal(0, spread, 2) * (x1 - x0, y1 - y0)
+    a, b = np.array(((x1 - x0) / 2, (y1 - y0) / 2)) * np.exp(rng.normal(0, spread, 2))
+    return disc(
+        truth.width, truth.height, float(np.clip(x, 1, truth.width - 2)), float(np.clip(y, 1, truth.height - 2)), a, b
+    )
+
+
+ResultsMaker = Callable[..., Path]
+
+
+@pytest.fixture
+def make_results(tmp_path: Path) -> ResultsMaker:
+    """Makes results folders in the test's own folder."""
+    return _results_maker(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def usual_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A results folder of five models on 40 objects, to be read only."""
+    return _results_maker(tmp_path_factory.mktemp("usual"))(objects=40, side=700)
+
+
+def _results_maker(parent: Path) -> ResultsMaker:
+    """`make(name, models=…, objects=…, seed=…, side=…, **columns)` writes a results folder and gives its path.
+
+    `columns` overwrite columns of all rows. One object to a picture; assets hold one to three objects each.
+    """
+
+    def make(
+        name: str = "results",
+        models: tuple[str, ...] = tuple(MODELS),
+        objects: int = 12,
+        seed: int = 0,
+        side: int = 256,
+        dataset: str = "objascale",
+        schema: int = 1,
+        **columns: Any,
+    ) -> Path:
+        rng = np.random.default_rng(seed)
+        data = parent / f"{name}-data"
+        (data / "images").mkdir(parents=True, exist_ok=True)
+        rows = []
+        for number in range(objects):
+            width, height = (int(v) for v in rng.integers(side // 2, side + 1, 2))
+            radius = np.exp(rng.uniform(np.log(0.6), np.log(min(width, height) * 0.3)))
+            x, y = rng.uniform(0.35, 0.65, 2) * (width, height)
+            truth = disc(width, height, x, y, radius, radius * rng.uniform(0.5, 1))
+            file = f"images/{number:06d}.png"
+            cv2.imwrite(str(data / file), paint(truth, rng)[..., ::-1])
+            for model in models:
+                mask = predict(model, truth, rng)
+                gaussian = model.startswith(("flip", "ellipse"))
+                pre, forward, post, *image_ms = rng.uniform(0.5, 9, 6)
+                rows.append(
+                    {
+                        "model": model,
+                        "weights_sha256": "ab" * 32 if MODELS.get(model, (1,))[0] else None,
+                        "settings_hash": "0" * 16,
+                        "dataset": dataset,
+                        "dataset_path": str(data),
+                        "image_id": str(number),
+                        "image_file": file,
+                        "image_sha256": f"{number:064d}",
+                        "object_id": str(number),
+                        "asset_id": f"{CATEGORIES[number // 3 % 5]}/{number // 3}",
+                        "category": CATEGORIES[number // 3 % 5],
+                        "width": width,
+                        "height": height,
+                        "area": truth.area,
+                        "fraction": truth.fraction,
+                        "truth_rle": truth.rle()["counts"],
+                        "prompt": "gaussian" if gaussian else "box",
+                        "prompt_source": "matched",
+                        "noise": 0.0,
+                        "iou": mask.iou(truth),
+                        "dice": mask.dice(truth),
+                        "boundary_iou": mask.iou(truth),
+                        "predicted_area": mask.area,
+                        "predicted_rle": mask.rle()["counts"],
+                        "image_pre_ms": image_ms[0],
+                        "image_model_ms": image_ms[1],
+                        "image_post_ms": image_ms[2],
+                        "pre_ms": pre,
+                        "model_ms": forward,
+                        "post_ms": post,
+                        "tokens": 512 if model.startswith("flip") else None,
+                        "untrained": False,
+                        "error": None,
+                    }
+                )
+        folder = parent / name
+        folder.mkdir(exist_ok=True)
+        pd.DataFrame(rows).assign(**columns).to_parquet(folder / "results.parquet")
+        (folder / "run.json").write_text(json.dumps(run_record(models, data, dataset, objects, schema)))
+        return folder
+
+    return make
+
+
+def run_record(models: tuple[str, ...], data: Path, dataset: str, objects: int, schema: int) -> dict:
+    cards = [
+        {
+            "name": model,
+            "family": model.split("-")[0],
+            "parameters": MODELS.get(model, (1_000_000,))[0],
+            "weights": f"{model}.safetensors" if MODELS.get(model, (1,))[0] else None,
+            "weights_sha256": "ab" * 32 if MODELS.get(model, (1,))[0] else None,
+            "settings": {"tokens": 512} if model.startswith("flip") else {},
+            "untrained": False,
+        }
+        for model in models
+    ]
+    return {
+        "schema": schema,
+        "created": "2025-01-02T03:04:05+00:00",
+        "command": ["bench", "run", "--models", ",".join(models)],
+        "dataset": {"name": dataset, "path": str(data), "images": objects, "objects": objects},
+        "models": cards,
+        "prompt": {"source": "matched", "noise": 0.0},
+        "environment": {
+            "python": "3.11.9",
+            "platform": "Linux-6.1-x86_64",
+            "cpu": "A processor with <angle brackets>",
+            "cores": 2,
+            "memory_gib": 7.8,
+            "gpu": None,
+            "versions": {"numpy": "1.26.4", "torch": "2.13.0"},
+        },
+    }

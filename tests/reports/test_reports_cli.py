@@ -1,0 +1,193 @@
+"""`reports build` from the outside: the page, its files, and every bad input."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from reports.cli import app
+
+runner = CliRunner()
+
+
+def build(*arguments: object):
+    return runner.invoke(app, ["build", *map(str, arguments)])
+
+
+class Page(HTMLParser):
+    """What the page loads and links to, its headings and its ids."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.loaded: list[str] = []
+        self.linked: list[str] = []
+        self.headings: list[int] = []
+        self.ids: list[str] = []
+        self.without_alt = 0
+        self.words = ""
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        attributes = dict(attrs)
+        self.without_alt += tag == "img" and not attributes.get("alt")
+        self.ids += [attributes["id"] or ""] if "id" in attributes else []
+        if re.fullmatch("h[1-6]", tag):
+            self.headings.append(int(tag[1]))
+        if tag == "a":
+            self.linked.append(attributes["href"] or "")
+        elif source := attributes.get("src") or attributes.get("href"):
+            self.loaded.append(source)
+
+    def handle_data(self, data: str) -> None:
+        self.words += data
+
+
+@pytest.fixture(scope="module")
+def report(usual_results, tmp_path_factory) -> Path:
+    """The usual results, built once with seed 3."""
+    out = tmp_path_factory.mktemp("built") / "report"
+    done = build(usual_results, "--out", out, "--seed", 3)
+    assert done.exit_code == 0, done.output
+    assert done.stdout.rstrip().endswith(f"Report: {out / 'index.html'}")
+    assert "flip-tiny" in done.stdout
+    return out
+
+
+def test_the_page_is_whole(report) -> None:
+    page = Page(report / "index.html")
+    files = [link for link in page.loaded + page.linked if not link.startswith(("#", "data:"))]
+    assert all(not re.match(r"[a-z]+:|/", file) for file in files)
+    assert all((report / file).is_file() for file in files)
+    assert {link[1:] for link in page.linked if link.startswith("#")} <= set(page.ids)
+    assert len(page.ids) == len(set(page.ids))
+    assert page.without_alt == 0
+    assert page.headings[0] == 1
+    assert all(after - before <= 1 for before, after in itertools.pairwise(page.headings))
+    assert not re.search(r"url\(|@import|<script", (report / "index.html").read_text())
+    for told in ("ab" * 32, "A processor with <angle brackets>", "seed 3", "numpy 1.26.4", "bench run --models"):
+        assert told in page.words
+
+
+def test_every_form_is_written(report) -> None:
+    written = {path.relative_to(report).as_posix() for path in report.rglob("*.*")}
+    kinds = {"tables": ("md", "csv", "tex", "html"), "figures": ("pdf", "svg", "png")}
+    names = {"tables": ("iou", "iou-by-size"), "figures": ("iou-by-size", "heat-maps")}
+    for room, suffixes in kinds.items():
+        assert {f"{room}/objascale/{name}.{kind}" for name in names[room] for kind in suffixes} <= written
+
+
+def test_the_same_results_give_the_same_report(report, usual_results, tmp_path) -> None:
+    build(usual_results, "--out", tmp_path / "again", "--seed", 3)
+    files = [path.relative_to(report) for path in report.rglob("*.*")]
+    assert all((report / file).read_bytes() == (tmp_path / "again" / file).read_bytes() for file in files)
+
+
+def test_defaults_follow_bench(make_results, tmp_path, monkeypatch) -> None:
+    make_results("results", ("box",), objects=1)
+    monkeypatch.chdir(tmp_path)
+    assert build().exit_code == 0
+    assert Path("report/index.html").is_file()
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        {"models": ("grabcut",), "objects": 7},
+        {"objects": 1},
+        {"category": "apple"},
+        {"error": "RuntimeError: out of memory", "iou": 0.0, "predicted_area": 0}
+        | dict.fromkeys(["predicted_rle", "pre_ms", "model_ms", "post_ms", "prompt"])
+        | dict.fromkeys(["image_pre_ms", "image_model_ms", "image_post_ms", "tokens"]),
+        {"asset_id": "apple/one"},
+        {"models": ("ä_%&<b>\"'", "box")},
+    ],
+    ids=["one model", "one object", "one category", "all errors", "one asset", "odd name"],
+)
+def test_poor_results_still_make_a_report(make_results, tmp_path, shape: dict) -> None:
+    done = build(make_results(**({"models": ("flip-tiny", "box"), "objects": 6} | shape)), "--out", tmp_path / "report")
+    assert done.exit_code == 0, done.output
+    page = Page(tmp_path / "report" / "index.html")
+    assert "nan" not in page.words.lower().replace("nano", "")
+    assert page.words.count("IoU and time on") == 1
+
+
+def test_two_data_sets_have_a_section_each(make_results, tmp_path) -> None:
+    one = make_results("one", ("ellipse",), objects=2, dataset="objascale")
+    two = make_results("two", ("box",), objects=2, dataset="coco128 <val>")
+    done = build(one, two, "--out", tmp_path / "report")
+    assert done.exit_code == 0
+    page = Page(tmp_path / "report" / "index.html")
+    assert {"data-objascale", "data-coco128-val"} <= set(page.ids)
+
+
+def test_missing_pictures_are_noted_and_the_rest_is_built(make_results, tmp_path) -> None:
+    results = make_results(models=("box",), objects=4)
+    for picture in (tmp_path / "results-data" / "images").iterdir():
+        picture.unlink()
+    assert build(results, "--out", tmp_path / "report").exit_code == 0
+    assert "is missing" in Page(tmp_path / "report" / "index.html").words
+
+
+def rewrite(folder: Path, change) -> Path:
+    rows = pd.read_parquet(folder / "results.parquet")
+    change(rows).to_parquet(folder / "results.parquet")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (lambda f: f / "elsewhere", "there is no results folder"),
+        (lambda f: (f / "results.parquet").unlink() or f, "has no results.parquet"),
+        (lambda f: (f / "run.json").unlink() or f, "has no run.json"),
+        (lambda f: (f / "run.json").write_text("{") and f, "run.json cannot be read"),
+        (lambda f: (f / "run.json").write_text("[]") and f, "does not describe a run"),
+        (lambda f: (f / "results.parquet").write_bytes(b"PAR1 nothing PAR1") and f, "is no readable Parquet file"),
+        (lambda f: (f / "results.parquet").write_bytes(b"") or f, "is no readable Parquet file"),
+        (lambda f: rewrite(f, lambda rows: rows.iloc[:0]), "holds no rows"),
+        (lambda f: rewrite(f, lambda rows: rows.drop(columns=["iou", "dataset"])), "lacks the columns dataset, iou"),
+        (lambda f: rewrite(f, lambda rows: rows.assign(iou="much")), "something else where numbers belong"),
+        (lambda f: rewrite(f, lambda rows: rows.assign(area=0)), "there is nothing to report"),
+        (lambda f: (f / "run.json").write_text(json.dumps({"schema": 9})) and f, "has schema version 9"),
+    ],
+)
+def test_bad_input_gets_one_sentence(make_results, tmp_path, spoil, sentence: str) -> None:
+    folder = spoil(make_results(objects=2))
+    done = build(folder, "--out", tmp_path / "report")
+    assert done.exit_code == 1
+    assert done.stderr.startswith("error: ")
+    assert sentence in done.stderr
+    assert "Traceback" not in done.output
+    assert done.stderr.count("\n") == 1
+
+
+def test_mixed_schema_versions_are_refused(make_results, tmp_path) -> None:
+    done = build(make_results("a", objects=1), make_results("b", objects=1, schema=2), "--out", tmp_path / "report")
+    assert done.exit_code == 1
+    assert "different schema versions" in done.stderr
+
+
+def test_an_output_that_is_a_file_is_refused(make_results, tmp_path) -> None:
+    (tmp_path / "report").write_text("")
+    done = build(make_results(objects=1), "--out", tmp_path / "report")
+    assert done.exit_code == 1
+    assert "choose another --out" in done.stderr
+
+
+def test_help_has_an_example() -> None:
+    done = runner.invoke(app, ["build", "--help"], env={"COLUMNS": "120"})
+    assert done.exit_code == 0
+    assert "reports build results --out report" in done.output
+    assert runner.invoke(app, ["--help"]).exit_code == 0
+
+
+def test_a_wrong_option_is_a_usage_error() -> None:
+    assert build("--seed", "x").exit_code == 2
+    assert build("--seed", "-1").exit_code == 2

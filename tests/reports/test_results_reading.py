@@ -1,0 +1,81 @@
+"""Reading and joining results folders."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from reports.results import read_results
+
+
+def edit(folder, change) -> None:
+    path = folder / "results.parquet"
+    change(pd.read_parquet(path)).to_parquet(path)
+
+
+def test_a_plain_model_keeps_its_name(make_results) -> None:
+    rows = read_results([make_results(objects=2)]).rows
+    assert list(rows["series"].unique()) == ["flip-tiny", "mobilesam-onnx", "grabcut", "box", "ellipse"]
+
+
+def test_variants_of_one_model_are_told_apart(make_results) -> None:
+    few = make_results("few", ("flip-tiny",), 2, tokens=64, settings_hash="a" * 12)
+    many = make_results("many", ("flip-tiny",), 2, tokens=512, settings_hash="b" * 12)
+    box = make_results("box", ("flip-tiny",), 2, settings_hash="c" * 12, prompt_source="box", tokens=512)
+    rows = read_results([few, many, box]).rows
+    assert list(rows["series"].unique()) == [
+        "flip-tiny: matched prompts, 64 tokens",
+        "flip-tiny: matched prompts, 512 tokens",
+        "flip-tiny: box prompts, 512 tokens",
+    ]
+
+
+def test_a_setting_that_nothing_else_tells_shows_its_hash(make_results) -> None:
+    one = make_results("one", ("grabcut",), 1, settings_hash="aaaabbbbcccc")
+    two = make_results("two", ("grabcut",), 1, settings_hash="ddddeeeeffff")
+    assert set(read_results([one, two]).rows["series"]) == {"grabcut: settings aaaabbbb", "grabcut: settings ddddeeee"}
+
+
+def test_untrained_models_say_so(make_results) -> None:
+    assert set(read_results([make_results(models=("flip-tiny",), untrained=True)]).rows["series"]) == {
+        "flip-tiny (untrained)"
+    }
+
+
+def test_rows_in_two_folders_count_once_and_the_last_wins(make_results) -> None:
+    old, new = make_results("old", ("box",), 4), make_results("new", ("box",), 4)
+    edit(old, lambda rows: rows.assign(iou=0.1, dataset_path=pd.read_parquet(new / "results.parquet")["dataset_path"]))
+    edit(new, lambda rows: rows.assign(iou=0.9))
+    results = read_results([old, new])
+    assert len(results.rows) == 4
+    assert set(results.rows["iou"]) == {0.9}
+    assert "4 rows are in more than one results folder" in results.notes[0]
+
+
+def test_two_data_sets_of_one_name_stay_apart(make_results) -> None:
+    first, second = make_results("first", ("box",), 2), make_results("second", ("box",), 2, image_sha256="f" * 64)
+    assert len(read_results([first, second]).datasets) == 2
+
+
+def test_models_scored_on_fewer_objects_are_named(make_results) -> None:
+    folder = make_results(models=("box", "ellipse"), objects=5)
+    edit(folder, lambda rows: rows[(rows["model"] != "box") | (rows["object_id"] != "3")])
+    assert read_results([folder]).notes == ["Of the 5 objects of objascale some models were scored on fewer: box 4."]
+
+
+def test_without_assets_the_picture_is_the_cluster(make_results) -> None:
+    rows = read_results([make_results(models=("box",), objects=3, asset_id="")]).rows
+    assert list(rows["cluster"]) == list(rows["image_id"])
+
+
+def test_objects_without_a_pixel_are_left_out_and_counted(make_results) -> None:
+    folder = make_results(models=("box",), objects=3)
+    edit(folder, lambda rows: rows.assign(area=[0, 5, 5]))
+    results = read_results([folder])
+    assert len(results.rows) == 2
+    assert "1 rows are about objects without a pixel" in results.notes[0]
+
+
+@pytest.mark.parametrize("asset", ["", None])
+def test_missing_assets_are_read(make_results, asset) -> None:
+    assert len(read_results([make_results(models=("box",), objects=1, asset_id=asset)]).rows) == 1
