@@ -93,9 +93,14 @@ def prepare(environment: Path, settings: RenderSettings, seed: int, gpu: bool, t
 
 
 def write_exr(path: Path, pixels: NDArray[np.float32]) -> None:
-    """Scene-linear H×W×3 as an EXR file."""
+    """Scene-linear H×W×3 as an EXR file. Raises OSError if there is no room for it."""
     header = {"compression": OpenEXR.NO_COMPRESSION, "type": OpenEXR.scanlineimage}
-    OpenEXR.File(header, {"RGB": pixels}).write(str(path))
+    partial = path.with_suffix(".part")
+    try:
+        OpenEXR.File(header, {"RGB": pixels}).write(str(partial))
+    except RuntimeError as error:
+        raise OSError(errno.ENOSPC, str(error), str(path)) from error
+    partial.rename(path)
 
 
 def silhouette(camera: Camera, box: Box, scratch: Path) -> NDArray[np.bool_]:

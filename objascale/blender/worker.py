@@ -58,8 +58,9 @@ def render(request: dict[str, Any], device: str, threads: int, scratch: Path) ->
 
     background = load_map(environment)
     if background.repaired:
-        environment = scratch / f"{environment.stem}.exr"
-        scene.write_exr(environment, background.pixels)
+        environment = scratch / f"{spec.map_id}.exr"
+        if not environment.exists():
+            scene.write_exr(environment, background.pixels)
     scene.clear()
     scene.choose_device(device)
     points = import_object(Path(request["object"]), spec.yaw)

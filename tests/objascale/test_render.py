@@ -142,7 +142,8 @@ def test_negative_light_is_mended_in_picture_and_world_alike(worker, sphere, tmp
     OpenEXR.File(header, {"RGB": pixels}).write(str(tmp_path / "holes.exr"))
     OpenEXR.File(header, {"RGB": np.maximum(pixels, 0)}).write(str(tmp_path / "black.exr"))
     for name in ("holes", "black"):
-        ask(worker, sphere, tmp_path / f"{name}.png", **{"map": str(tmp_path / f"{name}.exr")})
+        spec = replace(SPEC, map_id=name)
+        ask(worker, sphere, tmp_path / f"{name}.png", spec, **{"map": str(tmp_path / f"{name}.exr")})
     assert (tmp_path / "holes.png").read_bytes() == (tmp_path / "black.png").read_bytes()
 
 
