@@ -6,7 +6,14 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 BLENDER_LIBRARIES := libx11-6 libxrender1 libxfixes3 libxi6 libxkbcommon0 libsm6 libgl1 libegl1
 
-.PHONY: setup demo test test-slow lint benchmarks clean
+.PHONY: help setup demo test test-slow lint benchmarks clean
+
+help:
+	@echo "make demo        render, run and report in ten minutes"
+	@echo "make test        the tests; make test-slow: the long proofs"
+	@echo "make lint        ruff and mypy"
+	@echo "make benchmarks  seconds by stage"
+	@echo "make setup       only the virtual environment"
 
 setup: $(READY)
 
@@ -21,8 +28,12 @@ $(READY): pyproject.toml constraints.txt
 	  echo "  apt-get install $(BLENDER_LIBRARIES)"; exit 1; }
 	@touch $@
 
+# Renders, runs every model whose weights are here or can be had within a minute, and draws the page.
 demo: setup
-	@$(BIN)/python -m tools.demo
+	$(BIN)/objascale render --source starter --n 24 --max-px 4096 --samples 32 --seed 7 --out demo/data
+	@for model in flip-tiny mobilesam-onnx; do timeout 60 $(BIN)/bench fetch $$model || echo "going on without $$model"; done
+	$(BIN)/bench run --models all --data demo/data --out demo/results
+	$(BIN)/reports build demo/results --out demo/report
 
 test: setup
 	$(BIN)/pytest -m 'not slow'

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from objascale.color import ColorError
 from objascale.dataset import Dataset, DatasetError
-from objascale.engine.local import EngineSettings, Fatal, default_workers
+from objascale.engine.local import EngineSettings, Fatal, local_engine
 from objascale.plan import Plan, PlanSettings, RenderSettings
 from objascale.render import Outcome, Rendering
 from objascale.sources import Asset, SourceError, embedded, folder
@@ -84,9 +83,7 @@ def render(
             min_area=min_area,
         )
         things, maps = _assets(source, objects, hdris)
-        count = workers or default_workers()
-        threads = max(1, (os.cpu_count() or 1) // count)
-        engine = EngineSettings(workers=count, threads=threads, device=device.value, timeout=timeout)
+        engine = local_engine(workers, device=device.value, timeout=timeout)
         rendering = Rendering(Plan(things, maps, ranges), settings, Dataset(out), source.value)
         _report(rendering, n, engine)
 

@@ -31,6 +31,7 @@ class RenderSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     samples: int = Field(64, ge=1, le=65536)  # paths a pixel, at the most
+    paths: int = Field(8_000_000, ge=1)  # paths an image; a large object gets fewer a pixel, though not below 8
     noise_threshold: float = Field(0.03, ge=0)  # adaptive sampling stops a pixel below this noise; 0 never stops
     denoise: bool = True
     view: View = "AgX"
@@ -85,6 +86,11 @@ class SceneSpec:
     place_x: float  # where the object stands between the left (0) and right (1) edge that it could touch
     place_y: float  # likewise from top to bottom
     seed: int  # of the path tracer
+
+
+def samples_for(pixels: int, settings: RenderSettings) -> int:
+    """Paths a pixel for a crop of so many pixels."""
+    return min(settings.samples, max(8, settings.paths // pixels))
 
 
 def spec_id(spec: SceneSpec, settings: RenderSettings) -> str:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from objascale.camera import Camera
 from objascale.masks import Box
-from objascale.plan import RenderSettings
+from objascale.plan import RenderSettings, samples_for
 
 GPU_BACKENDS = {"optix": "OPTIX", "cuda": "CUDA", "hip": "HIP", "metal": "METAL"}
 _MAX_SAMPLE_MAP = 2048  # directions across; half a degree of sun is still three of them
@@ -84,7 +84,7 @@ def prepare(environment: Path, settings: RenderSettings, seed: int, gpu: bool, t
     cycles.seed = seed
     cycles.use_adaptive_sampling = settings.noise_threshold > 0
     cycles.adaptive_threshold = settings.noise_threshold
-    cycles.adaptive_min_samples = min(16, settings.samples)
+    cycles.adaptive_min_samples = min(8, settings.samples)
     cycles.max_bounces, cycles.diffuse_bounces, cycles.glossy_bounces = 6, 3, 3  # one object under an open sky
     cycles.transmission_bounces, cycles.transparent_max_bounces = 6, 64
     cycles.denoiser = "OPENIMAGEDENOISE"
@@ -128,7 +128,8 @@ def trace(
     """
     _aim(camera)
     _border(camera, box)
-    return _trace(settings.samples, settings.denoise, scratch)
+    x0, y0, x1, y1 = box
+    return _trace(samples_for((x1 - x0) * (y1 - y0), settings), settings.denoise, scratch)
 
 
 def trace_full_frame(camera: Camera, settings: RenderSettings, path: Path) -> None:

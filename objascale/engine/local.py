@@ -49,10 +49,16 @@ class WorkerLost(RuntimeError):
     """A worker died or hung; the message says which, with the last that it printed."""
 
 
-def default_workers() -> int:
-    """One worker a core, as far as memory (2.5 GB each) goes."""
+def local_engine(workers: int | None = None, **settings: Any) -> EngineSettings:
+    """Settings for this machine: a worker a core, as far as memory (2.5 GB each) goes, unless `workers` says otherwise.
+
+    Each worker has two threads at least: with one, Cycles keeps a second core busy with waiting, and with two the
+    others trace while one encodes.
+    """
+    cores = os.cpu_count() or 1
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return max(1, min(os.cpu_count() or 1, int(memory / 2.5e9)))
+    count = workers or max(1, min(cores, int(memory / 2.5e9)))
+    return EngineSettings(workers=count, threads=max(2, cores // count), **settings)
 
 
 class Worker:

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from objascale.dataset import Dataset, DatasetError, differences, mask_columns, mask_of, read_annotations, read_journal
 from objascale.masks import RegionMask
-from objascale.plan import Plan, PlanSettings, RenderSettings, spec_id
+from objascale.plan import Plan, PlanSettings, RenderSettings, samples_for, spec_id
 from objascale.sources import Asset, SourceError, folder
 
 
@@ -98,6 +98,12 @@ def test_spec_id_changes_with_whatever_changes_pixels():
     assert spec_id(spec, settings) == spec_id(plan.draw(0), RenderSettings())
     assert spec_id(spec, settings) != spec_id(plan.draw(1), settings)
     assert spec_id(spec, settings) != spec_id(spec, RenderSettings(samples=32))
+
+
+def test_large_objects_share_a_budget_of_paths():
+    settings = RenderSettings(samples=64, paths=1000)
+    assert [samples_for(pixels, settings) for pixels in (1, 10, 20, 1000)] == [64, 64, 50, 8]
+    assert samples_for(1000, RenderSettings(samples=4, paths=1)) == 4
 
 
 @pytest.mark.parametrize(
