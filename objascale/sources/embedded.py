@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from objascale.color import blender_datafiles
-from objascale.files import file_sha256, write_atomically
+from objascale.files import file_sha256
 from objascale.sources import Asset, folder, starter
-from objascale.sources.starter import CATEGORIES, STARTER_LICENCE, starter_glb
+from objascale.sources.starter import CATEGORIES, STARTER_LICENCE, write_object
 
 VARIANTS = 6
 """Objects of each category."""
@@ -25,7 +25,7 @@ def objects() -> list[Asset]:
             name = f"{category}-{variant}"
             path = cache / category / f"{name}.glb"
             if not path.exists():
-                write_atomically(path, starter_glb(category, variant))
+                write_object(category, variant, path)
             title = f"{category.replace('_', ' ')} {variant}"
             found.append(
                 Asset(
