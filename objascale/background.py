@@ -108,41 +108,75 @@ def render_rows(environment: NDArray[np.float32], camera: Camera, first: int, la
     """Rows `first` to `last` (exclusive) of the picture, as scene-linear (rows, width, 3) float32."""
     out = np.empty((last - first, camera.width, 3), np.float32)
     offsets = filter_quantiles(quantiles_per_side(camera, environment.shape[1]))
-    axes = camera.axes.astype(np.float64)
-    _lookup(environment, axes, camera.focal, camera.width / 2, camera.height / 2, first, offsets, out)
+    block = block_side(camera, environment.shape[1])
+    _fill(environment, camera.axes, camera.focal, camera.width / 2, camera.height / 2, first, offsets, block, out)
     return out
 
 
+def block_side(camera: Camera, map_width: int) -> int:
+    """Side in px of the blocks of pixels inside which map coordinates may be interpolated: a power of two, 1 for none.
+
+    The arc that a straight line of so many pixels spans departs from its chord by less than 0.004 texels.
+    """
+    side = camera.focal * math.sqrt(0.004 * 2 * math.pi / map_width)
+    return 2 ** min(6, int(math.log2(side))) if side >= 4 else 1
+
+
 @numba.njit(cache=True, fastmath=True, nogil=True)
-def _lookup(environment, axes, focal, centre_x, centre_y, first, offsets, out):
+def _map_point(axes, focal, right, up, map_width, map_height):
+    """Texel coordinates of a picture point, relative to the middle of the picture; and the cosine of its latitude."""
+    x = axes[0, 0] * right + axes[0, 1] * up - axes[0, 2] * focal
+    y = axes[1, 0] * right + axes[1, 1] * up - axes[1, 2] * focal
+    z = axes[2, 0] * right + axes[2, 1] * up - axes[2, 2] * focal
+    level = math.sqrt(x * x + y * y)
+    s = (0.5 - math.atan2(y, x) / (2 * math.pi)) * map_width - 0.5
+    t = math.atan2(level, z) / math.pi * map_height - 0.5
+    return s, t, level / math.sqrt(level * level + z * z)
+
+
+@numba.njit(cache=True, fastmath=True, nogil=True)
+def _fill(environment, axes, focal, centre_x, centre_y, first, offsets, block, out):
+    """Every pixel of the band, block by block; blocks lie on the picture's grid, wherever the band begins."""
     map_height, map_width = environment.shape[:2]
     rows, columns = out.shape[:2]
     weight = 1.0 / (len(offsets) * len(offsets))
-    for row in range(rows):
-        for column in range(columns):
-            red = green = blue = 0.0
-            for oy in offsets:
-                up = centre_y - (first + row + 0.5 + oy)
-                for ox in offsets:
-                    right = column + 0.5 + ox - centre_x
-                    x = axes[0, 0] * right + axes[0, 1] * up - axes[0, 2] * focal
-                    y = axes[1, 0] * right + axes[1, 1] * up - axes[1, 2] * focal
-                    z = axes[2, 0] * right + axes[2, 1] * up - axes[2, 2] * focal
-                    s = (0.5 - math.atan2(y, x) / (2 * math.pi)) * map_width - 0.5
-                    t = math.atan2(math.sqrt(x * x + y * y), z) / math.pi * map_height - 0.5
-                    s0, t0 = math.floor(s), math.floor(t)
-                    fs, ft = s - s0, t - t0
-                    i0 = int(s0) % map_width
-                    i1 = (i0 + 1) % map_width
-                    j0 = max(int(t0), 0)
-                    j1 = min(int(t0) + 1, map_height - 1)
-                    a, b = (1 - ft) * (1 - fs), (1 - ft) * fs
-                    c, d = ft * (1 - fs), ft * fs
-                    p, q = environment[j0, i0], environment[j0, i1]
-                    u, v = environment[j1, i0], environment[j1, i1]
-                    red += a * p[0] + b * q[0] + c * u[0] + d * v[0]
-                    green += a * p[1] + b * q[1] + c * u[1] + d * v[1]
-                    blue += a * p[2] + b * q[2] + c * u[2] + d * v[2]
-            out[row, column, 0] = red * weight
-            out[row, column, 1] = green * weight
-            out[row, column, 2] = blue * weight
+    s_corner, t_corner, clear = np.empty(4), np.empty(4), np.empty(4)
+    for top in range(first // block * block, first + rows, block):
+        for left in range(0, columns, block):
+            for corner in range(4):
+                right, up = left + block * (corner % 2) - centre_x, centre_y - top - block * (corner // 2)
+                s_corner[corner], t_corner[corner], clear[corner] = _map_point(
+                    axes, focal, right, up, map_width, map_height
+                )
+                s_corner[corner] -= map_width * round((s_corner[corner] - s_corner[0]) / map_width)
+            smooth = block > 1 and clear.min() > 0.35
+            for row in range(max(top, first), min(top + block, first + rows)):
+                for column in range(left, min(left + block, columns)):
+                    red = green = blue = 0.0
+                    for oy in offsets:
+                        y = row + 0.5 + oy
+                        fy = (y - top) / block
+                        for ox in offsets:
+                            x = column + 0.5 + ox
+                            if smooth:
+                                fx = (x - left) / block
+                                a, b, c, d = (1 - fy) * (1 - fx), (1 - fy) * fx, fy * (1 - fx), fy * fx
+                                s = a * s_corner[0] + b * s_corner[1] + c * s_corner[2] + d * s_corner[3]
+                                t = a * t_corner[0] + b * t_corner[1] + c * t_corner[2] + d * t_corner[3]
+                            else:
+                                s, t, _ = _map_point(axes, focal, x - centre_x, centre_y - y, map_width, map_height)
+                            s0, t0 = math.floor(s), math.floor(t)
+                            fs, ft = s - s0, t - t0
+                            i0 = int(s0) % map_width
+                            i1 = i0 + 1 if i0 + 1 < map_width else 0
+                            j0 = max(int(t0), 0)
+                            j1 = min(int(t0) + 1, map_height - 1)
+                            a, b, c, d = (1 - ft) * (1 - fs), (1 - ft) * fs, ft * (1 - fs), ft * fs
+                            p, q = environment[j0, i0], environment[j0, i1]
+                            u, v = environment[j1, i0], environment[j1, i1]
+                            red += a * p[0] + b * q[0] + c * u[0] + d * v[0]
+                            green += a * p[1] + b * q[1] + c * u[1] + d * v[1]
+                            blue += a * p[2] + b * q[2] + c * u[2] + d * v[2]
+                    out[row - first, column, 0] = red * weight
+                    out[row - first, column, 1] = green * weight
+                    out[row - first, column, 2] = blue * weight

@@ -33,13 +33,15 @@ def blender_datafiles() -> Path:
 def _processor(view: str) -> ocio.CPUProcessor:
     config = ocio.Config.CreateFromFile(str(blender_datafiles() / "colormanagement" / "config.ocio"))
     transform = ocio.DisplayViewTransform(src="scene_linear", display="sRGB", view=view)
-    return config.getProcessor(transform).getDefaultCPUProcessor()
+    return config.getProcessor(transform).getOptimizedCPUProcessor(
+        ocio.BIT_DEPTH_F32, ocio.BIT_DEPTH_UINT8, ocio.OPTIMIZATION_DEFAULT
+    )
 
 
 def to_display(linear: NDArray[np.float32], view: str) -> NDArray[np.uint8]:
-    """Scene-linear (…, 3) float32, overwritten, to 8-bit sRGB through a view transform: AgX, Filmic or Standard."""
-    _processor(view).applyRGB(linear)
-    np.clip(linear, 0, 1, out=linear)
-    linear *= 255
-    linear += 0.5
-    return linear.astype(np.uint8)
+    """Scene-linear (…, 3) float32, contiguous, to 8-bit sRGB through a view transform: AgX, Filmic or Standard."""
+    shown = np.empty(linear.shape, np.uint8)
+    pixels = linear.size // 3
+    target = ocio.PackedImageDesc(shown, pixels, 1, 3, ocio.BIT_DEPTH_UINT8, 1, 3, shown.size)
+    _processor(view).apply(ocio.PackedImageDesc(linear, pixels, 1, 3), target)
+    return shown

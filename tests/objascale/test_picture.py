@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from objascale.background import (
     FILTER_WIDTH,
     EnvironmentMapError,
+    block_side,
     filter_quantiles,
     load_map,
     quantiles_per_side,
@@ -91,7 +92,21 @@ def test_the_lookup_is_the_bilinear_value_in_the_pixels_direction(seed, azimuth,
         expected = (1 - t + j) * ((1 - s + i) * top[0] + (s - i) * top[1]) + (t - j) * (
             (1 - s + i) * bottom[0] + (s - i) * bottom[1]
         )
-        assert picture[row, column] == pytest.approx(expected, abs=1e-4)
+        assert picture[row, column] == pytest.approx(expected, abs=0.004)  # of a texel, as block_side promises
+
+
+@pytest.mark.parametrize("elevation", [-1.5, 0.3, 1.2, math.pi / 2])
+def test_interpolated_map_coordinates_change_no_more_than_a_rounding(monkeypatch, elevation):
+    """Poles, the seam and the horizon, on a map of sharp edges: at most 1 of 255, and hardly anywhere."""
+    rng = np.random.default_rng(1)
+    environment = np.kron(rng.random((32, 64, 3), np.float32), np.ones((16, 16, 1), np.float32))
+    camera = Camera(1024, 1024, 1.1, math.pi, elevation)
+    assert block_side(camera, 1024) > 1
+    quick = to_display(render_rows(environment, camera, 0, 1024), "AgX").astype(int)
+    monkeypatch.setattr("objascale.background.block_side", lambda *_: 1)
+    exact = to_display(render_rows(environment, camera, 0, 1024), "AgX").astype(int)
+    assert np.abs(quick - exact).max() <= 1
+    assert (quick != exact).mean() < 0.01
 
 
 def test_bands_join_to_the_whole_picture():
