@@ -23,7 +23,7 @@ from PIL import Image
 
 from bench.segmenter import ModelCard, ModelUnavailable, Prompt, PromptKind
 from flip.stopwatch import Stopwatch
-from flip.weights import file_sha256
+from objascale.files import file_sha256
 from objascale.masks import RegionMask
 
 SIDE = 1024  # of the encoder's input

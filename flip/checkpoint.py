@@ -1,0 +1,111 @@
+"""Weights from a file into a released FLIP model: safetensors, or the authors' own ONNX graph. Nothing is unpickled."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from flip.released import CONFIGS, FlipConfig, ReleasedFlip
+
+
+class OnnxMissing(ImportError):
+    """The optional package that reads ONNX files is not installed."""
+
+
+class WeightsBroken(ValueError):
+    """A weights file that cannot be read, or holds something other than a FLIP model."""
+
+
+def load_model(path: Path) -> ReleasedFlip:
+    """The released FLIP model whose weights are in `path` (.safetensors or .onnx), in evaluation mode on the CPU.
+
+    The model's size is told by the weights. Raises WeightsBroken, FileNotFoundError, and OnnxMissing
+    where an ONNX file cannot be read for want of the package.
+    """
+    state = read_weights(path)
+    model = ReleasedFlip(config_of(state, path))
+    load_state_dict_checked(model, state, path)
+    return model.eval().requires_grad_(False)
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Parameters by name from a .safetensors or .onnx file. Raises as `load_model`."""
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no weights file {path}")
+    if path.suffix == ".safetensors":
+        try:
+            return load_file(path)
+        except SafetensorError as error:
+            raise WeightsBroken(
+                f"{path} is not a whole safetensors file ({error}); fetch or convert it again"
+            ) from None
+    if path.suffix == ".onnx":
+        return _read_onnx(path)
+    raise WeightsBroken(f"{path}: weights are read from .safetensors and .onnx files, not from {path.suffix or 'this'}")
+
+
+def config_of(state: dict[str, Tensor], path: Path) -> FlipConfig:
+    """The released model that these parameters belong to, by their width and depth. Raises WeightsBroken if none."""
+    registers = state.get("sparsify.registers", torch.empty(0, 0))
+    channels = registers.shape[-1]
+    blocks = sum(name.startswith("layers.") and name.endswith(".mlp.alpha") for name in state)
+    for config in CONFIGS.values():
+        if (config.channels, config.blocks) == (channels, blocks):
+            return config
+    raise WeightsBroken(
+        f"{path} holds no released FLIP model: {len(state)} parameters, {channels} channels, {blocks} blocks"
+    )
+
+
+def load_state_dict_checked(model: nn.Module, state: dict[str, Tensor], path: Path) -> None:
+    """Copy `state` into `model`. Raises WeightsBroken with every missing, unknown and misshapen parameter."""
+    expected = model.state_dict()
+    complaints = [f"{name} is missing" for name in expected.keys() - state.keys()]
+    complaints += [f"{name} is unknown" for name in state.keys() - expected.keys()]
+    complaints += [
+        f"{name} is {tuple(state[name].shape)}, not {tuple(expected[name].shape)}"
+        for name in expected.keys() & state.keys()
+        if state[name].shape != expected[name].shape
+    ]
+    if complaints:
+        raise WeightsBroken(f"{path} does not fit the model: {'; '.join(sorted(complaints))}")
+    model.load_state_dict(state)
+
+
+def _read_onnx(path: Path) -> dict[str, Tensor]:
+    """The authors' exported graph back to parameter names.
+
+    Most initialisers kept their names. A matrix that the exporter folded into a MatMul is anonymous and transposed;
+    the node that uses it tells whose it is: /layers/layers.0/mlp/MatMul_1 is the second matrix of layers.0.mlp.
+    """
+    try:
+        import onnx
+        from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    except ImportError:
+        raise OnnxMissing(f"reading {path} needs the onnx package: pip install objascale-suite[onnx]") from None
+    try:
+        graph = onnx.load(path).graph
+        arrays = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    except (DecodeError, ValueError, TypeError, RuntimeError, onnx.checker.ValidationError) as error:
+        raise WeightsBroken(f"{path} is not a whole ONNX file ({error}); fetch it again") from None
+    state = {name: array for name, array in arrays.items() if "::" not in name}
+    for node in graph.node:
+        for name in node.input:
+            if node.op_type == "MatMul" and name in arrays and "::" in name:
+                state[_parameter_of(node.name, state.keys())] = arrays[name].T
+    return {name: torch.from_numpy(array.copy()) for name, array in state.items()}
+
+
+def _parameter_of(node: str, named: Collection[str]) -> str:
+    """Name of the matrix that a MatMul node multiplies by, known by the bias that has kept its name."""
+    *scopes, operation = node.strip("/").split("/")
+    # A list of modules appears twice, as itself and before its member's number: layers/layers.0 is layers.0.
+    following = [*scopes[1:], ""]
+    module = ".".join(s for s, after in zip(scopes, following, strict=True) if not after.startswith(f"{s}."))
+    number = int(operation.removeprefix("MatMul").removeprefix("_") or 0) + 1
+    return f"{module}.weight{number}" if f"{module}.bias{number}" in named else f"{module}.weight"

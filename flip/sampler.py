@@ -1,0 +1,184 @@
+"""The fovea: patches of five sizes drawn around a Gaussian, small ones in its middle, large ones about it.
+
+The recipe here is the one of the authors' released models (CognitiveModeling/FLIP, `flip_position`);
+the paper tells the idea in section 3.1. Time and memory depend on the number of patches, never on the image's size.
+All coordinates are pixels with pixel centres at +½.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from flip.gaussian import Gaussian
+
+TOUCHING = 1e-6  # px; patches that share less than this in x or y do not overlap
+DRAWS = 10  # at most so many draws for each wanted patch
+MARGIN = 0.5  # px; patches keep this far from the image's edge, so no sample needs a pixel outside
+
+
+class NoPatches(ValueError):
+    """Not one patch fits into the image around the prompt."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How patches are laid out. The defaults are the authors' evaluation settings.
+
+    `sizes`: side lengths in pixels, ascending. `overlap` (τ): a patch is refused if the patches placed before it cover
+    it more than τ times its own area, where each is counted once per grid cell that both touch (so real overlaps stay
+    far below τ; 0 means disjoint). `coverage` (κ): how many times the patches of one size may cover the object.
+    """
+
+    sizes: tuple[int, ...] = (1, 2, 4, 8, 16)
+    overlap: float = 2.67
+    coverage: float = 1.44
+
+    def counts(self, gaussian: Gaussian, tokens: int) -> NDArray[np.int64]:
+        """How many patches of each size are wanted, (len(sizes),); together at most `tokens`.
+
+        The coarsest size takes as many as cover the Gaussian κ times, the next finer the same of what remains, and so
+        on; a small object therefore gets fewer than `tokens`.
+        """
+        area = 4 * math.pi * gaussian.sigma1 * gaussian.sigma2 * self.coverage
+        wanted, remaining = [], tokens
+        for size in reversed(self.sizes):
+            wanted.append(min(remaining, int(area / size**2)))
+            remaining -= wanted[-1]
+        return np.array(wanted[::-1], np.int64)
+
+
+@dataclass(frozen=True)
+class Patches:
+    """Patches by side length p: `pixels[p]` is uint8 (n, p, p, 3), `centres[p]` float64 (n, 2) as x, y in pixels."""
+
+    pixels: dict[int, NDArray[np.uint8]]
+    centres: dict[int, NDArray[np.float64]]
+
+    def __len__(self) -> int:
+        return sum(len(centres) for centres in self.centres.values())
+
+
+def sample(
+    image: NDArray[np.uint8],
+    gaussian: Gaussian,
+    tokens: int,
+    rng: np.random.Generator | int,
+    recipe: Recipe = Recipe(),
+) -> Patches:
+    """Draw at most `tokens` patches of `image` (uint8 H×W×3) around `gaussian`.
+
+    `rng` is a NumPy generator, which is advanced, or a seed for a new one; same state or seed, same patches.
+    Raises NoPatches if not a single patch could be placed.
+    """
+    height, width = image.shape[:2]
+    centres = place(width, height, gaussian, tokens, rng, recipe)
+    return Patches({size: extract(image, where, size) for size, where in centres.items()}, centres)
+
+
+def place(
+    width: int,
+    height: int,
+    gaussian: Gaussian,
+    tokens: int,
+    rng: np.random.Generator | int,
+    recipe: Recipe = Recipe(),
+) -> dict[int, NDArray[np.float64]]:
+    """Patch centres by size, float64 (n, 2) in pixels, for an image of `width`×`height`; the rest as in `sample`.
+
+    Sizes are filled from fine to coarse with draws from the Gaussian of twice the covariance. A draw is refused if its
+    patch would leave the image or lie too much on earlier ones; what a size fails to place is not given to others.
+    """
+    wanted = recipe.counts(gaussian, tokens)
+    sizes = np.array(recipe.sizes, np.int64)
+    cell = sizes[wanted.argmax()] / 2
+    g = gaussian
+    deviations = (math.sqrt(2) * g.sigma1, math.sqrt(2) * g.sigma2)
+    frame = (MARGIN, MARGIN, width - MARGIN, height - MARGIN)
+    centres, placed = _place(
+        np.random.default_rng(rng), sizes, wanted, (g.x, g.y), deviations, (g.a, g.b), frame, recipe.overlap, cell
+    )
+    if not placed.any():
+        raise NoPatches(
+            f"no patch fits into the {width}×{height} image around the prompt at ({g.x:.1f}, {g.y:.1f}) with "
+            f"σ {g.sigma1:.3g} and {g.sigma2:.3g} px; check that the prompt lies in the image"
+        )
+    return dict(zip(recipe.sizes, np.split(centres, placed.cumsum()[:-1]), strict=True))
+
+
+def extract(image: NDArray[np.uint8], centres: NDArray[np.float64], size: int) -> NDArray[np.uint8]:
+    """Cut patches of `size`×`size` pixels out of `image` (uint8 H×W×3) about `centres` ((n, 2), x and y in pixels).
+
+    Returns uint8 (n, size, size, 3), bilinear and rounded half up. Raises ValueError if a patch leaves the image.
+    """
+    height, width = image.shape[:2]
+    reach = (size - 1) / 2 + MARGIN  # the outermost sample still has a pixel centre on its far side
+    if len(centres) and (centres.min() < reach or (centres.max(0) > (width - reach, height - reach)).any()):
+        raise ValueError(f"a {size}×{size} patch leaves the {width}×{height} image")
+    return _extract(image, centres, size)
+
+
+@njit(cache=True, fastmath={"reassoc", "nsz", "contract"}, error_model="numpy")
+def _place(rng, sizes, wanted, mean, deviations, axis, frame, overlap, cell):
+    """Place patches; returns centres (n, 2) in order of size and the number placed of each size."""
+    room = wanted.sum()
+    centres = np.empty((room, 2))
+    x0s, y0s, x1s, y1s = np.empty(room), np.empty(room), np.empty(room), np.empty(room)  # edges of what is placed
+    u0s, v0s, u1s, v1s = np.empty(room), np.empty(room), np.empty(room), np.empty(room)  # first and last cell touched
+    placed = np.zeros_like(wanted)
+    n = 0
+    a, b = axis
+    for k in range(len(sizes)):
+        half = sizes[k] / 2
+        limit = overlap * sizes[k] ** 2
+        for _ in range(DRAWS * wanted[k]):
+            if placed[k] == wanted[k]:
+                break
+            d1 = deviations[0] * rng.standard_normal()
+            d2 = deviations[1] * rng.standard_normal()
+            x = mean[0] + d1 * a + d2 * b
+            y = mean[1] - d1 * b + d2 * a
+            x0, y0, x1, y1 = x - half, y - half, x + half, y + half
+            if x0 < frame[0] or y0 < frame[1] or x1 >= frame[2] or y1 >= frame[3]:
+                continue
+            u0, v0, u1, v1 = np.floor(x0 / cell), np.floor(y0 / cell), np.floor(x1 / cell), np.floor(y1 / cell)
+            covered = 0.0
+            for i in range(n):
+                w = min(x1, x1s[i]) - max(x0, x0s[i])
+                h = min(y1, y1s[i]) - max(y0, y0s[i])
+                cells = (min(u1, u1s[i]) - max(u0, u0s[i]) + 1) * (min(v1, v1s[i]) - max(v0, v0s[i]) + 1)
+                covered += w * h * cells if w > TOUCHING and h > TOUCHING else 0.0
+            if covered > limit:
+                continue
+            centres[n, 0], centres[n, 1] = x, y
+            x0s[n], y0s[n], x1s[n], y1s[n] = x0, y0, x1, y1
+            u0s[n], v0s[n], u1s[n], v1s[n] = u0, v0, u1, v1
+            placed[k] += 1
+            n += 1
+    return centres[:n].copy(), placed
+
+
+@njit(cache=True)
+def _extract(image, centres, size):
+    """Bilinear patches; all samples of one patch share their two fractions, as they lie one pixel apart."""
+    out = np.empty((len(centres), size, size, 3), np.uint8)
+    last_row, last_column = image.shape[0] - 1, image.shape[1] - 1
+    for n in range(len(centres)):
+        left, top = centres[n, 0] - size / 2, centres[n, 1] - size / 2
+        column, row = int(np.floor(left)), int(np.floor(top))
+        fx, fy = left - column, top - row
+        for i in range(size):
+            r0 = row + i
+            r1 = min(r0 + 1, last_row)
+            for j in range(size):
+                c0 = column + j
+                c1 = min(c0 + 1, last_column)
+                for channel in range(3):
+                    upper = image[r0, c0, channel] * (1 - fx) + image[r0, c1, channel] * fx
+                    lower = image[r1, c0, channel] * (1 - fx) + image[r1, c1, channel] * fx
+                    out[n, i, j, channel] = int(upper * (1 - fy) + lower * fy + 0.5)
+    return out

@@ -1,0 +1,71 @@
+"""FLIP as the harness sees it: `FlipSegmenter` fulfils the protocol of bench/segmenter.py, and needs bench for nothing
+but the types of its prompts and its card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flip.predictor import FlipPredictor, load_predictor
+from flip.stopwatch import Stopwatch
+from flip.weights import find_weights
+from objascale.files import file_sha256
+from objascale.masks import RegionMask
+
+if TYPE_CHECKING:
+    from bench.segmenter import ModelCard, Prompt, PromptKind
+
+
+class FlipSegmenter:
+    """A released FLIP model behind the Segmenter protocol. A box becomes the Gaussian of its inscribed ellipse."""
+
+    accepts: tuple[PromptKind, ...] = ("gaussian", "box")
+
+    def __init__(
+        self,
+        name: str = "flip-tiny",
+        folder: Path | None = None,
+        *,
+        tokens: int = 512,
+        seed: int = 0,
+        device: str = "cpu",
+    ) -> None:
+        """Load the model called `name`, weights looked for in `folder` first. Raises WeightsMissing, WeightsBroken."""
+        self.name = name
+        self.weights = find_weights(name, folder)
+        self.predictor: FlipPredictor = load_predictor(self.weights, tokens=tokens, seed=seed, device=device)
+
+    @property
+    def stopwatch(self) -> Stopwatch:
+        """The predictor's, with stages "pre", "model" and "post"."""
+        return self.predictor.stopwatch
+
+    def set_image(self, image: NDArray[np.uint8]) -> None:
+        """Take the next image, uint8 RGB H×W×3."""
+        self.predictor.set_image(image)
+
+    def predict(self, prompt: Prompt) -> RegionMask:
+        """The mask of the object that a Gaussian or a box prompt points at. Raises as `FlipPredictor.predict`."""
+        return self.predictor.predict(box=prompt.box, gaussian=prompt.gaussian)
+
+    def describe(self) -> ModelCard:
+        """Name, parameters, weights, and the settings that change the masks."""
+        from bench.segmenter import ModelCard
+
+        recipe = self.predictor.recipe
+        return ModelCard(
+            name=self.name,
+            family="FLIP",
+            parameters=sum(p.numel() for p in self.predictor.model.parameters()),
+            weights=self.weights.name,
+            weights_sha256=file_sha256(self.weights),
+            settings={
+                "tokens": self.predictor.tokens,
+                "seed": self.predictor.seed,
+                "overlap": recipe.overlap,
+                "coverage": recipe.coverage,
+            },
+        )

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from flip.cli import app
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(a) for a in arguments])
+
+
+@pytest.fixture(autouse=True)
+def _no_weights_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("OBJASCALE_WEIGHTS", raising=False)
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    image = np.full((60, 80, 3), 40, np.uint8)
+    image[20:40, 30:50] = (220, 60, 60)
+    Image.fromarray(image).save(tmp_path / "picture.png")
+    return tmp_path / "picture.png"
+
+
+@pytest.mark.parametrize("command", ["predict", "fetch"])
+def test_help_has_an_example(command: str) -> None:
+    result = run(command, "--help")
+    assert result.exit_code == 0
+    assert f"Example: flip {command}" in result.output
+
+
+def test_predict_from_a_box_and_from_a_mask(picture: Path, weights: Path, tmp_path: Path) -> None:
+    truth = np.zeros((60, 80), np.uint8)
+    truth[20:40, 30:50] = 255
+    Image.fromarray(truth).save(tmp_path / "truth.png")
+    for prompt in (("--box", "30,20,50,40"), ("--mask", tmp_path / "truth.png")):
+        result = run("predict", picture, *prompt, "--weights", weights, "--out", tmp_path / "out.png")
+        assert result.exit_code == 0, result.output
+        found = np.asarray(Image.open(tmp_path / "out.png"))
+        assert found.shape == (60, 80)
+        assert set(np.unique(found)) == {0, 255}
+        assert (found & truth).astype(bool).sum() / (found | truth).astype(bool).sum() > 0.85
+
+
+def complain(*arguments: object, code: int = 1) -> str:
+    result = run(*arguments)
+    assert result.exit_code == code
+    assert "Traceback" not in result.output
+    if code == 1:
+        assert result.output.startswith("error: ")
+    return result.output
+
+
+def test_errors_of_use(picture: Path, tmp_path: Path) -> None:
+    out = ("--out", tmp_path / "out.png")
+    assert "either --box or --mask" in complain("predict", picture, *out, code=2)
+    assert "four numbers" in complain("predict", picture, "--box", "1,2,3", *out, code=2)
+
+
+def test_errors_of_input(picture: Path, weights: Path, tmp_path: Path) -> None:
+    out, known = ("--out", tmp_path / "out.png"), ("--weights", weights)
+    (tmp_path / "text.png").write_text("no picture")
+    Image.fromarray(np.zeros((60, 80), np.uint8)).save(tmp_path / "empty.png")
+    Image.fromarray(np.ones((60, 81), np.uint8)).save(tmp_path / "other.png")
+    box = ("--box", "30,20,50,40")
+    assert "there is no picture" in complain("predict", tmp_path / "none.png", *box, *out, *known)
+    assert "text.png" in complain("predict", tmp_path / "text.png", *box, *out, *known)
+    assert "empty.png is empty" in complain("predict", picture, "--mask", tmp_path / "empty.png", *out, *known)
+    assert "81×60" in complain("predict", picture, "--mask", tmp_path / "other.png", *out, *known)
+    assert "no area" in complain("predict", picture, "--box", "30,20,30,40", *out, *known)
+    assert "no patch fits" in complain("predict", picture, "--box", "900,900,910,910", *out, *known)
+    assert "there is no folder" in complain("predict", picture, *box, "--out", tmp_path / "no" / "out.png", *known)
+    assert "bench fetch flip-tiny" in complain("predict", picture, *box, *out)
+    assert "did you mean flip-tiny" in complain("predict", picture, *box, *out, "--model", "flip-tini")
+    assert "cpu or cuda" in complain("predict", picture, *box, *out, *known, "--device", "toaster")
+    assert not (tmp_path / "out.png").exists()
+
+
+def test_fetch_of_an_unknown_model() -> None:
+    assert "did you mean flip-tiny" in complain("fetch", "flip-tiney")
+
+
+def test_fetch_keeps_what_is_there(weights: Path) -> None:
+    result = run("fetch", "flip-tiny", "--weights", weights)
+    assert result.exit_code == 0, result.output
+    assert "flip-tiny.onnx" in result.output
+
+
+def test_flip_needs_neither_blender_nor_the_harness() -> None:
+    for name in ("gaussian", "sampler", "released", "weights", "checkpoint", "predictor", "segmenter", "cli"):
+        source = Path(str(importlib.import_module(f"flip.{name}").__file__)).read_text()
+        assert "import bpy" not in source
+        runtime = [line for line in source.splitlines() if line.startswith(("import ", "from "))]
+        assert not [line for line in runtime if line.split()[1].split(".")[0] in ("bench", "baselines", "reports")]

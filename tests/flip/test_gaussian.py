@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flip.gaussian import Gaussian, GaussianError
+from objascale.masks import MaskError, RegionMask
+
+coordinate = st.floats(-100, 9000)
+length = st.floats(0.1, 3000)
+angle = st.floats(-7, 7)
+
+
+@given(coordinate, coordinate, length, length, angle)
+def test_moments_round_trip(x: float, y: float, semi1: float, semi2: float, turn: float) -> None:
+    gaussian = Gaussian.from_ellipse(x, y, semi1, semi2, turn)
+    again = Gaussian.from_moments(gaussian.mean, gaussian.covariance())
+    assert (again.x, again.y) == (x, y)
+    # The minor variance is a difference of numbers as large as the major one.
+    assert again.sigma1**2 == pytest.approx(gaussian.sigma1**2, rel=1e-9, abs=1e-14 * gaussian.sigma2**2)
+    assert again.sigma2 == pytest.approx(gaussian.sigma2, rel=1e-9)
+    assert np.allclose(again.covariance(), gaussian.covariance(), rtol=1e-9, atol=1e-9 * gaussian.sigma2**2)
+
+
+@given(coordinate, coordinate, length, length, angle)
+def test_order_of_axes_is_canonical(x: float, y: float, semi1: float, semi2: float, turn: float) -> None:
+    gaussian = Gaussian.from_ellipse(x, y, semi1, semi2, turn)
+    assert gaussian.sigma1 <= gaussian.sigma2
+    assert gaussian.b >= 0
+    along = np.array((gaussian.b, gaussian.a))  # the major axis
+    assert along @ gaussian.covariance() @ along == pytest.approx(gaussian.sigma2**2)
+    across = np.array((gaussian.a, -gaussian.b))
+    assert across @ gaussian.covariance() @ across == pytest.approx(gaussian.sigma1**2, abs=1e-12 * gaussian.sigma2**2)
+
+
+def test_ellipse_angle_turns_towards_y() -> None:
+    covariance = Gaussian.from_ellipse(0, 0, 20, 2, math.radians(30)).covariance()
+    expected = np.array((math.cos(math.radians(30)), math.sin(math.radians(30))))
+    assert expected @ covariance @ expected == pytest.approx(100)
+
+
+def test_upright_symmetric_shape_is_not_turned() -> None:
+    tall = Gaussian.from_moments((5, 5), ((4, 0), (0, 25)))
+    assert (tall.sigma1, tall.sigma2, tall.a, tall.b) == pytest.approx((2, 5, 1, 0))
+    wide = Gaussian.from_moments((5, 5), ((25, 0), (0, 4)))
+    assert (wide.sigma1, wide.sigma2, wide.a, wide.b) == pytest.approx((2, 5, 0, 1))
+
+
+def test_box_gives_inscribed_ellipse() -> None:
+    gaussian = Gaussian.from_box((10, 20, 18, 60))
+    assert gaussian.mean.tolist() == [14, 40]
+    assert np.allclose(gaussian.covariance(), np.diag((4.0, 100.0)))
+
+
+def test_one_pixel_mask() -> None:
+    mask = RegionMask(3, 5, np.ones((1, 1), bool), 10, 10)
+    gaussian = Gaussian.from_mask(mask)
+    assert gaussian.mean.tolist() == [3.5, 5.5]
+    assert gaussian.sigma1 == pytest.approx(math.sqrt(1 / 12))
+    assert gaussian.ellipse_mask(10, 10).iou(mask) == 1
+
+
+def test_isotropic_whatever_the_image() -> None:
+    """The same shape in a wide and in a tall picture has one Gaussian."""
+    shape = np.zeros((20, 60), bool)
+    shape[5:9, 3:50] = True
+    wide = Gaussian.from_mask(RegionMask(0, 0, shape, 900, 100))
+    assert wide == Gaussian.from_mask(RegionMask(0, 0, shape, 100, 900))
+    assert wide.sigma2 == pytest.approx(47 / math.sqrt(12))
+
+
+@given(st.floats(40, 120), st.floats(40, 90), st.floats(8, 40), st.floats(8, 40), angle)
+def test_ellipse_mask_equals_the_pixel_centres_inside(
+    x: float, y: float, semi1: float, semi2: float, turn: float
+) -> None:
+    mask = Gaussian.from_ellipse(x, y, semi1, semi2, turn).ellipse_mask(160, 130)
+    columns, rows = np.meshgrid(np.arange(160) + 0.5 - x, np.arange(130) + 0.5 - y)
+    u = columns * math.cos(turn) + rows * math.sin(turn)
+    v = rows * math.cos(turn) - columns * math.sin(turn)
+    depth = (u / semi1) ** 2 + (v / semi2) ** 2
+    clear = abs(depth - 1) > 1e-9
+    assert ((depth < 1) == mask.full())[clear].all()
+
+
+@given(st.floats(50, 60), st.floats(50, 60), st.floats(12, 40), st.floats(12, 40), angle)
+def test_gaussian_of_a_rendered_ellipse(x: float, y: float, semi1: float, semi2: float, turn: float) -> None:
+    drawn = Gaussian.from_ellipse(x, y, semi1, semi2, turn)
+    mask = drawn.ellipse_mask(110, 110)
+    seen = Gaussian.from_mask(mask)
+    assert np.abs(seen.mean - drawn.mean).max() < 0.15
+    assert seen.sigma1 == pytest.approx(drawn.sigma1, rel=0.02)
+    assert seen.sigma2 == pytest.approx(drawn.sigma2, rel=0.02)
+    assert seen.ellipse_mask(110, 110).iou(mask) > 0.95
+
+
+@given(st.floats(-5, 25), st.floats(-5, 25), st.floats(0.001, 0.4), st.floats(0.001, 30), angle)
+def test_ellipse_mask_keeps_the_pixel_of_its_centre(
+    x: float, y: float, semi1: float, semi2: float, turn: float
+) -> None:
+    mask = Gaussian.from_ellipse(x, y, semi1, semi2, turn).ellipse_mask(20, 20)
+    if 0 <= x < 20 and 0 <= y < 20:
+        assert mask.area >= 1
+
+
+def test_ellipse_outside_the_frame_is_empty() -> None:
+    assert Gaussian.from_point(-50, 5, 3).ellipse_mask(20, 20).area == 0
+    assert Gaussian.from_point(5, 500, 3).ellipse_mask(20, 20).area == 0
+
+
+def test_ellipse_cut_by_the_frame() -> None:
+    mask = Gaussian.from_point(0, 0, 5).ellipse_mask(8, 8)
+    assert mask.box == (0, 0, 8, 8)
+    assert mask.full()[0].all()
+
+
+def authors_conversion(mask: np.ndarray) -> np.ndarray:
+    """Mask to prompt as the authors' dataset converter and loader do it, from the definition; units of 128 px."""
+    height, width = mask.shape
+    rows, columns = np.nonzero(mask)
+    x, y = np.linspace(-1, 1, width)[columns], np.linspace(-1, 1, height)[rows]
+    vx, vy, vxy = x.var(), y.var(), ((x - x.mean()) * (y - y.mean())).mean()
+    t = math.sqrt((vx - vy) ** 2 + 4 * vxy**2)
+    axis = np.array((2 * vxy / (vx - vy + t), 1))
+    a, b = axis / np.hypot(*axis)
+    s1, s2 = math.sqrt((vx + vy - t) / 2), math.sqrt((vx + vy + t) / 2)
+    return np.array((x.mean() * width, y.mean() * height, s1 * width, s2 * height, 256 * a, 256 * b)) / 256
+
+
+@given(st.sampled_from(((640, 427), (427, 640), (512, 512))), st.floats(60, 90), st.floats(20, 40), st.floats(0.1, 3))
+def test_released_numbers_are_the_authors(size: tuple[int, int], semi1: float, semi2: float, turn: float) -> None:
+    width, height = size
+    mask = Gaussian.from_ellipse(200.3, 222.2, semi1, semi2, turn).ellipse_mask(width, height)
+    ours = Gaussian.from_mask(mask).released(width, height)
+    assert ours.dtype == np.float32
+    # They take pixels for points, which leaves out a variance of 1/12 px².
+    assert ours == pytest.approx(authors_conversion(mask.full()), abs=2e-3)
+
+
+def test_released_numbers_of_a_wide_object_in_a_wide_picture() -> None:
+    """As measured on the authors' code: 17.3 and 50.7 px become 25.9 and 33.9 px in 768×512."""
+    wide = Gaussian.from_ellipse(330.0, 353.0, 2 * 50.7, 2 * 17.3, 0.0)
+    assert wide.released(768, 512)[2:4] * 128 == pytest.approx([25.9, 33.9], rel=0.005)
+
+
+def test_released_numbers_in_a_square_picture_are_lengths() -> None:
+    numbers = Gaussian.from_ellipse(256.5, 256.5, 40, 20, 0.3).released(513, 513)
+    assert numbers[:2].tolist() == [0, 0]
+    assert numbers[2:4] * 128 == pytest.approx([10, 20], rel=2e-3)
+    assert numbers[4:] == pytest.approx([math.sin(0.3), math.cos(0.3)])
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [(0, 0, 0, 1, 0, 1), (0, 0, 2, 1, 0, 1), (0, 0, 1, 1, 0, -1), (0, 0, 1, 1, 1, 1), (math.nan, 0, 1, 1, 0, 1)],
+)
+def test_numbers_that_are_no_gaussian(numbers: tuple[float, ...]) -> None:
+    with pytest.raises(GaussianError):
+        Gaussian(*numbers)
+
+
+def test_prompts_without_extent() -> None:
+    with pytest.raises(GaussianError, match="no area"):
+        Gaussian.from_box((3, 3, 3, 9))
+    with pytest.raises(GaussianError, match="not positive definite"):
+        Gaussian.from_moments((0, 0), ((1, 1), (1, 1)))
+    with pytest.raises(GaussianError, match="semi-axes"):
+        Gaussian.from_ellipse(0, 0, -1, 2, 0)
+    with pytest.raises(MaskError, match="empty"):
+        Gaussian.from_mask(RegionMask.empty(5, 5))

@@ -1,0 +1,219 @@
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from flip.gaussian import Gaussian
+from flip.sampler import NoPatches, Recipe, extract, place, sample
+
+SIZES = (1, 2, 4, 8, 16)
+gaussians = st.builds(
+    Gaussian.from_ellipse,
+    st.floats(20, 280),
+    st.floats(20, 180),
+    st.floats(2, 120),
+    st.floats(2, 120),
+    st.floats(-4, 4),
+)
+seeds = st.integers(0, 2**32)
+
+
+def overlap_per_cell(centres: dict[int, np.ndarray], cell: float) -> list[float]:
+    """How much each patch lies on earlier ones, in its own area, by writing them into a grid cell by cell."""
+    grid: dict[tuple[int, int], list[tuple[float, float, float, float]]] = defaultdict(list)
+    shares = []
+    for size, where in centres.items():
+        for x, y in where:
+            edges = (x - size / 2, y - size / 2, x + size / 2, y + size / 2)
+            u0, v0, u1, v1 = (math.floor(edge / cell) for edge in edges)
+            total = 0.0
+            for key in [(u, v) for u in range(u0, u1 + 1) for v in range(v0, v1 + 1)]:
+                for other in grid[key]:
+                    w = min(edges[2], other[2]) - max(edges[0], other[0])
+                    h = min(edges[3], other[3]) - max(edges[1], other[1])
+                    if w > 1e-6 and h > 1e-6:
+                        total += w * h
+                grid[key].append(edges)
+            shares.append(total / size**2)
+    return shares
+
+
+def true_overlap(centres: dict[int, np.ndarray]) -> float:
+    """The largest area, in px², that two patches share."""
+    corners = np.concatenate([np.hstack((c - p / 2, c + p / 2)) for p, c in centres.items()])
+    low = np.maximum(corners[:, None, :2], corners[None, :, :2])
+    high = np.minimum(corners[:, None, 2:], corners[None, :, 2:])
+    shared = np.clip(high - low, 0, None).prod(-1)
+    np.fill_diagonal(shared, 0)
+    return float(shared.max())
+
+
+@settings(max_examples=40, deadline=None)
+@given(gaussians, seeds, st.integers(1, 700), st.floats(0, 4), st.floats(0.3, 2))
+def test_laws_of_placing(gaussian: Gaussian, seed: int, tokens: int, overlap: float, coverage: float) -> None:
+    recipe = Recipe(overlap=overlap, coverage=coverage)
+    wanted = recipe.counts(gaussian, tokens)
+    try:
+        centres = place(300, 200, gaussian, tokens, seed, recipe)
+    except NoPatches:
+        assert wanted.sum() <= 3
+        return
+    assert tuple(centres) == SIZES
+    for size, count in zip(SIZES, wanted, strict=True):
+        where = centres[size]
+        assert len(where) <= count
+        if len(where):
+            assert where.min() >= size / 2 + 0.5
+            assert (where.max(0) < np.array((300, 200)) - size / 2 - 0.5).all()
+    cell = SIZES[int(wanted.argmax())] / 2
+    assert max(overlap_per_cell(centres, cell)) <= overlap + 1e-9
+    again = place(300, 200, gaussian, tokens, np.random.default_rng(seed), recipe)
+    assert all(np.array_equal(centres[p], again[p]) for p in SIZES)
+
+
+@settings(max_examples=25, deadline=None)
+@given(gaussians, seeds)
+def test_no_overlap_allowed_means_disjoint(gaussian: Gaussian, seed: int) -> None:
+    centres = place(300, 200, gaussian, 300, seed, Recipe(overlap=0))
+    assert true_overlap(centres) < 1e-5
+
+
+@given(gaussians, st.integers(1, 5000), st.floats(0.1, 2))
+def test_counts_go_from_coarse_to_fine(gaussian: Gaussian, tokens: int, coverage: float) -> None:
+    counts = Recipe(coverage=coverage).counts(gaussian, tokens)
+    remaining = tokens
+    for size, count in zip(reversed(SIZES), reversed(counts), strict=True):
+        fits = math.floor(
+            2 * math.pi * (math.sqrt(2) * gaussian.sigma1) * (math.sqrt(2) * gaussian.sigma2) * coverage / size**2
+            + 1e-9
+        )
+        assert count == min(remaining, fits) or count == min(remaining, fits - 1)
+        remaining -= count
+
+
+def test_counts_of_the_authors_sampler() -> None:
+    """Theirs, asked for 284, 183 and 45 patches of 4, 8 and 16 px, places 284, 183 and on average 20.8."""
+    gaussian = Gaussian.from_ellipse(600, 600, 51, 51, 0)
+    assert Recipe().counts(gaussian, 512).tolist() == [0, 0, 284, 183, 45]
+    placed = np.array([[len(c) for c in place(1200, 1200, gaussian, 512, seed).values()] for seed in range(40)])
+    assert (placed[:, 2:4] == (284, 183)).all()
+    assert placed[:, 4].mean() == pytest.approx(20.8, abs=1)
+
+
+def test_draws_follow_the_gaussian_of_twice_the_covariance() -> None:
+    gaussian = Gaussian.from_ellipse(5000, 5000, 300, 90, 0.6)
+    recipe = Recipe(sizes=(1,), overlap=math.inf, coverage=1)
+    points = place(10_000, 10_000, gaussian, 8000, 1, recipe)[1]
+    assert len(points) == 8000
+    white = np.linalg.solve(np.linalg.cholesky(2 * gaussian.covariance()), (points - gaussian.mean).T)
+    radius = 1 - np.exp(-(white**2).sum(0) / 2)  # uniform in 0…1
+    turn = np.arctan2(*white) / (2 * np.pi) + 0.5  # uniform, and independent of the radius
+    observed, _, _ = np.histogram2d(radius, turn, bins=8, range=((0, 1), (0, 1)))
+    chi_square = ((observed - 125) ** 2 / 125).sum()
+    assert chi_square < 103.4  # 63 degrees of freedom, p = 0.001
+
+
+def test_a_frame_of_any_size() -> None:
+    gaussian = Gaussian.from_point(500_000, 500_000, 20)
+    assert sum(map(len, place(1_000_000, 1_000_000, gaussian, 512, 0).values())) > 450
+
+
+@pytest.mark.parametrize("corner", [(2.0, 2.0), (298.0, 2.0), (2.0, 198.0), (298.0, 198.0), (150.0, 0.0)])
+def test_objects_at_the_border(corner: tuple[float, float]) -> None:
+    image = np.zeros((200, 300, 3), np.uint8)
+    patches = sample(image, Gaussian.from_point(*corner, 6), 512, 3)
+    assert 50 < len(patches) < 512
+
+
+def test_tiny_image_and_tiny_object() -> None:
+    image = np.full((4, 4, 3), 9, np.uint8)
+    patches = sample(image, Gaussian.from_point(2, 2, 0.6), 512, 0)
+    assert len(patches) >= 1
+    assert all((pixels == 9).all() for pixels in patches.pixels.values())
+
+
+@pytest.mark.parametrize(
+    ("size", "gaussian"),
+    [
+        ((2, 2), Gaussian.from_point(1, 1, 1)),
+        ((100, 100), Gaussian.from_point(-400, 50, 9)),
+        ((100, 100), Gaussian.from_point(50, 50, 0.01)),
+    ],
+)
+def test_not_one_patch(size: tuple[int, int], gaussian: Gaussian) -> None:
+    with pytest.raises(NoPatches, match="no patch fits"):
+        sample(np.zeros((*size, 3), np.uint8), gaussian, 512, 0)
+
+
+# ---- content
+
+
+def bilinear(image: np.ndarray, x: float, y: float) -> np.ndarray:
+    """Colour at a point in pixels, centres at +½, straight from the definition; rounded half up."""
+    column, row = math.floor(x - 0.5), math.floor(y - 0.5)
+    fx, fy = x - 0.5 - column, y - 0.5 - row
+    right, below = min(column + 1, image.shape[1] - 1), min(row + 1, image.shape[0] - 1)
+    upper = image[row, column] * (1 - fx) + image[row, right] * fx
+    lower = image[below, column] * (1 - fx) + image[below, right] * fx
+    return np.floor(upper * (1 - fy) + lower * fy + 0.5)
+
+
+@settings(deadline=None)
+@given(st.sampled_from(SIZES), st.floats(0, 1), st.floats(0, 1), seeds)
+def test_patches_are_bilinear(size: int, along: float, down: float, seed: int) -> None:
+    image = np.random.default_rng(seed).integers(0, 256, (24, 31, 3), dtype=np.uint8)
+    margin = size / 2
+    x, y = margin + along * (31 - 2 * margin), margin + down * (24 - 2 * margin)
+    patch = extract(image, np.array(((x, y),)), size)[0]
+    offsets = np.arange(size) - size / 2 + 0.5
+    inside = np.array([[bilinear(image, x + dx, y + dy) for dx in offsets] for dy in offsets])
+    assert np.array_equal(patch, inside)
+
+
+def test_a_patch_on_whole_pixels_is_a_crop() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (20, 20, 3), dtype=np.uint8)
+    assert np.array_equal(extract(image, np.array(((6.0, 11.0),)), 8)[0], image[7:15, 2:10])
+
+
+@pytest.mark.parametrize("centre", [(3.9, 10.0), (10.0, 3.9), (16.1, 10.0), (10.0, 16.1)])
+def test_a_patch_that_leaves_the_image(centre: tuple[float, float]) -> None:
+    with pytest.raises(ValueError, match="leaves the 20×20 image"):
+        extract(np.zeros((20, 20, 3), np.uint8), np.array((centre,)), 8)
+
+
+def test_extraction_does_not_need_a_contiguous_image() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    centres = np.array(((20.3, 19.1),))
+    mirrored = extract(image[:, ::-1], np.array(((40 - 20.3, 19.1),)), 8)
+    assert np.array_equal(mirrored[:, :, ::-1], extract(image, centres, 8))
+
+
+@pytest.mark.parametrize("name", ["plate", "clip", "cat_eye"])
+def test_golden_patches_exactly(name: str, golden: dict, shared: Path) -> None:
+    prompt = golden[name]
+    if name == "cat_eye":
+        image, origin = prompt.arrays["crop"], prompt.arrays["crop_xy0"]
+    else:
+        image, origin = np.asarray(Image.open(shared / "assets/photos/flip-demo.png").convert("RGB")), (0, 0)
+    patches = prompt.patches
+    for size in SIZES:
+        assert np.array_equal(extract(image, patches.centres[size] - origin, size), patches.pixels[size])
+
+
+@pytest.mark.parametrize("name", ["plate", "clip", "cat_eye", "head", "rocket"])
+def test_golden_counts_are_likely(name: str, golden: dict) -> None:
+    """The authors' sampler placed so many of each size; 60 runs of ours span that."""
+    prompt = golden[name]
+    theirs = np.array([len(c) for c in prompt.patches.centres.values()])
+    ours = [
+        [len(c) for c in place(prompt.width, prompt.height, prompt.gaussian, 512, seed).values()] for seed in range(60)
+    ]
+    assert (theirs <= np.max(ours, 0) + 1).all()
+    assert (theirs >= np.min(ours, 0) - 1).all()
