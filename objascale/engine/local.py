@@ -68,12 +68,15 @@ class Worker:
         self._settings = settings
         self._process: subprocess.Popen[str] | None = None
         self._rendered = 0
+        self._stopped = False
         self.device = ""
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
         """Send a request, wait for its answer. Raises WorkerLost, or Fatal."""
         if self._process is not None and self._rendered >= self._settings.restart_after:
             self.close()
+        if self._stopped:
+            raise Fatal("the run was stopped")
         if self._process is None:
             self._start()
         assert self._process is not None
@@ -88,6 +91,11 @@ class Worker:
         if "fatal" in reply:
             raise Fatal(reply["fatal"])
         return reply
+
+    def stop(self) -> None:
+        """End the process, and never start another."""
+        self._stopped = True
+        self.close()
 
     def close(self) -> None:
         """End the process, whatever it is doing."""
@@ -108,6 +116,7 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=self._log,
             text=True,
+            start_new_session=True,  # Ctrl-C is for the parent, which then decides
         )
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         threading.Thread(target=_pump, args=(self._process.stdout, self._lines), daemon=True).start()
@@ -175,4 +184,4 @@ def run(tasks: Iterable[Task], work: Callable[[Task, Worker], Result], settings:
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
         for worker in workers:
-            worker.close()
+            worker.stop()

@@ -151,6 +151,42 @@ def test_kill_in_mid_render_loses_and_doubles_nothing(material, tmp_path):
     assert not list(killed.glob("images/*/.*"))
 
 
+def test_a_killed_worker_costs_one_attempt(material, tmp_path):
+    out = tmp_path / "set"
+    arguments = from_folder(material, "--n", 4, "--out", out, "--workers", 1)
+    process = subprocess.Popen(command(*arguments), stderr=subprocess.PIPE, text=True)
+    while not (out / "images").exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+    victims = [
+        int(pid) for path in Path(f"/proc/{process.pid}/task").glob("*/children") for pid in path.read_text().split()
+    ]
+    assert len(victims) == 1
+    os.kill(victims[0], signal.SIGKILL)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert len(read_annotations(out)) == 4
+    lost = [record for record in read_journal(out) if record.get("reason") == "worker-lost"]
+    assert len(lost) == 1
+    assert "died" in lost[0]["message"]
+
+
+def test_ctrl_c_leaves_a_dataset_that_goes_on(material, tmp_path):
+    out = tmp_path / "set"
+    process = subprocess.Popen(
+        command(*from_folder(material, "--n", 40, "--out", out)), stderr=subprocess.PIPE, text=True
+    )
+    while not (out / "images").exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "the same command goes on" in errors
+    assert "Traceback" not in errors
+    assert all(record.get("reason") != "worker-lost" for record in read_journal(out))
+
+
 def test_a_full_disk_ends_the_run_with_a_sentence(material, tmp_path):
     """A limit on file size stands for the full disk: writing an image fails, small files still work."""
     out = tmp_path / "set"
