@@ -19,7 +19,7 @@ from objascale.masks import RegionMask
     [("flip-tiny", 0.785), ("mobilesam-onnx", 0.718), ("ellipse", 0.733), ("box", 0.596), ("grabcut", None)],
 )
 def test_mean_iou(name, expected, shared, capsys):
-    """Within 0.01 of the figure that other code gave; nobody else's is known for GrabCut, whose mean is only printed."""
+    """Within 0.01 of the figure that other code gave; none is known for GrabCut, whose mean is only printed."""
     weights, photos = shared / "assets/weights", shared / "assets/photos/coco128"
     (model,) = registry.find_models([name])
     segmenter = registry.load(model, registry.find_all_weights([model], weights)[name], "cpu")
