@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -241,6 +243,39 @@ def write_pane(path: Path, material: dict, nodes=({"mesh": 0},)) -> None:
             }
         )
     )
+
+
+EXPORT = """
+import bpy, sys
+bpy.ops.wm.read_factory_settings(use_empty=True)
+for addon in ("io_scene_gltf2", "io_scene_fbx"):
+    bpy.ops.preferences.addon_enable(module=addon)
+bpy.ops.mesh.primitive_monkey_add(location=(300, -20, 5))
+bpy.ops.object.camera_add(), bpy.ops.object.light_add()
+bpy.ops.object.select_all(action="SELECT")
+name = sys.argv[1] + "/monkey."
+bpy.ops.export_scene.gltf(filepath=name + "glb")
+bpy.ops.export_scene.gltf(filepath=name + "gltf", export_format="GLTF_SEPARATE")
+bpy.ops.export_scene.fbx(filepath=name + "fbx")
+bpy.ops.wm.obj_export(filepath=name + "obj")
+bpy.ops.wm.ply_export(filepath=name + "ply")
+bpy.ops.wm.stl_export(filepath=name + "stl")
+for ending in ("usda", "usdc", "usdz"):
+    bpy.ops.wm.usd_export(filepath=name + ending)
+"""
+
+
+def test_every_kind_of_file_gives_the_same_silhouette(worker, tmp_path):
+    """One head in nine formats, far from the origin and with a camera and a light, which must not come along."""
+    subprocess.run([sys.executable, "-c", EXPORT, str(tmp_path)], check=True, capture_output=True)
+    endings = ("glb", "gltf", "fbx", "obj", "ply", "stl", "usda", "usdc", "usdz")
+    masks = {}
+    for ending in endings:
+        reply = ask(worker, tmp_path / f"monkey.{ending}", tmp_path / "m.png", replace(SPEC, elevation=1.57, yaw=0.0))
+        assert "annotation" in reply, (ending, reply)
+        masks[ending] = mask_of(reply["annotation"])
+    for ending in endings:
+        assert masks[ending].iou(masks["glb"]) > 0.97, ending
 
 
 def test_broken_objects_are_refused_by_name(worker, shared, tmp_path):
