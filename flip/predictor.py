@@ -7,6 +7,7 @@ mask = predictor.predict(box=(40, 60, 90, 200))
 
 from __future__ import annotations
 
+import math
 import struct
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from flip.checkpoint import load_model
 from flip.gaussian import UNIT, Gaussian
+from flip.refine import refine
 from flip.released import ReleasedFlip
 from flip.sampler import Patches, Recipe, sample
 from flip.stopwatch import Stopwatch
@@ -46,11 +48,13 @@ class FlipPredictor:
         tokens: int = 512,
         seed: int = 0,
         recipe: Recipe | None = None,
+        dense: bool = False,
         device: str | torch.device = "cpu",
     ) -> None:
         """Predict with `model` from at most `tokens` patches drawn by `recipe` (the authors' settings if None).
 
-        Raises PredictorError for `tokens` below 1, and for a device that is not here.
+        The mask is looked for where the object's outline is (`flip.refine`), or, if `dense`, at every pixel, as the
+        authors do. Raises PredictorError for `tokens` below 1, and for a device that is not here.
         """
         if tokens < 1:
             raise PredictorError(f"FLIP needs at least one patch to look at, not {tokens}")
@@ -59,6 +63,7 @@ class FlipPredictor:
         self.tokens = tokens
         self.seed = seed
         self.recipe = recipe or Recipe()
+        self.dense = dense
         self.stopwatch = Stopwatch(torch.cuda.synchronize if self.device.type == "cuda" else None)
         self._image: NDArray[np.uint8] | None = None
 
@@ -103,28 +108,37 @@ class FlipPredictor:
                 prompt = torch.from_numpy(gaussian.released(width, height)).to(self.device)
             with self.stopwatch("model"):
                 keys, values = self.model.encode(pixels, centres, prompt)
-            return self.decode(evaluation_box(gaussian, width, height), width, height, keys, values, prompt)
+            where = evaluation_box(gaussian, width, height)
+            step = 1 if self.dense else first_step(gaussian, where)
+            return self.decode(where, width, height, keys, values, prompt, step)
 
-    def decode(self, box: Box, width: int, height: int, keys: Tensor, values: Tensor, prompt: Tensor) -> RegionMask:
-        """Evaluate the mask at every pixel centre of `box` (xyxy edges, inside the `width`×`height` frame).
+    def decode(
+        self, box: Box, width: int, height: int, keys: Tensor, values: Tensor, prompt: Tensor, step: int = 1
+    ) -> RegionMask:
+        """Find the mask in `box` (xyxy edges, inside the `width`×`height` frame), evaluated at pixel centres.
 
-        `keys`, `values` are what `ReleasedFlip.encode` gave for `prompt` (6,). Memory is one byte a pixel of the box.
+        `keys`, `values` are what `ReleasedFlip.encode` gave for `prompt` (6,). `step`: spacing of the first lattice of
+        `flip.refine.refine`, 1 for every pixel. Memory is four bytes a pixel of the box.
         """
         x0, y0, x1, y1 = box
-        columns, total = x1 - x0, (x1 - x0) * (y1 - y0)
-        found = np.empty(total, bool)
-        step = CHUNK[self.device.type]
-        for start in range(0, total, step):
-            with self.stopwatch("pre"):
-                index = torch.arange(start, min(start + step, total), device=self.device)
-                points = torch.stack((index % columns + x0, index // columns + y0), -1)
-                points = to_units(points + 0.5, width, height)
-            with self.stopwatch("model"):
-                logits = self.model.decode(points, keys, values, prompt)
+        if x0 == x1 or y0 == y1:
+            return RegionMask.empty(width, height)
+        search = refine(x1 - x0, y1 - y0, step)
+        logits: NDArray[np.float32] | None = None
+        while True:
             with self.stopwatch("post"):
-                found[start : start + step] = (logits > 0).cpu().numpy()
-        with self.stopwatch("post"):
-            return RegionMask(x0, y0, found.reshape(y1 - y0, columns), width, height).tight()
+                try:
+                    columns, rows = search.send(logits)  # type: ignore[arg-type]
+                except StopIteration as end:
+                    return RegionMask(x0, y0, end.value, width, height).tight()
+            with self.stopwatch("pre"):
+                pixels = torch.from_numpy(np.stack((columns + x0, rows + y0), -1)).to(self.device)
+                points = to_units(pixels + 0.5, width, height)
+                parts = points.tensor_split(math.ceil(len(points) / CHUNK[self.device.type]))
+            with self.stopwatch("model"):
+                answers = torch.cat([self.model.decode(part, keys, values, prompt) for part in parts])
+            with self.stopwatch("post"):
+                logits = answers.cpu().numpy()
 
     def _generator(self, gaussian: Gaussian) -> np.random.Generator:
         g = gaussian
@@ -151,6 +165,7 @@ def load_predictor(
     tokens: int = 512,
     seed: int = 0,
     recipe: Recipe | None = None,
+    dense: bool = False,
     device: str | torch.device = "cpu",
 ) -> FlipPredictor:
     """A predictor with trained weights: `name` is a model's name ("flip-tiny"), or a weights file's path.
@@ -158,7 +173,7 @@ def load_predictor(
     A name's weights are looked for as `flip.weights.find_weights` says. Raises WeightsMissing, WeightsBroken.
     """
     path = Path(name) if Path(name).suffix in (".onnx", ".safetensors") else find_weights(str(name), folder)
-    return FlipPredictor(load_model(path), tokens=tokens, seed=seed, recipe=recipe, device=device)
+    return FlipPredictor(load_model(path), tokens=tokens, seed=seed, recipe=recipe, dense=dense, device=device)
 
 
 def evaluation_box(gaussian: Gaussian, width: int, height: int) -> Box:
@@ -170,6 +185,17 @@ def evaluation_box(gaussian: Gaussian, width: int, height: int) -> Box:
     x0, x1 = (int(np.clip(v, 0, width)) for v in (int(x - reach), int(x + reach) + 1))
     y0, y1 = (int(np.clip(v, 0, height)) for v in (int(y - reach), int(y + reach) + 1))
     return x0, y0, x1, y1
+
+
+def first_step(gaussian: Gaussian, box: Box) -> int:
+    """Spacing in pixels of the first lattice with which `refine` looks for the mask of `gaussian` in `box`.
+
+    The networks see positions in units of σ, so a mask's details grow with it: the power of two, at least 1, nearest to
+    a third of the larger σ. But even the box of a prompt that is larger than the picture gets 16 points along its
+    longer side.
+    """
+    x0, y0, x1, y1 = box
+    return 1 << max(0, round(math.log2(min(gaussian.sigma2 / 3, max(x1 - x0, y1 - y0, 1) / 16))))
 
 
 def network_input(patches: Patches, width: int, height: int) -> tuple[list[Tensor], Tensor]:

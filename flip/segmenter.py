@@ -31,12 +31,15 @@ class FlipSegmenter:
         *,
         tokens: int = 512,
         seed: int = 0,
+        dense: bool = False,
         device: str = "cpu",
     ) -> None:
         """Load the model called `name`, weights looked for in `folder` first. Raises WeightsMissing, WeightsBroken."""
         self.name = name
         self.weights = find_weights(name, folder)
-        self.predictor: FlipPredictor = load_predictor(self.weights, tokens=tokens, seed=seed, device=device)
+        self.predictor: FlipPredictor = load_predictor(
+            self.weights, tokens=tokens, seed=seed, dense=dense, device=device
+        )
 
     @property
     def stopwatch(self) -> Stopwatch:
@@ -67,5 +70,6 @@ class FlipSegmenter:
                 "seed": self.predictor.seed,
                 "overlap": recipe.overlap,
                 "coverage": recipe.coverage,
+                "dense": self.predictor.dense,
             },
         )
