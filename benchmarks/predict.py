@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from flip.gaussian import UNIT, Gaussian
-from flip.predictor import FlipPredictor, evaluation_box, first_step, load_predictor, network_input
+from flip.predictor import FlipPredictor, evaluation_box, load_predictor, network_input
 from flip.sampler import sample
 from flip.stopwatch import Stopwatch
 
@@ -68,7 +68,7 @@ def measure(predictor: FlipPredictor, image: NDArray[np.uint8], gaussian: Gaussi
         with watch("dense"):
             dense = predictor.decode(box, width, height, keys, values, prompt)
         with watch("refined"):
-            refined = predictor.decode(box, width, height, keys, values, prompt, first_step(gaussian, box))
+            refined = predictor.decode(box, width, height, keys, values, prompt, gaussian)
         times.append(watch.reset())
     del times[0]  # the first round compiled and warmed up
     return {stage: median(round[stage] for round in times) for stage in times[0]}, dense.iou(refined)

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from flip.checkpoint import load_model
 from flip.gaussian import UNIT, Gaussian
-from flip.refine import refine
+from flip.refine import Pixels, refine
 from flip.released import ReleasedFlip
 from flip.sampler import Patches, Recipe, sample
 from flip.stopwatch import Stopwatch
@@ -109,21 +109,29 @@ class FlipPredictor:
             with self.stopwatch("model"):
                 keys, values = self.model.encode(pixels, centres, prompt)
             where = evaluation_box(gaussian, width, height)
-            step = 1 if self.dense else first_step(gaussian, where)
-            return self.decode(where, width, height, keys, values, prompt, step)
+            guide = None if self.dense else gaussian
+            return self.decode(where, width, height, keys, values, prompt, guide)
 
     def decode(
-        self, box: Box, width: int, height: int, keys: Tensor, values: Tensor, prompt: Tensor, step: int = 1
+        self,
+        box: Box,
+        width: int,
+        height: int,
+        keys: Tensor,
+        values: Tensor,
+        prompt: Tensor,
+        guide: Gaussian | None = None,
     ) -> RegionMask:
         """Find the mask in `box` (xyxy edges, inside the `width`×`height` frame), evaluated at pixel centres.
 
-        `keys`, `values` are what `ReleasedFlip.encode` gave for `prompt` (6,). `step`: spacing of the first lattice of
-        `flip.refine.refine`, 1 for every pixel. Memory is four bytes a pixel of the box.
+        `keys`, `values` are what `ReleasedFlip.encode` gave for `prompt` (6,). With `guide`, the prompt in pixels,
+        the mask is looked for by `flip.refine.refine`, else at every pixel. Memory is four bytes a pixel of the box.
         """
         x0, y0, x1, y1 = box
         if x0 == x1 or y0 == y1:
             return RegionMask.empty(width, height)
-        search = refine(x1 - x0, y1 - y0, step)
+        step, seeds = (1, None) if guide is None else (first_step(guide, box), own_lattice(guide, box))
+        search = refine(x1 - x0, y1 - y0, step, seeds)
         logits: NDArray[np.float32] | None = None
         while True:
             with self.stopwatch("post"):
@@ -196,6 +204,18 @@ def first_step(gaussian: Gaussian, box: Box) -> int:
     """
     x0, y0, x1, y1 = box
     return 1 << max(0, round(math.log2(min(gaussian.sigma2 / 3, max(x1 - x0, y1 - y0, 1) / 16))))
+
+
+def own_lattice(gaussian: Gaussian, box: Box) -> Pixels:
+    """Pixels on a lattice along the Gaussian's own axes, every σ1/2 and σ2/4 within 3σ: columns and rows from the box's
+    corner. A lattice along the picture's rows and columns can miss an object that is thinner than its spacing.
+    """
+    g, (x0, y0, x1, y1) = gaussian, box
+    along1, along2 = np.meshgrid(np.arange(-3, 3.5, 0.5) * g.sigma1, np.arange(-3, 3.25, 0.25) * g.sigma2)
+    columns = np.floor(g.x + along1 * g.a + along2 * g.b).astype(np.int64)
+    rows = np.floor(g.y - along1 * g.b + along2 * g.a).astype(np.int64)
+    inside = (columns >= x0) & (columns < x1) & (rows >= y0) & (rows < y1)
+    return columns[inside] - x0, rows[inside] - y0
 
 
 def network_input(patches: Patches, width: int, height: int) -> tuple[list[Tensor], Tensor]:

@@ -25,13 +25,16 @@ BLOCK = 1 << 17  # pixels in one question, at most
 STEPS_PER_UNIT = 8  # logits are kept as whole eighths, −127…127 and never 0: one byte each
 
 
-def refine(width: int, height: int, step: int) -> Generator[Pixels, NDArray[np.float32], NDArray[np.bool_]]:
+def refine(
+    width: int, height: int, step: int, seeds: Pixels | None = None
+) -> Generator[Pixels, NDArray[np.float32], NDArray[np.bool_]]:
     """Find the mask (`height`, `width`) of a field of logits, by asking for the field at some pixels.
 
     A coroutine: it yields columns and rows of pixels, wants to be sent their logits (n,), and returns the mask, true
     where the logit is above 0. The first lattice has one point in every `step` pixels, a power of two; 1 asks for every
-    pixel. The lattice may end up to `step` − 1 pixels to the right of the frame and below it. Memory is four bytes a
-    pixel. Raises ValueError for another `step`.
+    pixel. The lattice may end up to `step` − 1 pixels to the right of the frame and below it. `seeds`, columns and rows
+    within the frame, are asked in any case, before the outline is followed. Memory is four bytes a pixel. Raises
+    ValueError for another `step`.
     """
     if step < 1 or step & (step - 1):
         raise ValueError(f"the first lattice's spacing must be a power of two, not {step}")
@@ -44,6 +47,10 @@ def refine(width: int, height: int, step: int) -> Generator[Pixels, NDArray[np.f
         step //= 2
         yield from _ask_new(values, known, asked, step)
     values, known = values[:height, :width], known[:height, :width]
+    if seeds is not None:
+        asked = np.zeros_like(known)
+        asked[seeds[1], seeds[0]] = True
+        yield from _ask_new(values, known, asked, 1)
     reach = 1
     while (asked := _front(values, known, reach)).any():
         yield from _ask_new(values, known, asked, 1)

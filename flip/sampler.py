@@ -1,7 +1,7 @@
 """The fovea: patches of five sizes drawn around a Gaussian, small ones in its middle, large ones about it.
 
-The recipe here is the one of the authors' released models (CognitiveModeling/FLIP, `flip_position`);
-the paper tells the idea in section 3.1. Time and memory depend on the number of patches, never on the image's size.
+`Recipe()` is the one of the authors' released models (CognitiveModeling/FLIP, `flip_position`), `PAPER` the one that
+section 3.1 of the paper tells. Time and memory depend on the number of patches, never on the image's size.
 All coordinates are pixels with pixel centres at +½.
 """
 
@@ -31,12 +31,14 @@ class Recipe:
 
     `sizes`: side lengths in pixels, ascending. `overlap` (τ): a patch is refused if the patches placed before it cover
     it more than τ times its own area, where each is counted once per grid cell that both touch (so real overlaps stay
-    far below τ; 0 means disjoint). `coverage` (κ): how many times the patches of one size may cover the object.
+    far below τ; 0 means disjoint). `coverage` (κ): how many times the patches of one size may cover the area
+    4π·σ1·σ2. `spread`: deviations of the Gaussian that patches are drawn from, in the prompt's.
     """
 
     sizes: tuple[int, ...] = (1, 2, 4, 8, 16)
     overlap: float = 2.67
     coverage: float = 1.44
+    spread: float = math.sqrt(2)
 
     def counts(self, gaussian: Gaussian, tokens: int) -> NDArray[np.int64]:
         """How many patches of each size are wanted, (len(sizes),); together at most `tokens`.
@@ -50,6 +52,10 @@ class Recipe:
             wanted.append(min(remaining, int(area / size**2)))
             remaining -= wanted[-1]
         return np.array(wanted[::-1], np.int64)
+
+
+# Section 3.1: the inner 99 % of a Gaussian is an ellipse of area 2π·ln 100·σ1·σ2; draws from N(μ, Σ); no overlap.
+PAPER = Recipe(overlap=0.0, coverage=math.log(100) / 2, spread=1.0)
 
 
 @dataclass(frozen=True)
@@ -90,14 +96,14 @@ def place(
 ) -> dict[int, NDArray[np.float64]]:
     """Patch centres by size, float64 (n, 2) in pixels, for an image of `width`×`height`; the rest as in `sample`.
 
-    Sizes are filled from fine to coarse with draws from the Gaussian of twice the covariance. A draw is refused if its
+    Sizes are filled from fine to coarse with draws from the Gaussian, `spread` times as wide. A draw is refused if its
     patch would leave the image or lie too much on earlier ones; what a size fails to place is not given to others.
     """
     wanted = recipe.counts(gaussian, tokens)
     sizes = np.array(recipe.sizes, np.int64)
     cell = sizes[wanted.argmax()] / 2
     g = gaussian
-    deviations = (math.sqrt(2) * g.sigma1, math.sqrt(2) * g.sigma2)
+    deviations = (recipe.spread * g.sigma1, recipe.spread * g.sigma2)
     frame = (MARGIN, MARGIN, width - MARGIN, height - MARGIN)
     centres, placed = _place(
         np.random.default_rng(rng), sizes, wanted, (g.x, g.y), deviations, (g.a, g.b), frame, recipe.overlap, cell

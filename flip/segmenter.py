@@ -70,6 +70,7 @@ class FlipSegmenter:
                 "seed": self.predictor.seed,
                 "overlap": recipe.overlap,
                 "coverage": recipe.coverage,
+                "spread": recipe.spread,
                 "dense": self.predictor.dense,
             },
         )

@@ -167,4 +167,5 @@ def test_segmenter_is_what_the_harness_expects(weights: Path, photo: np.ndarray)
         "flip-tiny.safetensors",
     )
     assert card.weights_sha256 == file_sha256(weights / "flip-tiny.safetensors")
-    assert card.settings == {"tokens": 512, "seed": 3, "overlap": 2.67, "coverage": 1.44, "dense": False}
+    recipe = {"overlap": 2.67, "coverage": 1.44, "spread": 2**0.5}
+    assert card.settings == {"tokens": 512, "seed": 3, **recipe, "dense": False}

@@ -16,8 +16,8 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from flip.gaussian import Gaussian
-from flip.predictor import FlipPredictor, first_step
-from flip.refine import refine
+from flip.predictor import FlipPredictor, first_step, own_lattice
+from flip.refine import Pixels, refine
 from flip.released import ReleasedFlip
 from objascale.masks import RegionMask
 
@@ -26,10 +26,12 @@ steps = st.sampled_from((1, 2, 4, 8, 16))
 sides = st.integers(1, 70)
 
 
-def search(field: Field, width: int, height: int, step: int) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+def search(
+    field: Field, width: int, height: int, step: int, seeds: Pixels | None = None
+) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
     """The mask that is found, and how often each pixel of the frame was asked."""
     asked = np.zeros((height, width), np.int64)
-    questions = refine(width, height, step)
+    questions = refine(width, height, step, seeds)
     logits: Any = None
     while True:
         try:
@@ -103,6 +105,20 @@ def test_a_thin_line_is_followed() -> None:
     found, asked = search(field, 300, 200, 16)
     assert np.array_equal(found, whole(field, 300, 200))
     assert asked.sum() < 300 * 200 / 3
+
+
+def test_a_needle_is_found_by_its_prompt() -> None:
+    """A slanted object much thinner than the first lattice, and with no smooth slope that would lead to it."""
+    needle = Gaussian.from_ellipse(210.2, 150.4, 160, 2, 0.3)
+    truth = needle.ellipse_mask(420, 300).full()
+
+    def field(columns: NDArray, rows: NDArray) -> NDArray:
+        return np.where(truth[np.minimum(rows, 299), np.minimum(columns, 419)], 3, -3)
+
+    box = (0, 0, 420, 300)
+    found, asked = search(field, 420, 300, first_step(needle, box), own_lattice(needle, box))
+    assert np.array_equal(found, truth)
+    assert asked.sum() < 420 * 300 / 5
 
 
 def test_a_large_object_costs_its_outline() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from flip.gaussian import Gaussian
-from flip.sampler import NoPatches, Recipe, extract, place, sample
+from flip.sampler import PAPER, NoPatches, Recipe, extract, place, sample
 
 SIZES = (1, 2, 4, 8, 16)
 gaussians = st.builds(
@@ -83,6 +84,33 @@ def test_laws_of_placing(gaussian: Gaussian, seed: int, tokens: int, overlap: fl
 def test_no_overlap_allowed_means_disjoint(gaussian: Gaussian, seed: int) -> None:
     centres = place(300, 200, gaussian, 300, seed, Recipe(overlap=0))
     assert true_overlap(centres) < 1e-5
+
+
+@settings(max_examples=40, deadline=None)
+@given(gaussians, seeds, st.integers(1, 700))
+def test_the_papers_patches_never_overlap(gaussian: Gaussian, seed: int, tokens: int) -> None:
+    try:
+        centres = place(300, 200, gaussian, tokens, seed, PAPER)
+    except NoPatches:
+        return
+    assert sum(map(len, centres.values())) <= tokens
+    assert true_overlap(centres) < 1e-5
+
+
+def test_the_papers_numbers() -> None:
+    """Section 3.1 by hand: the inner 99 % of this Gaussian have 2π·ln(100)·5·12 = 1736.2 px²."""
+    gaussian = Gaussian.from_ellipse(500, 500, 10, 24, 0)
+    assert PAPER.counts(gaussian, 100_000).tolist() == [1736, 434, 108, 27, 6]
+    assert PAPER.counts(gaussian, 200).tolist() == [0, 59, 108, 27, 6]
+
+
+def test_the_papers_draws_follow_the_gaussian_itself() -> None:
+    gaussian = Gaussian.from_ellipse(5000, 5000, 300, 90, 0.6)
+    points = place(10_000, 10_000, gaussian, 4000, 1, replace(PAPER, sizes=(1,)))[1]
+    white = np.linalg.solve(np.linalg.cholesky(gaussian.covariance()), (points - gaussian.mean).T)
+    # Few of 4000 single pixels on 195,000 px² are refused, so the radii are nearly those of the Gaussian.
+    shares = [np.mean((white**2).sum(0) < -2 * math.log(1 - share)) for share in (0.25, 0.5, 0.75, 0.99)]
+    assert np.allclose(shares, (0.25, 0.5, 0.75, 0.99), atol=0.03)
 
 
 @given(gaussians, st.integers(1, 5000), st.floats(0.1, 2))

@@ -1,0 +1,259 @@
+"""FLIP as the paper describes it (Traub & Butz, arXiv 2502.02763, sections 3.1 to 3.4): flip-s, flip-m and flip-l.
+
+No trained weights of it were ever published; this is the model to train. The published ones are `flip.released`.
+Shapes: B prompts, n tokens (padded, `mask` says which are real), C channels, h heads. Numbers are pixels; a Gaussian is
+a tensor (6,) or (B, 6): μx, μy, σx, σy, θa, θb, axes as in `flip.gaussian`. docs/flip.md lists what the paper leaves
+open and what is chosen here.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+
+from flip.cover import Cover, cover
+from flip.gaussian import Gaussian
+from flip.sampler import Patches
+from objascale.masks import RegionMask
+
+SIZES = (1, 2, 4, 8, 16)  # p_1 … p_K
+HEAD = 32  # channels of an attention head
+EPSILON = 0.1  # px; the least deviation in a positional code (section 3.4)
+
+
+@dataclass(frozen=True)
+class PaperConfig:
+    """Size of a model of the paper: `channels` C, a multiple of 32, and `blocks` in the encoder."""
+
+    channels: int
+    blocks: int
+
+
+CONFIGS = {"flip-s": PaperConfig(128, 3), "flip-m": PaperConfig(192, 6), "flip-l": PaperConfig(384, 7)}
+
+
+@dataclass(frozen=True)
+class Glimpse:
+    """What the network sees of one prompt: `pixels[p]` (n_p, 3, p, p) in 0…1, `centres` (Σ n_p, 2), `gaussian` (6,)."""
+
+    pixels: dict[int, Tensor]
+    centres: Tensor
+    gaussian: Tensor
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """For one prompt: codes, box, and mask logits by patch.
+
+    `perceptual` z_p (C,), `positional` z_pos (6,), `box` (4,) x0, y0, x1, y1 in pixels, `logits[p]` (n, p, p) for the
+    patches of `where.corners[p]`; the mask is background outside of these.
+    """
+
+    perceptual: Tensor
+    positional: Tensor
+    box: Tensor
+    logits: dict[int, Tensor]
+    where: Cover
+
+    def mask(self, width: int, height: int) -> RegionMask:
+        """Where the logit is above 0, in the `width`×`height` frame (end of section 3.4)."""
+        unit = self.where.unit
+        corners = np.concatenate([np.hstack((c, c + p * unit)) for p, c in self.where.corners.items()])
+        x0, y0 = corners[:, :2].min(0).tolist()
+        x1, y1 = corners[:, 2:].max(0).tolist()
+        found = np.zeros((y1 - y0, x1 - x0), bool)
+        for size, logits in self.logits.items():
+            objects = (logits.detach() > 0).cpu().numpy().repeat(unit, 1).repeat(unit, 2)
+            for (x, y), patch in zip(self.where.corners[size] - (x0, y0), objects, strict=True):
+                found[y : y + size * unit, x : x + size * unit] = patch
+        return RegionMask(x0, y0, found[: height - y0, : width - x0], width, height).tight()
+
+
+def glimpse(patches: Patches, gaussian: Gaussian, dtype: torch.dtype = torch.float32) -> Glimpse:
+    """Sampled patches and their prompt as tensors; section 3.1's patches are those of `flip.sampler.PAPER`."""
+    g = gaussian
+    pixels = {p: torch.from_numpy(a).permute(0, 3, 1, 2).to(dtype) / 255 for p, a in patches.pixels.items()}
+    centres = torch.from_numpy(np.concatenate(list(patches.centres.values())))
+    return Glimpse(pixels, centres.to(dtype), torch.tensor((g.x, g.y, g.sigma1, g.sigma2, g.a, g.b), dtype=dtype))
+
+
+def relative(points: Tensor, gaussian: Tensor) -> Tensor:
+    """Section 3.2 and the first two equations of 3.4: points (B, n, 2) shifted by μ, rotated by θ, scaled by σ."""
+    mean, sigma, (a, b) = gaussian[:, None, :2], gaussian[:, None, 2:4], gaussian[:, None, 4:].unbind(-1)
+    dx, dy = (points - mean).unbind(-1)
+    return torch.stack((a * dx - b * dy, b * dx + a * dy), -1) / sigma
+
+
+def mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(inputs, hidden), nn.SiLU(), nn.Linear(hidden, outputs))
+
+
+class PositionEmbedding(nn.Sequential):
+    """PE of section 3.2: relative coordinates (…, 2) → (…, C)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(nn.Linear(2, 32), nn.SiLU(), nn.Linear(32, 32), nn.SiLU(), nn.Linear(32, channels))
+
+
+class Attention(nn.Module):
+    """softmax(Q′K′ᵀ/√d_k)·V in heads, then one linear layer (section 3.2). What is added to Q and K is not to V."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.query, self.key = nn.Linear(channels, channels), nn.Linear(channels, channels)
+        self.value, self.out = nn.Linear(channels, channels), nn.Linear(channels, channels)
+
+    def forward(
+        self, x: Tensor, tokens: Tensor, mask: Tensor, pe_q: Tensor | float = 0.0, pe_k: Tensor | float = 0.0
+    ) -> Tensor:
+        """From `x` (B, m, C) to those `tokens` (B, n, C) for which `mask` (B, n) is true: (B, m, C)."""
+        q, k, v = (
+            t.unflatten(-1, (-1, HEAD)).transpose(1, 2)  # (B, h, m or n, 32)
+            for t in (self.query(x) + pe_q, self.key(tokens) + pe_k, self.value(tokens))
+        )
+        seen = F.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None, None, :])
+        return self.out(seen.transpose(1, 2).flatten(2))
+
+
+class Block(nn.Module):
+    """Object-centric attention (section 3.2, figure 5): pre-norm, positions in queries and keys of every layer."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm, self.attention = nn.LayerNorm(channels), Attention(channels)
+        self.pe_q, self.pe_k = PositionEmbedding(channels), PositionEmbedding(channels)  # MLP_i and MLP_j
+        self.ffn = nn.Sequential(nn.LayerNorm(channels), mlp(channels, 4 * channels, channels))
+
+    def forward(self, x: Tensor, places: Tensor, mask: Tensor) -> Tensor:
+        """Tokens (B, n, C) at relative `places` (B, n, 2) → tokens."""
+        normed = self.norm(x)
+        y = x + self.attention(normed, normed, mask, self.pe_q(places), self.pe_k(places))
+        return y + self.ffn(y)
+
+
+class PerceptualCode(nn.Module):
+    """z_p = z_avg + CrossAttentionLayer(z_avg, T) (section 3.3); the layer is attention and FFN, without positions."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm_query, self.norm_tokens = nn.LayerNorm(channels), nn.LayerNorm(channels)
+        self.attention = Attention(channels)
+        self.ffn = nn.Sequential(nn.LayerNorm(channels), mlp(channels, 4 * channels, channels))
+
+    def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        """Tokens (B, n, C) → (B, C)."""
+        real = mask[..., None].to(tokens)
+        average = (tokens * real).sum(1, keepdim=True) / real.sum(1, keepdim=True)
+        code = average + self.attention(self.norm_query(average), self.norm_tokens(tokens), mask)
+        return (code + self.ffn(code)).squeeze(1)
+
+
+class PositionalCode(nn.Module):
+    """z_pos (section 3.3): three attentions over token coordinates, one each for μ, σ and θ, two numbers from each.
+
+    The coordinates are the relative ones. As the weights a_i add up to 1, Σ a_i·x_i is the same there as in pixels.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.queries = nn.Parameter(torch.randn(3, channels) / channels)  # W_q·1
+        self.key = nn.Linear(channels, 3 * channels, bias=False)  # W_k of all three
+
+    def forward(self, tokens: Tensor, places: Tensor, mask: Tensor, gaussian: Tensor) -> Tensor:
+        """Tokens (B, n, C) at relative `places` (B, n, 2) → (B, 6)."""
+        keys = self.key(tokens).unflatten(-1, (3, -1))  # k_i = W_k·t_i
+        scores = (keys * self.queries).sum(-1).masked_fill(~mask[..., None], -math.inf)
+        weights = scores.softmax(1)  # a_i, (B, n, 3)
+        (mean, middle, turn) = torch.einsum("bnk,bnd->kbd", weights, places)
+        spread = (weights[..., 1:2] * (places - middle[:, None]).square()).sum(1)
+        axis, sigma = gaussian[:, 4:], gaussian[:, 2:4]
+        a, b = axis.unbind(-1)
+        dx, dy = (mean * sigma).unbind(-1)
+        centre = gaussian[:, :2] + torch.stack((a * dx + b * dy, a * dy - b * dx), -1)
+        deviations = (spread * sigma.square()).clamp_min(EPSILON**2).sqrt()
+        c, s = F.normalize(turn + turn.new_tensor((1.0, 0.0)), dim=-1).unbind(-1)  # no turn: the prompt's own axes
+        return torch.cat((centre, deviations, torch.stack((a * c - b * s, b * c + a * s), -1)), -1)
+
+
+class MaskPredictor(nn.Module):
+    """Section 3.4: output tokens z_p + PE, two blocks, and a de-embedding for each patch size."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.pe = PositionEmbedding(channels)
+        self.blocks = nn.ModuleList(Block(channels) for _ in range(2))
+        self.de_embed = nn.ModuleDict({str(p): mlp(channels, 4 * channels, p * p) for p in SIZES})
+
+    def forward(self, code: Tensor, position: Tensor, covers: list[Cover]) -> list[dict[int, Tensor]]:
+        """z_p (B, C), z_pos (B, 6) and where to predict → mask logits by patch size, (n, p, p) each."""
+        centres = pad_sequence([torch.from_numpy(where.centres()).to(position) for where in covers], batch_first=True)
+        places = relative(centres, position)
+        mask = _real([len(where) for where in covers], code.device)
+        tokens = code[:, None] + self.pe(places)
+        for block in self.blocks:
+            tokens = block(tokens, places, mask)
+        logits = []
+        for one, where in zip(tokens, covers, strict=True):
+            parts = one[: len(where)].split([len(corners) for corners in where.corners.values()])
+            named = zip(where.corners, parts, strict=True)
+            logits.append({p: self.de_embed[str(p)](part).unflatten(-1, (p, p)) for p, part in named})
+        return logits
+
+
+class Flip(nn.Module):
+    """The model of the paper, untrained."""
+
+    def __init__(self, config: PaperConfig) -> None:
+        super().__init__()
+        c = config.channels
+        self.embed = nn.ModuleDict({str(p): mlp(3 * p * p, 4 * c, c) for p in SIZES})  # E_r, section 3.1
+        self.blocks = nn.ModuleList(Block(c) for _ in range(config.blocks))
+        self.perceptual, self.positional = PerceptualCode(c), PositionalCode(c)
+        self.box = mlp(c, c, 4)
+        self.predictor = MaskPredictor(c)
+
+    def encode(self, batch: list[Glimpse]) -> tuple[Tensor, Tensor, Tensor]:
+        """Sections 3.1 to 3.3: z_p (B, C), z_pos (B, 6) and boxes (B, 4)."""
+        tokens = pad_sequence([self._tokens(one) for one in batch], batch_first=True)
+        gaussian = torch.stack([one.gaussian for one in batch])
+        places = relative(pad_sequence([one.centres for one in batch], batch_first=True), gaussian)
+        mask = _real([len(one.centres) for one in batch], tokens.device)
+        for block in self.blocks:
+            tokens = block(tokens, places, mask)
+        code = self.perceptual(tokens, mask)
+        return code, self.positional(tokens, places, mask, gaussian), self._boxes(code, gaussian)
+
+    def forward(self, batch: list[Glimpse], width: int, height: int, patches: int = 512) -> list[Prediction]:
+        """Predict for every prompt, with N_out = `patches`. The prompts may be of several pictures of one size."""
+        codes, positions, boxes = self.encode(batch)
+        covers = [cover(_canonical(position), width, height, patches) for position in positions]
+        logits = self.predictor(codes, positions, covers)
+        return [Prediction(*parts) for parts in zip(codes, positions, boxes, logits, covers, strict=True)]
+
+    def _tokens(self, one: Glimpse) -> Tensor:
+        return torch.cat([self.embed[str(p)](pixels.flatten(1)) for p, pixels in one.pixels.items()])
+
+    def _boxes(self, code: Tensor, gaussian: Tensor) -> Tensor:
+        """Edges as multiples of the prompt's deviations along x and y, from the 2σ box on."""
+        (s1, s2), (a, b) = gaussian[:, 2:4].square().unbind(-1), gaussian[:, 4:].square().unbind(-1)
+        scale = torch.stack((s1 * a + s2 * b, s1 * b + s2 * a), -1).sqrt()
+        edges = self.box(code) + code.new_tensor((-2.0, -2.0, 2.0, 2.0))
+        return gaussian[:, :2].repeat(1, 2) + scale.repeat(1, 2) * edges
+
+
+def _real(lengths: list[int], device: torch.device) -> Tensor:
+    """Which of the padded places are real, (B, longest)."""
+    return torch.arange(max(lengths), device=device) < torch.tensor(lengths, device=device)[:, None]
+
+
+def _canonical(position: Tensor) -> Gaussian:
+    """A positional code (6,) as a Gaussian in canonical order."""
+    x, y, s1, s2, a, b = position.detach().double().tolist()
+    axes = np.array(((a, b), (-b, a))) * (s1, s2)
+    return Gaussian.from_moments((x, y), axes @ axes.T)

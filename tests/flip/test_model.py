@@ -1,0 +1,153 @@
+"""The paper's model with random weights: sizes, gradients, batches, and the symmetries that hold for any weights."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from flip.gaussian import Gaussian
+from flip.model import CONFIGS, EPSILON, Flip, Glimpse, PaperConfig, glimpse, relative
+from flip.sampler import PAPER, Patches, sample
+
+WIDTH, HEIGHT = 320, 240
+PROMPTS = (
+    Gaussian.from_ellipse(100.3, 120.8, 60, 25, 0.4),
+    Gaussian.from_ellipse(250, 60, 9, 8, 0),
+    Gaussian.from_ellipse(200, 150, 90, 80, 2),
+)
+
+
+@pytest.fixture
+def model() -> Flip:
+    torch.manual_seed(0)
+    return Flip(PaperConfig(64, 2)).double()
+
+
+@pytest.fixture
+def image() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
+
+
+def seen(image: np.ndarray, gaussian: Gaussian, tokens: int = 120, seed: int = 0) -> Glimpse:
+    return glimpse(sample(image, gaussian, tokens, seed, PAPER), gaussian, torch.float64)
+
+
+@pytest.mark.parametrize(("name", "millions", "blocks"), [("flip-s", 2.6, 3), ("flip-m", 6.5, 6), ("flip-l", 26.5, 7)])
+def test_sizes_of_the_paper(name: str, millions: float, blocks: int) -> None:
+    """Within 5 % of section 3.5's numbers (its Table 1 says 2.1 M for S, which contradicts that text)."""
+    with torch.device("meta"):
+        model = Flip(CONFIGS[name])
+    assert len(model.blocks) == blocks
+    assert sum(p.numel() for p in model.parameters()) / 1e6 == pytest.approx(millions, rel=0.05)
+
+
+def test_gradients_reach_every_parameter(model: Flip, image: np.ndarray) -> None:
+    """Four objects and three numbers of output patches, so that all sizes are seen and written."""
+    prompts = (*PROMPTS, Gaussian.from_ellipse(160, 120, 4, 3, 1))
+    batch = [seen(image, gaussian, 400) for gaussian in prompts]
+    loss = torch.zeros((), dtype=torch.float64)
+    for patches in (16, 64, 200):
+        for one in model(batch, WIDTH, HEIGHT, patches):
+            loss = loss + one.box.square().mean() + one.positional.square().mean()
+            loss = loss + sum(logits.square().sum() for logits in one.logits.values())
+    loss.backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+        # Adding the same to all of a softmax's inputs changes nothing: the biases of the keys have no gradient.
+        if not name.endswith(("attention.key.bias", "pe_k.4.bias")):
+            assert parameter.grad.abs().max() > 0, name
+
+
+def test_the_mask_loss_alone_reaches_the_encoder(model: Flip, image: np.ndarray) -> None:
+    (one,) = model([seen(image, PROMPTS[0], 300)], WIDTH, HEIGHT, 64)
+    sum(logits.sum() for logits in one.logits.values()).backward()
+    assert all(p.grad is not None for p in (*model.blocks.parameters(), *model.positional.parameters()))
+
+
+def test_a_batch_equals_its_members(model: Flip, image: np.ndarray) -> None:
+    """Ragged in tokens and in output patches."""
+    batch = [seen(image, gaussian, tokens) for gaussian, tokens in zip(PROMPTS, (200, 50, 300), strict=True)]
+    assert len({len(one.centres) for one in batch}) == 3
+    with torch.inference_mode():
+        together = model(batch, WIDTH, HEIGHT, 100)
+        singly = [model([one], WIDTH, HEIGHT, 100)[0] for one in batch]
+    for one, other in zip(together, singly, strict=True):
+        for a, b in ((one.perceptual, other.perceptual), (one.positional, other.positional), (one.box, other.box)):
+            assert torch.allclose(a, b, atol=1e-9)
+        assert one.logits.keys() == other.logits.keys()
+        for size in one.logits:
+            assert np.array_equal(one.where.corners[size], other.where.corners[size])
+            assert torch.allclose(one.logits[size], other.logits[size], atol=1e-9)
+        assert one.mask(WIDTH, HEIGHT).rle() == other.mask(WIDTH, HEIGHT).rle()
+
+
+def test_shifting_coordinates(model: Flip, image: np.ndarray) -> None:
+    """By multiples of 32 px, which keeps the output grid: all is the same, further right and down."""
+    one = seen(image, PROMPTS[0], 200)
+
+    def moved(x: float, y: float) -> Glimpse:
+        shift = torch.tensor((x, y, 0, 0, 0, 0), dtype=torch.float64)
+        return Glimpse(one.pixels, one.centres + shift[:2], one.gaussian + shift)
+
+    with torch.inference_mode():
+        here, there = model([moved(256, 320), moved(320, 352)], 1024, 1024, 64)
+    shift = torch.tensor((64.0, 32.0), dtype=torch.float64)
+    assert torch.allclose(here.perceptual, there.perceptual, atol=1e-9)
+    assert torch.allclose(here.positional[:2] + shift, there.positional[:2])
+    assert torch.allclose(here.positional[2:], there.positional[2:])
+    assert torch.allclose(here.box + shift.repeat(2), there.box)
+    for size in here.logits:
+        assert torch.allclose(here.logits[size], there.logits[size], atol=1e-9)
+        assert np.array_equal(here.where.corners[size] + (64, 32), there.where.corners[size])
+
+
+@pytest.mark.parametrize(("turn", "scale"), [(math.pi / 2, 1.0), (0.7, 1.0), (0.0, 2.5), (-1.2, 0.6)])
+def test_turning_and_scaling_coordinates(turn: float, scale: float, model: Flip, image: np.ndarray) -> None:
+    """The same patches elsewhere on a turned and scaled plane: the same z_p; z_pos turns and scales along."""
+    one = seen(image, PROMPTS[0], 200)
+    c, s = scale * math.cos(turn), scale * math.sin(turn)
+    plane = torch.tensor(((c, -s), (s, c)), dtype=torch.float64)
+
+    def moved(position: torch.Tensor) -> torch.Tensor:
+        axis = torch.stack((position[4], -position[5])) @ plane.T / scale  # axis 1 is (a, −b)
+        return torch.cat((position[:2] @ plane.T, position[2:4] * scale, axis * axis.new_tensor((1, -1))))
+
+    other = Glimpse(one.pixels, one.centres @ plane.T, moved(one.gaussian))
+    with torch.inference_mode():
+        codes, positions, _ = model.encode([one, other])
+    assert torch.allclose(codes[0], codes[1], atol=1e-9)
+    assert torch.allclose(moved(positions[0]), positions[1], atol=1e-8)
+
+
+def test_relative_coordinates_by_hand() -> None:
+    gaussian = torch.tensor(((10.0, 20.0, 2.0, 5.0, 0.6, 0.8),))
+    points = torch.tensor((((10 + 2 * 0.6, 20 - 2 * 0.8), (10 + 5 * 0.8, 20 + 5 * 0.6)),))
+    assert torch.allclose(relative(points, gaussian)[0], torch.eye(2), atol=1e-6)
+
+
+def test_positional_codes_are_gaussians(model: Flip, image: np.ndarray) -> None:
+    """Unit axes and deviations of at least ε, also where all tokens lie on one spot."""
+    point = Gaussian.from_point(50.5, 50.5, 0.3)
+    one = Patches({1: image[50:51, 50:51][None]}, {1: np.array(((50.5, 50.5),))})
+    alone = glimpse(one, point, torch.float64)
+    with torch.inference_mode():
+        _, positions, _ = model.encode([alone, *(seen(image, gaussian) for gaussian in PROMPTS)])
+    assert torch.allclose(positions[:, 4:].norm(dim=-1), torch.ones(4, dtype=torch.float64))
+    assert (positions[:, 2:4] >= EPSILON).all()
+    assert torch.allclose(positions[0, :4], torch.tensor((50.5, 50.5, EPSILON, EPSILON), dtype=torch.float64))
+
+
+def test_the_mask_is_the_patches_and_nothing_else(model: Flip, image: np.ndarray) -> None:
+    with torch.inference_mode():
+        (one,) = model([seen(image, PROMPTS[2], 200)], WIDTH, HEIGHT, 50)
+    full = np.zeros((HEIGHT + 64, WIDTH + 64), bool)
+    for size, corners in one.where.corners.items():
+        for (x, y), logits in zip(corners, one.logits[size], strict=True):
+            samples = np.kron(logits.numpy() > 0, np.ones((one.where.unit, one.where.unit), bool))
+            full[y : y + len(samples), x : x + len(samples)] = samples
+    assert full.any()
+    assert np.array_equal(one.mask(WIDTH, HEIGHT).full(), full[:HEIGHT, :WIDTH])
