@@ -103,7 +103,7 @@ class Rendering:
             "seed": spec.seed,
             **reply["annotation"],
         }
-        return {**record, "status": "done", "annotation": annotation}
+        return {**record, "status": "done", "annotation": annotation, "spec": asdict(spec)}
 
     def _description(self) -> dict[str, Any]:
         packages = ("bpy", "numpy", "opencolorio", "opencv-python-headless", "objascale-suite")

@@ -1,0 +1,1 @@
+"""The commands of `objascale`, one a file; objascale.cli gathers them."""

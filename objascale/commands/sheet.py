@@ -1,0 +1,41 @@
+"""`objascale sheet`."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import track
+
+from objascale.commands.common import DatasetFolder, console, errors
+from objascale.dataset import DatasetError, read_annotations
+from objascale.files import write_atomically
+from objascale.sheet import page_paths, pages
+
+
+def sheet(
+    folder: DatasetFolder,
+    out: Annotated[Path, typer.Option(help="PNG file; numbered before the ending if it takes several pages.")] = Path(
+        "sheet.png"
+    ),
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="So many pictures, spread evenly over the dataset. [default: all]")
+    ] = None,
+) -> None:
+    """Draw a contact sheet: each picture with its object marked, and the object magnified beside it."""
+    with errors():
+        if out.suffix.lower() != ".png":
+            raise DatasetError(f"--out {out} should end in .png, the format of a contact sheet")
+        table = read_annotations(folder)
+        if limit and limit < len(table):
+            table = table.iloc[[number * len(table) // limit for number in range(limit)]]
+        paths = page_paths(out, len(table))
+        rows = [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
+        drawn = track(pages(folder, rows), "drawing", len(paths), console=console, disable=not console.is_terminal)
+        for path, page in zip(paths, drawn, strict=True):
+            data = io.BytesIO()
+            page.save(data, "PNG")
+            write_atomically(path, data.getvalue())
+            print(path)

@@ -1,0 +1,105 @@
+"""`objascale verify`."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from objascale.commands.common import DatasetFolder, Device, Source, assets, console, errors
+from objascale.dataset import read_header
+from objascale.engine.local import Worker, local_engine
+from objascale.full_frame import Comparison, choose_records, compare_full_frame
+from objascale.plan import RenderSettings
+from objascale.sources import Asset
+from objascale.verify import Damage, check_image, read_contents
+
+
+def verify(
+    folder: DatasetFolder,
+    full_frame: Annotated[
+        int, typer.Option(min=0, metavar="K", help="Render K random pictures again, as full frames, and compare.")
+    ] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Decides which ones.")] = 0,
+    max_px: Annotated[
+        int, typer.Option(help="Choose among pictures up to this side; a full frame of 8192 px takes half an hour.")
+    ] = 2048,
+    objects: Annotated[Path | None, typer.Option(help="--objects as given to render.")] = None,
+    hdris: Annotated[Path | None, typer.Option(help="--hdris as given to render.")] = None,
+    device: Annotated[Device, typer.Option(help="auto takes a GPU if there is one.")] = Device.auto,
+    timeout: Annotated[float, typer.Option(help="Seconds that one full frame may take.")] = 7200,
+) -> None:
+    """Check every file of a dataset; name every damage, and end with exit code 1 if there is one.
+
+    Images against SHA-256 and size, masks against box, area, fraction and moments, the journal against the
+    annotations. --full-frame K compares K pictures with Blender's own rendering of the whole picture, which needs
+    the assets: those that render was given.
+    """
+    with errors():
+        contents = read_contents(folder)
+        damages = list(contents.damages)
+        for row in track(contents.rows, "checking", console=console, disable=not console.is_terminal):
+            damages += check_image(folder, row)
+        if full_frame:
+            source = Source(read_header(folder)["fingerprint"]["source"])
+            things, maps = assets(source, objects, hdris)
+            damaged = {damage.file for damage in damages}
+            whole = [record for record in contents.done if record["annotation"]["file"] not in damaged]
+            chosen = choose_records(whole, full_frame, max_px, np.random.default_rng(seed))
+            engine = local_engine(1, device=device.value, timeout=timeout)
+            damages += _full_frames(folder, chosen, [*things, *maps], Worker(engine))
+    for damage in damages:
+        print(f"{damage.file}: {damage.message}")
+    files = len({damage.file for damage in damages})
+    print(f"{len(contents.rows)} images in {folder}: {f'{files} files are damaged' if damages else 'no damage'}")
+    if damages:
+        raise typer.Exit(1)
+
+
+def _full_frames(folder: Path, chosen: list[dict[str, Any]], things: list[Asset], worker: Worker) -> list[Damage]:
+    settings = RenderSettings(**read_header(folder)["fingerprint"]["render"])
+    damages: list[Damage] = []
+    table = Table(title="Rendered again, and as Blender's full frame; differences of 255")
+    table.add_column("file", no_wrap=True)
+    for heading in (
+        "px",
+        "mask\npx",
+        "same\nbytes",
+        "mask\ndiffers",
+        "background\nwithin 1",
+        "at\nmost",
+        "object,\nmean",
+    ):
+        table.add_column(heading, justify="right", no_wrap=True)
+    try:
+        with tempfile.TemporaryDirectory(prefix="objascale-") as scratch:
+            for record in track(chosen, "rendering", console=console, disable=not console.is_terminal):
+                result = compare_full_frame(folder, record, settings, things, worker, Path(scratch))
+                if isinstance(result, Damage):
+                    damages.append(result)
+                    continue
+                damages += result.damages()
+                table.add_row(*_cells(result))
+    finally:
+        worker.close()
+    Console().print(table)
+    return damages
+
+
+def _cells(result: Comparison) -> list[str]:
+    return [
+        result.file.removeprefix("images/"),
+        str(result.width),
+        str(result.area),
+        "yes" if result.same_bytes else "no",
+        f"{result.mask_px} px",
+        f"{result.background_share:.4%}",
+        str(result.background_largest),
+        f"{result.object_mean:.2f}",
+    ]

@@ -1,0 +1,137 @@
+"""Pictures of a dataset rendered again, and compared with Blender's own full frame of the same spec."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from objascale.compose import encode
+from objascale.dataset import DatasetError, mask_of
+from objascale.engine.local import Worker, WorkerLost
+from objascale.plan import RenderSettings, SceneSpec
+from objascale.sources import Asset
+from objascale.verify import Damage
+
+SHARE = 0.999
+"""Of the pixels away from the object, so many must be within 1 of 255."""
+
+_REFERENCE_SAMPLES = 128
+_MARGIN = 3  # px around the mask that are not background
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One picture rendered again, twice: as it was made, and as Blender renders it whole."""
+
+    file: str
+    width: int
+    area: int
+    same_bytes: bool  # the picture rendered again as it was made is the stored one, byte for byte
+    mask_px: int  # pixels at which the new mask differs from the annotated one
+    stored_share: float  # pixels of the stored picture within 1 of 255 of the new one
+    background_share: float  # pixels away from the object within 1 of 255 of Blender's full frame
+    background_largest: int  # largest difference there, of 255
+    object_mean: float  # mean difference on the object, of 255: its noise and the denoiser's work
+
+    def damages(self) -> list[Damage]:
+        """What is worse than promised."""
+        found = []
+        if self.mask_px:
+            found.append(f"its mask, rendered again, differs at {self.mask_px} px")
+        if self.stored_share < SHARE:
+            found.append(f"rendered again, only {self.stored_share:.3%} of its pixels are within 1 of 255")
+        if self.background_share < SHARE:
+            found.append(f"only {self.background_share:.3%} of its background is within 1 of 255 of Blender's own")
+        return [Damage(self.file, message) for message in found]
+
+
+def choose_records(done: list[dict[str, Any]], count: int, max_px: int, rng: np.random.Generator) -> list[dict]:
+    """`count` random journal records (fewer if there are fewer) of pictures up to `max_px` a side.
+
+    Raises DatasetError if there is none, or the journal does not hold specs.
+    """
+    if not all("spec" in record for record in done):
+        raise DatasetError(
+            "this dataset's journal was written before specs were kept in it; render it anew to compare full frames"
+        )
+    fitting = [record for record in done if max(record["spec"]["width"], record["spec"]["height"]) <= max_px]
+    if not fitting:
+        raise DatasetError(f"no picture is {max_px} px or smaller; raise --max-px")
+    return [fitting[i] for i in rng.permutation(len(fitting))[:count]]
+
+
+def compare_full_frame(
+    folder: Path, record: dict[str, Any], settings: RenderSettings, assets: list[Asset], worker: Worker, scratch: Path
+) -> Comparison | Damage:
+    """Render a picture again, whole, and compare.
+
+    The reference is Blender's own full frame at 128 paths a pixel, neither adaptive nor denoised. Raises DatasetError
+    if the assets do not hold the picture's object and map, told by their SHA-256.
+    """
+    spec = SceneSpec(**record["spec"])
+    annotation = record["annotation"]
+    file = annotation["file"]
+    paths = {asset.sha256: asset.path for asset in assets}
+    for name, digest in ((spec.object_id, spec.object_sha256), (spec.map_id, spec.map_sha256)):
+        if digest not in paths:
+            raise DatasetError(
+                f"{name} of {file} is not among the assets, or has changed (SHA-256 {digest[:16]}…); "
+                "give --objects and --hdris as they were given to objascale render"
+            )
+    lossless = settings.model_copy(update={"format": "png"})
+    reference = lossless.model_copy(update={"samples": _REFERENCE_SAMPLES, "noise_threshold": 0, "denoise": False})
+    request = {
+        "spec": asdict(spec),
+        "object": str(paths[spec.object_sha256]),
+        "map": str(paths[spec.map_sha256]),
+    }
+    full_frame = scratch / "full.png"
+    try:
+        reply = worker.ask({**request, "settings": lossless.model_dump(), "image": str(scratch / "again.png")})
+        if "refused" not in reply:
+            again = {**request, "settings": reference.model_dump(), "image": str(scratch / "reference.png")}
+            whole = worker.ask({**again, "full_frame": str(full_frame)})
+            reply = whole if "refused" in whole else reply
+    except WorkerLost as error:
+        return Damage(file, f"it cannot be rendered again: {error}")
+    if "refused" in reply:
+        return Damage(file, f"it cannot be rendered again: {reply['message']}")
+
+    new, blenders = _decode((scratch / "again.png").read_bytes()), _decode(full_frame.read_bytes())
+    data = encode(new, settings.format)
+    stored = (folder / file).read_bytes()
+    mask, now = mask_of(annotation), mask_of(reply["annotation"])
+    full = mask.full()
+    near = cv2.dilate(full.astype(np.uint8), np.ones((2 * _MARGIN + 1,) * 2, np.uint8)) > 0
+    difference = _difference(new, blenders)
+    background = difference[~near]
+    return Comparison(
+        file=file,
+        width=spec.width,
+        area=mask.area,
+        same_bytes=data == stored,
+        mask_px=mask.area + now.area - 2 * mask.intersection(now),
+        stored_share=_share(_difference(_decode(stored), _decode(data))),
+        background_share=_share(background),
+        background_largest=int(background.max(initial=0)),
+        object_mean=float(difference[full].mean()),
+    )
+
+
+def _decode(data: bytes) -> NDArray[np.uint8]:
+    """H×W×3 RGB."""
+    return np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB), np.uint8)
+
+
+def _difference(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Largest difference over the channels, H×W."""
+    return np.asarray(cv2.absdiff(one, other), np.uint8).max(2)
+
+
+def _share(difference: NDArray[np.uint8]) -> float:
+    return float((difference <= 1).mean()) if difference.size else 1.0

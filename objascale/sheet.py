@@ -1,0 +1,122 @@
+"""Contact sheets: each picture small, its object marked, and the object magnified beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from objascale.dataset import DatasetError, mask_of
+from objascale.masks import RegionMask
+
+COLUMNS, ROWS = 4, 6
+"""Pictures on a page."""
+
+_SIDE = 240  # px of each of the two squares of a cell
+_GAP = 6
+_MARGIN = 28
+_CAPTION = 44
+_CELL = (2 * _SIDE + _GAP + _MARGIN, _SIDE + _CAPTION + _MARGIN)
+_LEAST_WINDOW = 16  # px of the picture that the magnified square shows at least
+_LEAST_MARKER = 18  # px on the sheet
+_PAPER, _INK, _PALE, _MARK = (250, 250, 248), (35, 35, 38), (125, 125, 130), (255, 176, 0)
+
+
+def pages(folder: Path, rows: Sequence[dict[str, Any]]) -> Iterator[Image.Image]:
+    """Sheets of the annotation rows, COLUMNS × ROWS of them a page. Raises DatasetError if an image cannot be read."""
+    for first in range(0, len(rows), COLUMNS * ROWS):
+        cells = [draw_cell(read_picture(folder / row["file"]), row) for row in rows[first : first + COLUMNS * ROWS]]
+        height = -(-len(cells) // COLUMNS)
+        width = min(len(cells), COLUMNS)
+        page = Image.new("RGB", (width * _CELL[0] + _MARGIN, height * _CELL[1] + _MARGIN), _PAPER)
+        for number, cell in enumerate(cells):
+            page.paste(cell, (_MARGIN + number % COLUMNS * _CELL[0], _MARGIN + number // COLUMNS * _CELL[1]))
+        yield page
+
+
+def page_paths(out: Path, count: int) -> list[Path]:
+    """`out` for one page, numbered before the ending for more: sheet-1.png, sheet-2.png."""
+    pages = -(-count // (COLUMNS * ROWS))
+    if pages <= 1:
+        return [out]
+    digits = len(str(pages))
+    return [out.with_name(f"{out.stem}-{number:0{digits}d}{out.suffix}") for number in range(1, pages + 1)]
+
+
+def read_picture(path: Path) -> NDArray[np.uint8]:
+    """H×W×3 RGB. Raises DatasetError if the file is missing or no image."""
+    picture = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB) if path.exists() else None
+    if picture is None:
+        raise DatasetError(f"{path} is missing or damaged; objascale verify lists everything that is")
+    return np.asarray(picture, np.uint8)
+
+
+def draw_cell(picture: NDArray[np.uint8], row: dict[str, Any]) -> Image.Image:
+    """One picture's cell, without the margin around it: the two squares and two lines of caption."""
+    mask = mask_of(row)
+    cell = Image.new("RGB", (2 * _SIDE + _GAP, _SIDE + _CAPTION), _PAPER)
+    cell.paste(_overview(picture, mask), (0, 0))
+    cell.paste(_magnified(picture, mask), (_SIDE + _GAP, 0))
+    draw = ImageDraw.Draw(cell)
+    side = f"{mask.width} px" if mask.width == mask.height else f"{mask.width}×{mask.height} px"
+    draw.text((0, _SIDE + 6), row["category"].replace("_", " "), _INK, ImageFont.load_default(15))
+    draw.text((2 * _SIDE + _GAP, _SIDE + 6), f"{mask.area:,} px", _INK, ImageFont.load_default(15), anchor="ra")
+    draw.text((0, _SIDE + 26), f"{Path(row['file']).stem} · {side}", _PALE, ImageFont.load_default(12))
+    share = f"{mask.fraction:.1e} of the picture"
+    draw.text((2 * _SIDE + _GAP, _SIDE + 26), share, _PALE, ImageFont.load_default(12), anchor="ra")
+    return cell
+
+
+def window_around(mask: RegionMask) -> tuple[int, int, int]:
+    """Left, top and side of the square of the picture that shows the object with half its size around it.
+
+    It stays inside the picture where that is possible.
+    """
+    x0, y0, x1, y1 = mask.box or (0, 0, mask.width, mask.height)
+    side = min(max(_LEAST_WINDOW, round(1.6 * max(x1 - x0, y1 - y0))), max(mask.width, mask.height))
+    left = min(max((x0 + x1 - side) // 2, 0), max(mask.width - side, 0))
+    top = min(max((y0 + y1 - side) // 2, 0), max(mask.height - side, 0))
+    return left, top, side
+
+
+def _overview(picture: NDArray[np.uint8], mask: RegionMask) -> Image.Image:
+    """The whole picture with four corners around the object."""
+    scale = _SIDE / max(mask.width, mask.height)
+    small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    image = Image.new("RGB", (_SIDE, _SIDE), _PAPER)
+    image.paste(Image.fromarray(small), (0, 0))
+    x0, y0, x1, y1 = (edge * scale for edge in mask.box or (0, 0, 0, 0))
+    grow_x, grow_y = (max(5, (_LEAST_MARKER - size) / 2) for size in (x1 - x0, y1 - y0))
+    box = (x0 - grow_x, y0 - grow_y, x1 + grow_x, y1 + grow_y)
+    draw = ImageDraw.Draw(image)
+    for colour, width in (((0, 0, 0), 4), (_MARK, 2)):
+        _corners(draw, box, colour, width)
+    return image
+
+
+def _corners(
+    draw: ImageDraw.ImageDraw, box: tuple[float, float, float, float], colour: tuple[int, int, int], width: int
+) -> None:
+    x0, y0, x1, y1 = box
+    arm = min(10.0, 0.35 * min(x1 - x0, y1 - y0))
+    for x, inwards_x in ((x0, arm), (x1, -arm)):
+        for y, inwards_y in ((y0, arm), (y1, -arm)):
+            draw.line([(x + inwards_x, y), (x, y), (x, y + inwards_y)], colour, width, joint="curve")
+
+
+def _magnified(picture: NDArray[np.uint8], mask: RegionMask) -> Image.Image:
+    """The object's window at the size of a square, its mask outlined."""
+    left, top, side = window_around(mask)
+    window = picture[top : top + side, left : left + side]
+    method = cv2.INTER_NEAREST if side < _SIDE else cv2.INTER_AREA
+    shown = np.asarray(cv2.resize(window, (_SIDE, _SIDE), interpolation=method), np.uint8).copy()
+    inside = mask.window((left, top, left + side, top + side)).astype(np.uint8)
+    inside = np.asarray(cv2.resize(inside, (_SIDE, _SIDE), interpolation=cv2.INTER_NEAREST), np.uint8)
+    outline = cv2.dilate(inside, np.ones((3, 3), np.uint8)) > inside
+    shown[outline] = _MARK
+    return Image.fromarray(shown)

@@ -1,0 +1,163 @@
+"""What a dataset is made of: numbers, and one figure of their distributions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+FORMATS = ("png", "pdf", "svg")
+QUANTILES = (0.0, 0.1, 0.5, 0.9, 1.0)
+_BLUE, _AMBER, _GREY = "#3b6ea5", "#e69f00", "#8a8f98"
+_MOST_CATEGORIES = 100  # with more, only their counts are drawn, without names
+_STYLE: dict[Any, Any] = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#555555",
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e6e6e6",
+    "svg.hashsalt": "objascale",
+}
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Quantiles (0, 10, 50, 90, 100 %) and mean of one quantity over the images or objects."""
+
+    name: str
+    unit: str
+    quantiles: tuple[float, ...]
+    mean: float
+
+
+def summaries(table: pd.DataFrame) -> list[Summary]:
+    """Resolution, fraction, area, and the seconds of every stage and in all."""
+    seconds = stage_seconds(table)
+    quantities: list[tuple[str, str, NDArray]] = [
+        ("picture's side", "px", _side(table)),
+        ("mask / picture", "", table["fraction"].to_numpy()),
+        ("mask", "px", table["area"].to_numpy()),
+        *((str(stage), "s", values.to_numpy()) for stage, values in seconds.items()),
+        ("all of them", "s", seconds.sum(axis=1).to_numpy()),
+    ]
+    return [
+        Summary(name, unit, tuple(float(v) for v in np.quantile(values, QUANTILES)), float(values.mean()))
+        for name, unit, values in quantities
+    ]
+
+
+def _side(table: pd.DataFrame) -> NDArray[np.float64]:
+    return np.sqrt(table["width"].to_numpy(float) * table["height"].to_numpy(float))
+
+
+def stage_seconds(table: pd.DataFrame) -> pd.DataFrame:
+    """A row per image, a column per stage in the order in which they happen."""
+    images = table.drop_duplicates("image_id")
+    return images.filter(like="seconds_").rename(columns=lambda name: name.removeprefix("seconds_"))
+
+
+def draw(table: pd.DataFrame) -> Figure:
+    """Resolution, fraction, area, both together, seconds by stage, and categories."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(11, 9.5), layout="constrained")
+        axes = figure.subplot_mosaic(
+            [["side", "fraction", "area"], ["both", "seconds", "seconds"], ["category"] * 3], height_ratios=[1, 1, 0.6]
+        )
+        side = _side(table)
+        _histogram(axes["side"], side, "side of the picture, px", base=2)
+        _histogram(axes["fraction"], table["fraction"].to_numpy(), "mask / picture")
+        _histogram(axes["area"], table["area"].to_numpy(), "mask, px")
+        _scatter(axes["both"], side, table["fraction"].to_numpy())
+        _seconds(axes["seconds"], stage_seconds(table))
+        _categories(axes["category"], table["category"].value_counts())
+        categories = table["category"].nunique()
+        figure.suptitle(f"{table['image_id'].nunique():,} images, {len(table):,} objects, {categories} categories")
+    return figure
+
+
+def save(figure: Figure, folder: Path) -> list[Path]:
+    """Write stats.png, stats.pdf and stats.svg into `folder`, the same bytes for the same figure."""
+    import matplotlib
+
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"stats.{suffix}" for suffix in FORMATS]
+    undated = {"png": {}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
+    with matplotlib.rc_context(_STYLE):
+        for path in paths:
+            figure.savefig(path, dpi=160, metadata=undated[path.suffix[1:]])
+    return paths
+
+
+def _histogram(axes: Axes, values: NDArray, label: str, base: int = 10) -> None:
+    low, high = values.min() * 0.999, values.max() * 1.001
+    axes.hist(values, np.geomspace(low, high, 21).tolist(), color=_BLUE, edgecolor="white", linewidth=0.5)
+    _logarithmic(axes, base)
+    axes.set(xlabel=label, ylabel="objects")
+    axes.grid(False, axis="x")
+
+
+def _scatter(axes: Axes, side: NDArray, fraction: NDArray) -> None:
+    axes.scatter(side, fraction, s=9, color=_BLUE, alpha=min(1.0, max(0.1, 150 / len(side))), linewidths=0)
+    across = np.array([side.min(), side.max()])
+    for area in (10, 1000, 100_000):
+        axes.plot(across, area / across**2, color=_AMBER, linewidth=0.8)
+        if fraction.min() < area / across[1] ** 2 < fraction.max():
+            axes.annotate(
+                f"{area:,} px", (across[1], area / across[1] ** 2), (2, 0), textcoords="offset points", fontsize=7
+            )
+    _logarithmic(axes, 2)
+    axes.set_yscale("log")
+    axes.set_ylim(fraction.min() / 1.5, fraction.max() * 1.5)
+    axes.set(xlabel="side of the picture, px", ylabel="mask / picture")
+
+
+def _seconds(axes: Axes, seconds: pd.DataFrame) -> None:
+    axes.boxplot(
+        [values.to_numpy() for _, values in seconds.items()],
+        tick_labels=[str(stage) for stage in seconds.columns],
+        patch_artist=True,
+        widths=0.6,
+        boxprops={"facecolor": "#c9d8ea", "edgecolor": _BLUE},
+        medianprops={"color": _AMBER, "linewidth": 2},
+        whiskerprops={"color": _BLUE},
+        capprops={"color": _BLUE},
+        flierprops={"marker": ".", "markersize": 3, "markerfacecolor": _GREY, "markeredgecolor": "none"},
+    )
+    axes.set_yscale("log")
+    axes.set(ylabel="seconds an image")
+    axes.grid(False, axis="x")
+
+
+def _categories(axes: Axes, counts: pd.Series) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.bar(range(len(counts)), counts.to_numpy(), color=_BLUE, width=0.8)
+    if len(counts) <= _MOST_CATEGORIES:
+        names = [name.replace("_", " ") for name in counts.index]
+        axes.set_xticks(range(len(counts)), names, rotation=90, fontsize=9 if len(counts) <= 60 else 7)
+    else:
+        axes.set_xticks([])
+        axes.set_xlabel(f"{len(counts)} categories")
+    axes.set(ylabel="objects")
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.margins(x=0.01)
+    axes.grid(False, axis="x")
+
+
+def _logarithmic(axes: Axes, base: int) -> None:
+    axes.set_xscale("log", base=base)
+    if base == 2:
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")

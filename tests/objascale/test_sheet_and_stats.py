@@ -1,0 +1,99 @@
+"""Contact sheets and statistics of a real small dataset."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from objascale.dataset import DatasetError, mask_of, read_annotations
+from objascale.masks import RegionMask
+from objascale.sheet import _MARK, _SIDE, draw_cell, page_paths, pages, read_picture, window_around
+from objascale.statistics import draw, save, stage_seconds, summaries
+
+
+def rows(made):
+    return read_annotations(made.folder).to_dict("records")
+
+
+def test_a_sheet_shows_every_picture_and_its_object(made):
+    (page,) = pages(made.folder, rows(made))
+    assert page.width > 4 * 2 * _SIDE
+    for row in rows(made):
+        cell = np.asarray(draw_cell(read_picture(made.folder / row["file"]), row))
+        overview, magnified = cell[:_SIDE, :_SIDE], cell[:_SIDE, -_SIDE:]
+        x, y = (int(v * _SIDE / row["width"]) for v in (row["mean_x"], row["mean_y"]))
+        near = overview[max(y - 20, 0) : y + 20, max(x - 20, 0) : x + 20]
+        assert (near == _MARK).all(-1).any(), "the marker is around the object"
+        assert (magnified == _MARK).all(-1).sum() > 40, "the mask is outlined"
+
+
+def test_a_tiny_object_is_magnified_pixel_by_pixel(made):
+    row = min(rows(made), key=lambda row: row["area"])
+    picture = read_picture(made.folder / row["file"])
+    cell = np.asarray(draw_cell(picture, row))[:_SIDE, -_SIDE:]
+    left, top, side = window_around(mask_of(row))
+    assert side < 64
+    colours = {tuple(c) for c in cell.reshape(-1, 3).tolist()}
+    assert colours <= {tuple(c) for c in picture[top : top + side, left : left + side].reshape(-1, 3).tolist()} | {
+        _MARK
+    }
+
+
+@given(st.data())
+def test_the_window_holds_the_object_and_stays_inside(data):
+    width, height = data.draw(st.integers(20, 300)), data.draw(st.integers(20, 300))
+    w, h = data.draw(st.integers(1, width)), data.draw(st.integers(1, height))
+    x, y = data.draw(st.integers(0, width - w)), data.draw(st.integers(0, height - h))
+    left, top, side = window_around(RegionMask(x, y, np.ones((h, w), bool), width, height))
+    assert left <= x
+    assert top <= y
+    assert x + w <= left + side
+    assert y + h <= top + side
+    assert left >= 0
+    assert top >= 0
+    if side <= min(width, height):
+        assert left + side <= width
+        assert top + side <= height
+
+
+def test_many_pictures_take_numbered_pages(tmp_path):
+    assert page_paths(tmp_path / "s.png", 24) == [tmp_path / "s.png"]
+    assert [path.name for path in page_paths(tmp_path / "s.png", 49)] == ["s-1.png", "s-2.png", "s-3.png"]
+    assert page_paths(tmp_path / "s.png", 24 * 11)[0].name == "s-01.png"
+
+
+def test_sheet_command(made, copy, tmp_path, run_objascale):
+    result = run_objascale("sheet", made.folder, "--limit", 3, "--out", tmp_path / "sheet.png")
+    assert result.returncode == 0, result.stderr
+    with Image.open(tmp_path / "sheet.png") as image:
+        assert image.width > 3 * 2 * _SIDE
+    assert "should end in .png" in run_objascale("sheet", made.folder, "--out", tmp_path / "sheet.pdf").stderr
+    (copy / "images/000/000001.png").write_bytes(b"")
+    result = run_objascale("sheet", copy, "--out", tmp_path / "other.png")
+    assert (result.returncode, "000001.png is missing or damaged" in result.stderr) == (1, True)
+    with pytest.raises(DatasetError):
+        read_picture(tmp_path / "none.png")
+
+
+def test_summaries_are_the_tables_own_numbers(made):
+    table = read_annotations(made.folder)
+    found = {summary.name: summary for summary in summaries(table)}
+    assert found["mask"].quantiles[0] == table["area"].min()
+    assert found["mask"].quantiles[-1] == table["area"].max()
+    assert found["picture's side"].mean == pytest.approx(table["width"].mean())
+    stages = list(stage_seconds(table).columns)
+    assert stages == ["import", "place", "trace", "compose", "encode", "write"]
+    assert found["all of them"].mean == pytest.approx(sum(found[stage].mean for stage in stages))
+
+
+def test_stats_command_draws_equal_bytes_for_equal_datasets(made, tmp_path, run_objascale):
+    result = run_objascale("stats", made.folder, "--out", tmp_path / "one")
+    assert result.returncode == 0, result.stderr
+    assert "5 images, 5 objects" in result.stdout
+    assert "2 categories" in result.stdout
+    save(draw(read_annotations(made.folder)), tmp_path / "two")
+    for name in ("stats.png", "stats.pdf", "stats.svg"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
