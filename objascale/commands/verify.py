@@ -57,7 +57,7 @@ def verify(
     for damage in damages:
         print(f"{damage.file}: {damage.message}")
     files = len({damage.file for damage in damages})
-    print(f"{len(contents.rows)} images in {folder}: {f'{files} files are damaged' if damages else 'no damage'}")
+    print(f"{len(contents.rows)} images in {folder}: {f'damage in {files} of the files' if damages else 'no damage'}")
     if damages:
         raise typer.Exit(1)
 

@@ -168,7 +168,7 @@ def test_the_command_and_full_frames(made, copy, run_objascale):
         *("verify", copy, "--full-frame", 1, "--seed", seed, "--objects", made.objects, "--hdris", made.hdris)
     )
     assert result.returncode == 1
-    assert "1 files are damaged" in result.stdout
+    assert "damage in 1 of the files" in result.stdout
     assert "000000.png: rendered again, only" in result.stdout
 
 
