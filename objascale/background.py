@@ -21,7 +21,7 @@ from objascale.camera import Camera
 FILTER_WIDTH = 3.0
 """Diameter in px of Cycles' Blackman-Harris pixel filter at its default setting (1.5, which is the radius)."""
 
-_QUANTILES_PER_TEXEL = 6
+_QUANTILES_PER_TEXEL = 12
 _MAX_QUANTILES = 24
 
 

@@ -20,7 +20,7 @@ from objascale.verify import Damage
 SHARE = 0.999
 """Of the pixels away from the object, so many must be within 1 of 255."""
 
-_REFERENCE_SAMPLES = 128
+_REFERENCE_SAMPLES = 256
 _MARGIN = 3  # px around the mask that are not background
 
 
@@ -70,7 +70,7 @@ def compare_full_frame(
 ) -> Comparison | Damage:
     """Render a picture again, whole, and compare.
 
-    The reference is Blender's own full frame at 128 paths a pixel, neither adaptive nor denoised. Raises DatasetError
+    The reference is Blender's own full frame at 256 paths a pixel, neither adaptive nor denoised. Raises DatasetError
     if the assets do not hold the picture's object and map, told by their SHA-256.
     """
     spec = SceneSpec(**record["spec"])
