@@ -5,6 +5,8 @@ from __future__ import annotations
 import typer
 
 from objascale.commands import export
+from objascale.commands.merge import merge
+from objascale.commands.plan import plan
 from objascale.commands.render import render
 from objascale.commands.sheet import sheet
 from objascale.commands.stats import stats
@@ -19,8 +21,15 @@ def main() -> None:
 
 
 app.command(
-    epilog="Example: objascale render --source folder --objects glbs --hdris maps --n 100 --seed 1 --out data/mine"
+    epilog="Example: objascale plan --categories 68 --n 10200 --out paper.json\n\n"
+    "Then: objascale render --plan paper.json --out data/paper"
+)(plan)
+app.command(
+    epilog="Example: objascale render --objects glbs --hdris maps --n 100 --seed 1 --out data/mine\n\n"
+    "The paper's dataset: objascale render --categories 68 --n 10200\n\n"
+    "On a cluster: objascale render --plan paper.json --shard $SLURM_ARRAY_TASK_ID/40 --out data/paper"
 )(render)
+app.command(epilog="Example: objascale merge data/paper.*of40 --out data/paper")(merge)
 app.command(epilog="Example: objascale verify data/mine --full-frame 5 --objects glbs --hdris maps")(verify)
 app.command(epilog="Example: objascale sheet data/mine --out sheet.png --limit 24")(sheet)
 app.command(epilog="Example: objascale stats data/mine --out data/mine-stats")(stats)

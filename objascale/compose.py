@@ -1,7 +1,9 @@
-"""The rendered crop over the projected background, in linear light, a band of rows at a time; and its encoding."""
+"""Rendered crops over the projected background, in linear light, a band of rows at a time; and its encoding."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import cv2
@@ -26,25 +28,32 @@ _ENCODING = {
 }
 
 
-def compose(
-    environment: NDArray[np.float32], camera: Camera, crop: NDArray[np.float32], x: int, y: int, view: str
-) -> NDArray[np.uint8]:
-    """The finished picture, H×W×3 uint8 RGB.
+@dataclass(frozen=True)
+class Crop:
+    """A traced part of the picture: (h, w, 4) scene-linear RGB premultiplied by alpha, and its upper left pixel."""
 
-    crop: (h, w, 4) scene-linear RGB premultiplied by alpha, its upper left pixel at (x, y) of the picture.
+    rgba: NDArray[np.float32]
+    x: int
+    y: int
+
+
+def compose(environment: NDArray[np.float32], camera: Camera, crops: Sequence[Crop], view: str) -> NDArray[np.uint8]:
+    """The finished picture, H×W×3 uint8 RGB. The crops must not overlap.
+
     Only one band of rows is ever held in floating point.
     """
     picture = np.empty((camera.height, camera.width, 3), np.uint8)
-    h, w = crop.shape[:2]
     for first in range(0, camera.height, ROWS_PER_BAND):
         last = min(first + ROWS_PER_BAND, camera.height)
         band = render_rows(environment, camera, first, last)
-        top, bottom = max(first, y), min(last, y + h)
-        if top < bottom:
-            rendered = crop[top - y : bottom - y]
-            behind = band[top - first : bottom - first, x : x + w]
-            behind *= 1 - rendered[..., 3:]
-            behind += rendered[..., :3]
+        for crop in crops:
+            h, w = crop.rgba.shape[:2]
+            top, bottom = max(first, crop.y), min(last, crop.y + h)
+            if top < bottom:
+                rendered = crop.rgba[top - crop.y : bottom - crop.y]
+                behind = band[top - first : bottom - first, crop.x : crop.x + w]
+                behind *= 1 - rendered[..., 3:]
+                behind += rendered[..., :3]
         picture[first:last] = to_display(band, view)
     return picture
 

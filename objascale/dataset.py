@@ -92,8 +92,8 @@ class Dataset:
 
     def write_annotations(self) -> int:
         """Make annotations.parquet from the journal; the number of images in it."""
-        rows = [record["annotation"] for record in self.records() if record["status"] == "done"]
-        rows.sort(key=lambda row: row["image_id"])
+        rows = [row for record in self.records() if record["status"] == "done" for row in record["annotations"]]
+        rows.sort(key=lambda row: row["object_id"])
         write_parquet(pd.DataFrame(rows), self.folder / "annotations.parquet")
         return len(rows)
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from objascale.compose import encode
 from objascale.dataset import DatasetError, mask_of
-from objascale.engine.local import Worker, WorkerLost
+from objascale.engine import Worker, WorkerLost
 from objascale.plan import RenderSettings, SceneSpec
 from objascale.sources import Asset
 from objascale.verify import Damage
@@ -73,7 +73,7 @@ def compare_full_frame(
     The reference is Blender's own full frame at 256 paths a pixel, neither adaptive nor denoised. Raises DatasetError
     if the assets do not hold the picture's object and map, told by their SHA-256.
     """
-    spec = SceneSpec(**record["spec"])
+    spec = SceneSpec.from_json(record["spec"])
     annotation = record["annotation"]
     file = annotation["file"]
     paths = {asset.sha256: asset.path for asset in assets}

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from objascale.dataset import Dataset, image_file
-from objascale.engine.local import EngineSettings, Worker, WorkerLost, run
-from objascale.plan import Plan, RenderSettings, SceneSpec, spec_id
+from objascale.engine import Worker, WorkerLost, run
+from objascale.plan import Plan, SceneSpec, save_plan, spec_id
+from objascale.progress import Pace
 from objascale.sources import Asset
 
 ATTEMPTS_PER_SLOT = 12
+PROGRESS_EVERY = 60.0  # seconds between progress lines in the journal
 
 
 @dataclass
@@ -31,94 +34,123 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Rendering:
-    """One dataset in the making."""
+    """One dataset, or one shard of it, in the making."""
 
     plan: Plan
-    settings: RenderSettings
     dataset: Dataset
-    source: str
+    shard: tuple[int, int] = (1, 1)  # the i-th of n: the slots i − 1, i − 1 + n, …
 
-    def begin(self, n: int) -> list[int]:
-        """Open the dataset and return the slots below `n` that are still to be rendered."""
-        self.dataset.open(self._description())
+    @property
+    def size(self) -> int:
+        """Images that this shard has when it is finished."""
+        return len(range(self.shard[0] - 1, self.plan.n, self.shard[1]))
+
+    def begin(self) -> list[int]:
+        """Open the dataset and return the slots that are still to be rendered, those before the same map together."""
+        self.dataset.open(describe(self.plan))
+        save_plan(self.plan, self.dataset.folder / "plan.json")
+        self.dataset.write_plan(asdict(self.plan.draw(slot)) for slot in range(self.plan.n))
+        number, count = self.shard
         finished = {record["slot"] for record in self.dataset.records() if record["status"] == "done"}
-        self.dataset.write_plan(asdict(self.plan.draw(slot)) for slot in range(n))
-        return [slot for slot in range(n) if slot not in finished]
+        missing = [slot for slot in range(number - 1, self.plan.n, count) if slot not in finished]
+        return sorted(missing, key=lambda slot: (self.plan.draw(slot).map_id, slot))
 
-    def work(self, slots: list[int], engine: EngineSettings) -> Iterator[Outcome]:
-        """Render the slots; each outcome is in the journal before it is yielded."""
+    def work(self, slots: Sequence[int], workers: Sequence[Worker], pace: Pace) -> Iterator[Outcome]:
+        """Render the slots; each outcome is in the journal, and counted, before it is yielded."""
         failures = Counter(record["slot"] for record in self.dataset.records() if record["status"] == "failed")
-        paths = {asset.id: asset for asset in (*self.plan.objects, *self.plan.maps)}
+        assets = {asset.id: asset for asset in (*self.plan.objects, *self.plan.maps)}
 
         def fill(slot: int, worker: Worker) -> Outcome:
             outcome = Outcome(slot)
             for attempt in range(failures[slot], ATTEMPTS_PER_SLOT):
                 spec = self.plan.draw(slot, attempt)
-                outcome.records.append(self._attempt(spec, paths, worker))
+                outcome.records.append(self._attempt(spec, assets, worker))
                 if outcome.done:
                     break
             return outcome
 
+        noted = time.monotonic()
         try:
-            for outcome in run(slots, fill, engine):
+            for outcome in run(slots, fill, workers):
                 for record in outcome.records:
                     self.dataset.append(record)
+                pace.done += outcome.done
+                pace.replaced += sum(record["status"] == "failed" for record in outcome.records)
+                if time.monotonic() - noted > PROGRESS_EVERY:
+                    noted = time.monotonic()
+                    self.dataset.append(pace.record())
                 yield outcome
+            if slots:
+                self.dataset.append(pace.record())
         finally:
             self.dataset.write_annotations()
 
     def _attempt(self, spec: SceneSpec, assets: dict[str, Asset], worker: Worker) -> dict[str, Any]:
-        thing, environment = assets[spec.object_id], assets[spec.map_id]
-        file = image_file(spec.slot, self.settings.format)
-        identity = spec_id(spec, self.settings)
+        things, environment = [assets[item.object_id] for item in spec.objects], assets[spec.map_id]
+        settings = self.plan.render
+        file = image_file(spec.slot, settings.format)
+        request = {
+            "spec": asdict(spec),
+            "settings": settings.model_dump(),
+            "objects": [str(thing.path) for thing in things],
+            "map": str(environment.path),
+            "image": str(self.dataset.folder / file),
+        }
+        identity = spec_id(spec, settings)
         record = {"spec_id": identity, "slot": spec.slot, "attempt": spec.attempt}
-        try:
-            reply = worker.ask(
-                {
-                    "spec": asdict(spec),
-                    "settings": self.settings.model_dump(),
-                    "object": str(thing.path),
-                    "map": str(environment.path),
-                    "image": str(self.dataset.folder / file),
-                }
-            )
-        except WorkerLost as error:
-            reply = {"refused": "worker-lost", "message": str(error)}
+        reply = _ask_twice(worker, request)
         if "refused" in reply:
-            failure = {"reason": reply["refused"], "message": reply["message"], "object_id": spec.object_id}
-            return {**record, "status": "failed", **failure}
-        annotation = {
-            "object_id": spec.slot,
-            "image_id": spec.slot,
-            "file": file,
-            "category": spec.category,
-            "asset_id": spec.object_id,
-            "hdri_id": spec.map_id,
-            "target_fraction": spec.target_fraction,
-            "title": thing.title,
-            "author": thing.author,
-            "licence": thing.licence,
-            "url": thing.url,
-            "spec_id": identity,
-            "seed": spec.seed,
-            **reply["annotation"],
-        }
-        return {**record, "status": "done", "annotation": annotation, "spec": asdict(spec)}
+            failure = {"reason": reply["refused"], "message": reply["message"]}
+            names = [item.object_id for item in spec.objects]
+            return {**record, "status": "failed", **failure, "object_ids": names}
+        rows = [
+            {
+                "object_id": 100 * spec.slot + number,
+                "image_id": spec.slot,
+                "file": file,
+                "category": item.category,
+                "asset_id": item.object_id,
+                "hdri_id": spec.map_id,
+                "target_fraction": item.target_fraction,
+                "title": thing.title,
+                "author": thing.author,
+                "licence": thing.licence,
+                "url": thing.url,
+                "spec_id": identity,
+                "seed": spec.seed,
+                **row,
+            }
+            for number, (item, thing, row) in enumerate(zip(spec.objects, things, reply["annotations"], strict=True))
+        ]
+        return {**record, "status": "done", "annotations": rows, "spec": asdict(spec)}
 
-    def _description(self) -> dict[str, Any]:
-        packages = ("bpy", "numpy", "opencolorio", "opencv-python-headless", "objascale-suite")
-        return {
-            "fingerprint": {
-                "source": self.source,
-                "plan": self.plan.settings.model_dump(),
-                "render": self.settings.model_dump(),
-                "objects": {asset.id: asset.sha256[:16] for asset in self.plan.objects},
-                "maps": {asset.id: asset.sha256[:16] for asset in self.plan.maps},
-            },
-            "versions": {"python": platform.python_version()}
-            | {name: importlib.metadata.version(name) for name in packages},
-            "credits": [
-                {key: getattr(asset, key) for key in ("id", "title", "author", "licence", "url")}
-                for asset in (*self.plan.objects, *self.plan.maps)
-            ],
-        }
+
+def _ask_twice(worker: Worker, request: dict[str, Any]) -> dict[str, Any]:
+    """The worker's answer. One that died may have been killed from outside, so only the second death counts."""
+    for _ in range(2):
+        try:
+            return worker.ask(request)
+        except WorkerLost as error:
+            lost = error
+            if lost.hung:
+                break
+    return {"refused": "worker-lost", "message": str(lost)}
+
+
+def describe(plan: Plan) -> dict[str, Any]:
+    """dataset.json but for its schema: the fingerprint, which is all that pixels depend on, versions, and credits."""
+    packages = ("bpy", "numpy", "opencolorio", "opencv-python-headless", "objascale-suite")
+    return {
+        "fingerprint": {
+            "plan": plan.settings.model_dump(),
+            "render": plan.render.model_dump(),
+            "objects": {asset.id: asset.sha256[:16] for asset in plan.objects},
+            "maps": {asset.id: asset.sha256[:16] for asset in plan.maps},
+        },
+        "versions": {"python": platform.python_version()}
+        | {name: importlib.metadata.version(name) for name in packages},
+        "credits": [
+            {key: getattr(asset, key) for key in ("id", "title", "author", "licence", "url")}
+            for asset in (*plan.objects, *plan.maps)
+        ],
+    }

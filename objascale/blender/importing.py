@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import struct
+from dataclasses import dataclass
 from pathlib import Path
 
 import bpy
@@ -26,7 +27,15 @@ class Refusal(Exception):
         self.reason = reason
 
 
-def import_object(path: Path, yaw: float) -> NDArray[np.float64]:
+@dataclass(frozen=True)
+class Imported:
+    points: NDArray[np.float64]
+    collection: bpy.types.Collection
+    pivot: bpy.types.Object
+    missing_textures: list[str]
+
+
+def import_object(path: Path, sha256: str, yaw: float, index: int = 1) -> Imported:
     """Load the object into the empty scene, turned by `yaw` about z, its bounding sphere of radius 1 at the origin.
 
     Returns all its vertices as (n, 3) world coordinates. Raises Refusal with one of the reasons truncated,
@@ -34,6 +43,7 @@ def import_object(path: Path, yaw: float) -> NDArray[np.float64]:
     """
     if path.suffix.lower() in (".glb", ".gltf"):
         _check_gltf(path)
+    before = set(bpy.data.objects)
     try:
         _load(path)
     except RuntimeError as error:  # what Blender's operators raise
@@ -41,7 +51,19 @@ def import_object(path: Path, yaw: float) -> NDArray[np.float64]:
     for thing in list(bpy.data.objects):
         if thing.type in ("CAMERA", "LIGHT", "LIGHT_PROBE", "SPEAKER"):
             bpy.data.objects.remove(thing)
+    new = set(bpy.data.objects) - before
+    collection = bpy.data.collections.new("c")
+    bpy.context.scene.collection.children.link(collection)
+    for thing in new:
+        for c in thing.users_collection:
+            c.objects.unlink(thing)
+        collection.objects.link(thing)
+    for other in before:
+        other.hide_render = True
+    bpy.context.view_layer.update()
     points = _vertices(path)
+    for other in before:
+        other.hide_render = False
     low, high = points.min(0), points.max(0)
     centre = (low + high) / 2
     radius = float(np.linalg.norm(points - centre, axis=1).max())
@@ -49,14 +71,14 @@ def import_object(path: Path, yaw: float) -> NDArray[np.float64]:
         raise Refusal("no-geometry", f"{path} has no extent: all its vertices lie in one point")
     normalise = Matrix.Rotation(yaw, 4, "Z") @ Matrix.Diagonal([1 / radius] * 3 + [1]) @ Matrix.Translation(-centre)
     pivot = bpy.data.objects.new("pivot", None)
-    bpy.context.scene.collection.objects.link(pivot)
-    for thing in bpy.data.objects:
-        thing.pass_index = 1
+    collection.objects.link(pivot)
+    for thing in new:
+        thing.pass_index = index
         if thing.parent is None and thing is not pivot:
             thing.parent = pivot
     pivot.matrix_world = normalise
     turn = np.array([[math.cos(yaw), -math.sin(yaw), 0], [math.sin(yaw), math.cos(yaw), 0], [0, 0, 1]])
-    return (points - centre) / radius @ turn.T
+    return Imported((points - centre) / radius @ turn.T, collection, pivot, [])
 
 
 def _load(path: Path) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from objascale.camera import Camera
 from objascale.masks import Box
-from objascale.plan import RenderSettings, samples_for
+from objascale.plan import RenderSettings
 
 GPU_BACKENDS = {"optix": "OPTIX", "cuda": "CUDA", "hip": "HIP", "metal": "METAL"}
 _MAX_SAMPLE_MAP = 2048  # directions across; half a degree of sun is still three of them
@@ -107,7 +107,7 @@ def silhouette(camera: Camera, box: Box, scratch: Path) -> NDArray[np.bool_]:
     """Which pixels of `box` (xyxy edges) show the object, at their centres."""
     _aim(camera)
     _border(camera, box)
-    return _trace(1, denoise=False, scratch=scratch)[1]
+    return _trace(1, denoise=False, scratch=scratch)[1] > 0
 
 
 def silhouette_on_grid(
@@ -116,20 +116,20 @@ def silhouette_on_grid(
     """Where a square of the picture, upper left `corner` and `side` in px, shows the object: points × points."""
     _aim(camera)
     _zoom(camera, corner, side, points)
-    return _trace(1, denoise=False, scratch=scratch)[1]
+    return _trace(1, denoise=False, scratch=scratch)[1] > 0
 
 
 def trace(
-    camera: Camera, box: Box, settings: RenderSettings, scratch: Path
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Path-trace the box of the picture on a transparent film.
+    camera: Camera, box: Box, samples: int, denoise: bool, scratch: Path
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """Path-trace the box of the picture on a transparent film, with so many paths a pixel.
 
-    Returns (h, w, 4) scene-linear RGB premultiplied by alpha, and the (h, w) mask.
+    Returns (h, w, 4) scene-linear RGB premultiplied by alpha, and (h, w) pass indices: which object is seen at the
+    pixel's centre, 0 for none.
     """
     _aim(camera)
     _border(camera, box)
-    x0, y0, x1, y1 = box
-    return _trace(samples_for((x1 - x0) * (y1 - y0), settings), settings.denoise, scratch)
+    return _trace(samples, denoise, scratch)
 
 
 def trace_full_frame(camera: Camera, settings: RenderSettings, path: Path) -> None:
@@ -153,7 +153,7 @@ def _aim(camera: Camera) -> None:
     scene.camera.matrix_world = Matrix(matrix.tolist())
     distance = float(np.linalg.norm(camera.position))
     lens = scene.camera.data
-    lens.clip_start, lens.clip_end = min(0.01, distance / 100), distance + 10
+    lens.clip_start, lens.clip_end = min(0.01, distance / 100), 1e6 * (distance + 1)
     lens.sensor_fit = "AUTO"
     lens.angle = camera.fov
     lens.shift_x = lens.shift_y = 0
@@ -182,7 +182,7 @@ def _zoom(camera: Camera, corner: tuple[float, float], side: float, points: int)
     scene.render.use_border = False
 
 
-def _trace(samples: int, denoise: bool, scratch: Path) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+def _trace(samples: int, denoise: bool, scratch: Path) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     scene = bpy.context.scene
     scene.render.film_transparent = True
     scene.cycles.samples = samples
@@ -202,4 +202,4 @@ def _trace(samples: int, denoise: bool, scratch: Path) -> tuple[NDArray[np.float
     finally:
         target.unlink(missing_ok=True)
     rgba[rgba[..., 3] == 0] = 0  # the denoiser bleeds colour into the film where nothing is
-    return rgba, index > 0.5
+    return rgba, np.rint(index).astype(np.uint8)

@@ -2,9 +2,9 @@
 
     python -m objascale.blender.worker --device auto --threads 2
 
-First it says `{"ready": true, "blender": …, "device": …}`. A request is `{"spec": …, "settings": …, "object": path,
-"map": path, "image": path}`, with `"full_frame": path` for Blender's own picture besides. The answer is
-`{"annotation": …}`, or `{"refused": reason, "message": …}` when this spec cannot be rendered, or
+First it says `{"ready": true, "blender": …, "device": …}`. A request is `{"spec": …, "settings": …, "objects": [path,
+…], "map": path, "image": path}`, with `"full_frame": path` for Blender's own picture besides. The answer is
+`{"annotations": [row, …]}`, or `{"refused": reason, "message": …}` when this spec cannot be rendered, or
 `{"fatal": message}` when no spec can. Whatever Blender prints goes to standard error.
 """
 
@@ -22,16 +22,18 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import bpy
+import numpy as np
+from numpy.typing import NDArray
 
 from objascale.background import EnvironmentMapError, load_map
 from objascale.blender import scene
 from objascale.blender.importing import Refusal, import_object
-from objascale.blender.placing import place
-from objascale.compose import compose, encode
+from objascale.blender.placing import disjoint, place_all
+from objascale.compose import Crop, compose, encode
 from objascale.dataset import mask_columns
 from objascale.files import write_atomically
-from objascale.masks import RegionMask
-from objascale.plan import RenderSettings, SceneSpec
+from objascale.masks import Box, RegionMask
+from objascale.plan import RenderSettings, SceneSpec, samples_for
 
 _OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.ENOTDIR)
 
@@ -49,9 +51,9 @@ class Seconds:
         self._last = now
 
 
-def render(request: dict[str, Any], device: str, threads: int, scratch: Path) -> dict[str, Any]:
-    """Render one spec, write its image, and return its annotation."""
-    spec = SceneSpec(**request["spec"])
+def render(request: dict[str, Any], device: str, threads: int, scratch: Path) -> list[dict[str, Any]]:
+    """Render one spec, write its image, and return its annotation rows, an object each."""
+    spec = SceneSpec.from_json(request["spec"])
     settings = RenderSettings(**request["settings"])
     environment = Path(request["map"])
     seconds = Seconds()
@@ -63,20 +65,38 @@ def render(request: dict[str, Any], device: str, threads: int, scratch: Path) ->
             scene.write_exr(environment, background.pixels)
     scene.clear()
     scene.choose_device(device)
-    points = import_object(Path(request["object"]), spec.yaw)
+    imported = [
+        import_object(Path(path), item.sha256, item.yaw, index)
+        for index, (path, item) in enumerate(zip(request["objects"], spec.objects, strict=True), 1)
+    ]
     scene.prepare(environment, settings, spec.seed, device != "cpu", threads)
     seconds("import")
 
-    camera, box = place(spec, points, settings.min_area, scratch)
+    placements = place_all(spec, imported, settings.min_area, scratch)
     seconds("place")
 
-    rgba, seen = scene.trace(camera, box, settings, scratch)
+    camera = placements[0].camera
+    boxes = disjoint([placement.box for placement in placements])
+    samples = samples_for(sum((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in boxes), settings)
+    traced = [(box, *scene.trace(camera, box, samples, settings.denoise, scratch)) for box in boxes]
     seconds("trace")
 
-    mask = RegionMask(box[0], box[1], seen, spec.width, spec.height).tight()
-    if mask.area < settings.min_area:
-        raise Refusal("too-thin", f"{spec.object_id} covers {mask.area} px, less than --min-area {settings.min_area}")
-    picture = compose(background.pixels, camera, rgba, box[0], box[1], settings.view)
+    rows = []
+    for number, (item, thing, placement) in enumerate(zip(spec.objects, imported, placements, strict=True), 1):
+        mask = _mask(number, placement.box, [(box, seen) for box, _, seen in traced], spec)
+        if mask.area < settings.min_area:
+            reason = "too-thin" if placement.alone is None else "hidden"
+            raise Refusal(reason, f"{item.object_id} shows {mask.area} px, less than --min-area {settings.min_area}")
+        rows.append(
+            {
+                **mask_columns(mask),
+                "visible": placement.visible(mask.area),
+                "position": list(placement.camera.position),
+                "missing_textures": thing.missing_textures,
+            }
+        )
+    crops = [Crop(rgba, box[0], box[1]) for box, rgba, _ in traced]
+    picture = compose(background.pixels, camera, crops, settings.view)
     seconds("compose")
 
     data = encode(picture, settings.format)
@@ -86,18 +106,24 @@ def render(request: dict[str, Any], device: str, threads: int, scratch: Path) ->
 
     if "full_frame" in request:
         scene.trace_full_frame(camera, settings, Path(request["full_frame"]))
-    return {
-        **mask_columns(mask),
-        "image_sha256": hashlib.sha256(data).hexdigest(),
-        "position": list(camera.position),
-        **seconds.stages,
-    }
+    digest = hashlib.sha256(data).hexdigest()
+    return [{**row, "image_sha256": digest, **seconds.stages} for row in rows]
+
+
+def _mask(number: int, own: Box, traced: list[tuple[Box, NDArray[np.uint8]]], spec: SceneSpec) -> RegionMask:
+    """Where the pass index is `number`, in that traced box which holds the object's own."""
+    box, seen = next(
+        (box, seen)
+        for box, seen in traced
+        if box[0] <= own[0] and box[1] <= own[1] and box[2] >= own[2] and box[3] >= own[3]
+    )
+    return RegionMask(box[0], box[1], seen == number, spec.width, spec.height).tight()
 
 
 def answer(request: dict[str, Any], device: str, threads: int, scratch: Path) -> dict[str, Any]:
     """The worker's edge: whatever goes wrong with a spec becomes a line."""
     try:
-        return {"annotation": render(request, device, threads, scratch)}
+        return {"annotations": render(request, device, threads, scratch)}
     except Refusal as refusal:
         return {"refused": refusal.reason, "message": str(refusal)}
     except EnvironmentMapError as error:

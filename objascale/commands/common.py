@@ -1,4 +1,4 @@
-"""What the commands share: sentences instead of tracebacks, a console, and assets by name of their source."""
+"""What the commands share: sentences instead of tracebacks, and a console."""
 
 from __future__ import annotations
 
@@ -15,27 +15,18 @@ from rich.console import Console
 
 from objascale.color import ColorError
 from objascale.dataset import DatasetError
-from objascale.engine.local import Fatal
-from objascale.sources import Asset, SourceError, embedded, folder
+from objascale.engine import Fatal
+from objascale.plan import PlanError
+from objascale.sources import SourceError
 
 console = Console(stderr=True)
 
-Source = StrEnum("Source", ["starter", "folder"])
 Device = StrEnum("Device", ["auto", "cpu", "cuda", "optix", "hip", "metal"])
 DatasetFolder = Annotated[Path, typer.Argument(metavar="DIR", help="A dataset that objascale render made.")]
 
 
-def assets(source: Source, objects: Path | None, hdris: Path | None) -> tuple[list[Asset], list[Asset]]:
-    """Objects and environment maps as `--source`, `--objects` and `--hdris` name them. Raises SourceError."""
-    maps = folder.environment_maps(hdris) if hdris else embedded.environment_maps()
-    if source is Source.folder:
-        if objects is None:
-            raise SourceError("--source folder needs --objects DIR, with the objects as DIR/CATEGORY/NAME.glb")
-        return folder.objects(objects), maps
-    if objects is not None:
-        raise SourceError("--objects goes with --source folder; the starter objects are made by the program itself")
-    with console.status("making the starter objects"):
-        return embedded.objects(), maps
+class UsageError(ValueError):
+    """Options that contradict each other."""
 
 
 @contextmanager
@@ -45,7 +36,9 @@ def errors() -> Iterator[None]:
         yield
     except ValidationError as error:
         fail("; ".join(_sentence(detail) for detail in error.errors()), 2)
-    except (SourceError, DatasetError, ColorError, Fatal) as error:
+    except UsageError as error:
+        fail(str(error), 2)
+    except (SourceError, PlanError, DatasetError, ColorError, Fatal) as error:
         fail(str(error))
     except KeyboardInterrupt:
         fail("interrupted; the same command goes on where this one stopped", 130)

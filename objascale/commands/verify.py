@@ -12,12 +12,14 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from objascale.commands.common import DatasetFolder, Device, Source, assets, console, errors
+from objascale.commands.common import DatasetFolder, Device, console, errors
 from objascale.dataset import read_header
-from objascale.engine.local import Worker, local_engine
+from objascale.engine import Worker
+from objascale.engine.local import LocalWorker, local_engine
 from objascale.full_frame import Comparison, choose_records, compare_full_frame
-from objascale.plan import RenderSettings
+from objascale.plan import RenderSettings, load_plan
 from objascale.sources import Asset
+from objascale.sources import folder as folder_source
 from objascale.verify import Damage, check_image, read_contents
 
 
@@ -30,8 +32,8 @@ def verify(
     max_px: Annotated[
         int, typer.Option(help="Choose among pictures up to this side; a full frame of 8192 px takes half an hour.")
     ] = 2048,
-    objects: Annotated[Path | None, typer.Option(help="--objects as given to render.")] = None,
-    hdris: Annotated[Path | None, typer.Option(help="--hdris as given to render.")] = None,
+    objects: Annotated[Path | None, typer.Option(help="The objects' folder, if it was moved since.")] = None,
+    hdris: Annotated[Path | None, typer.Option(help="The environment maps' folder, if it was moved since.")] = None,
     device: Annotated[Device, typer.Option(help="auto takes a GPU if there is one.")] = Device.auto,
     timeout: Annotated[float, typer.Option(help="Seconds that one full frame may take.")] = 7200,
 ) -> None:
@@ -39,7 +41,7 @@ def verify(
 
     Images against SHA-256 and size, masks against box, area, fraction and moments, the journal against the
     annotations. --full-frame K compares K pictures with Blender's own rendering of the whole picture, which needs
-    the assets: those that render was given.
+    the assets that they were made of.
     """
     with errors():
         contents = read_contents(folder)
@@ -47,13 +49,14 @@ def verify(
         for row in track(contents.rows, "checking", console=console, disable=not console.is_terminal):
             damages += check_image(folder, row)
         if full_frame:
-            source = Source(read_header(folder)["fingerprint"]["source"])
-            things, maps = assets(source, objects, hdris)
+            known = load_plan(folder / "plan.json")
+            things = folder_source.objects(objects) if objects else known.objects
+            maps = folder_source.environment_maps(hdris) if hdris else known.maps
             damaged = {damage.file for damage in damages}
             whole = [record for record in contents.done if record["annotation"]["file"] not in damaged]
             chosen = choose_records(whole, full_frame, max_px, np.random.default_rng(seed))
             engine = local_engine(1, device=device.value, timeout=timeout)
-            damages += _full_frames(folder, chosen, [*things, *maps], Worker(engine))
+            damages += _full_frames(folder, chosen, [*things, *maps], LocalWorker(engine))
     for damage in damages:
         print(f"{damage.file}: {damage.message}")
     files = len({damage.file for damage in damages})
@@ -87,7 +90,7 @@ def _full_frames(folder: Path, chosen: list[dict[str, Any]], things: list[Asset]
                 damages += result.damages()
                 table.add_row(*_cells(result))
     finally:
-        worker.close()
+        worker.stop()
     Console().print(table)
     return damages
 

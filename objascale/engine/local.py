@@ -13,40 +13,15 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from objascale.engine import EngineSettings, Fatal, WorkerLost
 
 _START_TIMEOUT = 120.0
 _LIBRARY_HELP = (
     "Blender's module lacks a system library; on Debian and Ubuntu: apt-get install "
     "libgl1 libegl1 libxi6 libxkbcommon0 libsm6 libxfixes3 libxxf86vm1 libxrender1"
 )
-
-Task = TypeVar("Task")
-Result = TypeVar("Result")
-
-
-class EngineSettings(BaseModel):
-    """How the work is done, which no pixel depends on."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    workers: int = Field(ge=1)
-    threads: int = Field(1, ge=1)
-    device: str = "auto"
-    timeout: float = Field(1800, gt=0)  # seconds an image may take
-    restart_after: int = Field(100, ge=1)  # images
-
-
-class Fatal(RuntimeError):
-    """Something that no further spec can survive: no Blender, no device, a full disk."""
-
-
-class WorkerLost(RuntimeError):
-    """A worker died or hung; the message says which, with the last that it printed."""
 
 
 def local_engine(workers: int | None = None, **settings: Any) -> EngineSettings:
@@ -61,7 +36,7 @@ def local_engine(workers: int | None = None, **settings: Any) -> EngineSettings:
     return EngineSettings(workers=count, threads=max(2, cores // count), **settings)
 
 
-class Worker:
+class LocalWorker:
     """One Blender process; started by the first request, and again after it was lost."""
 
     def __init__(self, settings: EngineSettings) -> None:
@@ -134,16 +109,16 @@ class Worker:
         try:
             line = self._lines.get(timeout=timeout)
         except queue.Empty:
-            raise self._lost(f"gave no answer within {timeout:.0f} s") from None
+            raise self._lost(f"gave no answer within {timeout:.0f} s", hung=True) from None
         if not line:
             raise self._lost("died")
         return json.loads(line)
 
-    def _lost(self, what: str) -> WorkerLost:
+    def _lost(self, what: str, hung: bool = False) -> WorkerLost:
         self._log.seek(0)
         last = " | ".join(self._log.read().strip().splitlines()[-4:])
         self.close()
-        return WorkerLost(f"the worker {what}; it last said: {last[-400:] or 'nothing'}")
+        return WorkerLost(f"the worker {what}; it last said: {last[-400:] or 'nothing'}", hung)
 
 
 def _pump(stream: Any, lines: queue.SimpleQueue[str]) -> None:
@@ -151,37 +126,3 @@ def _pump(stream: Any, lines: queue.SimpleQueue[str]) -> None:
     for line in stream:
         lines.put(line)
     lines.put("")
-
-
-def run(tasks: Iterable[Task], work: Callable[[Task, Worker], Result], settings: EngineSettings) -> Iterator[Result]:
-    """Do `work(task, worker)` for every task on a pool of workers; yields results as they come.
-
-    When the caller stops, or anything is raised, all workers are killed.
-    """
-    idle: queue.SimpleQueue[Worker] = queue.SimpleQueue()
-    workers = [Worker(settings) for _ in range(settings.workers)]
-    for worker in workers:
-        idle.put(worker)
-
-    def do(task: Task) -> Result:
-        worker = idle.get()
-        try:
-            return work(task, worker)
-        finally:
-            idle.put(worker)
-
-    pool = ThreadPoolExecutor(settings.workers)
-    waiting: set[Future[Result]] = set()
-    try:
-        for task in tasks:
-            waiting.add(pool.submit(do, task))
-            if len(waiting) >= 2 * settings.workers:
-                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                yield from (future.result() for future in done)
-        while waiting:
-            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-            yield from (future.result() for future in done)
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-        for worker in workers:
-            worker.stop()

@@ -16,51 +16,66 @@ import pytest
 from objascale.camera import Camera
 from objascale.color import blender_datafiles
 from objascale.dataset import mask_of
-from objascale.engine.local import EngineSettings, Worker
+from objascale.engine import EngineSettings
+from objascale.engine.local import LocalWorker
+from objascale.files import file_sha256
 from objascale.masks import RegionMask
-from objascale.plan import RenderSettings, SceneSpec
+from objascale.plan import ObjectSpec, RenderSettings, SceneSpec
 
 MAP = blender_datafiles() / "studiolights/world/courtyard.exr"
+THING = ObjectSpec(
+    object_id="thing/thing", category="thing", sha256="", target_fraction=0.02, yaw=0.3, place_x=0.3, place_y=0.6
+)
 SPEC = SceneSpec(
     slot=0,
     attempt=0,
-    category="thing",
-    object_id="thing/thing",
-    object_sha256="",
     map_id="courtyard",
     map_sha256="",
     width=256,
     height=256,
-    target_fraction=0.02,
     fov=1.0,
     azimuth=0.7,
     elevation=0.5,
-    yaw=0.3,
-    place_x=0.3,
-    place_y=0.6,
     seed=7,
+    objects=(THING,),
 )
 QUICK = RenderSettings(samples=4, denoise=False, noise_threshold=0)
 
 
 @pytest.fixture(scope="module")
 def worker():
-    blender = Worker(EngineSettings(workers=1, threads=2, device="cpu", timeout=300))
+    blender = LocalWorker(EngineSettings(workers=1, threads=2, device="cpu", timeout=300))
     yield blender
     blender.close()
 
 
-def ask(worker, thing: Path, image: Path, spec=SPEC, settings=QUICK, **more) -> dict:
+def ask(worker, things: Path | list[Path], image: Path, spec=SPEC, settings=QUICK, **more) -> dict:
+    """Render one spec of these files; their SHA-256 is filled in."""
+    files = things if isinstance(things, list) else [things]
+    items = (replace(item, sha256=file_sha256(file)) for item, file in zip(spec.objects, files, strict=True))
     return worker.ask(
         {
-            "spec": asdict(spec),
+            "spec": asdict(replace(spec, objects=tuple(items))),
             "settings": settings.model_dump(),
-            "object": str(thing),
+            "objects": [str(file) for file in files],
             "map": str(MAP),
             "image": str(image),
             **more,
         }
     )
+
+
+def changed(spec=SPEC, **values) -> SceneSpec:
+    """A spec with other values, those of its one object among them."""
+    own = {name: values.pop(name) for name in list(values) if hasattr(THING, name)}
+    return replace(spec, **values, objects=(replace(spec.objects[0], **own),))
+
+
+def only(reply: dict) -> dict:
+    """The annotation of a picture's one object."""
+    assert "annotations" in reply, reply
+    (row,) = reply["annotations"]
+    return row
 
 
 @pytest.fixture(scope="module")
@@ -105,8 +120,8 @@ def sphere_mask(camera: Camera) -> RegionMask:
     ("pixels", "area"), [(256, 4), (256, 12), (300, 40), (512, 100), (512, 317), (640, 1000), (512, 20000)]
 )
 def test_masks_equal_analytic_spheres(worker, sphere, tmp_path, pixels, area):
-    spec = replace(SPEC, width=pixels, height=pixels, target_fraction=area / pixels**2, place_x=0.81, place_y=0.13)
-    annotation = ask(worker, sphere, tmp_path / "s.png", spec)["annotation"]
+    spec = changed(width=pixels, height=pixels, target_fraction=area / pixels**2, place_x=0.81, place_y=0.13)
+    annotation = only(ask(worker, sphere, tmp_path / "s.png", spec))
     mask, expected = mask_of(annotation), sphere_mask(camera_of(spec, annotation))
     differing = mask.area + expected.area - 2 * mask.intersection(expected)
     assert differing <= 2e-3 * area, (mask.area, expected.area)
@@ -114,15 +129,70 @@ def test_masks_equal_analytic_spheres(worker, sphere, tmp_path, pixels, area):
         assert abs(mask.area / area - 1) < 0.1
 
 
+def spheres(*items: tuple[float, float, float], **values) -> SceneSpec:
+    """A spec of spheres: (fraction, place_x, place_y), the nearest first."""
+    objects = (replace(THING, target_fraction=f, place_x=x, place_y=y) for f, x, y in items)
+    return replace(SPEC, width=400, height=400, objects=tuple(objects), **values)
+
+
+def test_masks_of_several_objects_know_who_hides_whom(worker, sphere, tmp_path):
+    """Three analytic spheres over one another: each mask is its own disc without those of the nearer ones."""
+    spec = spheres((0.04, 0.45, 0.5), (0.004, 0.55, 0.5), (0.09, 0.55, 0.6))
+    rows = ask(worker, [sphere] * 3, tmp_path / "s.png", spec)["annotations"]
+    nearer = np.zeros((400, 400), bool)
+    for row in rows:
+        disc = sphere_mask(camera_of(spec, row)).full()
+        mask, expected = mask_of(row), RegionMask.from_full(disc & ~nearer)
+        differing = mask.area + expected.area - 2 * mask.intersection(expected)
+        assert differing <= 4e-3 * disc.sum() + 1, (mask.area, expected.area)
+        assert row["visible"] == pytest.approx(expected.area / disc.sum(), abs=0.02)
+        nearer |= disc
+    assert rows[0]["visible"] == 1
+    assert rows[2]["visible"] < 0.9
+
+
+def test_the_order_of_depth_is_the_order_of_the_spec(worker, sphere, tmp_path):
+    """A small sphere before a large one hides part of it; behind it, it is hidden, which is a refusal by name."""
+    small, large = (0.003, 0.5, 0.5), (0.1, 0.5, 0.5)
+    before = ask(worker, [sphere] * 2, tmp_path / "s.png", spheres(small, large))["annotations"]
+    assert [row["visible"] < 1 for row in before] == [False, True]
+    behind = ask(worker, [sphere] * 2, tmp_path / "s.png", spheres(large, small))
+    assert behind["refused"] == "hidden"
+
+
+def test_far_apart_objects_are_traced_apart_and_look_as_when_alone(worker, sphere, tmp_path):
+    one, other = (0.002, 0.1, 0.2), (0.003, 0.9, 0.8)
+    both = ask(worker, [sphere] * 2, tmp_path / "both.png", spheres(one, other))["annotations"]
+    for row, item in zip(both, (one, other), strict=True):
+        alone = only(ask(worker, sphere, tmp_path / "alone.png", spheres(item)))
+        mask, expected = mask_of(row), mask_of(alone)
+        assert mask.area + expected.area - 2 * mask.intersection(expected) <= 2  # the scales differ by rounding
+    together, single = (cv2.imread(str(tmp_path / name)).astype(int) for name in ("both.png", "alone.png"))
+    empty = np.ones((400, 400), bool)
+    for row in both:
+        x0, y0, x1, y1 = row["box"]
+        empty[y0 - 5 : y1 + 5, x0 - 5 : x1 + 5] = False
+    assert (together[empty] == single[empty]).all()
+
+
+def test_an_object_cut_by_the_frame(worker, sphere, tmp_path):
+    """Its middle on the edge of the picture: half of the disc is seen, and that is what `visible` says."""
+    spec = spheres((0.04, 0.0, 0.5))
+    spec = replace(spec, objects=(replace(spec.objects[0], cut=True),))
+    row = only(ask(worker, sphere, tmp_path / "s.png", spec))
+    mask, disc = mask_of(row), sphere_mask(camera_of(spec, row))
+    assert mask.iou(disc) > 0.995
+    assert row["visible"] == pytest.approx(0.5, abs=0.03)
+    assert row["box"][0] == 0
+
+
 def test_the_picture_equals_blenders_own_full_frame(worker, shared, tmp_path):
     """Background within 1 of 255 on 99.9 % of its pixels; object pixels as the full render's, with the same samples."""
     settings = RenderSettings(samples=128, denoise=False, noise_threshold=0)
-    spec = replace(SPEC, width=400, height=400)
+    spec = changed(width=400, height=400)
     full = tmp_path / "full.png"
-    thing = shared / "assets/objects/teapot"
-    annotation = ask(worker, next(thing.glob("*.glb")), tmp_path / "crop.png", spec, settings, full_frame=str(full))[
-        "annotation"
-    ]
+    thing = next((shared / "assets/objects/teapot").glob("*.glb"))
+    annotation = only(ask(worker, thing, tmp_path / "crop.png", spec, settings, full_frame=str(full)))
     ours, theirs = (cv2.imread(str(tmp_path / name)).astype(int) for name in ("crop.png", "full.png"))
     difference = np.abs(ours - theirs).max(2)
     mask = mask_of(annotation).full()
@@ -144,22 +214,22 @@ def test_negative_light_is_mended_in_picture_and_world_alike(worker, sphere, tmp
     OpenEXR.File(header, {"RGB": pixels}).write(str(tmp_path / "holes.exr"))
     OpenEXR.File(header, {"RGB": np.maximum(pixels, 0)}).write(str(tmp_path / "black.exr"))
     for name in ("holes", "black"):
-        spec = replace(SPEC, map_id=name)
+        spec = changed(map_id=name)
         ask(worker, sphere, tmp_path / f"{name}.png", spec, **{"map": str(tmp_path / f"{name}.exr")})
     assert (tmp_path / "holes.png").read_bytes() == (tmp_path / "black.png").read_bytes()
 
 
 def test_every_pixel_of_an_uncovered_frame_is_background(worker, sphere, tmp_path):
     """The sphere and its surroundings differ: the mask is where the object is seen, not somewhere else."""
-    annotation = ask(worker, sphere, tmp_path / "a.png", settings=RenderSettings(samples=16))["annotation"]
+    annotation = only(ask(worker, sphere, tmp_path / "a.png", settings=RenderSettings(samples=16)))
     mask = mask_of(annotation)
-    moved = replace(SPEC, place_x=0.9, place_y=0.05)
-    other = mask_of(ask(worker, sphere, tmp_path / "b.png", moved, RenderSettings(samples=16))["annotation"])
+    moved = changed(place_x=0.9, place_y=0.05)
+    other = mask_of(only(ask(worker, sphere, tmp_path / "b.png", moved, RenderSettings(samples=16))))
     a, b = (cv2.imread(str(tmp_path / name)).astype(int) for name in ("a.png", "b.png"))
-    changed = np.abs(a - b).max(2) > 0
+    differs = np.abs(a - b).max(2) > 0
     near = cv2.dilate((mask.full() | other.full()).astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
-    assert not changed[~near].any()
-    assert changed[mask.full()].mean() > 0.9
+    assert not differs[~near].any()
+    assert differs[mask.full()].mean() > 0.9
 
 
 def test_equal_specs_give_equal_bytes(sphere, shared, tmp_path):
@@ -168,7 +238,7 @@ def test_equal_specs_give_equal_bytes(sphere, shared, tmp_path):
     settings = RenderSettings(samples=16)
     files = []
     for threads in (1, 2):
-        blender = Worker(EngineSettings(workers=1, threads=threads, device="cpu", timeout=300))
+        blender = LocalWorker(EngineSettings(workers=1, threads=threads, device="cpu", timeout=300))
         try:
             ask(blender, sphere, tmp_path / "before.png")  # what came before must not matter
             files.append(tmp_path / f"{threads}.png")
@@ -190,11 +260,11 @@ def test_transparent_and_cut_out_surfaces(worker, tmp_path):
         ("hole", {"alphaMode": "MASK", "pbrMetallicRoughness": {"baseColorTexture": {"index": 0}}}),
     ):
         write_pane(tmp_path / f"{name}.gltf", material)
-    level = replace(SPEC, elevation=0.0, azimuth=math.pi / 2, yaw=0.0, target_fraction=0.05, place_x=0.5, place_y=0.5)
-    pane = mask_of(ask(worker, tmp_path / "pane.gltf", tmp_path / "p.png", level)["annotation"])
+    level = changed(elevation=0.0, azimuth=math.pi / 2, yaw=0.0, target_fraction=0.05, place_x=0.5, place_y=0.5)
+    pane = mask_of(only(ask(worker, tmp_path / "pane.gltf", tmp_path / "p.png", level)))
     x0, y0, x1, y1 = pane.box
     assert pane.area == (x1 - x0) * (y1 - y0)
-    hole = mask_of(ask(worker, tmp_path / "hole.gltf", tmp_path / "h.png", level)["annotation"])
+    hole = mask_of(only(ask(worker, tmp_path / "hole.gltf", tmp_path / "h.png", level)))
     x0, y0, x1, y1 = hole.box
     assert hole.area / ((x1 - x0) * (y1 - y0)) == pytest.approx(0.75, abs=0.04)
     assert not hole.window(((x0 + x1) // 2 - 3, (y0 + y1) // 2 - 3, (x0 + x1) // 2 + 3, (y0 + y1) // 2 + 3)).any()
@@ -271,9 +341,8 @@ def test_every_kind_of_file_gives_the_same_silhouette(worker, tmp_path):
     endings = ("glb", "gltf", "fbx", "obj", "ply", "stl", "usda", "usdc", "usdz")
     masks = {}
     for ending in endings:
-        reply = ask(worker, tmp_path / f"monkey.{ending}", tmp_path / "m.png", replace(SPEC, elevation=1.57, yaw=0.0))
-        assert "annotation" in reply, (ending, reply)
-        masks[ending] = mask_of(reply["annotation"])
+        reply = ask(worker, tmp_path / f"monkey.{ending}", tmp_path / "m.png", changed(elevation=1.57, yaw=0.0))
+        masks[ending] = mask_of(only(reply))
     for ending in endings:
         assert masks[ending].iou(masks["glb"]) > 0.97, ending
 
@@ -306,7 +375,7 @@ def test_broken_objects_are_refused_by_name(worker, shared, tmp_path):
 def test_what_cannot_fit_is_refused(worker, tmp_path):
     needle = tmp_path / "needle.obj"
     needle.write_text("v 0 0 0\nv 1 0 0\nv 1 0 0.01\nv 0 0.01 0\nf 1 2 3\nf 1 2 4\n")
-    reply = ask(worker, needle, tmp_path / "x.png", replace(SPEC, target_fraction=0.25))
+    reply = ask(worker, needle, tmp_path / "x.png", changed(target_fraction=0.25))
     assert reply["refused"] == "does-not-fit"
 
 

@@ -1,0 +1,26 @@
+"""`objascale merge`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from objascale.commands.common import errors
+from objascale.merge import merge_shards
+
+
+def merge(
+    shards: Annotated[list[Path], typer.Argument(metavar="SHARD...", help="Folders that render --shard made.")],
+    out: Annotated[Path, typer.Option(help="The dataset's folder.")] = Path("data/objascale"),
+) -> None:
+    """Put shards together into one dataset. Images are linked where that is possible, and copied where not.
+
+    What the shards lack can be rendered afterwards: objascale render --plan OUT/plan.json --out OUT.
+    """
+    with errors():
+        present, wanted = merge_shards(shards, out)
+    print(f"{present} images in {out}")
+    if present < wanted:
+        print(f"{wanted - present} of {wanted} are missing: objascale render --plan {out / 'plan.json'} --out {out}")

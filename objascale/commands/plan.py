@@ -1,0 +1,31 @@
+"""`objascale plan`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from objascale.commands.common import errors
+from objascale.commands.planning import PlanOptions, make_plan, takes_plan_options
+from objascale.plan import save_plan
+
+
+@takes_plan_options
+def plan(
+    options: PlanOptions,
+    out: Annotated[Path, typer.Option(help="JSON file, for objascale render --plan.")] = Path("plan.json"),
+) -> None:
+    """Choose and fetch the assets and fix every random choice, without rendering anything.
+
+    The plan can be rendered here or elsewhere, whole or in shards, as often as you like: the pictures are the same.
+    """
+    with errors():
+        made = make_plan(options)
+        save_plan(made, out)
+    categories = {asset.category for asset in made.objects}
+    print(
+        f"{made.n} images of {len(made.objects)} objects in {len(categories)} categories before {len(made.maps)} "
+        f"environment maps: {out}"
+    )

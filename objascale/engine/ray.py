@@ -1,0 +1,105 @@
+"""The same workers on a Ray cluster: an actor each, which holds one Blender process on its node.
+
+Every node needs the suite installed, and the assets and the dataset's folder under the same paths (a shared file
+system), since a worker reads and writes files itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+from objascale.engine import EngineSettings, Fatal, WorkerLost
+from objascale.engine.local import LocalWorker
+
+_THREADS = 2  # of a worker, as on one machine
+_SEEN_WITHIN = 30.0  # seconds that a network file system may take to show a new file
+
+
+def ray_workers(count: int | None, address: str | None, **settings: Any) -> list[RayWorker]:
+    """Connect to a cluster and describe its workers: `count`, or one for every two of its CPUs.
+
+    address: as `ray.init` takes it; None for RAY_ADDRESS, else a running cluster, else a new one on this machine.
+    Raises Fatal if there is no Ray, or none to connect to.
+    """
+    try:
+        import ray
+    except ImportError as error:
+        raise Fatal("--engine ray needs Ray: pip install 'objascale-suite[render,ray]'") from error
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    _knock(address or os.environ.get("RAY_ADDRESS"))
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, ignore_reinit_error=True)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise Fatal(
+            f"no Ray cluster at {address or 'hand'} ({str(error).splitlines()[0]}); start one with ray start"
+        ) from error
+    count = count or max(1, int(ray.cluster_resources().get("CPU", 1)) // _THREADS)
+    engine = EngineSettings(workers=count, threads=_THREADS, **settings)
+    return [RayWorker(engine) for _ in range(count)]
+
+
+def _knock(address: str | None) -> None:
+    """Raise Fatal at once if nothing answers at HOST:PORT; Ray itself would go on trying for ten minutes."""
+    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
+    if not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except OSError as error:
+        raise Fatal(f"no Ray cluster at {address} ({error.strerror or error}); start one with ray start") from error
+
+
+class RayWorker:
+    """A worker somewhere in the cluster; started by the first request, and on another node after its own was lost."""
+
+    def __init__(self, settings: EngineSettings) -> None:
+        import ray
+
+        self._settings = settings
+        self._class = ray.remote(LocalWorker)
+        self._cpus = settings.threads
+        self._actor: Any = None
+        self._stopped = False
+
+    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Send a request, wait for its answer. Raises WorkerLost, or Fatal."""
+        import ray
+
+        if self._stopped:
+            raise Fatal("the run was stopped")
+        if self._actor is None:
+            self._actor = self._class.options(num_cpus=self._cpus, scheduling_strategy="SPREAD").remote(self._settings)
+        try:
+            reply = ray.get(self._actor.ask.remote(request))
+        except ray.exceptions.RayTaskError as error:
+            raise error.cause from None
+        except ray.exceptions.RayError as error:
+            self._actor = None
+            self._cpus = 0  # the CPUs that are left are taken: share them, rather than wait for ever
+            raise WorkerLost(f"the worker's node was lost ({str(error).splitlines()[0]})") from error
+        if "annotations" in reply:
+            _await_file(Path(request["image"]))
+        return reply
+
+    def stop(self) -> None:
+        """End the actor, and never start another."""
+        import ray
+
+        self._stopped = True
+        if self._actor is not None:
+            ray.kill(self._actor)
+
+
+def _await_file(path: Path) -> None:
+    deadline = time.monotonic() + _SEEN_WITHIN
+    while not path.exists():
+        if time.monotonic() > deadline:
+            raise Fatal(
+                f"a worker wrote {path}, and this machine does not see it; --out must be on a shared file system"
+            )
+        time.sleep(0.2)

@@ -1,0 +1,146 @@
+"""One plan rendered in other ways: in shards, on a Ray cluster that loses a node. The pictures are the same."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from objascale.dataset import read_annotations, read_journal
+from objascale.progress import Pace
+
+STABLE = ["image_id", "object_id", "spec_id", "file", "area", "rle_counts", "image_sha256", "asset_id", "visible"]
+N = 12
+
+
+@pytest.fixture(scope="module")
+def planned(made, run_objascale, tmp_path_factory) -> Path:
+    """A plan of a dozen small pictures of one to three objects."""
+    path = tmp_path_factory.mktemp("plan") / "plan.json"
+    result = run_objascale(
+        *("plan", "--objects", made.objects, "--hdris", made.hdris, "--out", path, "--n", N, "--max-px", 512),
+        *("--preset", "full", "--max-fraction", 0.01, "--max-objects", 3, "--samples", 4, "--no-denoise"),
+    )
+    assert result.returncode == 0, result.stderr
+    assert f"{N} images of 2 objects in 2 categories" in result.stdout
+    return path
+
+
+@pytest.fixture(scope="module")
+def whole(planned, run_objascale, tmp_path_factory) -> Path:
+    """The plan rendered on this machine in one go."""
+    folder = tmp_path_factory.mktemp("whole") / "set"
+    result = run_objascale("render", "--plan", planned, "--out", folder)
+    assert result.returncode == 0, result.stderr
+    return folder
+
+
+def assert_same(one: Path, other: Path) -> None:
+    pd.testing.assert_frame_equal(read_annotations(one)[STABLE], read_annotations(other)[STABLE])
+    files = sorted(path.relative_to(one) for path in one.glob("images/*/*"))
+    assert files == sorted(path.relative_to(other) for path in other.glob("images/*/*"))
+    for file in files:
+        assert (one / file).read_bytes() == (other / file).read_bytes()
+
+
+def test_shards_merge_into_the_same_dataset(planned, whole, run_objascale, tmp_path):
+    out = tmp_path / "set"
+    shards = [tmp_path / f"set.{i}of3" for i in (1, 2, 3)]
+    for i in (1, 2):
+        result = run_objascale("render", "--plan", planned, "--out", out, "--shard", f"{i}/3")
+        assert result.returncode == 0, result.stderr
+        assert f"{N // 3} images in {shards[i - 1]}" in result.stdout
+    partial = run_objascale("merge", *shards[:2], "--out", out)
+    assert f"{N // 3} of {N} are missing" in partial.stdout
+    assert run_objascale("render", "--plan", planned, "--out", out, "--shard", "3/3").returncode == 0
+    for _ in range(2):  # the second time there is nothing to do
+        merged = run_objascale("merge", *shards, "--out", out)
+        assert (merged.returncode, merged.stdout) == (0, f"{N} images in {out}\n"), merged.stderr
+        assert_same(whole, out)
+        attempts = [(r["slot"], r["attempt"]) for r in read_journal(out) if r["status"] != "progress"]
+        assert len(attempts) == len(set(attempts))
+    assert run_objascale("verify", out).returncode == 0
+
+
+def test_what_a_merge_refuses(planned, whole, made, run_objascale, tmp_path):
+    def refused(*shards: object) -> str:
+        result = run_objascale("merge", *shards, "--out", tmp_path / "out")
+        assert result.returncode == 1
+        assert "Traceback" not in result.stderr
+        return result.stderr
+
+    assert "there is no plan" in refused(tmp_path)
+    assert "not parts of one dataset" in refused(whole, made.folder)
+    shard = Path(shutil.copytree(whole, tmp_path / "shard"))
+    victim = next(shard.glob("images/*/*"))
+    victim.unlink()
+    assert f"{victim} is missing" in refused(shard)
+
+
+def test_bad_options(planned, run_objascale, tmp_path):
+    for arguments, words in (
+        (("--plan", planned, "--n", 4), "--n cannot be given with --plan"),
+        (("--plan", tmp_path / "none.json"), "there is no plan"),
+        (("--plan", planned, "--shard", "4/3"), "--shard 4/3"),
+        (("--plan", planned, "--engine", "ray", "--address", "127.0.0.1:1"), "no Ray cluster at 127.0.0.1:1"),
+        (("--categories", "spoon,fork", "--source", "starter"), "there is no 'spoon'"),
+        (("--categories", "400", "--source", "starter"), "this source has"),
+    ):
+        result = run_objascale("render", *arguments, "--out", tmp_path / "set")
+        assert result.returncode in (1, 2)
+        assert words in result.stderr
+        assert "Traceback" not in result.stderr
+
+
+def test_a_ray_cluster_that_loses_a_node(planned, whole, tmp_path):
+    """Two nodes; the one that is not the head is killed in mid-run. Nothing is lost, nothing differs."""
+    from ray.cluster_utils import Cluster
+
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    quiet = {"include_dashboard": False, "num_cpus": 2}
+    cluster = Cluster(initialize_head=True, head_node_args=quiet)
+    process = None
+    try:
+        doomed = cluster.add_node(num_cpus=2)
+        out = tmp_path / "set"
+        command = ["render", "--plan", planned, "--out", out, "--engine", "ray", "--address", cluster.address]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "objascale.cli", *map(str, command)], stderr=subprocess.PIPE, text=True
+        )
+        journal = out / "journal.jsonl"
+        while not (journal.exists() and journal.read_text().count('"done"') >= 3):
+            assert process.poll() is None
+            time.sleep(0.05)
+        cluster.remove_node(doomed, allow_graceful=False)
+        _, errors = process.communicate(timeout=300)
+        assert process.returncode == 0, errors
+        assert "Traceback" not in errors
+        assert_same(whole, out)
+        assert all(record.get("reason") != "worker-lost" for record in read_journal(out))
+    finally:
+        if process is not None:
+            process.kill()
+        cluster.shutdown()
+
+
+def test_the_journal_tells_the_pace(whole):
+    last = read_journal(whole)[-1]
+    assert (last["status"], last["done"], last["of"], last["seconds_left"]) == ("progress", N, N, 0)
+    assert last["images_per_minute"] > 0
+
+
+def test_pace():
+    now = 100.0
+    pace = Pace(total=10, clock=lambda: now)
+    assert pace.seconds_left is None
+    now, pace.done, pace.replaced = 160.0, 4, 1
+    assert (pace.per_minute, pace.seconds_left) == (4.0, 90.0)
+    assert str(pace) == "4.0 a minute, 1 replaced, 0:01:30 left"
+    assert json.loads(json.dumps(pace.record()))["seconds_left"] == 90
