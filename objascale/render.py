@@ -97,8 +97,10 @@ class Rendering:
             "image": str(self.dataset.folder / file),
         }
         identity = spec_id(spec, settings)
-        record = {"spec_id": identity, "slot": spec.slot, "attempt": spec.attempt}
+        record: dict[str, Any] = {"spec_id": identity, "slot": spec.slot, "attempt": spec.attempt}
+        started = time.monotonic()
         reply = _ask_twice(worker, request)
+        record["seconds"] = round(time.monotonic() - started, 3)
         if "refused" in reply:
             failure = {"reason": reply["refused"], "message": reply["message"]}
             names = [item.object_id for item in spec.objects]

@@ -15,6 +15,7 @@ import errno
 import hashlib
 import json
 import os
+import resource
 import sys
 import tempfile
 import time
@@ -107,7 +108,8 @@ def render(request: dict[str, Any], device: str, threads: int, scratch: Path) ->
     if "full_frame" in request:
         scene.trace_full_frame(camera, settings, Path(request["full_frame"]))
     digest = hashlib.sha256(data).hexdigest()
-    return [{**row, "image_sha256": digest, **seconds.stages} for row in rows]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return [{**row, "image_sha256": digest, "peak_mib": round(peak), **seconds.stages} for row in rows]
 
 
 def _mask(number: int, own: Box, traced: list[tuple[Box, NDArray[np.uint8]]], spec: SceneSpec) -> RegionMask:
