@@ -13,7 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from objascale.dataset import Dataset, DatasetError, differences, mask_columns, mask_of, read_annotations, read_journal
+from objascale.dataset import (
+    SCHEMA,
+    Dataset,
+    DatasetError,
+    differences,
+    mask_columns,
+    mask_of,
+    read_annotations,
+    read_journal,
+)
 from objascale.masks import RegionMask
 from objascale.plan import Plan, PlanSettings, RenderSettings, samples_for, spec_id
 from objascale.sources import Asset, SourceError, folder
@@ -173,7 +182,7 @@ def test_reading_what_is_no_dataset(tmp_path):
     (tmp_path / "dataset.json").write_text(json.dumps({"schema": 99}))
     with pytest.raises(DatasetError, match="schema 99"):
         read_annotations(tmp_path)
-    (tmp_path / "dataset.json").write_text(json.dumps({"schema": 1}))
+    (tmp_path / "dataset.json").write_text(json.dumps({"schema": SCHEMA}))
     with pytest.raises(DatasetError, match=r"annotations\.parquet"):
         read_annotations(tmp_path)
     (tmp_path / "annotations.parquet").write_bytes(b"PAR1 no")
@@ -187,10 +196,13 @@ def test_masks_come_back_from_annotations(tmp_path):
     mask = RegionMask.from_full(frame)
     dataset = Dataset(tmp_path)
     dataset.open(description())
-    annotation = {"image_id": 0, **mask_columns(mask)}
-    dataset.append({"slot": 0, "status": "done", "annotation": annotation})
+    later, first = ({"object_id": k, "image_id": 0, **mask_columns(mask)} for k in (1, 0))
+    dataset.append({"slot": 0, "status": "progress"})
+    dataset.append({"slot": 0, "status": "done", "annotations": [later, first]})
     assert dataset.write_annotations() == 1
-    row = read_annotations(tmp_path).iloc[0]
+    table = read_annotations(tmp_path)
+    assert table["object_id"].tolist() == [0, 1]
+    row = table.iloc[0]
     assert (mask_of(row).full() == frame).all()
     assert list(row["box"]) == [11, 4, 13, 9]
     assert (row["width"], row["height"]) == (30, 20)
