@@ -57,7 +57,8 @@ def write_huggingface(folder: Path, out: Path, max_bytes: int) -> list[Path]:
 
 def _write_parquet(path: Path, shard: list[Picture], schema: pa.Schema, categories: list[str]) -> None:
     # Images do not shrink, and statistics or a dictionary of them would only repeat them.
-    with pq.ParquetWriter(path, schema, compression="none", use_dictionary=False, write_statistics=False) as writer:
+    options = {"compression": "none", "use_dictionary": False, "write_statistics": False}
+    with path.open("wb") as file, pq.ParquetWriter(file, schema, **options) as writer:
         for batch in split(shard, _size, _ROW_GROUP):
             writer.write_table(pa.Table.from_pylist([_row(picture, categories) for picture in batch], schema))
 

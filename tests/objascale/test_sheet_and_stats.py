@@ -113,10 +113,10 @@ def test_what_an_image_has_is_counted_once_an_image(by_hand):
     assert found["picture's side"].mean == pytest.approx((np.sqrt(96 * 64) + np.sqrt(120 * 150)) / 2)
     assert found["trace"].mean == pytest.approx(0.6)
     assert found["mask"].mean == pytest.approx(table["area"].mean())
-    axes = {axis.get_xlabel(): axis for axis in draw(table).axes}
-    assert sum(bar.get_height() for bar in axes["side of the picture, px"].patches) == 2
-    assert sum(bar.get_height() for bar in axes["mask, px"].patches) == 4
-    bars = axes["objects in a picture"].patches
+    axes = {(axis.get_xlabel(), axis.get_ylabel()): axis for axis in draw(table).axes}
+    assert sum(bar.get_height() for bar in axes["side of the picture, px", "images"].patches) == 2
+    assert sum(bar.get_height() for bar in axes["mask, px", "objects"].patches) == 4
+    bars = axes["objects in a picture", "images"].patches
     assert [(bar.get_x() + bar.get_width() / 2, bar.get_height()) for bar in bars] == [(1, 1), (3, 1)]
 
 
