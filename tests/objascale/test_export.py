@@ -24,7 +24,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from objascale.dataset import DatasetError, mask_columns, mask_of, read_annotations
+from objascale.dataset import DatasetError, mask_columns, mask_of, read_annotations, write_parquet
 from objascale.export.coco import write_coco
 from objascale.export.flip_hdf5 import position, write_flip_hdf5
 from objascale.export.huggingface import write_huggingface
@@ -102,6 +102,8 @@ def test_flip_hdf5_reads_back_as_specified(image_format, write_pictures, tmp_pat
     folder = write_pictures(tmp_path / "set", image_format)
     out = tmp_path / "deep/flip.hdf5"
     assert write_flip_hdf5(folder, out) == (2, 4)
+    write_flip_hdf5(folder, tmp_path / "again.hdf5")
+    assert out.read_bytes() == (tmp_path / "again.hdf5").read_bytes()
     rows = list(rows_of(folder).values())
     with h5py.File(out) as file:
         assert file["image_instance_indices"][:].tolist() == [[0, 1], [1, 3]]
@@ -346,6 +348,12 @@ def test_a_full_disk_leaves_the_older_file(by_hand, tmp_path, run_objascale):
 
 
 def test_damaged_masks_and_missing_credits_are_named(hand_copy, tmp_path):
+    table = read_annotations(hand_copy)
+    table["rle_counts"] = [counts[:-2] for counts in table["rle_counts"]]
+    write_parquet(table, hand_copy / "annotations.parquet")
+    with pytest.raises(DatasetError, match=r"mask of object 0 in .*000000\.png is damaged"):
+        write_flip_hdf5(hand_copy, tmp_path / "flip.hdf5")
+    assert not list(tmp_path.glob("*flip*"))
     header = json.loads((hand_copy / "dataset.json").read_text())
     header["credits"].pop(0)
     (hand_copy / "dataset.json").write_text(json.dumps(header))
