@@ -33,7 +33,7 @@ app.command(epilog="Example: objascale merge data/paper.*of40 --out data/paper")
 app.command(epilog="Example: objascale verify data/mine --full-frame 5 --objects glbs --hdris maps")(verify)
 app.command(epilog="Example: objascale sheet data/mine --out sheet.png --limit 24")(sheet)
 app.command(epilog="Example: objascale stats data/mine --out data/mine-stats")(stats)
-app.add_typer(export.app, name="export", help="Write a dataset in another format: COCO, WebDataset.")
+app.add_typer(export.app, name="export", help="Write a dataset in another format.")
 
 if __name__ == "__main__":
     app()

@@ -3,7 +3,7 @@
     dataset.json         schema version, settings, versions of everything, credits
     plan.parquet         the specs as first drawn, a row a slot
     journal.jsonl        append-only, a line per finished or failed spec, written after its files are in place
-    annotations.parquet  a row per object, made from the journal
+    annotations.parquet  a row per object, made from the journal; the rows of one image share its `image_id` and `file`
     images/000/000123.png
 
 The journal is the truth: whatever happens to the process, the same command reads it and goes on. A last line cut off
@@ -24,7 +24,9 @@ import pandas as pd
 from objascale.files import write_atomically
 from objascale.masks import RegionMask
 
-SCHEMA = 1
+SCHEMA = 2
+OBJECTS_PER_IMAGE = 100
+"""The k-th object of image i has the `object_id` 100 i + k."""
 
 
 class DatasetError(RuntimeError):
@@ -95,7 +97,7 @@ class Dataset:
         rows = [row for record in self.records() if record["status"] == "done" for row in record["annotations"]]
         rows.sort(key=lambda row: row["object_id"])
         write_parquet(pd.DataFrame(rows), self.folder / "annotations.parquet")
-        return len(rows)
+        return len({row["image_id"] for row in rows})
 
     def _drop_torn_line(self) -> None:
         if not self.journal.exists():

@@ -18,7 +18,7 @@ from objascale.sources import Asset
 from objascale.verify import Damage
 
 SHARE = 0.999
-"""Of the pixels away from the object, so many must be within 1 of 255."""
+"""Of the pixels away from the objects, so many must be within 1 of 255."""
 
 _REFERENCE_SAMPLES = 256
 _MARGIN = 3  # px around the mask that are not background
@@ -30,19 +30,19 @@ class Comparison:
 
     file: str
     width: int
-    area: int
+    area: int  # of all masks together
     same_bytes: bool  # the picture rendered again as it was made is the stored one, byte for byte
-    mask_px: int  # pixels at which the new mask differs from the annotated one
+    mask_px: int  # pixels at which the new masks differ from the annotated ones
     stored_share: float  # pixels of the stored picture within 1 of 255 of the new one
-    background_share: float  # pixels away from the object within 1 of 255 of Blender's full frame
+    background_share: float  # pixels away from the objects within 1 of 255 of Blender's full frame
     background_largest: int  # largest difference there, of 255
-    object_mean: float  # mean difference on the object, of 255: its noise and the denoiser's work
+    object_mean: float  # mean difference on the objects, of 255: their noise and the denoiser's work
 
     def damages(self) -> list[Damage]:
         """What is worse than promised."""
         found = []
         if self.mask_px:
-            found.append(f"its mask, rendered again, differs at {self.mask_px} px")
+            found.append(f"its masks, rendered again, differ at {self.mask_px} px")
         if self.stored_share < SHARE:
             found.append(f"rendered again, only {self.stored_share:.3%} of its pixels are within 1 of 255")
         if self.background_share < SHARE:
@@ -53,12 +53,8 @@ class Comparison:
 def choose_records(done: list[dict[str, Any]], count: int, max_px: int, rng: np.random.Generator) -> list[dict]:
     """`count` random journal records (fewer if there are fewer) of pictures up to `max_px` a side.
 
-    Raises DatasetError if there is none, or the journal does not hold specs.
+    Raises DatasetError if there is none.
     """
-    if not all("spec" in record for record in done):
-        raise DatasetError(
-            "this dataset's journal was written before specs were kept in it; render it anew to compare full frames"
-        )
     fitting = [record for record in done if max(record["spec"]["width"], record["spec"]["height"]) <= max_px]
     if not fitting:
         raise DatasetError(f"no picture is {max_px} px or smaller; raise --max-px")
@@ -71,13 +67,12 @@ def compare_full_frame(
     """Render a picture again, whole, and compare.
 
     The reference is Blender's own full frame at 256 paths a pixel, neither adaptive nor denoised. Raises DatasetError
-    if the assets do not hold the picture's object and map, told by their SHA-256.
+    if the assets do not hold the picture's objects and map, told by their SHA-256.
     """
     spec = SceneSpec.from_json(record["spec"])
-    annotation = record["annotation"]
-    file = annotation["file"]
+    file = record["annotations"][0]["file"]
     paths = {asset.sha256: asset.path for asset in assets}
-    for name, digest in ((spec.object_id, spec.object_sha256), (spec.map_id, spec.map_sha256)):
+    for name, digest in (*((thing.object_id, thing.sha256) for thing in spec.objects), (spec.map_id, spec.map_sha256)):
         if digest not in paths:
             raise DatasetError(
                 f"{name} of {file} is not among the assets, or has changed (SHA-256 {digest[:16]}…); "
@@ -87,7 +82,7 @@ def compare_full_frame(
     reference = lossless.model_copy(update={"samples": _REFERENCE_SAMPLES, "noise_threshold": 0, "denoise": False})
     request = {
         "spec": asdict(spec),
-        "object": str(paths[spec.object_sha256]),
+        "objects": [str(paths[thing.sha256]) for thing in spec.objects],
         "map": str(paths[spec.map_sha256]),
     }
     full_frame = scratch / "full.png"
@@ -105,17 +100,21 @@ def compare_full_frame(
     new, blenders = _decode((scratch / "again.png").read_bytes()), _decode(full_frame.read_bytes())
     data = encode(new, settings.format)
     stored = (folder / file).read_bytes()
-    mask, now = mask_of(annotation), mask_of(reply["annotation"])
-    full = mask.full()
+    masks, now = ([mask_of(row) for row in rows] for rows in (record["annotations"], reply["annotations"]))
+    full = np.zeros((spec.height, spec.width), bool)
+    for mask in masks:
+        full |= mask.full()
     near = cv2.dilate(full.astype(np.uint8), np.ones((2 * _MARGIN + 1,) * 2, np.uint8)) > 0
     difference = _difference(new, blenders)
     background = difference[~near]
     return Comparison(
         file=file,
         width=spec.width,
-        area=mask.area,
+        area=sum(mask.area for mask in masks),
         same_bytes=data == stored,
-        mask_px=mask.area + now.area - 2 * mask.intersection(now),
+        mask_px=sum(
+            mask.area + other.area - 2 * mask.intersection(other) for mask, other in zip(masks, now, strict=True)
+        ),
         stored_share=_share(_difference(_decode(stored), _decode(data))),
         background_share=_share(background),
         background_largest=int(background.max(initial=0)),

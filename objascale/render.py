@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from objascale.dataset import Dataset, image_file
+from objascale.dataset import OBJECTS_PER_IMAGE, Dataset, image_file
 from objascale.engine import Worker, WorkerLost, run
 from objascale.plan import Plan, SceneSpec, save_plan, spec_id
 from objascale.progress import Pace
@@ -107,7 +107,7 @@ class Rendering:
             return {**record, "status": "failed", **failure, "object_ids": names}
         rows = [
             {
-                "object_id": 100 * spec.slot + number,
+                "object_id": OBJECTS_PER_IMAGE * spec.slot + number,
                 "image_id": spec.slot,
                 "file": file,
                 "category": item.category,

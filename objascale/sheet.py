@@ -1,8 +1,9 @@
-"""Contact sheets: each picture small, its object marked, and the object magnified beside it."""
+"""Contact sheets: for each object its whole picture, the object marked, and the object magnified beside it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from objascale.dataset import DatasetError, mask_of
 from objascale.masks import RegionMask
 
 COLUMNS, ROWS = 4, 6
-"""Pictures on a page."""
+"""Objects on a page."""
 
 _SIDE = 240  # px of each of the two squares of a cell
 _GAP = 6
@@ -30,7 +31,10 @@ _PAPER, _INK, _PALE, _MARK = (250, 250, 248), (35, 35, 38), (125, 125, 130), (25
 def pages(folder: Path, rows: Sequence[dict[str, Any]]) -> Iterator[Image.Image]:
     """Sheets of the annotation rows, COLUMNS × ROWS of them a page. Raises DatasetError if an image cannot be read."""
     for first in range(0, len(rows), COLUMNS * ROWS):
-        cells = [draw_cell(read_picture(folder / row["file"]), row) for row in rows[first : first + COLUMNS * ROWS]]
+        cells = []
+        for file, group in groupby(rows[first : first + COLUMNS * ROWS], key=lambda row: row["file"]):
+            picture = read_picture(folder / file)
+            cells += [draw_cell(picture, row) for row in group]
         height = -(-len(cells) // COLUMNS)
         width = min(len(cells), COLUMNS)
         page = Image.new("RGB", (width * _CELL[0] + _MARGIN, height * _CELL[1] + _MARGIN), _PAPER)
@@ -57,17 +61,19 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
 
 
 def draw_cell(picture: NDArray[np.uint8], row: dict[str, Any]) -> Image.Image:
-    """One picture's cell, without the margin around it: the two squares and two lines of caption."""
+    """One object's cell, without the margin around it: the two squares and two lines of caption."""
     mask = mask_of(row)
     cell = Image.new("RGB", (2 * _SIDE + _GAP, _SIDE + _CAPTION), _PAPER)
     cell.paste(_overview(picture, mask), (0, 0))
     cell.paste(_magnified(picture, mask), (_SIDE + _GAP, 0))
     draw = ImageDraw.Draw(cell)
-    side = f"{mask.width} px" if mask.width == mask.height else f"{mask.width}×{mask.height} px"
+    side = f"{mask.width} px" if mask.width == mask.height else f"{mask.width} by {mask.height} px"
     draw.text((0, _SIDE + 6), row["category"].replace("_", " "), _INK, ImageFont.load_default(15))
     draw.text((2 * _SIDE + _GAP, _SIDE + 6), f"{mask.area:,} px", _INK, ImageFont.load_default(15), anchor="ra")
-    draw.text((0, _SIDE + 26), f"{Path(row['file']).stem} · {side}", _PALE, ImageFont.load_default(12))
-    share = f"{mask.fraction:.1e} of the picture"
+    name = f"{Path(row['file']).stem} · object {row['object_id']} · {side}"
+    draw.text((0, _SIDE + 26), name, _PALE, ImageFont.load_default(12))
+    hidden = f"{row['visible']:.0%} visible · " if row["visible"] < 0.995 else ""
+    share = f"{hidden}{mask.fraction:.1e} of the picture"
     draw.text((2 * _SIDE + _GAP, _SIDE + 26), share, _PALE, ImageFont.load_default(12), anchor="ra")
     return cell
 

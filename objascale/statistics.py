@@ -32,7 +32,7 @@ _STYLE: dict[Any, Any] = {
 
 @dataclass(frozen=True)
 class Summary:
-    """Quantiles (0, 10, 50, 90, 100 %) and mean of one quantity over the images or objects."""
+    """Quantiles (0, 10, 50, 90, 100 %) and mean of one quantity, over the images or over the objects."""
 
     name: str
     unit: str
@@ -41,14 +41,14 @@ class Summary:
 
 
 def summaries(table: pd.DataFrame) -> list[Summary]:
-    """Resolution, fraction, area, and the seconds of every stage and in all."""
+    """Of images: resolution, number of objects, the seconds of every stage and in all. Of objects: fraction, area."""
     seconds = stage_seconds(table)
     quantities: list[tuple[str, str, NDArray]] = [
-        ("picture's side", "px", _side(table)),
+        ("picture's side", "px", _side(images_of(table))),
+        ("objects in it", "", objects_per_image(table)),
         ("mask / picture", "", table["fraction"].to_numpy()),
         ("mask", "px", table["area"].to_numpy()),
         *((str(stage), "s", values.to_numpy()) for stage, values in seconds.items()),
-        ("all of them", "s", seconds.sum(axis=1).to_numpy()),
     ]
     return [
         Summary(name, unit, tuple(float(v) for v in np.quantile(values, QUANTILES)), float(values.mean()))
@@ -60,27 +60,40 @@ def _side(table: pd.DataFrame) -> NDArray[np.float64]:
     return np.sqrt(table["width"].to_numpy(float) * table["height"].to_numpy(float))
 
 
+def images_of(table: pd.DataFrame) -> pd.DataFrame:
+    """A row per image: those columns mean something that all objects of an image share."""
+    return table.drop_duplicates("image_id")
+
+
+def objects_per_image(table: pd.DataFrame) -> NDArray:
+    """How many objects each image shows."""
+    return table["image_id"].value_counts().to_numpy()
+
+
 def stage_seconds(table: pd.DataFrame) -> pd.DataFrame:
-    """A row per image, a column per stage in the order in which they happen."""
-    images = table.drop_duplicates("image_id")
-    return images.filter(like="seconds_").rename(columns=lambda name: name.removeprefix("seconds_"))
+    """A row per image, a column per stage in the order in which they happen, and last their sum, `all`."""
+    stages = images_of(table).filter(like="seconds_").rename(columns=lambda name: name.removeprefix("seconds_"))
+    return stages.assign(all=stages.sum(axis=1))
 
 
 def draw(table: pd.DataFrame) -> Figure:
-    """Resolution, fraction, area, both together, seconds by stage, and categories."""
+    """Resolution, fraction and area; both together, objects in a picture and seconds by stage; categories."""
     import matplotlib
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(11, 9.5), layout="constrained")
-        axes = figure.subplot_mosaic(
-            [["side", "fraction", "area"], ["both", "seconds", "seconds"], ["category"] * 3], height_ratios=[1, 1, 0.6]
-        )
-        side = _side(table)
-        _histogram(axes["side"], side, "side of the picture, px", base=2)
-        _histogram(axes["fraction"], table["fraction"].to_numpy(), "mask / picture")
-        _histogram(axes["area"], table["area"].to_numpy(), "mask, px")
-        _scatter(axes["both"], side, table["fraction"].to_numpy())
+        layout: list[Any] = [
+            ["side"] * 2 + ["fraction"] * 2 + ["area"] * 2,
+            ["both"] * 2 + ["number"] + ["seconds"] * 3,
+            ["category"] * 6,
+        ]
+        axes = figure.subplot_mosaic(layout, height_ratios=[1, 1, 0.6])
+        _histogram(axes["side"], _side(images_of(table)), "side of the picture, px", "images", base=2)
+        _histogram(axes["fraction"], table["fraction"].to_numpy(), "mask / picture", "objects")
+        _histogram(axes["area"], table["area"].to_numpy(), "mask, px", "objects")
+        _scatter(axes["both"], _side(table), table["fraction"].to_numpy())
+        _numbers(axes["number"], objects_per_image(table))
         _seconds(axes["seconds"], stage_seconds(table))
         _categories(axes["category"], table["category"].value_counts())
         categories = table["category"].nunique()
@@ -101,11 +114,22 @@ def save(figure: Figure, folder: Path) -> list[Path]:
     return paths
 
 
-def _histogram(axes: Axes, values: NDArray, label: str, base: int = 10) -> None:
+def _histogram(axes: Axes, values: NDArray, label: str, counted: str, base: int = 10) -> None:
     low, high = values.min() * 0.999, values.max() * 1.001
     axes.hist(values, np.geomspace(low, high, 21).tolist(), color=_BLUE, edgecolor="white", linewidth=0.5)
     _logarithmic(axes, base)
-    axes.set(xlabel=label, ylabel="objects")
+    axes.set(xlabel=label, ylabel=counted)
+    axes.grid(False, axis="x")
+
+
+def _numbers(axes: Axes, numbers: NDArray) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    values, counts = np.unique(numbers, return_counts=True)
+    axes.bar(values, counts, color=_BLUE, width=0.8)
+    axes.set(xlabel="objects in a picture", ylabel="images", xlim=(0.4, max(values[-1], 3) + 0.6))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(False, axis="x")
 
 

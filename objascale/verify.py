@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Hashable
+from collections import defaultdict
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from objascale.dataset import DatasetError, mask_columns, mask_of, read_annotations, read_header, read_journal
+from objascale.dataset import (
+    OBJECTS_PER_IMAGE,
+    DatasetError,
+    mask_columns,
+    mask_of,
+    read_annotations,
+    read_header,
+    read_journal,
+)
 from objascale.files import file_sha256
-from objascale.masks import MaskError
+from objascale.masks import MaskError, RegionMask
 from objascale.plan import RenderSettings, SceneSpec, spec_id
 
+Row = dict[str, Any]
+"""A row of annotations.parquet."""
+
+_OF_THE_IMAGE = ("image_id", "width", "height", "hdri_id", "spec_id", "seed", "image_sha256")
 _PILLOW_FORMATS = {".png": "PNG", ".jpg": "JPEG"}
 
 
@@ -30,9 +43,9 @@ class Damage:
 
 @dataclass(frozen=True)
 class Contents:
-    """What a dataset says about itself: annotation rows, `done` journal records, and what contradicts what."""
+    """What a dataset says about itself: each image's rows, `done` journal records, and what contradicts what."""
 
-    rows: list[dict[str, Any]]
+    images: list[list[Row]]
     done: list[dict[str, Any]]
     damages: list[Damage]
 
@@ -57,24 +70,40 @@ def read_contents(folder: Path) -> Contents:
         damages.append(Damage("annotations.parquet", str(error)))
         table = None
     done = [record for record in records if record["status"] == "done"]
-    noted = [record["annotation"] for record in done]
+    noted = [row for record in done for row in record["annotations"]]
     rows = noted if table is None else [_plain(row) for row in table.to_dict("records")]
     if table is not None:
         damages += _disagreements(rows, noted)
+    damages += [
+        Damage(record["annotations"][0]["file"], "the journal has a second line about this image")
+        for record in _repeated(done, "slot")
+    ]
+    damages += [
+        Damage(row["file"], f"another object has its object_id, {row['object_id']}")
+        for row in _repeated(rows, "object_id")
+    ]
     for record in done:
         damages += _check_record(record, settings)
-    named = {row["file"] for row in rows}
+    images: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        images[row["file"]].append(row)
     damages += [
         Damage(str(path.relative_to(folder)), "no annotation names this file")
         for path in sorted(folder.glob("images/*/*"))
-        if str(path.relative_to(folder)) not in named
+        if str(path.relative_to(folder)) not in images
     ]
-    return Contents(rows, done, damages)
+    return Contents(list(images.values()), done, damages)
 
 
-def check_image(folder: Path, row: dict[str, Any]) -> list[Damage]:
-    """One annotation against its mask and its image: SHA-256, size, kind of file."""
-    damages = _check_mask(row)
+def check_image(folder: Path, rows: list[Row]) -> list[Damage]:
+    """The rows of one image against each other, their masks, and the file: SHA-256, size, kind."""
+    damages = _check_masks(rows)
+    row = rows[0]
+    damages += [
+        Damage(row["file"], f"its rows disagree on {name}")
+        for name in _OF_THE_IMAGE
+        if any(other[name] != row[name] for other in rows)
+    ]
     path = folder / row["file"]
     try:
         digest = file_sha256(path)
@@ -97,52 +126,78 @@ def check_image(folder: Path, row: dict[str, Any]) -> list[Damage]:
     return damages
 
 
-def _check_mask(row: dict[str, Any]) -> list[Damage]:
-    if list(row["rle_size"]) != [row["height"], row["width"]]:
-        return [Damage(row["file"], f"its mask has a frame of {row['rle_size']}, not {[row['height'], row['width']]}")]
-    try:
-        mask = mask_of(row)
-        truth = mask_columns(mask)
-    except MaskError as error:
-        return [Damage(row["file"], f"its mask is damaged: {error}")]
-    return [
-        Damage(row["file"], f"{name} is {row[name]}, its mask says {value}")
-        for name, value in truth.items()
-        if name != "rle_counts" and not _equal(row[name], value)
-    ]
+def _check_masks(rows: list[Row]) -> list[Damage]:
+    file = rows[0]["file"]
+    damages: list[Damage] = []
+    masks: dict[int, RegionMask] = {}
+    for row in rows:
+        name = row["object_id"]
+        if name // OBJECTS_PER_IMAGE != row["image_id"]:
+            damages.append(Damage(file, f"object {name} is none of image {row['image_id']}"))
+        if not 0 < row["visible"] <= 1:
+            damages.append(Damage(file, f"object {name} is visible by {row['visible']}, which is no share"))
+        frame = [row["height"], row["width"]]
+        if list(row["rle_size"]) != frame:
+            damages.append(Damage(file, f"the mask of object {name} has a frame of {row['rle_size']}, not {frame}"))
+            continue
+        try:
+            masks[name] = mask_of(row)
+            truth = mask_columns(masks[name])
+        except MaskError as error:
+            damages.append(Damage(file, f"the mask of object {name} is damaged: {error}"))
+            continue
+        damages += [
+            Damage(file, f"the {column} of object {name} is {row[column]}, its mask says {value}")
+            for column, value in truth.items()
+            if column != "rle_counts" and not _equal(row[column], value)
+        ]
+    for (one, mask), (other, its) in combinations(masks.items(), 2):
+        shared = mask.intersection(its)
+        if shared:
+            damages.append(Damage(file, f"the masks of objects {one} and {other} share {shared} px"))
+    return damages
 
 
 def _check_record(record: dict[str, Any], settings: RenderSettings) -> list[Damage]:
-    file = record["annotation"]["file"]
-    if "spec" not in record:  # a journal of before specs were kept
-        return []
+    rows = record["annotations"]
+    file = rows[0]["file"]
     try:
-        identity = spec_id(SceneSpec(**record["spec"]), settings)
-    except TypeError as error:
+        spec = SceneSpec.from_json(record["spec"])
+    except (KeyError, TypeError) as error:
         return [Damage(file, f"its spec in the journal is damaged ({error})")]
-    if not identity == record["spec_id"] == record["annotation"]["spec_id"]:
+    identity = spec_id(spec, settings)
+    if {identity} != {record["spec_id"], *(row["spec_id"] for row in rows)}:
         return [Damage(file, f"its spec and settings hash to {identity}, the journal says {record['spec_id']}")]
     return []
 
 
-def _disagreements(rows: list[dict[str, Any]], noted: list[dict[str, Any]]) -> list[Damage]:
+def _disagreements(rows: list[Row], noted: list[Row]) -> list[Damage]:
     """What journal and annotations.parquet say differently."""
-    damages = [
-        Damage(file, f"{times} lines of the journal are about this image")
-        for file, times in Counter(row["file"] for row in noted).items()
-        if times > 1
-    ]
-    ours, theirs = ({row["file"]: row for row in table} for table in (rows, noted))
-    for file in sorted(ours.keys() | theirs.keys()):
-        if file not in theirs:
-            damages.append(Damage(file, "annotations.parquet has it, the journal does not"))
-        elif file not in ours:
-            damages.append(Damage(file, "the journal has it, annotations.parquet does not"))
+    damages = []
+    ours, theirs = ({(row["file"], row["object_id"]): row for row in table} for table in (rows, noted))
+    for file, name in sorted(ours.keys() | theirs.keys()):
+        mine, other = ours.get((file, name)), theirs.get((file, name))
+        if other is None:
+            damages.append(Damage(file, f"annotations.parquet has object {name}, the journal does not"))
+        elif mine is None:
+            damages.append(Damage(file, f"the journal has object {name}, annotations.parquet does not"))
         else:
-            differing = [name for name in theirs[file] if ours[file].get(name) != theirs[file][name]]
+            differing = [column for column in other if mine.get(column) != other[column]]
             if differing:
-                damages.append(Damage(file, f"journal and annotations.parquet disagree on {', '.join(differing)}"))
+                columns = ", ".join(differing)
+                damages.append(Damage(file, f"journal and annotations.parquet disagree on {columns} of object {name}"))
     return damages
+
+
+def _repeated(rows: Iterable[dict[str, Any]], key: str) -> list[dict[str, Any]]:
+    """Those whose value of `key` an earlier one has."""
+    seen: set[Any] = set()
+    found = []
+    for row in rows:
+        if row[key] in seen:
+            found.append(row)
+        seen.add(row[key])
+    return found
 
 
 def _plain(row: dict[Hashable, Any]) -> dict[str, Any]:

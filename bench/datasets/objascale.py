@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.datasets import Dataset, Sample, TruthObject
-from objascale.dataset import DatasetError, read_annotations
+from objascale.dataset import read_annotations
 
 
 def read(folder: Path) -> Dataset:
@@ -14,8 +14,6 @@ def read(folder: Path) -> Dataset:
     Raises objascale.dataset.DatasetError if `folder` is no such folder or holds no object.
     """
     table = read_annotations(folder)
-    if table.empty:
-        raise DatasetError(f"{folder} holds no finished object; render some with `objascale render --out {folder}`")
     samples = []
     for image_id, rows in table.groupby("image_id", sort=True):
         first = rows.iloc[0]

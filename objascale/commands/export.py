@@ -9,9 +9,14 @@ import typer
 
 from objascale.commands.common import DatasetFolder, errors
 from objascale.export.coco import write_coco
+from objascale.export.flip_hdf5 import write_flip_hdf5
+from objascale.export.huggingface import write_huggingface
 from objascale.export.webdataset import write_webdataset
 
 app = typer.Typer(no_args_is_help=True)
+MaxMegabytes = Annotated[
+    int, typer.Option("--max-mb", min=1, help="Largest file in millions of bytes; a larger image gets one alone.")
+]
 
 
 @app.command(epilog="Example: objascale export coco data/mine --out data/mine/coco.json")
@@ -25,13 +30,38 @@ def coco(
     print(f"{count} images in {out}")
 
 
+@app.command(epilog="Example: objascale export flip-hdf5 data/mine --out objascale-test.hdf5")
+def flip_hdf5(
+    folder: DatasetFolder,
+    out: Annotated[Path, typer.Option(help="The HDF5 file, for pictures of all sizes.")] = Path("objascale.hdf5"),
+) -> None:
+    """Write the FLIP authors' HDF5 file: JPEG images, PNG masks, and the Gaussians of the masks."""
+    with errors():
+        images, masks = write_flip_hdf5(folder, out)
+    print(f"{images} images and {masks} masks in {out}")
+
+
 @app.command(epilog="Example: objascale export webdataset data/mine --out shards --max-mb 1000")
 def webdataset(
     folder: DatasetFolder,
-    out: Annotated[Path, typer.Option(help="Folder for 000000.tar, 000001.tar, …")] = Path("shards"),
-    max_mb: Annotated[int, typer.Option(min=1, help="Largest shard, in millions of bytes.")] = 500,
+    out: Annotated[Path, typer.Option(help="New folder for 000000.tar, 000001.tar, …")] = Path("shards"),
+    max_mb: MaxMegabytes = 500,
 ) -> None:
     """Write WebDataset shards: tar files of images, each followed by a JSON file of its annotations."""
     with errors():
         paths = write_webdataset(folder, out, max_mb * 1_000_000)
     print(f"{len(paths)} shards in {out}")
+
+
+@app.command(epilog="Example: objascale export huggingface data/mine --out objascale-hf --max-mb 1000")
+def huggingface(
+    folder: DatasetFolder,
+    out: Annotated[Path, typer.Option(help="New folder for the card, the credits and the Parquet files.")] = Path(
+        "huggingface"
+    ),
+    max_mb: MaxMegabytes = 500,
+) -> None:
+    """Write a folder that Hugging Face's load_dataset reads: Parquet with the images in it, a card, and credits."""
+    with errors():
+        paths = write_huggingface(folder, out, max_mb * 1_000_000)
+    print(f"{len(paths)} Parquet files in {out}")

@@ -16,7 +16,7 @@ import typer
 
 from objascale.commands.common import console
 from objascale.plan import PRESETS, Plan, PlanSettings, RenderSettings
-from objascale.sources import Asset, SourceError, embedded, folder, objaverse, polyhaven, sweethome
+from objascale.sources import Asset, SourceError, embedded, folder, objaverse, sweethome
 
 Source = StrEnum("Source", ["starter", "folder", "sweethome", "objaverse"])
 Preset = StrEnum("Preset", list(PRESETS))

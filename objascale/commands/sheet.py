@@ -21,10 +21,10 @@ def sheet(
         "sheet.png"
     ),
     limit: Annotated[
-        int | None, typer.Option(min=1, help="So many pictures, spread evenly over the dataset. [default: all]")
+        int | None, typer.Option(min=1, help="So many objects, spread evenly over the dataset. [default: all]")
     ] = None,
 ) -> None:
-    """Draw a contact sheet: each picture with its object marked, and the object magnified beside it."""
+    """Draw a contact sheet: each object marked in its picture, and magnified beside it."""
     with errors():
         if out.suffix.lower() != ".png":
             raise DatasetError(f"--out {out} should end in .png, the format of a contact sheet")

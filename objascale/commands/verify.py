@@ -39,28 +39,28 @@ def verify(
 ) -> None:
     """Check every file of a dataset; name every damage, and end with exit code 1 if there is one.
 
-    Images against SHA-256 and size, masks against box, area, fraction and moments, the journal against the
-    annotations. --full-frame K compares K pictures with Blender's own rendering of the whole picture, which needs
+    Images against SHA-256 and size, masks against box, area, fraction, moments and each other, the journal against
+    the annotations. --full-frame K compares K pictures with Blender's own rendering of the whole picture, which needs
     the assets that they were made of.
     """
     with errors():
         contents = read_contents(folder)
         damages = list(contents.damages)
-        for row in track(contents.rows, "checking", console=console, disable=not console.is_terminal):
-            damages += check_image(folder, row)
+        for rows in track(contents.images, "checking", console=console, disable=not console.is_terminal):
+            damages += check_image(folder, rows)
         if full_frame:
             known = load_plan(folder / "plan.json")
             things = folder_source.objects(objects) if objects else known.objects
             maps = folder_source.environment_maps(hdris) if hdris else known.maps
             damaged = {damage.file for damage in damages}
-            whole = [record for record in contents.done if record["annotation"]["file"] not in damaged]
+            whole = [record for record in contents.done if record["annotations"][0]["file"] not in damaged]
             chosen = choose_records(whole, full_frame, max_px, np.random.default_rng(seed))
             engine = local_engine(1, device=device.value, timeout=timeout)
             damages += _full_frames(folder, chosen, [*things, *maps], LocalWorker(engine))
     for damage in damages:
         print(f"{damage.file}: {damage.message}")
     files = len({damage.file for damage in damages})
-    print(f"{len(contents.rows)} images in {folder}: {f'damage in {files} of the files' if damages else 'no damage'}")
+    print(f"{len(contents.images)} images in {folder}: {f'damage in {files} of the files' if damages else 'no damage'}")
     if damages:
         raise typer.Exit(1)
 
@@ -77,7 +77,7 @@ def _full_frames(folder: Path, chosen: list[dict[str, Any]], things: list[Asset]
         "mask\ndiffers",
         "background\nwithin 1",
         "at\nmost",
-        "object,\nmean",
+        "objects,\nmean",
     ):
         table.add_column(heading, justify="right", no_wrap=True)
     try:

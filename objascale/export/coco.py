@@ -7,59 +7,64 @@ import json
 from pathlib import Path
 from typing import Any
 
-from objascale.dataset import read_annotations, read_header
-from objascale.files import write_atomically
+from objascale.export.output import new_file
+from objascale.export.pictures import Picture, numbered, pictures
 
 
-def coco(folder: Path) -> dict[str, Any]:
-    """A dataset as COCO's dictionary.
+def coco(found: list[Picture]) -> dict[str, Any]:
+    """Pictures as COCO's dictionary.
 
-    `file_name` is relative to the dataset's folder. Boxes are x, y, width, height. An image's `license` is its
-    object's; who made the object and the environment map is in the image's `object` and `environment_map`. Raises
-    DatasetError if `folder` is no dataset or holds no object.
+    `file_name` is relative to the dataset's folder. Boxes are x, y, width, height in px. An image's `license` joins
+    those of all that it shows; who made them is in its `objects` and `environment_map`. An annotation's `object_id` is
+    the dataset's; its `id` is a running number from 1, as pycocotools' evaluation takes 0 for none.
     """
-    table = read_annotations(folder)
-    credits = {credit["id"]: credit for credit in read_header(folder)["credits"]}
-    licences = {name: number for number, name in enumerate(sorted(set(table["licence"])), 1)}
-    categories = {name: number for number, name in enumerate(sorted(set(table["category"])), 1)}
-    images: dict[int, dict[str, Any]] = {}
-    annotations: list[dict[str, Any]] = []
-    for row in table.to_dict("records"):
-        image_id = int(row["image_id"])
-        images[image_id] = {
-            "id": image_id,
-            "file_name": row["file"],
-            "width": int(row["width"]),
-            "height": int(row["height"]),
-            "license": licences[row["licence"]],
-            "sha256": row["image_sha256"],
-            "object": credits[row["asset_id"]],
-            "environment_map": credits[row["hdri_id"]],
-        }
-        x0, y0, x1, y1 = (int(edge) for edge in row["box"])
-        annotations.append(
-            {
-                "id": len(annotations) + 1,  # pycocotools' evaluation takes 0 for none
-                "image_id": image_id,
-                "category_id": categories[row["category"]],
-                "bbox": [x0, y0, x1 - x0, y1 - y0],
-                "area": int(row["area"]),
-                "iscrowd": 0,
-                "segmentation": {"size": [int(v) for v in row["rle_size"]], "counts": row["rle_counts"]},
-            }
-        )
+    licences = numbered(picture.licence for picture in found)
+    categories = numbered(row["category"] for picture in found for row in picture.objects)
+    annotated = [(picture, row) for picture in found for row in picture.objects]
     version = importlib.metadata.version("objascale-suite")
     return {
         "info": {"description": f"ObjaScale, rendered by objascale-suite {version}", "version": version},
-        "licenses": [{"id": number, "name": name or "not stated", "url": ""} for name, number in licences.items()],
+        "licenses": [{"id": number, "name": name, "url": ""} for name, number in licences.items()],
         "categories": [{"id": number, "name": name, "supercategory": ""} for name, number in categories.items()],
-        "images": list(images.values()),
-        "annotations": annotations,
+        "images": [
+            {
+                "id": picture.image_id,
+                "file_name": picture.file,
+                "width": picture.width,
+                "height": picture.height,
+                "license": licences[picture.licence],
+                "sha256": picture.sha256,
+                "objects": picture.assets,
+                "environment_map": picture.environment_map,
+            }
+            for picture in found
+        ],
+        "annotations": [
+            {
+                "id": number,
+                "object_id": row["object_id"],
+                "image_id": picture.image_id,
+                "category_id": categories[row["category"]],
+                "bbox": xywh(row["box"]),
+                "area": row["area"],
+                "visible": row["visible"],
+                "iscrowd": 0,
+                "segmentation": {"size": row["rle_size"], "counts": row["rle_counts"]},
+            }
+            for number, (picture, row) in enumerate(annotated, 1)
+        ],
     }
+
+
+def xywh(box: list[int]) -> list[int]:
+    """COCO's box, x, y, width and height in px, of a box as xyxy pixel edges."""
+    x0, y0, x1, y1 = box
+    return [x0, y0, x1 - x0, y1 - y0]
 
 
 def write_coco(folder: Path, out: Path) -> int:
     """Write the JSON file; the number of images in it. Raises DatasetError."""
-    content = coco(folder)
-    write_atomically(out, json.dumps(content, ensure_ascii=False).encode())
+    content = coco(pictures(folder))
+    with new_file(out) as path:
+        path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
     return len(content["images"])

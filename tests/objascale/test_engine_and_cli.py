@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import resource
 import signal
@@ -15,11 +14,28 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from objascale.dataset import mask_of, read_annotations, read_journal
-from objascale.engine.local import EngineSettings, Fatal, Worker, WorkerLost, run
+from objascale.dataset import Dataset, mask_of, read_annotations, read_journal
+from objascale.engine import EngineSettings, Fatal, Worker, WorkerLost, run
+from objascale.engine.local import LocalWorker
+from objascale.plan import Plan, PlanSettings, RenderSettings
+from objascale.progress import Pace
+from objascale.render import ATTEMPTS_PER_SLOT, Rendering
+from objascale.sources import folder
 
 ENGINE = EngineSettings(workers=1, threads=1, device="cpu", timeout=120)
-SMALL = ["--max-px", "512", "--max-fraction", "0.01", "--samples", "4", "--no-denoise", "--seed", "3"]
+SMALL = [
+    "--preset",
+    "full",
+    "--max-px",
+    "512",
+    "--max-fraction",
+    "0.01",
+    "--samples",
+    "4",
+    "--no-denoise",
+    "--seed",
+    "3",
+]
 """Options for pictures that take a moment."""
 
 
@@ -32,7 +48,7 @@ def objascale(*arguments: object, **more) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_worker_that_dies_or_hangs_is_named_and_replaced():
-    worker = Worker(ENGINE.model_copy(update={"timeout": 1.0}))
+    worker = LocalWorker(ENGINE.model_copy(update={"timeout": 1.0}))
     try:
         worker._start()
         worker._process.send_signal(signal.SIGKILL)
@@ -45,20 +61,19 @@ def test_a_worker_that_dies_or_hangs_is_named_and_replaced():
         worker._start()
         assert worker.device == "CPU"
     finally:
-        worker.close()
+        worker.stop()
 
 
 def test_a_device_that_is_not_there_is_fatal():
-    worker = Worker(ENGINE.model_copy(update={"device": "hip"}))
+    worker = LocalWorker(ENGINE.model_copy(update={"device": "hip"}))
     with pytest.raises(Fatal, match="no hip device"):
         worker.ask({})
-    worker.close()
+    worker.stop()
 
 
 def test_run_does_every_task_and_stops_at_the_first_error():
-    assert sorted(run(range(20), lambda task, _: task * task, ENGINE.model_copy(update={"workers": 3}))) == [
-        n * n for n in range(20)
-    ]
+    three = [LocalWorker(ENGINE) for _ in range(3)]
+    assert sorted(run(range(20), lambda task, _: task * task, three)) == [n * n for n in range(20)]
     done = []
 
     def work(task: int, _: Worker) -> int:
@@ -68,7 +83,7 @@ def test_run_does_every_task_and_stops_at_the_first_error():
         return task
 
     with pytest.raises(Fatal):
-        list(run(range(1000), work, ENGINE))
+        list(run(range(1000), work, [LocalWorker(ENGINE)]))
     assert len(done) < 20
 
 
@@ -151,8 +166,9 @@ def test_kill_in_mid_render_loses_and_doubles_nothing(material, tmp_path):
     assert not list(killed.glob("images/*/.*"))
 
 
-def test_a_killed_worker_costs_one_attempt(material, tmp_path):
-    out = tmp_path / "set"
+def test_a_killed_worker_costs_nothing(material, tmp_path):
+    """What was killed from outside is asked again: the pictures are those of a run in peace."""
+    out, peace = tmp_path / "set", tmp_path / "peace"
     arguments = from_folder(material, "--n", 4, "--out", out, "--workers", 1)
     process = subprocess.Popen(command(*arguments), stderr=subprocess.PIPE, text=True)
     while not (out / "images").exists():
@@ -165,10 +181,45 @@ def test_a_killed_worker_costs_one_attempt(material, tmp_path):
     os.kill(victims[0], signal.SIGKILL)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
-    assert len(read_annotations(out)) == 4
-    lost = [record for record in read_journal(out) if record.get("reason") == "worker-lost"]
-    assert len(lost) == 1
-    assert "died" in lost[0]["message"]
+    assert not any(record.get("reason") == "worker-lost" for record in read_journal(out))
+    assert objascale(*from_folder(material, "--n", 4, "--out", peace)).returncode == 0
+    for path in peace.glob("images/*/*"):
+        assert (out / path.relative_to(peace)).read_bytes() == path.read_bytes()
+
+
+class Mortal:
+    """A worker that is lost as often as it is told."""
+
+    def __init__(self, *losses: WorkerLost) -> None:
+        self.losses = list(losses)
+        self.asked = 0
+
+    def ask(self, request: dict) -> dict:
+        self.asked += 1
+        if self.losses:
+            raise self.losses.pop(0)
+        return {"refused": "no-geometry", "message": "nothing there"}
+
+    def stop(self) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("losses", "asked", "reason"),
+    [
+        ([], 1, "no-geometry"),
+        ([WorkerLost("died")], 2, "no-geometry"),
+        ([WorkerLost("died"), WorkerLost("died again")], 2, "worker-lost"),
+        ([WorkerLost("no answer", hung=True)], 1, "worker-lost"),
+    ],
+)
+def test_only_a_second_death_counts_and_a_hang_at_once(material, tmp_path, losses, asked, reason):
+    plan = Plan(folder.objects(material[0]), folder.environment_maps(material[1]), PlanSettings(), RenderSettings(), 1)
+    worker = Mortal(*losses)
+    rendering = Rendering(plan, Dataset(tmp_path))
+    (outcome,) = rendering.work(rendering.begin(), [worker], Pace(1))
+    assert outcome.records[0]["reason"] == reason
+    assert worker.asked == ATTEMPTS_PER_SLOT - 1 + asked
+    assert outcome.records[0]["object_ids"] == [plan.draw(0).objects[0].object_id]
 
 
 def test_ctrl_c_leaves_a_dataset_that_goes_on(material, tmp_path):
@@ -209,7 +260,7 @@ def test_a_full_disk_ends_the_run_with_a_sentence(material, tmp_path):
         (["render", "--samples", 0], "--samples", 2),
         (["render", "--source", "folder"], "--objects", 1),
         (["render", "--source", "folder", "--objects", "/nowhere"], "/nowhere does not exist", 1),
-        (["render", "--objects", "/nowhere"], "--source folder", 1),
+        (["render", "--source", "starter", "--objects", "/nowhere"], "--source folder", 1),
         (["render", "--hdris", "/nowhere"], "/nowhere does not exist", 1),
         (["render", "--source", "moon"], "moon", 2),
         (["rendr"], "rendr", 2),
@@ -235,7 +286,7 @@ def test_empty_and_unusable_folders(material, tmp_path):
     result = objascale(*from_folder((material[0], tmp_path / "maps"), "--n", 1, "--out", tmp_path / "set"))
     assert result.returncode == 1
     assert "Traceback" not in result.stderr
-    reasons = {json.loads(line)["reason"] for line in (tmp_path / "set/journal.jsonl").read_text().splitlines()}
+    reasons = {record.get("reason") for record in read_journal(tmp_path / "set")}
     assert "bad-map" in reasons
 
 

@@ -59,6 +59,23 @@ def test_the_window_holds_the_object_and_stays_inside(data):
         assert top + side <= height
 
 
+def test_each_object_of_a_picture_is_marked_alone(by_hand):
+    rows = read_annotations(by_hand).to_dict("records")
+    (page,) = pages(by_hand, rows)
+    assert page.width > 4 * 2 * _SIDE
+    things = [row for row in rows if row["image_id"] == 1]
+    picture = read_picture(by_hand / things[0]["file"])
+    cells = [np.asarray(draw_cell(picture, row)) for row in things]
+    for row, cell in zip(things, cells, strict=True):
+        left, top, side = window_around(mask_of(row))
+        ys, xs = np.nonzero((cell[:_SIDE, -_SIDE:] == _MARK).all(-1))
+        x0, y0, x1, y1 = row["box"]
+        scale = _SIDE / side
+        assert (x0 - left) * scale - 2 <= xs.min() <= xs.max() <= (x1 - left) * scale + 2
+        assert (y0 - top) * scale - 2 <= ys.min() <= ys.max() <= (y1 - top) * scale + 2
+    assert len({cell.tobytes() for cell in cells}) == 3
+
+
 def test_many_pictures_take_numbered_pages(tmp_path):
     assert page_paths(tmp_path / "s.png", 24) == [tmp_path / "s.png"]
     assert [path.name for path in page_paths(tmp_path / "s.png", 49)] == ["s-1.png", "s-2.png", "s-3.png"]
@@ -85,8 +102,22 @@ def test_summaries_are_the_tables_own_numbers(made):
     assert found["mask"].quantiles[-1] == table["area"].max()
     assert found["picture's side"].mean == pytest.approx(table["width"].mean())
     stages = list(stage_seconds(table).columns)
-    assert stages == ["import", "place", "trace", "compose", "encode", "write"]
-    assert found["all of them"].mean == pytest.approx(sum(found[stage].mean for stage in stages))
+    assert stages == ["import", "place", "trace", "compose", "encode", "write", "all"]
+    assert found["all"].mean == pytest.approx(sum(found[stage].mean for stage in stages[:-1]))
+
+
+def test_what_an_image_has_is_counted_once_an_image(by_hand):
+    table = read_annotations(by_hand)
+    found = {summary.name: summary for summary in summaries(table)}
+    assert found["objects in it"].mean == 2
+    assert found["picture's side"].mean == pytest.approx((np.sqrt(96 * 64) + np.sqrt(120 * 150)) / 2)
+    assert found["trace"].mean == pytest.approx(0.6)
+    assert found["mask"].mean == pytest.approx(table["area"].mean())
+    axes = {(axis.get_xlabel(), axis.get_ylabel()): axis for axis in draw(table).axes}
+    assert sum(bar.get_height() for bar in axes["side of the picture, px", "images"].patches) == 2
+    assert sum(bar.get_height() for bar in axes["mask, px", "objects"].patches) == 4
+    bars = axes["objects in a picture", "images"].patches
+    assert [(bar.get_x() + bar.get_width() / 2, bar.get_height()) for bar in bars] == [(1, 1), (3, 1)]
 
 
 def test_stats_command_draws_equal_bytes_for_equal_datasets(made, tmp_path, run_objascale):

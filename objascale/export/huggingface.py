@@ -1,0 +1,204 @@
+"""A folder for Hugging Face's `datasets`: Parquet with the images inside, a card, and the credits.
+
+    README.md                        card: licence, fields
+    credits.csv                      a row per object and environment map shown
+    data/test-00000-of-00002.parquet
+
+Images are Hugging Face's `Image`, a struct of `bytes` (the file as it was rendered) and `path` (its name). The features
+stand as JSON in the Parquet schema, as `datasets` itself writes them.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from objascale.export.coco import xywh
+from objascale.export.output import new_folder
+from objascale.export.pictures import Credit, Picture, licence_of, numbered, pictures, split
+
+_ROW_GROUP = 64_000_000  # bytes of images: what a reader holds at a time
+_OVERHEAD = 16_384  # bytes that Parquet adds to a picture at the most
+_CREDIT = ("id", "title", "author", "licence", "url")
+_HUB_LICENCES = (
+    "cc0-1.0",
+    *(f"cc-{kind}-{v}" for kind in ("by", "by-sa", "by-nc", "by-nc-sa") for v in ("3.0", "4.0")),
+)
+"""The Hub's names of licences that assets come under; any other is `other` to the Hub."""
+
+
+def write_huggingface(folder: Path, out: Path, max_bytes: int) -> list[Path]:
+    """Write the folder, each Parquet file at most `max_bytes` unless one image alone is more; gives their paths.
+
+    Equal datasets give equal bytes. Raises DatasetError if `out` is no new folder, or an image is not what its
+    annotation says.
+    """
+    found = pictures(folder)
+    categories = list(numbered(row["category"] for picture in found for row in picture.objects))
+    features = _features(categories)
+    metadata = json.dumps({"info": {"features": features}})
+    schema = pa.schema([(name, _arrow(feature)) for name, feature in features.items()], {"huggingface": metadata})
+    shards = split(found, _size, max_bytes - 4 * len(metadata))
+    names = [f"data/test-{number:05d}-of-{len(shards):05d}.parquet" for number in range(len(shards))]
+    with new_folder(out) as partial:
+        (partial / "data").mkdir()
+        for name, shard in zip(names, shards, strict=True):
+            _write_parquet(partial / name, shard, schema, categories)
+        _write_credits(partial / "credits.csv", found)
+        (partial / "README.md").write_text(_card(found), encoding="utf-8")
+    return [out / name for name in names]
+
+
+def _write_parquet(path: Path, shard: list[Picture], schema: pa.Schema, categories: list[str]) -> None:
+    # Images do not shrink, and statistics or a dictionary of them would only repeat them.
+    options = {"compression": "none", "use_dictionary": False, "write_statistics": False}
+    with path.open("wb") as file, pq.ParquetWriter(file, schema, **options) as writer:
+        for batch in split(shard, _size, _ROW_GROUP):
+            writer.write_table(pa.Table.from_pylist([_row(picture, categories) for picture in batch], schema))
+
+
+def _features(categories: list[str]) -> dict[str, Any]:
+    """The columns in the JSON of `datasets`, in the words that its old and new versions read."""
+    whole, real, text = ({"dtype": dtype, "_type": "Value"} for dtype in ("int64", "float64", "string"))
+    several = {"feature": whole, "_type": "Sequence"}
+    return {
+        "image": {"_type": "Image"},
+        "image_id": whole,
+        "width": whole,
+        "height": whole,
+        "spec_id": text,
+        "seed": whole,
+        "image_sha256": text,
+        "environment_map": dict.fromkeys(_CREDIT, text),
+        "objects": [
+            {
+                "object_id": whole,
+                "category": {"names": categories, "_type": "ClassLabel"},
+                "bbox": several,
+                "area": whole,
+                "fraction": real,
+                "visible": real,
+                "rle": {"size": several, "counts": text},
+                "asset_id": text,
+                **dict.fromkeys(_CREDIT[1:], text),
+            }
+        ],
+    }
+
+
+def _arrow(feature: Any) -> pa.DataType:
+    """The Arrow type in which `datasets` keeps a feature."""
+    if isinstance(feature, list):
+        return pa.list_(_arrow(feature[0]))
+    match feature.get("_type"):
+        case "Image":
+            return pa.struct({"bytes": pa.binary(), "path": pa.string()})
+        case "ClassLabel":
+            return pa.int64()
+        case "Sequence":
+            return pa.list_(_arrow(feature["feature"]))
+        case "Value":
+            return pa.type_for_alias(feature["dtype"])
+    return pa.struct({name: _arrow(inner) for name, inner in feature.items()})
+
+
+def _row(picture: Picture, categories: list[str]) -> dict[str, Any]:
+    return {
+        "image": {"bytes": picture.read(), "path": picture.name},
+        "image_id": picture.image_id,
+        "width": picture.width,
+        "height": picture.height,
+        "spec_id": picture.spec_id,
+        "seed": picture.seed,
+        "image_sha256": picture.sha256,
+        "environment_map": picture.environment_map,
+        "objects": [
+            {
+                **row,
+                "category": categories.index(row["category"]),
+                "bbox": xywh(row["box"]),
+                "rle": {"size": row["rle_size"], "counts": row["rle_counts"]},
+            }
+            for row in picture.objects
+        ],
+    }
+
+
+def _size(picture: Picture) -> int:
+    return picture.path.stat().st_size + len(json.dumps([picture.environment_map, *picture.objects])) + _OVERHEAD
+
+
+def _write_credits(path: Path, found: list[Picture]) -> None:
+    shown: Counter[str] = Counter()
+    credits: dict[str, tuple[str, Credit]] = {}
+    for picture in found:
+        for kind, credit in (
+            *(("object", asset) for asset in picture.assets),
+            ("environment map", picture.environment_map),
+        ):
+            shown[credit["id"]] += 1
+            credits[credit["id"]] = (kind, credit)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(("kind", *_CREDIT, "images"))
+        for name, (kind, credit) in sorted(credits.items()):
+            writer.writerow((kind, *(credit[key] for key in _CREDIT), shown[name]))
+
+
+def _card(found: list[Picture]) -> str:
+    """README.md. What the assets' catalogues say reaches it quoted only."""
+    credits = {credit["id"]: credit for picture in found for credit in (*picture.assets, picture.environment_map)}
+    licences = Counter(licence_of(credit) for credit in credits.values())
+    objects = sum(len(picture.objects) for picture in found)
+    only = next(iter(licences)).lower()
+    if len(licences) == 1 and only in _HUB_LICENCES:
+        licence = f"license: {only}"
+    else:
+        name = json.dumps(" AND ".join(sorted(licences)), ensure_ascii=False)
+        licence = f"license: other\nlicense_name: {name}\nlicense_link: credits.csv"
+    listed = "\n".join(
+        f"- `{name.replace('`', ' ')}`: {count} of {len(credits)} assets" for name, count in sorted(licences.items())
+    )
+    return _CARD.format(licence=licence, images=len(found), objects=objects, listed=listed)
+
+
+_CARD = """\
+---
+pretty_name: ObjaScale
+{licence}
+task_categories:
+- image-segmentation
+configs:
+- config_name: default
+  data_files:
+  - split: test
+    path: data/test-*.parquet
+---
+
+# ObjaScale
+
+{images} pictures of {objects} objects floating before environment maps, with exact masks. A set to evaluate promptable
+segmenters with, as the object shrinks.
+
+```python
+from datasets import load_dataset
+
+pictures = load_dataset("path/of/this/folder", split="test")
+```
+
+`image` is the file as it was rendered, `image_sha256` its SHA-256. `objects` has a mask each: `rle` (COCO's compressed
+RLE; `pycocotools.mask.decode` reads it), `bbox` (x, y, width, height in px), `area` (px), `fraction` (of the picture),
+`visible` (share of the whole silhouette that the picture shows), `category`, and whom to thank.
+
+## Licences
+
+Pictures show the assets of others, under the assets' licences. `credits.csv` lists every asset.
+
+{listed}
+"""

@@ -1,0 +1,63 @@
+"""Exports are whole or not there: they are written beside their place and moved into it at the end."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from objascale.dataset import DatasetError
+
+
+@contextmanager
+def new_file(out: Path) -> Iterator[Path]:
+    """A path to write to, which replaces the file `out` when the block ends and vanishes if it raises.
+
+    Raises DatasetError if `out` is a folder or the disk takes no more.
+    """
+    if out.is_dir():
+        raise DatasetError(f"--out {out} is a folder; name a file in it")
+    partial = _partial(out)
+    with _sentences(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield partial
+            partial.replace(out)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """A folder to write into, which becomes `out` when the block ends and vanishes if it raises.
+
+    Raises DatasetError if `out` is a file or holds anything already, or the disk takes no more.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise DatasetError(
+            f"{out} {'holds files' if out.is_dir() else 'is a file'} already; give a new folder with --out"
+        )
+    partial = _partial(out)
+    with _sentences(out):
+        partial.mkdir(parents=True)
+        try:
+            yield partial
+            partial.rename(out)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def _partial(out: Path) -> Path:
+    return out.with_name(f".{out.name}.{os.getpid()}.part")
+
+
+@contextmanager
+def _sentences(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DatasetError(
+            f"cannot write {out} ({error.strerror or error}); make room or choose another --out"
+        ) from error

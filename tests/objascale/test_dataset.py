@@ -1,0 +1,135 @@
+"""The dataset on disk: its journal survives anything. And the folder source."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from objascale.dataset import (
+    SCHEMA,
+    Dataset,
+    DatasetError,
+    differences,
+    mask_columns,
+    mask_of,
+    read_annotations,
+    read_journal,
+)
+from objascale.masks import RegionMask
+from objascale.sources import SourceError, folder
+
+
+def description(**plan):
+    return {"fingerprint": {"plan": plan, "objects": {"a/b": "12"}}}
+
+
+def test_other_settings_are_refused_and_named(tmp_path):
+    Dataset(tmp_path / "d").open(description(seed=1, min_px=512))
+    Dataset(tmp_path / "d").open(description(seed=1, min_px=512))
+    with pytest.raises(DatasetError, match=r"plan.seed: 1 → 2.*--out"):
+        Dataset(tmp_path / "d").open(description(seed=2, min_px=512))
+
+
+def test_two_writers_are_kept_apart(tmp_path):
+    first = Dataset(tmp_path)
+    first.open(description())
+    with pytest.raises(DatasetError, match="another objascale render"):
+        Dataset(tmp_path).open(description())
+
+
+@given(st.integers(0, 200))
+def test_a_torn_last_line_is_dropped_and_nothing_else(tmp_path_factory, cut):
+    tmp_path = tmp_path_factory.mktemp("journal")
+    dataset = Dataset(tmp_path)
+    dataset.open(description())
+    for slot in range(5):
+        dataset.append({"slot": slot, "status": "failed", "text": "é" * slot})
+    data = dataset.journal.read_bytes()
+    dataset.journal.write_bytes(data[: max(len(data) - cut, 0)])
+    whole = data[: max(len(data) - cut, 0)].count(b"\n")
+    del dataset
+    again = Dataset(tmp_path)
+    again.open(description())
+    assert [record["slot"] for record in again.records()] == list(range(whole))
+    again.append({"slot": 9, "status": "failed"})
+    assert again.records()[-1]["slot"] == 9
+
+
+def test_a_damaged_line_in_the_middle_is_named(tmp_path):
+    (tmp_path / "journal.jsonl").write_text('{"slot": 1}\n{"slo\n{"slot": 3}\n')
+    with pytest.raises(DatasetError, match="line 2"):
+        read_journal(tmp_path)
+
+
+def test_reading_what_is_no_dataset(tmp_path):
+    with pytest.raises(DatasetError, match=r"no dataset\.json"):
+        read_annotations(tmp_path)
+    (tmp_path / "dataset.json").write_text("{")
+    with pytest.raises(DatasetError, match="cannot be read"):
+        read_annotations(tmp_path)
+    (tmp_path / "dataset.json").write_text(json.dumps({"schema": 99}))
+    with pytest.raises(DatasetError, match="schema 99"):
+        read_annotations(tmp_path)
+    (tmp_path / "dataset.json").write_text(json.dumps({"schema": SCHEMA}))
+    with pytest.raises(DatasetError, match=r"annotations\.parquet"):
+        read_annotations(tmp_path)
+    (tmp_path / "annotations.parquet").write_bytes(b"PAR1 no")
+    with pytest.raises(DatasetError, match="cannot be read"):
+        read_annotations(tmp_path)
+
+
+def test_masks_come_back_from_annotations(tmp_path):
+    frame = np.zeros((20, 30), bool)
+    frame[4:9, 11:13] = True
+    mask = RegionMask.from_full(frame)
+    dataset = Dataset(tmp_path)
+    dataset.open(description())
+    later, first = ({"object_id": k, "image_id": 0, **mask_columns(mask)} for k in (1, 0))
+    dataset.append({"slot": 0, "status": "progress"})
+    dataset.append({"slot": 0, "status": "done", "annotations": [later, first]})
+    assert dataset.write_annotations() == 1
+    table = read_annotations(tmp_path)
+    assert table["object_id"].tolist() == [0, 1]
+    row = table.iloc[0]
+    assert (mask_of(row).full() == frame).all()
+    assert list(row["box"]) == [11, 4, 13, 9]
+    assert (row["width"], row["height"]) == (30, 20)
+
+
+def test_differences_are_named_by_their_path():
+    assert differences({"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3}, "d": 4}) == ["a.c: 2 → 3", "d: None → 4"]
+
+
+# ---- the folder source
+
+
+def test_folder_source(tmp_path):
+    with pytest.raises(SourceError, match="does not exist"):
+        folder.objects(tmp_path / "nowhere")
+    with pytest.raises(SourceError, match="no objects in"):
+        folder.objects(tmp_path)
+    (tmp_path / "cat").mkdir()
+    (tmp_path / "cat/tom.glb").write_bytes(b"glTF")
+    (tmp_path / "cat/notes.txt").write_text("no object")
+    (tmp_path / "list.csv").write_text("category,file,title,creator,license,source\ncat,tom,Tom,Ann,CC0,here\n")
+    (asset,) = folder.objects(tmp_path)
+    assert (asset.id, asset.category, asset.author, asset.licence) == ("cat/tom", "cat", "Ann", "CC0")
+    (tmp_path / "cat/tom.obj").write_text("v 0 0 0")
+    with pytest.raises(SourceError, match="share the name cat/tom"):
+        folder.objects(tmp_path)
+    (tmp_path / "list.csv").write_text("kind,name\n")
+    (tmp_path / "list.csv").write_text("kind,name\ncat,tom\n")
+    with pytest.raises(SourceError, match=r"list\.csv is no catalogue"):
+        folder.objects(tmp_path)
+    with pytest.raises(SourceError, match="no environment maps"):
+        folder.environment_maps(tmp_path)
+
+
+def test_real_objects_are_credited(shared):
+    found = folder.objects(shared / "assets/objects")
+    assert len(found) == 50
+    assert all(asset.licence and asset.title and asset.author for asset in found)
