@@ -18,16 +18,25 @@ class Digests:
         except (OSError, ValueError):  # it is only a memory
             self._known = {}
 
+    def knows(self, path: Path) -> bool:
+        """Whether the file is there, and the same as when it was last read."""
+        return path.is_file() and self._known.get(_key(path), [])[:2] == _state(path)
+
     def sha256(self, path: Path) -> str:
         """SHA-256 of the file, in hexadecimal; read only if it is new or was changed since."""
-        status = path.stat()
-        state = [status.st_size, status.st_mtime_ns]
-        key = str(path.resolve())
-        known = self._known.get(key, [])
-        if known[:2] != state:
-            known = self._known[key] = [*state, file_sha256(path)]
-        return known[2]
+        if not self.knows(path):
+            self._known[_key(path)] = [*_state(path), file_sha256(path)]
+        return self._known[_key(path)][2]
 
     def save(self) -> None:
         """Write what was learnt."""
         write_atomically(self._file, json.dumps(self._known).encode())
+
+
+def _key(path: Path) -> str:
+    return str(path.resolve())
+
+
+def _state(path: Path) -> list[int]:
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns]

@@ -1,4 +1,4 @@
-"""Objects of Objaverse: from a real server that has a tiny one of real GLBs, and from what the package's cache holds."""
+"""Objects of Objaverse: from a real server with a tiny one of real GLBs, and from what the package's cache holds."""
 
 from __future__ import annotations
 
@@ -300,7 +300,9 @@ def test_a_changed_file_gets_a_new_digest(tmp_path):
     digests = objaverse_cache.Digests()
     first = digests.sha256(file)
     digests.save()
+    assert objaverse_cache.Digests().knows(file)
     file.write_bytes(b"two!")
+    assert not objaverse_cache.Digests().knows(file)
     assert objaverse_cache.Digests().sha256(file) != first
     (tmp_path / "cache/objascale/digests.json").write_text("{rubbish")
     assert objaverse_cache.Digests().sha256(file) != first
