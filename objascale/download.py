@@ -97,8 +97,6 @@ def download(
     `attempts` times in all, after `pause` seconds, then twice that, …, or after what the server's Retry-After says in
     seconds, LONGEST_PAUSE at the most. Raises DownloadFailed; OSError if the file cannot be written.
     """
-    if path.is_file() and not expected.fault(path):
-        return path
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     fetch = _Fetch(url, part, expected, dict(headers or {}), timeout, progress)
@@ -106,15 +104,18 @@ def download(
     for attempt in range(attempts):
         if failures:
             time.sleep(max(pause * 2 ** (attempt - 1), failures[-1].pause))
+        if path.is_file() and not expected.fault(path):
+            return path
         try:
             fetch.attempt()
+            os.replace(part, path)  # noqa: PTH105 - atomic, over an old file too
+            return path
         except _TryAgain as failure:
             failures.append(failure)
         except requests.RequestException as error:
             failures.append(_TryAgain(str(error)))
-        else:
-            os.replace(part, path)  # noqa: PTH105 - atomic, over an old file too
-            return path
+        except FileNotFoundError:
+            failures.append(_TryAgain(f"another process fetches to {part} and has just moved it"))
     message = f"could not fetch {url} in {attempts} attempts, the last one: {failures[-1]}"
     raise HostUnavailable(message) if all(one.host for one in failures) else DownloadFailed(message, "broken-off")
 

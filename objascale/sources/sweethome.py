@@ -1,8 +1,8 @@
 """Furniture libraries of Sweet Home 3D: .sh3f files, zip archives of textured OBJ models with a catalogue.
 
 The catalogue is PluginFurnitureCatalog.properties: `license` and `provider` of the library, and `id#N`, `name#N`,
-`category#N`, `model#N` (a path in the archive), `creator#N` and `license#N` of its pieces. Its translations, in files of
-their own, are not read.
+`category#N`, `model#N` (a path in the archive), `creator#N` and `license#N` of its pieces. Its translations, which are
+files of their own, are not read.
 """
 
 from __future__ import annotations

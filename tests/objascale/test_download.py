@@ -277,6 +277,21 @@ def test_retry_after_is_obeyed_within_reason(asked, waited, server, tmp_path, mo
     assert pauses == [waited]
 
 
+def test_another_process_that_was_faster(server, tmp_path):
+    def overtaken(reply):
+        reply.send(200, CONTENT[:1000], claim=len(CONTENT))
+        reply.wfile.flush()
+        while not (part := tmp_path / "w.part").exists():
+            time.sleep(0.01)
+        part.unlink()
+        (tmp_path / "w").write_bytes(CONTENT)
+        reply.wfile.write(CONTENT[1000:])
+
+    server.answers[PATH] = [overtaken, fails(500)]
+    get(server, tmp_path / "w")
+    assert arrived(tmp_path / "w")
+
+
 def test_many_files_come_as_they_end_and_one_failure_is_one_failure(server, tmp_path):
     server.answers["/bad"] = [fails(404)]
     paths = [PATH, "/bad", PATH, PATH]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import struct
+import subprocess
+import sys
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -292,6 +294,11 @@ def test_progress_ends_with_all_there(tiny):
     objaverse.objects(["apple", "cup"], 2, seed=0, progress=lambda *step: seen.append(step))
     assert ("metadata", 2, 2) in seen
     assert seen[-1] == ("objects", 4, 4)
+
+
+def test_the_package_is_loaded_only_when_it_is_needed():
+    code = "import sys, objascale.cli, objascale.sources.objaverse; sys.exit('objaverse' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_a_changed_file_gets_a_new_digest(tmp_path):
