@@ -255,6 +255,8 @@ def test_an_object_without_file_or_metadata_is_a_failure(tiny):
     paths = {uid(99): "../../evil.glb", "../../evil": "glbs/000-000/../../evil.glb"}
     paths |= {uid(n): tiny.path(n) for n in range(6)}
     tiny.serve("object-paths.json.gz", gzip.compress(json.dumps(paths).encode()))
+    metadata = tiny.metadata(0) | {name: tiny.metadata(0)[uid(0)] for name in (uid(99), "../../evil")}
+    tiny.serve("metadata/000-000.json.gz", gzip.compress(json.dumps(metadata).encode()))
     fetched = objaverse.objects(["apple"], 9, seed=0)
     assert sorted(reasons(fetched.failures)) == [("apple/../../evil", "unlisted"), (f"apple/{uid(99)}", "unlisted")]
     assert len(fetched.assets) == 4
