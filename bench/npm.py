@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from flip.download import DownloadFailed
 from flip.weights import WeightsRecord
+from objascale.download import DownloadFailed
 from objascale.files import file_sha256, write_atomically
 
 TIMEOUT = 600  # seconds for the client

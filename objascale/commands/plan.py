@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from objascale.commands.common import errors
-from objascale.commands.planning import PlanOptions, make_plan, takes_plan_options
+from objascale.commands.options import PlanOptions, takes_plan_options
+from objascale.commands.planning import make_plan
 from objascale.plan import save_plan
 
 

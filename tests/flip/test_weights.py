@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -80,3 +81,17 @@ def test_the_record_is_of_the_file_the_authors_published(weights: Path) -> None:
     (file,) = WEIGHTS["flip-tiny"].files
     published = weights / "flip-tiny.onnx"
     assert (published.stat().st_size, file_sha256(published)) == (file.bytes, file.sha256)
+
+
+def test_files_are_fetched_and_checked(loopback, tmp_path: Path) -> None:
+    content = bytes(range(256)) * 100
+    loopback.files["/w"] = content
+    digest = hashlib.sha256(content).hexdigest()
+    files = tuple(WeightsFile(name, f"{loopback.url}/w", digest, len(content)) for name in ("a", "b"))
+    seen: list[int] = []
+    paths = fetch(
+        WeightsRecord("two", files, "MIT", "here"), tmp_path / "two", progress=lambda done, _: seen.append(done)
+    )
+    assert paths == (tmp_path / "two" / "a", tmp_path / "two" / "b")
+    assert [path.read_bytes() for path in paths] == [content, content]
+    assert max(seen) == len(content)

@@ -1,4 +1,4 @@
-"""The dataset on disk: its journal survives anything. And the folder source."""
+"""The dataset on disk: its journal survives anything."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from objascale.dataset import (
     read_journal,
 )
 from objascale.masks import RegionMask
-from objascale.sources import SourceError, folder
 
 
 def description(**plan):
@@ -102,34 +101,3 @@ def test_masks_come_back_from_annotations(tmp_path):
 
 def test_differences_are_named_by_their_path():
     assert differences({"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3}, "d": 4}) == ["a.c: 2 → 3", "d: None → 4"]
-
-
-# ---- the folder source
-
-
-def test_folder_source(tmp_path):
-    with pytest.raises(SourceError, match="does not exist"):
-        folder.objects(tmp_path / "nowhere")
-    with pytest.raises(SourceError, match="no objects in"):
-        folder.objects(tmp_path)
-    (tmp_path / "cat").mkdir()
-    (tmp_path / "cat/tom.glb").write_bytes(b"glTF")
-    (tmp_path / "cat/notes.txt").write_text("no object")
-    (tmp_path / "list.csv").write_text("category,file,title,creator,license,source\ncat,tom,Tom,Ann,CC0,here\n")
-    (asset,) = folder.objects(tmp_path)
-    assert (asset.id, asset.category, asset.author, asset.licence) == ("cat/tom", "cat", "Ann", "CC0")
-    (tmp_path / "cat/tom.obj").write_text("v 0 0 0")
-    with pytest.raises(SourceError, match="share the name cat/tom"):
-        folder.objects(tmp_path)
-    (tmp_path / "list.csv").write_text("kind,name\n")
-    (tmp_path / "list.csv").write_text("kind,name\ncat,tom\n")
-    with pytest.raises(SourceError, match=r"list\.csv is no catalogue"):
-        folder.objects(tmp_path)
-    with pytest.raises(SourceError, match="no environment maps"):
-        folder.environment_maps(tmp_path)
-
-
-def test_real_objects_are_credited(shared):
-    found = folder.objects(shared / "assets/objects")
-    assert len(found) == 50
-    assert all(asset.licence and asset.title and asset.author for asset in found)

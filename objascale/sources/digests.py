@@ -1,0 +1,42 @@
+"""SHA-256 of files that are too many and too large to be read at every start."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from objascale.files import cache_folder, file_sha256, write_atomically
+
+
+class Digests:
+    """Remembers, in the user's cache, the SHA-256 of files by path, size and time of change. Threads may share it."""
+
+    def __init__(self) -> None:
+        self._file = cache_folder() / "digests.json"
+        try:
+            self._known: dict[str, list] = dict(json.loads(self._file.read_text()))
+        except (OSError, ValueError):  # it is only a memory
+            self._known = {}
+
+    def knows(self, path: Path) -> bool:
+        """Whether the file is there, and the same as when it was last read."""
+        return path.is_file() and self._known.get(_key(path), [])[:2] == _state(path)
+
+    def sha256(self, path: Path) -> str:
+        """SHA-256 of the file, in hexadecimal; read only if it is new or was changed since."""
+        if not self.knows(path):
+            self._known[_key(path)] = [*_state(path), file_sha256(path)]
+        return self._known[_key(path)][2]
+
+    def save(self) -> None:
+        """Write what was learnt."""
+        write_atomically(self._file, json.dumps(self._known).encode())
+
+
+def _key(path: Path) -> str:
+    return str(path.resolve())
+
+
+def _state(path: Path) -> list[int]:
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns]

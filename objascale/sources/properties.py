@@ -1,0 +1,46 @@
+"""Java's .properties files, as java.util.Properties.load and java.util.ResourceBundle read them."""
+
+from __future__ import annotations
+
+import re
+
+_ENTRY = re.compile(r"((?:\\.|[^\\=: \t\f])*)[ \t\f]*[=:]?[ \t\f]*(.*)", re.DOTALL)
+_ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
+_CONTROL = {"t": "\t", "n": "\n", "r": "\r", "f": "\f"}
+
+
+def parse_properties(data: bytes) -> dict[str, str]:
+    """Key → value; the last of equal keys counts. UTF-8, or Latin-1 where it is not that (as Java does since 9)."""
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        text = data.decode("latin-1")
+    entries = (_ENTRY.fullmatch(line) for line in _logical_lines(text))
+    return {_unescape(entry[1]): _unescape(entry[2]) for entry in entries if entry}
+
+
+def _logical_lines(text: str) -> list[str]:
+    """Lines without comments and blanks, each joined with those that an odd number of backslashes continues it in."""
+    lines: list[str] = []
+    continued = False
+    for natural in re.split(r"\r\n|\n|\r", text):
+        line = natural.lstrip(" \t\f")
+        if not continued and (not line or line[0] in "#!"):
+            continue
+        backslashes = len(line) - len(line.rstrip("\\"))
+        body = line[:-1] if backslashes % 2 else line
+        if continued:
+            lines[-1] += body
+        else:
+            lines.append(body)
+        continued = bool(backslashes % 2)
+    return lines
+
+
+def _unescape(text: str) -> str:
+    def meaning(escape: re.Match[str]) -> str:
+        what = escape[1]
+        return chr(int(what[1:], 16)) if len(what) == 5 else _CONTROL.get(what, what)
+
+    plain = _ESCAPE.sub(meaning, text)
+    return plain.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # pairs of \u escapes are one character

@@ -1,0 +1,97 @@
+"""Objects and environment maps from folders, with and without a catalogue."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from objascale.sources import SourceError, folder
+
+
+@pytest.fixture
+def things(tmp_path) -> Path:
+    """A cat in its folder, and two objects that lie flat."""
+    (tmp_path / "cat").mkdir()
+    for name in ("cat/tom.glb", "rex.GLB", "puss.obj"):
+        (tmp_path / name).write_bytes(name.encode())
+    (tmp_path / "cat/notes.txt").write_text("no object")
+    return tmp_path
+
+
+def catalogue(things: Path, *lines: str, header: str = "file,category,title,author,licence,url") -> None:
+    (things / "list.csv").write_text("\n".join([header, *lines]) + "\n")
+
+
+def test_without_a_catalogue_the_folders_are_the_categories(things):
+    (asset,) = folder.objects(things)
+    assert (asset.id, asset.category, asset.title, asset.licence) == ("cat/tom", "cat", "", "")
+
+
+def test_a_catalogue_gives_credits_and_the_categories_of_what_lies_flat(things):
+    catalogue(things, "tom.glb,cat,Tom,Ann,CC0-1.0,https://example.org", "rex.GLB,dog,,,,", "./puss,cat,Puss,Bob,,")
+    puss, tom, rex = folder.objects(things)
+    assert (tom.id, tom.title, tom.author, tom.licence, tom.url) == (
+        *("cat/tom", "Tom", "Ann", "CC0-1.0"),
+        "https://example.org",
+    )
+    assert (rex.id, rex.category, rex.path, rex.author) == ("dog/rex", "dog", things / "rex.GLB", "")
+    assert (puss.id, puss.author) == ("cat/puss", "Bob")
+
+
+@pytest.mark.parametrize("name", ["tom", "tom.glb", "cat/tom", "cat/tom.glb"])
+def test_a_file_may_be_named_in_four_ways(name, things):
+    catalogue(things, f"cat,{name},Tom,Ann,CC0,here", header="category,file,title,creator,license,source")
+    (asset,) = folder.objects(things)
+    assert (asset.id, asset.author, asset.licence, asset.url) == ("cat/tom", "Ann", "CC0", "here")
+
+
+def test_file_and_category_are_enough(things):
+    catalogue(things, "rex.GLB,dog", header="file,category")
+    assert [asset.id for asset in folder.objects(things)] == ["cat/tom", "dog/rex"]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("tim.glb,cat", r"list\.csv, line 2: there is no object 'tim\.glb' in .*cat"),
+        ("../tom.glb,cat", "there is no object"),
+        ("cat/notes.txt,cat", "there is no object"),
+        (",cat", "there is no object"),
+        ("cat/tom.glb,dog", r"cat/tom\.glb is not of the category 'dog'"),
+        ("rex.GLB,", r"rex\.GLB is not of the category ''"),
+        ("tom.glb,cat\ncat/tom,cat", r"line 3: .*tom\.glb is listed twice"),
+    ],
+)
+def test_a_row_that_is_wrong_is_named(line, message, things):
+    catalogue(things, line, header="file,category")
+    with pytest.raises(SourceError, match=message):
+        folder.objects(things)
+
+
+@pytest.mark.parametrize("content", [b"", b"kind,name\ncat,tom\n", b"file,category\n\xff\xfe,cat\n", b'a,"b\n"c'])
+def test_a_file_that_is_no_catalogue_is_named(content, things):
+    (things / "list.csv").write_bytes(content)
+    with pytest.raises(SourceError, match=r"list\.csv is no catalogue"):
+        folder.objects(things)
+
+
+def test_nothing_there(tmp_path):
+    with pytest.raises(SourceError, match="does not exist"):
+        folder.objects(tmp_path / "nowhere")
+    with pytest.raises(SourceError, match="no objects in"):
+        folder.objects(tmp_path)
+    with pytest.raises(SourceError, match="no environment maps"):
+        folder.environment_maps(tmp_path)
+
+
+def test_two_files_of_one_name(things):
+    (things / "cat/tom.obj").write_text("v 0 0 0")
+    with pytest.raises(SourceError, match="share the name cat/tom"):
+        folder.objects(things)
+
+
+def test_real_objects_are_credited(shared):
+    found = folder.objects(shared / "assets/objects")
+    assert len(found) == 50
+    assert all(asset.licence and asset.title and asset.author and asset.url for asset in found)
