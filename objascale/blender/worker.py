@@ -63,11 +63,11 @@ def render(request: dict[str, Any], device: str, threads: int, scratch: Path) ->
             scene.write_exr(environment, background.pixels)
     scene.clear()
     scene.choose_device(device)
-    points = import_object(Path(request["object"]), spec.yaw)
+    imported = import_object(Path(request["object"]), spec.object_sha256, spec.yaw)
     scene.prepare(environment, settings, spec.seed, device != "cpu", threads)
     seconds("import")
 
-    camera, box = place(spec, points, settings.min_area, scratch)
+    camera, box = place(spec, imported.points, settings.min_area, scratch)
     seconds("place")
 
     rgba, seen = scene.trace(camera, box, settings, scratch)
@@ -88,6 +88,7 @@ def render(request: dict[str, Any], device: str, threads: int, scratch: Path) ->
         scene.trace_full_frame(camera, settings, Path(request["full_frame"]))
     return {
         **mask_columns(mask),
+        "missing_textures": imported.missing_textures,
         "image_sha256": hashlib.sha256(data).hexdigest(),
         "position": list(camera.position),
         **seconds.stages,

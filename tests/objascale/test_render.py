@@ -17,6 +17,7 @@ from objascale.camera import Camera
 from objascale.color import blender_datafiles
 from objascale.dataset import mask_of
 from objascale.engine.local import EngineSettings, Worker
+from objascale.files import file_sha256
 from objascale.masks import RegionMask
 from objascale.plan import RenderSettings, SceneSpec
 
@@ -53,7 +54,7 @@ def worker():
 def ask(worker, thing: Path, image: Path, spec=SPEC, settings=QUICK, **more) -> dict:
     return worker.ask(
         {
-            "spec": asdict(spec),
+            "spec": asdict(replace(spec, object_sha256=file_sha256(thing))),
             "settings": settings.model_dump(),
             "object": str(thing),
             "map": str(MAP),
@@ -289,7 +290,7 @@ def test_broken_objects_are_refused_by_name(worker, shared, tmp_path):
                        b"property float z\nend_header\n0 0 0\n", "no-geometry"),
         "away.gltf": (json.dumps({"asset": {"version": "2.0"}, "images": [{"uri": "../../secret.png"}]}).encode(),
                       "outside-reference"),
-        "web.gltf": (json.dumps({"asset": {"version": "2.0"}, "buffers": [{"uri": "https://x.org/a"}]}).encode(),
+        "web.gltf": (json.dumps({"asset": {"version": "2.0"}, "buffers": [{"uri": "https://x.org/a", "byteLength": 4}]}).encode(),
                      "outside-reference"),
     }  # fmt: skip
     for name, (data, reason) in files.items():
