@@ -1,7 +1,7 @@
 """A glTF file checked before Blender sees it, so that a broken or hostile one is refused and not tried out.
 
 Blender's importer trusts its input: it follows any path, allocates what an accessor claims and recurses along node
-cycles. Here the whole document is held against `objascale.gltf_schema`, and its numbers against the bytes that are there.
+cycles. Here the whole document is held against `objascale.gltf_schema`, and its numbers against the bytes there are.
 Source: the Khronos glTF 2.0 specification, sections 2.8 (URIs), 3.5 to 3.7 (nodes, buffers, meshes), 4.4 (GLB layout).
 """
 
@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import numpy as np
+from numpy.typing import NDArray
 
 from objascale.gltf_schema import COMPONENT_TYPES, DOCUMENT, ELEMENT_TYPES, SchemaError, check
 from objascale.refusal import Refusal
@@ -31,8 +32,8 @@ _MAX_DEPTH = 400  # of the node tree; Blender's importer recurses in Python
 def check_gltf(path: Path) -> dict[str, Any]:
     """The JSON document of a .glb or .gltf file that Blender can safely be given.
 
-    Raises Refusal: truncated, unreadable (no glTF, or one that contradicts itself), outside-reference,
-    too-large, too-many-triangles.
+    Raises Refusal: truncated, unreadable (no glTF, or one that contradicts itself), outside-reference, too-large,
+    too-many-triangles, not-finite.
     """
     try:
         document, binary = _read(path)
@@ -42,7 +43,7 @@ def check_gltf(path: Path) -> dict[str, Any]:
         buffers = file.buffers()
         _check_tree(document)
         _check_ranges(document, buffers)
-        _check_primitives(document, buffers)
+        _check_primitives(path, document, buffers)
     except SchemaError as error:
         raise Refusal("unreadable", f"{path} is no valid glTF: {error}") from error
     except (OSError, ValueError, RecursionError, struct.error) as error:
@@ -69,7 +70,8 @@ def _read(path: Path) -> tuple[dict[str, Any], bytes]:
         raise Refusal("truncated", f"{path} is cut short: {len(data):,} of {length:,} bytes")
     if version != 2 or length < len(data):
         raise ValueError(f"its header says version {version}, {length:,} bytes; it has {len(data):,}")
-    chunks, offset = [], 12
+    chunks: list[tuple[bytes, bytes]] = []
+    offset = 12
     while offset < len(data) and len(chunks) < 2:
         size, kind = struct.unpack_from("<I4s", data, offset)
         if offset + 8 + size > len(data):
@@ -162,7 +164,9 @@ def _check_ranges(document: dict[str, Any], buffers: list[bytes]) -> None:
             parts = {"indices": "SCALAR", "values": accessor["type"]}
             for part, kind in parts.items():
                 whole = {"componentType": accessor["componentType"], **sparse[part]}
-                _check_accessor(f"accessors/{i}/sparse/{part}", views, {**whole, "count": sparse["count"], "type": kind})
+                _check_accessor(
+                    f"accessors/{i}/sparse/{part}", views, {**whole, "count": sparse["count"], "type": kind}
+                )
 
 
 def _check_accessor(where: str, views: list[dict[str, Any]], accessor: dict[str, Any]) -> None:
@@ -180,9 +184,19 @@ def _check_accessor(where: str, views: list[dict[str, Any]], accessor: dict[str,
         raise SchemaError(f"{where} leaves its buffer view")
 
 
-def _check_primitives(document: dict[str, Any], buffers: list[bytes]) -> None:
-    """All attributes of a primitive are equally long, and no index points past their end."""
-    accessors, views = document.get("accessors", []), document.get("bufferViews", [])
+def _array(document: dict[str, Any], buffers: list[bytes], accessor: dict[str, Any]) -> NDArray[Any]:
+    """The elements (count, components) of an accessor that has a buffer view, without a copy."""
+    view = document["bufferViews"][accessor["bufferView"]]
+    kind = np.dtype(COMPONENT_TYPES[accessor["componentType"]])
+    shape = accessor["count"], ELEMENT_TYPES[accessor["type"]]
+    strides = view.get("byteStride") or shape[1] * kind.itemsize, kind.itemsize
+    start = view.get("byteOffset", 0) + accessor.get("byteOffset", 0)
+    return np.ndarray(shape, kind, buffers[view["buffer"]], start, strides)
+
+
+def _check_primitives(path: Path, document: dict[str, Any], buffers: list[bytes]) -> None:
+    """All attributes of a primitive are equally long, no index points past their end, and positions are numbers."""
+    accessors = document.get("accessors", [])
     for i, mesh in enumerate(document.get("meshes", [])):
         for j, primitive in enumerate(mesh["primitives"]):
             where = f"meshes/{i}/primitives/{j}"
@@ -190,16 +204,15 @@ def _check_primitives(document: dict[str, Any], buffers: list[bytes]) -> None:
             counts = {accessors[accessor]["count"] for accessor in used}
             if len(counts) > 1:
                 raise SchemaError(f"{where} has attributes of different lengths")
+            positions = accessors[primitive["attributes"]["POSITION"]] if "POSITION" in primitive["attributes"] else {}
+            if "bufferView" in positions and not np.isfinite(_array(document, buffers, positions)).all():
+                raise Refusal("not-finite", f"{path} has vertices at infinity or without a number")
             accessor = accessors[primitive["indices"]] if "indices" in primitive else {}
             if not counts or "bufferView" not in accessor:
                 continue
             if accessor["type"] != "SCALAR" or accessor["componentType"] not in (5121, 5123, 5125):
                 raise SchemaError(f"{where} has indices that are no unsigned numbers")
-            view = views[accessor["bufferView"]]
-            kind = np.dtype(COMPONENT_TYPES[accessor["componentType"]])
-            start = view.get("byteOffset", 0) + accessor.get("byteOffset", 0)
-            shape, strides = (accessor["count"],), (view.get("byteStride") or kind.itemsize,)
-            indices = np.ndarray(shape, kind, buffers[view["buffer"]], start, strides)
+            indices = _array(document, buffers, accessor)
             if int(indices.max()) >= max(counts):
                 raise SchemaError(f"{where} has the index {indices.max():,} of {max(counts):,} vertices")
 

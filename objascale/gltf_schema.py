@@ -36,7 +36,7 @@ class Among:
 
 
 Shape = Any
-"""A type, an Index, an Among, `[shape]` for an array, `(shape, n)` for an array of n, or a dictionary for an object: its
+"""A type, an Index, an Among, `[shape]` for an array, `(shape, n)` for an array of n, a dictionary for an object. Its
 keys are names, required if they end in `!`, or `*Texture` for all that end so, or `*` for all others."""
 
 _TEXTURE = {
@@ -135,7 +135,12 @@ DOCUMENT: Shape = {
     "bufferViews": [{"buffer!": Index("buffers"), "byteOffset": int, "byteLength!": int, "byteStride": int}],
     "buffers": [{"byteLength!": int, "uri": str}],
     "skins": [
-        {"name": str, "inverseBindMatrices": Index("accessors"), "skeleton": Index("nodes"), "joints!": [Index("nodes")]}
+        {
+            "name": str,
+            "inverseBindMatrices": Index("accessors"),
+            "skeleton": Index("nodes"),
+            "joints!": [Index("nodes")],
+        }
     ],
     "animations": [_ANIMATION],
     "cameras": [{"name": str, "type!": Among(("perspective", "orthographic"))}],

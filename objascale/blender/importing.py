@@ -1,7 +1,7 @@
 """Any object file into the current Blender scene, centred, of radius 1, and nothing else with it.
 
-What is rendered is the file's triangles: of glTF those of the default scene; cameras, lights, curves, text and volumes are
-removed. Animated objects stand as they do at the first frame of their first animation. Surfaces are seen from both
+What is rendered is the file's triangles: of glTF those of the default scene; cameras, lights, curves, text and volumes
+are removed. Animated objects stand as they do at the first frame of their first animation. Surfaces are seen from both
 sides, whatever the file says about back faces, in picture and mask alike. Several files can stand in one scene.
 """
 
@@ -186,8 +186,10 @@ def _normalise(
     for empty in (pivot, frame):
         bpy.context.scene.collection.objects.link(empty)
     frame.parent = pivot
+    instances = [thing.instance_collection for thing in things if thing.instance_collection]
+    instanced = {thing for originals in instances for thing in originals.all_objects}
     for thing in collection.all_objects:
-        if thing.parent is None:
+        if thing.parent is None and thing not in instanced:  # an instance already moves with the empty that carries it
             thing.parent = frame
     points = _points(path, things, found)
     low, high = points.min(0), points.max(0)
@@ -198,7 +200,11 @@ def _normalise(
     frame.matrix_local = (
         Matrix.Rotation(yaw, 4, "Z") @ Matrix.Diagonal([1 / radius] * 3 + [1]) @ Matrix.Translation(-centre)
     )
-    return _points(path, things, found), collection, pivot  # once more: far from the origin, Blender's floats are coarse
+    return (
+        _points(path, things, found),
+        collection,
+        pivot,
+    )  # once more: far from the origin, Blender's floats are coarse
 
 
 def _points(path: Path, things: list[bpy.types.Object], found: Counter[str]) -> NDArray[np.float64]:

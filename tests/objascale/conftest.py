@@ -105,7 +105,8 @@ def make_glb(path: Path, parts: dict[str, np.ndarray | bytes], **document: Any) 
             return [numbered(item) for item in value]
         return numbers[value[1:]] if isinstance(value, str) and value[:1] == "@" else value
 
-    text = json.dumps(numbered(defaults | document)).encode()
+    whole = {key: value for key, value in (defaults | document).items() if value is not None}
+    text = json.dumps(numbered(whole)).encode()
     text += b" " * (-len(text) % 4)
     header = struct.pack("<4sII", b"glTF", 2, 28 + len(text) + len(data))
     chunks = struct.pack("<I4s", len(text), b"JSON") + text + struct.pack("<I4s", len(data), b"BIN\0") + data
