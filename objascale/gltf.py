@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from objascale.gltf_schema import COMPONENT_TYPES, DOCUMENT, ELEMENT_TYPES, SchemaError, check
+from objascale.references import inside
 from objascale.refusal import Refusal
 
 MAX_FILE_BYTES = 2**30  # of an object file, and of all that a glTF file refers to
@@ -50,14 +51,6 @@ def check_gltf(path: Path) -> dict[str, Any]:
         raise Refusal("unreadable", f"{path} is no readable glTF: {error}") from error
     _check_triangles(path, document)
     return document
-
-
-def inside(folder: Path, name: str) -> bool:
-    """Whether the file that `name` means, relative to `folder`, lies in it, once links and `..` are followed."""
-    try:
-        return (folder / name.replace("\\", "/")).resolve().is_relative_to(folder.resolve())
-    except (OSError, ValueError):  # a name that no file can have
-        return False
 
 
 def _read(path: Path) -> tuple[dict[str, Any], bytes]:

@@ -128,7 +128,14 @@ DOCUMENT: Shape = {
     "nodes": [_NODE],
     "meshes": [{"name": str, "primitives!": [_PRIMITIVE], "weights": [float]}],
     "materials": [_MATERIAL],
-    "textures": [{"name": str, "sampler": Index("samplers"), "source": Index("images")}],
+    "textures": [
+        {
+            "name": str,
+            "sampler": Index("samplers"),
+            "source": Index("images"),
+            "extensions": {"EXT_texture_webp": {"source!": Index("images")}, "*": object},
+        }
+    ],
     "images": [{"name": str, "uri": str, "mimeType": str, "bufferView": Index("bufferViews")}],
     "samplers": [{"wrapS": int, "wrapT": int, "magFilter": int, "minFilter": int}],
     "accessors": [_ACCESSOR],

@@ -20,12 +20,10 @@ from numpy.typing import NDArray
 from objascale.blender.textures import mend_textures
 from objascale.files import file_sha256
 from objascale.gltf import MAX_FILE_BYTES, MAX_TRIANGLES, check_gltf
+from objascale.references import check_obj, check_usd
 from objascale.refusal import Refusal
-from objascale.wavefront import check_obj
 
 __all__ = ["Imported", "Refusal", "import_object"]
-
-_GLTF = (".glb", ".gltf")
 
 
 @dataclass(frozen=True)
@@ -51,10 +49,13 @@ def import_object(path: Path, sha256: str, yaw: float, index: int = 1) -> Import
     """
     _check_file(path, sha256)
     document: dict[str, Any] = {}
-    if path.suffix.lower() in _GLTF:
-        document = check_gltf(path)
-    elif path.suffix.lower() == ".obj":
-        check_obj(path)
+    match path.suffix.lower():
+        case ".glb" | ".gltf":
+            document = check_gltf(path)
+        case ".obj":
+            check_obj(path)
+        case ".usd" | ".usda":
+            check_usd(path)
     before = _Before()
     collection = bpy.data.collections.new(path.stem)
     bpy.context.scene.collection.children.link(collection)

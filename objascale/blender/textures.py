@@ -13,11 +13,11 @@ from pathlib import Path
 import bpy
 from PIL import Image
 
-from objascale.gltf import inside
+from objascale.references import inside
 from objascale.refusal import Refusal
 
 MAX_PIXELS = 2**28
-"""Of all pictures of one object together."""
+"""Of all pictures of one object together. Pillow refuses to open a single one of more than 178,956,970."""
 
 _NEUTRAL_WHEN_UNLINKED = ("Normal", "Coat Normal", "Emission Color")
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import struct
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -128,11 +130,35 @@ def test_missing_textures_are_named_and_neutral(glb, look, tmp_path):
         files.append(glb(tmp_path / f"{name}.glb", parts, **{**document, "materials": [material]}))
     document["images"] = [{"uri": "not%20there.png"}]
     files.append(glb(tmp_path / "none.glb", SQUARE, **{**document, "materials": [material]}))
+    document["textures"] = [{"extensions": {"KHR_texture_basisu": {"source": 0}}}]  # a kind that Blender does not read
+    files.append(glb(tmp_path / "ktx.glb", SQUARE, **{**document, "materials": [material]}))
     plain, *others = look(*([file] for file in files))
     assert plain.answer["missing"] == [[]]
     for seen in others:
         assert colour(seen) == pytest.approx(colour(plain), abs=0.01)
-    assert [seen.answer["missing"] for seen in others] == [[["picture"]]] * 3 + [[["not there.png"]]]
+    names = [seen.answer["missing"][0] for seen in others]
+    assert names[:4] == [["picture"]] * 3 + [["not there.png"]]
+    assert "BASE COLOR" in names[4]
+
+
+def test_too_many_pixels_are_refused_unread(glb, look, tmp_path):
+    """A PNG of a hundred bytes that claims 60,000 × 60,000 px, and seven whole ones of 40 million."""
+    ends = [b"IHDR" + struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0), b"IDAT" + zlib.compress(b""), b"IEND"]
+    chunks = [struct.pack(">I", len(end) - 4) + end + struct.pack(">I", zlib.crc32(end)) for end in ends]
+    files = []
+    for name, picture, times in (("bomb", b"\x89PNG\r\n\x1a\n" + b"".join(chunks), 1), ("many", None, 7)):
+        parts, document = textured(picture or png(np.zeros((4000, 10000), np.uint8)))
+        document["images"] *= times
+        document["textures"] = [{"source": i} for i in range(times)]
+        document["materials"] = [textured(b"")[1]["materials"][0] for _ in range(times)]
+        faces = {"attributes": {"POSITION": "@POSITION", "TEXCOORD_0": "@TEXCOORD_0"}, "indices": "@indices"}
+        for i, material in enumerate(document["materials"]):
+            material["pbrMetallicRoughness"]["baseColorTexture"] = {"index": i}
+        document["meshes"] = [{"primitives": [{**faces, "material": i} for i in range(times)]}]
+        files.append(glb(tmp_path / f"{name}.glb", parts, **document))
+    for seen in look(*([file] for file in files)):
+        assert seen.answer["refused"] == "too-large"
+        assert "px" in seen.answer["message"]
 
 
 def test_textures_outside_the_folder_are_not_read(look, tmp_path):

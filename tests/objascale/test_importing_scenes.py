@@ -174,6 +174,37 @@ bpy.ops.wm.usd_export(filepath=sys.argv[1] + "/instances.usdc", use_instancing=T
 """
 
 
+MOVE = """
+import bpy, sys
+bpy.ops.wm.read_factory_settings(use_empty=True)
+for addon in ("io_scene_gltf2", "io_scene_fbx"):
+    bpy.ops.preferences.addon_enable(module=addon)
+bpy.ops.mesh.primitive_plane_add(rotation=(1.5707963, 0, 0))
+thing, scene = bpy.context.object, bpy.context.scene
+scene.frame_start, scene.frame_end = 5, 10
+for name in ("moving", "still"):
+    for frame, turn in ((5, 0.7), (6, 0), (10, 0)):
+        thing.rotation_euler.y = turn
+        thing.keyframe_insert("rotation_euler", frame=frame)
+    if name == "still":
+        thing.animation_data_clear()
+        thing.rotation_euler.y = 0.7
+    target = sys.argv[1] + "/" + name
+    bpy.ops.export_scene.gltf(filepath=target + ".glb")
+    bpy.ops.export_scene.fbx(filepath=target + ".fbx")
+    bpy.ops.wm.usd_export(filepath=target + ".usdc", export_animation=name == "moving")
+"""
+
+
+def test_every_kind_of_file_stands_at_its_first_frame(masks, tmp_path):
+    """Frame 5, in which a turned square begins to turn back."""
+    subprocess.run([sys.executable, "-c", MOVE, str(tmp_path)], check=True, capture_output=True)
+    files = [tmp_path / f"{name}.{ending}" for name in ("moving", "still") for ending in ("glb", "fbx", "usdc")]
+    *moving, still, _, _ = masks(*files)
+    for mask in moving:
+        assert (mask != still).mean() < 0.002
+
+
 def test_curves_and_instances_of_usd(look, tmp_path):
     """Curves alone are refused by their name, beside a mesh they vanish; instances carry the object's index."""
     subprocess.run([sys.executable, "-c", WRITE, str(tmp_path)], check=True, capture_output=True)
@@ -207,7 +238,7 @@ def test_refusals_in_words(glb, look, tmp_path):
         assert name in one.answer["message"]
 
 
-def test_obj_libraries_outside_the_folder_and_nan_are_refused(look, tmp_path):
+def test_text_files_that_point_outside_or_hold_nan_are_refused(look, tmp_path):
     folder = tmp_path / "objects"
     folder.mkdir()
     (tmp_path / "secret.mtl").write_text("newmtl secret\n")
@@ -217,8 +248,10 @@ def test_obj_libraries_outside_the_folder_and_nan_are_refused(look, tmp_path):
     (folder / "back.obj").write_text("mtllib ..\\secret.mtl\n" + faces)
     (folder / "nan.obj").write_text(faces.replace("v 1 0 0", "v 1 NaN 0"))
     (folder / "link.obj").write_text(faces)  # Blender reads the library of the same name unasked
-    *outside, nan = look(*([folder / f"{name}.obj"] for name in ("up", "back", "link", "nan")))
-    assert [seen.answer["refused"] for seen in outside] == ["outside-reference"] * 3
+    (folder / "up.usda").write_text('#usda 1.0\ndef "thing" (references = @../secret.usda@) {}\n')
+    names = ("up.obj", "back.obj", "link.obj", "up.usda", "nan.obj")
+    *outside, nan = look(*([folder / name] for name in names))
+    assert [seen.answer["refused"] for seen in outside] == ["outside-reference"] * 4
     assert nan.answer["refused"] == "not-finite"
 
 
