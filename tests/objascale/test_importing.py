@@ -185,11 +185,11 @@ def test_textures_outside_the_folder_are_not_read(look, tmp_path):
 
 def test_files_in_one_scene_do_not_disturb_each_other(glb, look, tmp_path):
     """Two files whose data-blocks have equal names: each has its own size, colour, index, collection and pivot."""
-    named = {"nodes": [{"mesh": 0, "name": "thing", "scale": [7, 7, 7]}], "scenes": [{"nodes": [0], "name": "scene"}]}
     files = []
-    for name, rgb in (("a", [1, 0, 0, 1]), ("b", [0, 0, 1, 1])):
+    for name, rgb, size in (("a", [1, 0, 0, 1], 7), ("b", [0, 0, 1, 1], 0.1)):
         (tmp_path / name).mkdir()
         material = surface(baseColorFactor=rgb) | {"name": "paint"}
+        named = {"nodes": [{"mesh": 0, "name": "thing", "scale": [size] * 3}], "scenes": [{"nodes": [0], "name": "s"}]}
         files.append(glb(tmp_path / name / "thing.glb", SQUARE, materials=[material], **named))
     then = (
         "import mathutils\n"

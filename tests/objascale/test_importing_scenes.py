@@ -41,6 +41,8 @@ def test_only_the_default_scene_is_rendered(glb, masks, tmp_path):
         glb(tmp_path / "second.glb", SQUARE, nodes=nodes, scene=1,
             scenes=[{"nodes": [1], "name": "s"}, {"nodes": [0], "name": "s"}]),
         glb(tmp_path / "orphan.glb", SQUARE, nodes=nodes),
+        glb(tmp_path / "first.glb", SQUARE, nodes=nodes, scene=None, scenes=[{"nodes": [0]}, {"nodes": [1]}]),
+        glb(tmp_path / "alone.glb", SQUARE, nodes=nodes, scene=None),
         glb(tmp_path / "roots.glb", SQUARE, nodes=[{"mesh": 0}, {"mesh": 0, "scale": [0.5, 0.5, 1]}],
             scenes=[{"nodes": [0, 1]}]),
     ]  # fmt: skip
@@ -181,9 +183,9 @@ for addon in ("io_scene_gltf2", "io_scene_fbx"):
     bpy.ops.preferences.addon_enable(module=addon)
 bpy.ops.mesh.primitive_plane_add(rotation=(1.5707963, 0, 0))
 thing, scene = bpy.context.object, bpy.context.scene
-scene.frame_start, scene.frame_end = 5, 10
+scene.frame_start, scene.frame_end = 0, 10
 for name in ("moving", "still"):
-    for frame, turn in ((5, 0.7), (6, 0), (10, 0)):
+    for frame, turn in ((0, 0.7), (1, 0), (10, 0)):
         thing.rotation_euler.y = turn
         thing.keyframe_insert("rotation_euler", frame=frame)
     if name == "still":
@@ -197,7 +199,7 @@ for name in ("moving", "still"):
 
 
 def test_every_kind_of_file_stands_at_its_first_frame(masks, tmp_path):
-    """Frame 5, in which a turned square begins to turn back."""
+    """Frame 0, in which a turned square begins to turn back."""
     subprocess.run([sys.executable, "-c", MOVE, str(tmp_path)], check=True, capture_output=True)
     files = [tmp_path / f"{name}.{ending}" for name in ("moving", "still") for ending in ("glb", "fbx", "usdc")]
     *moving, still, _, _ = masks(*files)
