@@ -45,7 +45,7 @@ def import_object(path: Path, sha256: str, yaw: float, index: int = 1) -> Import
 
     sha256: of the file's bytes, hexadecimal. index: the pass index of all its objects. Other objects in the scene are
     left alone. Raises Refusal with one of the reasons changed, truncated, unreadable, outside-reference, no-geometry,
-    too-large, too-many-triangles, not-finite.
+    too-large, too-many-triangles, not-finite; the scene may then hold remains of this file.
     """
     _check_file(path, sha256)
     document: dict[str, Any] = {}
@@ -72,7 +72,8 @@ def import_object(path: Path, sha256: str, yaw: float, index: int = 1) -> Import
         thing.pass_index = index
         thing.hide_render = thing.hide_viewport = thing.hide_render or thing.hide_viewport
     missing = mend_textures(path, things)
-    return Imported(*_normalise(path, collection, things, yaw, found), missing)
+    points, pivot = _normalise(path, collection, things, yaw, found)
+    return Imported(points, collection, pivot, missing)
 
 
 def _check_file(path: Path, sha256: str) -> None:
@@ -182,7 +183,8 @@ def _keep_only_meshes(before: _Before) -> Counter[str]:
 
 def _normalise(
     path: Path, collection: bpy.types.Collection, things: list[bpy.types.Object], yaw: float, found: Counter[str]
-) -> tuple[NDArray[np.float64], bpy.types.Collection, bpy.types.Object]:
+) -> tuple[NDArray[np.float64], bpy.types.Object]:
+    """Centre and scale the object below a new pivot; its points (n, 3) as they then are, and the pivot."""
     pivot, frame = (bpy.data.objects.new(f"{name} {path.stem}", None) for name in ("pivot", "frame"))
     for empty in (pivot, frame):
         bpy.context.scene.collection.objects.link(empty)
@@ -201,11 +203,7 @@ def _normalise(
     frame.matrix_local = (
         Matrix.Rotation(yaw, 4, "Z") @ Matrix.Diagonal([1 / radius] * 3 + [1]) @ Matrix.Translation(-centre)
     )
-    return (
-        _points(path, things, found),
-        collection,
-        pivot,
-    )  # once more: far from the origin, Blender's floats are coarse
+    return _points(path, things, found), pivot  # measured again: far from the origin, Blender's floats are coarse
 
 
 def _points(path: Path, things: list[bpy.types.Object], found: Counter[str]) -> NDArray[np.float64]:
