@@ -257,15 +257,20 @@ def test_text_files_that_point_outside_or_hold_nan_are_refused(look, tmp_path):
     assert nan.answer["refused"] == "not-finite"
 
 
-def test_a_file_that_changed_is_refused(glb, tmp_path):
-    file = glb(tmp_path / "square.glb", SQUARE)
+def test_files_that_changed_or_are_huge_are_refused_unread(glb, tmp_path):
+    files = [glb(tmp_path / "square.glb", SQUARE), tmp_path / "huge.stl", tmp_path / "none.glb"]
+    with files[1].open("wb") as file:
+        file.truncate(2**30 + 1)
     code = (
         "import sys, json; from pathlib import Path\n"
         "from objascale.blender.importing import Refusal, import_object\n"
-        "try:\n    import_object(Path(sys.argv[1]), '0' * 64, 0.0)\n"
-        "except Refusal as refusal:\n    print(json.dumps([refusal.reason, str(refusal)]))"
+        "for name in sys.argv[1:]:\n"
+        "    try:\n        import_object(Path(name), '0' * 64, 0.0)\n"
+        "    except Refusal as refusal:\n        print(json.dumps([refusal.reason, str(refusal)]))"
     )
-    result = subprocess.run([sys.executable, "-c", code, str(file)], capture_output=True, text=True, check=True)
-    reason, message = json.loads(result.stdout.splitlines()[-1])
-    assert reason == "changed"
-    assert "square.glb" in message
+    command = [sys.executable, "-c", code, *map(str, files)]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    refusals = [json.loads(line) for line in result.stdout.splitlines() if line.startswith("[")]
+    assert [reason for reason, _ in refusals] == ["changed", "too-large", "unreadable"]
+    for file, (_, message) in zip(files, refusals, strict=True):
+        assert file.name in message
