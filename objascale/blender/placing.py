@@ -16,10 +16,11 @@ from mathutils import Matrix
 from numpy.typing import NDArray
 
 from objascale.blender import scene
-from objascale.blender.importing import Imported, Refusal
+from objascale.blender.importing import Imported
 from objascale.camera import Camera
 from objascale.masks import Box
 from objascale.plan import ObjectSpec, SceneSpec
+from objascale.refusal import Refusal
 
 _GRID = 256  # points across the measured silhouette
 _CLOSE_ENOUGH = 0.01  # relative error of the measured area

@@ -28,13 +28,14 @@ from numpy.typing import NDArray
 
 from objascale.background import EnvironmentMapError, load_map
 from objascale.blender import scene
-from objascale.blender.importing import Refusal, import_object
+from objascale.blender.importing import import_object
 from objascale.blender.placing import disjoint, place_all
 from objascale.compose import Crop, compose, encode
 from objascale.dataset import mask_columns
 from objascale.files import write_atomically
 from objascale.masks import Box, RegionMask
 from objascale.plan import RenderSettings, SceneSpec, samples_for
+from objascale.refusal import Refusal
 
 _OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.ENOTDIR)
 

@@ -1,9 +1,14 @@
-"""Two small datasets for all who read datasets: a rendered one, and one by hand with several objects in a picture."""
+"""Two small datasets for all who read datasets: a rendered one, and one by hand with several objects in a picture.
+
+And GLBs to order, and a way to look at what Blender makes of them.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -178,3 +183,116 @@ def _render(folder: Path, slot: int, names: list[str], settings: RenderSettings,
     ]
     record = {"slot": slot, "attempt": 0, "status": "done", "spec_id": shared["spec_id"]}
     return {**record, "spec": asdict(spec), "annotations": rows}
+
+
+def make_glb(path: Path, parts: dict[str, np.ndarray | bytes], **document: Any) -> Path:
+    """A GLB of `document`, in which "@name" stands for the accessor of the array, or the view of the bytes, `name`.
+
+    Unless the document says otherwise, mesh 0 has the material 0, and there is one scene of node 0, which is mesh 0.
+    """
+    data, views, accessors, numbers = b"", [], [], {}
+    for name, part in parts.items():
+        raw = part if isinstance(part, bytes) else part.tobytes()
+        views.append({"buffer": 0, "byteOffset": len(data), "byteLength": len(raw)})
+        data += raw + bytes(-len(raw) % 4)
+        if isinstance(part, bytes):
+            numbers[name] = len(views) - 1
+            continue
+        kind = {"float32": 5126, "uint32": 5125, "uint16": 5123, "uint8": 5121}[str(part.dtype)]
+        shape = "SCALAR" if part.ndim == 1 else {2: "VEC2", 3: "VEC3", 4: "VEC4", 16: "MAT4"}[part.shape[1]]
+        accessors.append({"bufferView": len(views) - 1, "componentType": kind, "count": len(part), "type": shape})
+        numbers[name] = len(accessors) - 1
+    attributes = {name: f"@{name}" for name in parts if name.isupper() or name[-2:] in ("_0", "_1")}
+    primitive = {"attributes": attributes} | ({"indices": "@indices"} if "indices" in parts else {})
+    primitive |= {"material": 0} if "materials" in document else {}
+    defaults = {
+        "asset": {"version": "2.0"},
+        "scene": 0,
+        "scenes": [{"nodes": [0]}],
+        "nodes": [{"mesh": 0}],
+        "meshes": [{"primitives": [primitive]}],
+        "accessors": accessors,
+        "bufferViews": views,
+        "buffers": [{"byteLength": len(data)}],
+    }
+
+    def numbered(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: numbered(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [numbered(item) for item in value]
+        return numbers[value[1:]] if isinstance(value, str) and value[:1] == "@" else value
+
+    whole = {key: value for key, value in (defaults | document).items() if value is not None}
+    text = json.dumps(numbered(whole)).encode()
+    text += b" " * (-len(text) % 4)
+    header = struct.pack("<4sII", b"glTF", 2, 28 + len(text) + len(data))
+    chunks = struct.pack("<I4s", len(text), b"JSON") + text + struct.pack("<I4s", len(data), b"BIN\0") + data
+    path.write_bytes(header + chunks)
+    return path
+
+
+@pytest.fixture(scope="session")
+def glb():
+    return make_glb
+
+
+LOOK = """
+import json, sys
+from pathlib import Path
+import bpy, numpy as np
+from objascale.blender import scene
+from objascale.blender.importing import import_object
+from objascale.refusal import Refusal
+from objascale.camera import Camera
+from objascale.files import file_sha256
+from objascale.plan import RenderSettings
+folder = Path(sys.argv[1])
+scene.write_exr(folder / "white.exr", np.ones((8, 16, 3), np.float32))
+for number, job in enumerate(json.loads(sys.argv[2])):
+    scene.clear()
+    scene.choose_device("cpu")
+    answer, arrays = {}, {}
+    try:
+        things = [import_object(Path(p), file_sha256(Path(p)), 0.0, i + 1) for i, p in enumerate(job["files"])]
+        answer["missing"] = [thing.missing_textures for thing in things]
+        answer["objects"] = sorted(thing.name for thing in bpy.data.objects)
+        arrays = {f"points{i}": thing.points for i, thing in enumerate(things)}
+        scene.prepare(folder / "white.exr", RenderSettings(noise_threshold=0), 1, False, 2)
+        exec(job.get("then", ""))
+        camera = Camera(64, 64, 0.6, job["azimuth"], job["elevation"]).looking_at_origin_through(32, 32, 4.0)
+        arrays["rgba"], index = scene.trace(camera, (0, 0, 64, 64), 16, False, folder)
+        arrays["mask"] = index > 0
+        arrays["position"] = np.array(camera.position)
+    except Refusal as refusal:
+        answer = {"refused": refusal.reason, "message": str(refusal)}
+    np.savez(folder / f"{number}.npz", answer=json.dumps(answer), **arrays)
+"""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one job of `look` has shown: 64×64 px, the camera 4 away from the origin, white light all around."""
+
+    answer: dict[str, Any]  # "missing", "objects", or "refused" and "message"
+    arrays: dict[str, np.ndarray]  # rgba (premultiplied, linear), mask, position, points0, points1, …
+
+
+@pytest.fixture
+def look(tmp_path):
+    """A function that imports and renders in one Blender process: each job is the files that stand in one scene."""
+
+    def look(*jobs: list[Path], azimuth: float = np.pi / 2, elevation: float = 0.0, then: str = "") -> list[Seen]:
+        folder = tmp_path / "seen"
+        folder.mkdir(exist_ok=True)
+        view = {"azimuth": azimuth, "elevation": elevation, "then": then}
+        text = json.dumps([{"files": [str(file) for file in job], **view} for job in jobs])
+        result = subprocess.run([sys.executable, "-c", LOOK, str(folder), text], capture_output=True, text=True)
+        assert result.returncode == 0, result.stderr[-3000:]
+        seen = []
+        for number in range(len(jobs)):
+            arrays = dict(np.load(folder / f"{number}.npz"))
+            seen.append(Seen(json.loads(str(arrays.pop("answer"))), arrays))
+        return seen
+
+    return look

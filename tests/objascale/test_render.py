@@ -358,7 +358,7 @@ def test_broken_objects_are_refused_by_name(worker, shared, tmp_path):
                        b"property float z\nend_header\n0 0 0\n", "no-geometry"),
         "away.gltf": (json.dumps({"asset": {"version": "2.0"}, "images": [{"uri": "../../secret.png"}]}).encode(),
                       "outside-reference"),
-        "web.gltf": (json.dumps({"asset": {"version": "2.0"}, "buffers": [{"uri": "https://x.org/a"}]}).encode(),
+        "web.gltf": (json.dumps({"asset": {"version": "2.0"}, "images": [{"uri": "https://x.org/a"}]}).encode(),
                      "outside-reference"),
     }  # fmt: skip
     for name, (data, reason) in files.items():
