@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import gc
 import hashlib
 import json
 import os
@@ -22,14 +23,15 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import bpy
+import OpenEXR
 
-from objascale.background import EnvironmentMapError, load_map
 from objascale.blender import scene
 from objascale.blender.importing import Refusal, import_object
 from objascale.blender.placing import place
 from objascale.compose import compose, encode
 from objascale.dataset import mask_columns
 from objascale.files import write_atomically
+from objascale.maps import EnvironmentMapError, load_map, write_exr
 from objascale.masks import RegionMask
 from objascale.plan import RenderSettings, SceneSpec
 
@@ -53,18 +55,14 @@ def render(request: dict[str, Any], device: str, threads: int, scratch: Path) ->
     """Render one spec, write its image, and return its annotation."""
     spec = SceneSpec(**request["spec"])
     settings = RenderSettings(**request["settings"])
-    environment = Path(request["map"])
     seconds = Seconds()
 
-    background = load_map(environment)
-    if background.repaired:
-        environment = scratch / f"{spec.map_id}.exr"
-        if not environment.exists():
-            scene.write_exr(environment, background.pixels)
+    gc.collect()  # Blender's glTF importer leaves exceptions in cycles; they hold the last call's picture and map
+    environment = load_map(Path(request["map"]), scratch)
     scene.clear()
     scene.choose_device(device)
     points = import_object(Path(request["object"]), spec.yaw)
-    scene.prepare(environment, settings, spec.seed, device != "cpu", threads)
+    scene.prepare(environment.light, settings, spec.seed, device != "cpu", threads)
     seconds("import")
 
     camera, box = place(spec, points, settings.min_area, scratch)
@@ -76,7 +74,7 @@ def render(request: dict[str, Any], device: str, threads: int, scratch: Path) ->
     mask = RegionMask(box[0], box[1], seen, spec.width, spec.height).tight()
     if mask.area < settings.min_area:
         raise Refusal("too-thin", f"{spec.object_id} covers {mask.area} px, less than --min-area {settings.min_area}")
-    picture = compose(background.pixels, camera, rgba, box[0], box[1], settings.view)
+    picture = compose(environment.texels, camera, rgba, box[0], box[1], settings.view, threads)
     seconds("compose")
 
     data = encode(picture, settings.format)
@@ -85,6 +83,11 @@ def render(request: dict[str, Any], device: str, threads: int, scratch: Path) ->
     seconds("write")
 
     if "full_frame" in request:
+        whole = Path(request["map"])
+        if environment.repaired:
+            whole = scratch / "whole.exr"
+            write_exr(whole, environment.texels)
+        scene.surround(whole)
         scene.trace_full_frame(camera, settings, Path(request["full_frame"]))
     return {
         **mask_columns(mask),
@@ -124,6 +127,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     protocol = _claim_stdout()
+    OpenEXR.set_global_thread_count(arguments.threads)
 
     def say(line: dict[str, Any]) -> None:
         protocol.write(json.dumps(line) + "\n")
