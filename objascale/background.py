@@ -2,7 +2,7 @@
 
 A pixel is the map, interpolated bilinearly and projected, under Cycles' pixel filter. The filter is the product of two
 windows, along x and along y, and has hardly any response above 4/3 cycles a pixel: so the sum over a regular grid of
-lookups, a little finer than the map's texels and at least two a pixel, weighted by the window, equals the integral.
+lookups, two a texel and at least two a pixel, weighted by the window, all but equals the integral.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def filter_weights(lookups: int) -> NDArray[np.float32]:
 def lookups_per_pixel(camera: Camera, map_width: int) -> int:
     """Lookups a pixel along x, and as many along y: 1 where a texel spans many pixels, more the finer the map is."""
     texels_per_pixel = map_width / (2 * np.pi) / camera.focal
-    return 1 if texels_per_pixel < 1 / 16 else max(2, math.ceil(texels_per_pixel + 1.5))
+    return 1 if texels_per_pixel < 1 / 16 else max(2, math.ceil(2 * texels_per_pixel + 1))
 
 
 def render_rows(texels: NDArray[np.float16], camera: Camera, first: int, last: int) -> NDArray[np.float32]:
