@@ -48,6 +48,7 @@ lint: setup
 
 benchmarks: setup
 	$(BIN)/python benchmarks/render.py
+	$(BIN)/python benchmarks/background.py
 
 clean:
 	rm -rf $(VENV) build *.egg-info

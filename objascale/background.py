@@ -1,16 +1,13 @@
 """What the camera sees of an environment map, in scene-linear light, a band of rows at a time.
 
-A path tracer estimates a pixel as the mean of lookups at points drawn from its pixel filter. Here the points are fixed:
-k × k quantiles of the same filter, more of them the finer the map is against the picture, so that a coarse map costs
-one lookup a pixel and a fine one is antialiased.
+A pixel is the map, interpolated bilinearly and projected, under Cycles' pixel filter. The filter is the product of two
+windows, along x and along y, and has hardly any response above 4/3 cycles a pixel: so the sum over a regular grid of
+lookups, two a texel and at least two a pixel, weighted by the window, all but equals the integral.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 
 import numba
 import numpy as np
@@ -21,105 +18,57 @@ from objascale.camera import Camera
 FILTER_WIDTH = 3.0
 """Diameter in px of Cycles' Blackman-Harris pixel filter at its default setting (1.5, which is the radius)."""
 
-_QUANTILES_PER_TEXEL = 12
-_MAX_QUANTILES = 24
+_SPAN = 256  # px, the longest stretch of a row whose map coordinates are interpolated
+_TOLERANCE = 0.002  # texels, of interpolated map coordinates
 
 
-class EnvironmentMapError(ValueError):
-    """An environment map that cannot be read or used."""
-
-
-@dataclass(frozen=True)
-class EnvironmentMap:
-    """An equirectangular map: scene-linear H×W×3 float32, zenith first, nowhere negative.
-
-    `repaired` if the file held negative light, as resampling leaves around suns and lamps; whoever renders with the
-    file itself must render with these pixels instead.
-    """
-
-    pixels: NDArray[np.float32]
-    repaired: bool
-
-
-@lru_cache(maxsize=2)
-def load_map(path: Path) -> EnvironmentMap:
-    """Read an .exr or .hdr file. Raises EnvironmentMapError if it is no such map."""
-    try:
-        pixels = _read_exr(path) if path.suffix.lower() == ".exr" else _read_hdr(path)
-    except EnvironmentMapError:
-        raise
-    except Exception as error:  # the readers raise whatever they like on a broken file
-        raise EnvironmentMapError(
-            f"{path} cannot be read as an environment map ({str(error).strip().splitlines()[-1][:120]})"
-        ) from error
-    height, width = pixels.shape[:2]
-    if width < 4 or height < 2 or not np.isfinite(pixels).all():
-        raise EnvironmentMapError(f"{path} is no usable environment map: {width}×{height} px or not finite")
-    repaired = bool(pixels.min() < 0)
-    return EnvironmentMap(np.maximum(np.ascontiguousarray(pixels, np.float32), 0), repaired)
-
-
-def _read_exr(path: Path) -> NDArray:
-    import OpenEXR
-
-    with OpenEXR.File(str(path)) as file:
-        channels = file.channels()
-        if "RGB" in channels:
-            return channels["RGB"].pixels
-        if "RGBA" in channels:
-            return channels["RGBA"].pixels[..., :3]
-        raise EnvironmentMapError(f"{path} has no RGB channels, only {', '.join(sorted(channels))}")
-
-
-def _read_hdr(path: Path) -> NDArray:
-    import cv2
-
-    pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if pixels is None or pixels.ndim != 3 or pixels.dtype != np.float32:
-        raise EnvironmentMapError(f"{path} is no Radiance HDR picture; environment maps are .hdr or .exr files")
-    return pixels[..., ::-1]
-
-
-def filter_quantiles(count: int) -> NDArray[np.float32]:
-    """`count` offsets from the pixel's centre, px, that stand for the 1-D Blackman-Harris filter.
-
-    They are its midpoint quantiles, spread so that their variance is the filter's.
-    """
-    t = np.linspace(0, 1, 4097)
-    weight = (
+def filter_weights(lookups: int) -> NDArray[np.float32]:
+    """The Blackman-Harris window at every multiple of 1/lookups px inside it; their sum is 1, their number odd."""
+    reach = (3 * lookups - 1) // 2
+    t = np.arange(-reach, reach + 1) / (lookups * FILTER_WIDTH) + 0.5
+    window = (
         0.35875 - 0.48829 * np.cos(2 * np.pi * t) + 0.14128 * np.cos(4 * np.pi * t) - 0.01168 * np.cos(6 * np.pi * t)
     )
-    cumulative = np.concatenate(([0.0], np.cumsum((weight[1:] + weight[:-1]) / 2)))
-    offsets = np.interp((np.arange(count) + 0.5) / count, cumulative / cumulative[-1], t) - 0.5
-    if count > 1:
-        offsets *= math.sqrt(np.average((t - 0.5) ** 2, weights=weight) / np.mean(offsets**2))
-    return (FILTER_WIDTH * offsets).astype(np.float32)
+    return (window / window.sum()).astype(np.float32)
 
 
-def quantiles_per_side(camera: Camera, map_width: int) -> int:
-    """k of the k × k lookups a pixel needs: 1 where a texel spans many pixels, more where the map is finer."""
+def lookups_per_pixel(camera: Camera, map_width: int) -> int:
+    """Lookups a pixel along x, and as many along y: 1 where a texel spans many pixels, more the finer the map is."""
     texels_per_pixel = map_width / (2 * np.pi) / camera.focal
-    if texels_per_pixel < 1 / 16:
-        return 1
-    return min(_MAX_QUANTILES, 1 + math.ceil(_QUANTILES_PER_TEXEL * texels_per_pixel))
+    return 1 if texels_per_pixel < 1 / 16 else max(2, math.ceil(2 * texels_per_pixel + 1))
 
 
-def render_rows(environment: NDArray[np.float32], camera: Camera, first: int, last: int) -> NDArray[np.float32]:
-    """Rows `first` to `last` (exclusive) of the picture, as scene-linear (rows, width, 3) float32."""
-    out = np.empty((last - first, camera.width, 3), np.float32)
-    offsets = filter_quantiles(quantiles_per_side(camera, environment.shape[1]))
-    block = block_side(camera, environment.shape[1])
-    _fill(environment, camera.axes, camera.focal, camera.width / 2, camera.height / 2, first, offsets, block, out)
-    return out
+def render_rows(texels: NDArray[np.float16], camera: Camera, first: int, last: int) -> NDArray[np.float32]:
+    """Rows `first` to `last` (exclusive) of the picture, as scene-linear (rows, width, 3) float32.
 
-
-def block_side(camera: Camera, map_width: int) -> int:
-    """Side in px of the blocks of pixels inside which map coordinates may be interpolated: a power of two, 1 for none.
-
-    The arc that a straight line of so many pixels spans departs from its chord by less than 0.004 texels.
+    texels: an equirectangular map, H×W×3, zenith first, nowhere negative, everywhere finite.
     """
-    side = camera.focal * math.sqrt(0.004 * 2 * math.pi / map_width)
-    return 2 ** min(6, int(math.log2(side))) if side >= 4 else 1
+    out = np.zeros((last - first, camera.width * 3), np.float32)
+    lookups = lookups_per_pixel(camera, texels.shape[1])
+    weights = filter_weights(lookups)
+    _fill(
+        texels.view(np.uint16),
+        camera.axes,
+        camera.focal,
+        camera.width / 2,
+        camera.height / 2,
+        first,
+        lookups,
+        weights,
+        span_limit(camera, texels.shape[1]) * lookups,
+        out,
+    )
+    return out.reshape(last - first, camera.width, 3)
+
+
+def span_limit(camera: Camera, map_width: int) -> float:
+    """Pixels of a row, as far from a pole as the horizon is, whose map coordinates a parabola gives to _TOLERANCE.
+
+    The azimuth along a line that passes a pole at the angle ρ has a third derivative of at most 2/ρ³; a parabola
+    through three points, a span s apart from first to last, then errs by at most 2/ρ³ · (s/2)³ / 9√3.
+    """
+    tolerance = _TOLERANCE * 2 * math.pi / map_width
+    return 2 * camera.focal * (tolerance * 9 * math.sqrt(3) / 2) ** (1 / 3)
 
 
 @numba.njit(cache=True, fastmath=True, nogil=True)
@@ -134,49 +83,77 @@ def _map_point(axes, focal, right, up, map_width, map_height):
     return s, t, level / math.sqrt(level * level + z * z)
 
 
+@numba.njit(inline="always")
+def _float(bits):
+    """A half float that is neither negative nor infinite: its bits in a float's place, but for the exponent's bias."""
+    return np.uint32(np.uint32(bits) << np.uint32(13)).view(np.float32) * np.float32(2.0**112)
+
+
 @numba.njit(cache=True, fastmath=True, nogil=True)
-def _fill(environment, axes, focal, centre_x, centre_y, first, offsets, block, out):
-    """Every pixel of the band, block by block; blocks lie on the picture's grid, wherever the band begins."""
-    map_height, map_width = environment.shape[:2]
-    rows, columns = out.shape[:2]
-    weight = 1.0 / (len(offsets) * len(offsets))
-    s_corner, t_corner, clear = np.empty(4), np.empty(4), np.empty(4)
-    for top in range(first // block * block, first + rows, block):
-        for left in range(0, columns, block):
-            for corner in range(4):
-                right, up = left + block * (corner % 2) - centre_x, centre_y - top - block * (corner // 2)
-                s_corner[corner], t_corner[corner], clear[corner] = _map_point(
-                    axes, focal, right, up, map_width, map_height
-                )
-                s_corner[corner] -= map_width * round((s_corner[corner] - s_corner[0]) / map_width)
-            smooth = block > 1 and clear.min() > 0.35
-            for row in range(max(top, first), min(top + block, first + rows)):
-                for column in range(left, min(left + block, columns)):
-                    red = green = blue = 0.0
-                    for oy in offsets:
-                        y = row + 0.5 + oy
-                        fy = (y - top) / block
-                        for ox in offsets:
-                            x = column + 0.5 + ox
-                            if smooth:
-                                fx = (x - left) / block
-                                a, b, c, d = (1 - fy) * (1 - fx), (1 - fy) * fx, fy * (1 - fx), fy * fx
-                                s = a * s_corner[0] + b * s_corner[1] + c * s_corner[2] + d * s_corner[3]
-                                t = a * t_corner[0] + b * t_corner[1] + c * t_corner[2] + d * t_corner[3]
-                            else:
-                                s, t, _ = _map_point(axes, focal, x - centre_x, centre_y - y, map_width, map_height)
-                            s0, t0 = math.floor(s), math.floor(t)
-                            fs, ft = s - s0, t - t0
-                            i0 = int(s0) % map_width
-                            i1 = i0 + 1 if i0 + 1 < map_width else 0
-                            j0 = max(int(t0), 0)
-                            j1 = min(int(t0) + 1, map_height - 1)
-                            a, b, c, d = (1 - ft) * (1 - fs), (1 - ft) * fs, ft * (1 - fs), ft * fs
-                            p, q = environment[j0, i0], environment[j0, i1]
-                            u, v = environment[j1, i0], environment[j1, i1]
-                            red += a * p[0] + b * q[0] + c * u[0] + d * v[0]
-                            green += a * p[1] + b * q[1] + c * u[1] + d * v[1]
-                            blue += a * p[2] + b * q[2] + c * u[2] + d * v[2]
-                    out[row - first, column, 0] = red * weight
-                    out[row - first, column, 1] = green * weight
-                    out[row - first, column, 2] = blue * weight
+def _look_up(texels, axes, focal, right, up, step, limit, line):
+    """Look along a row of the picture: at `right`, `up` (px from its middle), and every `step` px further right.
+
+    line: (lookups, positions, 3); one lookup after the other goes to the next of the first axis, then of the second.
+    """
+    map_height, map_width = texels.shape[:2]
+    lookups = line.shape[0]
+    count = lookups * line.shape[1]
+    cell_s = cell_t = -(2**30)
+    p, q, u, v = np.zeros(3, np.float32), np.zeros(3, np.float32), np.zeros(3, np.float32), np.zeros(3, np.float32)
+    begin = phase = position = 0
+    while begin < count:
+        s, t, clear = _map_point(axes, focal, right + begin * step, up, map_width, map_height)
+        span = min(max(int(limit * clear), 1), count - begin)
+        s_half, t_half, _ = _map_point(axes, focal, right + (begin + span / 2) * step, up, map_width, map_height)
+        s_end, t_end, _ = _map_point(axes, focal, right + (begin + span) * step, up, map_width, map_height)
+        s_half -= map_width * round((s_half - s) / map_width)
+        s_end -= map_width * round((s_end - s) / map_width)
+        s1, s2 = (4 * s_half - 3 * s - s_end) / span, 2 * (s + s_end - 2 * s_half) / span**2
+        t1, t2 = (4 * t_half - 3 * t - t_end) / span, 2 * (t + t_end - 2 * t_half) / span**2
+        for i in range(span):
+            s_here, t_here = s + i * (s1 + i * s2), t + i * (t1 + i * t2)
+            s_floor, t_floor = math.floor(s_here), math.floor(t_here)
+            if s_floor != cell_s or t_floor != cell_t:
+                cell_s, cell_t = s_floor, t_floor
+                i0 = int(s_floor) % map_width
+                i1 = i0 + 1 if i0 + 1 < map_width else 0
+                j0 = max(int(t_floor), 0)
+                j1 = min(int(t_floor) + 1, map_height - 1)
+                for c in range(3):
+                    p[c] = _float(texels[j0, i0, c])
+                    q[c] = _float(texels[j0, i1, c]) - p[c]
+                    u[c] = _float(texels[j1, i0, c]) - p[c]
+                    v[c] = _float(texels[j1, i1, c]) - p[c] - q[c] - u[c]
+            fs, ft = np.float32(s_here - s_floor), np.float32(t_here - t_floor)
+            for c in range(3):
+                line[phase, position, c] = p[c] + fs * q[c] + ft * (u[c] + fs * v[c])
+            phase += 1
+            if phase == lookups:
+                phase = 0
+                position += 1
+        begin += span
+
+
+@numba.njit(cache=True, fastmath=True, nogil=True)
+def _fill(texels, axes, focal, centre_x, centre_y, first, lookups, weights, limit, out):
+    """Add to the rows of `out`, (rows, 3·width), every line of lookups in their reach, filtered along x."""
+    rows, samples = out.shape
+    reach = len(weights) // 2
+    step = 1 / lookups
+    width = samples // 3
+    line = np.empty((lookups, width + 2 * reach // lookups + 1, 3), np.float32)
+    filtered = np.empty(samples, np.float32)
+    for i in range(first * lookups - reach, (first + rows - 1) * lookups + reach + 1):
+        up = centre_y - (0.5 + i * step)
+        _look_up(texels, axes, focal, 0.5 - reach * step - centre_x, up, step, limit, line)
+        filtered[:] = 0
+        for tap in range(len(weights)):
+            shifted = line[tap % lookups].reshape(-1)[tap // lookups * 3 :]
+            weight = weights[tap]
+            for x in range(samples):
+                filtered[x] += weight * shifted[x]
+        for row in range(max(-((reach - i) // lookups), first), min((i + reach) // lookups, first + rows - 1) + 1):
+            weight = weights[i - row * lookups + reach]
+            target = out[row - first]
+            for x in range(samples):
+                target[x] += weight * filtered[x]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,7 +19,7 @@ ROWS_PER_BAND = 64
 ImageFormat = Literal["png", "jpg"]
 
 _ENCODING = {
-    "png": [cv2.IMWRITE_PNG_COMPRESSION, 1],
+    "png": [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE],
     "jpg": [
         cv2.IMWRITE_JPEG_QUALITY,
         95,
@@ -37,15 +38,19 @@ class Crop:
     y: int
 
 
-def compose(environment: NDArray[np.float32], camera: Camera, crops: Sequence[Crop], view: str) -> NDArray[np.uint8]:
-    """The finished picture, H×W×3 uint8 RGB. The crops must not overlap.
+def compose(
+    texels: NDArray[np.float16], camera: Camera, crops: Sequence[Crop], view: str, threads: int = 1
+) -> NDArray[np.uint8]:
+    """The finished picture, H×W×3 uint8 RGB.
 
-    Only one band of rows is ever held in floating point.
+    texels: the environment map, see background.render_rows. The crops must not overlap. Only one band of rows a thread
+    is ever held in floating point. No pixel depends on the number of threads.
     """
-    picture = np.empty((camera.height, camera.width, 3), np.uint8)
-    for first in range(0, camera.height, ROWS_PER_BAND):
+    picture = np.empty((camera.height, camera.width, 3), np.uint8)[..., ::-1]  # BGR in memory, as it is encoded
+
+    def fill(first: int) -> None:
         last = min(first + ROWS_PER_BAND, camera.height)
-        band = render_rows(environment, camera, first, last)
+        band = render_rows(texels, camera, first, last)
         for crop in crops:
             h, w = crop.rgba.shape[:2]
             top, bottom = max(first, crop.y), min(last, crop.y + h)
@@ -55,12 +60,16 @@ def compose(environment: NDArray[np.float32], camera: Camera, crops: Sequence[Cr
                 behind *= 1 - rendered[..., 3:]
                 behind += rendered[..., :3]
         picture[first:last] = to_display(band, view)
+
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in pool.map(fill, range(0, camera.height, ROWS_PER_BAND)):
+            pass
     return picture
 
 
 def encode(picture: NDArray[np.uint8], image_format: ImageFormat) -> bytes:
     """PNG (lossless, fast setting) or JPEG (quality 95, 4:4:4) bytes of an H×W×3 RGB picture."""
-    done, data = cv2.imencode(f".{image_format}", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), _ENCODING[image_format])
+    done, data = cv2.imencode(f".{image_format}", np.ascontiguousarray(picture[..., ::-1]), _ENCODING[image_format])
     if not done:
         raise ValueError(f"OpenCV could not encode a picture of {picture.shape} as {image_format}")
     return data.tobytes()

@@ -55,9 +55,8 @@ def choose_device(name: str) -> str:
     return "CPU"
 
 
-def prepare(environment: Path, settings: RenderSettings, seed: int, gpu: bool, threads: int) -> None:
-    """World and render settings for the scene that holds the object."""
-    scene = bpy.context.scene
+def surround(environment: Path) -> None:
+    """An environment map as the scene's world."""
     world = bpy.data.worlds.new("environment")
     world.use_nodes = True
     texture = world.node_tree.nodes.new("ShaderNodeTexEnvironment")
@@ -65,8 +64,14 @@ def prepare(environment: Path, settings: RenderSettings, seed: int, gpu: bool, t
     world.node_tree.links.new(texture.outputs["Color"], world.node_tree.nodes["Background"].inputs["Color"])
     world.cycles.sampling_method = "MANUAL"  # the automatic one samples 4096 × 2048 directions of any map
     world.cycles.sample_map_resolution = min(texture.image.size[0], _MAX_SAMPLE_MAP)
-    scene.world = world
+    texture.image.buffers_free()  # Cycles reads the file itself
+    bpy.context.scene.world = world
 
+
+def prepare(environment: Path, settings: RenderSettings, seed: int, gpu: bool, threads: int) -> None:
+    """World and render settings for the scene that holds the object."""
+    surround(environment)
+    scene = bpy.context.scene
     camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
     scene.collection.objects.link(camera)
     scene.camera = camera
@@ -90,17 +95,6 @@ def prepare(environment: Path, settings: RenderSettings, seed: int, gpu: bool, t
     cycles.denoiser = "OPENIMAGEDENOISE"
     scene.display_settings.display_device = "sRGB"
     scene.view_settings.view_transform = settings.view
-
-
-def write_exr(path: Path, pixels: NDArray[np.float32]) -> None:
-    """Scene-linear H×W×3 as an EXR file. Raises OSError if there is no room for it."""
-    header = {"compression": OpenEXR.NO_COMPRESSION, "type": OpenEXR.scanlineimage}
-    partial = path.with_suffix(".part")
-    try:
-        OpenEXR.File(header, {"RGB": pixels}).write(str(partial))
-    except RuntimeError as error:
-        raise OSError(errno.ENOSPC, str(error), str(path)) from error
-    partial.rename(path)
 
 
 def silhouette(camera: Camera, box: Box, scratch: Path) -> NDArray[np.bool_]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import gc
 import hashlib
 import json
 import os
@@ -24,15 +25,16 @@ from typing import Any, TextIO
 
 import bpy
 import numpy as np
+import OpenEXR
 from numpy.typing import NDArray
 
-from objascale.background import EnvironmentMapError, load_map
 from objascale.blender import scene
 from objascale.blender.importing import import_object
 from objascale.blender.placing import disjoint, place_all
 from objascale.compose import Crop, compose, encode
 from objascale.dataset import mask_columns
 from objascale.files import write_atomically
+from objascale.maps import EnvironmentMapError, load_map, write_exr
 from objascale.masks import Box, RegionMask
 from objascale.plan import RenderSettings, SceneSpec, samples_for
 from objascale.refusal import Refusal
@@ -57,21 +59,17 @@ def render(request: dict[str, Any], device: str, threads: int, scratch: Path) ->
     """Render one spec, write its image, and return its annotation rows, an object each."""
     spec = SceneSpec.from_json(request["spec"])
     settings = RenderSettings(**request["settings"])
-    environment = Path(request["map"])
     seconds = Seconds()
 
-    background = load_map(environment)
-    if background.repaired:
-        environment = scratch / f"{spec.map_id}.exr"
-        if not environment.exists():
-            scene.write_exr(environment, background.pixels)
+    gc.collect()  # Blender's glTF importer leaves exceptions in cycles; they hold the last call's picture and map
+    environment = load_map(Path(request["map"]), scratch)
     scene.clear()
     scene.choose_device(device)
     imported = [
         import_object(Path(path), item.sha256, item.yaw, index)
         for index, (path, item) in enumerate(zip(request["objects"], spec.objects, strict=True), 1)
     ]
-    scene.prepare(environment, settings, spec.seed, device != "cpu", threads)
+    scene.prepare(environment.light, settings, spec.seed, device != "cpu", threads)
     seconds("import")
 
     placements = place_all(spec, imported, settings.min_area, scratch)
@@ -98,7 +96,7 @@ def render(request: dict[str, Any], device: str, threads: int, scratch: Path) ->
             }
         )
     crops = [Crop(rgba, box[0], box[1]) for box, rgba, _ in traced]
-    picture = compose(background.pixels, camera, crops, settings.view)
+    picture = compose(environment.texels, camera, crops, settings.view, threads)
     seconds("compose")
 
     data = encode(picture, settings.format)
@@ -107,6 +105,11 @@ def render(request: dict[str, Any], device: str, threads: int, scratch: Path) ->
     seconds("write")
 
     if "full_frame" in request:
+        whole = Path(request["map"])
+        if environment.repaired:
+            whole = scratch / "whole.exr"
+            write_exr(whole, environment.texels)
+        scene.surround(whole)
         scene.trace_full_frame(camera, settings, Path(request["full_frame"]))
     digest = hashlib.sha256(data).hexdigest()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -153,6 +156,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     protocol = _claim_stdout()
+    OpenEXR.set_global_thread_count(arguments.threads)
 
     def say(line: dict[str, Any]) -> None:
         protocol.write(json.dumps(line) + "\n")

@@ -17,6 +17,8 @@ from objascale.engine import EngineSettings, Fatal, WorkerLost
 from objascale.engine.local import LocalWorker
 
 _THREADS = 2  # of a worker, as on one machine
+_NODE_LOSSES = 5  # at one image
+_AFTER_LOSS = 3.0  # seconds, in which the cluster notices that a node is gone
 _SEEN_WITHIN = 30.0  # seconds that a network file system may take to show a new file
 
 
@@ -70,21 +72,27 @@ class RayWorker:
         """Send a request, wait for its answer. Raises WorkerLost, or Fatal."""
         import ray
 
-        if self._stopped:
-            raise Fatal("the run was stopped")
-        if self._actor is None:
-            self._actor = self._class.options(num_cpus=self._cpus, scheduling_strategy="SPREAD").remote(self._settings)
-        try:
-            reply = ray.get(self._actor.ask.remote(request))
-        except ray.exceptions.RayTaskError as error:
-            raise error.cause from None
-        except ray.exceptions.RayError as error:
-            self._actor = None
-            self._cpus = 0  # the CPUs that are left are taken: share them, rather than wait for ever
-            raise WorkerLost(f"the worker's node was lost ({str(error).splitlines()[0]})") from error
-        if "annotations" in reply:
-            _await_file(Path(request["image"]))
-        return reply
+        for _ in range(_NODE_LOSSES):
+            if self._stopped:
+                raise Fatal("the run was stopped")
+            if self._actor is None:
+                self._actor = self._class.options(num_cpus=self._cpus, scheduling_strategy="SPREAD").remote(
+                    self._settings
+                )
+            try:
+                reply = ray.get(self._actor.ask.remote(request))
+            except ray.exceptions.RayTaskError as error:
+                raise error.cause from None
+            except ray.exceptions.RayError as error:
+                lost = str(error).splitlines()[0]
+                self._actor = None
+                self._cpus = 0  # the CPUs that are left are taken: share them, rather than wait for ever
+                time.sleep(_AFTER_LOSS)
+                continue
+            if "annotations" in reply:
+                _await_file(Path(request["image"]))
+            return reply
+        raise WorkerLost(f"{_NODE_LOSSES} nodes in a row were lost at this image, the last one: {lost}", hung=True)
 
     def stop(self) -> None:
         """End the actor, and never start another."""

@@ -243,12 +243,13 @@ from pathlib import Path
 import bpy, numpy as np
 from objascale.blender import scene
 from objascale.blender.importing import import_object
-from objascale.refusal import Refusal
 from objascale.camera import Camera
 from objascale.files import file_sha256
+from objascale.maps import write_exr
 from objascale.plan import RenderSettings
+from objascale.refusal import Refusal
 folder = Path(sys.argv[1])
-scene.write_exr(folder / "white.exr", np.ones((8, 16, 3), np.float32))
+write_exr(folder / "white.exr", np.ones((8, 16, 3), np.float32))
 for number, job in enumerate(json.loads(sys.argv[2])):
     scene.clear()
     scene.choose_device("cpu")

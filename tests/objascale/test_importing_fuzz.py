@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 
 from objascale.color import blender_datafiles
-from objascale.engine.local import EngineSettings, Worker, WorkerLost
+from objascale.engine import EngineSettings, WorkerLost
+from objascale.engine.local import LocalWorker
 from objascale.files import file_sha256
-from objascale.plan import RenderSettings, SceneSpec
+from objascale.plan import ObjectSpec, RenderSettings, SceneSpec
 from objascale.sources.starter import starter_glb
 
 REASONS = {
@@ -155,7 +156,7 @@ MUTATIONS: list[Callable[[bytes, Generator], bytes]] = [
 
 def render_mutants(originals: list[bytes], first: int, last: int, folder: Path) -> Counter[str]:
     """What became of the mutants by their numbers: `picture`, or the reason of its refusal."""
-    worker = Worker(EngineSettings(workers=1, threads=2, device="cpu", timeout=60))
+    worker = LocalWorker(EngineSettings(workers=1, threads=2, device="cpu", timeout=60))
     outcomes: Counter[str] = Counter()
     map_file = blender_datafiles() / "studiolights/world/courtyard.exr"
     try:
@@ -164,23 +165,19 @@ def render_mutants(originals: list[bytes], first: int, last: int, folder: Path) 
             mutant = MUTATIONS[number % len(MUTATIONS)](originals[number // len(MUTATIONS) % len(originals)], rng)
             file, image = folder / f"{number}.glb", folder / f"{number}.png"
             file.write_bytes(mutant)
-            spec = SceneSpec(
-                **{"slot": 0, "attempt": 0, "category": "thing", "object_id": "thing", "map_id": "map"},
-                **{"object_sha256": file_sha256(file), "map_sha256": "", "width": 64, "height": 64, "seed": 1},
-                **{"target_fraction": 0.05, "fov": 1.0, "azimuth": 0.7, "elevation": 0.5, "yaw": 0.3},
-                **{"place_x": 0.5, "place_y": 0.5},
-            )
-            request = {"spec": asdict(spec), "object": str(file), "map": str(map_file), "image": str(image)}
+            item = ObjectSpec("thing", "thing", file_sha256(file), 0.05, 0.3, 0.5, 0.5)
+            spec = SceneSpec(0, 0, "map", "", 64, 64, fov=1.0, azimuth=0.7, elevation=0.5, seed=1, objects=(item,))
+            request = {"spec": asdict(spec), "objects": [str(file)], "map": str(map_file), "image": str(image)}
             try:
                 settings = RenderSettings(samples=1, denoise=False, noise_threshold=0)
                 reply = worker.ask({**request, "settings": settings.model_dump()})
             except WorkerLost as error:
                 reply = {"refused": "worker-lost", "message": str(error)}
-            assert ("annotation" in reply) == image.exists(), number
-            assert "annotation" in reply or reply["refused"] in REASONS, (number, reply)
+            assert ("annotations" in reply) == image.exists(), number
+            assert "annotations" in reply or reply["refused"] in REASONS, (number, reply)
             outcomes[reply.get("refused", "picture")] += 1
     finally:
-        worker.close()
+        worker.stop()
     return outcomes
 
 

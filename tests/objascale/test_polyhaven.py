@@ -8,9 +8,9 @@ import json
 import pytest
 
 from objascale import download
-from objascale.background import load_map
 from objascale.color import blender_datafiles
 from objascale.files import cache_folder
+from objascale.maps import load_map
 from objascale.sources import SourceError
 from objascale.sources.polyhaven import environment_maps
 
@@ -81,7 +81,7 @@ def test_maps_come_with_their_credits_and_can_be_read(haven, tmp_path):
     assert asset.category == ""
     assert asset.path == tmp_path / "cache/objascale/polyhaven/1k/kiara_1_dawn.exr"
     assert asset.sha256 == hashlib.sha256(haven.maps["kiara_1_dawn"]).hexdigest()
-    assert load_map(asset.path).pixels.shape[2] == 3
+    assert load_map(asset.path, tmp_path).texels.shape[2] == 3
 
 
 def test_every_request_has_our_own_user_agent(haven):

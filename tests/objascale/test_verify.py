@@ -47,7 +47,7 @@ def edit_rows(folder: Path, column: str, change, *, journal: bool = True, number
 def edit_journal(folder: Path, change, slot: int = 0) -> None:
     records = read_journal(folder)
     for record in records:
-        if record["slot"] == slot and record["status"] == "done":
+        if record["status"] == "done" and record["slot"] == slot:
             change(record)
     (folder / "journal.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
 
@@ -250,9 +250,6 @@ def test_a_comparison_names_what_is_worse_than_promised():
 
 def test_commonest_errors(made, tmp_path, run_objascale):
     assert "is no ObjaScale dataset" in run_objascale("verify", tmp_path).stderr
-    result = run_objascale("verify", made.folder, "--full-frame", 1)
-    assert result.returncode == 1
-    assert "--objects" in result.stderr
     (tmp_path / "others/crate").mkdir(parents=True)
     (tmp_path / "others/crate/old.obj").write_text("v 0 0 0\n")
     result = run_objascale("verify", made.folder, "--full-frame", 1, "--objects", tmp_path / "others")
