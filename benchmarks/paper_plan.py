@@ -11,7 +11,9 @@ run, which renders what stands before the same map together, so the estimate is 
 from __future__ import annotations
 
 import argparse
+import math
 import statistics
+import sys
 import tempfile
 import time
 from collections import defaultdict
@@ -47,7 +49,7 @@ def main() -> None:
     chosen = {
         slot: name
         for name, slots in strata.items()
-        for slot in rng.permutation(slots)[: max(2, round(arguments.sample / len(strata)))].tolist()
+        for slot in rng.permutation(slots)[: max(2, math.ceil(arguments.sample / len(strata)))].tolist()
     }
     engine = local_engine(arguments.workers)
     with tempfile.TemporaryDirectory() as scratch:
@@ -56,7 +58,7 @@ def main() -> None:
         pace = Pace(len(order))
         started = time.monotonic()
         for _ in rendering.work(order, [LocalWorker(engine) for _ in range(engine.workers)], pace):
-            print(f"\r{pace.done} of {pace.total}, {pace}   ", end="", flush=True)
+            print(f"\r{pace.done} of {pace.total}, {pace}   ", end="", flush=True, file=sys.stderr)
         took = time.monotonic() - started
         seconds: dict[int, float] = defaultdict(float)
         for record in read_journal(rendering.dataset.folder):
@@ -65,7 +67,7 @@ def main() -> None:
         size = sum(path.stat().st_size for path in rendering.dataset.folder.glob("images/*/*"))
 
     total = variance = 0.0
-    print(f"\n{'picture, px':>14} {'mask, px':>18} {'slots':>6} {'sample':>6} {'seconds':>8} {'deviation':>9}")
+    print(f"{'picture, px':>14} {'mask, px':>18} {'slots':>6} {'sample':>6} {'seconds':>8} {'deviation':>9}")
     for name, slots in strata.items():
         values = [seconds[slot] for slot, stratum in chosen.items() if stratum == name]
         mean, deviation = statistics.mean(values), statistics.stdev(values)

@@ -2,8 +2,8 @@
 
     python benchmarks/render.py [--pixels 512,4096] [--fractions 1e-4,1e-3] [--samples 16] [--format jpg] [--full-frame]
 
-The object is a starter object before one of Blender's maps, or before --map. Neither adaptive sampling nor denoising,
-so that both ways trace the same number of paths a pixel. `full` is Blender's own render of the whole frame; it takes
+The object is a starter object before one of Blender's maps, or before --map. Without --adaptive, neither adaptive
+sampling nor denoising, so that both ways trace the same number of paths a pixel. `full` is Blender's own render of the whole frame; it takes
 minutes at 4096 px and is left out unless asked for. `MiB` is the largest memory of the worker.
 """
 
@@ -30,12 +30,15 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=16)
     parser.add_argument("--format", default="png")
     parser.add_argument("--map", type=Path)
+    parser.add_argument("--adaptive", action="store_true", help="adaptive sampling and denoising, as render does")
     parser.add_argument("--full-frame", action="store_true")
     arguments = parser.parse_args()
 
     thing = next(asset for asset in embedded.objects() if asset.category == "fireplug")
     environment = Asset("map", "", arguments.map, "") if arguments.map else embedded.environment_maps()[0]
-    settings = RenderSettings(samples=arguments.samples, denoise=False, noise_threshold=0, format=arguments.format)
+    settings = RenderSettings(samples=arguments.samples, format=arguments.format)
+    if not arguments.adaptive:
+        settings = settings.model_copy(update={"denoise": False, "noise_threshold": 0})
     print(f"{'px':>6} {'fraction':>9} " + " ".join(f"{name:>8}" for name in COLUMNS))
     with tempfile.TemporaryDirectory() as folder:
         for pixels in map(int, arguments.pixels.split(",")):

@@ -61,7 +61,7 @@ class Dataset:
             changed = differences(present["fingerprint"], description["fingerprint"])
             if changed:
                 raise DatasetError(
-                    f"{self.folder} was rendered with other settings ({'; '.join(changed)}); "
+                    f"{self.folder} was rendered with other settings ({shortened(changed)}); "
                     "give the old ones to go on with it, or a new folder with --out"
                 )
         try:
@@ -150,7 +150,7 @@ def read_annotations(folder: Path) -> pd.DataFrame:
             f"{folder} has no annotations.parquet; finish it with the objascale render command that began it"
         )
     try:
-        table = pd.read_parquet(path)
+        table = pd.read_parquet(path, use_threads=False)  # it is small, and no thread outlives an error
     except (OSError, ValueError) as error:
         raise DatasetError(f"{path} cannot be read ({error})") from error
     if table.empty:
@@ -193,6 +193,11 @@ def differences(old: Any, new: Any, name: str = "") -> list[str]:
             for line in differences(old.get(key), new.get(key), f"{name}.{key}" if name else key)
         ]
     return [] if old == new else [f"{name}: {old} → {new}"]
+
+
+def shortened(lines: list[str], most: int = 5) -> str:
+    """Lines as one, the first few if there are many."""
+    return "; ".join(lines[:most]) + (f"; and {len(lines) - most} more" if len(lines) > most else "")
 
 
 def write_parquet(table: pd.DataFrame, path: Path) -> None:

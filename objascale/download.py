@@ -176,7 +176,8 @@ class _Fetch:
         try:
             response = requests.get(self.url, headers=headers, stream=True, timeout=self.timeout)
         except requests.ConnectionError as error:
-            raise _TryAgain(f"no connection ({error})", host=True) from error
+            why = str(error).rsplit(": ", 1)[-1].strip("()'\"")  # the innermost of nested exceptions' texts
+            raise _TryAgain(f"no connection ({why})", host=True) from error
         except ValueError as error:
             raise HostUnavailable(f"{self.url} is no address of the web ({error})") from error
         with response:

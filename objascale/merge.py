@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from objascale.dataset import Dataset, DatasetError, differences, read_header, read_journal
+from objascale.dataset import Dataset, DatasetError, differences, read_header, read_journal, shortened
 from objascale.plan import load_plan
 from objascale.render import Rendering, describe
 
@@ -24,7 +24,7 @@ def merge_shards(shards: Sequence[Path], out: Path) -> tuple[int, int]:
         if load_plan(shard / "plan.json").n != plan.n:
             changed.append("another number of images")
         if changed:
-            raise DatasetError(f"{shards[0]} and {shard} are not parts of one dataset ({'; '.join(changed[:5])})")
+            raise DatasetError(f"{shards[0]} and {shard} are not parts of one dataset ({shortened(changed)})")
     dataset = Dataset(out)
     missing = set(Rendering(plan, dataset).begin())
     known = {(record["slot"], record["attempt"]) for record in dataset.records() if record["status"] != "progress"}

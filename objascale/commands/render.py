@@ -19,7 +19,7 @@ from objascale.dataset import Dataset
 from objascale.engine import Worker
 from objascale.engine.local import LocalWorker, local_engine
 from objascale.engine.ray import ray_workers
-from objascale.plan import Plan, load_plan
+from objascale.plan import Plan, PlanError, load_plan
 from objascale.progress import Pace
 from objascale.render import Outcome, Rendering
 
@@ -69,7 +69,13 @@ def _plan(options: PlanOptions, path: Path | None, out: Path) -> Plan:
         return make_plan(options, load_plan(earlier) if earlier.exists() else None)
     if given := changed_options(options):
         raise UsageError(f"{', '.join(given)} cannot be given with --plan, which fixes all that; make another plan")
-    return load_plan(path)
+    known = load_plan(path)
+    if gone := [asset.path for asset in (*known.objects, *known.maps) if not asset.path.exists()]:
+        raise PlanError(
+            f"{len(gone)} of the assets of {path} are not here, as {gone[0]}; "
+            "put them there, or plan again on this machine"
+        )
+    return known
 
 
 def _shard(text: str | None) -> tuple[int, int]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
+import os
 import struct
 import subprocess
 import sys
@@ -15,6 +17,8 @@ import objaverse as package
 import pytest
 
 from objascale import download
+from objascale.color import blender_datafiles
+from objascale.dataset import read_annotations, read_header
 from objascale.sources import SourceError, objaverse, objaverse_cache
 from objascale.sources.objaverse import LICENCES, default_categories
 from objascale.sources.starter import starter_glb
@@ -326,3 +330,48 @@ def test_the_default_categories_are_those_with_most_objects(shared):
     for count in (0, 69):
         with pytest.raises(SourceError, match="there are 68"):
             default_categories(count)
+
+
+def test_the_papers_command_from_beginning_to_end(loopback, tmp_path, monkeypatch, run_objascale):
+    """`objascale render --categories …`: objects and maps are fetched and rendered; then again, offline, nothing is."""
+    home = tmp_path / "home"
+    Tiny(loopback, home / ".objaverse/hf-objaverse-v1").publish()
+    exr = (blender_datafiles() / "studiolights/world/city.exr").read_bytes()
+    record = {"url": f"{loopback.url}/city.exr", "md5": hashlib.md5(exr).hexdigest(), "size": len(exr)}
+    listing = {"city": {"name": "City", "authors": {"Greg Zaal": "All"}, "max_resolution": [8192, 4096]}}
+    loopback.files["/assets?t=hdris"] = json.dumps(listing).encode()
+    loopback.files["/files/city"] = json.dumps({"hdri": {"1k": {"exr": record}}}).encode()
+    loopback.files["/city.exr"] = exr
+    environment = os.environ | {"HOME": str(home), "HF_ENDPOINT": loopback.url, "POLYHAVEN_API": loopback.url}
+    out = tmp_path / "set"
+    command = ["render", "--categories", "apple,cup", "--n", 4, "--n-hdris", 1, "--hdri-res", "1k", "--out", out]
+    command += ["--max-px", 512, "--max-area", 500, "--samples", 4]
+
+    first = run_objascale(*command, env=environment)
+    assert first.returncode == 0, first.stderr
+    assert f"4 images in {out}" in first.stdout
+    table = read_annotations(out)
+    assert sorted(table.category) == ["apple", "apple", "cup", "cup"]
+    assert table.asset_id.nunique() == 4
+    assert set(table.author) == {"Ann Artist"}
+    assert set(table.licence) == {"CC-BY-4.0"}
+    credits = {credit["id"]: credit for credit in read_header(out)["credits"]}
+    assert (credits["city"]["author"], credits["city"]["licence"]) == ("Greg Zaal", "CC0-1.0")
+
+    asked = len(loopback.asked())
+    again = run_objascale(*command, env=environment)
+    assert (again.returncode, "4 of 4 images are there already" in again.stderr) == (0, True), again.stderr
+    elsewhere = run_objascale(*command[:-8], tmp_path / "other", *command[-7:], "--offline", env=environment)
+    assert elsewhere.returncode == 0, elsewhere.stderr
+    assert len(loopback.asked()) == asked
+    for file in table.file:
+        assert (out / file).read_bytes() == (tmp_path / "other" / file).read_bytes()
+
+    plan = run_objascale("plan", "--categories", "appel", env=environment)
+    assert plan.returncode == 1
+    assert "did you mean apple?" in plan.stderr
+    gone = environment | {"HOME": str(tmp_path), "HF_ENDPOINT": "http://127.0.0.1:9"}
+    nowhere = run_objascale(*command[:3], "--out", tmp_path / "x", env=gone)
+    assert nowhere.returncode == 1
+    assert "127.0.0.1" in nowhere.stderr
+    assert "Traceback" not in nowhere.stderr

@@ -85,9 +85,12 @@ def test_what_a_merge_refuses(planned, whole, made, run_objascale, tmp_path):
 
 
 def test_bad_options(planned, run_objascale, tmp_path):
+    elsewhere = tmp_path / "elsewhere.json"
+    elsewhere.write_text(planned.read_text().replace("old.obj", "new.obj"))
     for arguments, words in (
         (("--plan", planned, "--n", 4), "--n cannot be given with --plan"),
         (("--plan", tmp_path / "none.json"), "there is no plan"),
+        (("--plan", elsewhere), "1 of the assets of"),
         (("--plan", planned, "--shard", "4/3"), "--shard 4/3"),
         (("--plan", planned, "--engine", "ray", "--address", "127.0.0.1:1"), "no Ray cluster at 127.0.0.1:1"),
         (("--categories", "spoon,fork", "--source", "starter"), "there is no 'spoon'"),
