@@ -198,16 +198,17 @@ def fetch(
 def _fetch_file(file: WeightsFile, url: str, path: Path, get: Callable[[str, Path, Expected], Path]) -> Path:
     """`get` one file unless it is there, and note its SHA-256 if nobody tells it."""
     known = _known_sha256(file, path)
-    if known and file.sha256 is None and path.is_file():
+    noted = known is not None and file.sha256 is None
+    if noted and path.is_file():
         _check_file(file, path)
     expected = Expected(sha256=known, size=file.bytes, check=lambda arrived: _fault(arrived, file))
     try:
         get(url, path, expected)
     except DownloadFailed as failure:
-        if known and file.sha256 is None and failure.reason == "wrong-content":
+        if noted and failure.reason == "wrong-content":
             raise WeightsChanged(
-                f"{failure}, as it was when {path.name} was first fetched; if you trust what its publisher has put there "
-                f"since, delete {_note(path)}"
+                f"{failure}, as it was when {path.name} was first fetched; if you trust what its publisher has put "
+                f"there since, delete {_note(path)}"
             ) from None
         raise
     if known is None:

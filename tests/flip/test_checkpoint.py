@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import save_file
 
 from flip.checkpoint import OnnxMissing, WeightsBroken, load_model, load_state_dict_checked, read_weights
+from flip.predictor import load_predictor
 from flip.released import CONFIGS, UNREAD, FlipConfig, ReleasedFlip
 
 
@@ -86,6 +87,11 @@ def test_a_lightning_checkpoint(name: str, tmp_path: Path) -> None:
     assert loaded.config == CONFIGS[name]
     assert loaded.state_dict().keys() == state.keys()
     assert all(torch.equal(tensor, state[key]) for key, tensor in loaded.state_dict().items())
+
+
+def test_a_predictor_from_a_checkpoints_path(tiny: ReleasedFlip, tmp_path: Path) -> None:
+    loaded = load_predictor(lightning(tiny.state_dict(), tmp_path / "mine.ckpt")).model.state_dict()
+    assert all(torch.equal(tensor, loaded[name]) for name, tensor in tiny.state_dict().items())
 
 
 def test_a_checkpoint_must_fit_exactly(tmp_path: Path) -> None:
