@@ -90,11 +90,9 @@ def load_state_dict_checked(model: nn.Module, state: dict[str, Tensor], path: Pa
 def _read_checkpoint(path: Path) -> dict[str, Tensor]:
     """The network's part of the training module's state; the rest are the trainer's counters."""
     try:
-        state = read_state_dict(path)
+        network = read_state_dict(path, "net.encoder.")
     except CheckpointBroken as error:
         raise WeightsBroken(str(error)) from None
-    prefix = "net.encoder."
-    network = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
     network.pop("sparsify.patch_sizes", None)  # a constant
     return network
 

@@ -42,14 +42,20 @@ class CheckpointBroken(ValueError):
     """A checkpoint that is no whole file of torch.save, or has no state_dict of plain tensors."""
 
 
-def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """The tensors of a Lightning checkpoint's "state_dict", by name, on the CPU. Raises CheckpointBroken, OSError."""
+def read_state_dict(path: Path, prefix: str = "") -> dict[str, Tensor]:
+    """Those tensors of a Lightning checkpoint's "state_dict" whose names begin with `prefix`, by the rest of the name.
+
+    On the CPU, in the type they were saved in. Raises CheckpointBroken, OSError.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             root = next(name for name in archive.namelist() if name.endswith("data.pkl")).removesuffix("data.pkl")
             found = _Unpickler(io.BytesIO(_read(archive, f"{root}data.pkl"))).load()["state_dict"]
-            stored = {name: tensor for name, tensor in found.items() if isinstance(tensor, _Stored)}
-            return {str(name): tensor.read(archive, root) for name, tensor in stored.items()}
+            return {
+                name.removeprefix(prefix): tensor.read(archive, root)
+                for name, tensor in found.items()
+                if name.startswith(prefix) and isinstance(tensor, _Stored)
+            }
     except StopIteration:
         raise CheckpointBroken(f"{path} is a zip archive, but none of torch.save") from None
     except _GARBLED as error:
