@@ -5,7 +5,7 @@ and `to_units` make them), but any number of patches of each size is taken, none
 
 encoder: `patches_p1` (n1, 3, 1, 1) … `patches_p16` (n16, 3, 16, 16) in 0…1, `coords_p1` (n1, 2) … `coords_p16`,
 `position` (1, 6) → `k_cached`, `v_cached` (1, heads, tokens, head size), tokens being all patches and 8 registers.
-predictor: `position`, `mask_coordinates` (m, 2), `k_cached`, `v_cached` → `mask_logits` (m,), above 0 is object.
+predictor: `position`, `mask_coordinates` (m, 2) with m ≥ 1, `k_cached`, `v_cached` → `mask_logits` (m,), above 0 is object.
 """
 
 from __future__ import annotations
