@@ -117,7 +117,7 @@ def predict(
         found = predictor.predict(gaussian=gaussian)
         if show is not None:
             _write_png(show, show_patches(pixels, predictor.patches(gaussian), found))
-        _write_png(out, found.full().astype(np.uint8) * 255)
+        _write_png(out, np.where(found.full(), 255, 0).astype(np.uint8))
     Console(soft_wrap=True, highlight=False).print(f"{out}: {found.area} of {width}×{height} pixels", markup=False)
 
 

@@ -5,7 +5,8 @@ and `to_units` make them), but any number of patches of each size is taken, none
 
 encoder: `patches_p1` (n1, 3, 1, 1) … `patches_p16` (n16, 3, 16, 16) in 0…1, `coords_p1` (n1, 2) … `coords_p16`,
 `position` (1, 6) → `k_cached`, `v_cached` (1, heads, tokens, head size), tokens being all patches and 8 registers.
-predictor: `position`, `mask_coordinates` (m, 2) with m ≥ 1, `k_cached`, `v_cached` → `mask_logits` (m,), above 0 is object.
+predictor: `position`, `mask_coordinates` (m, 2) with m ≥ 1, `k_cached`, `v_cached` → `mask_logits` (m,), above 0 is
+object.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def export_onnx(model: ReleasedFlip) -> OnnxPair:
     if find_spec("onnx") is None:
         raise OnnxMissing("exporting to ONNX needs the onnx package: pip install objascale-suite[onnx]")
     model = copy.deepcopy(model).cpu().float().eval().requires_grad_(False)
-    nn.init.zeros_(model.mask_extractor.attention.k_mlp[-1].bias)
+    nn.init.zeros_(model.get_parameter("mask_extractor.attention.k_mlp.2.bias"))
     sizes, heads = model.config.patch_sizes, model.config.channels // model.config.head_size
     patches = {f"patches_p{p}": torch.zeros(2, 3, p, p) for p in sizes}
     coords = {f"coords_p{p}": torch.zeros(2, 2) for p in sizes}
@@ -84,7 +85,7 @@ def _graph(module: nn.Module, examples: dict[str, Tensor], outputs: list[str]) -
         torch.onnx.export(
             module,
             tuple(examples.values()),
-            file,
+            file,  # type: ignore[arg-type]
             dynamo=False,
             opset_version=OPSET,
             input_names=list(examples),

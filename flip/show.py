@@ -1,4 +1,4 @@
-"""What FLIP looked at, as a picture: its patches in the colours of the paper's figures 3 and 6, and the mask's outline."""
+"""What FLIP looked at, as a picture: its patches in the colours of the paper's figures, and the mask it found."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ def show_patches(image: NDArray[np.uint8], patches: Patches, mask: RegionMask) -
     scale = min(SIDE / max(x1 - x0, y1 - y0), ENLARGED)
     width, height = max(1, round((x1 - x0) * scale)), max(1, round((y1 - y0) * scale))
     way = cv2.INTER_NEAREST if scale > 1 else cv2.INTER_AREA
-    picture = cv2.resize(np.ascontiguousarray(image[y0:y1, x0:x1]), (width, height), interpolation=way)
+    part = np.ascontiguousarray(image[y0:y1, x0:x1])
+    picture = np.asarray(cv2.resize(part, (width, height), interpolation=way), np.uint8)
     for size in sorted(patches.centres, reverse=True):
         upper_left = (patches.centres[size] - size / 2 - (x0, y0)) * scale
         first, end = np.round(upper_left).astype(int), np.round(upper_left + size * scale).astype(int)
@@ -35,13 +36,14 @@ def show_patches(image: NDArray[np.uint8], patches: Patches, mask: RegionMask) -
         tinted = picture.copy()
         for start, last in corners:
             cv2.rectangle(tinted, start, last, COLOURS[size], cv2.FILLED)
-        picture = cv2.addWeighted(tinted, OPACITY, picture, 1 - OPACITY, 0)
+        cv2.addWeighted(tinted, OPACITY, picture, 1 - OPACITY, 0, dst=picture)
         for start, last in corners:
             cv2.rectangle(picture, start, last, COLOURS[size], 1)
     inside = cv2.resize(mask.window((x0, y0, x1, y1)).astype(np.uint8), (width, height), interpolation=way)
     outlines, _ = cv2.findContours(inside, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-    cv2.drawContours(picture, outlines, -1, BLACK, 4)
-    return cv2.drawContours(picture, outlines, -1, WHITE, 2)
+    for colour, thickness in ((BLACK, 4), (WHITE, 2)):
+        cv2.drawContours(picture, outlines, -1, colour, thickness)
+    return picture
 
 
 def _region(patches: Patches, mask: RegionMask) -> tuple[int, int, int, int]:

@@ -1,5 +1,5 @@
 """Shift, turn and scale a picture and its prompt together: the trained network's mask goes along, but for the noise of
-its random patches. Then the prompts at the end of what there is: one pixel, one line, the whole picture, huge strips."""
+its random patches. Then prompts at the end of what there is: one pixel, one line, the whole picture, huge strips."""
 
 from __future__ import annotations
 
@@ -122,12 +122,21 @@ def found(tiny: ReleasedFlip, frame: tuple[int, int], box: tuple[int, int, int, 
         ((12, 9), (0, 0, 12, 9)),
         ((65_000, 40), (40_000, 10, 40_020, 30)),
         ((65_535, 60), (65_500, 10, 65_535, 50)),
+        ((60, 65_535), (10, 65_500, 50, 65_535)),
     ],
-    ids=["border", "corner", "origin", "line along the edge", "whole", "whole tiny", "strip", "end of a strip"],
+    ids=[
+        "border",
+        "corner",
+        "origin",
+        "line along the edge",
+        "whole",
+        "whole tiny",
+        "strip",
+        "end of a strip",
+        "foot of a strip",
+    ],
 )
-def test_found_whole(
-    frame: tuple[int, int], box: tuple[int, int, int, int], prompt: str, tiny: ReleasedFlip
-) -> None:
+def test_found_whole(frame: tuple[int, int], box: tuple[int, int, int, int], prompt: str, tiny: ReleasedFlip) -> None:
     assert found(tiny, frame, box, prompt) > 0.95
 
 

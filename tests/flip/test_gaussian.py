@@ -191,7 +191,7 @@ def test_the_authors_numbers_exactly(mask: RegionMask) -> None:
     """From their own five numbers on, to a few units of the last place of float32; slips included."""
     theirs = converted(mask)
     assert released_moments(mask) == pytest.approx(theirs, rel=1e-5, abs=1e-9)
-    again = Gaussian.from_released_moments(theirs, mask.width, mask.height).released(mask.width, mask.height)
+    again = Gaussian.from_released_moments(theirs, mask.width, mask.height).released(mask.width, mask.height, math.inf)
     assert again == pytest.approx(loaded(theirs, mask.width, mask.height), rel=1e-6, abs=1e-7)
 
 
@@ -251,6 +251,16 @@ def test_amounts_of_perturbing() -> None:
     assert np.mean([g.sigma1 for g in noisy]) == pytest.approx(10 + grown * (diagonal - 10), rel=0.01)
     assert np.mean([g.sigma2 for g in noisy]) == pytest.approx(20 + grown * (diagonal - 20), rel=0.01)
     assert np.std([g.sigma2 for g in noisy]) == pytest.approx(2, rel=0.05)
+
+
+@given(st.integers(100, 9000), st.floats(60, 90), st.floats(20, 40), st.floats(0.1, 3))
+def test_a_long_picture_counts_as_three_by_two(length: int, semi1: float, semi2: float, turn: float) -> None:
+    """The end of a strip: the object stays where it is, its deviations are those within 3:2."""
+    gaussian = Gaussian.from_ellipse(50.5, 50.5, semi1, semi2, turn)
+    for size, cut in (((length, 100), (min(length, 150), 100)), ((100, length), (100, min(length, 150)))):
+        numbers = gaussian.released(*size)
+        assert numbers[2:] == pytest.approx(gaussian.released(*cut)[2:], rel=1e-5, abs=1e-6)
+        assert numbers[:2] == pytest.approx(gaussian.released(*size, math.inf)[:2], rel=1e-6)
 
 
 @pytest.mark.parametrize(

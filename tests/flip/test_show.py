@@ -29,7 +29,8 @@ def test_colours_of_the_paper(size: int, name: str) -> None:
     """By which of red, green and blue is strong."""
     strong = {"purple": (1, 0, 1), "yellow": (1, 1, 0), "green": (0, 1, 0), "blue": (0, 0, 1), "red": (1, 0, 0)}
     assert tuple(int(channel > 130) for channel in COLOURS[size]) == strong[name]
-    picture = show_patches(np.zeros((100, 100, 3), np.uint8), lone(size, 50 + size % 2 / 2, 50 + size % 2 / 2), RegionMask.empty(100, 100))
+    middle = 50 + size % 2 / 2
+    picture = show_patches(np.zeros((100, 100, 3), np.uint8), lone(size, middle, middle), RegionMask.empty(100, 100))
     assert (picture[0, 0] == COLOURS[size]).all()
     assert (picture[-1, -1] == COLOURS[size]).all()
 
