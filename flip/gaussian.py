@@ -123,8 +123,9 @@ class Gaussian:
     def from_released_moments(cls, moments: ArrayLike, width: int, height: int) -> Gaussian:
         """The Gaussian whose `released` numbers are those of the authors' loader, from `released_moments` (5,).
 
-        To the last digits, if `released` is told `math.inf`. With it their evaluation is reproduced, mistakes included: a symmetric shape that stands upright is turned by
-        90°, and one without extent along an axis gets a deviation of 1e-8 half-widths there.
+        To the last digits, if `released` is told `math.inf`. It repeats their evaluation with its mistakes: a symmetric
+        shape that stands upright is turned by 90°, and one without extent along an axis gets a deviation of 1e-8
+        half-widths there.
         """
         x, y, vx, vy, vxy = np.asarray(moments, np.float32)
         half, tiny = np.float32(0.5), np.float32(1e-16)
