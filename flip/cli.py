@@ -141,7 +141,10 @@ def fetch_command(
     name: Annotated[str, typer.Argument(help=", ".join(WEIGHTS))],
     weights: Annotated[Path | None, typer.Option(help="Folder to put them in; the user's cache if not given.")] = None,
 ) -> None:
-    """Download a model's published weights, checked by SHA-256 and resumed where they were left."""
+    """Download a model's published weights, resumed where they were left, and checked by SHA-256.
+
+    Where the authors publish none, that of the first download is noted beside the file and holds from then on.
+    """
     with _one_sentence():
         record = find_record(name)
         columns = ("{task.description}", BarColumn(), DownloadColumn(), TransferSpeedColumn())

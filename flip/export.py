@@ -11,7 +11,6 @@ object.
 
 from __future__ import annotations
 
-import copy
 import io
 import warnings
 from dataclasses import dataclass
@@ -42,8 +41,10 @@ def export_onnx(model: ReleasedFlip) -> OnnxPair:
     """
     if find_spec("onnx") is None:
         raise OnnxMissing("exporting to ONNX needs the onnx package: pip install objascale-suite[onnx]")
-    model = copy.deepcopy(model).cpu().float().eval().requires_grad_(False)
-    nn.init.zeros_(model.get_parameter("mask_extractor.attention.k_mlp.2.bias"))
+    encoder, predictor = _Encoder(model.config), _Predictor(model.config)
+    for part in (encoder, predictor):
+        part.load_state_dict(model.state_dict())
+        part.eval().requires_grad_(False).get_parameter("mask_extractor.attention.k_mlp.2.bias").zero_()
     sizes, heads = model.config.patch_sizes, model.config.channels // model.config.head_size
     patches = {f"patches_p{p}": torch.zeros(2, 3, p, p) for p in sizes}
     coords = {f"coords_p{p}": torch.zeros(2, 2) for p in sizes}
@@ -51,29 +52,21 @@ def export_onnx(model: ReleasedFlip) -> OnnxPair:
     points = {"mask_coordinates": torch.zeros(3, 2)}
     cache = {name: torch.zeros(1, heads, 10, model.config.head_size) for name in ("k_cached", "v_cached")}
     return OnnxPair(
-        _graph(_Encoder(model), patches | coords | position, list(cache)),
-        _graph(_Predictor(model), position | points | cache, ["mask_logits"]),
+        _graph(encoder, patches | coords | position, list(cache)),
+        _graph(predictor, position | points | cache, ["mask_logits"]),
     )
 
 
-class _Encoder(nn.Module):
-    def __init__(self, model: ReleasedFlip) -> None:
-        super().__init__()
-        self.model = model
-
+class _Encoder(ReleasedFlip):
     def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
-        count = len(self.model.config.patch_sizes)
-        keys, values = self.model.encode(list(inputs[:count]), torch.cat(inputs[count:-1]), inputs[-1][0])
+        count = len(self.config.patch_sizes)
+        keys, values = self.encode(list(inputs[:count]), torch.cat(inputs[count:-1]), inputs[-1][0])
         return keys[None], values[None]
 
 
-class _Predictor(nn.Module):
-    def __init__(self, model: ReleasedFlip) -> None:
-        super().__init__()
-        self.model = model
-
+class _Predictor(ReleasedFlip):
     def forward(self, position: Tensor, points: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-        return self.model.decode(points, keys[0], values[0], position[0])
+        return self.decode(points, keys[0], values[0], position[0])
 
 
 def _graph(module: nn.Module, examples: dict[str, Tensor], outputs: list[str]) -> bytes:

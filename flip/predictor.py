@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from flip.checkpoint import load_model
+from flip.checkpoint import SUFFIXES, load_model
 from flip.gaussian import UNIT, Gaussian
 from flip.refine import Pixels, refine
 from flip.released import ReleasedFlip
@@ -189,7 +189,7 @@ def load_predictor(
 
     A name's weights are looked for as `flip.weights.find_weights` says. Raises WeightsMissing, WeightsBroken.
     """
-    path = Path(name) if Path(name).suffix in (".onnx", ".safetensors") else find_weights(str(name), folder)
+    path = Path(name) if Path(name).suffix in SUFFIXES else find_weights(str(name), folder)
     return FlipPredictor(load_model(path), tokens=tokens, seed=seed, recipe=recipe, dense=dense, device=device)
 
 

@@ -29,13 +29,16 @@ class FlipConfig:
     patch_sizes: tuple[int, ...] = (1, 2, 4, 8, 16)
 
 
-# Published checkpoints count 16 numbers more than these modules: `register_coordinates`, which nothing reads.
 CONFIGS = {
     "flip-tiny": FlipConfig(64, 3, 16),
     "flip-small": FlipConfig(128, 5, 32),
     "flip-middle": FlipConfig(256, 8, 32),
     "flip-large": FlipConfig(512, 24, 32),
 }
+
+
+UNREAD = "sparsify.register_coordinates"
+"""A parameter that the published checkpoints hold and count, and nothing reads; the exported graphs leave it out."""
 
 
 def position_features(points: Tensor, gaussian: Tensor) -> Tensor:
@@ -116,6 +119,7 @@ class Sparsify(nn.Module):
         self.patch_embeddings = nn.ModuleList(PatchEmbedding(p, config.channels) for p in config.patch_sizes)
         self.registers = nn.Parameter(torch.randn(config.registers, config.channels))
         self.register_embeddings = nn.Parameter(torch.randn(config.registers, 2) * 0.25 - 5)
+        self.register_coordinates = nn.Parameter(torch.zeros(config.registers, 2), requires_grad=False)  # UNREAD
 
     def forward(self, patches: list[Tensor], centres: Tensor, gaussian: Tensor) -> tuple[Tensor, Tensor]:
         embedded = [embed(p) for embed, p in zip(self.patch_embeddings, patches, strict=True)]

@@ -1,24 +1,32 @@
 """Trained weights: what they are called, where they come from, and where they lie on this machine.
 
 The records and functions are not FLIP's own: any model can be described by a `WeightsRecord` and found or fetched here.
+
+Where a publisher names no hash, the file that is fetched first is believed: its SHA-256 is written down beside it, in
+FILE.json, and from then on nothing else is taken for it.
 """
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 
 from objascale.download import DownloadFailed, Expected, download
+from objascale.files import file_sha256, write_atomically
 
 __all__ = [
     "WEIGHTS",
     "DownloadFailed",
+    "WeightsChanged",
     "WeightsFile",
     "WeightsMissing",
     "WeightsRecord",
+    "check",
     "fetch",
     "find_files",
     "find_weights",
@@ -30,31 +38,58 @@ class WeightsMissing(LookupError):
     """Weights that are not on this machine, or that no record names."""
 
 
+class WeightsChanged(WeightsMissing):
+    """A file that has the name of published weights, and is neither them nor what was fetched first."""
+
+
 @dataclass(frozen=True)
 class WeightsFile:
-    """One published file. `url` is None where a program cannot fetch it."""
+    """One published file. `url` is None where a program cannot fetch it, `sha256` and `bytes` where nobody tells."""
 
     filename: str
     url: str | None
-    sha256: str
-    bytes: int
+    sha256: str | None = None
+    bytes: int | None = None
 
 
 @dataclass(frozen=True)
 class WeightsRecord:
-    """The weights of one model: all of `files`, or instead of them one of `converted` (file names)."""
+    """The weights of one model: all of `files`, or instead of them all of one of `alternatives`, where those cannot be
+    fetched, or one of `converted` (file names)."""
 
     name: str
     files: tuple[WeightsFile, ...]
     licence: str
     source: str  # who published them, for credit and for fetching by hand
+    alternatives: tuple[tuple[WeightsFile, ...], ...] = ()
     converted: tuple[str, ...] = ()
 
 
+def _flip(size: str, share: str, *published: WeightsFile) -> WeightsRecord:
+    """A released model: a checkpoint that the authors' university shares, and a pair of graphs on the author's server.
+
+    `published`: a file that is fetched rather than those.
+    """
+    checkpoint = WeightsFile(f"flip-{size}.ckpt", f"https://nc.mlcloud.uni-tuebingen.de/index.php/s/{share}/download")
+    graphs = (f"flip-encoder-{size}.onnx", f"flip-predictor-{size}.onnx")
+    pair = tuple(WeightsFile(name, f"https://manuel-traub.de/onnx/{name}") for name in graphs)
+    first, *others = [form for form in (published, (checkpoint,), pair) if form]
+    return WeightsRecord(
+        name=f"flip-{size}",
+        files=first,
+        licence="MIT, (c) 2025 Cognitive Modeling",
+        source="github.com/CognitiveModeling/FLIP",
+        alternatives=tuple(others),
+        converted=(f"flip-{size}.safetensors",),
+    )
+
+
 WEIGHTS = {
-    "flip-tiny": WeightsRecord(
-        name="flip-tiny",
-        files=(
+    record.name: record
+    for record in (
+        _flip(
+            "tiny",
+            "YPdFxPHsTGEkNwz",
             WeightsFile(
                 filename="flip-tiny.onnx",
                 url="https://raw.githubusercontent.com/CognitiveModeling/FLIP/"
@@ -63,10 +98,10 @@ WEIGHTS = {
                 bytes=2_225_417,
             ),
         ),
-        licence="MIT, (c) 2025 Cognitive Modeling",
-        source="github.com/CognitiveModeling/FLIP",
-        converted=("flip-tiny.safetensors",),
-    ),
+        _flip("small", "Zj3xDBXrZcSMtoy"),
+        _flip("middle", "Cx4kTMbRrD5DCmt"),
+        _flip("large", "57NXrqrxmzjxzoX"),
+    )
 }
 
 
@@ -84,15 +119,16 @@ def search_path(folder: Path | None = None) -> list[Path]:
 def find_files(record: WeightsRecord, folder: Path | None = None) -> tuple[Path, ...]:
     """Paths of a model's files, from the first folder of `search_path` that holds a complete set.
 
-    A converted form is preferred. Raises WeightsMissing, which says what to do.
+    A converted form is preferred. Raises WeightsMissing, which says what to do. The files are not looked into: `check`.
     """
-    sets = [*((name,) for name in record.converted), tuple(file.filename for file in record.files)]
+    forms = (record.files, *record.alternatives)
+    sets = [*((name,) for name in record.converted), *(tuple(file.filename for file in form) for form in forms)]
     folders = search_path(folder)
     for place in folders:
         for names in sets:
             if all((place / name).is_file() for name in names):
                 return tuple(place / name for name in names)
-    wanted = " or ".join(" and ".join(names) for names in reversed(sets))
+    wanted = " or ".join((" and ".join(file.filename for file in record.files), *record.converted))
     fetchable = all(file.url for file in record.files)
     remedy = f"run `bench fetch {record.name}`" if fetchable else f"get them from {record.source}"
     raise WeightsMissing(
@@ -102,8 +138,11 @@ def find_files(record: WeightsRecord, folder: Path | None = None) -> tuple[Path,
 
 
 def find_weights(name: str, folder: Path | None = None) -> Path:
-    """Path of a FLIP model's weights, by its name in WEIGHTS; see `find_files`."""
-    return find_files(find_record(name), folder)[0]
+    """Path of a FLIP model's weights, or of a pair's first file, by its name in WEIGHTS; see `find_files`, `check`."""
+    record = find_record(name)
+    paths = find_files(record, folder)
+    check(record, paths)
+    return paths[0]
 
 
 def find_record(name: str) -> WeightsRecord:
@@ -113,6 +152,17 @@ def find_record(name: str) -> WeightsRecord:
         hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(WEIGHTS)}"
         raise WeightsMissing(f"there is no FLIP model called {name!r}; {hint}")
     return WEIGHTS[name]
+
+
+def check(record: WeightsRecord, paths: tuple[Path, ...]) -> None:
+    """Raises WeightsChanged for one of a model's files that is neither the published one nor the one fetched first.
+
+    Nothing is known of a file that the user converted, or put there without its FILE.json.
+    """
+    files = {file.filename: file for form in (record.files, *record.alternatives) for file in form}
+    for path in paths:
+        if path.name in files:
+            _check_file(files[path.name], path)
 
 
 def fetch(
@@ -125,14 +175,82 @@ def fetch(
 ) -> tuple[Path, ...]:
     """Download a model's files into `folder` (the user's cache if None), where they are not there yet.
 
-    See `objascale.download.download`. Raises DownloadFailed, or WeightsMissing if a file has no address.
+    If they cannot be had, the alternatives are tried, one after the other. See `objascale.download.download`. Raises
+    DownloadFailed, WeightsMissing if a file has no address, or WeightsChanged if one without a published hash is not
+    the one that was fetched first, here or at its publisher's.
     """
     folder = folder or cache_folder()
-    paths = []
-    for file in record.files:
-        if file.url is None:
-            raise WeightsMissing(f"{file.filename} cannot be fetched by a program; get it from {record.source}")
-        target = folder / file.filename
-        expected = Expected(sha256=file.sha256, size=file.bytes)
-        paths.append(download(file.url, target, expected, timeout=timeout, attempts=attempts, progress=progress))
-    return tuple(paths)
+    get = partial(download, timeout=timeout, attempts=attempts, progress=progress)
+    failures = []
+    for form in (record.files, *record.alternatives):
+        addresses = [file.url for file in form if file.url]
+        if len(addresses) < len(form):
+            raise WeightsMissing(f"{record.name} cannot be fetched by a program; get it from {record.source}")
+        try:
+            return tuple(
+                _fetch_file(file, url, folder / file.filename, get) for file, url in zip(form, addresses, strict=True)
+            )
+        except DownloadFailed as failure:
+            failures.append(failure)
+    raise DownloadFailed("; ".join(map(str, failures)), failures[0].reason)
+
+
+def _fetch_file(file: WeightsFile, url: str, path: Path, get: Callable[[str, Path, Expected], Path]) -> Path:
+    """`get` one file unless it is there, and note its SHA-256 if nobody tells it."""
+    known = _known_sha256(file, path)
+    noted = known is not None and file.sha256 is None
+    if noted and path.is_file():
+        _check_file(file, path)
+    expected = Expected(sha256=known, size=file.bytes, check=lambda arrived: _fault(arrived, file))
+    try:
+        get(url, path, expected)
+    except DownloadFailed as failure:
+        if noted and failure.reason == "wrong-content":
+            raise WeightsChanged(
+                f"{failure}, as it was when {path.name} was first fetched; if you trust what its publisher has put "
+                f"there since, delete {_note(path)}"
+            ) from None
+        raise
+    if known is None:
+        note = {"url": url, "sha256": file_sha256(path), "bytes": path.stat().st_size}
+        write_atomically(_note(path), json.dumps(note, indent=1).encode() + b"\n")
+    return path
+
+
+def _check_file(file: WeightsFile, path: Path) -> None:
+    """Raises as `check`."""
+    known = _known_sha256(file, path)
+    if known is None or file_sha256(path) == known:
+        return
+    if file.sha256:
+        raise WeightsChanged(f"{path} is not the published file (SHA-256 differs); delete it and fetch it again")
+    raise WeightsChanged(
+        f"{path} is not the file that was fetched first (SHA-256 differs); delete it and fetch it again, "
+        f"and {_note(path).name} too if its publisher has changed it"
+    )
+
+
+_BEGINNINGS = {".ckpt": b"PK\x03\x04", ".onnx": b"\x08"}
+
+
+def _fault(path: Path, file: WeightsFile) -> str:
+    """A page of excuses, which a server may send in a file's place, must not be what is believed ever after."""
+    kind = Path(file.filename).suffix
+    beginning = _BEGINNINGS.get(kind, b"")
+    with path.open("rb") as arrived:
+        return "" if arrived.read(len(beginning)) == beginning else f"it does not begin as a {kind} file"
+
+
+def _note(path: Path) -> Path:
+    return path.with_name(f"{path.name}.json")
+
+
+def _known_sha256(file: WeightsFile, path: Path) -> str | None:
+    """The published hash, or the noted one of what was fetched first. Raises WeightsChanged if the note is damaged."""
+    note = _note(path)
+    if file.sha256 is not None or not note.is_file():
+        return file.sha256
+    try:
+        return str(json.loads(note.read_bytes())["sha256"])
+    except (ValueError, LookupError, TypeError):
+        raise WeightsChanged(f"{note} is damaged; delete it, and {path.name} if you do not trust it") from None

@@ -14,19 +14,17 @@ from numpy.typing import NDArray
 from objascale.background import render_rows
 from objascale.camera import Camera
 from objascale.color import to_display
+from objascale.png import encode_png
 
 ROWS_PER_BAND = 64
 ImageFormat = Literal["png", "jpg"]
 
-_ENCODING = {
-    "png": [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE],
-    "jpg": [
-        cv2.IMWRITE_JPEG_QUALITY,
-        95,
-        cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
-        cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,  # colour at full resolution: the object may be 3 px wide
-    ],
-}
+_JPEG = [
+    cv2.IMWRITE_JPEG_QUALITY,
+    95,
+    cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
+    cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,  # colour at full resolution: the object may be 3 px wide
+]
 
 
 @dataclass(frozen=True)
@@ -67,9 +65,11 @@ def compose(
     return picture
 
 
-def encode(picture: NDArray[np.uint8], image_format: ImageFormat) -> bytes:
+def encode(picture: NDArray[np.uint8], image_format: ImageFormat, threads: int = 1) -> bytes:
     """PNG (lossless, fast setting) or JPEG (quality 95, 4:4:4) bytes of an H×W×3 RGB picture."""
-    done, data = cv2.imencode(f".{image_format}", np.ascontiguousarray(picture[..., ::-1]), _ENCODING[image_format])
+    if image_format == "png":
+        return encode_png(picture, threads)
+    done, data = cv2.imencode(".jpg", np.ascontiguousarray(picture[..., ::-1]), _JPEG)
     if not done:
-        raise ValueError(f"OpenCV could not encode a picture of {picture.shape} as {image_format}")
+        raise ValueError(f"OpenCV could not encode a picture of {picture.shape} as JPEG")
     return data.tobytes()

@@ -137,6 +137,11 @@ def disjoint(boxes: Sequence[Box]) -> list[Box]:
     return found
 
 
+def contains(outer: Box, inner: Box) -> bool:
+    """Whether a box lies wholly in another."""
+    return outer[0] <= inner[0] and outer[1] <= inner[1] and outer[2] >= inner[2] and outer[3] >= inner[3]
+
+
 def _overlap(a: Box, b: Box) -> bool:
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 

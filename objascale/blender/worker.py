@@ -29,8 +29,8 @@ import OpenEXR
 from numpy.typing import NDArray
 
 from objascale.blender import scene
-from objascale.blender.importing import import_object
-from objascale.blender.placing import disjoint, place_all
+from objascale.blender.importing import Imported, import_object
+from objascale.blender.placing import Placement, contains, disjoint, place_all
 from objascale.compose import Crop, compose, encode
 from objascale.dataset import mask_columns
 from objascale.files import write_atomically
@@ -38,6 +38,8 @@ from objascale.maps import EnvironmentMapError, load_map, write_exr
 from objascale.masks import Box, RegionMask
 from objascale.plan import RenderSettings, SceneSpec, samples_for
 from objascale.refusal import Refusal
+
+Traced = tuple[Box, NDArray[np.float32], NDArray[np.uint8]]  # a box of the picture, its RGBA, its pass indices
 
 _OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.ENOTDIR)
 
@@ -81,25 +83,12 @@ def render(request: dict[str, Any], device: str, threads: int, scratch: Path) ->
     traced = [(box, *scene.trace(camera, box, samples, settings.denoise, scratch)) for box in boxes]
     seconds("trace")
 
-    rows = []
-    for number, (item, thing, placement) in enumerate(zip(spec.objects, imported, placements, strict=True), 1):
-        mask = _mask(number, placement.box, [(box, seen) for box, _, seen in traced], spec)
-        if mask.area < settings.min_area:
-            reason = "too-thin" if placement.alone is None else "hidden"
-            raise Refusal(reason, f"{item.object_id} shows {mask.area} px, less than --min-area {settings.min_area}")
-        rows.append(
-            {
-                **mask_columns(mask),
-                "visible": placement.visible(mask.area),
-                "position": list(placement.camera.position),
-                "missing_textures": thing.missing_textures,
-            }
-        )
+    rows = _rows(spec, settings.min_area, imported, placements, traced)
     crops = [Crop(rgba, box[0], box[1]) for box, rgba, _ in traced]
     picture = compose(environment.texels, camera, crops, settings.view, threads)
     seconds("compose")
 
-    data = encode(picture, settings.format)
+    data = encode(picture, settings.format, threads)
     seconds("encode")
     write_atomically(Path(request["image"]), data)
     seconds("write")
@@ -116,14 +105,26 @@ def render(request: dict[str, Any], device: str, threads: int, scratch: Path) ->
     return [{**row, "image_sha256": digest, "peak_mib": round(peak), **seconds.stages} for row in rows]
 
 
-def _mask(number: int, own: Box, traced: list[tuple[Box, NDArray[np.uint8]]], spec: SceneSpec) -> RegionMask:
-    """Where the pass index is `number`, in that traced box which holds the object's own."""
-    box, seen = next(
-        (box, seen)
-        for box, seen in traced
-        if box[0] <= own[0] and box[1] <= own[1] and box[2] >= own[2] and box[3] >= own[3]
-    )
-    return RegionMask(box[0], box[1], seen == number, spec.width, spec.height).tight()
+def _rows(
+    spec: SceneSpec, min_area: int, imported: list[Imported], placements: list[Placement], traced: list[Traced]
+) -> list[dict[str, Any]]:
+    """What is to be said of each object. Raises Refusal, too-thin or hidden, if one shows too little."""
+    rows = []
+    for number, (item, thing, placement) in enumerate(zip(spec.objects, imported, placements, strict=True), 1):
+        box, index = next((box, index) for box, _, index in traced if contains(box, placement.box))
+        mask = RegionMask(box[0], box[1], index == number, spec.width, spec.height).tight()
+        if mask.area < min_area:
+            reason = "too-thin" if placement.alone is None else "hidden"
+            raise Refusal(reason, f"{item.object_id} shows {mask.area} px, less than --min-area {min_area}")
+        rows.append(
+            {
+                **mask_columns(mask),
+                "visible": placement.visible(mask.area),
+                "position": list(placement.camera.position),
+                "missing_textures": thing.missing_textures,
+            }
+        )
+    return rows
 
 
 def answer(request: dict[str, Any], device: str, threads: int, scratch: Path) -> dict[str, Any]:

@@ -64,7 +64,7 @@ class PlanOptions:
             show_default="polyhaven with objaverse, else blender",
         ),
     ] = None
-    hdri_res: Annotated[Resolution, _option("Poly Haven's maps are this wide.", _ASSETS)] = Resolution["8k"]
+    hdri_res: Annotated[Resolution, _option("Poly Haven's maps are this wide.", _ASSETS)] = Resolution["16k"]
     n_hdris: Annotated[int, _option("So many of Poly Haven's maps.", _ASSETS, min=1)] = 100
     offline: Annotated[bool, _option("Use only what was downloaded before.", _ASSETS)] = False
     n: Annotated[int, typer.Option(min=1, help="Number of images.")] = 100

@@ -37,7 +37,15 @@ def test_every_command_has_help_with_an_example(bench, command):
 
 def test_models_are_listed_with_what_they_need(bench):
     text = bench("models").stdout
-    for word in ("flip-tiny", "513,788", "gaussian", "bench fetch mobilesam-onnx", "none needed", "GPL-3.0-or-later"):
+    for word in (
+        "flip-tiny",
+        "513,804",
+        "96,624,875",
+        "gaussian",
+        "bench fetch mobilesam-onnx",
+        "none needed",
+        "GPL-3.0-or-later",
+    ):
         assert word in text
 
 

@@ -1,14 +1,64 @@
 from __future__ import annotations
 
+import argparse
+import re
 import sys
+from collections import OrderedDict
 from pathlib import Path
 
+import numpy as np
+import onnx
+import onnx.numpy_helper
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from flip.checkpoint import OnnxMissing, WeightsBroken, load_model, load_state_dict_checked, read_weights
-from flip.released import CONFIGS, FlipConfig, ReleasedFlip
+from flip.predictor import load_predictor
+from flip.released import CONFIGS, UNREAD, FlipConfig, ReleasedFlip
+
+
+def lightning(state: dict[str, torch.Tensor], path: Path) -> Path:
+    """A checkpoint as the authors' training saves it: network, counters, and an optimiser's state."""
+    counters = {name: torch.tensor(-1) for name in ("num_updates", "num_iterations", "time_counter")}
+    network = {f"net.encoder.{name}": tensor for name, tensor in state.items()}
+    constants = {"samples_per_group": torch.arange(7), "net.encoder.sparsify.patch_sizes": 2 ** torch.arange(5)}
+    moments = {i: {"step": 3, "exp_avg": tensor} for i, tensor in enumerate(state.values())}
+    whole = {
+        "epoch": 3,
+        "global_step": 1000,
+        "pytorch-lightning_version": "2.4.0",
+        "state_dict": OrderedDict(counters | constants | network),
+        "loops": {"fit_loop": {"state_dict": {}}},
+        "callbacks": {},
+        "optimizer_states": [{"state": moments, "param_groups": [{"lr": 6e-4, "params": list(moments)}]}],
+        "lr_schedulers": [],
+        "hyper_parameters": argparse.Namespace(lr=6e-4, path=Path("out"), decay=np.float64(0.5)),
+    }
+    torch.save(whole, path)
+    return path
+
+
+def pair(state: dict[str, torch.Tensor], encoder: Path, predictor: Path) -> None:
+    """Two graphs with the names that the authors' export gives: modules that are not called leave no trace in them."""
+    halves: dict[Path, tuple[list, list]] = {encoder: ([], []), predictor: ([], [])}
+    asks = tuple(f"mask_extractor.{part}" for part in ("postprocess", "to_mask", "attention.query", "attention.out"))
+    for number, (name, tensor) in enumerate(state.items()):
+        tensors, nodes = halves[predictor if name.startswith(asks) else encoder]
+        module, _, leaf = name.removeprefix("mask_extractor.").rpartition(".")
+        folded = leaf in ("weight1", "weight2") or ("patch_embeddings" in name and name.endswith("layers.1.weight"))
+        if name == UNREAD:
+            continue
+        if folded and not re.search(r"embeddings\.[012]", name):
+            matrix = f"onnx::MatMul_{number}"
+            tensors.append(onnx.numpy_helper.from_array(tensor.numpy().T.copy(), matrix))
+            scope = re.sub(r"\.(?!\d)", "/", re.sub(r"\blayers\.(\d)", r"layers/layers.\1", module))
+            suffix = "_1" if leaf == "weight2" else ""
+            nodes.append(onnx.helper.make_node("MatMul", ["x", matrix], ["y"], f"/{scope}/MatMul{suffix}"))
+        else:
+            tensors.append(onnx.numpy_helper.from_array(tensor.numpy(), f"flip_encoder.{name}"))
+    for path, (tensors, nodes) in halves.items():
+        onnx.save(onnx.helper.make_model(onnx.helper.make_graph(nodes, path.stem, [], [], tensors)), path)
 
 
 def test_onnx_equals_safetensors(weights: Path) -> None:
@@ -20,6 +70,7 @@ def test_onnx_equals_safetensors(weights: Path) -> None:
 def test_names_and_shapes_as_published(shared: Path, tiny: ReleasedFlip) -> None:
     rows = (shared / "flip" / "flip-tiny.names.tsv").read_text().splitlines()[1:]
     published = {name: shape for name, _, shape, _ in (row.split("\t") for row in rows)}
+    published[UNREAD] = "8x2"
     assert {name: "x".join(map(str, p.shape)) for name, p in tiny.state_dict().items()} == published
 
 
@@ -27,6 +78,55 @@ def test_names_and_shapes_as_published(shared: Path, tiny: ReleasedFlip) -> None
 def test_size_is_told_by_the_weights(name: str, tmp_path: Path) -> None:
     save_file(ReleasedFlip(CONFIGS[name]).state_dict(), tmp_path / "some.safetensors")
     assert load_model(tmp_path / "some.safetensors").config == CONFIGS[name]
+
+
+@pytest.mark.parametrize("name", ["flip-tiny", "flip-small"])
+def test_a_lightning_checkpoint(name: str, tmp_path: Path) -> None:
+    state = ReleasedFlip(CONFIGS[name]).state_dict()
+    loaded = load_model(lightning(state, tmp_path / "some.ckpt"))
+    assert loaded.config == CONFIGS[name]
+    assert loaded.state_dict().keys() == state.keys()
+    assert all(torch.equal(tensor, state[key]) for key, tensor in loaded.state_dict().items())
+
+
+def test_a_predictor_from_a_checkpoints_path(tiny: ReleasedFlip, tmp_path: Path) -> None:
+    loaded = load_predictor(lightning(tiny.state_dict(), tmp_path / "mine.ckpt")).model.state_dict()
+    assert all(torch.equal(tensor, loaded[name]) for name, tensor in tiny.state_dict().items())
+
+
+def test_a_checkpoint_must_fit_exactly(tmp_path: Path) -> None:
+    state = ReleasedFlip(CONFIGS["flip-tiny"]).state_dict()
+    state["layers.0.mlp.gate"] = state.pop("layers.0.mlp.bias1")
+    with pytest.raises(WeightsBroken, match=r"odd\.ckpt .*layers\.0\.mlp\.bias1 is missing; .*gate is unknown"):
+        load_model(lightning(state, tmp_path / "odd.ckpt"))
+
+
+def test_a_checkpoint_of_something_else(tmp_path: Path) -> None:
+    torch.save({"state_dict": {"conv.weight": torch.zeros(3, 3)}}, tmp_path / "conv.ckpt")
+    with pytest.raises(WeightsBroken, match=r"conv\.ckpt holds no released FLIP model"):
+        load_model(tmp_path / "conv.ckpt")
+
+
+@pytest.mark.parametrize("name", ["flip-tiny", "flip-small"])
+def test_the_pair_of_graphs_from_either_file(name: str, tmp_path: Path) -> None:
+    state = ReleasedFlip(CONFIGS[name]).state_dict()
+    encoder, predictor = (tmp_path / f"flip-{half}-x.onnx" for half in ("encoder", "predictor"))
+    pair(state, encoder, predictor)
+    for path in (encoder, predictor):
+        loaded = load_model(path).state_dict()
+        assert loaded.keys() == state.keys()
+        assert all(torch.equal(loaded[key], state[key]) for key in state)
+    predictor.unlink()
+    with pytest.raises(WeightsBroken, match=r"flip-encoder-x\.onnx is half of a model; put flip-predictor-x\.onnx"):
+        load_model(encoder)
+
+
+def test_halves_of_two_models(tmp_path: Path) -> None:
+    encoder, predictor = (tmp_path / f"flip-{half}-x.onnx" for half in ("encoder", "predictor"))
+    pair(ReleasedFlip(CONFIGS["flip-tiny"]).state_dict(), tmp_path / "other.onnx", predictor)
+    pair(ReleasedFlip(CONFIGS["flip-small"]).state_dict(), encoder, tmp_path / "other.onnx")
+    with pytest.raises(WeightsBroken, match=r"mask_extractor\.to_mask\.weight is \(1, 64\), not \(1, 128\)"):
+        load_model(encoder)
 
 
 def test_every_misfit_is_named_at_once(tmp_path: Path) -> None:
@@ -58,27 +158,31 @@ def test_another_models_weights(tmp_path: Path) -> None:
         load_state_dict_checked(wide, ReleasedFlip(CONFIGS["flip-tiny"]).state_dict(), tmp_path / "conv.safetensors")
 
 
-@pytest.mark.parametrize("form", ["onnx", "safetensors"])
+@pytest.mark.parametrize("form", ["ckpt", "onnx", "safetensors"])
 @pytest.mark.parametrize("kept", [0, 7, 3000, -100])
-def test_a_truncated_file_is_named(form: str, kept: int, weights: Path, tmp_path: Path) -> None:
-    whole = (weights / f"flip-tiny.{form}").read_bytes()
+def test_a_truncated_file_is_named(form: str, kept: int, weights: Path, tiny: ReleasedFlip, tmp_path: Path) -> None:
+    source = weights / f"flip-tiny.{form}"
+    if form == "ckpt":
+        source = lightning(tiny.state_dict(), tmp_path / "whole.ckpt")
+    whole = source.read_bytes()
     broken = tmp_path / f"broken.{form}"
     broken.write_bytes(whole[:kept])
     with pytest.raises(WeightsBroken, match=rf"broken\.{form}"):
         load_model(broken)
 
 
-def test_a_web_page_instead_of_weights(tmp_path: Path) -> None:
-    page = tmp_path / "flip-tiny.onnx"
+@pytest.mark.parametrize("form", ["ckpt", "onnx", "safetensors"])
+def test_a_web_page_instead_of_weights(form: str, tmp_path: Path) -> None:
+    page = tmp_path / f"flip-tiny.{form}"
     page.write_text("<!DOCTYPE html><html><body>Not Found</body></html>")
-    with pytest.raises(WeightsBroken, match=r"flip-tiny\.onnx"):
+    with pytest.raises(WeightsBroken, match=rf"flip-tiny\.{form}"):
         load_model(page)
 
 
-def test_pickles_are_never_opened(tmp_path: Path) -> None:
-    torch.save({"weight": torch.zeros(1)}, tmp_path / "model.ckpt")
-    with pytest.raises(WeightsBroken, match=r"not from \.ckpt"):
-        load_model(tmp_path / "model.ckpt")
+def test_other_files_are_not_opened(tmp_path: Path) -> None:
+    torch.save({"weight": torch.zeros(1)}, tmp_path / "model.pkl")
+    with pytest.raises(WeightsBroken, match=r"from \.ckpt, \.onnx, \.safetensors files, not from \.pkl"):
+        load_model(tmp_path / "model.pkl")
 
 
 def test_no_such_file(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typer.testing import CliRunner, Result
 
 from flip.cli import app
 from flip.show import COLOURS
+from flip.weights import WEIGHTS, WeightsFile, WeightsRecord
 
 
 def run(*arguments: object) -> Result:
@@ -140,6 +141,16 @@ def test_export_errors(tmp_path: Path, weights: Path) -> None:
 
 def test_fetch_of_an_unknown_model() -> None:
     assert "did you mean flip-tiny" in complain("fetch", "flip-tiney")
+
+
+def test_fetch_refuses_what_has_changed_since(loopback, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = WeightsFile("flip-small.ckpt", f"{loopback.url}/s/download")
+    monkeypatch.setitem(WEIGHTS, "flip-small", WeightsRecord("flip-small", (file,), "MIT", "here"))
+    loopback.files["/s/download"] = b"PK\x03\x04 first"
+    fetch = ("fetch", "flip-small", "--weights", tmp_path)
+    assert run(*fetch).output == f"{tmp_path}/flip-small.ckpt (MIT)\n"
+    (tmp_path / "flip-small.ckpt").write_bytes(b"another")
+    assert "flip-small.ckpt is not the file that was fetched first" in complain(*fetch)
 
 
 def test_fetch_keeps_what_is_there(weights: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from flip.predictor import FlipPredictor, network_input
-from flip.released import CONFIGS, FlipConfig, ReleasedFlip, attend, position_features
+from flip.released import CONFIGS, UNREAD, FlipConfig, ReleasedFlip, attend, position_features
 
 PROMPTS = ("plate", "clip", "cat_eye", "head", "rocket")
 
@@ -61,8 +61,7 @@ def test_masks_from_golden_patches(name: str, golden: dict, tiny: ReleasedFlip) 
 def test_parameter_counts_as_published(name: str, published: int) -> None:
     with torch.device("meta"):
         model = ReleasedFlip(CONFIGS[name])
-    unused = 16  # register_coordinates, which the published checkpoints hold and nothing reads
-    assert sum(p.numel() for p in model.parameters()) + unused == published
+    assert sum(p.numel() for p in model.parameters()) == published
 
 
 def test_an_untrained_model_learns() -> None:
@@ -73,7 +72,8 @@ def test_an_untrained_model_learns() -> None:
     prompt = torch.tensor((0.1, -0.2, 0.3, 0.5, 0.6, 0.8))
     keys, values = model.encode(pixels, torch.randn(15, 2), prompt)
     model.decode(torch.randn(7, 2), keys, values, prompt).square().mean().backward()
-    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters() if p.requires_grad)
+    assert [name for name, p in model.named_parameters() if not p.requires_grad] == [UNREAD]
 
 
 def test_any_leading_dimensions() -> None:

@@ -1,20 +1,24 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 import pytest
 
 from flip.weights import (
     WEIGHTS,
+    WeightsChanged,
     WeightsFile,
     WeightsMissing,
     WeightsRecord,
+    check,
     fetch,
     find_files,
     find_weights,
     search_path,
 )
+from objascale.download import DownloadFailed
 from objascale.files import file_sha256
 
 PAIR = WeightsRecord(
@@ -38,10 +42,10 @@ def test_folders_are_searched_in_order(tmp_path: Path) -> None:
     assert cache == tmp_path / "cache" / "objascale" / "weights"
     (cache / "flip-tiny.safetensors").touch()
     assert find_weights("flip-tiny", given) == cache / "flip-tiny.safetensors"
-    (environment / "flip-tiny.onnx").touch()
-    assert find_weights("flip-tiny", given) == environment / "flip-tiny.onnx"
-    (given / "flip-tiny.onnx").touch()
-    assert find_weights("flip-tiny", given) == given / "flip-tiny.onnx"
+    (environment / "flip-tiny.ckpt").touch()
+    assert find_weights("flip-tiny", given) == environment / "flip-tiny.ckpt"
+    (given / "flip-tiny.ckpt").touch()
+    assert find_weights("flip-tiny", given) == given / "flip-tiny.ckpt"
     (given / "flip-tiny.safetensors").touch()
     assert find_weights("flip-tiny", given) == given / "flip-tiny.safetensors"
 
@@ -53,6 +57,17 @@ def test_missing_weights_say_what_to_do(tmp_path: Path) -> None:
     assert "bench fetch flip-tiny" in message
     assert "flip-tiny.onnx or flip-tiny.safetensors" in message
     assert str(tmp_path / "given") in message
+
+
+def test_every_form_counts(tmp_path: Path) -> None:
+    given, _, cache = search_path(tmp_path / "given")
+    (cache / "flip-encoder-small.onnx").touch()
+    with pytest.raises(WeightsMissing, match=r"found no flip-small\.ckpt or flip-small\.safetensors"):
+        find_weights("flip-small", given)
+    (cache / "flip-predictor-small.onnx").touch()
+    assert find_weights("flip-small", given) == cache / "flip-encoder-small.onnx"
+    (cache / "flip-small.ckpt").touch()
+    assert find_weights("flip-small", given) == cache / "flip-small.ckpt"
 
 
 def test_unknown_model_has_a_suggestion() -> None:
@@ -79,6 +94,7 @@ def test_files_without_an_address_cannot_be_fetched(tmp_path: Path) -> None:
 
 def test_the_record_is_of_the_file_the_authors_published(weights: Path) -> None:
     (file,) = WEIGHTS["flip-tiny"].files
+    assert file.sha256 is not None
     published = weights / "flip-tiny.onnx"
     assert (published.stat().st_size, file_sha256(published)) == (file.bytes, file.sha256)
 
@@ -95,3 +111,85 @@ def test_files_are_fetched_and_checked(loopback, tmp_path: Path) -> None:
     assert paths == (tmp_path / "two" / "a", tmp_path / "two" / "b")
     assert [path.read_bytes() for path in paths] == [content, content]
     assert max(seen) == len(content)
+
+
+FIRST, SECOND = b"PK\x03\x04 first", b"PK\x03\x04 second"
+
+
+def unhashed(url: str, *alternatives: tuple[WeightsFile, ...]) -> WeightsRecord:
+    return WeightsRecord("new", (WeightsFile("new.ckpt", f"{url}/s/new/download"),), "MIT", "here", alternatives)
+
+
+def test_without_a_published_hash_the_first_file_counts(loopback, tmp_path: Path) -> None:
+    record = unhashed(loopback.url)
+    loopback.files["/s/new/download"] = FIRST
+    (path,) = fetch(record, tmp_path)
+    note = json.loads((tmp_path / "new.ckpt.json").read_text())
+    assert note == {
+        "url": f"{loopback.url}/s/new/download",
+        "sha256": hashlib.sha256(FIRST).hexdigest(),
+        "bytes": len(FIRST),
+    }
+    loopback.files["/s/new/download"] = SECOND
+    assert fetch(record, tmp_path) == (path,)
+    assert path.read_bytes() == FIRST
+    assert len(loopback.requests) == 1
+    check(record, (path,))
+
+
+def test_a_changed_file_is_refused_here_and_there(loopback, tmp_path: Path) -> None:
+    record = unhashed(loopback.url)
+    loopback.files["/s/new/download"] = FIRST
+    (path,) = fetch(record, tmp_path)
+    path.write_bytes(SECOND)
+    for attempt in (lambda: check(record, (path,)), lambda: fetch(record, tmp_path)):
+        with pytest.raises(WeightsChanged, match=r"new\.ckpt is not the file .*first.* and new\.ckpt\.json too if"):
+            attempt()
+    path.unlink()
+    loopback.files["/s/new/download"] = SECOND
+    with pytest.raises(WeightsChanged, match=r"s/new/download sent something other .*delete .*new\.ckpt\.json"):
+        fetch(record, tmp_path)
+    assert not path.exists()
+    (tmp_path / "new.ckpt.json").unlink()
+    assert fetch(record, tmp_path)[0].read_bytes() == SECOND
+
+
+def test_a_damaged_note_is_named(loopback, tmp_path: Path) -> None:
+    record = unhashed(loopback.url)
+    (tmp_path / "new.ckpt").write_bytes(FIRST)
+    for note in (b"", b"[1]", b"{}", b"\xff"):
+        (tmp_path / "new.ckpt.json").write_bytes(note)
+        with pytest.raises(WeightsChanged, match=r"new\.ckpt\.json is damaged; delete it"):
+            fetch(record, tmp_path)
+    assert not loopback.requests
+
+
+def test_a_page_in_place_of_a_file_is_never_believed(loopback, tmp_path: Path) -> None:
+    loopback.files["/s/new/download"] = b"<!DOCTYPE html><p>This share has expired.</p>"
+    with pytest.raises(DownloadFailed, match=r"does not begin as a \.ckpt file"):
+        fetch(unhashed(loopback.url), tmp_path)
+    assert list(tmp_path.glob("new*")) == []
+
+
+def test_another_form_if_the_first_cannot_be_had(loopback, tmp_path: Path) -> None:
+    pair = tuple(WeightsFile(f"{half}.onnx", f"{loopback.url}/{half}") for half in ("encoder", "predictor"))
+    record = unhashed(loopback.url, pair)
+    loopback.files |= {"/encoder": b"\x08 one", "/predictor": b"\x08 two"}
+    assert fetch(record, tmp_path) == (tmp_path / "encoder.onnx", tmp_path / "predictor.onnx")
+    assert {path.name for path in tmp_path.glob("*.json")} == {"encoder.onnx.json", "predictor.onnx.json"}
+    assert find_files(record, tmp_path) == (tmp_path / "encoder.onnx", tmp_path / "predictor.onnx")
+    del loopback.files["/predictor"]
+    with pytest.raises(DownloadFailed, match=r"s/new/download: .*404.*; .*/predictor: .*404"):
+        fetch(record, tmp_path / "empty")
+
+
+def test_the_authors_addresses() -> None:
+    assert list(WEIGHTS) == ["flip-tiny", "flip-small", "flip-middle", "flip-large"]
+    shares = ("YPdFxPHsTGEkNwz", "Zj3xDBXrZcSMtoy", "Cx4kTMbRrD5DCmt", "57NXrqrxmzjxzoX")
+    for record, share in zip(WEIGHTS.values(), shares, strict=True):
+        urls = [[file.url for file in form] for form in (record.files, *record.alternatives)]
+        size = record.name.removeprefix("flip-")
+        assert urls[-2:] == [
+            [f"https://nc.mlcloud.uni-tuebingen.de/index.php/s/{share}/download"],
+            [f"https://manuel-traub.de/onnx/flip-{half}-{size}.onnx" for half in ("encoder", "predictor")],
+        ]
