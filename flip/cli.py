@@ -1,7 +1,9 @@
-"""`flip predict` and `flip fetch`: FLIP from the command line."""
+"""`flip predict`, `flip export` and `flip fetch`: FLIP from the command line."""
 
 from __future__ import annotations
 
+import io
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,10 +18,13 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
 
 from flip.checkpoint import OnnxMissing, WeightsBroken
-from flip.gaussian import GaussianError
+from flip.export import export_onnx
+from flip.gaussian import Gaussian, GaussianError
 from flip.predictor import PredictorError, load_predictor
 from flip.sampler import NoPatches
+from flip.show import show_patches
 from flip.weights import WEIGHTS, DownloadFailed, WeightsMissing, fetch, find_record
+from objascale.files import write_atomically
 from objascale.masks import MaskError, RegionMask
 
 app = typer.Typer(no_args_is_help=True, help="FLIP: segment one object from fovea-like patches around it.")
@@ -43,50 +48,92 @@ def _one_sentence() -> Iterator[None]:
         raise typer.Exit(1) from None
 
 
-def _box(text: str) -> tuple[float, float, float, float]:
+def _numbers(option: str, text: str, metavar: str) -> list[float]:
+    """The numbers of an option, as many as its metavar names."""
+    names = metavar.split(",")
     try:
-        x0, y0, x1, y1 = (float(number) for number in text.split(","))
+        numbers = [float(number) for number in text.split(",")]
     except ValueError:
-        raise typer.BadParameter(f"{text!r} is not four numbers x0,y0,x1,y1, as in 40,60,90,200") from None
-    return x0, y0, x1, y1
+        numbers = []
+    if len(numbers) != len(names):
+        raise typer.BadParameter(f"{option} {text}: give {len(names)} numbers {metavar}, with commas between them")
+    return numbers
 
 
-@app.command(epilog="Example: flip predict photo.jpg --box 40,60,90,200 --out mask.png")
+BOX, POINT, ELLIPSE = "X0,Y0,X1,Y1", "X,Y,SCALE", "X,Y,SEMI1,SEMI2,DEGREES"
+
+
+@app.command(epilog="Example: flip predict photo.jpg --box 40,60,90,200 --out mask.png --show patches.png")
 def predict(
     image: Annotated[Path, typer.Argument(help="Picture in any common format.")],
     out: Annotated[Path, typer.Option(help="PNG to write: 255 where the object is, 0 elsewhere.")],
     box: Annotated[
         str | None,
-        typer.Option(metavar="X0,Y0,X1,Y1", help="Box about the object: pixel edges, left, top, right, bottom."),
+        typer.Option(metavar=BOX, help="Box about the object: pixel edges, left, top, right, bottom."),
+    ] = None,
+    point: Annotated[
+        str | None,
+        typer.Option(metavar=POINT, help="Middle of the object, and a quarter of its size in pixels."),
+    ] = None,
+    ellipse: Annotated[
+        str | None,
+        typer.Option(
+            metavar=ELLIPSE,
+            help="Ellipse about the object: middle, semi-axes, and how far the first is turned from right to down.",
+        ),
     ] = None,
     mask: Annotated[Path | None, typer.Option(help="PNG of the image's size, non-zero where the object is.")] = None,
+    show: Annotated[
+        Path | None,
+        typer.Option(help="PNG to write: the patches over the image, 16 px purple, 8 yellow, 4 green, 2 blue, 1 red."),
+    ] = None,
     model: Annotated[str, typer.Option(help=f"{', '.join(WEIGHTS)}, or a .safetensors or .onnx file.")] = "flip-tiny",
     weights: WeightsFolder = None,
     tokens: Annotated[int, typer.Option(min=1, help="Patches to look at, at most.")] = 512,
     seed: Annotated[int, typer.Option(min=0, help="Of the random patch positions.")] = 0,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
 ) -> None:
-    """Segment one object, told by a box or by a rough mask."""
-    if (box is None) == (mask is None):
-        raise typer.BadParameter("give either --box or --mask")
-    corners = _box(box) if box is not None else None
+    """Segment one object, told by a box, a point, an ellipse or a rough mask."""
+    if sum(prompt is not None for prompt in (box, point, ellipse, mask)) != 1:
+        raise typer.BadParameter("give one of --box, --point, --ellipse and --mask")
     with _one_sentence():
-        if not out.absolute().parent.is_dir():
-            raise PredictorError(f"cannot write {out}: there is no folder {out.parent}")
+        for path in filter(None, (out, show)):
+            if not path.absolute().parent.is_dir():
+                raise PredictorError(f"cannot write {path}: there is no folder {path.parent}")
         pixels = _read(image, "RGB")
         height, width = pixels.shape[:2]
-        prompt = None
-        if mask is not None:
-            prompt = RegionMask.from_full(_read(mask, "L"))
-            if (prompt.width, prompt.height) != (width, height):
-                raise MaskError(f"{mask} is {prompt.width}×{prompt.height}, but {image} is {width}×{height}")
-            if prompt.area == 0:
-                raise MaskError(f"{mask} is empty: it has no pixel above 0")
+        if box is not None:
+            x0, y0, x1, y1 = _numbers("--box", box, BOX)
+            gaussian = Gaussian.from_box((x0, y0, x1, y1))
+        elif point is not None:
+            gaussian = Gaussian.from_point(*_numbers("--point", point, POINT))
+        elif ellipse is not None:
+            x, y, semi1, semi2, degrees = _numbers("--ellipse", ellipse, ELLIPSE)
+            gaussian = Gaussian.from_ellipse(x, y, semi1, semi2, math.radians(degrees))
+        elif mask is not None:
+            gaussian = Gaussian.from_mask(_read_mask(mask, image, width, height))
         predictor = load_predictor(model, weights, tokens=tokens, seed=seed, device=device)
         predictor.set_image(pixels)
-        found = predictor.predict(mask=prompt, box=corners)
-        Image.fromarray(found.full().astype(np.uint8) * 255).save(out, format="PNG")
+        found = predictor.predict(gaussian=gaussian)
+        if show is not None:
+            _write_png(show, show_patches(pixels, predictor.patches(gaussian), found))
+        _write_png(out, np.where(found.full(), 255, 0).astype(np.uint8))
     Console(soft_wrap=True, highlight=False).print(f"{out}: {found.area} of {width}×{height} pixels", markup=False)
+
+
+@app.command(epilog="Example: flip export flip-tiny --out onnx")
+def export(
+    model: Annotated[str, typer.Argument(help=f"{', '.join(WEIGHTS)}, or a .safetensors or .onnx file.")],
+    out: Annotated[Path, typer.Option(help="Folder for MODEL-encoder.onnx and MODEL-predictor.onnx.")],
+    weights: WeightsFolder = None,
+) -> None:
+    """Write a model as two ONNX graphs that take any number of patches of each size, none included."""
+    with _one_sentence():
+        pair = export_onnx(load_predictor(model, weights).model)
+        for part, data in (("encoder", pair.encoder), ("predictor", pair.predictor)):
+            target = out / f"{Path(model).stem}-{part}.onnx"
+            write_atomically(target, data)
+            Console(soft_wrap=True, highlight=False).print(f"{target}: {len(data)} bytes", markup=False)
 
 
 @app.command("fetch", epilog="Example: flip fetch flip-tiny")
@@ -117,3 +164,19 @@ def _read(path: Path, mode: str) -> NDArray[np.uint8]:
             return np.asarray(picture.convert(mode))
     except (OSError, Image.DecompressionBombError) as error:
         raise PredictorError(f"cannot read {path} as a picture: {error}") from None
+
+
+def _read_mask(path: Path, image: Path, width: int, height: int) -> RegionMask:
+    """The prompt's mask. Raises MaskError if it is empty or not of the image's size."""
+    mask = RegionMask.from_full(_read(path, "L"))
+    if (mask.width, mask.height) != (width, height):
+        raise MaskError(f"{path} is {mask.width}×{mask.height}, but {image} is {width}×{height}")
+    if mask.area == 0:
+        raise MaskError(f"{path} is empty: it has no pixel above 0")
+    return mask
+
+
+def _write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
+    data = io.BytesIO()
+    Image.fromarray(pixels).save(data, format="PNG")
+    write_atomically(path, data.getvalue())

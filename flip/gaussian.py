@@ -59,6 +59,23 @@ class Gaussian:
         return cls(x, y, math.sqrt(middle - radius), math.sqrt(middle + radius), math.sin(angle), math.cos(angle))
 
     @classmethod
+    def from_axes(cls, mean: ArrayLike, axes: ArrayLike) -> Gaussian:
+        """From mean (2,) and a matrix (2, 2) whose product with its transpose is the covariance.
+
+        Exact also for a Gaussian so thin that its covariance is singular in floating point. Raises GaussianError if
+        the axes themselves are linearly dependent.
+        """
+        matrix = np.asarray(axes, np.float64)
+        x, y = (float(v) for v in np.asarray(mean, np.float64))
+        (vxx, vxy), (_, vyy) = (matrix @ matrix.T).tolist()
+        (p, q), (r, s) = matrix.tolist()
+        sigma2 = math.sqrt((vxx + vyy) / 2 + math.hypot((vxx - vyy) / 2, vxy))
+        if sigma2 == 0:
+            raise GaussianError("axes without length make no Gaussian")
+        angle = 0.5 * math.atan2(2 * vxy, vxx - vyy)
+        return cls(x, y, min(abs(p * s - q * r) / sigma2, sigma2), sigma2, math.sin(angle), math.cos(angle))
+
+    @classmethod
     def from_mask(cls, mask: RegionMask) -> Gaussian:
         """The Gaussian of the mask's mean and covariance, pixels being unit squares (paper, section 3.1).
 
@@ -94,22 +111,69 @@ class Gaussian:
 
     @classmethod
     def from_point(cls, x: float, y: float, scale: float) -> Gaussian:
-        """A round Gaussian of standard deviation `scale` pixels about a point, for an object of unknown shape."""
+        """A round Gaussian of standard deviation `scale` pixels about a point, for an object of unknown shape.
+
+        A quarter of the object's size is a good scale. Raises GaussianError for one that is not positive.
+        """
+        if not scale > 0:
+            raise GaussianError(f"a point needs a positive scale, a quarter of the object's size, not {scale:g}")
         return cls(float(x), float(y), float(scale), float(scale), 0.0, 1.0)
 
+    @classmethod
+    def from_released_moments(cls, moments: ArrayLike, width: int, height: int) -> Gaussian:
+        """The Gaussian whose `released` numbers are those of the authors' loader, from `released_moments` (5,).
+
+        To the last digits, if `released` is told `math.inf`. It repeats their evaluation with its mistakes: a symmetric
+        shape that stands upright is turned by 90°, and one without extent along an axis gets a deviation of 1e-8
+        half-widths there.
+        """
+        x, y, vx, vy, vxy = np.asarray(moments, np.float32)
+        half, tiny = np.float32(0.5), np.float32(1e-16)
+        difference, slant = vx - vy, vxy + vxy
+        t = np.sqrt(max(difference * difference + slant * slant, tiny))
+        minor = np.sqrt(max((vx + vy) * half - t * half, tiny))
+        major = np.sqrt(max((vx + vy) * half + t * half, tiny))
+        a = float(slant / max(difference + t, tiny))
+        length = math.hypot(a, 1)
+        squeezed = cls(float(x), float(y), float(minor), float(major), a / length, 1 / length)
+        scale = _square_scale(np.array((width, height), np.float64))
+        return cls.from_axes((squeezed.mean + 1) / scale + 0.5, squeezed.axes() / scale[:, None])
+
     # ---- other forms
+
+    def perturbed(self, rng: np.random.Generator) -> Gaussian:
+        """A copy moved, turned and stretched at random, as prompts are in training (paper, section 4; amounts as in
+        the authors' loader).
+
+        With φ = σ1/(18·σ2): the mean moves by N(0, σ/10) along each axis, the axes turn by up to 2π·φ (20° for a round
+        one), each deviation changes by a tenth of itself times a normal number, at most by 30 %, and then goes 1 − e^−φ
+        of the way to √(σ1² + σ2²), as what is turned covers more. `rng` is advanced.
+        """
+        sigmas = np.array((self.sigma1, self.sigma2))
+        shift = self.axes() @ (rng.standard_normal(2) / 10)
+        phi = self.sigma1 / self.sigma2 / 18
+        turn = rng.uniform(-1, 1) * 2 * math.pi * phi
+        sigmas *= 1 + np.clip(rng.standard_normal(2) / 10, -0.3, 0.3)
+        sigmas += (1 - math.exp(-phi)) * (math.hypot(*sigmas) - sigmas)
+        c, s = math.cos(turn), math.sin(turn)
+        directions = np.array(((c, -s), (s, c))) @ ((self.a, self.b), (-self.b, self.a))
+        return Gaussian.from_axes(self.mean + shift, directions * sigmas)
 
     @property
     def mean(self) -> NDArray[np.float64]:
         """(x, y) in pixels, shape (2,)."""
         return np.array((self.x, self.y))
 
+    def axes(self) -> NDArray[np.float64]:
+        """Columns: axis 1 and axis 2, each as long as its standard deviation in pixels, shape (2, 2)."""
+        return np.array(((self.a, self.b), (-self.b, self.a))) * (self.sigma1, self.sigma2)
+
     def covariance(self) -> NDArray[np.float64]:
         """2×2 covariance of x and y in pixels²."""
-        axes = np.array(((self.a, self.b), (-self.b, self.a)))  # columns: axis 1, axis 2
+        axes = np.array(((self.a, self.b), (-self.b, self.a)))
         return (axes * (self.sigma1**2, self.sigma2**2)) @ axes.T
 
-    def released(self, width: int, height: int) -> NDArray[np.float32]:
+    def released(self, width: int, height: int, longest: float = 1.5) -> NDArray[np.float32]:
         """What the authors' released networks take: (x, y, σ1, σ2, a, b), shape (6,), one unit being 128 px.
 
         Their origin is the middle of the `width`×`height` image. They were trained on numbers found in a picture that
@@ -118,13 +182,17 @@ class Gaussian:
         square so gets other deviations, and a mean gets up to one pixel more than where a patch at the same spot is
         said to be. The networks know nothing else: on 887 COCO objects FLIP-Tiny's mean IoU is 0.782 with these numbers
         and 0.765 with true positions and lengths. (Patches are drawn by the true ones, which makes no difference.)
+
+        In long pictures these deviations lead the networks astray, so one more than `longest` times as long as it is
+        wide counts as just so long where σ is concerned; docs/flip.md has the numbers. `math.inf` is what the authors
+        do.
         """
         size = np.array((width, height), np.float64)
-        scale = 2 / np.maximum(size - 1, 1)
-        mean = (self.mean - 0.5) * scale - 1
-        squeezed = Gaussian.from_moments(mean, self.covariance() * np.outer(scale, scale))
+        shape = np.minimum(size, longest * size.min())
+        mean = (self.mean - 0.5) * _square_scale(size) - 1
+        squeezed = Gaussian.from_axes(mean, self.axes() * _square_scale(shape)[:, None])
         sigmas = np.array((squeezed.sigma1, squeezed.sigma2))
-        lengths = np.concatenate((mean * size, sigmas * size)) / (2 * UNIT)
+        lengths = np.concatenate((mean * size, sigmas * shape)) / (2 * UNIT)
         return np.array((*lengths, squeezed.a, squeezed.b), np.float32)
 
     def ellipse_mask(self, width: int, height: int, sigmas: float = 2.0) -> RegionMask:
@@ -147,3 +215,21 @@ class Gaussian:
         if mask.area == 0 and 0 <= self.x < width and 0 <= self.y < height:
             return RegionMask(int(self.x), int(self.y), np.ones((1, 1), bool), width, height)
         return mask
+
+
+def released_moments(mask: RegionMask) -> NDArray[np.float32]:
+    """What the authors' data sets say of a mask: mean x, y, variances of x, y, covariance, shape (5,).
+
+    In the picture squeezed to the square −1…1, first pixel centre to last, pixels being points. These are the
+    `positions` of their HDF5 files. Raises MaskError for an empty mask.
+    """
+    mean, covariance = mask.moments()
+    scale = _square_scale(np.array((mask.width, mask.height), np.float64))
+    x, y = (mean - 0.5) * scale - 1
+    (vx, vxy), (_, vy) = (covariance - np.eye(2) / 12) * np.outer(scale, scale)
+    return np.array((x, y, vx, vy, vxy), np.float32)
+
+
+def _square_scale(size: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What a pixel is long and high in a picture of width and height `size` squeezed to −1…1, (2,)."""
+    return 2 / np.maximum(size - 1, 1)

@@ -101,7 +101,7 @@ class FlipPredictor:
                 elif box is not None:
                     gaussian = Gaussian.from_box(box)
                 assert gaussian is not None
-                patches = sample(self._image, gaussian, self.tokens, self._generator(gaussian), self.recipe)
+                patches = self.patches(gaussian)
                 pixels, centres = network_input(patches, width, height)
                 pixels = [p.to(self.device) for p in pixels]
                 centres = centres.to(self.device)
@@ -111,6 +111,15 @@ class FlipPredictor:
             where = evaluation_box(gaussian, width, height)
             guide = None if self.dense else gaussian
             return self.decode(where, width, height, keys, values, prompt, guide)
+
+    def patches(self, gaussian: Gaussian) -> Patches:
+        """The patches of the image that `predict` looks at for this prompt.
+
+        Raises PredictorError without an image, and NoPatches.
+        """
+        if self._image is None:
+            raise PredictorError("call set_image before patches")
+        return sample(self._image, gaussian, self.tokens, self._generator(gaussian), self.recipe)
 
     def decode(
         self,

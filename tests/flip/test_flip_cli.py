@@ -9,6 +9,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from flip.cli import app
+from flip.show import COLOURS
 from flip.weights import WEIGHTS, WeightsFile, WeightsRecord
 
 
@@ -30,24 +31,52 @@ def picture(tmp_path: Path) -> Path:
     return tmp_path / "picture.png"
 
 
-@pytest.mark.parametrize("command", ["predict", "fetch"])
+@pytest.mark.parametrize("command", ["predict", "export", "fetch"])
 def test_help_has_an_example(command: str) -> None:
     result = run(command, "--help")
     assert result.exit_code == 0
     assert f"Example: flip {command}" in result.output
 
 
-def test_predict_from_a_box_and_from_a_mask(picture: Path, weights: Path, tmp_path: Path) -> None:
+def test_predict_from_every_prompt(picture: Path, weights: Path, tmp_path: Path) -> None:
     truth = np.zeros((60, 80), np.uint8)
     truth[20:40, 30:50] = 255
     Image.fromarray(truth).save(tmp_path / "truth.png")
-    for prompt in (("--box", "30,20,50,40"), ("--mask", tmp_path / "truth.png")):
+    for prompt in (
+        ("--box", "30,20,50,40"),
+        ("--mask", tmp_path / "truth.png"),
+        ("--point", "40,30,5"),
+        ("--ellipse", "40,30,11,10,90"),
+    ):
         result = run("predict", picture, *prompt, "--weights", weights, "--out", tmp_path / "out.png")
         assert result.exit_code == 0, result.output
         found = np.asarray(Image.open(tmp_path / "out.png"))
         assert found.shape == (60, 80)
         assert set(np.unique(found)) == {0, 255}
         assert (found & truth).astype(bool).sum() / (found | truth).astype(bool).sum() > 0.85
+
+
+def test_show_draws_the_patches(picture: Path, weights: Path, tmp_path: Path) -> None:
+    shown = tmp_path / "patches.png"
+    box = ("--box", "30,20,50,40", "--weights", weights)
+    assert run("predict", picture, *box, "--out", tmp_path / "out.png", "--show", shown).exit_code == 0
+    pixels = np.asarray(Image.open(shown))
+    assert max(pixels.shape) == 1024
+    for size in (1, 2, 4):
+        assert (pixels == COLOURS[size]).all(-1).any(), size
+
+
+def test_export_writes_two_graphs(weights: Path, tmp_path: Path) -> None:
+    ort = pytest.importorskip("onnxruntime")
+    result = run("export", "flip-tiny", "--weights", weights, "--out", tmp_path / "onnx")
+    assert result.exit_code == 0, result.output
+    paths = sorted((tmp_path / "onnx").iterdir())
+    assert [path.name for path in paths] == ["flip-tiny-encoder.onnx", "flip-tiny-predictor.onnx"]
+    encoder, predictor = (ort.InferenceSession(path, providers=["CPUExecutionProvider"]) for path in paths)
+    sizes = (1, 2, 4, 8, 16)
+    asked = [*(f"patches_p{p}" for p in sizes), *(f"coords_p{p}" for p in sizes), "position"]
+    assert [one.name for one in encoder.get_inputs()] == asked
+    assert [one.name for one in predictor.get_outputs()] == ["mask_logits"]
 
 
 def complain(*arguments: object, code: int = 1) -> str:
@@ -61,8 +90,15 @@ def complain(*arguments: object, code: int = 1) -> str:
 
 def test_errors_of_use(picture: Path, tmp_path: Path) -> None:
     out = ("--out", tmp_path / "out.png")
-    assert "either --box or --mask" in complain("predict", picture, *out, code=2)
-    assert "four numbers" in complain("predict", picture, "--box", "1,2,3", *out, code=2)
+    usage = complain("predict", picture, *out, code=2)
+    assert all(option in usage for option in ("one of", "--box", "--point", "--ellipse", "--mask"))
+    assert "one of" in complain("predict", picture, "--box", "1,2,3,4", "--point", "1,2,3", *out, code=2)
+    for option, numbers, count in (
+        ("--box", "1,2,3", 4),
+        ("--point", "1,2", 3),
+        ("--ellipse", "1,2,3,4,a", 5),
+    ):
+        assert f"give {count} numbers" in complain("predict", picture, option, numbers, *out, code=2)
 
 
 def test_errors_of_input(picture: Path, weights: Path, tmp_path: Path) -> None:
@@ -76,12 +112,31 @@ def test_errors_of_input(picture: Path, weights: Path, tmp_path: Path) -> None:
     assert "empty.png is empty" in complain("predict", picture, "--mask", tmp_path / "empty.png", *out, *known)
     assert "81×60" in complain("predict", picture, "--mask", tmp_path / "other.png", *out, *known)
     assert "no area" in complain("predict", picture, "--box", "30,20,30,40", *out, *known)
+    assert "no area" in complain("predict", picture, "--box", "50,20,30,40", *out, *known)
+    assert "no area" in complain("predict", picture, "--box", "nan,20,30,40", *out, *known)
+    assert "finite" in complain("predict", picture, "--box", "10,20,inf,40", *out, *known)
+    assert "positive scale" in complain("predict", picture, "--point=40,30,-5", *out, *known)
+    assert "positive semi-axes" in complain("predict", picture, "--ellipse", "40,30,0,5,0", *out, *known)
+    assert "no patch fits" in complain("predict", picture, "--point=-200,30,5", *out, *known)
     assert "no patch fits" in complain("predict", picture, "--box", "900,900,910,910", *out, *known)
     assert "there is no folder" in complain("predict", picture, *box, "--out", tmp_path / "no" / "out.png", *known)
+    nowhere = ("--show", tmp_path / "no" / "patches.png")
+    assert "there is no folder" in complain("predict", picture, *box, *out, *nowhere, *known)
     assert "bench fetch flip-tiny" in complain("predict", picture, *box, *out)
     assert "did you mean flip-tiny" in complain("predict", picture, *box, *out, "--model", "flip-tini")
     assert "cpu or cuda" in complain("predict", picture, *box, *out, *known, "--device", "toaster")
     assert not (tmp_path / "out.png").exists()
+
+
+def test_export_errors(tmp_path: Path, weights: Path) -> None:
+    out = ("--out", tmp_path / "onnx")
+    assert "did you mean flip-tiny" in complain("export", "flip-tine", *out)
+    assert "no weights file" in complain("export", tmp_path / "none.safetensors", *out)
+    (tmp_path / "bad.onnx").write_bytes(b"no graph")
+    assert "bad.onnx" in complain("export", tmp_path / "bad.onnx", *out)
+    assert not (tmp_path / "onnx").exists()
+    (tmp_path / "file").write_text("in the way")
+    assert "file" in complain("export", "flip-tiny", "--weights", weights, "--out", tmp_path / "file")
 
 
 def test_fetch_of_an_unknown_model() -> None:
@@ -105,7 +160,19 @@ def test_fetch_keeps_what_is_there(weights: Path) -> None:
 
 
 def test_flip_needs_neither_blender_nor_the_harness() -> None:
-    for name in ("gaussian", "sampler", "released", "weights", "checkpoint", "predictor", "segmenter", "cli"):
+    rooms = (
+        "gaussian",
+        "sampler",
+        "released",
+        "weights",
+        "checkpoint",
+        "predictor",
+        "segmenter",
+        "show",
+        "export",
+        "cli",
+    )
+    for name in rooms:
         source = Path(str(importlib.import_module(f"flip.{name}").__file__)).read_text()
         assert "import bpy" not in source
         runtime = [line for line in source.splitlines() if line.startswith(("import ", "from "))]

@@ -4,10 +4,11 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+import torch
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flip.gaussian import Gaussian, GaussianError
+from flip.gaussian import Gaussian, GaussianError, released_moments
 from objascale.masks import MaskError, RegionMask
 
 coordinate = st.floats(-100, 9000)
@@ -153,6 +154,115 @@ def test_released_numbers_in_a_square_picture_are_lengths() -> None:
     assert numbers[4:] == pytest.approx([math.sin(0.3), math.cos(0.3)])
 
 
+def converted(mask: RegionMask) -> np.ndarray:
+    """The five numbers of the authors' converter, from its definition: points on a grid from −1 to 1."""
+    rows, columns = np.nonzero(mask.full())
+    x, y = np.linspace(-1, 1, mask.width)[columns], np.linspace(-1, 1, mask.height)[rows]
+    return np.array((x.mean(), y.mean(), x.var(), y.var(), ((x - x.mean()) * (y - y.mean())).mean()), np.float32)
+
+
+def loaded(moments: np.ndarray, width: int, height: int) -> np.ndarray:
+    """The network's six numbers in units of 128 px as the authors' loader makes them of those five, in float32."""
+    x, y, vx, vy, vxy = torch.from_numpy(moments)
+    t = ((vx - vy) ** 2 + 4 * vxy**2).clamp_min(1e-16).sqrt()
+    s1, s2 = (((vx + vy) / 2 + side * t / 2).clamp_min(1e-16).sqrt() for side in (-1, 1))
+    axis = torch.stack((2 * vxy / (vx - vy + t).clamp_min(1e-16), torch.ones(())))
+    a, b = axis / axis.norm()
+    half = torch.tensor((width, height, width, height, 256, 256)) / 256
+    return (torch.stack((x, y, s1, s2, a, b)) * half).numpy()
+
+
+SHAPES = {
+    "slanted": Gaussian.from_ellipse(70.3, 51.1, 30, 12, 0.6).ellipse_mask(160, 90),
+    "in a tall picture": Gaussian.from_ellipse(40.3, 71.1, 30, 12, 0.6).ellipse_mask(90, 160),
+    "upright rectangle": RegionMask(40, 20, np.ones((41, 11), bool), 101, 101),
+    "lying rectangle": RegionMask(20, 40, np.ones((11, 41), bool), 101, 101),
+    "square": RegionMask(20, 20, np.ones((9, 9), bool), 49, 49),
+    "line": RegionMask(5, 30, np.ones((1, 60), bool), 120, 80),
+    "upright line": RegionMask(30, 5, np.ones((60, 1), bool), 120, 80),
+    "pixel": RegionMask(7, 9, np.ones((1, 1), bool), 120, 80),
+    "pixel of a strip": RegionMask(65_000, 9, np.ones((1, 1), bool), 65_535, 20),
+    "whole picture": RegionMask(0, 0, np.ones((80, 120), bool), 120, 80),
+}
+
+
+@pytest.mark.parametrize("mask", SHAPES.values(), ids=SHAPES)
+def test_the_authors_numbers_exactly(mask: RegionMask) -> None:
+    """From their own five numbers on, to a few units of the last place of float32; slips included."""
+    theirs = converted(mask)
+    assert released_moments(mask) == pytest.approx(theirs, rel=1e-5, abs=1e-9)
+    again = Gaussian.from_released_moments(theirs, mask.width, mask.height).released(mask.width, mask.height, math.inf)
+    assert again == pytest.approx(loaded(theirs, mask.width, mask.height), rel=1e-6, abs=1e-7)
+
+
+def test_the_authors_turn_an_upright_rectangle() -> None:
+    upright = released_moments(SHAPES["upright rectangle"])
+    assert upright[4] == 0
+    theirs, ours = Gaussian.from_released_moments(upright, 101, 101), Gaussian.from_mask(SHAPES["upright rectangle"])
+    assert (theirs.a, theirs.b) == pytest.approx((0, 1))
+    assert (ours.a, ours.b) == pytest.approx((1, 0))
+
+
+@given(coordinate, coordinate, length, length, angle)
+def test_axes_round_trip(x: float, y: float, semi1: float, semi2: float, turn: float) -> None:
+    gaussian = Gaussian.from_ellipse(x, y, semi1, semi2, turn)
+    again = Gaussian.from_axes(gaussian.mean, gaussian.axes())
+    assert (again.sigma1, again.sigma2) == pytest.approx((gaussian.sigma1, gaussian.sigma2), rel=1e-9)
+    assert np.allclose(again.covariance(), gaussian.covariance(), rtol=1e-9, atol=1e-9 * gaussian.sigma2**2)
+
+
+def test_a_needle_thinner_than_its_covariance_can_tell() -> None:
+    needle = Gaussian.from_axes((0, 0), ((3e6, -4e-6), (4e6, 3e-6)))
+    assert (needle.sigma1, needle.sigma2) == pytest.approx((5e-6, 5e6))
+    assert (needle.b, needle.a) == pytest.approx((0.6, 0.8))
+    with pytest.raises(GaussianError, match="without length"):
+        Gaussian.from_axes((0, 0), np.zeros((2, 2)))
+
+
+@settings(deadline=None)
+@given(coordinate, coordinate, length, length, angle, st.integers(0, 2**32))
+def test_laws_of_perturbing(x: float, y: float, semi1: float, semi2: float, turn: float, seed: int) -> None:
+    """It turns and scales with the prompt: the noise of a prompt is that of the standard prompt, carried over."""
+    gaussian = Gaussian.from_ellipse(x, y, semi1, semi2, turn)
+    noisy = gaussian.perturbed(np.random.default_rng(seed))
+    assert noisy == gaussian.perturbed(np.random.default_rng(seed))
+    ratio = max(semi1, semi2) / min(semi1, semi2)
+    standard = Gaussian.from_ellipse(0, 0, ratio, 1, 0).perturbed(np.random.default_rng(seed))
+    carry = np.array(((gaussian.b, -gaussian.a), (gaussian.a, gaussian.b))) * 2 * gaussian.sigma1
+    scale = gaussian.sigma2
+    assert np.allclose(noisy.mean, gaussian.mean + carry @ standard.mean, atol=1e-6 * scale + 1e-9)
+    assert np.allclose(noisy.covariance(), carry @ standard.covariance() @ carry.T, atol=1e-6 * scale**2)
+    assert 0.7 * gaussian.sigma1 * 0.999 < noisy.sigma1
+    assert noisy.sigma2 < 1.4 * gaussian.sigma2
+
+
+def test_amounts_of_perturbing() -> None:
+    """By the authors' numbers: a tenth of σ for place and size, and turns of up to 20° for what is nearly round."""
+    rng = np.random.default_rng(0)
+    gaussian = Gaussian.from_axes((50, 60), ((20, 0), (0, 10)))
+    noisy = [gaussian.perturbed(rng) for _ in range(4000)]
+    along, across = (np.array([g.mean for g in noisy]) - gaussian.mean).T
+    assert np.std(along) == pytest.approx(2, rel=0.05)
+    assert np.std(across) == pytest.approx(1, rel=0.05)
+    turns = np.degrees([math.asin(g.a) for g in noisy])
+    assert 9.5 < np.max(np.abs(turns)) <= 10 + 1e-9
+    grown = 1 - math.exp(-1 / 36)
+    diagonal = math.hypot(10, 20)
+    assert np.mean([g.sigma1 for g in noisy]) == pytest.approx(10 + grown * (diagonal - 10), rel=0.01)
+    assert np.mean([g.sigma2 for g in noisy]) == pytest.approx(20 + grown * (diagonal - 20), rel=0.01)
+    assert np.std([g.sigma2 for g in noisy]) == pytest.approx(2, rel=0.05)
+
+
+@given(st.integers(100, 9000), st.floats(60, 90), st.floats(20, 40), st.floats(0.1, 3))
+def test_a_long_picture_counts_as_three_by_two(length: int, semi1: float, semi2: float, turn: float) -> None:
+    """The end of a strip: the object stays where it is, its deviations are those within 3:2."""
+    gaussian = Gaussian.from_ellipse(50.5, 50.5, semi1, semi2, turn)
+    for size, cut in (((length, 100), (min(length, 150), 100)), ((100, length), (100, min(length, 150)))):
+        numbers = gaussian.released(*size)
+        assert numbers[2:] == pytest.approx(gaussian.released(*cut)[2:], rel=1e-5, abs=1e-6)
+        assert numbers[:2] == pytest.approx(gaussian.released(*size, math.inf)[:2], rel=1e-6)
+
+
 @pytest.mark.parametrize(
     "numbers",
     [(0, 0, 0, 1, 0, 1), (0, 0, 2, 1, 0, 1), (0, 0, 1, 1, 0, -1), (0, 0, 1, 1, 1, 1), (math.nan, 0, 1, 1, 0, 1)],
@@ -171,3 +281,6 @@ def test_prompts_without_extent() -> None:
         Gaussian.from_ellipse(0, 0, -1, 2, 0)
     with pytest.raises(MaskError, match="empty"):
         Gaussian.from_mask(RegionMask.empty(5, 5))
+    for scale in (0, -3, math.nan):
+        with pytest.raises(GaussianError, match="positive scale"):
+            Gaussian.from_point(5, 5, scale)

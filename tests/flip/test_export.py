@@ -1,0 +1,131 @@
+"""The ONNX pair, run by onnxruntime with all its optimisations, against the PyTorch model."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from flip.checkpoint import OnnxMissing
+from flip.export import export_onnx
+from flip.released import CONFIGS, ReleasedFlip
+
+ort = pytest.importorskip("onnxruntime")
+
+SIZES = (1, 2, 4, 8, 16)
+COUNTS = [
+    (40, 30, 20, 10, 5),
+    (200, 0, 0, 0, 0),
+    (0, 0, 0, 0, 1),
+    (0, 0, 0, 12, 0),
+    (0, 7, 0, 3, 0),
+    (1, 0, 5, 0, 0),
+    (0, 0, 0, 0, 0),
+]
+
+
+class Runner:
+    """An exported pair in two onnxruntime sessions."""
+
+    def __init__(self, model: ReleasedFlip) -> None:
+        pair = export_onnx(model)
+        self.encoder, self.predictor = (
+            ort.InferenceSession(graph, providers=["CPUExecutionProvider"]) for graph in (pair.encoder, pair.predictor)
+        )
+
+    def logits(self, patches: list[Tensor], coords: list[Tensor], position: Tensor, points: Tensor) -> np.ndarray:
+        given = {f"patches_p{p}": a.numpy() for p, a in zip(SIZES, patches, strict=True)}
+        given |= {f"coords_p{p}": a.numpy() for p, a in zip(SIZES, coords, strict=True)}
+        keys, values = self.encoder.run(["k_cached", "v_cached"], given | {"position": position.numpy()[None]})
+        given = {"position": position.numpy()[None], "mask_coordinates": points.numpy()}
+        return self.predictor.run(["mask_logits"], given | {"k_cached": keys, "v_cached": values})[0]
+
+
+def reference(
+    model: ReleasedFlip, patches: list[Tensor], coords: list[Tensor], position: Tensor, points: Tensor
+) -> np.ndarray:
+    """What the PyTorch model says, in its own precision."""
+    kind = next(model.parameters()).dtype
+    position = position.to(kind)
+    with torch.inference_mode():
+        keys, values = model.encode([p.to(kind) for p in patches], torch.cat(coords).to(kind), position)
+        return model.decode(points.to(kind), keys, values, position).numpy()
+
+
+def seen(counts: tuple[int, ...], points: int) -> tuple[list[Tensor], list[Tensor], Tensor, Tensor]:
+    """Random patches about a prompt, and points to ask for."""
+    dice = torch.Generator().manual_seed(sum(counts))
+    patches = [torch.rand((n, 3, p, p), generator=dice) for n, p in zip(counts, SIZES, strict=True)]
+    coords = [torch.randn((n, 2), generator=dice) * 0.2 for n in counts]
+    return patches, coords, torch.tensor((0.1, -0.2, 0.1, 0.3, 0.6, 0.8)), torch.randn((points, 2), generator=dice)
+
+
+@pytest.fixture(scope="module")
+def untrained() -> tuple[ReleasedFlip, Runner]:
+    torch.manual_seed(0)
+    model = ReleasedFlip(CONFIGS["flip-tiny"]).eval()
+    return model, Runner(model)
+
+
+@pytest.mark.parametrize("counts", COUNTS, ids=str)
+def test_any_number_of_patches_of_each_size(counts: tuple[int, ...], untrained: tuple[ReleasedFlip, Runner]) -> None:
+    model, runner = untrained
+    for points in (1, 300):
+        inputs = seen(counts, points)
+        found = runner.logits(*inputs)
+        assert found.shape == (points,)
+        assert np.allclose(found, reference(model, *inputs), atol=1e-4)
+
+
+@pytest.mark.parametrize("counts", COUNTS, ids=str)
+def test_trained_weights(counts: tuple[int, ...], trained: tuple[ReleasedFlip, Runner]) -> None:
+    """Against double precision: the keys' bias of 500 alone makes PyTorch's single precision err by 3e-3."""
+    exact, runner = trained
+    inputs = seen(counts, 300)
+    assert np.allclose(runner.logits(*inputs), reference(exact, *inputs), atol=5e-4)
+
+
+@pytest.fixture(scope="module")
+def trained(tiny: ReleasedFlip) -> tuple[ReleasedFlip, Runner]:
+    exact = ReleasedFlip(tiny.config).double().eval()
+    exact.load_state_dict(tiny.state_dict())
+    return exact, Runner(tiny)
+
+
+@pytest.mark.parametrize("name", ["plate", "clip", "cat_eye", "head", "rocket"])
+def test_the_authors_logits(name: str, golden: dict, trained: tuple[ReleasedFlip, Runner]) -> None:
+    """On their patches and prompts; the paper clip has no 16 px patch, for which their own graph fails."""
+    arrays = golden[name].arrays
+    patches = [torch.from_numpy(arrays[f"patches_p{p}"]).permute(0, 3, 1, 2).float() / 255 for p in SIZES]
+    coords = [torch.from_numpy(arrays[f"coords_p{p}"]) for p in SIZES]
+    found = trained[1].logits(patches, coords, golden[name].prompt, torch.from_numpy(arrays["mask_coords"]))
+    assert np.abs(found - arrays["logits_f64"]).max() < 5e-4
+
+
+def test_exporting_changes_nothing(untrained: tuple[ReleasedFlip, Runner]) -> None:
+    model = untrained[0]
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    learning = [parameter.requires_grad for parameter in model.parameters()]
+    export_onnx(model)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert [parameter.requires_grad for parameter in model.parameters()] == learning
+    assert any(learning)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["flip-small", "flip-middle"])
+def test_larger_models(name: str) -> None:
+    torch.manual_seed(0)
+    model = ReleasedFlip(CONFIGS[name]).eval()
+    inputs = seen((20, 0, 5, 3, 0), 50)
+    assert np.allclose(Runner(model).logits(*inputs), reference(model, *inputs), atol=1e-4)
+
+
+def test_without_the_onnx_package(monkeypatch: pytest.MonkeyPatch, untrained: tuple[ReleasedFlip, Runner]) -> None:
+    real = importlib.util.find_spec
+    monkeypatch.setattr("flip.export.find_spec", lambda name: None if name == "onnx" else real(name))
+    with pytest.raises(OnnxMissing, match=r"pip install objascale-suite\[onnx\]"):
+        export_onnx(untrained[0])

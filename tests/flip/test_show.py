@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from flip.gaussian import Gaussian
+from flip.sampler import PAPER, Patches, sample
+from flip.show import COLOURS, SIDE, show_patches
+from objascale.masks import RegionMask
+
+NOTHING = RegionMask.empty(65_000, 400)
+
+
+def lone(size: int, x: float, y: float) -> Patches:
+    return Patches(
+        {size: np.zeros((1, size, size, 3), np.uint8)},
+        {size: np.array(((x, y),))},
+    )
+
+
+def has(picture: np.ndarray, colour: tuple[int, int, int]) -> bool:
+    return bool((picture == colour).all(-1).any())
+
+
+@pytest.mark.parametrize(
+    ("size", "name"), [(16, "purple"), (8, "yellow"), (4, "green"), (2, "blue"), (1, "red")], ids=str
+)
+def test_colours_of_the_paper(size: int, name: str) -> None:
+    """By which of red, green and blue is strong."""
+    strong = {"purple": (1, 0, 1), "yellow": (1, 1, 0), "green": (0, 1, 0), "blue": (0, 0, 1), "red": (1, 0, 0)}
+    assert tuple(int(channel > 130) for channel in COLOURS[size]) == strong[name]
+    middle = 50 + size % 2 / 2
+    picture = show_patches(np.zeros((100, 100, 3), np.uint8), lone(size, middle, middle), RegionMask.empty(100, 100))
+    assert (picture[0, 0] == COLOURS[size]).all()
+    assert (picture[-1, -1] == COLOURS[size]).all()
+
+
+def test_patches_are_where_they_were_drawn() -> None:
+    """A 4 px patch and a 1 px patch on whole pixels: their outlines, in the picture enlarged by 32."""
+    both = Patches(
+        {4: np.zeros((1, 4, 4, 3), np.uint8), 1: np.zeros((1, 1, 1, 3), np.uint8)},
+        {4: np.array(((32.0, 52.0),)), 1: np.array(((38.5, 50.5),))},
+    )
+    picture = show_patches(np.zeros((100, 100, 3), np.uint8), both, RegionMask.empty(100, 100))
+    assert picture.shape == (4 * 32, 9 * 32, 3)
+    for size, columns, rows in ((4, (0, 4 * 32), (0, 4 * 32)), (1, (8 * 32, 9 * 32), (0, 32))):
+        where = np.argwhere((picture == COLOURS[size]).all(-1))
+        assert where.min(0).tolist() == [rows[0], columns[0]]
+        assert where.max(0).tolist() == [rows[1] - 1, columns[1] - 1]
+
+
+def test_a_fine_patch_is_seen_upon_a_coarse_one() -> None:
+    both = Patches(
+        {1: np.zeros((1, 1, 1, 3), np.uint8), 16: np.zeros((1, 16, 16, 3), np.uint8)},
+        {1: np.array(((50.5, 50.5),)), 16: np.array(((50.0, 50.0),))},
+    )
+    picture = show_patches(np.zeros((100, 100, 3), np.uint8), both, RegionMask.empty(100, 100))
+    assert has(picture, COLOURS[1])
+    assert has(picture, COLOURS[16])
+
+
+def test_the_masks_outline() -> None:
+    """White at the rim of the object, not in its middle; the picture is cut around patches and mask."""
+    mask = RegionMask(10, 20, np.ones((30, 30), bool), 100, 100)
+    picture = show_patches(np.full((100, 100, 3), 90, np.uint8), lone(2, 25, 35), mask)
+    assert picture.shape == (30 * 32, 30 * 32, 3)
+    assert (picture[0, 480] == 255).all()
+    assert (picture[200, 200] == 90).all()
+
+
+@pytest.mark.parametrize("recipe_size", [3.0, 60.0, 400.0])
+def test_a_wide_strip_is_cut_out(recipe_size: float) -> None:
+    """65,000 px wide; what is drawn fits into the side whatever the object's size, and nothing else is touched."""
+    image = np.zeros((400, 65_000, 3), np.uint8)
+    patches = sample(image, Gaussian.from_point(40_000, 200, recipe_size), 512, 0)
+    before = image.copy()
+    picture = show_patches(image, patches, NOTHING)
+    assert max(picture.shape) <= SIDE
+    assert np.array_equal(image, before)
+
+
+def test_a_thin_object_across_a_strip() -> None:
+    image = np.zeros((40, 65_000, 3), np.uint8)
+    line = Gaussian.from_ellipse(32_500, 20, 32_000, 2, 0)
+    picture = show_patches(image, sample(image, line, 512, 0, PAPER), line.ellipse_mask(65_000, 40))
+    assert picture.shape[1] == SIDE
+    assert picture.shape[0] >= 1
