@@ -147,6 +147,11 @@ def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return F.scaled_dot_product_attention(q, k, v)
 
 
+def apart(x: Tensor, lengths: list[int]) -> Sequence[Tensor]:
+    """Cut (…, Σn, d) into the parts of several prompts. One prompt's is not touched, so that graphs of it have no n."""
+    return x.split(lengths, -2) if len(lengths) > 1 else [x]
+
+
 def attend_apart(q: Sequence[Tensor], k: Sequence[Tensor], v: Sequence[Tensor]) -> Tensor:
     """`attend` within each of several prompts, of different numbers of points and tokens: (…, h, Σm, d)."""
     return torch.cat([attend(*each) for each in zip(q, k, v, strict=True)], -2)
@@ -177,7 +182,7 @@ class Attention(nn.Module):
         q = split_heads(self.q(x) + self.query(features), self.head_size)  # (h, n, d)
         k = split_heads(self.k(x) + self.key(features), self.head_size)
         v = split_heads(self.v(x) + self.value(features), self.head_size)
-        return self.alpha * self.out(attend_apart(*(each.split(lengths, -2) for each in (q, k, v))))
+        return self.alpha * self.out(attend_apart(*(apart(each, lengths) for each in (q, k, v))))
 
 
 class Block(nn.Module):
@@ -220,7 +225,7 @@ class CrossAttention(nn.Module):
 
     def forward(self, features: Tensor, k: Sequence[Tensor], v: Sequence[Tensor], lengths: list[int]) -> Tensor:
         q = split_heads(self.query(features), self.head_size)  # (h, m, d)
-        return self.out(attend_apart(q.split(lengths, -2), k, v))  # (m, C)
+        return self.out(attend_apart(apart(q, lengths), k, v))  # (m, C)
 
 
 class MaskPredictor(nn.Module):
@@ -277,13 +282,13 @@ class ReleasedFlip(nn.Module):
         With another `dtype` the blocks run in mixed precision of it and float32, the rest stays as it is.
         """
         tokens, features = zip(*(self.sparsify(*prompt) for prompt in prompts), strict=True)
-        lengths = [len(each) for each in tokens]
+        lengths = [each.shape[0] for each in tokens]
         x, where = torch.cat(tokens), torch.cat(features)
         with torch.autocast(x.device.type, dtype, enabled=dtype != torch.float32):
             for layer in self.layers:
                 x = layer(x, where, lengths)
         keys, values = self.mask_extractor.cache(x, where)
-        return list(zip(keys.split(lengths, -2), values.split(lengths, -2), strict=True))
+        return list(zip(apart(keys, lengths), apart(values, lengths), strict=True))
 
     def decode(self, points: Tensor, keys: Tensor, values: Tensor, gaussian: Tensor) -> Tensor:
         """Mask logits (m,) at points (m, 2) in units of 128 px."""

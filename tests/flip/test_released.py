@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from flip.predictor import FlipPredictor, Target, network_input
+from flip.predictor import FlipPredictor, network_input
 from flip.released import CONFIGS, FlipConfig, ReleasedFlip, attend, position_features
+from flip.target import Target
 
 PROMPTS = ("plate", "clip", "cat_eye", "head", "rocket")
 
