@@ -98,7 +98,7 @@ def test_mixed_precision_gives_nearly_the_same_masks(
         predictor.set_image(photo)
         masks.append(predictor.predict_many(prompts))
     ious = [one.iou(other) for one, other in zip(*masks, strict=True)]
-    assert min(ious) > 0.95  # two drawings of patches differ as much
+    assert min(ious) > 0.95
     assert any(one.rle() != other.rle() for one, other in zip(*masks, strict=True))
 
 
