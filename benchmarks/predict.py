@@ -1,11 +1,12 @@
-"""Milliseconds of one FLIP-Tiny prompt by stage, with the mask looked for at every pixel and along its outline.
+"""Milliseconds of one FLIP-Tiny prompt by stage, of many at once, and of sampling in pictures of several sizes.
 
     python benchmarks/predict.py [--weights DIR] [--threads 1] [--rounds 5]
 
 Prompts: two objects of the authors' demo picture where the test material lies beside the checkout, else discs of three
 sizes in a picture made here. Medians over rounds in which the stages take turns, so that what else the machine does
 falls on all alike. `whole` is what a prompt takes from patches to mask; each ratio says how much faster the column
-before it is than with every pixel; `IoU` is between the two masks.
+before it is than with every pixel; `IoU` is between the two masks. Then objects of three sizes, 32 prompts each: one
+after another and together, with as many threads; the medians' ratio.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from flip.gaussian import UNIT, Gaussian
-from flip.predictor import FlipPredictor, evaluation_box, load_predictor, network_input
+from flip.predictor import FlipPredictor, load_predictor, network_input
 from flip.sampler import sample
 from flip.stopwatch import Stopwatch
+from flip.target import Target, evaluation_box
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 COLUMNS = ("box px", "sample", "s. 2048", "encoder", "dense", "refined", "ratio", "whole", "ratio", "IoU")
@@ -64,14 +66,47 @@ def measure(predictor: FlipPredictor, image: NDArray[np.uint8], gaussian: Gaussi
             sample(image, gaussian, 2048, 0)
         pixels, centres = network_input(patches, width, height)
         with watch("encode"):
-            keys, values = predictor.model.encode(pixels, centres, prompt)
+            encoded = predictor.model.encode(pixels, centres, prompt)
         with watch("dense"):
-            dense = predictor.decode(box, width, height, keys, values, prompt)
+            (dense,) = predictor.find([Target((width, height), box, prompt, encoded)])
         with watch("refined"):
-            refined = predictor.decode(box, width, height, keys, values, prompt, gaussian)
+            (refined,) = predictor.find([Target((width, height), box, prompt, encoded, gaussian)])
         times.append(watch.reset())
     del times[0]  # the first round compiled and warmed up
     return {stage: median(round[stage] for round in times) for stage in times[0]}, dense.iou(refined)
+
+
+def singles_and_batches(predictor: FlipPredictor, rounds: int) -> None:
+    """Milliseconds a prompt, one by one and 32 together, for objects of three radii."""
+    image, _ = discs()
+    predictor.set_image(image)
+    rng, watch = np.random.default_rng(0), Stopwatch()
+    print(f"\n{'radius':>7} {'single':>7} {'of 32':>7} {'ratio':>7}")
+    for radius in (3, 9, 18):
+        prompts = [Gaussian.from_ellipse(*rng.uniform(100, 900, 2), radius, radius * 0.7, 1) for _ in range(32)]
+        times = []
+        for _ in range(rounds + 1):
+            with watch("single"):
+                for prompt in prompts:
+                    predictor.predict(gaussian=prompt)
+            with watch("many"):
+                predictor.predict_many(prompts)
+            times.append(watch.reset())
+        single, many = (median(round[stage] / 32 for round in times[1:]) for stage in ("single", "many"))
+        print(f"{radius:7} {single:7.1f} {many:7.1f} {single / many:7.1f}")
+
+
+def sampling(rounds: int) -> None:
+    """Milliseconds of sampling 512 patches, in pictures of five sizes in turn."""
+    sides, watch, times = (512, 1024, 2048, 4096, 8192), Stopwatch(), []
+    images = {side: np.zeros((side, side, 3), np.uint8) for side in sides}
+    for i in range(20 * rounds):
+        for side, image in images.items():
+            with watch(str(side)):
+                sample(image, Gaussian.from_ellipse(side / 2, side / 2, 60, 40, 0.5), 512, i)
+        times.append(watch.reset())
+    print("\nsample  " + " ".join(f"{side:7}" for side in sides))
+    print("        " + " ".join(f"{median(round[str(side)] for round in times):7.2f}" for side in sides))
 
 
 def main() -> None:
@@ -96,6 +131,8 @@ def main() -> None:
             f"{iou:.4f}",
         )
         print(f"{name:>7} " + " ".join(f"{cell:>7}" for cell in cells))
+    singles_and_batches(predictor, arguments.rounds)
+    sampling(arguments.rounds)
 
 
 if __name__ == "__main__":

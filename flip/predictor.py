@@ -3,12 +3,13 @@
 predictor = load_predictor("flip-tiny")
 predictor.set_image(image)
 mask = predictor.predict(box=(40, 60, 90, 200))
+masks = predictor.predict_many([(40, 60, 90, 200), Gaussian.from_point(120, 80, 9)])
 """
 
 from __future__ import annotations
 
-import math
 import struct
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,15 +19,20 @@ from torch import Tensor
 
 from flip.checkpoint import SUFFIXES, load_model
 from flip.gaussian import UNIT, Gaussian
-from flip.refine import Pixels, refine
+from flip.refine import Pixels
 from flip.released import ReleasedFlip
-from flip.sampler import Patches, Recipe, sample
+from flip.sampler import Patches, Recipe, sample, sample_many
 from flip.stopwatch import Stopwatch
+from flip.target import Target, area, evaluation_box
 from flip.weights import find_weights
 from objascale.masks import Box, RegionMask
 
-REACH = 5.0  # the mask is looked for within so many standard deviations of the major axis, as the network was trained
-CHUNK = {"cpu": 512, "cuda": 1 << 17}  # points a call: on a CPU, what its cache holds
+CHUNK = {"cpu": 2048, "cuda": 1 << 17}  # points or tokens a call, about: on a CPU, what its cache holds
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+TOGETHER = 1 << 24  # prompts whose boxes have so many pixels in sum are looked at together …
+LEAST = 1 << 18  # … each counted with so many at least
+
+Prompt = RegionMask | Gaussian | tuple[float, float, float, float]  # a tuple is a box, xyxy pixel edges
 
 
 class PredictorError(ValueError):
@@ -34,11 +40,12 @@ class PredictorError(ValueError):
 
 
 class FlipPredictor:
-    """Segments the object that a mask, a box or a Gaussian points at.
+    """Segments the objects that masks, boxes or Gaussians point at.
 
-    The same prompt on the same image gives the same mask, whatever was predicted before: each prompt's patches are
-    drawn by a generator of its own, made from `seed` and the prompt's numbers. `stopwatch` adds up milliseconds of
-    "pre" (patches, coordinates, transfer), "model" (network) and "post" (threshold, mask).
+    The same prompt on the same image gives the same mask, whatever is predicted before or with it: each prompt's
+    patches are drawn by a generator of its own, made from `seed` and the prompt's numbers. Only a pixel whose logit is
+    zero within float32's rounding may differ. `stopwatch` adds up milliseconds of "pre" (patches, coordinates,
+    transfer), "model" (network) and "post" (threshold, mask).
     """
 
     def __init__(
@@ -50,20 +57,25 @@ class FlipPredictor:
         recipe: Recipe | None = None,
         dense: bool = False,
         device: str | torch.device = "cpu",
+        dtype: str = "float32",
     ) -> None:
         """Predict with `model` from at most `tokens` patches drawn by `recipe` (the authors' settings if None).
 
         The mask is looked for where the object's outline is (`flip.refine`), or, if `dense`, at every pixel, as the
-        authors do. Raises PredictorError for `tokens` below 1, and for a device that is not here.
+        authors do. `dtype` "bfloat16" or "float16" runs the encoder's blocks in mixed precision. Raises PredictorError
+        for `tokens` below 1, another `dtype`, and a device that is not here.
         """
         if tokens < 1:
             raise PredictorError(f"FLIP needs at least one patch to look at, not {tokens}")
+        if dtype not in DTYPES:
+            raise PredictorError(f"FLIP computes in {', '.join(DTYPES)}, not in {dtype}")
         self.device = _device(device)
         self.model = model.to(self.device).eval()
         self.tokens = tokens
         self.seed = seed
         self.recipe = recipe or Recipe()
         self.dense = dense
+        self.dtype = dtype
         self.stopwatch = Stopwatch(torch.cuda.synchronize if self.device.type == "cuda" else None)
         self._image: NDArray[np.uint8] | None = None
 
@@ -89,28 +101,10 @@ class FlipPredictor:
         `gaussian`: pixels. Raises PredictorError without an image or with none or several prompts, GaussianError or
         MaskError for a prompt without extent, NoPatches for one that leaves no patch in the image.
         """
-        if self._image is None:
-            raise PredictorError("call set_image before predict")
-        if sum(prompt is not None for prompt in (mask, box, gaussian)) != 1:
+        given = [prompt for prompt in (mask, box, gaussian) if prompt is not None]
+        if len(given) != 1:
             raise PredictorError("predict takes exactly one of mask, box and gaussian")
-        height, width = self._image.shape[:2]
-        with torch.inference_mode():
-            with self.stopwatch("pre"):
-                if mask is not None:
-                    gaussian = Gaussian.from_mask(mask)
-                elif box is not None:
-                    gaussian = Gaussian.from_box(box)
-                assert gaussian is not None
-                patches = self.patches(gaussian)
-                pixels, centres = network_input(patches, width, height)
-                pixels = [p.to(self.device) for p in pixels]
-                centres = centres.to(self.device)
-                prompt = torch.from_numpy(gaussian.released(width, height)).to(self.device)
-            with self.stopwatch("model"):
-                keys, values = self.model.encode(pixels, centres, prompt)
-            where = evaluation_box(gaussian, width, height)
-            guide = None if self.dense else gaussian
-            return self.decode(where, width, height, keys, values, prompt, guide)
+        return self.predict_many(given)[0]
 
     def patches(self, gaussian: Gaussian) -> Patches:
         """The patches of the image that `predict` looks at for this prompt.
@@ -121,46 +115,120 @@ class FlipPredictor:
             raise PredictorError("call set_image before patches")
         return sample(self._image, gaussian, self.tokens, self._generator(gaussian), self.recipe)
 
-    def decode(
-        self,
-        box: Box,
-        width: int,
-        height: int,
-        keys: Tensor,
-        values: Tensor,
-        prompt: Tensor,
-        guide: Gaussian | None = None,
-    ) -> RegionMask:
-        """Find the mask in `box` (xyxy edges, inside the `width`×`height` frame), evaluated at pixel centres.
+    def predict_many(self, prompts: Sequence[Prompt]) -> list[RegionMask]:
+        """The masks of several objects of the image, in the order of their prompts; any kinds may be mixed.
 
-        `keys`, `values` are what `ReleasedFlip.encode` gave for `prompt` (6,). With `guide`, the prompt in pixels,
-        the mask is looked for by `flip.refine.refine`, else at every pixel. Memory is four bytes a pixel of the box.
+        Faster than one after another, with the same result. Raises as `predict`, if any prompt gives reason to.
+        Memory: 64 MB for what is known of the pixels, or four bytes for each pixel of a larger single box, and the
+        network's needs for a few prompts.
         """
-        x0, y0, x1, y1 = box
-        if x0 == x1 or y0 == y1:
-            return RegionMask.empty(width, height)
-        step, seeds = (1, None) if guide is None else (first_step(guide, box), own_lattice(guide, box))
-        search = refine(x1 - x0, y1 - y0, step, seeds)
-        logits: NDArray[np.float32] | None = None
-        while True:
+        with torch.inference_mode():
+            return [mask for targets in self._targets(prompts) for mask in self.find(targets)]
+
+    def logits(self, prompts: Sequence[Prompt]) -> list[tuple[Box, NDArray[np.float32]]]:
+        """For each prompt a box, xyxy pixel edges, and the network's logit of every pixel in it, float32 (h, w).
+
+        Above 0 is object. The network says nothing about pixels outside the box. Raises as `predict_many`.
+        """
+        answers = []
+        with torch.inference_mode():
+            for target in (target for targets in self._targets(prompts) for target in targets):
+                w, h = target.box[2] - target.box[0], target.box[3] - target.box[1]
+                rows, columns = np.divmod(np.arange(w * h), max(w, 1))
+                (logits,) = self._ask([target], [(columns, rows)])
+                answers.append((target.box, logits.reshape(h, w)))
+        return answers
+
+    def find(self, targets: Sequence[Target]) -> list[RegionMask]:
+        """The targets' masks, searched for side by side: what all searches ask next is asked in common.
+
+        A target is evaluated at the pixel centres of its box: by `flip.refine.refine` if it has a guide, else at every
+        one. Memory is four bytes a pixel of the boxes.
+        """
+        masks = [RegionMask.empty(*target.frame) for target in targets]
+        searches = {i: target.search() for i, target in enumerate(targets) if area(target.box)}
+        with self.stopwatch("post"):
+            questions = {i: next(search) for i, search in searches.items()}
+        while questions:
+            answers = self._ask([targets[i] for i in questions], list(questions.values()))
             with self.stopwatch("post"):
-                try:
-                    columns, rows = search.send(logits)  # type: ignore[arg-type]
-                except StopIteration as end:
-                    return RegionMask(x0, y0, end.value, width, height).tight()
+                for i, logits in zip(list(questions), answers, strict=True):
+                    try:
+                        questions[i] = searches[i].send(logits)
+                    except StopIteration as end:
+                        del questions[i]
+                        masks[i] = RegionMask(*targets[i].box[:2], end.value, *targets[i].frame).tight()
+        return masks
+
+    def _targets(self, prompts: Sequence[Prompt]) -> Iterator[list[Target]]:
+        """Draw the prompts' patches and run the encoder over them, for as many at a time as memory is meant for."""
+        if self._image is None:
+            raise PredictorError("call set_image before asking for a mask")
+        height, width = self._image.shape[:2]
+        gaussians = [_gaussian(prompt) for prompt in prompts]
+        boxes = [evaluation_box(gaussian, width, height) for gaussian in gaussians]
+        for group in _groups([max(area(box), LEAST) for box in boxes], TOGETHER):
             with self.stopwatch("pre"):
-                pixels = torch.from_numpy(np.stack((columns + x0, rows + y0), -1)).to(self.device)
-                points = to_units(pixels + 0.5, width, height)
-                parts = points.tensor_split(math.ceil(len(points) / CHUNK[self.device.type]))
+                rngs = [self._generator(gaussian) for gaussian in gaussians[group]]
+                drawn = sample_many(
+                    self._image, gaussians[group], self.tokens, rngs, self.recipe, torch.get_num_threads()
+                )
+                released = np.stack([gaussian.released(width, height) for gaussian in gaussians[group]])
+                numbers = torch.from_numpy(released).to(self.device)
+                inputs = []
+                for patches, prompt in zip(drawn, numbers, strict=True):
+                    pixels, centres = network_input(patches, width, height)
+                    inputs.append(([p.to(self.device) for p in pixels], centres.to(self.device), prompt))
             with self.stopwatch("model"):
-                answers = torch.cat([self.model.decode(part, keys, values, prompt) for part in parts])
-            with self.stopwatch("post"):
-                logits = answers.cpu().numpy()
+                parts = _groups([len(patches) for patches in drawn], CHUNK[self.device.type])
+                encoded = [each for part in parts for each in self.model.encode_many(inputs[part], DTYPES[self.dtype])]
+            yield [
+                Target((width, height), box, prompt, each, None if self.dense else gaussian)
+                for box, prompt, each, gaussian in zip(boxes[group], numbers, encoded, gaussians[group], strict=True)
+            ]
+
+    def _ask(self, targets: Sequence[Target], questions: Sequence[Pixels]) -> list[NDArray[np.float32]]:
+        """The logits of each target at columns and rows that count from the corner of its box."""
+        with self.stopwatch("pre"):
+            ends = np.cumsum([0, *(len(columns) for columns, _ in questions)])
+            pixels = np.concatenate(
+                [np.stack(question, -1) + target.box[:2] for target, question in zip(targets, questions, strict=True)]
+            )
+            points = to_units(torch.from_numpy(pixels).to(self.device) + 0.5, *targets[0].frame)
+            prompts = torch.stack([target.prompt for target in targets])
+        with self.stopwatch("model"):
+            answers = [points.new_empty(0)]
+            chunk = CHUNK[self.device.type]
+            for start in range(0, len(points), chunk):
+                lengths = np.diff(ends.clip(start, start + chunk))
+                here = lengths.nonzero()[0].tolist()
+                encoded = [targets[i].encoded for i in here]
+                part = points[start : start + chunk]
+                answers.append(self.model.decode_many(part, encoded, prompts[here], lengths[here].tolist()))
+        with self.stopwatch("post"):
+            return np.split(torch.cat(answers).cpu().numpy(), ends[1:-1])
 
     def _generator(self, gaussian: Gaussian) -> np.random.Generator:
         g = gaussian
         words = struct.unpack("12I", struct.pack("6d", g.x, g.y, g.sigma1, g.sigma2, g.a, g.b))
         return np.random.default_rng((self.seed, *words))
+
+
+def _gaussian(prompt: Prompt) -> Gaussian:
+    if isinstance(prompt, RegionMask):
+        return Gaussian.from_mask(prompt)
+    return prompt if isinstance(prompt, Gaussian) else Gaussian.from_box(prompt)
+
+
+def _groups(sizes: Sequence[int], limit: int) -> list[slice]:
+    """Cut a sequence of things of certain sizes into groups: of at most `limit` in sum, or of one larger thing."""
+    groups, start, total = [], 0, 0
+    for i, size in enumerate(sizes):
+        if total + size > limit and i > start:
+            groups.append(slice(start, i))
+            start, total = i, 0
+        total += size
+    return [*groups, slice(start, len(sizes))] if sizes else []
 
 
 def _device(name: str | torch.device) -> torch.device:
@@ -184,47 +252,16 @@ def load_predictor(
     recipe: Recipe | None = None,
     dense: bool = False,
     device: str | torch.device = "cpu",
+    dtype: str = "float32",
 ) -> FlipPredictor:
     """A predictor with trained weights: `name` is a model's name ("flip-tiny"), or a weights file's path.
 
     A name's weights are looked for as `flip.weights.find_weights` says. Raises WeightsMissing, WeightsBroken.
     """
     path = Path(name) if Path(name).suffix in SUFFIXES else find_weights(str(name), folder)
-    return FlipPredictor(load_model(path), tokens=tokens, seed=seed, recipe=recipe, dense=dense, device=device)
-
-
-def evaluation_box(gaussian: Gaussian, width: int, height: int) -> Box:
-    """The pixels within REACH standard deviations of the mean, by the larger deviation in x and y, cut to the frame.
-
-    The authors count from pixel centres and cut off what follows the point, which this repeats.
-    """
-    x, y, reach = gaussian.x - 0.5, gaussian.y - 0.5, REACH * gaussian.sigma2
-    x0, x1 = (int(np.clip(v, 0, width)) for v in (int(x - reach), int(x + reach) + 1))
-    y0, y1 = (int(np.clip(v, 0, height)) for v in (int(y - reach), int(y + reach) + 1))
-    return x0, y0, x1, y1
-
-
-def first_step(gaussian: Gaussian, box: Box) -> int:
-    """Spacing in pixels of the first lattice with which `refine` looks for the mask of `gaussian` in `box`.
-
-    The networks see positions in units of σ, so a mask's details grow with it: the power of two, at least 1, nearest to
-    a third of the larger σ. But even the box of a prompt that is larger than the picture gets 16 points along its
-    longer side.
-    """
-    x0, y0, x1, y1 = box
-    return 1 << max(0, round(math.log2(min(gaussian.sigma2 / 3, max(x1 - x0, y1 - y0, 1) / 16))))
-
-
-def own_lattice(gaussian: Gaussian, box: Box) -> Pixels:
-    """Pixels on a lattice along the Gaussian's own axes, every σ1/2 and σ2/4 within 3σ: columns and rows from the box's
-    corner. A lattice along the picture's rows and columns can miss an object that is thinner than its spacing.
-    """
-    g, (x0, y0, x1, y1) = gaussian, box
-    along1, along2 = np.meshgrid(np.arange(-3, 3.5, 0.5) * g.sigma1, np.arange(-3, 3.25, 0.25) * g.sigma2)
-    columns = np.floor(g.x + along1 * g.a + along2 * g.b).astype(np.int64)
-    rows = np.floor(g.y - along1 * g.b + along2 * g.a).astype(np.int64)
-    inside = (columns >= x0) & (columns < x1) & (rows >= y0) & (rows < y1)
-    return columns[inside] - x0, rows[inside] - y0
+    return FlipPredictor(
+        load_model(path), tokens=tokens, seed=seed, recipe=recipe, dense=dense, device=device, dtype=dtype
+    )
 
 
 def network_input(patches: Patches, width: int, height: int) -> tuple[list[Tensor], Tensor]:

@@ -19,15 +19,14 @@ from numba import njit
 from numpy.typing import NDArray
 
 Pixels = tuple[NDArray[np.int64], NDArray[np.int64]]  # columns and rows, (n,) each
+Search = Generator[Pixels, NDArray[np.float32], NDArray[np.bool_]]  # asks for logits, ends with the mask
 
 DOUBT = 2  # a lattice point is in doubt if a neighbour's logit differs from its own by so many times its own, or more
 BLOCK = 1 << 17  # pixels in one question, at most
 STEPS_PER_UNIT = 8  # logits are kept as whole eighths, −127…127 and never 0: one byte each
 
 
-def refine(
-    width: int, height: int, step: int, seeds: Pixels | None = None
-) -> Generator[Pixels, NDArray[np.float32], NDArray[np.bool_]]:
+def refine(width: int, height: int, step: int, seeds: Pixels | None = None) -> Search:
     """Find the mask (`height`, `width`) of a field of logits, by asking for the field at some pixels.
 
     A coroutine: it yields columns and rows of pixels, wants to be sent their logits (n,), and returns the mask, true

@@ -11,6 +11,7 @@ describes an earlier form: the released models have neither perceptual nor posit
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -28,6 +29,8 @@ class FlipConfig:
     registers: int = 8
     patch_sizes: tuple[int, ...] = (1, 2, 4, 8, 16)
 
+
+Encoded = tuple[Tensor, Tensor]  # what a prompt's patches told: keys and values, (h, n, d) each
 
 CONFIGS = {
     "flip-tiny": FlipConfig(64, 3, 16),
@@ -139,13 +142,23 @@ def split_heads(x: Tensor, head_size: int) -> Tensor:
 def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """softmax(qkᵀ/√d)·v: queries (…, h, m, d), keys and values (…, h, n, d) → (…, h, m, d).
 
-    Trained keys are so large that most weights leave the range of normal floats, and a CPU takes many times longer
-    over subnormal ones. There, no weight is let below e⁻⁸⁰ of the largest, which changes no digit of the result.
+    Trained keys have one part, tens of times larger than the rest, that is the same for all tokens. It shifts all
+    scores of a query alike, which softmax does not see; without it they keep two more digits.
     """
-    if not q.is_cpu:
-        return F.scaled_dot_product_attention(q, k, v)
-    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)  # (…, h, m, n)
-    return (scores - scores.amax(-1, keepdim=True)).clamp_min(-80).softmax(-1) @ v
+    k = k - k.mean(-2, keepdim=True)
+    if q.ndim == 3:  # PyTorch's fused kernels take four dimensions
+        return F.scaled_dot_product_attention(q[None], k[None], v[None])[0]
+    return F.scaled_dot_product_attention(q, k, v)
+
+
+def apart(x: Tensor, lengths: list[int]) -> Sequence[Tensor]:
+    """Cut (…, Σn, d) into the parts of several prompts. One prompt's is not touched, so that graphs of it have no n."""
+    return x.split(lengths, -2) if len(lengths) > 1 else [x]
+
+
+def attend_apart(q: Sequence[Tensor], k: Sequence[Tensor], v: Sequence[Tensor]) -> Tensor:
+    """`attend` within each of several prompts, of different numbers of points and tokens: (…, h, Σm, d)."""
+    return torch.cat([attend(*each) for each in zip(q, k, v, strict=True)], -2)
 
 
 class MergeHeads(nn.Module):
@@ -169,15 +182,18 @@ class Attention(nn.Module):
         self.out = nn.Sequential(MergeHeads(), nn.Linear(c, c))
         self.alpha = nn.Parameter(torch.full((1,), 0.1))
 
-    def forward(self, x: Tensor, features: Tensor) -> Tensor:
+    def forward(self, x: Tensor, features: Tensor, lengths: list[int]) -> Tensor:
         q = split_heads(self.q(x) + self.query(features), self.head_size)  # (h, n, d)
         k = split_heads(self.k(x) + self.key(features), self.head_size)
         v = split_heads(self.v(x) + self.value(features), self.head_size)
-        return self.alpha * self.out(attend(q, k, v))
+        return self.alpha * self.out(attend_apart(*(apart(each, lengths) for each in (q, k, v))))
 
 
 class Block(nn.Module):
-    """One encoder layer: tokens (…, n, C) and their position features (…, n, 2) → tokens."""
+    """One encoder layer: tokens (…, n, C) and their position features (…, n, 2) → tokens.
+
+    With `lengths`, which add up to n, the tokens are those of several prompts, which do not see each other.
+    """
 
     def __init__(self, config: FlipConfig) -> None:
         super().__init__()
@@ -185,8 +201,8 @@ class Block(nn.Module):
         self.mlp = FeedForward(config.channels)
         self.alpha = nn.Parameter(torch.full((1,), 0.1))
 
-    def forward(self, x: Tensor, features: Tensor) -> Tensor:
-        x = x + self.attention(x, features)
+    def forward(self, x: Tensor, features: Tensor, lengths: list[int] | None = None) -> Tensor:
+        x = x + self.attention(x, features, lengths or [x.shape[-2]])
         return x + self.alpha * self.mlp(x)
 
 
@@ -211,9 +227,9 @@ class CrossAttention(nn.Module):
         v = self.v(x) + self.value(features)
         return split_heads(k, self.head_size), split_heads(v, self.head_size)  # (h, n, d) each
 
-    def forward(self, features: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    def forward(self, features: Tensor, k: Sequence[Tensor], v: Sequence[Tensor], lengths: list[int]) -> Tensor:
         q = split_heads(self.query(features), self.head_size)  # (h, m, d)
-        return self.out(attend(q, k, v))  # (m, C)
+        return self.out(attend_apart(apart(q, lengths), k, v))  # (m, C)
 
 
 class MaskPredictor(nn.Module):
@@ -232,7 +248,11 @@ class MaskPredictor(nn.Module):
 
     def logits(self, points: Tensor, keys: Tensor, values: Tensor, gaussian: Tensor) -> Tensor:
         """Points (…, m, 2) → logits (…, m); above 0 is object. Points do not see each other."""
-        x = self.attention(position_features(points, gaussian), keys, values)
+        return self(position_features(points, gaussian), [keys], [values], [points.shape[-2]])
+
+    def forward(self, features: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor], lengths: list[int]) -> Tensor:
+        """Position features (…, m, 2) → logits (…, m): the first `lengths[0]` points ask the first prompt …"""
+        x = self.attention(features, keys, values, lengths)
         x = x + self.postprocess(x)
         return self.to_mask(x).squeeze(-1)
 
@@ -250,17 +270,39 @@ class ReleasedFlip(nn.Module):
         self.layers = nn.ModuleList(Block(config) for _ in range(config.blocks))
         self.mask_extractor = MaskPredictor(config)
 
-    def encode(self, patches: list[Tensor], centres: Tensor, gaussian: Tensor) -> tuple[Tensor, Tensor]:
+    def encode(self, patches: list[Tensor], centres: Tensor, gaussian: Tensor) -> Encoded:
         """Patches and their prompt → keys and values (h, n, d) that `decode` reads the mask from.
 
         `patches`: one float tensor (n_p, 3, p, p) in 0…1 for each of `config.patch_sizes`, n_p may be 0.
         `centres` (Σ n_p, 2) in the same order, `gaussian` (6,), both in units of 128 px.
         """
-        tokens, features = self.sparsify(patches, centres, gaussian)
-        for layer in self.layers:
-            tokens = layer(tokens, features)
-        return self.mask_extractor.cache(tokens, features)
+        return self.encode_many([(patches, centres, gaussian)])[0]
+
+    def encode_many(
+        self, prompts: Sequence[tuple[list[Tensor], Tensor, Tensor]], dtype: torch.dtype = torch.float32
+    ) -> list[Encoded]:
+        """`encode` for several prompts at once. They may have different numbers of patches, and do not see each other.
+
+        With another `dtype` the blocks run in mixed precision of it and float32, the rest stays as it is.
+        """
+        tokens, features = zip(*(self.sparsify(*prompt) for prompt in prompts), strict=True)
+        lengths = [each.shape[0] for each in tokens]
+        x, where = torch.cat(tokens), torch.cat(features)
+        with torch.autocast(x.device.type, dtype, enabled=dtype != torch.float32):
+            for layer in self.layers:
+                x = layer(x, where, lengths)
+        keys, values = self.mask_extractor.cache(x, where)
+        return list(zip(apart(keys, lengths), apart(values, lengths), strict=True))
 
     def decode(self, points: Tensor, keys: Tensor, values: Tensor, gaussian: Tensor) -> Tensor:
         """Mask logits (m,) at points (m, 2) in units of 128 px."""
         return self.mask_extractor.logits(points, keys, values, gaussian)
+
+    def decode_many(self, points: Tensor, encoded: Sequence[Encoded], gaussians: Tensor, lengths: list[int]) -> Tensor:
+        """Mask logits (Σm,) of several prompts: of the first (`gaussians` (b, 6)) at the first `lengths[0]` points."""
+        owners = torch.arange(len(lengths), device=points.device).repeat_interleave(
+            torch.tensor(lengths, device=points.device)
+        )
+        features = position_features(points[:, None], gaussians[owners])[:, 0]
+        keys, values = zip(*encoded, strict=True)
+        return self.mask_extractor(features, keys, values, lengths)

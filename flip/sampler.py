@@ -8,6 +8,8 @@ All coordinates are pixels with pixel centres at +½.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,6 +88,25 @@ def sample(
     return Patches({size: extract(image, where, size) for size, where in centres.items()}, centres)
 
 
+def sample_many(
+    image: NDArray[np.uint8],
+    gaussians: Sequence[Gaussian],
+    tokens: int,
+    rngs: Sequence[np.random.Generator | int],
+    recipe: Recipe = Recipe(),
+    threads: int = 1,
+) -> list[Patches]:
+    """`sample` for several prompts, each with its own of `rngs`, on several threads: the number changes no patch."""
+
+    def one(gaussian: Gaussian, rng: np.random.Generator | int) -> Patches:
+        return sample(image, gaussian, tokens, rng, recipe)
+
+    if threads == 1 or len(gaussians) == 1:
+        return list(map(one, gaussians, rngs))
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(one, gaussians, rngs))
+
+
 def place(
     width: int,
     height: int,
@@ -128,7 +149,7 @@ def extract(image: NDArray[np.uint8], centres: NDArray[np.float64], size: int) -
     return _extract(image, centres, size)
 
 
-@njit(cache=True, fastmath={"reassoc", "nsz", "contract"}, error_model="numpy")
+@njit(cache=True, nogil=True, fastmath={"reassoc", "nsz", "contract"}, error_model="numpy")
 def _place(rng, sizes, wanted, mean, deviations, axis, frame, overlap, cell):
     """Place patches; returns centres (n, 2) in order of size and the number placed of each size."""
     room = wanted.sum()
@@ -168,7 +189,7 @@ def _place(rng, sizes, wanted, mean, deviations, axis, frame, overlap, cell):
     return centres[:n].copy(), placed
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _extract(image, centres, size):
     """Bilinear patches; all samples of one patch share their two fractions, as they lie one pixel apart."""
     out = np.empty((len(centres), size, size, 3), np.uint8)

@@ -92,7 +92,7 @@ def test_gaussian_of_a_rendered_ellipse(x: float, y: float, semi1: float, semi2:
     drawn = Gaussian.from_ellipse(x, y, semi1, semi2, turn)
     mask = drawn.ellipse_mask(110, 110)
     seen = Gaussian.from_mask(mask)
-    assert np.abs(seen.mean - drawn.mean).max() < 0.15
+    assert np.abs(seen.mean - drawn.mean).max() < 0.3
     assert seen.sigma1 == pytest.approx(drawn.sigma1, rel=0.02)
     assert seen.sigma2 == pytest.approx(drawn.sigma2, rel=0.02)
     assert seen.ellipse_mask(110, 110).iou(mask) > 0.95

@@ -10,10 +10,11 @@ from pycocotools.coco import COCO
 
 from bench.segmenter import Prompt, Segmenter
 from flip.gaussian import Gaussian, GaussianError
-from flip.predictor import FlipPredictor, PredictorError, evaluation_box, load_predictor
+from flip.predictor import FlipPredictor, PredictorError, load_predictor
 from flip.released import ReleasedFlip
 from flip.sampler import NoPatches
 from flip.segmenter import FlipSegmenter
+from flip.target import evaluation_box
 from objascale.files import file_sha256
 from objascale.masks import MaskError, RegionMask
 
