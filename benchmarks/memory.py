@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
 
-from objascale.engine import EngineSettings
+from objascale.engine import EngineSettings, worker_request
 from objascale.engine.local import LocalWorker
 from objascale.plan import PRESETS, Plan, RenderSettings
 from objascale.sources import embedded, folder
@@ -30,22 +29,13 @@ def main() -> None:
     settings = RenderSettings(samples=8, format="jpg", min_area=2)
     ranges = PRESETS["paper"].model_copy(update={"max_px": arguments.max_px, "max_area": 5000})
     plan = Plan(objects, maps, ranges, settings, arguments.images)
-    paths = {asset.id: str(asset.path) for asset in (*objects, *maps)}
     worker = LocalWorker(EngineSettings(workers=1, threads=2, restart_after=10**9))
     print(f"{'images':>7} {'MiB':>8}")
     peak = 0
     with tempfile.TemporaryDirectory() as scratch:
         for number in range(1, arguments.images + 1):
             spec = plan.draw(number)
-            reply = worker.ask(
-                {
-                    "spec": asdict(spec),
-                    "settings": settings.model_dump(),
-                    "objects": [paths[item.object_id] for item in spec.objects],
-                    "map": paths[spec.map_id],
-                    "image": str(Path(scratch) / "image.jpg"),
-                }
-            )
+            reply = worker.ask(worker_request(spec, settings, plan.paths, Path(scratch) / "image.jpg"))
             if "annotations" in reply:
                 peak = reply["annotations"][0]["peak_mib"]
             if number % 50 == 0 or number == 10:

@@ -11,13 +11,13 @@ from __future__ import annotations
 import argparse
 import statistics
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from objascale.dataset import mask_of
+from objascale.engine import worker_request
 from objascale.engine.local import LocalWorker, local_engine
 from objascale.plan import Plan, PlanSettings, RenderSettings
 from objascale.sources import embedded, folder
@@ -40,7 +40,6 @@ def main() -> None:
     maps = folder.environment_maps(arguments.hdris) if arguments.hdris else embedded.environment_maps()
     ranges = PlanSettings(min_px=512, max_px=512, min_fraction=0.019, max_fraction=0.019, place="centre")
     plan = Plan(objects, maps, ranges, REFERENCE, arguments.n)
-    paths = {asset.id: str(asset.path) for asset in (*objects, *maps)}
     worker = LocalWorker(local_engine(1))
     decibels: dict[str, list[float]] = {name: [] for name in WAYS}
     seconds: dict[str, list[float]] = {name: [] for name in WAYS}
@@ -51,15 +50,7 @@ def main() -> None:
         def render(slot: int, settings: RenderSettings) -> tuple[np.ndarray, np.ndarray, float] | None:
             spec = plan.draw(slot)
             image = Path(scratch) / "image.png"
-            reply = worker.ask(
-                {
-                    "spec": asdict(spec),
-                    "settings": settings.model_dump(),
-                    "objects": [paths[item.object_id] for item in spec.objects],
-                    "map": paths[spec.map_id],
-                    "image": str(image),
-                }
-            )
+            reply = worker.ask(worker_request(spec, settings, plan.paths, image))
             if "refused" in reply:
                 return None
             (row,) = reply["annotations"]

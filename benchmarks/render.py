@@ -12,9 +12,9 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from dataclasses import asdict
 from pathlib import Path
 
+from objascale.engine import worker_request
 from objascale.engine.local import LocalWorker, local_engine
 from objascale.plan import Plan, PlanSettings, RenderSettings
 from objascale.sources import Asset, embedded
@@ -51,14 +51,9 @@ def main() -> None:
                     min_area=1,
                     place="centre",
                 )
-                spec = Plan([thing], [environment], ranges, settings, 1).draw(0)
-                request = {
-                    "spec": asdict(spec),
-                    "settings": settings.model_dump(),
-                    "objects": [str(thing.path)],
-                    "map": str(environment.path),
-                    "image": str(Path(folder) / f"image.{arguments.format}"),
-                }
+                plan = Plan([thing], [environment], ranges, settings, 1)
+                image = Path(folder) / f"image.{arguments.format}"
+                request = worker_request(plan.draw(0), settings, plan.paths, image)
                 cells = measure(request, Path(folder) / "full.png" if arguments.full_frame else None)
                 print(f"{pixels:>6} {fraction:>9.0e} " + " ".join(f"{cell:>8}" for cell in cells), flush=True)
 

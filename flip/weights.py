@@ -16,6 +16,7 @@ from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 
+from objascale import files
 from objascale.download import DownloadFailed, Expected, download
 from objascale.files import file_sha256, write_atomically
 
@@ -107,7 +108,7 @@ WEIGHTS = {
 
 def cache_folder() -> Path:
     """Where downloads go: objascale/weights in the user's cache ($XDG_CACHE_HOME, else ~/.cache)."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "objascale" / "weights"
+    return files.cache_folder() / "weights"
 
 
 def search_path(folder: Path | None = None) -> list[Path]:

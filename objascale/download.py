@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,6 +11,8 @@ from pathlib import Path
 from typing import TypeVar
 
 import requests
+
+from objascale.files import file_digest
 
 Progress = Callable[[int, int], None]  # bytes there so far, bytes in all (0 if the server does not say)
 Result = TypeVar("Result")
@@ -73,7 +74,7 @@ class Expected:
         if self.limit is not None and size > self.limit:
             return f"it has {size} bytes, more than the {self.limit} that are accepted"
         for algorithm, digest in (("sha256", self.sha256), ("md5", self.md5)):
-            if digest is not None and _digest(path, algorithm) != digest.lower():
+            if digest is not None and file_digest(path, algorithm) != digest.lower():
                 return f"its {algorithm.upper()} is not {digest}"
         return self.check(path) if self.check else ""
 
@@ -225,8 +226,3 @@ class _Fetch:
         if limit is not None and size > limit:
             self.part.unlink(missing_ok=True)
             raise DownloadFailed(f"{self.url} is not taken: more than {limit} bytes", "too-large")
-
-
-def _digest(path: Path, algorithm: str) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, algorithm).hexdigest()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from objascale.compose import encode
 from objascale.dataset import DatasetError, mask_of
-from objascale.engine import Worker, WorkerLost
+from objascale.engine import Worker, WorkerLost, worker_request
 from objascale.plan import RenderSettings, SceneSpec
 from objascale.sources import Asset
 from objascale.verify import Damage
@@ -72,7 +72,8 @@ def compare_full_frame(
     spec = SceneSpec.from_json(record["spec"])
     file = record["annotations"][0]["file"]
     paths = {asset.sha256: asset.path for asset in assets}
-    for name, digest in (*((thing.object_id, thing.sha256) for thing in spec.objects), (spec.map_id, spec.map_sha256)):
+    digests = {thing.object_id: thing.sha256 for thing in spec.objects} | {spec.map_id: spec.map_sha256}
+    for name, digest in digests.items():
         if digest not in paths:
             raise DatasetError(
                 f"{name} of {file} is not among the assets, or has changed (SHA-256 {digest[:16]}…); "
@@ -80,16 +81,12 @@ def compare_full_frame(
             )
     lossless = settings.model_copy(update={"format": "png"})
     reference = lossless.model_copy(update={"samples": _REFERENCE_SAMPLES, "noise_threshold": 0, "denoise": False})
-    request = {
-        "spec": asdict(spec),
-        "objects": [str(paths[thing.sha256]) for thing in spec.objects],
-        "map": str(paths[spec.map_sha256]),
-    }
     full_frame = scratch / "full.png"
+    files = {name: paths[digest] for name, digest in digests.items()}
     try:
-        reply = worker.ask({**request, "settings": lossless.model_dump(), "image": str(scratch / "again.png")})
+        reply = worker.ask(worker_request(spec, lossless, files, scratch / "again.png"))
         if "refused" not in reply:
-            again = {**request, "settings": reference.model_dump(), "image": str(scratch / "reference.png")}
+            again = worker_request(spec, reference, files, scratch / "reference.png")
             whole = worker.ask({**again, "full_frame": str(full_frame)})
             reply = whole if "refused" in whole else reply
     except WorkerLost as error:

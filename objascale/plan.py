@@ -210,6 +210,11 @@ class Plan:
         return self.objects[int(self._shuffled(len(self.objects), slot, attempt)[0])]
 
     @cached_property
+    def paths(self) -> dict[str, Path]:
+        """Asset id → its file, of objects and maps."""
+        return {asset.id: asset.path for asset in (*self.objects, *self.maps)}
+
+    @cached_property
     def _categories(self) -> list[str]:
         return sorted(self._by_category)
 

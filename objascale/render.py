@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from objascale.dataset import OBJECTS_PER_IMAGE, Dataset, image_file
-from objascale.engine import Worker, WorkerLost, run
+from objascale.engine import Worker, WorkerLost, run, worker_request
 from objascale.plan import Plan, SceneSpec, save_plan, spec_id
 from objascale.progress import Pace
 from objascale.sources import Asset
@@ -49,16 +49,17 @@ class Rendering:
         """Open the dataset and return the slots that are still to be rendered, those before the same map together."""
         self.dataset.open(describe(self.plan))
         save_plan(self.plan, self.dataset.folder / "plan.json")
-        self.dataset.write_plan(asdict(self.plan.draw(slot)) for slot in range(self.plan.n))
+        specs = [self.plan.draw(slot) for slot in range(self.plan.n)]
+        self.dataset.write_plan(map(asdict, specs))
         number, count = self.shard
         finished = {record["slot"] for record in self.dataset.records() if record["status"] == "done"}
         missing = [slot for slot in range(number - 1, self.plan.n, count) if slot not in finished]
-        return sorted(missing, key=lambda slot: (self.plan.draw(slot).map_id, slot))
+        return sorted(missing, key=lambda slot: (specs[slot].map_id, slot))
 
     def work(self, slots: Sequence[int], workers: Sequence[Worker], pace: Pace) -> Iterator[Outcome]:
         """Render the slots; each outcome is in the journal, and counted, before it is yielded."""
         failures = Counter(record["slot"] for record in self.dataset.records() if record["status"] == "failed")
-        assets = {asset.id: asset for asset in (*self.plan.objects, *self.plan.maps)}
+        assets = {asset.id: asset for asset in self.plan.objects}
 
         def fill(slot: int, worker: Worker) -> Outcome:
             outcome = Outcome(slot)
@@ -86,16 +87,10 @@ class Rendering:
             self.dataset.write_annotations()
 
     def _attempt(self, spec: SceneSpec, assets: dict[str, Asset], worker: Worker) -> dict[str, Any]:
-        things, environment = [assets[item.object_id] for item in spec.objects], assets[spec.map_id]
+        things = [assets[item.object_id] for item in spec.objects]
         settings = self.plan.render
         file = image_file(spec.slot, settings.format)
-        request = {
-            "spec": asdict(spec),
-            "settings": settings.model_dump(),
-            "objects": [str(thing.path) for thing in things],
-            "map": str(environment.path),
-            "image": str(self.dataset.folder / file),
-        }
+        request = worker_request(spec, settings, self.plan.paths, self.dataset.folder / file)
         identity = spec_id(spec, settings)
         record: dict[str, Any] = {"spec_id": identity, "slot": spec.slot, "attempt": spec.attempt}
         started = time.monotonic()

@@ -21,7 +21,7 @@ def sheet(
         "sheet.png"
     ),
     limit: Annotated[
-        int | None, typer.Option(min=1, help="So many objects, spread evenly over the dataset. [default: all]")
+        int | None, typer.Option(min=1, help="So many objects, spread evenly over the dataset.", show_default="all")
     ] = None,
 ) -> None:
     """Draw a contact sheet: each object marked in its picture, and magnified beside it."""

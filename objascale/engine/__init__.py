@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from objascale.plan import RenderSettings, SceneSpec
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -48,6 +52,17 @@ class Worker(Protocol):
 
     def stop(self) -> None:
         """End it, whatever it is doing; it is never asked again."""
+
+
+def worker_request(spec: SceneSpec, settings: RenderSettings, paths: Mapping[str, Path], image: Path) -> dict[str, Any]:
+    """What a worker is asked to render `spec` into the file `image`; `paths`: asset id → its file."""
+    return {
+        "spec": asdict(spec),
+        "settings": settings.model_dump(),
+        "objects": [str(paths[item.object_id]) for item in spec.objects],
+        "map": str(paths[spec.map_id]),
+        "image": str(image),
+    }
 
 
 def run(tasks: Iterable[Task], work: Callable[[Task, Worker], Result], workers: Sequence[Worker]) -> Iterator[Result]:

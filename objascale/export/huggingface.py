@@ -111,13 +111,7 @@ def _arrow(feature: Any) -> pa.DataType:
 def _row(picture: Picture, categories: list[str]) -> dict[str, Any]:
     return {
         "image": {"bytes": picture.read(), "path": picture.name},
-        "image_id": picture.image_id,
-        "width": picture.width,
-        "height": picture.height,
-        "spec_id": picture.spec_id,
-        "seed": picture.seed,
-        "image_sha256": picture.sha256,
-        "environment_map": picture.environment_map,
+        **picture.about,
         "objects": [
             {
                 **row,

@@ -44,6 +44,19 @@ class Picture:
         """The licences of all that the picture shows, joined as SPDX does: all of them apply."""
         return " AND ".join(sorted({licence_of(credit) for credit in (*self.assets, self.environment_map)}))
 
+    @property
+    def about(self) -> dict[str, Any]:
+        """What is said of the image itself, and of what stands behind its objects."""
+        return {
+            "image_id": self.image_id,
+            "width": self.width,
+            "height": self.height,
+            "spec_id": self.spec_id,
+            "seed": self.seed,
+            "image_sha256": self.sha256,
+            "environment_map": self.environment_map,
+        }
+
     def read(self) -> bytes:
         """The file as it was rendered. Raises DatasetError if it is missing or has changed since."""
         try:

@@ -31,16 +31,7 @@ def write_webdataset(folder: Path, out: Path, max_bytes: int) -> list[Path]:
 
 
 def _text(picture: Picture) -> bytes:
-    content = {
-        "image_id": picture.image_id,
-        "width": picture.width,
-        "height": picture.height,
-        "spec_id": picture.spec_id,
-        "seed": picture.seed,
-        "image_sha256": picture.sha256,
-        "environment_map": picture.environment_map,
-        "objects": picture.objects,
-    }
+    content = {**picture.about, "objects": picture.objects}
     return json.dumps(content, ensure_ascii=False).encode()
 
 
