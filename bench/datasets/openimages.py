@@ -13,9 +13,11 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 from PIL import Image
+from pyarrow import compute
+from pyarrow import csv as arrow_csv
 
 from bench.datasets import Dataset, ImageError, LazySamples, Sample, TruthObject, from_file, read_content
 from bench.datasets.stored import read_png
@@ -43,24 +45,21 @@ def read(path: Path) -> Dataset:
     split = tables[0].name.removesuffix(_SEGMENTATIONS)
     masks = _masks(tables[0])
     categories = _categories(folder)
-    ids, starts = np.unique(masks["ImageID"].to_numpy(str), return_index=True)
-    ends = [*starts[1:].tolist(), len(masks)]
+    images = compute.run_end_encode(masks["ImageID"].combine_chunks())
+    ends = images.run_ends.to_numpy()
     there = {each.name for each in folder.iterdir() if each.is_dir()}
 
     def sample(index: int) -> Sample:
-        image_id = str(ids[index])
+        image_id = images.values[index].as_py()
         digit = image_id[:1]
-        images = _first(there, f"{split}_{digit}", split, "images")
+        file = f"{_first(there, f'{split}_{digit}', split, 'images')}/{image_id}.jpg"
         pngs = _first(there, f"{split}-masks-{digit}", f"{split}-masks", "masks")
-        rows = masks.iloc[starts[index] : ends[index]]
-        named = [
-            (f"{pngs}/{file}", categories.get(label, label))
-            for file, label in zip(rows["MaskPath"], rows["LabelName"], strict=True)
-        ]
-        file = f"{images}/{image_id}.jpg"
+        start = int(ends[index - 1]) if index else 0
+        rows = masks.slice(start, int(ends[index]) - start).to_pylist()
+        named = [(f"{pngs}/{row['MaskPath']}", categories.get(row["LabelName"], row["LabelName"])) for row in rows]
         return Sample(image_id, file, from_file(folder, file), partial(_objects, folder, file, named))
 
-    return Dataset("openimages", folder, LazySamples(range(len(ids)), sample))
+    return Dataset("openimages", folder, LazySamples(range(len(ends)), sample))
 
 
 def _tables(path: Path) -> list[Path]:
@@ -73,22 +72,27 @@ def _first(there: set[str], *folders: str) -> str:
     return next((each for each in folders if each in there), folders[-1])
 
 
-def _masks(path: Path) -> pd.DataFrame:
+def _masks(path: Path) -> pa.Table:
+    """The CSV's columns that are needed, sorted by image."""
+    columns = arrow_csv.ConvertOptions(include_columns=_COLUMNS, column_types=dict.fromkeys(_COLUMNS, pa.string()))
     try:
-        table = pd.read_csv(path, usecols=_COLUMNS, dtype="string[pyarrow]", keep_default_na=False)
-    except (OSError, ValueError) as error:
+        table = arrow_csv.read_csv(path, arrow_csv.ReadOptions(use_threads=False), convert_options=columns)
+    except (ValueError, KeyError) as error:
         raise DatasetError(f"{path} is not Open Images' table of masks ({error}); download it again") from error
-    if table.empty or table["MaskPath"].duplicated().any():
+    if not len(table) or compute.count_distinct(table["MaskPath"]).as_py() < len(table):
         raise DatasetError(f"{path} lists no mask, or one twice; download it again")
-    return table.sort_values(["ImageID", "MaskPath"], ignore_index=True)
+    return table.sort_by([("ImageID", "ascending"), ("MaskPath", "ascending")]).combine_chunks()
 
 
 def _categories(folder: Path) -> dict[str, str]:
     """Names by label, of all tables of class names in the folder; none is needed."""
     names: dict[str, str] = {}
     for path in sorted(folder.glob("*class-descriptions*.csv")):
-        with path.open(newline="", encoding="utf-8") as file:
-            names |= {row[0]: row[1] for row in csv.reader(file) if len(row) == 2}
+        try:
+            with path.open(newline="", encoding="utf-8") as file:
+                names |= {row[0]: row[1] for row in csv.reader(file) if len(row) == 2}
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise DatasetError(f"{path} is no table of class names ({error}); download it again") from error
     return names
 
 

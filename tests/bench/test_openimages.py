@@ -164,6 +164,14 @@ def test_a_table_that_is_not_as_published_is_named(tmp_path, content):
         open_dataset(tmp_path)
 
 
+def test_a_broken_table_of_class_names_is_named(tmp_path):
+    write(tmp_path, [("00", CAT, "1", square())])
+    for content in (b"\xff\xfe\x00,", b"a" * 200_000):
+        (tmp_path / "class-descriptions.csv").write_bytes(content)
+        with pytest.raises(DatasetError, match=r"class-descriptions\.csv is no table of class names"):
+            open_dataset(tmp_path)
+
+
 def test_one_of_several_tables_must_be_named(tmp_path):
     path = write(tmp_path, [("00", CAT, "1", square())])
     (tmp_path / "test-annotations-object-segmentation.csv").write_bytes(path.read_bytes())
