@@ -92,7 +92,7 @@ def truth_object(annotation: dict, size: tuple[int, int], **about: str) -> Truth
     """
     try:
         mask = _mask(annotation.get("segmentation"), size)
-    except (MaskError, *MALFORMED):
+    except MALFORMED:  # MaskError is a ValueError
         return TruthObject(**about, area=_annotated_area(annotation), size=size, counts="")
     nothing = mask.area == 0 and (mask.height, mask.width) == size
     return None if nothing else TruthObject.of(mask, **about)

@@ -71,7 +71,8 @@ def _index(path: Path) -> tuple[str, NDArray[np.int64], NDArray[np.int64]]:
     with open_hdf5(path) as file:
         images, masks = (len(table(file, name)) for name in ("rgb_images", "instance_masks"))
         indices = np.asarray(table(file, "image_instance_indices"), np.int64)
-        if indices.shape != (images, 2) or (indices < 0).any() or (indices.sum(1) > masks).any():
+        inside = (0 <= indices) & (indices <= masks)
+        if indices.shape != (images, 2) or not inside.all() or (indices.sum(1) > masks).any():
             raise ValueError(f"image_instance_indices does not fit {images} images and {masks} masks")
         sequences = np.arange(images)
         for first, length in np.asarray(table(file, "sequence_indices")) if "sequence_indices" in file else ():

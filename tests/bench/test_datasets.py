@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -52,6 +53,15 @@ def test_another_format_than_is_there_is_refused(tmp_path, name):
     for path in (tmp_path / "empty", tmp_path / "file"):
         with pytest.raises(DatasetError, match=str(path)):
             open_dataset(path, name)
+
+
+def test_a_relative_path_means_the_same_in_a_worker_elsewhere(tmp_path, discs, monkeypatch):
+    folder = discs(1)
+    monkeypatch.chdir(folder.parent)
+    dataset = open_dataset(Path(folder.name))
+    monkeypatch.chdir("/")
+    assert dataset.path == folder
+    assert dataset.samples[0].picture().decode().shape == (96, 96, 3)
 
 
 def test_lazy_samples_are_made_when_asked_for(tmp_path):

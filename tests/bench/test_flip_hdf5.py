@@ -171,7 +171,7 @@ def test_a_truncated_file_is_named(tmp_path, kept):
 
 
 @pytest.mark.parametrize(
-    "indices", [[[0, 1]], [[0, 1], [1, 2]], [[-1, 1], [0, 1]], [[0, 2**62], [2**62, 2**62]], [0, 1], [[0.0, "a"]]]
+    "indices", [[[0, 1]], [[0, 1], [1, 2]], [[-1, 1], [0, 1]], [[0, 1], [2**62, 2**62]], [0, 1], [[0.0, "a"]]]
 )
 def test_an_index_that_does_not_fit_is_named(tmp_path, indices):
     indices = np.array(indices, "S") if isinstance(indices[0], list) and "a" in indices[0] else np.array(indices)
