@@ -71,7 +71,7 @@ def _index(path: Path) -> tuple[str, NDArray[np.int64], NDArray[np.int64]]:
     with open_hdf5(path) as file:
         images, masks = (len(table(file, name)) for name in ("rgb_images", "instance_masks"))
         indices = np.asarray(table(file, "image_instance_indices"), np.int64)
-        inside = (0 <= indices) & (indices <= masks)
+        inside = (indices >= 0) & (indices <= masks)
         if indices.shape != (images, 2) or not inside.all() or (indices.sum(1) > masks).any():
             raise ValueError(f"image_instance_indices does not fit {images} images and {masks} masks")
         sequences = np.arange(images)

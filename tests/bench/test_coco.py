@@ -160,8 +160,9 @@ def test_an_outline_that_contradicts_itself_costs_its_own_object(tmp_path, segme
     assert whole.mask().area == whole.area
 
 
-def test_an_outline_of_another_size_than_its_image_is_no_match_for_any_prediction(tmp_path):
-    turned = RegionMask.from_full(np.ones((WIDTH, HEIGHT), bool))
+@pytest.mark.parametrize("value", [True, False])
+def test_an_outline_of_another_size_than_its_image_is_no_match_for_any_prediction(tmp_path, value):
+    turned = RegionMask.from_full(np.full((WIDTH, HEIGHT), value))
     (sample,) = read(write(tmp_path, [annotation(1, turned.rle())])).samples
     (truth,) = sample.objects()
     with pytest.raises(MaskError, match="different frames"):

@@ -79,6 +79,13 @@ def test_the_authors_layout(tmp_path, all_objects):
     assert all((each.mask().full() == (square() > 0)).all() for each in all_objects(dataset))
 
 
+def test_soft_edges_are_cut_where_the_authors_cut_them(tmp_path):
+    mask = square()
+    mask[0, :4] = (1, 128, 129, 254)
+    (truth,) = read(write(tmp_path / "a.h5", [[mask]])).samples[0].objects()
+    assert truth.mask().full()[0, :4].tolist() == [False, False, True, True]
+
+
 def test_images_of_a_sequence_are_not_independent(tmp_path, all_objects):
     sequences = np.array([[0, 2], [2, 1]])
     path = write(tmp_path / "kitti.hdf5", [[square()]] * 3, sequence_indices=sequences)
