@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.datasets import Dataset, LazySamples, Sample, TruthObject, from_file
-from bench.datasets.coco import MALFORMED, image_size, truth_object
+from bench.datasets.outlines import MALFORMED, image_size, truth_object
 from objascale.dataset import DatasetError
 
 _ANNOTATIONS = re.compile(r"sa_(0|[1-9]\d{0,17})\.json")
