@@ -39,7 +39,9 @@ def open_dataset(path: Path, name: str | None = None) -> Dataset:
     Raises DatasetError if there is nothing, no format fits, or it is not as its format says.
     """
     if not path.exists():
-        raise DatasetError(f"there is no data set {path}; make one with `objascale render`, or name another with --data")
+        raise DatasetError(
+            f"there is no data set {path}; make one with `objascale render`, or name another with --data"
+        )
     path = path.absolute()
     if name is not None and name not in FORMATS:
         raise DatasetError(f"no data set format is called {name}; there are {', '.join(FORMATS)}")
