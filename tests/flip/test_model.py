@@ -68,8 +68,8 @@ def test_gradients_reach_every_parameter_of_flip_s(image: np.ndarray) -> None:
     """Of the model as it is to be trained, in single precision; only what the small one's test says has none."""
     torch.manual_seed(0)
     model = Flip(CONFIGS["flip-s"])
-    prompts = (*PROMPTS, Gaussian.from_ellipse(160, 120, 4, 3, 1))
-    batch = [glimpse(sample(image, gaussian, 300, 0, PAPER), gaussian) for gaussian in prompts]
+    prompts = (*PROMPTS[:2], Gaussian.from_ellipse(160, 120, 4, 3, 1))
+    batch = [glimpse(sample(image, gaussian, 250, 0, PAPER), gaussian) for gaussian in prompts]
     for patches in (16, 64, 200):
         predictions = model(batch, WIDTH, HEIGHT, patches)
         loss = sum(one.box.square().mean() + one.positional.square().mean() for one in predictions)

@@ -174,7 +174,7 @@ def test_tiny_image_and_tiny_object() -> None:
     ],
 )
 def test_not_one_patch(size: tuple[int, int], gaussian: Gaussian) -> None:
-    with pytest.raises(NoPatches, match="no patch fits .* at least 3 px high and wide"):
+    with pytest.raises(NoPatches, match=r"no patch fits .* at least 3 px high and wide"):
         sample(np.zeros((*size, 3), np.uint8), gaussian, 512, 0)
 
 
@@ -219,8 +219,7 @@ def test_the_authors_way_with_a_single_pixel() -> None:
     assert theirs.counts(middle, 512).tolist() == [1, 0, 0, 0, 0]
     assert len(place(100, 100, middle, 512, 0, theirs)[1]) == 1
     with pytest.raises(NoPatches):
-        for seed in range(20):
-            place(100, 100, corner, 512, seed, theirs)
+        place(100, 100, corner, 512, 0, theirs)
 
 
 # ---- pictures smaller than some of the patches
