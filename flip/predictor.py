@@ -3,6 +3,7 @@
 predictor = load_predictor("flip-tiny")
 predictor.set_image(image)
 mask = predictor.predict(box=(40, 60, 90, 200))
+mask = predictor.predict(point=(120, 80, 9))
 masks = predictor.predict_many([(40, 60, 90, 200), Gaussian.from_point(120, 80, 9)])
 """
 
@@ -42,7 +43,7 @@ class PredictorError(ValueError):
 
 
 class FlipPredictor:
-    """Segments the objects that masks, boxes or Gaussians point at.
+    """Segments the objects that masks, boxes, points, ellipses or Gaussians point at.
 
     The same prompt on the same image gives the same mask, whatever is predicted before or with it: each prompt's
     patches are drawn by a generator of its own, made from `seed` and the prompt's numbers. Only a pixel whose logit is
@@ -95,20 +96,43 @@ class FlipPredictor:
 
     def predict(
         self,
-        mask: RegionMask | None = None,
+        mask: RegionMask | NDArray | None = None,
         box: tuple[float, float, float, float] | None = None,
         gaussian: Gaussian | None = None,
+        point: tuple[float, float, float] | None = None,
+        ellipse: tuple[float, float, float, float, float] | None = None,
     ) -> RegionMask:
-        """The mask of one object in the frame of the image, from exactly one prompt.
+        """The mask of one object in the frame of the image, from exactly one prompt, in pixels with centres at +½.
 
-        `mask`: its mean and covariance are the prompt. `box`: xyxy pixel edges, whose inscribed ellipse is the prompt.
-        `gaussian`: pixels. Raises PredictorError without an image or with none or several prompts, GaussianError or
-        MaskError for a prompt without extent, NoPatches for one that leaves no patch in the image.
+        `mask`: a RegionMask, or an array H×W that is not 0 where the object is, roughly; its mean and covariance are
+        the prompt. `box`: xyxy edges, whose inscribed ellipse is the prompt.
+        `point`: x, y and a scale, a quarter of the object's size. `ellipse`: x, y of its middle, its two semi-axes, and
+        by how many radians the first is turned from right to down. `gaussian`: what all others are turned into, for
+        which `Gaussian` has more ways. Raises PredictorError without an image, with none or several prompts, with one
+        of too few or too many numbers, or a mask of another size than the image's, GaussianError or MaskError for a
+        prompt without extent, NoPatches for one that leaves no patch in the image.
         """
-        given = [prompt for prompt in (mask, box, gaussian) if prompt is not None]
+        given: list[Prompt] = [] if gaussian is None else [gaussian]
+        if mask is not None:
+            given.append(self._region(mask))
+        if box is not None:
+            x0, y0, x1, y1 = _numbers("a box", box, "x0, y0, x1, y1")
+            given.append((x0, y0, x1, y1))
+        if point is not None:
+            given.append(Gaussian.from_point(*_numbers("a point", point, "x, y, scale")))
+        if ellipse is not None:
+            given.append(Gaussian.from_ellipse(*_numbers("an ellipse", ellipse, "x, y, semi1, semi2, radians")))
         if len(given) != 1:
-            raise PredictorError("predict takes exactly one of mask, box and gaussian")
+            raise PredictorError("predict takes exactly one of mask, box, gaussian, point and ellipse")
         return self.predict_many(given)[0]
+
+    def _region(self, mask: RegionMask | NDArray) -> RegionMask:
+        if self._image is None:
+            raise PredictorError("call set_image before predict")
+        shape = (mask.height, mask.width) if isinstance(mask, RegionMask) else mask.shape
+        if shape != self._image.shape[:2]:
+            raise PredictorError(f"a mask must have the image's shape {self._image.shape[:2]}, not {shape}")
+        return mask if isinstance(mask, RegionMask) else RegionMask.from_full(mask)
 
     def patches(self, gaussian: Gaussian) -> Patches:
         """The patches of the image that `predict` looks at for this prompt.
@@ -237,6 +261,12 @@ class FlipPredictor:
         g = gaussian
         words = struct.unpack("12I", struct.pack("6d", g.x, g.y, g.sigma1, g.sigma2, g.a, g.b))
         return np.random.default_rng((self.seed, *words))
+
+
+def _numbers(prompt: str, given: Sequence[float], names: str) -> tuple[float, ...]:
+    if len(given) != len(names.split(",")):
+        raise PredictorError(f"{prompt} is ({names}), not {tuple(given)}")
+    return tuple(float(number) for number in given)
 
 
 def _gaussian(prompt: Prompt) -> Gaussian:

@@ -33,35 +33,48 @@ class NoPatches(ValueError):
 
 @dataclass(frozen=True)
 class Recipe:
-    """How patches are laid out. The defaults are the authors' evaluation settings.
+    """How patches are laid out. The defaults are the authors' evaluation settings, but for `least`, which is ours.
 
     `sizes`: side lengths in pixels, ascending. `overlap` (τ): a patch is refused if the patches placed before it cover
     it more than τ times its own area, where each is counted once per grid cell that both touch (so real overlaps stay
     far below τ; 0 means disjoint). `coverage` (κ): how many times the patches of one size may cover the area
-    4π·σ1·σ2. `spread`: deviations of the Gaussian that patches are drawn from, in the prompt's.
+    4π·σ1·σ2. `spread`: deviations of the Gaussian that patches are drawn from, in the prompt's. `least`: the area
+    4π·σ1·σ2 in pixels that a prompt counts for where its own is smaller; 0 for the authors' way, by which a single
+    pixel gets one patch.
     """
 
     sizes: tuple[int, ...] = (1, 2, 4, 8, 16)
     overlap: float = 2.67
     coverage: float = 1.44
     spread: float = math.sqrt(2)
+    least: float = 16.0
 
-    def counts(self, gaussian: Gaussian, tokens: int) -> NDArray[np.int64]:
+    def counts(self, gaussian: Gaussian, tokens: int, room: float = math.inf) -> NDArray[np.int64]:
         """How many patches of each size are wanted, (len(sizes),); together at most `tokens`.
 
-        The coarsest size takes as many as cover the Gaussian κ times, the next finer the same of what remains, and so
-        on; a small object therefore gets fewer than `tokens`.
+        The coarsest size smaller than `room` pixels takes as many as cover the Gaussian κ times, the next finer the
+        same of what remains, and so on; a small object therefore gets fewer than `tokens`.
         """
-        area = 4 * math.pi * gaussian.sigma1 * gaussian.sigma2 * self.coverage
+        area = max(4 * math.pi * gaussian.sigma1 * gaussian.sigma2, self.least) * self.coverage
         wanted, remaining = [], tokens
         for size in reversed(self.sizes):
-            wanted.append(min(remaining, int(area / size**2)))
+            wanted.append(min(remaining, int(area / size**2)) if size < room else 0)
             remaining -= wanted[-1]
         return np.array(wanted[::-1], np.int64)
 
+    def deviations(self, gaussian: Gaussian) -> tuple[float, float]:
+        """Of the Gaussian that patches are drawn from, along the prompt's two axes, in pixels.
+
+        A prompt smaller than `least` is made as large: rounder first, and then round.
+        """
+        sigma = math.sqrt(self.least / (4 * math.pi))  # of a round Gaussian as large as that
+        sigma2 = max(gaussian.sigma2, sigma)
+        sigma1 = max(gaussian.sigma1, sigma**2 / sigma2)
+        return self.spread * sigma1, self.spread * sigma2
+
 
 # Section 3.1: the inner 99 % of a Gaussian is an ellipse of area 2π·ln 100·σ1·σ2; draws from N(μ, Σ); no overlap.
-PAPER = Recipe(overlap=0.0, coverage=math.log(100) / 2, spread=1.0)
+PAPER = Recipe(overlap=0.0, coverage=math.log(100) / 2, spread=1.0, least=0.0)
 
 
 @dataclass(frozen=True)
@@ -122,21 +135,23 @@ def place(
     """Patch centres by size, float64 (n, 2) in pixels, for an image of `width`×`height`; the rest as in `sample`.
 
     Sizes are filled from fine to coarse with draws from the Gaussian, `spread` times as wide. A draw is refused if its
-    patch would leave the image or lie too much on earlier ones; what a size fails to place is not given to others.
+    patch would leave the image or lie too much on earlier ones; what a size fails to place is not given to others,
+    unless no patch of that size has room anywhere in the image.
     """
-    wanted = recipe.counts(gaussian, tokens)
+    wanted = recipe.counts(gaussian, tokens, min(width, height) - 2 * MARGIN)
     sizes = np.array(recipe.sizes, np.int64)
     cell = sizes[wanted.argmax()] / 2
     g = gaussian
-    deviations = (recipe.spread * g.sigma1, recipe.spread * g.sigma2)
+    deviations, axis = recipe.deviations(g), (g.a, g.b)
     frame = (MARGIN, MARGIN, width - MARGIN, height - MARGIN)
     centres, placed = _place(
-        np.random.default_rng(rng), sizes, wanted, (g.x, g.y), deviations, (g.a, g.b), frame, recipe.overlap, cell
+        np.random.default_rng(rng), sizes, wanted, (g.x, g.y), deviations, axis, frame, recipe.overlap, cell
     )
     if not placed.any():
         raise NoPatches(
             f"no patch fits into the {width}×{height} image around the prompt at ({g.x:.1f}, {g.y:.1f}) with "
-            f"σ {g.sigma1:.3g} and {g.sigma2:.3g} px; check that the prompt lies in the image"
+            f"σ {g.sigma1:.3g} and {g.sigma2:.3g} px; check that the prompt lies in the image, "
+            "and that this is at least 3 px high and wide"
         )
     return dict(zip(recipe.sizes, np.split(centres, placed.cumsum()[:-1]), strict=True))
 

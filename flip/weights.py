@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from objascale import files
@@ -32,6 +32,7 @@ __all__ = [
     "find_files",
     "find_weights",
     "search_path",
+    "sha256",
 ]
 
 
@@ -166,6 +167,17 @@ def check(record: WeightsRecord, paths: tuple[Path, ...]) -> None:
             _check_file(files[path.name], path)
 
 
+def sha256(path: Path) -> str:
+    """A file's SHA-256 in hex digits. It is read once, and again only when it has changed on disk."""
+    status = path.stat()
+    return _sha256(path.absolute(), (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
+
+
+@cache
+def _sha256(path: Path, _state: tuple[int, ...]) -> str:
+    return file_sha256(path)
+
+
 def fetch(
     record: WeightsRecord,
     folder: Path | None = None,
@@ -213,7 +225,7 @@ def _fetch_file(file: WeightsFile, url: str, path: Path, get: Callable[[str, Pat
             ) from None
         raise
     if known is None:
-        note = {"url": url, "sha256": file_sha256(path), "bytes": path.stat().st_size}
+        note = {"url": url, "sha256": sha256(path), "bytes": path.stat().st_size}
         write_atomically(_note(path), json.dumps(note, indent=1).encode() + b"\n")
     return path
 
@@ -221,7 +233,7 @@ def _fetch_file(file: WeightsFile, url: str, path: Path, get: Callable[[str, Pat
 def _check_file(file: WeightsFile, path: Path) -> None:
     """Raises as `check`."""
     known = _known_sha256(file, path)
-    if known is None or file_sha256(path) == known:
+    if known is None or sha256(path) == known:
         return
     if file.sha256:
         raise WeightsChanged(f"{path} is not the published file (SHA-256 differs); delete it and fetch it again")

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
+from flip.segmenter import FlipSegmenter
 from flip.weights import (
     WEIGHTS,
     WeightsChanged,
@@ -17,6 +19,7 @@ from flip.weights import (
     find_files,
     find_weights,
     search_path,
+    sha256,
 )
 from objascale.download import DownloadFailed
 from objascale.files import file_sha256
@@ -68,6 +71,24 @@ def test_every_form_counts(tmp_path: Path) -> None:
     assert find_weights("flip-small", given) == cache / "flip-encoder-small.onnx"
     (cache / "flip-small.ckpt").touch()
     assert find_weights("flip-small", given) == cache / "flip-small.ckpt"
+
+
+def test_a_hash_is_of_what_the_file_holds_now(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    for content in (b"first", b"something else"):
+        path.write_bytes(content)
+        assert sha256(path) == hashlib.sha256(content).hexdigest()
+
+
+def test_a_published_file_is_hashed_once(shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though three ask: the registry and the model, whether it is the published one, and the run, for its rows."""
+    copy = Path(shutil.copy(shared / "assets" / "weights" / "flip-tiny.onnx", tmp_path))
+    hashed = []
+    monkeypatch.setattr("flip.weights.file_sha256", lambda path: hashed.append(path) or file_sha256(path))
+    check(WEIGHTS["flip-tiny"], (copy,))
+    card = FlipSegmenter("flip-tiny", tmp_path).describe()
+    assert card.weights_sha256 == WEIGHTS["flip-tiny"].files[0].sha256
+    assert hashed == [copy]
 
 
 def test_unknown_model_has_a_suggestion() -> None:
