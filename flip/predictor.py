@@ -66,17 +66,21 @@ class FlipPredictor:
 
         The mask is looked for where the object's outline is (`flip.refine`), or, if `dense`, at every pixel, as the
         authors do. `dtype` "bfloat16" or "float16" runs the encoder's blocks in mixed precision. Raises PredictorError
-        for `tokens` below 1, another `dtype`, and a device that is not here.
+        for `tokens` below 1, another `dtype`, a device that is not here, and a recipe of other sizes than the model's.
         """
         if tokens < 1:
             raise PredictorError(f"FLIP needs at least one patch to look at, not {tokens}")
         if dtype not in DTYPES:
             raise PredictorError(f"FLIP computes in {', '.join(DTYPES)}, not in {dtype}")
+        self.recipe = recipe or Recipe()
+        if self.recipe.sizes != model.config.patch_sizes:
+            raise PredictorError(
+                f"this model takes patches of {model.config.patch_sizes} px, not {self.recipe.sizes}: change the recipe"
+            )
         self.device = _device(device)
         self.model = model.to(self.device).eval()
         self.tokens = tokens
         self.seed = seed
-        self.recipe = recipe or Recipe()
         self.dense = dense
         self.dtype = dtype
         self.stopwatch = Stopwatch(torch.cuda.synchronize if self.device.type == "cuda" else None)
@@ -114,7 +118,7 @@ class FlipPredictor:
         """
         given: list[Prompt] = [] if gaussian is None else [gaussian]
         if mask is not None:
-            given.append(self._region(mask))
+            given.append(_region(mask))
         if box is not None:
             x0, y0, x1, y1 = _numbers("a box", box, "x0, y0, x1, y1")
             given.append((x0, y0, x1, y1))
@@ -125,14 +129,6 @@ class FlipPredictor:
         if len(given) != 1:
             raise PredictorError("predict takes exactly one of mask, box, gaussian, point and ellipse")
         return self.predict_many(given)[0]
-
-    def _region(self, mask: RegionMask | NDArray) -> RegionMask:
-        if self._image is None:
-            raise PredictorError("call set_image before predict")
-        shape = (mask.height, mask.width) if isinstance(mask, RegionMask) else mask.shape
-        if shape != self._image.shape[:2]:
-            raise PredictorError(f"a mask must have the image's shape {self._image.shape[:2]}, not {shape}")
-        return mask if isinstance(mask, RegionMask) else RegionMask.from_full(mask)
 
     def patches(self, gaussian: Gaussian) -> Patches:
         """The patches of the image that `predict` looks at for this prompt.
@@ -210,7 +206,7 @@ class FlipPredictor:
         if self._image is None:
             raise PredictorError("call set_image before asking for a mask")
         height, width = self._image.shape[:2]
-        gaussians = [_gaussian(prompt) for prompt in prompts]
+        gaussians = [_gaussian(prompt, width, height) for prompt in prompts]
         boxes = [evaluation_box(gaussian, width, height) for gaussian in gaussians]
         for group in _groups([max(area(box), LEAST) for box in boxes], TOGETHER):
             with self.stopwatch("pre"):
@@ -269,10 +265,21 @@ def _numbers(prompt: str, given: Sequence[float], names: str) -> tuple[float, ..
     return tuple(float(number) for number in given)
 
 
-def _gaussian(prompt: Prompt) -> Gaussian:
+def _gaussian(prompt: Prompt, width: int, height: int) -> Gaussian:
+    """A prompt for a `width`×`height` image as a Gaussian. Raises PredictorError for a mask of another size."""
     if isinstance(prompt, RegionMask):
+        if (prompt.width, prompt.height) != (width, height):
+            raise PredictorError(f"a mask must be {width}×{height} as the image is, not {prompt.width}×{prompt.height}")
         return Gaussian.from_mask(prompt)
     return prompt if isinstance(prompt, Gaussian) else Gaussian.from_box(prompt)
+
+
+def _region(mask: RegionMask | NDArray) -> RegionMask:
+    if isinstance(mask, RegionMask):
+        return mask
+    if mask.ndim != 2:
+        raise PredictorError(f"a mask must be an array H×W, not {mask.shape}")
+    return RegionMask.from_full(mask)
 
 
 def _groups(sizes: Sequence[int], limit: int) -> list[slice]:

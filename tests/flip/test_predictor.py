@@ -201,7 +201,7 @@ def test_wrong_calls(predictor: FlipPredictor, tiny: ReleasedFlip) -> None:
     with pytest.raises(PredictorError, match="an ellipse is"):
         predictor.predict(ellipse=(5, 5, 3, 3))  # type: ignore[arg-type]
     for wrong in (RegionMask.empty(31, 30), np.ones((30, 31), bool), np.ones((1, 30, 30), bool)):
-        with pytest.raises(PredictorError, match=r"the image's shape \(30, 30\)"):
+        with pytest.raises(PredictorError, match=r"must be 30×30|must be an array H×W"):
             predictor.predict(mask=wrong)
     with pytest.raises(GaussianError):
         predictor.predict(point=(5, 5, 0))
@@ -261,3 +261,8 @@ def test_segmenter_with_another_precision(weights: Path, photo: np.ndarray) -> N
     assert 0.6 < masks[0].iou(masks[1]) < 1
     with pytest.raises(PredictorError, match="float32"):
         FlipSegmenter("flip-tiny", weights, precision="float8")
+
+
+def test_a_recipe_of_other_sizes_is_named(tiny: ReleasedFlip) -> None:
+    with pytest.raises(PredictorError, match=r"patches of \(1, 2, 4, 8, 16\) px, not \(2, 4\)"):
+        FlipPredictor(tiny, recipe=Recipe(sizes=(2, 4)))
