@@ -172,8 +172,10 @@ class TorchSam:
         return logits[:, 0]
 
     def _points(self, prompts: list[Prompt]) -> NDArray[np.float32]:
-        given = [prompt.box if prompt.kind == "box" else np.subtract(prompt.point, 0.5) for prompt in prompts]
-        return to_input(np.array(given, np.float64).reshape(len(prompts), -1, 2), *self._size)
+        """Corners of boxes (n, 2, 2) or points (n, 1, 2) in pixels of the network's input."""
+        given = np.array([prompt.box or prompt.point for prompt in prompts], np.float64)
+        indices = given if prompts[0].kind == "box" else given - 0.5
+        return to_input(indices.reshape(len(prompts), -1, 2), *self._size)
 
     def _mixed(self) -> torch.autocast:
         return torch.autocast(self._device.type, self._dtype, enabled=self._dtype != torch.float32)

@@ -213,7 +213,7 @@ def test_a_prompt_too_many_for_the_memory_is_a_named_error_and_the_next_may_fare
     narrow.mask_decoder = Narrow(narrow.mask_decoder, 0)
     found = segmenter(narrow)
     found.set_image(picture())
-    with pytest.raises(OutOfMemory, match="small has not memory enough .* to decode a prompt; .*--precision bf16"):
+    with pytest.raises(OutOfMemory, match=r"small has not memory enough .* to decode a prompt; .*--precision bf16"):
         found.predict(PROMPTS[0])
     narrow.mask_decoder.prompts = 1
     assert found.predict(PROMPTS[0]).rle() == model.predict(PROMPTS[0]).rle()
