@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from flip.checkpoint import load_model
 from flip.gaussian import Gaussian
-from flip.predictor import FlipPredictor, PredictorError, load_predictor
+from flip.predictor import FlipPredictor, PredictorError
+from flip.released import CONFIGS, ReleasedFlip
 from flip.stopwatch import Stopwatch
-from flip.weights import find_weights, sha256
+from flip.weights import sha256
 from objascale.masks import RegionMask
 
 if TYPE_CHECKING:
@@ -27,25 +29,23 @@ class FlipSegmenter:
 
     def __init__(
         self,
-        name: str = "flip-tiny",
-        folder: Path | None = None,
+        name: str,
+        weights: Path | None,
         *,
         tokens: int = 512,
         seed: int = 0,
         dense: bool = False,
         device: str = "cpu",
-        precision: str = "float32",
+        dtype: str = "float32",
     ) -> None:
-        """Load the model called `name`, weights looked for in `folder` first.
+        """The model called `name` with the weights of a file; None leaves them random.
 
-        `precision` is the predictor's `dtype`. Raises WeightsMissing, WeightsBroken, and PredictorError as
-        `FlipPredictor`.
+        The other arguments are `FlipPredictor`'s. Raises WeightsBroken, PredictorError.
         """
         self.name = name
-        self.weights = find_weights(name, folder)
-        self.predictor: FlipPredictor = load_predictor(
-            self.weights, tokens=tokens, seed=seed, dense=dense, device=device, dtype=precision
-        )
+        self.weights = weights
+        model = load_model(weights) if weights else ReleasedFlip(CONFIGS[name])
+        self.predictor = FlipPredictor(model, tokens=tokens, seed=seed, dense=dense, device=device, dtype=dtype)
 
     @property
     def stopwatch(self) -> Stopwatch:
@@ -73,8 +73,8 @@ class FlipSegmenter:
             name=self.name,
             family="FLIP",
             parameters=sum(p.numel() for p in self.predictor.model.parameters()),
-            weights=self.weights.name,
-            weights_sha256=sha256(self.weights),
+            weights=self.weights.name if self.weights else None,
+            weights_sha256=sha256(self.weights) if self.weights else None,
             settings={
                 "tokens": self.predictor.tokens,
                 "seed": self.predictor.seed,
@@ -85,6 +85,7 @@ class FlipSegmenter:
                 "dense": self.predictor.dense,
                 "dtype": self.predictor.dtype,
             },
+            untrained=self.weights is None,
         )
 
 

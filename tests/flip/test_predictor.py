@@ -218,7 +218,7 @@ def test_wrong_calls(predictor: FlipPredictor, tiny: ReleasedFlip) -> None:
 
 
 def test_segmenter_is_what_the_harness_expects(weights: Path, photo: np.ndarray) -> None:
-    segmenter: Segmenter = FlipSegmenter("flip-tiny", weights, seed=3)
+    segmenter: Segmenter = FlipSegmenter("flip-tiny", weights / "flip-tiny.safetensors", seed=3)
     assert segmenter.accepts == ("gaussian", "box")
     segmenter.set_image(photo)
     by_box = segmenter.predict(Prompt("box", box=(150, 350, 165, 375)))
@@ -240,7 +240,7 @@ def test_segmenter_is_what_the_harness_expects(weights: Path, photo: np.ndarray)
 
 
 def test_segmenter_with_many_prompts(weights: Path, photo: np.ndarray) -> None:
-    segmenter = FlipSegmenter("flip-tiny", weights)
+    segmenter = FlipSegmenter("flip-tiny", weights / "flip-tiny.safetensors")
     segmenter.set_image(photo)
     boxes = [(150, 350, 165, 375), (240, 340, 270, 360)]
     prompts = [Prompt("box", box=boxes[0]), Prompt("gaussian", gaussian=Gaussian.from_box(boxes[1]))]
@@ -252,7 +252,8 @@ def test_segmenter_with_many_prompts(weights: Path, photo: np.ndarray) -> None:
 
 
 def test_segmenter_with_another_precision(weights: Path, photo: np.ndarray) -> None:
-    single, half = (FlipSegmenter("flip-tiny", weights, precision=kind) for kind in ("float32", "bfloat16"))
+    path = weights / "flip-tiny.safetensors"
+    single, half = (FlipSegmenter("flip-tiny", path, dtype=kind) for kind in ("float32", "bfloat16"))
     assert half.describe().settings == {**single.describe().settings, "dtype": "bfloat16"}
     prompt, masks = Prompt("box", box=(150, 350, 165, 375)), []
     for segmenter in (single, half):
@@ -260,7 +261,7 @@ def test_segmenter_with_another_precision(weights: Path, photo: np.ndarray) -> N
         masks.append(segmenter.predict(prompt))
     assert 0.6 < masks[0].iou(masks[1]) < 1
     with pytest.raises(PredictorError, match="float32"):
-        FlipSegmenter("flip-tiny", weights, precision="float8")
+        FlipSegmenter("flip-tiny", weights / "flip-tiny.safetensors", dtype="float8")
 
 
 def test_a_recipe_of_other_sizes_is_named(tiny: ReleasedFlip) -> None:
