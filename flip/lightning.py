@@ -1,11 +1,11 @@
-"""Tensors from a file of torch.save, without running anything in it: Lightning's checkpoints, and whole pickled modules.
+"""Tensors from a file of torch.save, without running anything in it: Lightning's checkpoints, whole pickled modules.
 
 Such a file is a zip archive: `NAME/data.pkl` is a pickle of the whole object, in which each tensor is a call of
 torch._utils._rebuild_tensor_v2 with a storage's key, offset, shape and strides; `NAME/data/KEY` are a storage's bytes.
 A pickle may name any function of any module. Here nothing is imported: what describes tensors is known, and every
-other name, of trainers, optimisers and settings, becomes a placeholder that does nothing but keep the attributes that it
-is given: enough to find the tensors of a module that was pickled whole. Storages are read only for
-tensors that are asked for, so the optimiser's, often three times the network's, stay where they are.
+other name, of trainers, optimisers and settings, becomes a placeholder that does nothing but keep the attributes it is
+given, among which are the tensors of a module. Storages are read only for tensors that are asked for, so the
+optimiser's, often three times the network's, stay where they are.
 Source: torch/serialization.py, torch/_utils.py and torch/nn/modules/module.py of PyTorch 1.6 to 2.13.
 """
 
@@ -120,7 +120,7 @@ def _first(found: dict, keys: tuple[str, ...]) -> Any:
 
 
 def _module_tensors(module: _Placeholder, prefix: str = "") -> Iterator[tuple[str, object]]:
-    """What state_dict() of a pickled torch.nn.Module would hold; a module keeps it in three dicts among its attributes."""
+    """What state_dict() of a pickled torch.nn.Module would hold, from the dicts among its attributes."""
     parts: Any = module.attributes
     for name, tensor in (*parts["_parameters"].items(), *parts["_buffers"].items()):
         if name not in parts["_non_persistent_buffers_set"]:
