@@ -1,8 +1,9 @@
-"""Data sets as the harness sees them: images that are decoded when needed, with the true mask of each object."""
+"""Data sets as the harness sees them: pictures and true masks that are read when they are needed, not before."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,12 +22,17 @@ class ImageError(ValueError):
 class TruthObject:
     """One object to segment. `counts` is its COCO RLE, `area` the number of object pixels that it must have."""
 
-    object_id: str
+    object_id: str  # unique in the data set
     asset_id: str  # what the object is a picture of; objects that share it are not independent
     category: str
     area: int
     size: tuple[int, int]  # height, width
     counts: str
+
+    @classmethod
+    def of(cls, mask: RegionMask, object_id: str, asset_id: str, category: str) -> TruthObject:
+        """The object whose mask this is."""
+        return cls(object_id, asset_id, category, mask.area, (mask.height, mask.width), mask.rle()["counts"])
 
     def mask(self) -> RegionMask:
         """The decoded mask. Raises MaskError if the RLE contradicts its size or the annotated area."""
@@ -38,51 +44,62 @@ class TruthObject:
 
 @dataclass(frozen=True)
 class Sample:
-    """One image with its objects. `file` is relative to the data set's folder, `path` where it is now."""
+    """One image and how to get at it. What was annotated about the file is checked; None where nothing was."""
 
-    image_id: str
-    file: str
-    path: Path
-    width: int
-    height: int
-    sha256: str
-    objects: tuple[TruthObject, ...]
+    image_id: str  # unique in the data set
+    file: str  # relative to the data set's folder; of many in one HDF5 file "NAME.h5#INDEX"
+    content: Callable[[], bytes]  # the encoded picture; raises ImageError or OSError
+    objects: Callable[[], Sequence[TruthObject]]  # raises objascale.dataset.DatasetError or OSError
+    size: tuple[int, int] | None = None  # width, height
+    sha256: str | None = None  # of `content`
 
-    def image(self) -> NDArray[np.uint8]:
-        """H×W×3 RGB, decoded now.
-
-        Raises ImageError if the file is missing or broken, or if its SHA-256 or size is not the annotated one.
-        """
+    def picture(self) -> Picture:
+        """Read the file, not decoded yet. Raises ImageError if it is missing or its SHA-256 is not the annotated one."""
         try:
-            content = self.path.read_bytes()
+            content = self.content()
         except OSError as error:
-            raise ImageError(f"cannot read {self.path} ({error.strerror}); render or copy it again") from error
-        if hashlib.sha256(content).hexdigest() != self.sha256:
+            raise ImageError(f"cannot read {self.file} ({error.strerror}); put the file there again") from error
+        sha256 = hashlib.sha256(content).hexdigest()
+        if self.sha256 not in (None, sha256):
             raise ImageError(
-                f"{self.path} is not the file that was annotated, it is cut off or changed (SHA-256 differs); "
-                "render or copy it again"
+                f"{self.file} is not the file that was annotated, it is cut off or changed (SHA-256 differs); "
+                "put the right one there again"
             )
+        return Picture(self.file, content, sha256, self.size)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An encoded image with its SHA-256, and the width and height that it must have (None: any)."""
+
+    file: str
+    content: bytes
+    sha256: str
+    size: tuple[int, int] | None
+
+    def decode(self) -> NDArray[np.uint8]:
+        """H×W×3 RGB, of the first eight bits of deeper ones. Raises ImageError for a broken file or another size."""
         # By OpenCV, which decodes into one array; Pillow holds three copies, 600 MB at 8192².
         flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
-        decoded = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+        decoded = cv2.imdecode(np.frombuffer(self.content, np.uint8), flags) if self.content else None
         if decoded is None:
-            raise ImageError(f"{self.path} is no image that OpenCV can decode; render it as png or jpg")
+            raise ImageError(f"{self.file} is no image that OpenCV can decode; png and jpg are")
         pixels = decoded.astype(np.uint8, copy=False)
-        if pixels.shape[:2] != (self.height, self.width):
-            height, width = pixels.shape[:2]
-            raise ImageError(f"{self.path} is {width}×{height}, its annotation says {self.width}×{self.height}")
+        height, width = pixels.shape[:2]
+        if self.size not in (None, (width, height)):
+            raise ImageError(f"{self.file} is {width}×{height}, its annotation says {self.size[0]}×{self.size[1]}")
         return pixels
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set on disk: the format's name, its folder, its images in order."""
+    """A data set on disk: its name, its folder, its images in order."""
 
     name: str
     path: Path
-    samples: tuple[Sample, ...]
+    samples: Sequence[Sample]
 
-    @property
-    def objects(self) -> int:
-        """Number of objects in all images."""
-        return sum(len(sample.objects) for sample in self.samples)
+
+def from_file(folder: Path, file: str) -> Callable[[], bytes]:
+    """`Sample.content` of an image that is a file below `folder`."""
+    return (folder / file).read_bytes

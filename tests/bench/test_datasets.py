@@ -1,4 +1,4 @@
-"""The ObjaScale reader, and images that are decoded only when asked for."""
+"""The ObjaScale reader, what data sets have in common, and images that are decoded only when asked for."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from bench.datasets import ImageError, Sample
-from bench.datasets.objascale import read
+from bench.datasets import ImageError, Sample, from_file
+from bench.datasets.formats import open_dataset
 from objascale.dataset import DatasetError
 
 
 def test_an_objascale_folder_is_read_in_order_with_its_masks(discs):
     folder = discs(4)
     pd.read_parquet(folder / "annotations.parquet")[::-1].to_parquet(folder / "annotations.parquet")
-    dataset = read(folder)
+    dataset = open_dataset(folder)
+    assert dataset.name == "objascale"
     assert [sample.image_id for sample in dataset.samples] == ["0", "1", "2", "3"]
-    assert dataset.objects == 4
     for sample in dataset.samples:
-        image, mask = sample.image(), sample.objects[0].mask()
-        assert (image.dtype, image.shape) == (np.uint8, (sample.height, sample.width, 3))
-        assert ((image == (220, 30, 30)).all(2) == mask.full()).all()
+        image, (truth,) = sample.picture().decode(), sample.objects()
+        assert (image.dtype, image.shape) == (np.uint8, (*truth.size, 3))
+        assert ((image == (220, 30, 30)).all(2) == truth.mask().full()).all()
 
 
 def test_several_objects_of_one_image_are_one_sample(discs):
@@ -31,40 +31,55 @@ def test_several_objects_of_one_image_are_one_sample(discs):
     table = pd.read_parquet(folder / "annotations.parquet")
     table.loc[1, ["image_id", "file", "image_sha256"]] = table.loc[0, ["image_id", "file", "image_sha256"]]
     table.to_parquet(folder / "annotations.parquet")
-    samples = read(folder).samples
-    assert [len(sample.objects) for sample in samples] == [2, 1, 1]
-    assert [truth.object_id for truth in samples[0].objects] == ["0", "1"]
+    samples = open_dataset(folder).samples
+    assert [len(sample.objects()) for sample in samples] == [2, 1, 1]
+    assert [truth.object_id for truth in samples[0].objects()] == ["0", "1"]
 
 
-def test_a_folder_that_is_none_is_named(tmp_path):
-    with pytest.raises(DatasetError, match="nowhere"):
-        read(tmp_path / "nowhere")
+def test_what_is_no_data_set_is_named(tmp_path, discs):
+    with pytest.raises(DatasetError, match=r"nowhere.*objascale render"):
+        open_dataset(tmp_path / "nowhere")
+    with pytest.raises(DatasetError, match=r"none of the data sets.*objascale"):
+        open_dataset(tmp_path)
+    with pytest.raises(DatasetError, match="no data set format is called cocoa; there are objascale"):
+        open_dataset(discs(1), "cocoa")
 
 
 def sample(path, content: bytes, **changes) -> Sample:
     path.write_bytes(content)
-    fields = {"width": 5, "height": 4, "sha256": hashlib.sha256(content).hexdigest(), **changes}
-    return Sample(image_id="1", file=path.name, path=path, objects=(), **fields)
+    fields = {"size": (5, 4), "sha256": hashlib.sha256(content).hexdigest(), **changes}
+    return Sample("1", path.name, from_file(path.parent, path.name), list, **fields)
 
 
-@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P"])
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "I;16"])
 def test_every_kind_of_picture_becomes_rgb(tmp_path, mode):
-    Image.new("RGB", (5, 4), (255, 0, 0)).convert(mode).save(tmp_path / "a.png")
-    image = sample(tmp_path / "b.png", (tmp_path / "a.png").read_bytes()).image()
+    if mode == "I;16":
+        Image.fromarray(np.full((4, 5), 76 * 256, np.uint16)).save(tmp_path / "a.png")
+    else:
+        Image.new("RGB", (5, 4), (255, 0, 0)).convert(mode).save(tmp_path / "a.png")
+    image = sample(tmp_path / "b.png", (tmp_path / "a.png").read_bytes()).picture().decode()
     assert image.shape == (4, 5, 3)
-    assert tuple(image[0, 0]) == ((76, 76, 76) if mode == "L" else (255, 0, 0))
+    assert tuple(image[0, 0]) == ((76, 76, 76) if mode in ("L", "I;16") else (255, 0, 0))
 
 
 def test_what_is_not_the_annotated_image_is_named(tmp_path):
     Image.new("RGB", (5, 4)).save(tmp_path / "a.png")
     content = (tmp_path / "a.png").read_bytes()
     with pytest.raises(ImageError, match="SHA-256 differs"):
-        sample(tmp_path / "b.png", content, sha256="0" * 64).image()
+        sample(tmp_path / "b.png", content, sha256="0" * 64).picture()
     with pytest.raises(ImageError, match="5×4, its annotation says 4×4"):
-        sample(tmp_path / "b.png", content, width=4).image()
-    with pytest.raises(ImageError, match="can decode"):
-        sample(tmp_path / "b.png", b"words").image()
+        sample(tmp_path / "b.png", content, size=(4, 4)).picture().decode()
+    for broken in (b"words", b"", content[:40]):
+        with pytest.raises(ImageError, match="can decode"):
+            sample(tmp_path / "b.png", broken).picture().decode()
     missing = sample(tmp_path / "b.png", content)
-    missing.path.unlink()
+    (tmp_path / "b.png").unlink()
     with pytest.raises(ImageError, match="No such file"):
-        missing.image()
+        missing.picture()
+
+
+def test_nothing_annotated_nothing_checked(tmp_path):
+    Image.new("RGB", (5, 4)).save(tmp_path / "a.png")
+    picture = sample(tmp_path / "b.png", (tmp_path / "a.png").read_bytes(), size=None, sha256=None).picture()
+    assert picture.sha256 == hashlib.sha256((tmp_path / "a.png").read_bytes()).hexdigest()
+    assert picture.decode().shape == (4, 5, 3)
