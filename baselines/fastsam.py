@@ -15,20 +15,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from baselines.sam import card
 from baselines.ultralytics_offline import offline
 from baselines.upsample import Step, positive
-from bench.segmenter import ModelCard, Prompt, PromptKind
+from bench.segmenter import ModelCard, ModelUnavailable, Prompt, PromptKind
 from flip.checkpoint import WeightsBroken, load_state_dict_checked
 from flip.lightning import CheckpointBroken, read_state_dict
 from flip.stopwatch import Stopwatch
-from objascale.files import file_sha256
 from objascale.masks import Box, RegionMask
 
 with offline():
@@ -47,28 +47,32 @@ CELL = 4  # pixels of the network's input along a side of a prototype's pixel
 Size = Literal["s", "x"]
 
 
-def build(size: Size, bins: int = 16) -> nn.Module:
-    """The untrained network, in evaluation mode. `bins` describe the distance to each edge of a box.
+BINS = {"s": 16, "x": 26}
+"""In which the published networks tell how far a box's edges are; only so has FastSAM-x its 72.2 million parameters."""
 
-    The published FastSAM-s has 16, FastSAM-x has 26: only so does it come to the 72.2 million parameters of its paper.
-    """
+
+def build(size: Size, bins: int) -> nn.Module:
+    """The network with random weights."""
     layers = YAML.load(Path(ultralytics.__file__).parent / "cfg/models/v8/yolov8-seg.yaml")
-    return SegmentationModel({**layers, "scale": size, "reg_max": bins}, nc=1, verbose=False).eval()
+    return SegmentationModel({**layers, "scale": size, "reg_max": bins}, nc=1, verbose=False)
 
 
-def load(path: Path, size: Size) -> nn.Module:
-    """The network with the weights of FastSAM-s.pt or FastSAM-x.pt, a module pickled whole; nothing in it is run.
+def load(name: str, size: Size, weights: Path | None, *, device: str = "cpu") -> FastSam:
+    """FastSAM with the weights of FastSAM-s.pt or FastSAM-x.pt; None leaves them random.
 
-    Raises flip.checkpoint.WeightsBroken, which names every tensor that is missing, unknown or misshapen.
+    The file is a module pickled whole; its tensors are read, and nothing in it is run. Raises ModelUnavailable, with
+    every tensor that is missing, unknown or misshapen.
     """
-    try:
-        state = read_state_dict(path, keys=("ema", "model"))
-    except CheckpointBroken as error:
-        raise WeightsBroken(str(error)) from None
-    bins = state.get("model.22.dfl.conv.weight", torch.empty(1, 16)).shape[1]
-    network = build(size, bins)
-    load_state_dict_checked(network, state, path)
-    return network
+    if weights is None:
+        network = build(size, BINS[size])
+    else:
+        try:
+            state = read_state_dict(weights, keys=("ema", "model"))
+            network = build(size, state.get("model.22.dfl.conv.weight", torch.empty(0)).numel() or BINS[size])
+            load_state_dict_checked(network, state, weights)
+        except (CheckpointBroken, WeightsBroken) as error:
+            raise ModelUnavailable(str(error)) from None
+    return FastSam(network, card(name, "FastSAM", network, weights), device=device)
 
 
 class FastSam:
@@ -76,25 +80,18 @@ class FastSam:
 
     accepts: tuple[PromptKind, ...] = ("box",)
 
-    def __init__(self, name: str, network: nn.Module, weights: Path | None, device: str = "cpu") -> None:
-        """`network` from `load`, or from `build` without `weights`; `device` is PyTorch's name of one."""
+    def __init__(self, network: Any, card: ModelCard, *, device: str = "cpu") -> None:
+        """Take a network of `build`, which is changed; `card` tells what it is. `device` is cpu or cuda."""
+        self.stopwatch = Stopwatch(torch.cuda.synchronize if device == "cuda" else None)
         self._device = torch.device(device)
-        self._card = ModelCard(
-            name,
-            "FastSAM",
-            sum(parameter.numel() for parameter in network.parameters()),
-            weights=weights.name if weights else None,
-            weights_sha256=file_sha256(weights) if weights else None,
-            settings={"input": SIDE, "confidence": CONFIDENCE, "iou": IOU, "device": self._device.type},
-        )
-        self._network = network.requires_grad_(False).to(self._device).fuse(verbose=False)
-        self.stopwatch = Stopwatch(torch.cuda.synchronize if self._device.type == "cuda" else None)
+        self._card = card.with_settings(input=SIDE, confidence=CONFIDENCE, iou=IOU, device=device)
+        self._network = network.eval().requires_grad_(False).to(self._device).fuse(verbose=False)
         self._size = (0, 0)
         self._detections: list[_Detection] = []
 
     def set_image(self, image: NDArray[np.uint8]) -> None:
         """Find everything in `image` (H×W×3 RGB)."""
-        height, width = self._size = image.shape[:2]
+        height, width = self._size = image.shape[0], image.shape[1]
         with self.stopwatch("pre"):
             pixels = prepare(image).to(self._device)
         with self.stopwatch("model"), torch.inference_mode():
@@ -129,7 +126,7 @@ class FastSam:
 
 def prepare(image: NDArray[np.uint8]) -> Tensor:
     """H×W×3 RGB → 1×3×h×w in 0 … 1: the longest side 1024, grey around it up to multiples of 32 (`LetterBox`)."""
-    padded = LetterBox((SIDE, SIDE), auto=True, stride=32)(image=image)
+    padded = np.asarray(LetterBox((SIDE, SIDE), auto=True, stride=32)(image=image))
     return torch.from_numpy(padded).permute(2, 0, 1)[None].float() / 255
 
 

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import affine_grid, grid_sample
 
-from baselines.sam import MEAN, STD
+from baselines.sam import MEAN, STD, Fit, TorchSam, card
 from baselines.ultralytics_offline import offline
 from baselines.upsample import BAND, SIDE, Step, positive
+from bench.segmenter import ModelUnavailable, Precision
 from flip.checkpoint import WeightsBroken, load_state_dict_checked
 from flip.lightning import CheckpointBroken, read_state_dict
 from objascale.masks import RegionMask
@@ -32,45 +33,57 @@ with offline():
 LEVELS = (256, 128, 64)  # sides of SAM 2's features of an image, from fine to coarse
 
 
+SAM2_SIZES = ("t", "s", "b+", "l")
+
+
 def build_mobilesam() -> nn.Module:
     """MobileSAM with random weights."""
     return architectures.build_mobile_sam()
 
 
-def load_mobilesam(network: nn.Module, path: Path) -> None:
-    """Copy mobile_sam.pt into `build_mobilesam`'s network. Raises WeightsBroken."""
-    load_state_dict_checked(network, _read(path, ()), path)
-
-
 def build_sam2(size: str) -> nn.Module:
-    """SAM 2.1 (`size` t, s, b+ or l) with random weights, its memory of videos included."""
-    builders = {
-        "t": architectures.build_sam2_t,
-        "s": architectures.build_sam2_s,
-        "b+": architectures.build_sam2_b,
-        "l": architectures.build_sam2_l,
-    }
-    network = builders[size]()
+    """SAM 2.1 (`size` one of SAM2_SIZES) with random weights, its memory of videos included."""
+    builders = (
+        architectures.build_sam2_t,
+        architectures.build_sam2_s,
+        architectures.build_sam2_b,
+        architectures.build_sam2_l,
+    )
+    network = builders[SAM2_SIZES.index(size)]()
     # Ultralytics makes a 2.1 only while it reads a checkpoint, and that it would unpickle. These two differ from 2.0.
     network.no_obj_embed_spatial = nn.Parameter(torch.zeros(1, network.mem_dim))
     network.obj_ptr_tpos_proj = nn.Linear(network.hidden_dim, network.mem_dim)
     return network
 
 
-def load_sam2(network: nn.Module, path: Path) -> None:
-    """Copy sam2.1_t.pt or one of the others into `build_sam2`'s network. Raises WeightsBroken."""
-    load_state_dict_checked(network, _read(path, ("model",)), path)
+def load_mobilesam(name: str, weights: Path | None, *, device: str = "cpu", precision: Precision = "fp32") -> TorchSam:
+    """MobileSAM with the weights of mobile_sam.pt; None leaves them random. Raises ModelUnavailable."""
+    network = build_mobilesam()
+    if weights:
+        _fill(network, weights, ())
+    return TorchSam(network, card(name, "SAM", network, weights), device=device, precision=precision)
 
 
-def _read(path: Path, keys: tuple[str, ...]) -> dict[str, Tensor]:
+def load_sam2(
+    name: str, size: str, weights: Path | None, *, device: str = "cpu", precision: Precision = "fp32"
+) -> TorchSam:
+    """SAM 2.1 with the weights of sam2.1_t.pt or its like; None leaves them random. Raises ModelUnavailable."""
+    network = build_sam2(size)
+    if weights:
+        _fill(network, weights, ("model",))
+    described = card(name, "SAM 2.1", network, weights)
+    return TorchSam(Sam2(network), described, device=device, precision=precision, fit=Fit(prepare, to_input, enlarge))
+
+
+def _fill(network: nn.Module, path: Path, keys: tuple[str, ...]) -> None:
     try:
-        return read_state_dict(path, keys=keys)
-    except CheckpointBroken as error:
-        raise WeightsBroken(str(error)) from None
+        load_state_dict_checked(network, read_state_dict(path, keys=keys), path)
+    except (CheckpointBroken, WeightsBroken) as error:
+        raise ModelUnavailable(str(error)) from None
 
 
 class Sam2(nn.Module):
-    """SAM 2.1 with SAM's three parts and their arguments; boxes only."""
+    """SAM 2.1 with SAM's three parts and their arguments."""
 
     def __init__(self, network: Any) -> None:
         """`network` from `build_sam2`."""
@@ -97,21 +110,23 @@ class Sam2(nn.Module):
 
 
 class _Prompts(nn.Module):
-    """SAM 2 takes a box as two points with the labels 2 and 3."""
+    """SAM 2 takes a box as two points, with the labels 2 and 3."""
 
     def __init__(self, encoder: Any) -> None:
         super().__init__()
         self.encoder = encoder
         self.get_dense_pe = encoder.get_dense_pe
 
-    def forward(self, points: None, boxes: Tensor, masks: None) -> tuple[Tensor, Tensor]:
-        labels = torch.tensor([[2, 3]], dtype=torch.int32, device=boxes.device).expand(len(boxes), -1)
-        return self.encoder(points=(boxes.view(-1, 2, 2), labels), boxes=None, masks=None)
+    def forward(self, points: tuple[Tensor, Tensor] | None, boxes: Tensor | None, masks: None) -> tuple[Tensor, Tensor]:
+        if boxes is not None:
+            labels = torch.tensor([[2, 3]], dtype=torch.int32, device=boxes.device)
+            points = boxes.view(-1, 2, 2), labels.expand(len(boxes), -1)
+        return self.encoder(points=points, boxes=None, masks=None)
 
 
 def prepare(image: NDArray[np.uint8]) -> NDArray[np.float32]:
     """H×W×3 RGB → 1×3×1024×1024: bilinear resize, grey padding, then SAM's mean and deviation."""
-    padded = LetterBox((SIDE, SIDE), auto=False, center=False)(image=image)
+    padded = np.asarray(LetterBox((SIDE, SIDE), auto=False, center=False)(image=image))
     return ((padded - MEAN) / STD).transpose(2, 0, 1)[None]
 
 

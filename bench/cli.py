@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -24,14 +24,13 @@ from bench.registry import UnknownModel
 from bench.results import Results, ResultsError, open_results
 from bench.runner import prompt_settings
 from bench.runner import run as measure
-from bench.segmenter import ModelUnavailable, Segmenter
+from bench.segmenter import Device, ModelUnavailable, Options, Precision, Segmenter
 from bench.summary import rich_table, summarise
 from flip.weights import DownloadFailed, WeightsMissing, cache_folder, find_files
 from objascale.dataset import DatasetError
 
 app = typer.Typer(no_args_is_help=True, help=__doc__, rich_markup_mode="markdown")
 
-Device = Literal["auto", "cpu", "cuda"]
 Weights = Annotated[Path | None, typer.Option("--weights", help="Folder of weights, searched first.")]
 
 
@@ -48,6 +47,10 @@ def models(weights: Weights = None) -> None:
             model.name, model.family, parameters, ", ".join(model.prompts), _whereabouts(model, weights), model.licence
         )
     _console().print(table)
+    able = ", ".join(name for name, model in registry.MODELS.items() if model.encodes_image)
+    _console().print(
+        f"NAME@crop shows {able} only a square around the prompt, twice as long as its box; NAME@crop=3, three times."
+    )
 
 
 @app.command()
@@ -81,6 +84,13 @@ def run(
         PromptSource, typer.Option(help="Each model its own kind (matched), or all what a box tells (box).")
     ] = "matched",
     device: Annotated[Device, typer.Option(help="Where networks run.")] = "auto",
+    precision: Annotated[
+        Precision, typer.Option(help="Of FLIP and SAM: float32, or mixed with one of the 16-bit formats.")
+    ] = "fp32",
+    allow_untrained: Annotated[
+        bool,
+        typer.Option("--allow-untrained", help="Run models without weights here on random ones, and mark their rows."),
+    ] = False,
 ) -> None:
     """Measure models on a data set: a row per model and object in OUT/results.parquet, and a table at the end.
 
@@ -90,9 +100,10 @@ def run(
     """
     with _errors():
         chosen = _chosen(models, weights)
-        files = registry.find_all_weights(chosen, weights)
+        files = registry.find_all_weights(chosen, weights, allow_untrained=allow_untrained)
         dataset = read(data)
-        segmenters = [registry.load(model, files[model.name], device) for model in chosen]
+        options = Options(device, precision)
+        segmenters = [registry.load(model, files[model.name], options) for model in chosen]
         with open_results(out, _description(dataset, segmenters, prompt), dataset) as results:
             try:
                 with show_progress(_console()) as progress:
@@ -127,7 +138,7 @@ def _description(dataset: Dataset, segmenters: list[Segmenter], prompt: PromptSo
             "images": len(dataset.samples),
             "objects": dataset.objects,
         },
-        "models": [{**asdict(segmenter.describe()), "untrained": False} for segmenter in segmenters],
+        "models": [asdict(segmenter.describe()) for segmenter in segmenters],
         "prompt": prompt_settings(prompt),
         "environment": environment(),
     }

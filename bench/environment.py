@@ -7,7 +7,8 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-PACKAGES = ("objascale-suite", "numpy", "torch", "onnxruntime", "opencv-python-headless", "numba", "pillow", "pyarrow")
+PACKAGES = ("objascale-suite", "numpy", "torch", "torchvision", "segment-anything", "onnxruntime")
+PACKAGES += ("opencv-python-headless", "numba", "pillow", "pyarrow")
 
 
 def environment() -> dict:

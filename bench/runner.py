@@ -152,6 +152,7 @@ class _Entrant:
             truth_rle=truth.counts,
             prompt_source=self.source,
             tokens=self.card.settings.get("tokens"),
+            untrained=self.card.untrained,
         )
 
 

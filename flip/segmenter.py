@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from flip.predictor import FlipPredictor, load_predictor
+from flip.checkpoint import load_model
+from flip.predictor import FlipPredictor
+from flip.released import CONFIGS, ReleasedFlip
 from flip.stopwatch import Stopwatch
-from flip.weights import find_weights
 from objascale.files import file_sha256
 from objascale.masks import RegionMask
 
@@ -26,20 +27,23 @@ class FlipSegmenter:
 
     def __init__(
         self,
-        name: str = "flip-tiny",
-        folder: Path | None = None,
+        name: str,
+        weights: Path | None,
         *,
         tokens: int = 512,
         seed: int = 0,
         dense: bool = False,
         device: str = "cpu",
+        dtype: str = "float32",
     ) -> None:
-        """Load the model called `name`, weights looked for in `folder` first. Raises WeightsMissing, WeightsBroken."""
+        """The model called `name` with the weights of a file; None leaves them random.
+
+        The other arguments are `FlipPredictor`'s. Raises WeightsBroken, PredictorError.
+        """
         self.name = name
-        self.weights = find_weights(name, folder)
-        self.predictor: FlipPredictor = load_predictor(
-            self.weights, tokens=tokens, seed=seed, dense=dense, device=device
-        )
+        self.weights = weights
+        model = load_model(weights) if weights else ReleasedFlip(CONFIGS[name])
+        self.predictor = FlipPredictor(model, tokens=tokens, seed=seed, dense=dense, device=device, dtype=dtype)
 
     @property
     def stopwatch(self) -> Stopwatch:
@@ -63,8 +67,8 @@ class FlipSegmenter:
             name=self.name,
             family="FLIP",
             parameters=sum(p.numel() for p in self.predictor.model.parameters()),
-            weights=self.weights.name,
-            weights_sha256=file_sha256(self.weights),
+            weights=self.weights.name if self.weights else None,
+            weights_sha256=file_sha256(self.weights) if self.weights else None,
             settings={
                 "tokens": self.predictor.tokens,
                 "seed": self.predictor.seed,
@@ -72,5 +76,7 @@ class FlipSegmenter:
                 "coverage": recipe.coverage,
                 "spread": recipe.spread,
                 "dense": self.predictor.dense,
+                "dtype": self.predictor.dtype,
             },
+            untrained=self.weights is None,
         )

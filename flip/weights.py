@@ -2,8 +2,8 @@
 
 The records and functions are not FLIP's own: any model can be described by a `WeightsRecord` and found or fetched here.
 
-Where a publisher names no hash, the file that is fetched first is believed: its SHA-256 is written down beside it, in
-FILE.json, and from then on nothing else is taken for it.
+Where a publisher names no hash, or only its first digits, the file that is fetched first is believed if it has those:
+its SHA-256 is written down beside it, in FILE.json, and from then on nothing else is taken for it.
 """
 
 from __future__ import annotations
@@ -45,12 +45,16 @@ class WeightsChanged(WeightsMissing):
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """One published file. `url` is None where a program cannot fetch it, `sha256` and `bytes` where nobody tells."""
+    """One published file. `url` is None where a program cannot fetch it, `sha256` and `bytes` where nobody tells.
+
+    `sha256_start`: the first digits, where no more is published, as in the names that PyTorch's hub gives to files.
+    """
 
     filename: str
     url: str | None
     sha256: str | None = None
     bytes: int | None = None
+    sha256_start: str = ""
 
 
 @dataclass(frozen=True)
@@ -220,10 +224,10 @@ def _fetch_file(file: WeightsFile, url: str, path: Path, get: Callable[[str, Pat
 
 def _check_file(file: WeightsFile, path: Path) -> None:
     """Raises as `check`."""
-    known = _known_sha256(file, path)
-    if known is None or file_sha256(path) == known:
+    known = _known_sha256(file, path) or file.sha256_start
+    if not known or file_sha256(path).startswith(known):
         return
-    if file.sha256:
+    if file.sha256 or not _note(path).is_file():
         raise WeightsChanged(f"{path} is not the published file (SHA-256 differs); delete it and fetch it again")
     raise WeightsChanged(
         f"{path} is not the file that was fetched first (SHA-256 differs); delete it and fetch it again, "
@@ -236,6 +240,8 @@ _BEGINNINGS = {".ckpt": b"PK\x03\x04", ".onnx": b"\x08"}
 
 def _fault(path: Path, file: WeightsFile) -> str:
     """A page of excuses, which a server may send in a file's place, must not be what is believed ever after."""
+    if file.sha256_start and not file_sha256(path).startswith(file.sha256_start):
+        return f"its SHA-256 does not begin with {file.sha256_start}"
     kind = Path(file.filename).suffix
     beginning = _BEGINNINGS.get(kind, b"")
     with path.open("rb") as arrived:

@@ -13,6 +13,7 @@ from bench.datasets.objascale import read
 from bench.registry import find_models, load
 from bench.results import ResultsError, open_results
 from bench.runner import prompt_settings, run
+from bench.segmenter import Options
 from objascale.masks import RegionMask
 
 TIMES = ["image_pre_ms", "image_model_ms", "image_post_ms", "pre_ms", "model_ms", "post_ms"]
@@ -21,7 +22,7 @@ TIMES = ["image_pre_ms", "image_model_ms", "image_post_ms", "pre_ms", "model_ms"
 def measure(data, out, names, source="matched", **settings):
     """One run; the rows."""
     dataset = read(data)
-    segmenters = [load(model, (), "cpu") for model in find_models(names)]
+    segmenters = [load(model, (), Options("cpu")) for model in find_models(names)]
     description = {
         "created": "now",
         "dataset": {"name": dataset.name, "path": str(dataset.path)},

@@ -151,7 +151,7 @@ def test_wrong_calls(predictor: FlipPredictor, tiny: ReleasedFlip) -> None:
 
 
 def test_segmenter_is_what_the_harness_expects(weights: Path, photo: np.ndarray) -> None:
-    segmenter: Segmenter = FlipSegmenter("flip-tiny", weights, seed=3)
+    segmenter: Segmenter = FlipSegmenter("flip-tiny", weights / "flip-tiny.safetensors", seed=3)
     assert segmenter.accepts == ("gaussian", "box")
     segmenter.set_image(photo)
     by_box = segmenter.predict(Prompt("box", box=(150, 350, 165, 375)))
@@ -169,4 +169,4 @@ def test_segmenter_is_what_the_harness_expects(weights: Path, photo: np.ndarray)
     )
     assert card.weights_sha256 == file_sha256(weights / "flip-tiny.safetensors")
     recipe = {"overlap": 2.67, "coverage": 1.44, "spread": 2**0.5}
-    assert card.settings == {"tokens": 512, "seed": 3, **recipe, "dense": False}
+    assert card.settings == {"tokens": 512, "seed": 3, **recipe, "dense": False, "dtype": "float32"}

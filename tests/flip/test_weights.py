@@ -193,3 +193,24 @@ def test_the_authors_addresses() -> None:
             [f"https://nc.mlcloud.uni-tuebingen.de/index.php/s/{share}/download"],
             [f"https://manuel-traub.de/onnx/flip-{half}-{size}.onnx" for half in ("encoder", "predictor")],
         ]
+
+
+def test_the_first_digits_of_a_hash_are_checked_and_the_rest_is_noted(loopback, tmp_path: Path) -> None:
+    digest = hashlib.sha256(FIRST).hexdigest()
+    url = f"{loopback.url}/hub.pth"
+    loopback.files["/hub.pth"] = FIRST
+    record = WeightsRecord("hub", (WeightsFile("hub.pth", url, sha256_start=digest[:6]),), "MIT", "here")
+    (path,) = fetch(record, tmp_path)
+    assert json.loads((tmp_path / "hub.pth.json").read_text())["sha256"] == digest
+    check(record, (path,))
+
+    path.with_name("hub.pth.json").unlink()
+    check(record, (path,))
+    path.write_bytes(SECOND)
+    with pytest.raises(WeightsChanged, match=r"hub\.pth is not the published file"):
+        check(record, (path,))
+    path.unlink()
+    loopback.files["/hub.pth"] = SECOND
+    with pytest.raises(DownloadFailed, match=f"its SHA-256 does not begin with {digest[:6]}"):
+        fetch(record, tmp_path)
+    assert not path.exists()

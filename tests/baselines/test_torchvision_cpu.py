@@ -1,0 +1,32 @@
+"""torchvision can be imported, whatever PyTorch it was built for."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+CODE = "from baselines.torchvision_cpu import prepare_torchvision; prepare_torchvision(); "
+
+
+def python(code: str, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *options, "-c", code], capture_output=True, text=True, check=False)
+
+
+def test_torchvision_and_what_needs_it_are_imported():
+    done = python(CODE + "import torchvision, segment_anything; print(torchvision.__version__)")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+
+
+@pytest.mark.parametrize("first", ["", "import torchvision; "])
+def test_it_changes_nothing_once_torchvision_is_there(first):
+    code = CODE + first + "print(prepare_torchvision() is prepare_torchvision())"
+    assert python(code).stdout.strip() == "True"
+
+
+def test_no_torchvision_is_an_import_error():
+    code = "import importlib.util as u; f = u.find_spec; u.find_spec = lambda n, *a: None if n == 'torchvision' else f(n, *a)\n"
+    done = python(code + CODE)
+    assert "ImportError: No module named 'torchvision'" in done.stderr
