@@ -61,7 +61,7 @@ def load_mobilesam(name: str, weights: Path | None, *, device: str = "cpu", prec
     network = build_mobilesam()
     if weights:
         _fill(network, weights, ())
-    return TorchSam(network, card(name, "SAM", network, weights), device=device, precision=precision)
+    return TorchSam(network, card(name, "MobileSAM", network, weights), device=device, precision=precision)
 
 
 def load_sam2(
