@@ -162,20 +162,16 @@ class TorchSam:
         return self._card
 
     def _answer(self, prompts: list[Prompt]) -> list[RegionMask]:
-        """The masks of prompts of one kind: together, or by halves where memory does not suffice."""
+        """The masks of prompts of one kind, decoded together."""
         with self.stopwatch("pre"):
             points = torch.from_numpy(self._points(prompts)).to(self._device)
         try:
             with self.stopwatch("model"), torch.inference_mode():
                 logits = self._decode(points, prompts[0].kind)
         except torch.OutOfMemoryError:
-            if len(prompts) == 1:
-                self._out_of_memory("decode a prompt")
-        else:
-            with self.stopwatch("post"):
-                return [self._fit.enlarge(each, *self._size) for each in logits.float().cpu().numpy()]
-        half = len(prompts) // 2
-        return self._answer(prompts[:half]) + self._answer(prompts[half:])
+            self._out_of_memory(f"decode {len(prompts)} prompts at once" if len(prompts) > 1 else "decode a prompt")
+        with self.stopwatch("post"):
+            return [self._fit.enlarge(each, *self._size) for each in logits.float().cpu().numpy()]
 
     def _decode(self, points: Tensor, kind: PromptKind) -> Tensor:
         """Logits (n, 256, 256) of n boxes (n, 2, 2) or points (n, 1, 2) in pixels of the network's input."""
@@ -196,8 +192,10 @@ class TorchSam:
         return logits[:, 0]
 
     def _points(self, prompts: list[Prompt]) -> NDArray[np.float32]:
-        given = [prompt.box if prompt.kind == "box" else np.subtract(prompt.point, 0.5) for prompt in prompts]
-        return self._fit.to_input(np.array(given, np.float64).reshape(len(prompts), -1, 2), *self._size)
+        """Corners of boxes (n, 2, 2) or points (n, 1, 2) in pixels of the network's input."""
+        given = np.array([prompt.box or prompt.point for prompt in prompts], np.float64)
+        indices = given if prompts[0].kind == "box" else given - 0.5
+        return self._fit.to_input(indices.reshape(len(prompts), -1, 2), *self._size)
 
     def _mixed(self) -> torch.autocast:
         return torch.autocast(self._device.type, self._dtype, enabled=self._dtype != torch.float32)

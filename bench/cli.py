@@ -16,15 +16,15 @@ from rich.table import Table
 
 from bench import registry
 from bench.datasets import Dataset
-from bench.datasets.objascale import read
+from bench.datasets.formats import FORMATS, open_dataset
 from bench.environment import environment
 from bench.progress import show_progress
-from bench.prompts import PromptSource
+from bench.prompts import PromptSettings, PromptSource
 from bench.registry import UnknownModel
-from bench.results import Results, ResultsError, open_results
-from bench.runner import prompt_settings
+from bench.results import Results, ResultsError, merge_results, open_results
 from bench.runner import run as measure
 from bench.segmenter import Device, ModelUnavailable, Options, Precision, Segmenter
+from bench.selection import SelectionError, parse_selection
 from bench.summary import rich_table, summarise
 from flip.weights import DownloadFailed, WeightsMissing, cache_folder, find_files
 from objascale.dataset import DatasetError
@@ -74,15 +74,28 @@ def run(
     models: Annotated[
         str, typer.Option(help="Names from `bench models`, with commas between; all: those whose weights are here.")
     ],
-    data: Annotated[Path, typer.Option(help="ObjaScale folder.")] = Path("data/objascale"),
+    data: Annotated[Path, typer.Option(help="The data set's folder or file.")] = Path("data/objascale"),
     out: Annotated[Path, typer.Option(help="Results folder; an unfinished run there is gone on with.")] = Path(
         "results"
     ),
+    format: Annotated[
+        str | None, typer.Option(help=f"Of the data set: {', '.join(FORMATS)}; told by what is there if not given.")
+    ] = None,
     weights: Weights = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N images.")] = None,
+    select: Annotated[
+        list[str] | None,
+        typer.Option(help="Only objects with category=NAME,NAME, area=LOW..HIGH (px), fraction=LOW..HIGH."),
+    ] = None,
+    shard: Annotated[str | None, typer.Option(metavar="I/N", help="Only the I-th of N parts; see bench merge.")] = None,
     prompt: Annotated[
-        PromptSource, typer.Option(help="Each model its own kind (matched), or all what a box tells (box).")
+        PromptSource,
+        typer.Option(help="Each model its own kind (matched), or all what a box, a Gaussian or a point tells."),
     ] = "matched",
+    noise: Annotated[str, typer.Option(help="How wrong prompts are, in sides of the object's box; several: 0,0.1.")] = (
+        "0"
+    ),
+    seed: Annotated[int, typer.Option(min=0, help="Of the prompts' noise.")] = 0,
     device: Annotated[Device, typer.Option(help="Where networks run.")] = "auto",
     precision: Annotated[
         Precision, typer.Option(help="Of FLIP and SAM: float32, or mixed with one of the 16-bit formats.")
@@ -94,23 +107,51 @@ def run(
 ) -> None:
     """Measure models on a data set: a row per model and object in OUT/results.parquet, and a table at the end.
 
-    The same command goes on where it was stopped; other models may be added to a finished run.
+    The same command goes on where it was stopped; other models and noises may be added to a finished run.
 
     Example: `bench run --models flip-tiny,mobilesam-onnx,box,ellipse --data data/objascale --out results`
+
+    Example: `bench run --models box,ellipse --data coco/annotations/instances_val2017.json --select fraction=..1e-3`
     """
     with _errors():
+        selection = parse_selection(select or [], limit, shard)
+        prompts = [PromptSettings(prompt, level, seed) for level in _levels(noise)]
         chosen = _chosen(models, weights)
         files = registry.find_all_weights(chosen, weights, allow_untrained=allow_untrained)
-        dataset = read(data)
+        dataset = open_dataset(data, format)
         options = Options(device, precision)
         segmenters = [registry.load(model, files[model.name], options) for model in chosen]
-        with open_results(out, _description(dataset, segmenters, prompt), dataset) as results:
+        with open_results(out, _description(dataset, segmenters, prompts), dataset) as results:
             try:
                 with show_progress(_console()) as progress:
-                    measure(dataset, segmenters, prompt, results, limit=limit, progress=progress)
+                    measure(dataset, segmenters, prompts, results, selection, progress=progress)
             except KeyboardInterrupt:
                 _fail(f"interrupted; {len(results.rows)} rows are safe in {out}, the same command goes on", code=130)
         _report(results, out)
+
+
+@app.command()
+def merge(
+    parts: Annotated[list[Path], typer.Argument(metavar="PART...", help="Folders that `bench run` wrote.")],
+    out: Annotated[Path, typer.Option(help="Results folder to write; must be new.")] = Path("results"),
+) -> None:
+    """Put the results of shards, or of models measured apart, together into one folder.
+
+    Example: `bench merge results.1 results.2 results.3 --out results`
+    """
+    with _errors():
+        _report(merge_results(parts, out), out)
+
+
+def _levels(text: str) -> list[float]:
+    """The noise levels of a command line, without doubles."""
+    try:
+        levels = [float(level) for level in text.split(",")]
+    except ValueError:
+        levels = [-1.0]
+    if not all(0 <= level < 10 for level in levels):
+        raise SelectionError(f"--noise {text}: give one number from 0 on, or several with commas between")
+    return list(dict.fromkeys(levels))
 
 
 def _chosen(models: str, weights: Path | None) -> list[registry.Model]:
@@ -127,7 +168,7 @@ def _chosen(models: str, weights: Path | None) -> list[registry.Model]:
     return chosen
 
 
-def _description(dataset: Dataset, segmenters: list[Segmenter], prompt: PromptSource) -> dict:
+def _description(dataset: Dataset, segmenters: list[Segmenter], prompts: list[PromptSettings]) -> dict:
     """What run.json says of this run."""
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -136,10 +177,10 @@ def _description(dataset: Dataset, segmenters: list[Segmenter], prompt: PromptSo
             "name": dataset.name,
             "path": str(dataset.path),
             "images": len(dataset.samples),
-            "objects": dataset.objects,
         },
         "models": [asdict(segmenter.describe()) for segmenter in segmenters],
-        "prompt": prompt_settings(prompt),
+        "prompt": {"source": prompts[0].source, "seed": prompts[0].seed},
+        "noise": [prompt.noise for prompt in prompts],
         "environment": environment(),
     }
 
@@ -169,7 +210,10 @@ def _errors() -> Iterator[None]:
     """What a user can cause becomes a sentence and exit code 1."""
     try:
         yield
-    except (UnknownModel, WeightsMissing, DownloadFailed, ModelUnavailable, DatasetError, ResultsError) as error:
+    except (
+        *(UnknownModel, WeightsMissing, DownloadFailed, ModelUnavailable),
+        *(DatasetError, ResultsError, SelectionError),
+    ) as error:
         _fail(str(error))
 
 

@@ -7,8 +7,10 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-PACKAGES = ("objascale-suite", "numpy", "torch", "torchvision", "segment-anything", "onnxruntime")
-PACKAGES += ("opencv-python-headless", "numba", "pillow", "pyarrow")
+PACKAGES = (
+    *("objascale-suite", "numpy", "torch", "torchvision", "segment-anything", "onnxruntime"),
+    *("opencv-python-headless", "numba", "pillow", "pyarrow"),
+)
 
 
 def environment() -> dict:

@@ -19,16 +19,29 @@ BAND = 0.02  # of the diagonal of the object's box
 
 @dataclass(frozen=True)
 class Scores:
-    """IoU is the paper's number; Dice and boundary IoU are between 0 and 1 as well."""
+    """IoU is the paper's number; Dice and boundary IoU are between 0 and 1 as well.
+
+    `centre_error`: pixels between the masks' means; None if the prediction is empty.
+    """
 
     iou: float
     dice: float
     boundary_iou: float
+    centre_error: float | None
 
 
 def score(predicted: RegionMask, truth: RegionMask) -> Scores:
     """All scores of one object. Raises MaskError if the masks belong to frames of different sizes."""
-    return Scores(predicted.iou(truth), predicted.dice(truth), boundary_iou(predicted, truth))
+    return Scores(
+        predicted.iou(truth), predicted.dice(truth), boundary_iou(predicted, truth), centre_error(predicted, truth)
+    )
+
+
+def centre_error(predicted: RegionMask, truth: RegionMask) -> float | None:
+    """Pixels from the mean of one mask to that of the other; None if either is empty."""
+    if predicted.area == 0 or truth.area == 0:
+        return None
+    return float(np.linalg.norm(predicted.moments()[0] - truth.moments()[0]))
 
 
 def band_width(truth: RegionMask) -> int:

@@ -1,4 +1,4 @@
-"""The rows of `bench models`: what each model is, what it needs, and how to make one. Nothing is imported before then."""
+"""The rows of `bench models`: what each is, what it needs, and how to make one. Nothing is imported before then."""
 
 from __future__ import annotations
 

@@ -14,9 +14,10 @@ import errno
 import fcntl
 import json
 import os
+import re
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from io import FileIO
@@ -31,7 +32,7 @@ from bench.datasets import Dataset
 from objascale.dataset import differences
 from objascale.files import write_atomically
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 class ResultsError(RuntimeError):
@@ -68,17 +69,19 @@ class Row:
     area: int
     fraction: float
     truth_rle: str
-    prompt_source: str  # matched | box
+    prompt_source: str  # matched | box | gaussian | point
     noise: float = 0.0
     prompt: str | None = None  # box | gaussian | point; null if none could be made
     iou: float = 0.0
     dice: float = 0.0
     boundary_iou: float = 0.0
+    centre_error: float | None = None  # px between the means of truth and prediction; null if that is empty
     predicted_area: int = 0
     predicted_rle: str | None = None
     image_pre_ms: float | None = None  # set_image, whole, the same on every row of the image
     image_model_ms: float | None = None
     image_post_ms: float | None = None
+    batch: int | None = None  # prompts that were answered together; the times below are those divided among them
     pre_ms: float | None = None  # predict
     model_ms: float | None = None
     post_ms: float | None = None
@@ -90,6 +93,11 @@ class Row:
     def key(self) -> RowKey:
         """What makes this row the same measurement as another."""
         return RowKey(self.model, self.weights_sha256, self.settings_hash, self.image_sha256, self.object_id)
+
+
+def unread(image_id: str) -> str:
+    """The object id of the row that stands for all objects of an image whose annotation cannot be read."""
+    return f"unread/{image_id}"
 
 
 _ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
@@ -112,13 +120,29 @@ class Results:
         self.folder = folder
         self.rows: dict[RowKey, Row] = {}
         self._journal = journal
+        self._models: list[str] = []  # in the order of run.json
+        self._pictures: dict[str, str] = {}  # image id → SHA-256
 
     def append(self, row: Row) -> None:
-        """Add one row; it is in the journal when this returns. Raises ResultsError if the disk does not take it."""
+        """Add one row; it is in the journal when this returns.
+
+        Raises ResultsError if the disk does not take it, and if other rows are of another picture of the same name.
+        """
+        self._take(row)
         line = json.dumps(asdict(row)).encode() + b"\n"
         with _disk_errors(self.folder):
             if self._journal.write(line) != len(line):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def _take(self, row: Row) -> None:
+        """A row in place of what is known of its key, and of errors from when the image could not be read."""
+        if row.image_sha256 and self._pictures.setdefault(row.image_id, row.image_sha256) != row.image_sha256:
+            raise ResultsError(
+                f"{row.image_file} has changed since {self.folder} got rows on it (SHA-256 differs); "
+                "restore it, or give a new folder with --out"
+            )
+        for object_id in (row.object_id, unread(row.image_id)):
+            self.rows.pop(row.key._replace(image_sha256="", object_id=object_id), None)
         self.rows[row.key] = row
 
     def done(self, key: RowKey) -> bool:
@@ -126,8 +150,14 @@ class Results:
         return key in self.rows and self.rows[key].error is None
 
     def frame(self) -> pd.DataFrame:
-        """Every row, in the order in which the measurements were first made."""
+        """Every row: by image, object, model, number of patches, noise. How they came about makes no difference."""
         return self._table().to_pandas()
+
+    def describe(self, run: dict[str, Any]) -> None:
+        """Write run.json. Raises ResultsError if the disk does not take it."""
+        self._models = list(dict.fromkeys(card["name"] for card in run["models"]))
+        with _disk_errors(self.folder):
+            write_atomically(self.folder / "run.json", json.dumps(run, indent=1, ensure_ascii=False).encode())
 
     def save(self) -> None:
         """Write results.parquet atomically. Raises ResultsError if the disk does not take it."""
@@ -137,23 +167,14 @@ class Results:
             write_atomically(self.folder / "results.parquet", buffer.getvalue().to_pybytes())
 
     def _table(self) -> pa.Table:
-        return pa.Table.from_pylist([asdict(row) for row in self.rows.values()], arrow_schema())
+        return pa.Table.from_pylist(
+            [asdict(row) for row in sorted(self.rows.values(), key=self._place)], arrow_schema()
+        )
 
-    def _read_journal(self) -> None:
-        """Fill `rows`; a last line cut off by a crash is dropped from the file."""
-        path = self.folder / "journal.jsonl"
-        data = path.read_bytes()
-        whole = data[: data.rfind(b"\n") + 1]
-        if len(whole) < len(data):
-            self._journal.truncate(len(whole))
-        for number, line in enumerate(whole.splitlines(), 1):
-            try:
-                row = Row(**json.loads(line))
-            except (ValueError, TypeError) as error:
-                raise ResultsError(
-                    f"{path}, line {number}, is damaged; delete that line to measure its row anew"
-                ) from error
-            self.rows[row.key] = row
+    def _place(self, row: Row) -> tuple:
+        numbers = [re.split(r"(\d+)", text) for text in (row.image_id, row.object_id)]
+        where = [[int(part) if part.isdecimal() else part for part in parts] for parts in numbers]
+        return *where, self._models.index(row.model), row.tokens or 0, row.noise, row.prompt_source, row.settings_hash
 
 
 @contextmanager
@@ -164,17 +185,12 @@ def open_results(folder: Path, run: dict[str, Any], dataset: Dataset) -> Iterato
     written, if another process writes to it, or if its rows come from another data set, from other prompt settings, or
     from other settings or weights of one of the models.
     """
-    with _disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        journal = (folder / "journal.jsonl").open("ab", buffering=0)
-    with journal:
-        results = Results(folder, journal)
-        with _disk_errors(folder):
-            fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            results._read_journal()
-            joined = _join(folder, run)
-            _check_objects(results, dataset)
-            write_atomically(folder / "run.json", json.dumps(joined, indent=1, ensure_ascii=False).encode())
+    with _written(folder) as results:
+        path = folder / "run.json"
+        run = json.loads(json.dumps({"schema": SCHEMA, **run}))
+        joined = join_runs(read_run(folder), run, folder) if path.exists() else run
+        _check_images(results, dataset)
+        results.describe(joined)
         results.rows = {key: replace(row, dataset_path=str(dataset.path)) for key, row in results.rows.items()}
         try:
             yield results
@@ -182,41 +198,112 @@ def open_results(folder: Path, run: dict[str, Any], dataset: Dataset) -> Iterato
             results.save()
 
 
-def _join(folder: Path, run: dict[str, Any]) -> dict[str, Any]:
-    """What run.json has to say now. Raises ResultsError if the present one tells of another run."""
+def merge_results(parts: Sequence[Path], out: Path) -> Results:
+    """Put the rows of several results folders into the new folder `out`.
+
+    A measurement that several parts have is that of the first, unless it is an error there. Raises ResultsError if a
+    part holds no results, if they are not of one run, or if `out` holds something already.
+    """
+    runs = [read_run(part) for part in parts]
+    joined = runs[0]
+    for part, run in zip(parts[1:], runs[1:], strict=True):
+        joined = join_runs(joined, run, part)
+    if out.exists() and not (out.is_dir() and next(out.iterdir(), None) is None):
+        raise ResultsError(f"{out} is not empty; give a new folder with --out")
+    environments = {str(part.resolve()): run["environment"] for part, run in zip(parts, runs, strict=True)}
+    with _written(out) as results:
+        results.describe({**joined, "environment": runs[0]["environment"], "merged": environments})
+        for part in parts:
+            for row in _rows(part / "journal.jsonl")[0]:
+                if not results.done(row.key):
+                    results.append(row)
+        results.save()
+    return results
+
+
+@contextmanager
+def _written(folder: Path) -> Iterator[Results]:
+    """A results folder with what is in it, for one process to write to."""
+    with _disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        journal = (folder / "journal.jsonl").open("ab", buffering=0)
+    with journal:
+        with _disk_errors(folder):
+            fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        results = Results(folder, journal)
+        rows, whole = _rows(folder / "journal.jsonl")
+        journal.truncate(whole)
+        for row in rows:
+            results._take(row)
+        yield results
+
+
+def _rows(journal: Path) -> tuple[list[Row], int]:
+    """The rows of a journal, and its length in bytes without a last line that a crash cut off."""
+    data = journal.read_bytes() if journal.exists() else b""
+    whole = data.rfind(b"\n") + 1
+    rows = []
+    for number, line in enumerate(data[:whole].splitlines(), 1):
+        try:
+            rows.append(Row(**json.loads(line)))
+        except (ValueError, TypeError) as error:
+            raise ResultsError(
+                f"{journal}, line {number}, is damaged; delete that line to measure its row anew"
+            ) from error
+    return rows, whole
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """The content of a folder's run.json. Raises ResultsError if it is missing or damaged."""
     path = folder / "run.json"
-    run = json.loads(json.dumps({"schema": SCHEMA, **run}))
-    if not path.exists():
-        return run
     try:
-        present = json.loads(path.read_text())
-        models = {card["name"]: card for card in present["models"]}
-        changed = differences(_identity(present), _identity(run))
-        for card in run["models"]:
-            changed += differences(models.get(card["name"], card), card, card["name"])
-        created = present["created"]
+        run = json.loads(path.read_text())
+        _identity(run), [_card_key(card) for card in run["models"]], run["created"], run["environment"]
+        if run["schema"] == SCHEMA:
+            set(run["noise"])
+        return run
+    except FileNotFoundError as error:
+        raise ResultsError(f"{folder} holds no results: there is no {path}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise ResultsError(f"{path} is damaged ({error!r}); give a new folder with --out") from error
+
+
+def join_runs(present: dict[str, Any], run: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """One run.json of two: models and noise levels of both. Raises ResultsError if they are not of one run."""
+    models = {_card_key(card): card for card in present["models"]}
+    changed = differences(_identity(present), _identity(run))
+    for card in run["models"]:
+        changed += differences(models.get(_card_key(card), card), card, card["name"])
     if changed:
         raise ResultsError(
             f"{folder} was made with other settings ({'; '.join(changed)}); "
             "give the old ones to go on with it, or a new folder with --out"
         )
-    models.update((card["name"], card) for card in run["models"])
-    return {**run, "created": created, "models": list(models.values())}
+    models.update((_card_key(card), card) for card in run["models"])
+    return {
+        **run,
+        "created": present["created"],
+        "noise": sorted({*present["noise"], *run["noise"]}),
+        "models": list(models.values()),
+    }
 
 
 def _identity(run: dict[str, Any]) -> dict[str, Any]:
     return {"schema": run["schema"], "data set": run["dataset"]["name"], "prompt": run["prompt"]}
 
 
-def _check_objects(results: Results, dataset: Dataset) -> None:
-    """A data set may have grown, but every object that has a row must still be in it."""
-    there = {(sample.sha256, truth.object_id) for sample in dataset.samples for truth in sample.objects}
-    gone = [row for key, row in results.rows.items() if (key.image_sha256, key.object_id) not in there]
+def _card_key(card: dict[str, Any]) -> tuple[str, int | None]:
+    """Models of one name may differ in the number of patches only."""
+    return card["name"], card["settings"].get("tokens")
+
+
+def _check_images(results: Results, dataset: Dataset) -> None:
+    """A data set may have grown, but every image that has a row must still be in it, unchanged if that is annotated."""
+    there = {sample.image_id: sample.sha256 for sample in dataset.samples}
+    gone = [row for row in results.rows.values() if there.get(row.image_id, "") not in (None, row.image_sha256)]
     if gone:
         raise ResultsError(
-            f"{results.folder} holds {len(gone)} rows on objects of another data set ({gone[0].dataset_path}) that "
+            f"{results.folder} holds {len(gone)} rows on images of another data set ({gone[0].dataset_path}) that "
             f"{dataset.path} does not have; give a new folder with --out"
         )
 

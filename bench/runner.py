@@ -1,165 +1,250 @@
-"""The loop: every image is decoded once, shown once to each model, and asked about once per object."""
+"""The loop: every image is read once, shown once to each model, and asked about once per object and prompt.
+
+While the models look at one image, the next is read and decoded on a thread of its own.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.datasets import Dataset, Sample, TruthObject
 from bench.metrics import score
-from bench.prompts import PromptSource, make_prompt
-from bench.results import Results, Row, RowKey
-from bench.segmenter import ModelCard, Segmenter
+from bench.prompts import PromptSettings, make_prompt
+from bench.results import Results, Row, RowKey, unread
+from bench.segmenter import Batches, ModelCard, Prompt, Segmenter
+from bench.selection import EVERYTHING, Selection
 from flip.stopwatch import Stopwatch
+from objascale.masks import RegionMask
 
 Progress = Callable[[int, int], None]
-"""Called with the rows done and the rows in all that this run has to do."""
+"""Called with the images done and the images in all."""
 
-
-def prompt_settings(source: PromptSource) -> dict[str, object]:
-    """What run.json says of the prompts."""
-    return {"source": source, "noise": 0.0}
-
-
-def settings_hash(card: ModelCard, source: PromptSource) -> str:
-    """Twelve hex digits over what decides a mask besides weights and image: the model's and the prompt's settings."""
-    text = json.dumps({"model": card.settings, "prompt": prompt_settings(source)}, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+TOGETHER = 64  # prompts that a model is asked at once, if it can be
 
 
 def run(
     dataset: Dataset,
     segmenters: Sequence[Segmenter],
-    source: PromptSource,
+    prompts: Sequence[PromptSettings],
     results: Results,
+    selection: Selection = EVERYTHING,
     *,
-    limit: int | None = None,
     progress: Progress = lambda done, total: None,
 ) -> None:
-    """Measure every model on every object of the first `limit` images (None: all) that has no row in `results` yet.
+    """Measure every model with all `prompts` on every object of the selection that has no row in `results` yet.
 
     Whatever goes wrong with an image, an object or a model becomes the `error` of the rows that it costs; only a
     ResultsError ends the run.
     """
-    entrants = [_Entrant.of(segmenter, source) for segmenter in segmenters]
-    samples = dataset.samples[:limit]
-
-    def missing(sample: Sample) -> list[tuple[_Entrant, list[TruthObject]]]:
-        parts = []
-        for entrant in entrants:
-            truths = [truth for truth in sample.objects if not results.done(entrant.key(sample, truth))]
-            if truths:
-                parts.append((entrant, truths))
-        return parts
-
-    total, done = sum(len(truths) for sample in samples for _, truths in missing(sample)), 0
-    progress(done, total)
-    for sample in samples:
-        image = cache(sample.image)
-        for entrant, truths in missing(sample):
-            for row in entrant.measure(image, dataset, sample, truths):
+    samples = selection.samples(dataset)
+    measurer = Measurer(dataset, segmenters, prompts, selection)
+    progress(0, len(samples))
+    for done, image in enumerate(_ahead(lambda sample: measurer.prepare(sample, results.done), samples), 1):
+        for row in measurer.measure(image):
+            if not results.done(row.key):
                 results.append(row)
-                done += 1
-                progress(done, total)
+        progress(done, len(samples))
+
+
+def settings_hash(card: ModelCard, prompt: PromptSettings) -> str:
+    """Twelve hex digits over what decides a mask besides weights and image: the model's and the prompt's settings."""
+    told = {"source": prompt.source, "noise": prompt.noise, "seed": prompt.seed}
+    text = json.dumps({"model": card.settings, "prompt": told}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True)
-class _Entrant:
-    """A model in the run, with what is the same on all of its rows."""
+class Task:
+    """Objects of one image that a model is asked for together, with prompts of the same kind."""
 
-    segmenter: Segmenter
-    source: PromptSource
-    card: ModelCard
-    settings_hash: str
+    entrant: int
+    prompt: PromptSettings
+    truths: tuple[TruthObject, ...]
 
-    @classmethod
-    def of(cls, segmenter: Segmenter, source: PromptSource) -> _Entrant:
-        card = segmenter.describe()
-        return cls(segmenter, source, card, settings_hash(card, source))
 
-    def key(self, sample: Sample, truth: TruthObject) -> RowKey:
-        return RowKey(self.card.name, self.card.weights_sha256, self.settings_hash, sample.sha256, truth.object_id)
+@dataclass(frozen=True)
+class Image:
+    """An image that is ready to be measured: pixels, or what went wrong with it."""
 
-    def measure(
-        self, image: Callable[[], NDArray[np.uint8]], dataset: Dataset, sample: Sample, truths: list[TruthObject]
-    ) -> Iterator[Row]:
-        """Show the image once, then ask for each object."""
-        watch = self.segmenter.stopwatch
-        error: str | None = None
-        pre = model = post = 0.0
+    sample: Sample
+    sha256: str
+    tasks: list[Task]
+    pixels: NDArray[np.uint8] | None = None
+    error: str | None = None
+
+
+class Measurer:
+    """Models, prompts and a selection, ready for any image of the data set. One image at a time."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        segmenters: Sequence[Segmenter],
+        prompts: Sequence[PromptSettings],
+        selection: Selection,
+    ) -> None:
+        self._dataset = dataset
+        self._segmenters = segmenters
+        self._cards = [segmenter.describe() for segmenter in segmenters]
+        self._prompts = prompts
+        self._selection = selection
+
+    def prepare(self, sample: Sample, done: Callable[[RowKey], bool]) -> Image:
+        """Read what of an image has to be measured: nothing if `done` says so of every row's key."""
         try:
-            pixels = image()
-            watch.reset()
-            self.segmenter.set_image(pixels)
-            pre, model, post = _times(watch)
-        except Exception as caught:  # whatever a model or a file does, it costs this image's rows and is in them
-            error = _sentence(caught)
-        for truth in truths:
-            row = self._unanswered(dataset, sample, truth)
-            if error is not None:
-                yield replace(row, error=error)
-                continue
-            yield self._ask(replace(row, image_pre_ms=pre, image_model_ms=model, image_post_ms=post), truth)
-
-    def _ask(self, row: Row, truth: TruthObject) -> Row:
-        watch = self.segmenter.stopwatch
+            truths = tuple(truth for truth in sample.objects() if self._selection.wants(truth))
+        except Exception as caught:  # whatever an annotation does, it costs this image's rows and is in them
+            truths = (TruthObject(unread(sample.image_id), "", "", 0, (0, 0), ""),)
+            return Image(sample, "", self._tasks(truths, "", done), error=_sentence(caught))
+        sha256 = sample.sha256 or ""
+        if sha256 and not self._tasks(truths, sha256, done):
+            return Image(sample, sha256, [])
         try:
-            mask = truth.mask()
-            prompt = make_prompt(mask, self.segmenter.accepts, self.source)
-            row = replace(row, prompt=prompt.kind)
-            watch.reset()
-            predicted = self.segmenter.predict(prompt)
-            pre, model, post = _times(watch)
-            scores = score(predicted, mask)
-        except Exception as caught:  # as above: it costs this row and is in it
-            return replace(row, error=_sentence(caught))
-        return replace(
-            row,
-            iou=scores.iou,
-            dice=scores.dice,
-            boundary_iou=scores.boundary_iou,
-            predicted_area=predicted.area,
-            predicted_rle=predicted.rle()["counts"],
-            pre_ms=pre,
-            model_ms=model,
-            post_ms=post,
-        )
+            picture = sample.picture()
+            sha256 = picture.sha256
+            tasks = self._tasks(truths, sha256, done)
+            return Image(sample, sha256, tasks, picture.decode() if tasks else None)
+        except Exception as caught:  # whatever a file does, as above
+            return Image(sample, sha256, self._tasks(truths, sha256, done), error=_sentence(caught))
 
-    def _unanswered(self, dataset: Dataset, sample: Sample, truth: TruthObject) -> Row:
+    def measure(self, image: Image) -> Iterator[Row]:
+        """The rows of an image's tasks, each task's together. A task may have rows that were done before."""
+        for i, segmenter in enumerate(self._segmenters):
+            tasks = [task for task in image.tasks if task.entrant == i]
+            shown = self._show(segmenter, image) if tasks else {}
+            for task in tasks:
+                rows = [replace(self._unanswered(image, task, truth), **shown) for truth in task.truths]
+                yield from rows if shown["error"] else self._ask(segmenter, task, rows)
+
+    def _tasks(self, truths: Sequence[TruthObject], sha256: str, done: Callable[[RowKey], bool]) -> list[Task]:
+        """What of an image is not done yet. The same objects go together, whatever was done: a mask depends on it."""
+        tasks = []
+        for i, (segmenter, card) in enumerate(zip(self._segmenters, self._cards, strict=True)):
+            step = TOGETHER if isinstance(segmenter, Batches) else 1
+            for prompt in self._prompts:
+                key = RowKey(card.name, card.weights_sha256, settings_hash(card, prompt), sha256, "")
+                for start in range(0, len(truths), step):
+                    together = tuple(truths[start : start + step])
+                    if not all(done(key._replace(object_id=truth.object_id)) for truth in together):
+                        tasks.append(Task(i, prompt, together))
+        return tasks
+
+    def _show(self, segmenter: Segmenter, image: Image) -> dict[str, Any]:
+        """Show the image to a model; the times that it took, or the error, as columns of a row."""
+        if image.pixels is None:
+            return {"error": image.error}
+        watch = segmenter.stopwatch
+        try:
+            watch.reset()
+            segmenter.set_image(image.pixels)
+        except Exception as caught:  # whatever a model does, it costs this image's rows and is in them
+            return {"error": _sentence(caught)}
+        return {"error": None, **_times(watch, "image_")}
+
+    def _ask(self, segmenter: Segmenter, task: Task, rows: list[Row]) -> Iterator[Row]:
+        """Ask for a task's objects, together if the model can; one by one if that fails, to see which object it is."""
+        asked: list[tuple[Row, RegionMask, Prompt]] = []
+        for row, truth in zip(rows, task.truths, strict=True):
+            try:
+                mask = truth.mask()
+                prompt = make_prompt(mask, segmenter.accepts, task.prompt, truth.object_id)
+                asked.append((replace(row, prompt=prompt.kind), mask, prompt))
+            except Exception as caught:  # whatever an annotation holds, it costs this object's row and is in it
+                yield replace(row, error=_sentence(caught))
+        try:
+            if len(asked) > 1 and isinstance(segmenter, Batches):
+                yield from _answer(segmenter, segmenter.predict_many, asked)
+                return
+        except Exception:  # it comes again below, with the object that it belongs to
+            pass
+        for each in asked:
+            try:
+                yield from _answer(segmenter, lambda prompts: [segmenter.predict(prompts[0])], [each])
+            except Exception as caught:  # as above
+                yield replace(each[0], error=_sentence(caught))
+
+    def _unanswered(self, image: Image, task: Task, truth: TruthObject) -> Row:
         """The row before anything is known but the truth."""
+        sample, card, (height, width) = image.sample, self._cards[task.entrant], truth.size
+        if sample.size is not None:
+            width, height = sample.size
         return Row(
-            model=self.card.name,
-            weights_sha256=self.card.weights_sha256,
-            settings_hash=self.settings_hash,
-            dataset=dataset.name,
-            dataset_path=str(dataset.path),
+            model=card.name,
+            weights_sha256=card.weights_sha256,
+            settings_hash=settings_hash(card, task.prompt),
+            dataset=self._dataset.name,
+            dataset_path=str(self._dataset.path),
             image_id=sample.image_id,
             image_file=sample.file,
-            image_sha256=sample.sha256,
+            image_sha256=image.sha256,
             object_id=truth.object_id,
             asset_id=truth.asset_id,
             category=truth.category,
-            width=sample.width,
-            height=sample.height,
+            width=width,
+            height=height,
             area=truth.area,
-            fraction=truth.area / (sample.width * sample.height),
+            fraction=truth.area / max(width * height, 1),
             truth_rle=truth.counts,
-            prompt_source=self.source,
-            tokens=self.card.settings.get("tokens"),
-            untrained=self.card.untrained,
+            prompt_source=task.prompt.source,
+            noise=task.prompt.noise,
+            tokens=card.settings.get("tokens"),
+            untrained=card.untrained,
         )
 
 
-def _times(watch: Stopwatch) -> tuple[float, float, float]:
-    """Milliseconds before, in and after the network, and a fresh start."""
+def _answer(
+    segmenter: Segmenter,
+    predict: Callable[[list[Prompt]], Sequence[RegionMask]],
+    asked: list[tuple[Row, RegionMask, Prompt]],
+) -> list[Row]:
+    """Rows with masks, scores, and the times of the call divided among them."""
+    segmenter.stopwatch.reset()
+    predicted = predict([prompt for *_, prompt in asked])
+    times = _times(segmenter.stopwatch, "", len(asked))
+    rows = []
+    for (row, truth, _), mask in zip(asked, predicted, strict=True):
+        scores = score(mask, truth)
+        rows.append(
+            replace(
+                row,
+                iou=scores.iou,
+                dice=scores.dice,
+                boundary_iou=scores.boundary_iou,
+                centre_error=scores.centre_error,
+                predicted_area=mask.area,
+                predicted_rle=mask.rle()["counts"],
+                batch=len(asked),
+                **times,
+            )
+        )
+    return rows
+
+
+def _times(watch: Stopwatch, prefix: str, among: int = 1) -> dict[str, Any]:
+    """Milliseconds before, in and after the network, as columns of a row, and a fresh start."""
     ms = watch.reset()
-    return ms.get("pre", 0.0), ms.get("model", 0.0), ms.get("post", 0.0)
+    return {f"{prefix}{stage}_ms": ms.get(stage, 0.0) / among for stage in ("pre", "model", "post")}
+
+
+def _ahead(prepare: Callable[[Sample], Image], samples: Iterable[Sample]) -> Iterator[Image]:
+    """Images in order, the next one being prepared while one is measured."""
+    with ThreadPoolExecutor(1) as thread:
+        future = None
+        for sample in samples:
+            coming = thread.submit(prepare, sample)
+            if future is not None:
+                yield future.result()
+            future = coming
+        if future is not None:
+            yield future.result()
 
 
 def _sentence(error: Exception) -> str:

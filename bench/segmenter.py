@@ -5,8 +5,9 @@ The protocol is structural: a model need not import this file, it only has to ha
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,3 +81,11 @@ class Segmenter(Protocol):
 
     def describe(self) -> ModelCard:
         """Name, parameters, weights and settings."""
+
+
+@runtime_checkable
+class Batches(Protocol):
+    """What a segmenter has besides if it answers several prompts of one image faster together."""
+
+    def predict_many(self, prompts: Sequence[Prompt]) -> list[RegionMask]:
+        """The masks in the order of the prompts. Raises if any one prompt gives reason to."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-SCHEMA = 1
+SCHEMA = 2
 _MILLISECONDS = ["image_pre_ms", "image_model_ms", "image_post_ms", "pre_ms", "model_ms", "post_ms"]
 _NUMBERS = ["width", "height", "area", "fraction", "noise", "iou", "predicted_area", "tokens", *_MILLISECONDS]
 _NAMES = ["model", "weights_sha256", "settings_hash", "dataset", "dataset_path", "category", "asset_id"]
@@ -66,7 +66,7 @@ def read_results(folders: Sequence[Path]) -> Results:
         raise ReportError(f"the results have different schema versions, {told}: report them apart, or run bench again")
     if list(versions) != [str(SCHEMA)]:
         version, folder = next(iter(versions.items()))
-        raise ReportError(f"{folder}/run.json has schema version {version}, this program reads {SCHEMA}: update it")
+        raise ReportError(f"{folder}/run.json has schema version {version}, this program reads {SCHEMA}: measure again")
     rows = pd.concat([_read_rows(folder) for folder in folders], ignore_index=True)
     notes = []
     doubled = rows.duplicated(_KEY, keep="last")

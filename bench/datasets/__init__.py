@@ -54,7 +54,7 @@ class Sample:
     sha256: str | None = None  # of `content`
 
     def picture(self) -> Picture:
-        """Read the file, not decoded yet. Raises ImageError if it is missing or its SHA-256 is not the annotated one."""
+        """Read the file, not decoded yet. Raises ImageError if it is missing or has not the annotated SHA-256."""
         try:
             content = self.content()
         except OSError as error:

@@ -27,6 +27,5 @@ def test_it_changes_nothing_once_torchvision_is_there(first):
 
 
 def test_no_torchvision_is_an_import_error():
-    code = "import importlib.util as u; f = u.find_spec; u.find_spec = lambda n, *a: None if n == 'torchvision' else f(n, *a)\n"
-    done = python(code + CODE)
+    done = python("import importlib.util; importlib.util.find_spec = lambda name: None; " + CODE)
     assert "ImportError: No module named 'torchvision'" in done.stderr

@@ -28,7 +28,7 @@ def bench(tmp_path, monkeypatch):
     return lambda *arguments: CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
-@pytest.mark.parametrize("command", ["models", "fetch", "run"])
+@pytest.mark.parametrize("command", ["models", "fetch", "run", "merge"])
 def test_every_command_has_help_with_an_example(bench, command):
     result = bench(command, "--help")
     assert result.exit_code == 0
@@ -63,8 +63,12 @@ def test_a_run_as_typed_ends_with_the_table(bench, discs):
     [
         (["--models", "mobilsam"], "did you mean mobilesam-onnx?"),
         (["--models", ","], "there are flip-tiny"),
-        (["--models", "box"], "data/objascale is no ObjaScale dataset"),
-        (["--models", "box", "--data", "elsewhere"], "elsewhere is no ObjaScale dataset"),
+        (["--models", "box"], "there is no data set data/objascale; make one with `objascale render`"),
+        (["--models", "box", "--data", "elsewhere"], "there is no data set elsewhere"),
+        (["--models", "box", "--select", "size=3"], "category=NAME,NAME"),
+        (["--models", "box", "--shard", "3/2"], "I/N"),
+        (["--models", "box", "--noise", "0,x"], "from 0 on"),
+        (["--models", "box", "--data", ".", "--format", "tiff"], "no data set format is called tiff"),
     ],
 )
 def test_common_mistakes_get_a_sentence(bench, arguments, sentence):
@@ -174,3 +178,26 @@ def test_fetching_from_npm_without_npm_says_what_to_do(bench, monkeypatch, tmp_p
     assert result.exit_code == 1
     assert "install npm" in result.stderr
     assert "dist/encoder.onnx" in result.stderr
+
+
+def test_shards_merged_are_one_run(bench, discs):
+    discs(5, "data/objascale")
+    columns = ["model", "object_id", "noise", "iou", "predicted_rle"]
+    arguments = ["--models", "ellipse,box", "--noise", "0,0.2"]
+    assert bench("run", *arguments, "--out", "whole").exit_code == 0
+    for part in ("1", "2", "3"):
+        assert bench("run", *arguments, "--shard", f"{part}/3", "--out", f"part{part}").exit_code == 0
+    result = bench("merge", "part1", "part2", "part3", "--out", "merged")
+    assert result.exit_code == 0, result.output
+    merged, whole = (pd.read_parquet(f"{name}/results.parquet")[columns] for name in ("merged", "whole"))
+    assert len(merged) == 20
+    assert merged.equals(whole)
+
+    again = bench("merge", "part1", "--out", "merged")
+    assert (again.exit_code, "merged is not empty" in again.stderr) == (1, True)
+    nothing = bench("merge", "part1", "part4", "--out", "other")
+    assert (nothing.exit_code, "part4 holds no results" in nothing.stderr) == (1, True)
+    assert bench("run", "--models", "box", "--prompt", "box", "--out", "boxes").exit_code == 0
+    mixed = bench("merge", "part1", "boxes", "--out", "other")
+    assert (mixed.exit_code, "prompt.source: matched → box" in mixed.stderr) == (1, True)
+    assert not Path("other").exists()

@@ -9,28 +9,35 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.datasets.objascale import read
+from bench.datasets.formats import open_dataset
+from bench.prompts import PromptSettings
 from bench.registry import find_models, load
 from bench.results import ResultsError, open_results
-from bench.runner import prompt_settings, run
-from bench.segmenter import Options
+from bench.runner import run
+from bench.segmenter import ModelCard, Options
+from bench.selection import EVERYTHING, Selection
+from flip.stopwatch import Stopwatch
+from objascale.dataset import DatasetError
 from objascale.masks import RegionMask
 
 TIMES = ["image_pre_ms", "image_model_ms", "image_post_ms", "pre_ms", "model_ms", "post_ms"]
 
 
-def measure(data, out, names, source="matched", **settings):
+def measure(data, out, names, source="matched", noise=(0.0,), selection=EVERYTHING, **settings):
     """One run; the rows."""
-    dataset = read(data)
+    dataset = open_dataset(data)
     segmenters = [load(model, (), Options("cpu")) for model in find_models(names)]
     description = {
         "created": "now",
         "dataset": {"name": dataset.name, "path": str(dataset.path)},
         "models": [dataclasses.asdict(segmenter.describe()) for segmenter in segmenters],
-        "prompt": prompt_settings(source),
+        "prompt": {"source": source, "seed": 0},
+        "noise": list(noise),
+        "environment": {},
     }
     with open_results(out, description, dataset) as results:
-        run(dataset, segmenters, source, results, **settings)
+        prompts = [PromptSettings(source, level) for level in noise]
+        run(dataset, segmenters, prompts, results, selection, **settings)
         return results.frame()
 
 
@@ -72,11 +79,13 @@ def test_what_is_done_is_not_done_again_and_models_can_join(discs, tmp_path):
     def progress(done, total):
         calls.append((done, total))
 
-    measure(data, out, ["box"], limit=2)
+    measure(data, out, ["box"], selection=Selection(limit=2))
     measure(data, out, ["box", "ellipse"], progress=progress)
-    assert calls[0] == (0, 8)
-    rows = measure(data, out, ["box", "ellipse"], progress=progress)
-    assert calls[-1] == (0, 0)
+    assert calls == [(done, 5) for done in range(6)]
+    lines = (out / "journal.jsonl").read_text().splitlines()
+    assert len(lines) == 10
+    rows = measure(data, out, ["box", "ellipse"])
+    assert (out / "journal.jsonl").read_text().splitlines() == lines
     assert same(rows, measure(data, tmp_path / "fresh", ["ellipse", "box"]))
     assert [card["name"] for card in json.loads((out / "run.json").read_text())["models"]] == ["box", "ellipse"]
 
@@ -161,7 +170,7 @@ def test_ctrl_c_leaves_a_folder_to_go_on_with(discs, tmp_path):
     data, out = discs(5), tmp_path / "out"
 
     def stop(done, total):
-        if done == 4:
+        if done == 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -225,14 +234,145 @@ def test_damaged_results_are_named(discs, tmp_path):
 
 
 def test_an_image_is_decoded_once_for_all_models(discs, tmp_path, monkeypatch):
-    from bench.datasets import Sample
+    from bench.datasets import Picture
 
-    decoded, decode = [], Sample.image
+    decoded, decode = [], Picture.decode
 
     def counted(self) -> np.ndarray:
-        decoded.append(self.image_id)
+        decoded.append(self.file)
         return decode(self)
 
-    monkeypatch.setattr(Sample, "image", counted)
+    monkeypatch.setattr(Picture, "decode", counted)
     measure(discs(3), tmp_path / "out", ["box", "ellipse", "grabcut"])
-    assert decoded == ["0", "1", "2"]
+    assert decoded == [f"images/000/00000{i}.png" for i in range(3)]
+
+
+class Crowd:
+    """Fills boxes; refuses to answer together what has a box wider than `widest`."""
+
+    accepts = ("box",)
+
+    def __init__(self, widest: float = 1e9) -> None:
+        self.stopwatch = Stopwatch()
+        self.widest = widest
+        self.calls: list[int] = []
+
+    def set_image(self, image):
+        self.size = image.shape[1], image.shape[0]
+
+    def predict(self, prompt):
+        return self.predict_many([prompt])[0]
+
+    def predict_many(self, prompts):
+        self.calls.append(len(prompts))
+        if any(prompt.box[2] - prompt.box[0] > self.widest for prompt in prompts):
+            raise ValueError("too wide")
+        return [
+            RegionMask(int(p.box[0]), int(p.box[1]), np.ones((int(p.box[3] - p.box[1]), 1), bool), *self.size)
+            for p in prompts
+        ]
+
+    def describe(self):
+        return ModelCard("crowd", "test", None)
+
+
+def one_image(discs, objects: int):
+    """A data set of one image in which all objects of several are."""
+    data = discs(objects)
+    table = pd.read_parquet(data / "annotations.parquet")
+    columns = ["image_id", "file", "image_sha256"]
+    table[columns] = table.loc[0, columns].to_list()
+    table.to_parquet(data / "annotations.parquet")
+    return open_dataset(data)
+
+
+def measure_crowd(dataset, out, crowd, noise=(0.0,)):
+    description = {
+        "created": "now",
+        "dataset": {"name": dataset.name, "path": str(dataset.path)},
+        "models": [dataclasses.asdict(crowd.describe())],
+        "prompt": {"source": "matched", "seed": 0},
+        "noise": list(noise),
+        "environment": {},
+    }
+    with open_results(out, description, dataset) as results:
+        run(dataset, [crowd], [PromptSettings("matched", level) for level in noise], results)
+        return results.frame()
+
+
+def test_a_model_that_can_is_asked_in_batches(discs, tmp_path):
+    crowd = Crowd()
+    rows = measure_crowd(one_image(discs, 70), tmp_path / "out", crowd, (0.0, 0.1))
+    assert crowd.calls == [64, 6, 64, 6]
+    assert rows["error"].isna().all()
+    assert sorted(rows["batch"].unique()) == [6, 64]
+
+
+def test_one_bad_prompt_of_a_batch_costs_its_own_row(discs, tmp_path):
+    dataset, out = one_image(discs, 9), tmp_path / "out"
+    rows = measure_crowd(dataset, out, Crowd(widest=30))
+    failed = rows["error"].notna()
+    assert 0 < failed.sum() < 9
+    assert rows.loc[failed, "error"].eq("ValueError: too wide").all()
+    assert (rows.loc[failed, "area"].min()) > rows.loc[~failed, "area"].max()
+    assert rows.loc[~failed, "batch"].eq(1).all()
+
+    crowd = Crowd()  # the same objects are asked together again, so that a mask does not depend on what was done
+    rows = measure_crowd(dataset, out, crowd)
+    assert crowd.calls == [9]
+    assert rows["error"].isna().all()
+    assert len((out / "journal.jsonl").read_text().splitlines()) == 9 + failed.sum()
+
+
+def test_noise_levels_may_be_added(discs, tmp_path):
+    data, out = discs(4), tmp_path / "out"
+    measure(data, out, ["box", "ellipse"])
+    rows = measure(data, out, ["box", "ellipse"], noise=(0.1, 0.3))
+    assert len(rows) == 24
+    assert json.loads((out / "run.json").read_text())["noise"] == [0.0, 0.1, 0.3]
+    means = rows.groupby(["model", "noise"])["iou"].mean().unstack()
+    assert (means.diff(axis=1).iloc[:, 1:] < 0).all(axis=None)
+
+
+def test_only_what_is_selected_is_measured(discs, tmp_path):
+    selection = Selection(area=(20, 300))
+    rows = measure(discs(8), tmp_path / "out", ["box"], selection=selection)
+    assert 0 < len(rows) < 8
+    assert rows["area"].between(20, 300).all()
+
+
+def unsure(dataset, sample, **changes):
+    """The data set with one sample changed, and nothing annotated of any file."""
+    samples = [dataclasses.replace(each, sha256=None, size=None) for each in dataset.samples]
+    samples[sample] = dataclasses.replace(samples[sample], **changes)
+    return dataclasses.replace(dataset, samples=samples)
+
+
+def test_errors_give_way_when_the_cause_is_mended(discs, tmp_path):
+    """Also where no SHA-256 is annotated, so that the rows of an unreadable image cannot name its own."""
+    dataset, out = open_dataset(discs(3)), tmp_path / "out"
+
+    def torn():
+        raise DatasetError("instances.png is cut off")
+
+    def gone():
+        raise OSError(5, "Input/output error")
+
+    for change in ({"objects": torn}, {"content": gone}):
+        rows = measure_crowd(unsure(dataset, 1, **change), out, Crowd())
+        assert len(rows) == 3
+        assert rows["error"].notna().sum() == 1
+        assert "cut off" in str(rows["error"][1]) or "Input/output" in str(rows["error"][1])
+    rows = measure_crowd(unsure(dataset, 1), out, Crowd())
+    assert (len(rows), rows["error"].notna().sum()) == (3, 0)
+
+
+def test_an_image_that_changed_between_runs_is_noticed(discs, tmp_path):
+    data, out = discs(3), tmp_path / "out"
+    dataset = unsure(open_dataset(data), 0)
+    measure_crowd(dataset, out, Crowd())
+    files = sorted(data.glob("images/*/*.png"))
+    files[0].write_bytes(files[1].read_bytes())
+    with pytest.raises(ResultsError, match=r"000000\.png has changed"):
+        measure_crowd(dataset, out, Crowd())
+    assert len(pd.read_parquet(out / "results.parquet")) == 3

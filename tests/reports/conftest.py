@@ -85,7 +85,7 @@ def _results_maker(parent: Path) -> ResultsMaker:
         seed: int = 0,
         side: int = 256,
         dataset: str = "objascale",
-        schema: int = 1,
+        schema: int = 2,
         **columns: Any,
     ) -> Path:
         rng = np.random.default_rng(seed)
@@ -166,9 +166,10 @@ def run_record(models: tuple[str, ...], data: Path, dataset: str, objects: int, 
         "schema": schema,
         "created": "2025-01-02T03:04:05+00:00",
         "command": ["bench", "run", "--models", ",".join(models)],
-        "dataset": {"name": dataset, "path": str(data), "images": objects, "objects": objects},
+        "dataset": {"name": dataset, "path": str(data), "images": objects},
         "models": cards,
-        "prompt": {"source": "matched", "noise": 0.0},
+        "prompt": {"source": "matched", "seed": 0},
+        "noise": [0.0],
         "environment": {
             "python": "3.11.9",
             "platform": "Linux-6.1-x86_64",

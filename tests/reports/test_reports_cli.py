@@ -169,7 +169,7 @@ def test_bad_input_gets_one_sentence(make_results, tmp_path, spoil, sentence: st
 
 
 def test_mixed_schema_versions_are_refused(make_results, tmp_path) -> None:
-    done = build(make_results("a", objects=1), make_results("b", objects=1, schema=2), "--out", tmp_path / "report")
+    done = build(make_results("a", objects=1), make_results("b", objects=1, schema=1), "--out", tmp_path / "report")
     assert done.exit_code == 1
     assert "different schema versions" in done.stderr
 
