@@ -85,7 +85,9 @@ class FastSam:
         self.stopwatch = Stopwatch(torch.cuda.synchronize if device == "cuda" else None)
         self._device = torch.device(device)
         self._card = card.with_settings(input=SIDE, confidence=CONFIDENCE, iou=IOU, device=device)
-        self._network = network.eval().requires_grad_(False).to(self._device).fuse(verbose=False)
+        network = network.eval().requires_grad_(False).fuse(verbose=False)
+        # Ultralytics' order of memory on CPUs, which takes a quarter less time there.
+        self._network = network.to(self._device, memory_format=torch.channels_last)
         self._size = (0, 0)
         self._detections: list[_Detection] = []
 

@@ -127,7 +127,7 @@ class _Prompts(nn.Module):
 def prepare(image: NDArray[np.uint8]) -> NDArray[np.float32]:
     """H×W×3 RGB → 1×3×1024×1024: bilinear resize, grey padding, then SAM's mean and deviation."""
     padded = np.asarray(LetterBox((SIDE, SIDE), auto=False, center=False)(image=image))
-    return ((padded - MEAN) / STD).transpose(2, 0, 1)[None]
+    return np.ascontiguousarray(((padded - MEAN) / STD).transpose(2, 0, 1)[None])
 
 
 def to_input(points: NDArray[np.float64], width: int, height: int) -> NDArray[np.float32]:

@@ -106,7 +106,7 @@ def test_the_mask_is_the_graphs_own_of_the_full_frame(pair, size):
     encoder, decoder = (onnxruntime.InferenceSession(path) for path in pair)
     whole = image.transpose(2, 0, 1)[None].astype(np.float32) / 255
     (embedding,) = encoder.run(None, {"batched_images": whole})
-    assert model._embedding == pytest.approx(embedding, abs=1e-5)
+    assert np.abs(model._embedding - embedding).max() < 1e-5
     for box in ((0, 0, width, height), (width * 0.2, height * 0.3, width * 0.7, height * 0.5)):
         masks, quality = decoder.run(
             None,
@@ -132,7 +132,7 @@ def test_squeezing_is_pytorchs_without_antialiasing(size):
     theirs = interpolate(theirs, (1024, 1024), mode="bilinear").numpy()
     mine = squeeze(image)
     assert (mine.shape, mine.dtype) == (theirs.shape, np.float32)
-    assert mine == pytest.approx(theirs, abs=2e-4)
+    assert np.abs(mine - theirs).max() < 2e-4  # PyTorch rounds where samples lie to float32
 
 
 def test_the_row_makes_the_model(pair):

@@ -58,7 +58,7 @@ def segmenter(network: torch.nn.Module) -> FastSam:
 
 @pytest.fixture(scope="module")
 def network() -> torch.nn.Module:
-    return finder(-1)
+    return finder(-1.3)
 
 
 @pytest.fixture(scope="module")
@@ -70,10 +70,10 @@ def model(network) -> FastSam:
 def official(network):
     """Ultralytics' predictor, which is not to try itself out first: it would load torchvision for that."""
     overrides = {"conf": 0.4, "iou": 0.9, "imgsz": 1024, "retina_masks": True, "rect": True, "mode": "predict"}
-    predictor = FastSAMPredictor(
-        overrides={**overrides, "channels_last": False, "save": False, "verbose": False, "device": "cpu"}
-    )
+    predictor = FastSAMPredictor(overrides={**overrides, "save": False, "verbose": False, "device": "cpu"})
+    threads = torch.get_num_threads()
     predictor.setup_model(copy.deepcopy(network), verbose=False)
+    torch.set_num_threads(threads)  # their number decides the last bits
     predictor.done_warmup = True
     return predictor
 
@@ -85,7 +85,7 @@ def test_parameters_are_those_of_the_paper_and_of_the_registry(size, millions):
     assert round(count / 1e6, 1) == millions
 
 
-@pytest.mark.parametrize("size", [(640, 427), (333, 500), (37, 61), (1500, 700), (2000, 31), (1, 300)])
+@pytest.mark.parametrize("size", [(640, 427), (333, 500), (37, 61), (750, 350), (2000, 31), (1, 300)])
 def test_the_mask_is_ultralytics_own(model, official, size, monkeypatch):
     monkeypatch.delitem(sys.modules, "torchvision", raising=False)  # else it suppresses boxes by what may not be there
     width, height = size
@@ -95,7 +95,7 @@ def test_the_mask_is_ultralytics_own(model, official, size, monkeypatch):
     assert len(everything) == len([found for found in model._detections if found.area]) > 1
     rng = np.random.default_rng(1)
     boxes = [(0, 0, width, height), (0, 0, 1, 1), (width - 1, height - 1, width, height)]
-    for _ in range(5):
+    for _ in range(3):
         x0, y0 = int(rng.integers(0, width)), int(rng.integers(0, height))
         boxes.append((x0, y0, int(rng.integers(x0, width)) + 1, int(rng.integers(y0, height)) + 1))
     masks = []
@@ -232,12 +232,11 @@ import cv2, numpy as np, torch
 before = dict(os.environ), cv2.getNumThreads(), torch.get_num_threads(), np.get_printoptions()
 from pathlib import Path
 from baselines.fastsam import load
-from baselines.ultralytics_sam import build_mobilesam
+import baselines.ultralytics_sam
 from bench.segmenter import Prompt
 model = load("fastsam-s", "s", Path(sys.argv[1]))
 model.set_image(np.full((90, 120, 3), 80, np.uint8))
 model.predict(Prompt("box", box=(5, 5, 50, 50)))
-build_mobilesam()
 assert before == (dict(os.environ), cv2.getNumThreads(), torch.get_num_threads(), np.get_printoptions())
 print(seen)
 """

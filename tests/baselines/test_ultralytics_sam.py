@@ -64,16 +64,17 @@ def official(network):
     """Ultralytics' predictor, with the same image set; it is to show every mask."""
     overrides = {"conf": 0.0, "imgsz": 1024, "mode": "predict", "save": False, "verbose": False, "device": "cpu"}
     predictor = SAM2Predictor(overrides=overrides)
+    threads = torch.get_num_threads()
     predictor.setup_model(copy.deepcopy(network), verbose=False)
+    torch.set_num_threads(threads)  # their number decides the last bits
     predictor.set_image(picture(*SIZE)[..., ::-1].copy())
     return predictor
 
 
 def test_parameters_are_those_of_the_registry():
     for size in SAM2_SIZES:
-        with torch.device("meta"):
-            network = build_sam2(size)
-        assert sum(parameter.numel() for parameter in network.parameters()) == MODELS[f"sam2.1-{size}"].parameters
+        count = sum(parameter.numel() for parameter in build_sam2(size).parameters())
+        assert count == MODELS[f"sam2.1-{size}"].parameters
     count = sum(parameter.numel() for parameter in build_mobilesam().parameters())
     assert count == MODELS["mobilesam"].parameters
 
