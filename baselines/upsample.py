@@ -2,7 +2,7 @@
 
 Segment Anything enlarges its 256×256 logits to its 1024×1024 input, cuts off the padding, enlarges to the picture, and
 takes what is above 0: `Sam.postprocess_masks`. At 8192² that is a frame of 67 million floats for an object of 30 px.
-`enlarge` gives the same mask, bit for bit, from the rows and columns that a positive logit reaches.
+`enlarge` gives the mask that this gives on a CPU, bit for bit, from the rows and columns that a positive logit reaches.
 
 To the last bit, because PyTorch computes every number here too. Its bilinear kernel interpolates along the row and
 then, between two results, along the column. An axis that keeps its length has the weights 1 and 0, so two calls that

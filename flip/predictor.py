@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,8 @@ from flip.checkpoint import SUFFIXES, load_model
 from flip.gaussian import UNIT, Gaussian
 from flip.refine import Pixels
 from flip.released import ReleasedFlip
-from flip.sampler import Patches, Recipe, sample, sample_many
+from flip.sampler import Patches, Recipe, sample_many
+from flip.sampler_torch import sample_on_device
 from flip.stopwatch import Stopwatch
 from flip.target import Target, area, evaluation_box
 from flip.weights import find_weights
@@ -77,17 +79,19 @@ class FlipPredictor:
         self.dense = dense
         self.dtype = dtype
         self.stopwatch = Stopwatch(torch.cuda.synchronize if self.device.type == "cuda" else None)
-        self._image: NDArray[np.uint8] | None = None
+        self._image: NDArray[np.uint8] | Tensor | None = None
 
-    def set_image(self, image: NDArray[np.uint8]) -> None:
+    def set_image(self, image: NDArray[np.uint8] | Tensor) -> None:
         """Take `image`, uint8 RGB H×W×3, for the predictions to come. It is kept, not copied; FLIP prepares nothing.
 
-        Raises PredictorError for any other type or shape.
+        It may be a tensor on any device, also another than the network's. Patches are cut where the image lies, with
+        the same pixels everywhere. Raises PredictorError for any other type or shape.
         """
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-            raise PredictorError(f"an image must be uint8 H×W×3 RGB, not {image.dtype} {image.shape}")
+        kind, shape = str(image.dtype).removeprefix("torch."), tuple(image.shape)
+        if kind != "uint8" or len(shape) != 3 or shape[2] != 3:
+            raise PredictorError(f"an image must be uint8 H×W×3 RGB, not {kind} {shape}")
         with self.stopwatch("pre"):
-            self._image = np.ascontiguousarray(image)
+            self._image = image if isinstance(image, Tensor) else np.ascontiguousarray(image)
 
     def predict(
         self,
@@ -113,7 +117,7 @@ class FlipPredictor:
         """
         if self._image is None:
             raise PredictorError("call set_image before patches")
-        return sample(self._image, gaussian, self.tokens, self._generator(gaussian), self.recipe)
+        return self._sample(self._image, [gaussian])[0]
 
     def predict_many(self, prompts: Sequence[Prompt]) -> list[RegionMask]:
         """The masks of several objects of the image, in the order of their prompts; any kinds may be mixed.
@@ -122,6 +126,23 @@ class FlipPredictor:
         Memory: 64 MB for what is known of the pixels, or four bytes for each pixel of a larger single box, and the
         network's needs for a few prompts.
         """
+        usual = torch.get_num_threads()
+        threads = min(usual, len(prompts)) if self.device.type == "cpu" else 1
+        if threads < 2:
+            return self._masks(prompts)
+        # A prompt is too little work to be shared by several threads: each takes some prompts for itself. Neighbours in
+        # the list, which may be sorted by size, go to different threads.
+        try:
+            with (
+                self.stopwatch.side_by_side(threads),
+                ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool,
+            ):
+                parts = list(pool.map(self._masks, [prompts[i::threads] for i in range(threads)]))
+        finally:
+            torch.set_num_threads(usual)  # it is the whole process's, whoever sets it
+        return [parts[i % threads][i // threads] for i in range(len(prompts))]
+
+    def _masks(self, prompts: Sequence[Prompt]) -> list[RegionMask]:
         with torch.inference_mode():
             return [mask for targets in self._targets(prompts) for mask in self.find(targets)]
 
@@ -169,10 +190,7 @@ class FlipPredictor:
         boxes = [evaluation_box(gaussian, width, height) for gaussian in gaussians]
         for group in _groups([max(area(box), LEAST) for box in boxes], TOGETHER):
             with self.stopwatch("pre"):
-                rngs = [self._generator(gaussian) for gaussian in gaussians[group]]
-                drawn = sample_many(
-                    self._image, gaussians[group], self.tokens, rngs, self.recipe, torch.get_num_threads()
-                )
+                drawn = self._sample(self._image, gaussians[group])
                 released = np.stack([gaussian.released(width, height) for gaussian in gaussians[group]])
                 numbers = torch.from_numpy(released).to(self.device)
                 inputs = []
@@ -207,6 +225,13 @@ class FlipPredictor:
                 answers.append(self.model.decode_many(part, encoded, prompts[here], lengths[here].tolist()))
         with self.stopwatch("post"):
             return np.split(torch.cat(answers).cpu().numpy(), ends[1:-1])
+
+    def _sample(self, image: NDArray[np.uint8] | Tensor, gaussians: Sequence[Gaussian]) -> Sequence[Patches]:
+        """The prompts' patches, cut where the image lies."""
+        rngs, threads = [self._generator(gaussian) for gaussian in gaussians], torch.get_num_threads()
+        if isinstance(image, Tensor):
+            return sample_on_device(image, gaussians, self.tokens, rngs, self.recipe, threads)
+        return sample_many(image, gaussians, self.tokens, rngs, self.recipe, threads)
 
     def _generator(self, gaussian: Gaussian) -> np.random.Generator:
         g = gaussian
@@ -267,9 +292,10 @@ def load_predictor(
 def network_input(patches: Patches, width: int, height: int) -> tuple[list[Tensor], Tensor]:
     """Patches of a `width`×`height` image as the released networks take them.
 
-    Returns one float tensor (n, 3, p, p) in 0…1 for each size, and all centres (Σn, 2) in units of 128 px.
+    Returns one float tensor (n, 3, p, p) in 0…1 for each size, on the device of its pixels, and all centres (Σn, 2) in
+    units of 128 px.
     """
-    pixels = [torch.from_numpy(p).permute(0, 3, 1, 2).float() / 255 for p in patches.pixels.values()]
+    pixels = [torch.as_tensor(p).permute(0, 3, 1, 2).float() / 255 for p in patches.pixels.values()]
     centres = torch.from_numpy(np.concatenate(list(patches.centres.values())))
     return pixels, to_units(centres, width, height).float()
 

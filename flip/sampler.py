@@ -8,15 +8,19 @@ All coordinates are pixels with pixel centres at +½.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from flip.gaussian import Gaussian
+
+Array = TypeVar("Array")
+Result = TypeVar("Result")
 
 TOUCHING = 1e-6  # px; patches that share less than this in x or y do not overlap
 DRAWS = 10  # at most so many draws for each wanted patch
@@ -61,10 +65,13 @@ PAPER = Recipe(overlap=0.0, coverage=math.log(100) / 2, spread=1.0)
 
 
 @dataclass(frozen=True)
-class Patches:
-    """Patches by side length p: `pixels[p]` is uint8 (n, p, p, 3), `centres[p]` float64 (n, 2) as x, y in pixels."""
+class Patches(Generic[Array]):
+    """Patches by side length p: `pixels[p]` is uint8 (n, p, p, 3), `centres[p]` float64 (n, 2) as x, y in pixels.
 
-    pixels: dict[int, NDArray[np.uint8]]
+    `pixels` are NumPy arrays here, and tensors on the image's device in `flip.sampler_torch`.
+    """
+
+    pixels: dict[int, Array]
     centres: dict[int, NDArray[np.float64]]
 
     def __len__(self) -> int:
@@ -77,7 +84,7 @@ def sample(
     tokens: int,
     rng: np.random.Generator | int,
     recipe: Recipe = Recipe(),
-) -> Patches:
+) -> Patches[NDArray[np.uint8]]:
     """Draw at most `tokens` patches of `image` (uint8 H×W×3) around `gaussian`.
 
     `rng` is a NumPy generator, which is advanced, or a seed for a new one; same state or seed, same patches.
@@ -95,16 +102,13 @@ def sample_many(
     rngs: Sequence[np.random.Generator | int],
     recipe: Recipe = Recipe(),
     threads: int = 1,
-) -> list[Patches]:
+) -> list[Patches[NDArray[np.uint8]]]:
     """`sample` for several prompts, each with its own of `rngs`, on several threads: the number changes no patch."""
 
-    def one(gaussian: Gaussian, rng: np.random.Generator | int) -> Patches:
+    def one(gaussian: Gaussian, rng: np.random.Generator | int) -> Patches[NDArray[np.uint8]]:
         return sample(image, gaussian, tokens, rng, recipe)
 
-    if threads == 1 or len(gaussians) == 1:
-        return list(map(one, gaussians, rngs))
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(one, gaussians, rngs))
+    return _on_threads(threads, one, gaussians, rngs)
 
 
 def place(
@@ -137,6 +141,23 @@ def place(
     return dict(zip(recipe.sizes, np.split(centres, placed.cumsum()[:-1]), strict=True))
 
 
+def place_many(
+    width: int,
+    height: int,
+    gaussians: Sequence[Gaussian],
+    tokens: int,
+    rngs: Sequence[np.random.Generator | int],
+    recipe: Recipe = Recipe(),
+    threads: int = 1,
+) -> list[dict[int, NDArray[np.float64]]]:
+    """`place` for several prompts, as `sample_many` is `sample` for several."""
+
+    def one(gaussian: Gaussian, rng: np.random.Generator | int) -> dict[int, NDArray[np.float64]]:
+        return place(width, height, gaussian, tokens, rng, recipe)
+
+    return _on_threads(threads, one, gaussians, rngs)
+
+
 def extract(image: NDArray[np.uint8], centres: NDArray[np.float64], size: int) -> NDArray[np.uint8]:
     """Cut patches of `size`×`size` pixels out of `image` (uint8 H×W×3) about `centres` ((n, 2), x and y in pixels).
 
@@ -147,6 +168,13 @@ def extract(image: NDArray[np.uint8], centres: NDArray[np.float64], size: int) -
     if len(centres) and (centres.min() < reach or (centres.max(0) > (width - reach, height - reach)).any()):
         raise ValueError(f"a {size}×{size} patch leaves the {width}×{height} image")
     return _extract(image, centres, size)
+
+
+def _on_threads(threads: int, one: Callable[..., Result], *arguments: Sequence[Any]) -> list[Result]:
+    if threads == 1 or len(arguments[0]) == 1:
+        return list(map(one, *arguments))
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(one, *arguments))
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "nsz", "contract"}, error_model="numpy")

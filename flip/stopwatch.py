@@ -6,6 +6,7 @@ Post: from network output to a binary mask. On a GPU the device is synchronised 
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -18,6 +19,8 @@ class Stopwatch:
     def __init__(self, synchronise: Callable[[], object] | None = None) -> None:
         self._synchronise = synchronise or (lambda: None)
         self.ms: dict[str, float] = defaultdict(float)
+        self._threads = 1
+        self._lock = threading.Lock()
 
     @contextmanager
     def __call__(self, stage: str) -> Iterator[None]:
@@ -28,7 +31,17 @@ class Stopwatch:
             yield
         finally:
             self._synchronise()
-            self.ms[stage] += 1000 * (time.perf_counter() - start)
+            with self._lock:
+                self.ms[stage] += 1000 * (time.perf_counter() - start) / self._threads
+
+    @contextmanager
+    def side_by_side(self, threads: int) -> Iterator[None]:
+        """Within the block so many threads work at once: what they measure is counted as the time that passes."""
+        self._threads = threads
+        try:
+            yield
+        finally:
+            self._threads = 1
 
     def reset(self) -> dict[str, float]:
         """Return what was measured since the last reset, and start anew."""

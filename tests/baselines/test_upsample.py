@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -65,6 +69,21 @@ def test_the_mask_is_the_full_frames_to_the_last_bit(network, seed, kind, width,
         assert np.array_equal(mask.full(), full_frame(network, logits, width, height))
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("instructions", ["default", "avx2"])
+def test_whatever_instructions_pytorch_uses(instructions):
+    """Products are fused into sums with some of them and not with others."""
+    this = f"{__file__}::test_the_mask_is_the_full_frames_to_the_last_bit"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", this],
+        env={**os.environ, "ATEN_CPU_CAPABILITY": instructions},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.parametrize("size", [(8192, 8192), (5000, 3001)])
