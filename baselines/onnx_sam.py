@@ -32,7 +32,7 @@ class OnnxSam:
     def __init__(self, name: str, encoder: Path, decoder: Path, *, parameters: int, device: str = "auto") -> None:
         """`device` is auto, cpu or cuda. Raises ModelUnavailable for a broken file or if there is no GPU to use."""
         self.stopwatch = Stopwatch()
-        self._encoder, self._decoder = _session(encoder, device), _session(decoder, device)
+        self._encoder, self._decoder = session(encoder, device), session(decoder, device)
         self._card = ModelCard(
             name,
             "SAM (ONNX)",
@@ -78,7 +78,8 @@ class OnnxSam:
         }
 
 
-def _session(path: Path, device: str) -> onnxruntime.InferenceSession:
+def session(path: Path, device: str) -> onnxruntime.InferenceSession:
+    """A graph, ready to run on a device (auto, cpu or cuda). Raises ModelUnavailable."""
     cuda = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
     if device == "cuda" and not cuda:
         raise ModelUnavailable("onnxruntime finds no CUDA here; install onnxruntime-gpu, or use --device cpu or auto")

@@ -8,7 +8,8 @@ not shifted. A point, x and y in pixels with centres at +½, becomes the index o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NoReturn
@@ -84,6 +85,19 @@ def load_sam(name: str, weights: Path | None, *, device: str = "cpu", precision:
     return TorchSam(network, card(name, "SAM", network, weights), device=device, precision=precision)
 
 
+@dataclass(frozen=True)
+class Fit:
+    """How a picture gets into the network's input, and a mask back into the picture.
+
+    `prepare`: H×W×3 RGB → 1×3×1024×1024. `to_input`: points (…, 2), width, height → the same in pixels of that input.
+    `enlarge`: 256×256 logits, width, height → mask.
+    """
+
+    prepare: Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+    to_input: Callable[[NDArray[np.float64], int, int], NDArray[np.float32]]
+    enlarge: Callable[[NDArray[np.float32], int, int], RegionMask]
+
+
 class TorchSam:
     """A SAM-architecture network behind the Segmenter protocol. One mask a prompt (no multi-mask output).
 
@@ -94,10 +108,20 @@ class TorchSam:
     accepts: tuple[PromptKind, ...] = ("box", "point")
 
     def __init__(
-        self, network: nn.Module, card: ModelCard, *, device: str = "cpu", precision: Precision = "fp32"
+        self,
+        network: nn.Module,
+        card: ModelCard,
+        *,
+        device: str = "cpu",
+        precision: Precision = "fp32",
+        fit: Fit | None = None,
     ) -> None:
-        """Take a network whose input is 1024×1024; `card` tells what it is. `device` is cpu or cuda."""
+        """Take a network whose input is 1024×1024; `card` tells what it is. `device` is cpu or cuda.
+
+        `fit`: SAM's own if None.
+        """
         self.stopwatch = Stopwatch(torch.cuda.synchronize if device == "cuda" else None)
+        self._fit = fit or Fit(prepare, to_input, enlarge)
         self._device, self._dtype = torch.device(device), DTYPES[precision]
         self._network: Any = network.to(self._device).eval().requires_grad_(False)
         self._card = card.with_settings(input=SIDE, multimask=False, precision=precision, device=device)
@@ -109,7 +133,7 @@ class TorchSam:
         self._embedding = None
         self._size = (image.shape[1], image.shape[0])
         with self.stopwatch("pre"):
-            pixels = torch.from_numpy(prepare(image)).to(self._device)
+            pixels = torch.from_numpy(self._fit.prepare(image)).to(self._device)
         try:
             with self.stopwatch("model"), torch.inference_mode(), self._mixed():
                 self._embedding = self._network.image_encoder(pixels)
@@ -147,7 +171,7 @@ class TorchSam:
         except torch.OutOfMemoryError:
             self._out_of_memory(f"decode {len(prompts)} prompts at once" if len(prompts) > 1 else "decode a prompt")
         with self.stopwatch("post"):
-            return [enlarge(each, *self._size) for each in logits.float().cpu().numpy()]
+            return [self._fit.enlarge(each, *self._size) for each in logits.float().cpu().numpy()]
 
     def _decode(self, points: Tensor, kind: PromptKind) -> Tensor:
         """Logits (n, 256, 256) of n boxes (n, 2, 2) or points (n, 1, 2) in pixels of the network's input."""
@@ -171,7 +195,7 @@ class TorchSam:
         """Corners of boxes (n, 2, 2) or points (n, 1, 2) in pixels of the network's input."""
         given = np.array([prompt.box or prompt.point for prompt in prompts], np.float64)
         indices = given if prompts[0].kind == "box" else given - 0.5
-        return to_input(indices.reshape(len(prompts), -1, 2), *self._size)
+        return self._fit.to_input(indices.reshape(len(prompts), -1, 2), *self._size)
 
     def _mixed(self) -> torch.autocast:
         return torch.autocast(self._device.type, self._dtype, enabled=self._dtype != torch.float32)

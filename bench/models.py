@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from bench.npm import NpmPackage
 from bench.segmenter import ModelUnavailable, Options, PromptKind, Segmenter
@@ -76,12 +77,44 @@ def _sam(name: str, files: Files | None, options: Options) -> Segmenter:
         return load_sam(name, files[0] if files else None, device=device, precision=options.precision)
 
 
-def _mobilesam(files: Files | None, options: Options) -> Segmenter:
+def _mobilesam_onnx(files: Files | None, options: Options) -> Segmenter:
     from baselines.onnx_sam import OnnxSam
 
     if files is None:
         raise ModelUnavailable("mobilesam-onnx is a pair of graphs and cannot be made untrained; fetch its weights")
     return OnnxSam("mobilesam-onnx", *files, parameters=MOBILESAM_PARAMETERS, device=options.device)
+
+
+def _fastsam(name: str, size: Literal["s", "x"], files: Files | None, options: Options) -> Segmenter:
+    from baselines.fastsam import load
+
+    device = torch_device(options)
+    with random_weights():
+        return load(name, size, files[0] if files else None, device=device)
+
+
+def _mobilesam(files: Files | None, options: Options) -> Segmenter:
+    from baselines.ultralytics_sam import load_mobilesam
+
+    device = torch_device(options)
+    with random_weights():
+        return load_mobilesam("mobilesam", files[0] if files else None, device=device, precision=options.precision)
+
+
+def _sam2(name: str, size: str, files: Files | None, options: Options) -> Segmenter:
+    from baselines.ultralytics_sam import load_sam2
+
+    device = torch_device(options)
+    with random_weights():
+        return load_sam2(name, size, files[0] if files else None, device=device, precision=options.precision)
+
+
+def _efficientsam(name: str, parameters: int, files: Files | None, options: Options) -> Segmenter:
+    from baselines.efficientsam import EfficientSam
+
+    if files is None:
+        raise ModelUnavailable(f"{name} is a pair of graphs and cannot be made untrained; get its weights")
+    return EfficientSam(name, *files, parameters=parameters, device=options.device)
 
 
 def _grabcut(files: Files | None, options: Options) -> Segmenter:
@@ -134,16 +167,129 @@ def _sam_row(name: str, parameters: int, size: str, sha256_start: str) -> Model:
     )
 
 
+def _ultralytics_file(filename: str) -> WeightsFile:
+    """A file of the release that ultralytics 8.4 takes its weights from (`attempt_download_asset`)."""
+    return WeightsFile(filename, f"https://github.com/ultralytics/assets/releases/download/v8.4.0/{filename}")
+
+
+def _fastsam_row(size: Literal["s", "x"], parameters: int) -> Model:
+    name = f"fastsam-{size}"
+    return Model(
+        name,
+        "FastSAM",
+        parameters,
+        ("box",),
+        "AGPL-3.0",
+        partial(_fastsam, name, size),
+        WeightsRecord(
+            name=name,
+            files=(_ultralytics_file(f"FastSAM-{size}.pt"),),
+            licence="AGPL-3.0",
+            source="github.com/ultralytics/assets (by github.com/CASIA-LMC-Lab/FastSAM)",
+        ),
+        extra="fastsam",
+        encodes_image=True,
+    )
+
+
+def _sam2_row(size: str, parameters: int) -> Model:
+    name = f"sam2.1-{size}"
+    return Model(
+        name,
+        "SAM 2.1",
+        parameters,
+        ("box", "point"),
+        "Apache-2.0, AGPL-3.0 (ultralytics)",
+        partial(_sam2, name, size),
+        WeightsRecord(
+            name=name,
+            files=(_ultralytics_file(f"sam2.1_{size[0]}.pt"),),
+            licence="Apache-2.0",
+            source="github.com/ultralytics/assets (by github.com/facebookresearch/sam2)",
+        ),
+        extra="fastsam",
+        encodes_image=True,
+    )
+
+
+def _efficientsam_row(size: str, parameters: int, files: tuple[WeightsFile, ...], source: str) -> Model:
+    name = f"efficientsam-{size}"
+    return Model(
+        name,
+        "EfficientSAM (ONNX)",
+        parameters,
+        ("box",),
+        "Apache-2.0",
+        partial(_efficientsam, name, parameters),
+        WeightsRecord(name=name, files=files, licence="Apache-2.0", source=source),
+        extra="onnx",
+        encodes_image=True,
+    )
+
+
+MOBILESAM = Model(
+    "mobilesam",
+    "MobileSAM",
+    10_130_092,
+    ("box", "point"),
+    "Apache-2.0, AGPL-3.0 (ultralytics)",
+    _mobilesam,
+    WeightsRecord(
+        name="mobilesam",
+        files=(
+            WeightsFile(
+                "mobile_sam.pt",
+                "https://raw.githubusercontent.com/ChaoningZhang/MobileSAM/"
+                "34bbbfdface3c18e5221aa7de6032d7220c6c6a1/weights/mobile_sam.pt",
+                git_blob="7ef2d090979fd9853adf17b7a99c8b94a1c5a6a7",
+            ),
+        ),
+        licence="Apache-2.0",
+        source="github.com/ChaoningZhang/MobileSAM",
+    ),
+    extra="fastsam",
+    encodes_image=True,
+)
+
+EFFICIENTSAM = "https://raw.githubusercontent.com/yformer/EfficientSAM/d525f622e6f640acf5a0fc37c7ca1f243da5bde0"
+EFFICIENTSAM_T = _efficientsam_row(
+    "t",
+    10_223_204,
+    (
+        WeightsFile(
+            "efficient_sam_vitt_encoder.onnx",
+            f"{EFFICIENTSAM}/weights/efficient_sam_vitt_encoder.onnx",
+            git_blob="6458f72477ae216a1bd68db41ffa14802c8d54f1",
+        ),
+        WeightsFile(
+            "efficient_sam_vitt_decoder.onnx",
+            f"{EFFICIENTSAM}/weights/efficient_sam_vitt_decoder.onnx",
+            git_blob="f9310202c916fe5a4ec9a6897edae855caf023f4",
+        ),
+    ),
+    "github.com/yformer/EfficientSAM",
+)
+EFFICIENTSAM_S = _efficientsam_row(
+    "s",
+    26_413_028,
+    (
+        WeightsFile("efficient_sam_vits_encoder.onnx", None),
+        WeightsFile("efficient_sam_vits_decoder.onnx", None),
+    ),
+    "github.com/yformer/EfficientSAM, whose authors publish no graphs of this size: in a clone of it, unzip "
+    "weights/efficient_sam_vits.pt.zip there and run `python export_to_onnx.py`",
+)
+
 MOBILESAM_PARAMETERS = 9_796_528
 """Trained numbers in the two graphs, with batch normalisation folded into the convolutions."""
 
-MOBILESAM = Model(
+MOBILESAM_ONNX = Model(
     "mobilesam-onnx",
     "SAM (ONNX)",
     MOBILESAM_PARAMETERS,
     ("box",),
     "MIT",
-    _mobilesam,
+    _mobilesam_onnx,
     WeightsRecord(
         name="mobilesam-onnx",
         files=(
@@ -182,7 +328,16 @@ MODELS: dict[str, Model] = {
         _sam_row("sam-b", 93_735_472, "b", "01ec64"),
         _sam_row("sam-l", 312_342_832, "l", "0b3195"),
         _sam_row("sam-h", 641_090_608, "h", "4b8939"),
+        _fastsam_row("s", 11_790_483),
+        _fastsam_row("x", 72_234_149),
         MOBILESAM,
+        MOBILESAM_ONNX,
+        EFFICIENTSAM_T,
+        EFFICIENTSAM_S,
+        _sam2_row("t", 38_962_498),
+        _sam2_row("s", 46_060_354),
+        _sam2_row("b+", 80_850_178),
+        _sam2_row("l", 224_446_642),
         Model("grabcut", "GrabCut", None, ("box",), "Apache-2.0 (OpenCV)", _grabcut),
         Model("box", "prompt alone", None, ("box",), "GPL-3.0-or-later", _box),
         Model("ellipse", "prompt alone", None, ("gaussian",), "GPL-3.0-or-later", _ellipse),

@@ -1,11 +1,12 @@
-"""Tensors from a file of torch.save, as PyTorch Lightning writes its checkpoints, without running anything in it.
+"""Tensors from a file of torch.save, without running anything in it: Lightning's checkpoints, whole pickled modules.
 
 Such a file is a zip archive: `NAME/data.pkl` is a pickle of the whole object, in which each tensor is a call of
 torch._utils._rebuild_tensor_v2 with a storage's key, offset, shape and strides; `NAME/data/KEY` are a storage's bytes.
 A pickle may name any function of any module. Here nothing is imported: what describes tensors is known, and every
-other name, of trainers, optimisers and settings, becomes a placeholder that does nothing. Storages are read only for
-tensors that are asked for, so the optimiser's, often three times the network's, stay where they are.
-Source: torch/serialization.py and torch/_utils.py of PyTorch 1.6 to 2.13.
+other name, of trainers, optimisers and settings, becomes a placeholder that does nothing but keep the attributes it is
+given, among which are the tensors of a module. Storages are read only for tensors that are asked for, so the
+optimiser's, often three times the network's, stay where they are.
+Source: torch/serialization.py, torch/_utils.py and torch/nn/modules/module.py of PyTorch 1.6 to 2.13.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import math
 import pickle
 import zipfile
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,26 +44,32 @@ class CheckpointBroken(ValueError):
     """A checkpoint that is no whole file of torch.save, or has no state_dict of plain tensors."""
 
 
-def read_state_dict(path: Path, prefix: str = "") -> dict[str, Tensor]:
-    """Those tensors of a Lightning checkpoint's "state_dict" whose names begin with `prefix`, by the rest of the name.
+def read_state_dict(path: Path, prefix: str = "", keys: tuple[str, ...] = ("state_dict",)) -> dict[str, Tensor]:
+    """Those tensors of a checkpoint whose names begin with `prefix`, by the rest of the name.
 
-    On the CPU, in the type they were saved in. Raises CheckpointBroken, OSError.
+    The tensors are a dict's, or a pickled module's, which get the names that its state_dict() would give them: that of
+    the first of `keys` that the checkpoint has anything under, or the whole file's if there are no `keys`. On the CPU,
+    in the type they were saved in. Raises CheckpointBroken, OSError.
     """
     try:
         with zipfile.ZipFile(path) as archive:
             root = next(name for name in archive.namelist() if name.endswith("data.pkl")).removesuffix("data.pkl")
-            found = _Unpickler(io.BytesIO(_read(archive, f"{root}data.pkl"))).load()["state_dict"]
-            return {
+            found = _Unpickler(io.BytesIO(_read(archive, f"{root}data.pkl"))).load()
+            if keys:
+                found = _first(found, keys)
+            named = _module_tensors(found) if isinstance(found, _Placeholder) else found.items()
+            tensors = {
                 name.removeprefix(prefix): tensor.read(archive, root)
-                for name, tensor in found.items()
+                for name, tensor in named
                 if name.startswith(prefix) and isinstance(tensor, _Stored)
             }
     except StopIteration:
         raise CheckpointBroken(f"{path} is a zip archive, but none of torch.save") from None
     except _GARBLED as error:
         raise CheckpointBroken(
-            f"{path} is no whole Lightning checkpoint ({type(error).__name__}: {error}); fetch it again"
+            f"{path} is no whole checkpoint of torch.save ({type(error).__name__}: {error}); fetch it again"
         ) from None
+    return tensors
 
 
 @dataclass(frozen=True)
@@ -88,14 +96,38 @@ class _Stored:
 class _Placeholder:
     """Stands for any class, function or what they make; takes all that a pickle may do to it, and does nothing."""
 
+    attributes: object = None
+
     def __init__(self, *_: object) -> None: ...
 
     def __call__(self, *_: object) -> _Placeholder:
         return self
 
+    def __setstate__(self, attributes: object) -> None:
+        self.attributes = attributes
+
     def _ignore(self, *_: object) -> None: ...
 
-    __setstate__ = __setitem__ = append = extend = add = _ignore
+    __setitem__ = append = extend = add = _ignore
+
+
+def _first(found: dict, keys: tuple[str, ...]) -> Any:
+    """What lies under the first key that has anything."""
+    for key in keys:
+        if found.get(key) is not None:
+            return found[key]
+    raise ValueError(f"it holds no {' or '.join(keys)}")
+
+
+def _module_tensors(module: _Placeholder, prefix: str = "") -> Iterator[tuple[str, object]]:
+    """What state_dict() of a pickled torch.nn.Module would hold, from the dicts among its attributes."""
+    parts: Any = module.attributes
+    for name, tensor in (*parts["_parameters"].items(), *parts["_buffers"].items()):
+        if name not in parts["_non_persistent_buffers_set"]:
+            yield prefix + name, tensor
+    for name, child in parts["_modules"].items():
+        if child is not None:
+            yield from _module_tensors(child, f"{prefix}{name}.")
 
 
 class _Unpickler(pickle.Unpickler):
@@ -106,6 +138,8 @@ class _Unpickler(pickle.Unpickler):
             return _DTYPES[name]
         known = {
             ("collections", "OrderedDict"): OrderedDict,
+            ("builtins", "set"): set,
+            ("__builtin__", "set"): set,
             ("torch._utils", "_rebuild_tensor_v2"): self._tensor,
             ("torch._utils", "_rebuild_parameter"): self._parameter,
         }

@@ -8,6 +8,7 @@ its SHA-256 is written down beside it, in FILE.json, and from then on nothing el
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable
@@ -49,6 +50,7 @@ class WeightsFile:
     """One published file. `url` is None where a program cannot fetch it, `sha256` and `bytes` where nobody tells.
 
     `sha256_start`: the first digits, where no more is published, as in the names that PyTorch's hub gives to files.
+    `git_blob`: the object id that Git gives to the file, SHA-1 of "blob SIZE", a zero byte and the content.
     """
 
     filename: str
@@ -56,6 +58,7 @@ class WeightsFile:
     sha256: str | None = None
     bytes: int | None = None
     sha256_start: str = ""
+    git_blob: str | None = None
 
 
 @dataclass(frozen=True)
@@ -237,6 +240,8 @@ def _fetch_file(file: WeightsFile, url: str, path: Path, get: Callable[[str, Pat
 def _check_file(file: WeightsFile, path: Path) -> None:
     """Raises as `check`."""
     known = _known_sha256(file, path) or file.sha256_start
+    if not known and file.git_blob and _git_blob(path) != file.git_blob:
+        raise WeightsChanged(f"{path} is not the published file (Git's id of it differs); delete it and fetch it again")
     if not known or sha256(path).startswith(known):
         return
     if file.sha256 or not _note(path).is_file():
@@ -247,17 +252,27 @@ def _check_file(file: WeightsFile, path: Path) -> None:
     )
 
 
-_BEGINNINGS = {".ckpt": b"PK\x03\x04", ".onnx": b"\x08"}
+_BEGINNINGS = {".ckpt": b"PK\x03\x04", ".pt": b"PK\x03\x04", ".onnx": b"\x08"}
 
 
 def _fault(path: Path, file: WeightsFile) -> str:
     """A page of excuses, which a server may send in a file's place, must not be what is believed ever after."""
     if file.sha256_start and not file_sha256(path).startswith(file.sha256_start):
         return f"its SHA-256 does not begin with {file.sha256_start}"
+    if file.git_blob and _git_blob(path) != file.git_blob:
+        return f"Git's id of it is not {file.git_blob}"
     kind = Path(file.filename).suffix
     beginning = _BEGINNINGS.get(kind, b"")
     with path.open("rb") as arrived:
         return "" if arrived.read(len(beginning)) == beginning else f"it does not begin as a {kind} file"
+
+
+def _git_blob(path: Path) -> str:
+    digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def _note(path: Path) -> Path:

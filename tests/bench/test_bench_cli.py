@@ -44,7 +44,7 @@ def test_models_are_listed_with_what_they_need(bench):
         "312,342,832",
         "NAME@crop shows sam-b, sam-l, sam-h",
         "gaussian",
-        "bench fetch mobilesam-onnx",
+        "mobilesam-onnx",
         "none needed",
         "GPL-3.0-or-later",
     ):
@@ -63,7 +63,7 @@ def test_a_run_as_typed_ends_with_the_table(bench, discs):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--models", "mobilsam"], "did you mean mobilesam-onnx?"),
+        (["--models", "mobilsam"], "did you mean mobilesam or mobilesam-onnx?"),
         (["--models", ","], "there are flip-tiny"),
         (["--models", "box"], "there is no data set data/objascale; make one with `objascale render`"),
         (["--models", "box", "--data", "elsewhere"], "there is no data set elsewhere"),

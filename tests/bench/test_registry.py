@@ -52,7 +52,7 @@ def test_each_row_loads_its_own_model(tmp_path: Path) -> None:
 def test_broken_weights_are_named(tmp_path: Path) -> None:
     (tmp_path / "flip-small.ckpt").write_bytes(b"half")
     row = registry.MODELS["flip-small"]
-    with pytest.raises(ModelUnavailable, match=r"flip-small\.ckpt is no whole Lightning checkpoint"):
+    with pytest.raises(ModelUnavailable, match=r"flip-small\.ckpt is no whole checkpoint"):
         registry.load(row, registry.find_all_weights([row], tmp_path)["flip-small"], Options("cpu"))
 
 

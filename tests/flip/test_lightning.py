@@ -154,6 +154,52 @@ def test_no_code_is_run(where: str, how: str, tmp_path: Path) -> None:
     assert not marker.exists()
 
 
+class Block(torch.nn.Module):
+    def __init__(self, evil: object = None) -> None:
+        super().__init__()
+        self.norm = torch.nn.BatchNorm2d(3)
+        self.act = torch.nn.SiLU()
+        self.absent = None
+        self.steps = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1, bias=False), torch.nn.Linear(2, 2))
+        self.register_buffer("scratch", torch.ones(5), persistent=False)
+        self.register_parameter("missing", None)
+        self.evil = evil
+
+
+@pytest.mark.parametrize("protocol", [2, 4, 5])
+@pytest.mark.parametrize("half", [False, True])
+def test_a_module_that_was_pickled_whole(tmp_path: Path, protocol: int, half: bool) -> None:
+    module = Block().half() if half else Block()
+    path = tmp_path / "m.pt"
+    torch.save({"ema": None, "model": module, "optimizer": None}, path, pickle_protocol=protocol)
+    found = read_state_dict(path, keys=("ema", "model"))
+    assert found.keys() == module.state_dict().keys()
+    for name, tensor in module.state_dict().items():
+        assert found[name].dtype == tensor.dtype
+        assert torch.equal(found[name], tensor)
+    torch.save(module, path, pickle_protocol=protocol)
+    assert read_state_dict(path, "steps.", keys=()).keys() == {"0.weight", "1.weight", "1.bias"}
+
+
+def test_no_code_of_a_pickled_module_is_run(tmp_path: Path) -> None:
+    marker, path = tmp_path / "marker", tmp_path / "evil.pt"
+    torch.save({"model": Block(Call(os.system, f"touch {marker}"))}, path)
+    torch.load(path, weights_only=False)
+    assert marker.exists()  # the attack is a real one
+    marker.unlink()
+    assert read_state_dict(path, keys=("model",)).keys() == Block().state_dict().keys()
+    assert not marker.exists()
+
+
+def test_a_checkpoint_without_what_is_sought(tmp_path: Path) -> None:
+    torch.save({"model": None, "epoch": 3}, tmp_path / "none.pt")
+    with pytest.raises(CheckpointBroken, match=r"none\.pt .*it holds no ema or model"):
+        read_state_dict(tmp_path / "none.pt", keys=("ema", "model"))
+    torch.save({"model": argparse.Namespace(a=1)}, tmp_path / "other.pt")
+    with pytest.raises(CheckpointBroken, match=r"other\.pt"):
+        read_state_dict(tmp_path / "other.pt", keys=("model",))
+
+
 def test_setting_attributes_of_what_is_known_changes_nothing(tmp_path: Path) -> None:
     """BUILD, the opcode that fills objects, on the classes and functions themselves."""
     names = ["collections\nOrderedDict", "torch._utils\n_rebuild_tensor_v2", "torch\nFloatStorage", "any\nthing"]
@@ -209,10 +255,10 @@ def test_other_archives(tmp_path: Path) -> None:
     with pytest.raises(CheckpointBroken, match=r"z\.ckpt is a zip archive, but none of torch\.save"):
         read_state_dict(tmp_path / "z.ckpt")
     torch.save([torch.zeros(1)], tmp_path / "list.ckpt")
-    with pytest.raises(CheckpointBroken, match=r"list\.ckpt is no whole Lightning checkpoint"):
+    with pytest.raises(CheckpointBroken, match=r"list\.ckpt is no whole checkpoint"):
         read_state_dict(tmp_path / "list.ckpt")
     buffer = io.BytesIO()
     torch.save({"state_dict": {}}, buffer, _use_new_zipfile_serialization=False)
     (tmp_path / "old.ckpt").write_bytes(buffer.getvalue())
-    with pytest.raises(CheckpointBroken, match=r"old\.ckpt is no whole Lightning checkpoint"):
+    with pytest.raises(CheckpointBroken, match=r"old\.ckpt is no whole checkpoint"):
         read_state_dict(tmp_path / "old.ckpt")

@@ -235,3 +235,21 @@ def test_the_first_digits_of_a_hash_are_checked_and_the_rest_is_noted(loopback, 
     with pytest.raises(DownloadFailed, match=f"its SHA-256 does not begin with {digest[:6]}"):
         fetch(record, tmp_path)
     assert not path.exists()
+
+
+def test_gits_id_of_a_file_is_checked(tmp_path: Path, loopback) -> None:
+    loopback.files["/m.bin"] = b"what is up, doc?"
+    url, blob = f"{loopback.url}/m.bin", "bd9dbf5aae1a3862dd1526723246b20206e5fc37"  # the example of Git's own book
+    record = WeightsRecord("git", (WeightsFile("m.bin", url, git_blob=blob),), "MIT", "here")
+    (path,) = fetch(record, tmp_path)
+    check(record, (path,))
+    path.with_name("m.bin.json").unlink()
+    check(record, (path,))
+    path.write_bytes(b"what is up, dog?")
+    with pytest.raises(WeightsChanged, match=r"m\.bin is not the published file"):
+        check(record, (path,))
+    path.unlink()
+    loopback.files["/m.bin"] = b"what is up, dog?"
+    with pytest.raises(DownloadFailed, match=f"Git's id of it is not {blob}"):
+        fetch(record, tmp_path)
+    assert not path.exists()
