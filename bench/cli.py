@@ -17,17 +17,19 @@ from rich.table import Table
 from bench import registry
 from bench.datasets import Dataset
 from bench.datasets.formats import FORMATS, open_dataset
-from bench.environment import environment
 from bench.progress import show_progress
 from bench.prompts import PromptSettings, PromptSource
+from bench.ray import Cluster, Setup
 from bench.registry import UnknownModel
 from bench.results import Results, ResultsError, merge_results, open_results
+from bench.runner import Engine, Measurer
 from bench.runner import run as measure
-from bench.segmenter import ModelUnavailable, Segmenter
+from bench.segmenter import ModelUnavailable
 from bench.selection import SelectionError, parse_selection
 from bench.summary import rich_table, summarise
 from flip.weights import DownloadFailed, WeightsMissing, cache_folder, find_files
 from objascale.dataset import DatasetError
+from objascale.engine import Fatal
 
 app = typer.Typer(no_args_is_help=True, help=__doc__, rich_markup_mode="markdown")
 
@@ -94,6 +96,13 @@ def run(
     ),
     seed: Annotated[int, typer.Option(min=0, help="Of the prompts' noise.")] = 0,
     device: Annotated[Device, typer.Option(help="Where networks run.")] = "auto",
+    engine: Annotated[Literal["local", "ray"], typer.Option(help="This machine, or a Ray cluster.")] = "local",
+    address: Annotated[
+        str | None, typer.Option(help="The Ray cluster's.", show_default="RAY_ADDRESS, else one that runs here")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="On the Ray cluster.", show_default="one a GPU with cuda, or two CPUs")
+    ] = None,
 ) -> None:
     """Measure models on a data set: a row per model and object in OUT/results.parquet, and a table at the end.
 
@@ -109,11 +118,18 @@ def run(
         chosen = _chosen(models, weights)
         files = registry.find_all_weights(chosen, weights)
         dataset = open_dataset(data, format)
-        segmenters = [registry.load(model, files[model.name], device) for model in chosen]
-        with open_results(out, _description(dataset, segmenters, prompts), dataset) as results:
+        measurer: Engine
+        if engine == "ray":
+            here = {name: tuple(file.absolute() for file in found) for name, found in files.items()}
+            setup = Setup(here, device, data.absolute(), format, prompts, selection)
+            measurer = Cluster(setup, workers, address)
+        else:
+            segmenters = [registry.load(model, files[model.name], device) for model in chosen]
+            measurer = Measurer(dataset, segmenters, prompts, selection)
+        with open_results(out, _description(dataset, measurer, prompts), dataset) as results:
             try:
                 with show_progress(_console()) as progress:
-                    measure(dataset, segmenters, prompts, results, selection, progress=progress)
+                    measure(measurer, selection.samples(dataset), results, progress)
             except KeyboardInterrupt:
                 _fail(f"interrupted; {len(results.rows)} rows are safe in {out}, the same command goes on", code=130)
         _report(results, out)
@@ -157,7 +173,7 @@ def _chosen(models: str, weights: Path | None) -> list[registry.Model]:
     return chosen
 
 
-def _description(dataset: Dataset, segmenters: list[Segmenter], prompts: list[PromptSettings]) -> dict:
+def _description(dataset: Dataset, measurer: Engine, prompts: list[PromptSettings]) -> dict:
     """What run.json says of this run."""
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -167,10 +183,10 @@ def _description(dataset: Dataset, segmenters: list[Segmenter], prompts: list[Pr
             "path": str(dataset.path),
             "images": len(dataset.samples),
         },
-        "models": [{**asdict(segmenter.describe()), "untrained": False} for segmenter in segmenters],
+        "models": [{**asdict(card), "untrained": False} for card in measurer.cards],
         "prompt": {"source": prompts[0].source, "seed": prompts[0].seed},
         "noise": [prompt.noise for prompt in prompts],
-        "environment": environment(),
+        "environment": measurer.environment,
     }
 
 
@@ -201,7 +217,7 @@ def _errors() -> Iterator[None]:
         yield
     except (
         *(UnknownModel, WeightsMissing, DownloadFailed, ModelUnavailable),
-        *(DatasetError, ResultsError, SelectionError),
+        *(DatasetError, ResultsError, SelectionError, Fatal),
     ) as error:
         _fail(str(error))
 
