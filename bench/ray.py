@@ -69,13 +69,17 @@ class NodeMeasurer:
         self._setup = setup
         self._one = threading.Lock()
 
-    def start(self) -> tuple[list[ModelCard], dict]:
-        """Load everything; the models and the machine. Raises Fatal, with this node's name, if that fails."""
+    def start(self) -> list[ModelCard]:
+        """Load everything. Raises Fatal, with this node's name, if that fails."""
         try:
             self._measurer, self._samples = self._setup.load()
         except Exception as error:  # the worker's edge: whatever a node lacks becomes the driver's sentence
             raise Fatal(f"on the node {platform.node()}: {error or type(error).__name__}") from None
-        return self._measurer.cards, self._measurer.environment
+        return self._measurer.cards
+
+    def environment(self) -> dict:
+        """This node's machine."""
+        return self._measurer.environment
 
     def measure(self, task: Task) -> list[Row]:
         """The rows of one image. Raises Fatal if this node has another data set."""
@@ -127,11 +131,12 @@ class Cluster:
         self._measuring: dict[Any, tuple[_Actor, Task]] = {}  # by the reference of the rows
         self._failed = 0  # starts, one after the other
         self.cards: list[ModelCard] = []
-        self.environment: dict = {}  # of the node that was ready first
         for _ in range(self._workers):
             self._start()
         while not self._ready:
             self._wait()
+        self.environment = _answer(self._ready[0].handle.environment.remote())
+        """Of the node that was ready first."""
 
     def rows(self, samples: Sequence[Sample], results: Results) -> Iterator[list[Row]]:
         """The rows of each image, as they come."""
@@ -187,7 +192,7 @@ class Cluster:
         """An actor that has started, or has not."""
         actor = self._starting.pop(reference)
         try:
-            cards, machine = _answer(reference)
+            cards = _answer(reference)
         except _Lost as error:
             self._failed += 1
             if self._failed == LOSSES * self._workers:
@@ -197,8 +202,7 @@ class Cluster:
                 ) from None
             self._replace(actor)
             return
-        if not self.cards:
-            self.cards, self.environment = cards, machine
+        self.cards = self.cards or cards
         if changed := differences(_by_name(self.cards), _by_name(cards)):
             raise Fatal(
                 f"the nodes of the Ray cluster have not the same models ({'; '.join(changed)}); give --device cpu or "
@@ -234,8 +238,8 @@ class Cluster:
         self._start()
 
 
-class _Lost(Exception):
-    """An actor died, or its node did; or neither can be reached."""
+class _Lost(Fatal):
+    """An actor died, or its node did, or neither can be reached."""
 
 
 def _answer(reference: Any) -> Any:

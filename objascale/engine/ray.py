@@ -45,6 +45,7 @@ def connect(address: str | None) -> None:
     except ImportError as error:
         raise Fatal("--engine ray needs Ray: pip install 'objascale-suite[ray]'") from error
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")  # of workers that nobody waits for any more
     _knock(address or os.environ.get("RAY_ADDRESS"))
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, ignore_reinit_error=True)
