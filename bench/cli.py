@@ -101,7 +101,7 @@ def run(
         str | None, typer.Option(help="The Ray cluster's.", show_default="RAY_ADDRESS, else one that runs here")
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="On the Ray cluster.", show_default="one a GPU with cuda, or two CPUs")
+        int | None, typer.Option(min=1, help="On the Ray cluster.", show_default="one a GPU, or one for two CPUs")
     ] = None,
 ) -> None:
     """Measure models on a data set: a row per model and object in OUT/results.parquet, and a table at the end.

@@ -109,16 +109,18 @@ class _Actor:
 class Cluster:
     """The actors of a run; they end with the process that has it.
 
-    workers: how many; None for one a GPU with `--device cuda`, else one for every two CPUs. address: as `ray.init`
-    takes it. An actor that is lost is replaced, and its images are given to others. Raises Fatal if there is no Ray,
-    no cluster, too few GPUs, a node that cannot measure what the others can, or no actor for ten minutes.
+    workers: how many; None for one a GPU, or one for every two CPUs if there are no GPUs or the device is cpu.
+    address: as `ray.init` takes it. An actor that is lost is replaced, and its images are given to others. Raises Fatal
+    if there is no Ray, no cluster, too few GPUs, a node that cannot measure what the others can, or no actor for ten
+    minutes.
     """
 
     def __init__(self, setup: Setup, workers: int | None, address: str | None) -> None:
         connect(address)
         self._setup = setup
-        gpu = setup.device == "cuda"
-        fit = room("GPU", 1) if gpu else room("CPU", CPUS)
+        gpus = room("GPU", 1)
+        gpu = setup.device == "cuda" or (setup.device == "auto" and gpus > 0)
+        fit = gpus if gpu else room("CPU", CPUS)
         self._workers = workers or max(1, fit)
         if gpu and self._workers > fit:
             raise Fatal(

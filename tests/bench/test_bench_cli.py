@@ -36,6 +36,11 @@ def test_every_command_has_help_with_an_example(bench, command):
     assert f"Example: bench {command}" in result.stdout
 
 
+def test_nothing_of_the_renderer_need_be_installed():
+    code = "import sys, bench.cli; print(sys.modules.keys() & {'bpy', 'PyOpenColorIO', 'OpenEXR', 'ray', 'torch'})"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
+
+
 def test_models_are_listed_with_what_they_need(bench):
     text = bench("models").stdout
     for word in (
