@@ -27,18 +27,18 @@ from bench.selection import EVERYTHING
 from objascale.engine import Fatal
 
 TIMES = ["image_pre_ms", "image_model_ms", "image_post_ms", "pre_ms", "model_ms", "post_ms"]
-MODELS = ["--models", "box,ellipse,grabcut", "--noise", "0,0.2"]
+MODELS = ["--models", "box,ellipse,grabcut", "--noise", "0,0.2", "--device", "cpu"]
 NODE = {"num_cpus": 2, "include_dashboard": False}
 
 
 @pytest.fixture(scope="module")
 def cluster():
-    """Two nodes of two CPUs."""
+    """Two nodes of two CPUs, the second of which claims to have a GPU."""
     from ray.cluster_utils import Cluster as Nodes
 
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     nodes = Nodes(initialize_head=True, head_node_args=NODE)
-    nodes.add_node(num_cpus=2)
+    nodes.add_node(num_cpus=2, num_gpus=1)
     yield nodes
     ray.shutdown()
     nodes.shutdown()
@@ -133,7 +133,7 @@ def measure(setup: Setup, cluster, out: Path, workers: int = 2) -> pd.DataFrame:
         return results.frame()
 
 
-def setup_of(make, data: Path) -> Setup:
+def setup_of(make, data: Path, device: str = "cpu") -> Setup:
     """A setup whose only model is what `make()` makes; it travels to the nodes as a value."""
 
     class Special(Setup):
@@ -141,7 +141,7 @@ def setup_of(make, data: Path) -> Setup:
             dataset = open_dataset(self.data)
             return Measurer(dataset, [make()], self.prompts, self.selection), dataset.samples
 
-    return Special({}, "cpu", data, None, [PromptSettings("matched", 0.0)], EVERYTHING)
+    return Special({}, device, data, None, [PromptSettings("matched", 0.0)], EVERYTHING)
 
 
 def test_an_image_that_kills_its_workers_costs_its_own_rows(cluster, discs, tmp_path):
@@ -166,7 +166,7 @@ def test_an_image_that_kills_its_workers_costs_its_own_rows(cluster, discs, tmp_
     assert len({path.name.split("-")[0] for path in deaths.iterdir()}) == 2
 
 
-def test_workers_that_cannot_begin_are_a_sentence(cluster, discs, tmp_path):
+def test_workers_that_cannot_begin_are_a_sentence(cluster, discs, tmp_path, monkeypatch):
     data = discs(3)
 
     def refuses():
@@ -190,6 +190,18 @@ def test_workers_that_cannot_begin_are_a_sentence(cluster, discs, tmp_path):
     ):
         with pytest.raises(Fatal, match=words):
             measure(setup, cluster, tmp_path / f"out{workers}", workers)
+    monkeypatch.setattr("bench.ray.PATIENCE", 0.01)
+    with pytest.raises(Fatal, match="no worker of the Ray cluster has started"):
+        Cluster(elsewhere, 1, cluster.address)
+
+
+def test_a_worker_gets_a_gpu_of_its_own(cluster, discs):
+    class Sees(BoxFill):
+        def describe(self):
+            return ModelCard("sees", "test", None, settings={"gpus": os.environ.get("CUDA_VISIBLE_DEVICES")})
+
+    where = Cluster(setup_of(Sees, discs(1), "auto"), None, cluster.address)
+    assert [card.settings for card in where.cards] == [{"gpus": "0"}]
 
 
 def test_common_mistakes_get_a_sentence(cluster, discs, tmp_path, monkeypatch):
@@ -203,7 +215,7 @@ def test_common_mistakes_get_a_sentence(cluster, discs, tmp_path, monkeypatch):
         return result.stderr
 
     assert "no Ray cluster at 127.0.0.1:1" in refused("--address", "127.0.0.1:1")
-    assert "has 0 GPUs, and 1 workers" in refused("--address", cluster.address, "--device", "cuda")
+    assert "has 1 GPUs, and 2 workers" in refused("--address", cluster.address, "--device", "cuda", "--workers", 2)
     monkeypatch.setitem(sys.modules, "ray", None)
     assert "pip install 'objascale-suite[ray]'" in refused()
 
