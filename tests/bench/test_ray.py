@@ -172,8 +172,20 @@ def test_workers_that_cannot_begin_are_a_sentence(cluster, discs, tmp_path, monk
     def refuses():
         raise OSError(2, "No such file or directory", "/shared/weights.onnx")
 
+    nodes = tmp_path / "nodes"
+    nodes.mkdir()
+
     class Differs(BoxFill):
+        """Never done before the second worker has started."""
+
+        def set_image(self, image):
+            super().set_image(image)
+            while len(list(nodes.iterdir())) < 2:
+                time.sleep(0.05)
+            time.sleep(2)
+
         def describe(self):
+            (nodes / str(os.getpid())).touch()
             return ModelCard("box", "test", None, settings={"precision": os.getpid()})
 
     class Elsewhere(Setup):
