@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Literal, NoReturn
 
 import typer
 from rich.console import Console
@@ -17,17 +18,20 @@ from rich.table import Table
 from bench import registry
 from bench.datasets import Dataset
 from bench.datasets.formats import FORMATS, open_dataset
-from bench.environment import environment
 from bench.progress import show_progress
 from bench.prompts import PromptSettings, PromptSource
+from bench.ray import Cluster
 from bench.registry import UnknownModel
 from bench.results import Results, ResultsError, merge_results, open_results
+from bench.runner import Engine
 from bench.runner import run as measure
-from bench.segmenter import Device, ModelUnavailable, Options, Precision, Segmenter
+from bench.segmenter import Device, ModelUnavailable, Options, Precision
 from bench.selection import SelectionError, parse_selection
+from bench.setup import Setup
 from bench.summary import rich_table, summarise
 from flip.weights import DownloadFailed, WeightsMissing, cache_folder, find_files
 from objascale.dataset import DatasetError
+from objascale.engine import Fatal
 
 app = typer.Typer(no_args_is_help=True, help=__doc__, rich_markup_mode="markdown")
 
@@ -96,6 +100,7 @@ def run(
         "0"
     ),
     seed: Annotated[int, typer.Option(min=0, help="Of the prompts' noise.")] = 0,
+    tokens: Annotated[str, typer.Option(help="Patches that FLIP looks at, at most; several: 32,64,128.")] = "512",
     device: Annotated[Device, typer.Option(help="Where networks run.")] = "auto",
     precision: Annotated[
         Precision, typer.Option(help="Of FLIP and SAM: float32, or mixed with one of the 16-bit formats.")
@@ -104,6 +109,13 @@ def run(
         bool,
         typer.Option("--allow-untrained", help="Run models without weights here on random ones, and mark their rows."),
     ] = False,
+    engine: Annotated[Literal["local", "ray"], typer.Option(help="This machine, or a Ray cluster.")] = "local",
+    address: Annotated[
+        str | None, typer.Option(help="The Ray cluster's.", show_default="RAY_ADDRESS, else one that runs here")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="On the Ray cluster.", show_default="one a GPU, or one for two CPUs")
+    ] = None,
 ) -> None:
     """Measure models on a data set: a row per model and object in OUT/results.parquet, and a table at the end.
 
@@ -115,16 +127,18 @@ def run(
     """
     with _errors():
         selection = parse_selection(select or [], limit, shard)
-        prompts = [PromptSettings(prompt, level, seed) for level in _levels(noise)]
+        prompts = [PromptSettings(prompt, level, seed) for level in _numbers("--noise", noise, 0)]
         chosen = _chosen(models, weights)
         files = registry.find_all_weights(chosen, weights, allow_untrained=allow_untrained)
         dataset = open_dataset(data, format)
-        options = Options(device, precision)
-        segmenters = [registry.load(model, files[model.name], options) for model in chosen]
-        with open_results(out, _description(dataset, segmenters, prompts), dataset) as results:
+        here = {name: found and tuple(file.absolute() for file in found) for name, found in files.items()}
+        patches = [int(number) for number in _numbers("--tokens", tokens, 1)]
+        setup = Setup(here, Options(device, precision), data.absolute(), format, prompts, selection, patches)
+        measurer: Engine = Cluster(setup, workers, address) if engine == "ray" else setup.load()[0]
+        with open_results(out, _description(dataset, measurer, prompts), dataset) as results:
             try:
                 with show_progress(_console()) as progress:
-                    measure(dataset, segmenters, prompts, results, selection, progress=progress)
+                    measure(measurer, selection.samples(dataset), results, progress)
             except KeyboardInterrupt:
                 _fail(f"interrupted; {len(results.rows)} rows are safe in {out}, the same command goes on", code=130)
         _report(results, out)
@@ -143,15 +157,15 @@ def merge(
         _report(merge_results(parts, out), out)
 
 
-def _levels(text: str) -> list[float]:
-    """The noise levels of a command line, without doubles."""
+def _numbers(option: str, text: str, least: float) -> list[float]:
+    """The numbers of an option, each once. Raises SelectionError for what is none, or less than `least`."""
     try:
-        levels = [float(level) for level in text.split(",")]
+        numbers = [float(number) for number in text.split(",")]
     except ValueError:
-        levels = [-1.0]
-    if not all(0 <= level < 10 for level in levels):
-        raise SelectionError(f"--noise {text}: give one number from 0 on, or several with commas between")
-    return list(dict.fromkeys(levels))
+        numbers = [math.nan]
+    if not all(least <= number < math.inf for number in numbers):
+        raise SelectionError(f"{option} {text}: give one number from {least:g} on, or several with commas between")
+    return list(dict.fromkeys(numbers))
 
 
 def _chosen(models: str, weights: Path | None) -> list[registry.Model]:
@@ -168,7 +182,7 @@ def _chosen(models: str, weights: Path | None) -> list[registry.Model]:
     return chosen
 
 
-def _description(dataset: Dataset, segmenters: list[Segmenter], prompts: list[PromptSettings]) -> dict:
+def _description(dataset: Dataset, measurer: Engine, prompts: list[PromptSettings]) -> dict:
     """What run.json says of this run."""
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -178,10 +192,10 @@ def _description(dataset: Dataset, segmenters: list[Segmenter], prompts: list[Pr
             "path": str(dataset.path),
             "images": len(dataset.samples),
         },
-        "models": [asdict(segmenter.describe()) for segmenter in segmenters],
+        "models": [asdict(card) for card in measurer.cards],
         "prompt": {"source": prompts[0].source, "seed": prompts[0].seed},
         "noise": [prompt.noise for prompt in prompts],
-        "environment": environment(),
+        "environment": measurer.environment,
     }
 
 
@@ -212,7 +226,7 @@ def _errors() -> Iterator[None]:
         yield
     except (
         *(UnknownModel, WeightsMissing, DownloadFailed, ModelUnavailable),
-        *(DatasetError, ResultsError, SelectionError),
+        *(DatasetError, ResultsError, SelectionError, Fatal),
     ) as error:
         _fail(str(error))
 

@@ -34,6 +34,7 @@ class Model:
     npm: NpmPackage | None = None  # where `weights` come from, if from there
     extra: str | None = None  # of this project, to install
     encodes_image: bool = False  # once for all prompts, at one size: what @crop is for
+    takes_tokens: bool = False  # looks at so many patches as it is told
 
 
 def torch_device(options: Options) -> str:

@@ -1,6 +1,7 @@
 """The loop: every image is read once, shown once to each model, and asked about once per object and prompt.
 
-While the models look at one image, the next is read and decoded on a thread of its own.
+While the models look at one image, the next is read and decoded on a thread of its own. One place writes rows down,
+wherever they come from.
 """
 
 from __future__ import annotations
@@ -10,17 +11,18 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.datasets import Dataset, Sample, TruthObject
+from bench.environment import environment
 from bench.metrics import score
 from bench.prompts import PromptSettings, make_prompt
 from bench.results import Results, Row, RowKey, unread
 from bench.segmenter import Batches, ModelCard, Prompt, Segmenter
-from bench.selection import EVERYTHING, Selection
+from bench.selection import Selection
 from flip.stopwatch import Stopwatch
 from objascale.masks import RegionMask
 
@@ -30,25 +32,35 @@ Progress = Callable[[int, int], None]
 TOGETHER = 64  # prompts that a model is asked at once, if it can be
 
 
+class Engine(Protocol):
+    """Where images are measured: on this machine (`Measurer`), or on a cluster (`bench.ray.Cluster`)."""
+
+    @property
+    def cards(self) -> Sequence[ModelCard]:
+        """The models."""
+
+    @property
+    def environment(self) -> dict:
+        """What it measures on, as `bench.environment` describes a machine."""
+
+    def rows(self, samples: Sequence[Sample], results: Results) -> Iterator[Iterable[Row]]:
+        """For each image, in any order, the rows that `results` has not yet, and perhaps some that it has."""
+
+
 def run(
-    dataset: Dataset,
-    segmenters: Sequence[Segmenter],
-    prompts: Sequence[PromptSettings],
+    engine: Engine,
+    samples: Sequence[Sample],
     results: Results,
-    selection: Selection = EVERYTHING,
-    *,
     progress: Progress = lambda done, total: None,
 ) -> None:
-    """Measure every model with all `prompts` on every object of the selection that has no row in `results` yet.
+    """Measure every model with every prompt on every object of `samples` that has no row in `results` yet.
 
     Whatever goes wrong with an image, an object or a model becomes the `error` of the rows that it costs; only a
-    ResultsError ends the run.
+    ResultsError ends the run, or an engine that has no workers left.
     """
-    samples = selection.samples(dataset)
-    measurer = Measurer(dataset, segmenters, prompts, selection)
     progress(0, len(samples))
-    for done, image in enumerate(_ahead(lambda sample: measurer.prepare(sample, results.done), samples), 1):
-        for row in measurer.measure(image):
+    for done, rows in enumerate(engine.rows(samples, results), 1):
+        for row in rows:
             if not results.done(row.key):
                 results.append(row)
         progress(done, len(samples))
@@ -82,7 +94,7 @@ class Image:
 
 
 class Measurer:
-    """Models, prompts and a selection, ready for any image of the data set. One image at a time."""
+    """Models, prompts and a selection on this machine, ready for any image of the data set. One image at a time."""
 
     def __init__(
         self,
@@ -93,18 +105,33 @@ class Measurer:
     ) -> None:
         self._dataset = dataset
         self._segmenters = segmenters
-        self._cards = [segmenter.describe() for segmenter in segmenters]
+        self.cards = [segmenter.describe() for segmenter in segmenters]
         self._prompts = prompts
         self._selection = selection
 
-    def prepare(self, sample: Sample, done: Callable[[RowKey], bool]) -> Image:
-        """Read what of an image has to be measured: nothing if `done` says so of every row's key."""
+    @property
+    def environment(self) -> dict:
+        """This machine."""
+        return environment()
+
+    def rows(self, samples: Sequence[Sample], results: Results) -> Iterator[Iterator[Row]]:
+        """The rows of each image, in order; the next image is read and decoded meanwhile."""
+        for image in _ahead(lambda sample: self.prepare(sample, results.done), samples):
+            yield self.measure(image)
+
+    def prepare(self, sample: Sample, done: Callable[[RowKey], bool], refusal: str | None = None) -> Image:
+        """Read what of an image has to be measured: nothing if `done` says so of every row's key.
+
+        A `refusal` says why the picture is not even to be opened; it becomes the error of the rows.
+        """
         try:
             truths = tuple(truth for truth in sample.objects() if self._selection.wants(truth))
         except Exception as caught:  # whatever an annotation does, it costs this image's rows and is in them
             truths = (TruthObject(unread(sample.image_id), "", "", 0, (0, 0), ""),)
             return Image(sample, "", self._tasks(truths, "", done), error=_sentence(caught))
         sha256 = sample.sha256 or ""
+        if refusal:
+            return Image(sample, sha256, self._tasks(truths, sha256, done), error=refusal)
         if sha256 and not self._tasks(truths, sha256, done):
             return Image(sample, sha256, [])
         try:
@@ -127,7 +154,7 @@ class Measurer:
     def _tasks(self, truths: Sequence[TruthObject], sha256: str, done: Callable[[RowKey], bool]) -> list[Task]:
         """What of an image is not done yet. The same objects go together, whatever was done: a mask depends on it."""
         tasks = []
-        for i, (segmenter, card) in enumerate(zip(self._segmenters, self._cards, strict=True)):
+        for i, (segmenter, card) in enumerate(zip(self._segmenters, self.cards, strict=True)):
             step = TOGETHER if isinstance(segmenter, Batches) else 1
             for prompt in self._prompts:
                 key = RowKey(card.name, card.weights_sha256, settings_hash(card, prompt), sha256, "")
@@ -173,7 +200,7 @@ class Measurer:
 
     def _unanswered(self, image: Image, task: Task, truth: TruthObject) -> Row:
         """The row before anything is known but the truth."""
-        sample, card, (height, width) = image.sample, self._cards[task.entrant], truth.size
+        sample, card, (height, width) = image.sample, self.cards[task.entrant], truth.size
         if sample.size is not None:
             width, height = sample.size
         return Row(

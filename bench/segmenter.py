@@ -31,10 +31,14 @@ class OutOfMemory(RuntimeError):
 
 @dataclass(frozen=True)
 class Options:
-    """How a run wants its networks. `precision` other than fp32 is mixed precision, for those that have it."""
+    """How a run wants its networks.
+
+    `precision` other than fp32 is mixed precision, for those that have it. `tokens`: patches that FLIP looks at.
+    """
 
     device: Device = "auto"
     precision: Precision = "fp32"
+    tokens: int = 512
 
 
 @dataclass(frozen=True)

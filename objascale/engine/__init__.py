@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from objascale.plan import RenderSettings, SceneSpec
+if TYPE_CHECKING:  # the harness connects to clusters as well, where nothing of the renderer need be installed
+    from objascale.plan import RenderSettings, SceneSpec
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")

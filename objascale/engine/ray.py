@@ -25,14 +25,27 @@ _SEEN_WITHIN = 30.0  # seconds that a network file system may take to show a new
 def ray_workers(count: int | None, address: str | None, **settings: Any) -> list[RayWorker]:
     """Connect to a cluster and describe its workers: `count`, or one for every two of its CPUs.
 
+    Raises Fatal as `connect` does.
+    """
+    connect(address)
+    fit = room("CPU", _THREADS)
+    count = count or max(1, fit)
+    engine = EngineSettings(workers=count, threads=_THREADS, **settings)
+    return [RayWorker(engine, cpus=_THREADS if count <= fit else 0) for _ in range(count)]
+
+
+def connect(address: str | None) -> None:
+    """Connect this process to a Ray cluster.
+
     address: as `ray.init` takes it; None for RAY_ADDRESS, else a running cluster, else a new one on this machine.
     Raises Fatal if there is no Ray, or none to connect to.
     """
     try:
         import ray
     except ImportError as error:
-        raise Fatal("--engine ray needs Ray: pip install 'objascale-suite[render,ray]'") from error
+        raise Fatal("--engine ray needs Ray: pip install 'objascale-suite[ray]'") from error
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")  # of workers that nobody waits for any more
     _knock(address or os.environ.get("RAY_ADDRESS"))
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, ignore_reinit_error=True)
@@ -40,9 +53,13 @@ def ray_workers(count: int | None, address: str | None, **settings: Any) -> list
         raise Fatal(
             f"no Ray cluster at {address or 'hand'} ({str(error).splitlines()[0]}); start one with ray start"
         ) from error
-    count = count or max(1, int(ray.cluster_resources().get("CPU", 1)) // _THREADS)
-    engine = EngineSettings(workers=count, threads=_THREADS, **settings)
-    return [RayWorker(engine) for _ in range(count)]
+
+
+def room(resource: str, each: int) -> int:
+    """How many workers that take `each` of a resource ("CPU" or "GPU") the nodes of the cluster hold together."""
+    import ray
+
+    return sum(int(node["Resources"].get(resource, 0)) // each for node in ray.nodes() if node["Alive"])
 
 
 def _knock(address: str | None) -> None:
@@ -57,14 +74,17 @@ def _knock(address: str | None) -> None:
 
 
 class RayWorker:
-    """A worker somewhere in the cluster; started by the first request, and on another node after its own was lost."""
+    """A worker somewhere in the cluster; started by the first request, and on another node after its own was lost.
 
-    def __init__(self, settings: EngineSettings) -> None:
+    cpus: how many it waits for; with 0 it shares those of others.
+    """
+
+    def __init__(self, settings: EngineSettings, cpus: int) -> None:
         import ray
 
         self._settings = settings
         self._class = ray.remote(LocalWorker)
-        self._cpus = settings.threads
+        self._cpus = cpus
         self._actor: Any = None
         self._stopped = False
 

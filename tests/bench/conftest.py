@@ -51,6 +51,12 @@ def write_folder(folder: Path, images: int, *, size: int = 96, seed: int = 0) ->
     return folder
 
 
+@pytest.fixture(scope="session")
+def write_discs() -> Callable[..., Path]:
+    """`write_folder`, for fixtures that make their own folder."""
+    return write_folder
+
+
 @pytest.fixture
 def discs(tmp_path: Path) -> Callable[..., Path]:
     """Makes ObjaScale folders: `discs(images, name="data", size=96, seed=0)`."""

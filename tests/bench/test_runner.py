@@ -13,7 +13,7 @@ from bench.datasets.formats import open_dataset
 from bench.prompts import PromptSettings
 from bench.registry import find_models, load
 from bench.results import ResultsError, open_results
-from bench.runner import run
+from bench.runner import Measurer, run
 from bench.segmenter import ModelCard, Options
 from bench.selection import EVERYTHING, Selection
 from flip.stopwatch import Stopwatch
@@ -37,7 +37,7 @@ def measure(data, out, names, source="matched", noise=(0.0,), selection=EVERYTHI
     }
     with open_results(out, description, dataset) as results:
         prompts = [PromptSettings(source, level) for level in noise]
-        run(dataset, segmenters, prompts, results, selection, **settings)
+        run(Measurer(dataset, segmenters, prompts, selection), selection.samples(dataset), results, **settings)
         return results.frame()
 
 
@@ -296,7 +296,8 @@ def measure_crowd(dataset, out, crowd, noise=(0.0,)):
         "environment": {},
     }
     with open_results(out, description, dataset) as results:
-        run(dataset, [crowd], [PromptSettings("matched", level) for level in noise], results)
+        prompts = [PromptSettings("matched", level) for level in noise]
+        run(Measurer(dataset, [crowd], prompts, EVERYTHING), dataset.samples, results)
         return results.frame()
 
 

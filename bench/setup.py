@@ -1,0 +1,45 @@
+"""What a run needs: models, data, prompts and selection by name, before anything is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bench import registry
+from bench.datasets import Sample
+from bench.datasets.formats import open_dataset
+from bench.prompts import PromptSettings
+from bench.runner import Measurer
+from bench.segmenter import Options, Segmenter
+from bench.selection import Selection
+
+
+@dataclass(frozen=True)
+class Setup:
+    """All that another process needs to know to measure as this one: names and absolute paths.
+
+    `weights`: each model's files, None for a model that runs on random ones. `tokens`: numbers of patches; a model that
+    looks at patches is measured with each of them.
+    """
+
+    weights: Mapping[str, registry.Files | None]
+    options: Options
+    data: Path
+    format: str | None
+    prompts: Sequence[PromptSettings]
+    selection: Selection
+    tokens: Sequence[int]
+
+    def load(self) -> tuple[Measurer, Sequence[Sample]]:
+        """The models, on this machine, and the images of the run. Raises DatasetError, ModelUnavailable."""
+        dataset = open_dataset(self.data, self.format)
+        return Measurer(dataset, self.segmenters(), self.prompts, self.selection), self.selection.samples(dataset)
+
+    def segmenters(self) -> list[Segmenter]:
+        """The models. Raises ModelUnavailable."""
+        return [
+            registry.load(model, self.weights[model.name], replace(self.options, tokens=tokens))
+            for model in registry.find_models(list(self.weights))
+            for tokens in (self.tokens if model.takes_tokens else [self.options.tokens])
+        ]

@@ -1,0 +1,250 @@
+"""A run on a real Ray cluster of two nodes: the same rows as here, whoever dies on the way."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import ray
+from typer.testing import CliRunner
+
+from baselines.trivial import BoxFill
+from bench.cli import app
+from bench.datasets.formats import open_dataset
+from bench.prompts import PromptSettings
+from bench.ray import LOSSES, Cluster
+from bench.results import open_results
+from bench.runner import Measurer, run
+from bench.segmenter import ModelCard, Options
+from bench.selection import EVERYTHING
+from bench.setup import Setup
+from objascale.engine import Fatal
+
+TIMES = ["image_pre_ms", "image_model_ms", "image_post_ms", "pre_ms", "model_ms", "post_ms"]
+MODELS = ["--models", "box,ellipse,grabcut", "--noise", "0,0.2", "--device", "cpu"]
+NODE = {"num_cpus": 2, "include_dashboard": False}
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Two nodes of two CPUs, the second of which claims to have a GPU."""
+    from ray.cluster_utils import Cluster as Nodes
+
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    nodes = Nodes(initialize_head=True, head_node_args=NODE)
+    nodes.add_node(num_cpus=2, num_gpus=1)
+    yield nodes
+    ray.shutdown()
+    nodes.shutdown()
+
+
+def bench(*arguments: object):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def start(*arguments: object) -> subprocess.Popen[str]:
+    """`bench` as a process of its own."""
+    command = [sys.executable, "-c", "from bench.cli import app; app()", *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+def table(folder: Path) -> pd.DataFrame:
+    return pd.read_parquet(folder / "results.parquet").drop(columns=TIMES)
+
+
+def await_rows(out: Path, count: int, process: subprocess.Popen[str]) -> None:
+    journal = out / "journal.jsonl"
+    while not (journal.exists() and journal.read_bytes().count(b"\n") >= count):
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.005)
+
+
+@pytest.fixture(scope="module")
+def data(write_discs, tmp_path_factory) -> Path:
+    """Pictures, one of which is cut off."""
+    folder = write_discs(tmp_path_factory.mktemp("ray") / "data", 80, size=160)
+    broken = folder / "images/000/000005.png"
+    broken.write_bytes(broken.read_bytes()[:500])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(data, tmp_path_factory) -> pd.DataFrame:
+    """The rows of a run on this machine."""
+    out = tmp_path_factory.mktemp("whole")
+    result = bench("run", *MODELS, "--data", data, "--out", out)
+    assert result.exit_code == 0, result.output
+    rows = table(out)
+    assert (len(rows), rows["error"].notna().sum()) == (480, 6)
+    return rows
+
+
+def test_a_driver_that_is_shot_goes_on_with_more_workers_than_fit(cluster, data, whole, tmp_path):
+    out = tmp_path / "out"
+    arguments = ["run", *MODELS, "--data", data, "--out", out, "--engine", "ray", "--address", cluster.address]
+    process = start(*arguments)
+    await_rows(out, 30, process)
+    process.kill()
+    process.wait()
+    lines = (out / "journal.jsonl").read_bytes().count(b"\n")
+    assert 30 <= lines < 480
+
+    resumed = bench(*arguments, "--workers", 3)
+    assert resumed.exit_code == 0, resumed.output
+    pd.testing.assert_frame_equal(table(out), whole)
+    assert (out / "journal.jsonl").read_bytes().count(b"\n") <= 480 + 6  # what was done was not done again
+
+
+def test_ctrl_c_leaves_a_folder_to_go_on_with(cluster, data, whole, tmp_path):
+    out = tmp_path / "out"
+    arguments = ["run", *MODELS, "--data", data, "--out", out]
+    process = start(*arguments, "--engine", "ray", "--address", cluster.address)
+    await_rows(out, 30, process)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "the same command goes on" in errors
+    assert "Traceback" not in errors
+    assert 30 <= len(table(out)) < 480
+    assert bench(*arguments).exit_code == 0  # here, what is left
+    pd.testing.assert_frame_equal(table(out), whole)
+
+
+def measure(setup: Setup, cluster, out: Path, workers: int = 2) -> pd.DataFrame:
+    """A run by a setup that the command line cannot make."""
+    dataset = open_dataset(setup.data)
+    where = Cluster(setup, workers, cluster.address)
+    description = {
+        "created": "now",
+        "dataset": {"name": dataset.name, "path": str(dataset.path)},
+        "models": [asdict(card) for card in where.cards],
+        "prompt": {"source": "matched", "seed": 0},
+        "noise": [0.0],
+        "environment": where.environment,
+    }
+    with open_results(out, description, dataset) as results:
+        run(where, setup.selection.samples(dataset), results)
+        return results.frame()
+
+
+def setup_of(make, data: Path, device: str = "cpu") -> Setup:
+    """A setup whose only model is what `make()` makes; it travels to the nodes as a value."""
+
+    class Special(Setup):
+        def load(self):
+            dataset = open_dataset(self.data)
+            return Measurer(dataset, [make()], self.prompts, self.selection), dataset.samples
+
+    return Special({}, Options(device), data, None, [PromptSettings("matched", 0.0)], EVERYTHING, [512])
+
+
+def test_an_image_that_kills_its_workers_costs_its_own_rows(cluster, discs, tmp_path):
+    deaths = tmp_path / "deaths"
+    deaths.mkdir()
+
+    class Deadly(BoxFill):
+        """Takes its process with it, at the largest disc every time, at one other the first time only."""
+
+        def set_image(self, image):
+            super().set_image(image)
+            area = int((image[..., 0] > 200).sum())
+            often = 99 if area > 1000 else 1 if 400 < area < 600 else 0
+            if len(list(deaths.glob(f"{area}-*"))) < often:
+                (deaths / f"{area}-{os.getpid()}").touch()
+                os._exit(1)
+
+    rows = measure(setup_of(Deadly, discs(12)), cluster, tmp_path / "out")
+    failed = rows[rows["error"].notna()]
+    assert (len(rows), list(failed["image_id"])) == (12, ["11"])
+    assert failed["error"].str.startswith(f"{LOSSES} workers died while they had this image").all()
+    assert len({path.name.split("-")[0] for path in deaths.iterdir()}) == 2
+
+
+def test_workers_that_cannot_begin_are_a_sentence(cluster, discs, tmp_path, monkeypatch):
+    data = discs(3)
+
+    def refuses():
+        raise OSError(2, "No such file or directory", "/shared/weights.onnx")
+
+    nodes = tmp_path / "nodes"
+    nodes.mkdir()
+
+    class Differs(BoxFill):
+        """Never done before the second worker has started."""
+
+        def set_image(self, image):
+            super().set_image(image)
+            while len(list(nodes.iterdir())) < 2:
+                time.sleep(0.05)
+            time.sleep(2)
+
+        def describe(self):
+            (nodes / str(os.getpid())).touch()
+            return ModelCard("box", "test", None, settings={"precision": os.getpid()})
+
+    class Elsewhere(Setup):
+        def load(self):
+            measurer, samples = super().load()
+            return measurer, samples[1:]
+
+    elsewhere = Elsewhere({"box": ()}, "cpu", data, None, [PromptSettings("matched", 0.0)], EVERYTHING)
+    for setup, workers, words in (
+        (setup_of(refuses, data), 1, "on the node .*/shared/weights.onnx"),
+        (setup_of(lambda: os._exit(1), data), 1, "die while they load the models"),
+        (elsewhere, 1, r"data on the node .* is not the data set that it is here"),
+        (setup_of(Differs, data), 2, r"not the same models \(box.settings.precision"),
+    ):
+        with pytest.raises(Fatal, match=words):
+            measure(setup, cluster, tmp_path / f"out{workers}", workers)
+    monkeypatch.setattr("bench.ray.PATIENCE", 0.01)
+    with pytest.raises(Fatal, match="no worker of the Ray cluster has started"):
+        Cluster(elsewhere, 1, cluster.address)
+
+
+def test_a_worker_gets_a_gpu_of_its_own(cluster, discs):
+    class Sees(BoxFill):
+        def describe(self):
+            return ModelCard("sees", "test", None, settings={"gpus": os.environ.get("CUDA_VISIBLE_DEVICES")})
+
+    where = Cluster(setup_of(Sees, discs(1), "auto"), None, cluster.address)
+    assert [card.settings for card in where.cards] == [{"gpus": "0"}]
+
+
+def test_common_mistakes_get_a_sentence(cluster, discs, tmp_path, monkeypatch):
+    def refused(*arguments: object) -> str:
+        more = ("--data", discs(1), "--out", tmp_path / "none", "--engine", "ray")
+        result = bench("run", "--models", "box", *more, *arguments)
+        assert result.exit_code == 1, result.output
+        assert result.stderr.startswith("error: ")
+        assert len(result.stderr.splitlines()) == 1
+        assert not (tmp_path / "none").exists()
+        return result.stderr
+
+    assert "no Ray cluster at 127.0.0.1:1" in refused("--address", "127.0.0.1:1")
+    assert "has 1 GPUs, and 2 workers" in refused("--address", cluster.address, "--device", "cuda", "--workers", 2)
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert "pip install 'objascale-suite[ray]'" in refused()
+
+
+def test_a_node_that_is_lost_costs_nothing(cluster, data, whole, tmp_path):
+    """The last test: its cluster has one node less."""
+    out = tmp_path / "out"
+    doomed = next(node for node in cluster.list_all_nodes() if not node.head)
+    process = start("run", *MODELS, "--data", data, "--out", out, "--engine", "ray", "--address", cluster.address)
+    try:
+        await_rows(out, 30, process)
+        cluster.remove_node(doomed, allow_graceful=False)
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors
+        assert "Traceback" not in errors
+        assert len((out / "journal.jsonl").read_text().splitlines()) == 480
+        pd.testing.assert_frame_equal(table(out), whole)
+    finally:
+        process.kill()
