@@ -9,7 +9,7 @@ from pathlib import Path
 
 PACKAGES = (
     *("objascale-suite", "numpy", "torch", "torchvision", "segment-anything", "onnxruntime"),
-    *("opencv-python-headless", "numba", "pillow", "pyarrow"),
+    *("ultralytics-opencv-headless", "opencv-python-headless", "numba", "pillow", "pyarrow"),
 )
 
 

@@ -1,19 +1,28 @@
-"""The rows of `bench models`: what each is, what it needs, and how to make one. Nothing is imported before then."""
+"""The rows of `bench models`: what each is and what it needs. How one is made: bench/loaders.py."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Literal
 
+from bench.loaders import (
+    Files,
+    load_box,
+    load_efficientsam,
+    load_ellipse,
+    load_fastsam,
+    load_flip,
+    load_grabcut,
+    load_mobilesam,
+    load_mobilesam_onnx,
+    load_sam,
+    load_sam2,
+)
 from bench.npm import NpmPackage
-from bench.segmenter import ModelUnavailable, Options, PromptKind, Segmenter
+from bench.segmenter import Options, PromptKind, Segmenter
 from flip.weights import WEIGHTS, WeightsFile, WeightsRecord
-
-Files = tuple[Path, ...]
 
 
 @dataclass(frozen=True)
@@ -37,107 +46,8 @@ class Model:
     takes_tokens: bool = False  # looks at so many patches as it is told
 
 
-def torch_device(options: Options) -> str:
-    """cpu or cuda. Raises ModelUnavailable if there is no GPU to use."""
-    import torch
-
-    cuda = torch.cuda.is_available()
-    if options.device == "cuda" and not cuda:
-        raise ModelUnavailable("PyTorch finds no CUDA here; install its CUDA build, or use --device cpu or auto")
-    return "cuda" if cuda and options.device != "cpu" else "cpu"
-
-
-@contextmanager
-def random_weights() -> Iterator[None]:
-    """What networks are filled with inside this block is the same every time, and nobody else's random numbers are."""
-    import torch
-
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        yield
-
-
-def _flip(name: str, files: Files | None, options: Options) -> Segmenter:
-    from flip.checkpoint import WeightsBroken
-    from flip.segmenter import FlipSegmenter
-
-    dtype = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}[options.precision]
-    device = torch_device(options)
-    try:
-        with random_weights():
-            return FlipSegmenter(name, files[0] if files else None, device=device, dtype=dtype)
-    except WeightsBroken as error:
-        raise ModelUnavailable(str(error)) from error
-
-
-def _sam(name: str, files: Files | None, options: Options) -> Segmenter:
-    from baselines.sam import load_sam
-
-    device = torch_device(options)
-    with random_weights():
-        return load_sam(name, files[0] if files else None, device=device, precision=options.precision)
-
-
-def _mobilesam_onnx(files: Files | None, options: Options) -> Segmenter:
-    from baselines.onnx_sam import OnnxSam
-
-    if files is None:
-        raise ModelUnavailable("mobilesam-onnx is a pair of graphs and cannot be made untrained; fetch its weights")
-    return OnnxSam("mobilesam-onnx", *files, parameters=MOBILESAM_PARAMETERS, device=options.device)
-
-
-def _fastsam(name: str, size: Literal["s", "x"], files: Files | None, options: Options) -> Segmenter:
-    from baselines.fastsam import load
-
-    device = torch_device(options)
-    with random_weights():
-        return load(name, size, files[0] if files else None, device=device)
-
-
-def _mobilesam(files: Files | None, options: Options) -> Segmenter:
-    from baselines.ultralytics_sam import load_mobilesam
-
-    device = torch_device(options)
-    with random_weights():
-        return load_mobilesam("mobilesam", files[0] if files else None, device=device, precision=options.precision)
-
-
-def _sam2(name: str, size: str, files: Files | None, options: Options) -> Segmenter:
-    from baselines.ultralytics_sam import load_sam2
-
-    device = torch_device(options)
-    with random_weights():
-        return load_sam2(name, size, files[0] if files else None, device=device, precision=options.precision)
-
-
-def _efficientsam(name: str, parameters: int, files: Files | None, options: Options) -> Segmenter:
-    from baselines.efficientsam import EfficientSam
-
-    if files is None:
-        raise ModelUnavailable(f"{name} is a pair of graphs and cannot be made untrained; get its weights")
-    return EfficientSam(name, *files, parameters=parameters, device=options.device)
-
-
-def _grabcut(files: Files | None, options: Options) -> Segmenter:
-    from baselines.grabcut import GrabCut
-
-    return GrabCut()
-
-
-def _box(files: Files | None, options: Options) -> Segmenter:
-    from baselines.trivial import BoxFill
-
-    return BoxFill()
-
-
-def _ellipse(files: Files | None, options: Options) -> Segmenter:
-    from baselines.trivial import EllipseFill
-
-    return EllipseFill()
-
-
 def _flip_row(name: str, parameters: int) -> Model:
-    return Model(name, "FLIP", parameters, ("gaussian",), "MIT", partial(_flip, name), WEIGHTS[name])
+    return Model(name, "FLIP", parameters, ("gaussian",), "MIT", partial(load_flip, name), WEIGHTS[name])
 
 
 def _sam_row(name: str, parameters: int, size: str, sha256_start: str) -> Model:
@@ -161,7 +71,7 @@ def _sam_row(name: str, parameters: int, size: str, sha256_start: str) -> Model:
         parameters,
         ("box", "point"),
         "Apache-2.0",
-        partial(_sam, name),
+        partial(load_sam, name),
         record,
         extra="sam",
         encodes_image=True,
@@ -181,7 +91,7 @@ def _fastsam_row(size: Literal["s", "x"], parameters: int) -> Model:
         parameters,
         ("box",),
         "AGPL-3.0",
-        partial(_fastsam, name, size),
+        partial(load_fastsam, name, size),
         WeightsRecord(
             name=name,
             files=(_ultralytics_file(f"FastSAM-{size}.pt"),),
@@ -201,7 +111,7 @@ def _sam2_row(size: str, parameters: int) -> Model:
         parameters,
         ("box", "point"),
         "Apache-2.0, AGPL-3.0 (ultralytics)",
-        partial(_sam2, name, size),
+        partial(load_sam2, name, size),
         WeightsRecord(
             name=name,
             files=(_ultralytics_file(f"sam2.1_{size[0]}.pt"),),
@@ -221,7 +131,7 @@ def _efficientsam_row(size: str, parameters: int, files: tuple[WeightsFile, ...]
         parameters,
         ("box",),
         "Apache-2.0",
-        partial(_efficientsam, name, parameters),
+        partial(load_efficientsam, name, parameters),
         WeightsRecord(name=name, files=files, licence="Apache-2.0", source=source),
         extra="onnx",
         encodes_image=True,
@@ -234,7 +144,7 @@ MOBILESAM = Model(
     10_130_092,
     ("box", "point"),
     "Apache-2.0, AGPL-3.0 (ultralytics)",
-    _mobilesam,
+    load_mobilesam,
     WeightsRecord(
         name="mobilesam",
         files=(
@@ -290,7 +200,7 @@ MOBILESAM_ONNX = Model(
     MOBILESAM_PARAMETERS,
     ("box",),
     "MIT",
-    _mobilesam_onnx,
+    partial(load_mobilesam_onnx, MOBILESAM_PARAMETERS),
     WeightsRecord(
         name="mobilesam-onnx",
         files=(
@@ -339,8 +249,8 @@ MODELS: dict[str, Model] = {
         _sam2_row("s", 46_060_354),
         _sam2_row("b+", 80_850_178),
         _sam2_row("l", 224_446_642),
-        Model("grabcut", "GrabCut", None, ("box",), "Apache-2.0 (OpenCV)", _grabcut),
-        Model("box", "prompt alone", None, ("box",), "GPL-3.0-or-later", _box),
-        Model("ellipse", "prompt alone", None, ("gaussian",), "GPL-3.0-or-later", _ellipse),
+        Model("grabcut", "GrabCut", None, ("box",), "Apache-2.0 (OpenCV)", load_grabcut),
+        Model("box", "prompt alone", None, ("box",), "GPL-3.0-or-later", load_box),
+        Model("ellipse", "prompt alone", None, ("gaussian",), "GPL-3.0-or-later", load_ellipse),
     )
 }
