@@ -15,6 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import registry
+from bench.compare import By, Comparison, rows_of, write_pairs
+from bench.compare import rich_table as comparison_table
 from bench.datasets import Dataset
 from bench.datasets.formats import FORMATS, open_dataset
 from bench.environment import environment
@@ -132,6 +134,43 @@ def merge(
         _report(merge_results(parts, out), out)
 
 
+@app.command()
+def compare(
+    results: Annotated[Path, typer.Argument(metavar="RESULTS", help="Folder that `bench run` wrote.")],
+    a: Annotated[str, typer.Argument(metavar="A", help="A model in it.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="Another, or the same.")],
+    other: Annotated[
+        Path | None, typer.Option("--with", metavar="RESULTS", help="The folder that has B's rows, if it is another.")
+    ] = None,
+    noise: Annotated[str, typer.Option(help="Noise level of the prompts; of A and of B: 0,0.1.")] = "0",
+    tokens: Annotated[str | None, typer.Option(help="Number of patches, where there are several; 128,512.")] = None,
+    by: Annotated[By, typer.Option(help="What the rows of the table are.")] = "size",
+    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap's draws.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="CSV file to write, a line an object.")] = None,
+) -> None:
+    """Compare two models on the objects that both were asked for: differences of IoU, object by object.
+
+    The interval of the mean difference draws whole assets, as renders of one asset are not independent.
+
+    Example: `bench compare results flip-tiny mobilesam-onnx --out pairs.csv`
+
+    Example: `bench compare results flip-tiny flip-tiny --noise 0,0.1`
+    """
+    with _errors():
+        noises = _pair(noise, "--noise")
+        patches = _pair(tokens, "--tokens") if tokens else (None, None)
+        comparison = Comparison.of(
+            rows_of(results, a, noises[0], patches[0]), rows_of(other or results, b, noises[1], patches[1])
+        )
+        for letter, name, alone in zip("AB", comparison.names, comparison.alone, strict=True):
+            left_out = f"; {alone} objects that only {letter} has are left out" if alone else ""
+            _console().print(f"{letter}: {name}{left_out}", soft_wrap=True)
+        _console().print(comparison_table(comparison.table(by, seed), by, seed))
+        if out is not None:
+            write_pairs(comparison, out)
+            _console().print(f"{len(comparison.pairs)} pairs in {out}", soft_wrap=True)
+
+
 def _levels(text: str) -> list[float]:
     """The noise levels of a command line, without doubles."""
     try:
@@ -141,6 +180,17 @@ def _levels(text: str) -> list[float]:
     if not all(0 <= level < 10 for level in levels):
         raise SelectionError(f"--noise {text}: give one number from 0 on, or several with commas between")
     return list(dict.fromkeys(levels))
+
+
+def _pair(text: str, option: str) -> tuple[float, float]:
+    """One number for both sides of a comparison, or one for each."""
+    try:
+        numbers = [float(number) for number in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) not in (1, 2):
+        raise SelectionError(f"{option} {text}: give one number, or that of A and that of B with a comma between")
+    return numbers[0], numbers[-1]
 
 
 def _chosen(models: str, weights: Path | None) -> list[registry.Model]:
