@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
 
+import pandas as pd
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -26,8 +27,11 @@ from bench.registry import UnknownModel
 from bench.results import Results, ResultsError, merge_results, open_results
 from bench.runner import run as measure
 from bench.segmenter import ModelUnavailable, Segmenter
-from bench.selection import SelectionError, parse_selection
+from bench.selection import Selection, SelectionError, parse_selection
 from bench.summary import rich_table, summarise
+from bench.timing import IMAGES as TIMED_IMAGES
+from bench.timing import TimingSettings, run_timing, summarise_times
+from bench.timing import rich_table as timing_table
 from flip.weights import DownloadFailed, WeightsMissing, cache_folder, find_files
 from objascale.dataset import DatasetError
 
@@ -96,22 +100,33 @@ def run(
     ),
     seed: Annotated[int, typer.Option(min=0, help="Of the prompts' noise.")] = 0,
     device: Annotated[Device, typer.Option(help="Where networks run.")] = "auto",
+    timing: Annotated[
+        bool, typer.Option("--timing", help="Time the models instead, each alone, on the first 5 (--limit) images.")
+    ] = False,
+    warmup: Annotated[int, typer.Option(min=0, help="With --timing: calls before one counts.")] = 3,
+    repeats: Annotated[int, typer.Option(min=1, help="With --timing: calls that count.")] = 20,
 ) -> None:
     """Measure models on a data set: a row per model and object in OUT/results.parquet, and a table at the end.
 
     The same command goes on where it was stopped; other models and noises may be added to a finished run.
+    With --timing, it is milliseconds that are measured, and go to OUT/timing.parquet.
 
     Example: `bench run --models flip-tiny,mobilesam-onnx,box,ellipse --data data/objascale --out results`
 
     Example: `bench run --models box,ellipse --data coco/annotations/instances_val2017.json --select fraction=..1e-3`
+
+    Example: `bench run --models flip-tiny,mobilesam-onnx --timing --limit 10 --out times`
     """
     with _errors():
-        selection = parse_selection(select or [], limit, shard)
+        selection = parse_selection(select or [], limit or (TIMED_IMAGES if timing else None), shard)
         prompts = [PromptSettings(prompt, level, seed) for level in _levels(noise)]
         chosen = _chosen(models, weights)
         files = registry.find_all_weights(chosen, weights)
         dataset = open_dataset(data, format)
         segmenters = [registry.load(model, files[model.name], device) for model in chosen]
+        if timing:
+            _time(out, dataset, segmenters, prompts, selection, TimingSettings(warmup, repeats))
+            return
         with open_results(out, _description(dataset, segmenters, prompts), dataset) as results:
             try:
                 with show_progress(_console()) as progress:
@@ -171,6 +186,28 @@ def compare(
             _console().print(f"{len(comparison.pairs)} pairs in {out}", soft_wrap=True)
 
 
+def _time(
+    out: Path,
+    dataset: Dataset,
+    segmenters: list[Segmenter],
+    prompts: list[PromptSettings],
+    selection: Selection,
+    settings: TimingSettings,
+) -> None:
+    """`bench run --timing`."""
+    if len(prompts) > 1:
+        raise SelectionError("--timing times one kind of prompts; give one --noise")
+    try:
+        with show_progress(_console()) as progress:
+            description = _description(dataset, segmenters, prompts)
+            rows = run_timing(out, description, dataset, segmenters, prompts[0], selection, settings, progress)
+    except KeyboardInterrupt:
+        _fail("interrupted; no times were written", code=130)
+    _console().print(timing_table(summarise_times(rows)))
+    _complain_of_errors(rows, "have no time")
+    _console().print(f"{len(rows)} calls in {out / 'timing.parquet'}", soft_wrap=True)
+
+
 def _levels(text: str) -> list[float]:
     """The noise levels of a command line, without doubles."""
     try:
@@ -228,11 +265,15 @@ def _report(results: Results, out: Path) -> None:
     """The table, and what went wrong."""
     rows = results.frame()
     _console().print(rich_table(summarise(rows)))
+    _complain_of_errors(rows, "count with IoU 0")
+    _console().print(f"{len(rows)} rows in {out / 'results.parquet'}", soft_wrap=True)
+
+
+def _complain_of_errors(rows: pd.DataFrame, what: str) -> None:
     failed = rows[rows["error"].notna()]
     if len(failed):
         first = failed.iloc[0]
-        _complain(f"{len(failed)} rows are errors and count with IoU 0, the first: {first['model']}, {first['error']}")
-    _console().print(f"{len(rows)} rows in {out / 'results.parquet'}", soft_wrap=True)
+        _complain(f"{len(failed)} rows are errors and {what}, the first: {first['model']}, {first['error']}")
 
 
 def _whereabouts(model: registry.Model, folder: Path | None) -> str:
