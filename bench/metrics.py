@@ -68,7 +68,15 @@ def boundary_iou(predicted: RegionMask, truth: RegionMask) -> float:
 
 
 def _boundary(mask: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
-    pixels = mask.view(np.uint8)
-    square = np.ones((3, 3), np.uint8)
-    inner = cv2.erode(pixels, square, iterations=width, borderType=cv2.BORDER_CONSTANT, borderValue=(0,))
+    """The pixels of `mask` with a pixel outside it in the square of 2·`width` + 1 about them."""
+    side = 2 * width + 1
+    inner: NDArray = mask.view(np.uint8)
+    for _ in range(2):  # along columns, then, turned, along rows; eight pixels at a time, as bits of a byte
+        bits = np.pad(np.packbits(inner, axis=1), ((width, width), (0, 0)))
+        reach = 1
+        while reach < side:
+            step = min(reach, side - reach)
+            bits = bits[:-step] & bits[step:]
+            reach += step
+        inner = cv2.transpose(np.unpackbits(bits, axis=1, count=inner.shape[1]))
     return mask & ~inner.view(bool)

@@ -91,7 +91,7 @@ ious = st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=3, max_siz
 
 
 @given(ious)
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 def test_a_model_against_itself_has_no_difference_anywhere(values):
     table = Comparison.of(frame(*(a for a, _ in values)), frame(*(a for a, _ in values))).table()
     assert (table[["difference", "low", "high", "win", "loss"]] == 0).all(axis=None)
@@ -99,7 +99,7 @@ def test_a_model_against_itself_has_no_difference_anywhere(values):
 
 
 @given(ious)
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 def test_exchanging_the_sides_changes_the_signs(values):
     a, b = (frame(*each) for each in zip(*values, strict=True))
     there, back = Comparison.of(a, b).table(), Comparison.of(b, a).table()
