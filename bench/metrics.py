@@ -72,7 +72,8 @@ def _boundary(mask: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
     side = 2 * width + 1
     inner: NDArray = mask.view(np.uint8)
     for _ in range(2):  # along columns, then, turned, along rows; eight pixels at a time, as bits of a byte
-        bits = np.pad(np.packbits(inner, axis=1), ((width, width), (0, 0)))
+        bits = np.zeros((inner.shape[0] + 2 * width, -(-inner.shape[1] // 8)), np.uint8)
+        bits[width:-width] = np.packbits(inner, axis=1)
         reach = 1
         while reach < side:
             step = min(reach, side - reach)
