@@ -169,8 +169,13 @@ class RegionMask:
         """Pixels that are object in both. Raises MaskError if the frames differ in size."""
         if (self.width, self.height) != (other.width, other.height):
             raise MaskError(f"masks of different frames: {self.width}×{self.height} and {other.width}×{other.height}")
-        h, w = self.data.shape
-        return int(np.count_nonzero(self.data & other.window((self.x, self.y, self.x + w, self.y + h))))
+        (h, w), (other_h, other_w) = self.data.shape, other.data.shape
+        x0, x1 = max(self.x, other.x), min(self.x + w, other.x + other_w)
+        y0, y1 = max(self.y, other.y), min(self.y + h, other.y + other_h)
+        if x0 >= x1 or y0 >= y1:
+            return 0
+        ours, theirs = (mask.data[y0 - mask.y : y1 - mask.y, x0 - mask.x : x1 - mask.x] for mask in (self, other))
+        return int(np.count_nonzero(ours & theirs))
 
     def iou(self, other: RegionMask) -> float:
         """Intersection over union; 0 if both are empty."""
