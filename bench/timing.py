@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -87,25 +88,36 @@ def run_timing(
 ) -> pd.DataFrame:
     """Time all models, write timing.parquet and timing.json into `out`, and return the rows (`COLUMNS`).
 
-    `description` is what run.json would say. Raises ResultsError if `out` has times already or cannot be written.
+    `description` is what run.json would say. Raises ResultsError if `out` has times already or cannot be written,
+    or if no call could be timed.
     """
     table, header = out / "timing.parquet", out / "timing.json"
     if table.exists() or header.exists():
         raise ResultsError(f"{out} holds times already ({header}); move them away, or give a new folder with --out")
+    with _disk_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
     before = _machine()
-    rows = pa.Table.from_pylist(time_models(dataset, segmenters, prompt, selection, settings, progress), COLUMNS)
+    timed = time_models(dataset, segmenters, prompt, selection, settings, progress)
+    if all("error" in row for row in timed):
+        reason = timed[0]["error"] if timed else "no image is selected"
+        raise ResultsError(f"nothing could be timed ({reason}), so nothing was written to {out}")
+    rows = pa.Table.from_pylist(timed, COLUMNS)
     run = {"schema": SCHEMA, **description, "timing": asdict(settings), "threads": threads()}
     run |= {"before": before, "after": _machine()}
     buffer = pa.BufferOutputStream()
     pq.write_table(rows, buffer)
-    try:
+    with _disk_errors(out):
         write_atomically(table, buffer.getvalue().to_pybytes())
         write_atomically(header, json.dumps(run, indent=1, ensure_ascii=False).encode())
-    except OSError as error:
-        raise ResultsError(
-            f"cannot write to {out} ({error.strerror}); make it writable or choose another --out"
-        ) from error
     return rows.to_pandas()
+
+
+@contextmanager
+def _disk_errors(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ResultsError(f"cannot write to {out} ({error.strerror}); choose another --out") from error
 
 
 def _machine() -> dict[str, Any]:
@@ -239,8 +251,10 @@ def _quantiles(ms: pd.DataFrame) -> dict[str, float]:
 def rich_table(summary: pd.DataFrame) -> Table:
     """`summarise`'s table for a terminal, with the paper's columns."""
     shown = Table(title="Milliseconds: median, 5th and 95th percentile")
-    for head in ("model", "of", "pre/post", "model", "total"):
-        shown.add_column(head, justify="left" if head in ("model", "of") else "right", no_wrap=True)
+    shown.add_column("model", no_wrap=True)
+    shown.add_column("of", no_wrap=True)
+    for head in ("pre/post", "model", "total"):
+        shown.add_column(head, justify="right", no_wrap=True)
     last = None
     for row in summary.to_dict("records"):
         if row["model"] != last:

@@ -171,8 +171,10 @@ def test_files_tell_what_was_timed(discs, tmp_path):
     with pytest.raises(ResultsError, match="holds times already"):
         times(discs(1, "other"), out, Clockwork(), TimingSettings(0, 1))
     (tmp_path / "file").write_text("in the way")
+    model = Clockwork()
     with pytest.raises(ResultsError, match="choose another --out"):
-        times(discs(1, "third"), tmp_path / "file/out", Clockwork(), TimingSettings(0, 1))
+        times(discs(1, "third"), tmp_path / "file/out", model, TimingSettings(0, 1))
+    assert not model.log  # said before any work
 
 
 def test_gpus_are_what_nvidia_smi_says(tmp_path, monkeypatch):
@@ -212,6 +214,17 @@ def test_as_typed(bench, discs):
     assert {"results.parquet", "timing.parquet"} <= {path.name for path in Path("results").iterdir()}
 
 
+def test_without_any_time_nothing_is_written(bench, discs):
+    data = discs(2)
+    empty = bench("run", "--timing", "--models", "box", "--data", data, "--limit", 1, "--shard", "2/2")
+    assert (empty.exit_code, "no image is selected" in empty.stderr) == (1, True)
+    for path in data.glob("images/*/*.png"):
+        path.unlink()
+    broken = bench("run", "--timing", "--models", "box", "--data", data)
+    assert (broken.exit_code, "cannot read images/000/000000.png" in broken.stderr) == (1, True)
+    assert not any(Path("results").iterdir())
+
+
 def test_ctrl_c_leaves_nothing(bench, discs, monkeypatch):
     def stop(*_):
         raise KeyboardInterrupt
@@ -221,4 +234,4 @@ def test_ctrl_c_leaves_nothing(bench, discs, monkeypatch):
     result = bench("run", "--timing", "--models", "box")
     assert result.exit_code == 130
     assert "no times were written" in result.stderr
-    assert not Path("results").exists()
+    assert not any(Path("results").iterdir())
