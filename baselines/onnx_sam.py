@@ -4,32 +4,24 @@ The graphs take what Meta's exporter of Segment Anything (Kirillov et al., arXiv
 1×3×1024×1024 picture (longest side 1024, normalised, zeros to the right and below), the decoder its embedding and
 points in pixels of that picture. Box corners are two points with the labels 2 and 3.
 
-SAM's coordinates: its decoder adds half a pixel to every point, as is right for indices of pixels, yet its authors
-feed it boxes as COCO writes them, which are edges. So does this door: edges are scaled to that picture, not shifted.
-
-The decoder would enlarge its 256×256 logits to the whole image. `enlarge` computes the same two bilinear steps only
-where the mask can be object, in bands, so that 8192² never becomes a frame of floats.
+Input and coordinates are those of `baselines.sam`. The decoder would enlarge its 256×256 logits to the whole image; it
+is told an image of one pixel, and `baselines.upsample` does it where the mask can be object.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
-from PIL import Image
 
+from baselines.sam import prepare, to_input
+from baselines.upsample import SIDE, enlarge
 from bench.segmenter import ModelCard, ModelUnavailable, Prompt, PromptKind
 from flip.stopwatch import Stopwatch
 from objascale.files import file_sha256
 from objascale.masks import RegionMask
-
-SIDE = 1024  # of the encoder's input
-MEAN = np.array((123.675, 116.28, 103.53), np.float32)
-STD = np.array((58.395, 57.12, 57.375), np.float32)
-BAND = 1 << 22  # logits that `enlarge` holds at a time
 
 
 class OnnxSam:
@@ -76,12 +68,9 @@ class OnnxSam:
 
     def _feeds(self, prompt: Prompt) -> dict[str, NDArray[np.float32]]:
         assert prompt.box is not None
-        width, height = self._size
-        resized_width, resized_height = resized(width, height)
-        corners = np.array(prompt.box, np.float64).reshape(1, 2, 2) * (resized_width / width, resized_height / height)
         return {
             "image_embeddings": self._embedding,
-            "point_coords": corners.astype(np.float32),
+            "point_coords": to_input(np.array(prompt.box, np.float64).reshape(1, 2, 2), *self._size),
             "point_labels": np.array([[2, 3]], np.float32),
             "mask_input": np.zeros((1, 1, 256, 256), np.float32),
             "has_mask_input": np.zeros(1, np.float32),
@@ -100,77 +89,3 @@ def _session(path: Path, device: str) -> onnxruntime.InferenceSession:
         return onnxruntime.InferenceSession(path, options, providers=[provider])
     except Exception as error:  # onnxruntime's errors share no named base
         raise ModelUnavailable(f"onnxruntime cannot load {path}: {error}; fetch it again") from error
-
-
-def resized(width: int, height: int) -> tuple[int, int]:
-    """Width and height after the longest side has become 1024, rounded as SAM rounds."""
-    scale = SIDE / max(width, height)
-    return max(int(width * scale + 0.5), 1), max(int(height * scale + 0.5), 1)
-
-
-def prepare(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """H×W×3 RGB → 1×3×1024×1024: antialiased bilinear resize, SAM's mean and deviation, then zero padding."""
-    width, height = resized(image.shape[1], image.shape[0])
-    small = np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR), np.float32)
-    padded = np.zeros((1, 3, SIDE, SIDE), np.float32)
-    padded[0, :, :height, :width] = ((small - MEAN) / STD).transpose(2, 0, 1)
-    return padded
-
-
-@dataclass(frozen=True)
-class _Line:
-    """Bilinear interpolation along one axis: output i = (1 − weight[i])·input[low[i]] + weight[i]·input[high[i]]."""
-
-    low: NDArray[np.int64]
-    high: NDArray[np.int64]
-    weight: NDArray[np.float32]
-
-    @classmethod
-    def of(cls, source: int, target: int) -> _Line:
-        """`source` samples to `target` samples, half-pixel centres (align_corners=False), edges repeated."""
-        at = np.maximum((np.arange(target) + 0.5) * (source / target) - 0.5, 0)
-        low = np.minimum(at.astype(np.int64), source - 1)
-        return cls(low, np.minimum(low + 1, source - 1), (at - low).astype(np.float32))
-
-    def reach(self, start: int, stop: int) -> slice:
-        """The outputs that read any of the inputs [start, stop): an interval."""
-        touched = np.flatnonzero((self.high >= start) & (self.low < stop))
-        return slice(int(touched[0]), int(touched[-1]) + 1) if len(touched) else slice(0, 0)
-
-    def needs(self, want: slice) -> slice:
-        """The inputs that the outputs `want` (not empty) read."""
-        return slice(int(self.low[want.start]), int(self.high[want.stop - 1]) + 1)
-
-    def rows(self, values: NDArray[np.float32], want: slice, first: int = 0) -> NDArray[np.float32]:
-        """Outputs `want` along axis 0, where `values` (k×n) are the inputs from index `first` on."""
-        weight = self.weight[want, None]
-        return values[self.low[want] - first] * (1 - weight) + values[self.high[want] - first] * weight
-
-
-def enlarge(logits: NDArray[np.float32], width: int, height: int) -> RegionMask:
-    """SAM's postprocessing of 256×256 logits: bilinear to 1024², padding cut off, bilinear to the image, > 0.
-
-    Interpolated values lie between their neighbours, so only what reads a positive logit can become object: just that
-    rectangle is computed, a band of rows at a time.
-    """
-    rows, columns = np.flatnonzero((logits > 0).any(1)), np.flatnonzero((logits > 0).any(0))
-    if len(rows) == 0:
-        return RegionMask.empty(width, height)
-    resized_width, resized_height = resized(width, height)
-    middle_y, middle_x = _Line.of(logits.shape[0], SIDE), _Line.of(logits.shape[1], SIDE)
-    last_y, last_x = _Line.of(resized_height, height), _Line.of(resized_width, width)
-    reach_y = middle_y.reach(int(rows[0]), int(rows[-1]) + 1)
-    reach_x = middle_x.reach(int(columns[0]), int(columns[-1]) + 1)
-    want_y, want_x = last_y.reach(reach_y.start, reach_y.stop), last_x.reach(reach_x.start, reach_x.stop)
-    if want_y.start == want_y.stop or want_x.start == want_x.stop:  # object in the padding only
-        return RegionMask.empty(width, height)
-
-    inner_y, inner_x = last_y.needs(want_y), last_x.needs(want_x)
-    middle = middle_y.rows(middle_x.rows(logits.T, inner_x).T, inner_y)
-    wide = np.ascontiguousarray(last_x.rows(middle.T, want_x, inner_x.start).T)
-    mask = np.empty((want_y.stop - want_y.start, want_x.stop - want_x.start), bool)
-    step = max(BAND // mask.shape[1], 1)
-    for start in range(want_y.start, want_y.stop, step):
-        band = slice(start, min(start + step, want_y.stop))
-        mask[band.start - want_y.start : band.stop - want_y.start] = last_y.rows(wide, band, inner_y.start) > 0
-    return RegionMask(want_x.start, want_y.start, mask, width, height).tight()

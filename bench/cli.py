@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal, NoReturn
+from typing import Annotated, NoReturn
 
 import pandas as pd
 import typer
@@ -26,7 +26,7 @@ from bench.prompts import PromptSettings, PromptSource
 from bench.registry import UnknownModel
 from bench.results import Results, ResultsError, merge_results, open_results
 from bench.runner import run as measure
-from bench.segmenter import ModelUnavailable, Segmenter
+from bench.segmenter import Device, ModelUnavailable, Options, Precision, Segmenter
 from bench.selection import Selection, SelectionError, parse_selection
 from bench.summary import rich_table, summarise
 from bench.timing import IMAGES as TIMED_IMAGES
@@ -37,7 +37,6 @@ from objascale.dataset import DatasetError
 
 app = typer.Typer(no_args_is_help=True, help=__doc__, rich_markup_mode="markdown")
 
-Device = Literal["auto", "cpu", "cuda"]
 Weights = Annotated[Path | None, typer.Option("--weights", help="Folder of weights, searched first.")]
 
 
@@ -54,6 +53,10 @@ def models(weights: Weights = None) -> None:
             model.name, model.family, parameters, ", ".join(model.prompts), _whereabouts(model, weights), model.licence
         )
     _console().print(table)
+    able = ", ".join(name for name, model in registry.MODELS.items() if model.encodes_image)
+    _console().print(
+        f"NAME@crop shows {able} only a square around the prompt, twice as long as its box; NAME@crop=3, three times."
+    )
 
 
 @app.command()
@@ -100,6 +103,13 @@ def run(
     ),
     seed: Annotated[int, typer.Option(min=0, help="Of the prompts' noise.")] = 0,
     device: Annotated[Device, typer.Option(help="Where networks run.")] = "auto",
+    precision: Annotated[
+        Precision, typer.Option(help="Of FLIP and SAM: float32, or mixed with one of the 16-bit formats.")
+    ] = "fp32",
+    allow_untrained: Annotated[
+        bool,
+        typer.Option("--allow-untrained", help="Run models without weights here on random ones, and mark their rows."),
+    ] = False,
     timing: Annotated[
         bool, typer.Option("--timing", help="Time the models instead, each alone, on the first 5 (--limit) images.")
     ] = False,
@@ -121,9 +131,10 @@ def run(
         selection = parse_selection(select or [], limit or (TIMED_IMAGES if timing else None), shard)
         prompts = [PromptSettings(prompt, level, seed) for level in _levels(noise)]
         chosen = _chosen(models, weights)
-        files = registry.find_all_weights(chosen, weights)
+        files = registry.find_all_weights(chosen, weights, allow_untrained=allow_untrained)
         dataset = open_dataset(data, format)
-        segmenters = [registry.load(model, files[model.name], device) for model in chosen]
+        options = Options(device, precision)
+        segmenters = [registry.load(model, files[model.name], options) for model in chosen]
         if timing:
             _time(out, dataset, segmenters, prompts, selection, TimingSettings(warmup, repeats))
             return
@@ -254,7 +265,7 @@ def _description(dataset: Dataset, segmenters: list[Segmenter], prompts: list[Pr
             "path": str(dataset.path),
             "images": len(dataset.samples),
         },
-        "models": [{**asdict(segmenter.describe()), "untrained": False} for segmenter in segmenters],
+        "models": [asdict(segmenter.describe()) for segmenter in segmenters],
         "prompt": {"source": prompts[0].source, "seed": prompts[0].seed},
         "noise": [prompt.noise for prompt in prompts],
         "environment": environment(),

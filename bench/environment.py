@@ -12,7 +12,10 @@ from pathlib import Path
 import cv2
 import numba
 
-PACKAGES = ("objascale-suite", "numpy", "torch", "onnxruntime", "opencv-python-headless", "numba", "pillow", "pyarrow")
+PACKAGES = (
+    *("objascale-suite", "numpy", "torch", "torchvision", "segment-anything", "onnxruntime"),
+    *("opencv-python-headless", "numba", "pillow", "pyarrow"),
+)
 
 GPU_FIELDS = (
     *("name", "driver_version", "persistence_mode", "power.limit", "power.draw", "temperature.gpu"),

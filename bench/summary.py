@@ -16,7 +16,8 @@ def summarise(rows: pd.DataFrame) -> pd.DataFrame:
     """One row a model, in order of appearance.
 
     Columns: a mean IoU per size bin (NaN where it is empty), mean, std (sample), n, errors, and the median ms of
-    `predict` and, over images, of `set_image`. A row with an error counts with IoU 0, but has no time.
+    `predict` and, over images, of `set_image`. A row with an error counts with IoU 0, but has no time. Random weights
+    are named beside the model.
     """
     table = []
     for model, part in rows.groupby("model", sort=False):
@@ -24,7 +25,7 @@ def summarise(rows: pd.DataFrame) -> pd.DataFrame:
         images = part.drop_duplicates("image_sha256")
         table.append(
             {
-                "model": model,
+                "model": f"{model} (untrained)" if part["untrained"].any() else model,
                 **bins.to_dict(),
                 "mean": part["iou"].mean(),
                 "std": part["iou"].std(),

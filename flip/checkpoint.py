@@ -19,6 +19,9 @@ from flip.released import CONFIGS, UNREAD, FlipConfig, ReleasedFlip
 SUFFIXES = (".ckpt", ".onnx", ".safetensors")
 """Of the files that weights are read from."""
 
+OTHER_HALF = {"encoder": "predictor", "predictor": "encoder"}
+"""Of a pair of ONNX graphs, as they are called in their files' names."""
+
 
 class OnnxMissing(ImportError):
     """The optional package that reads ONNX files is not installed."""
@@ -98,10 +101,15 @@ def _read_checkpoint(path: Path) -> dict[str, Tensor]:
 
 
 def _halves(path: Path) -> tuple[Path, ...]:
-    """The files of an exported model: itself, or encoder and predictor. Raises WeightsBroken if one is missing."""
-    for half, other in (("-encoder-", "-predictor-"), ("-predictor-", "-encoder-")):
-        if half in path.name:
-            partner = path.with_name(path.name.replace(half, other))
+    """The files of an exported model: itself, or encoder and predictor. Raises WeightsBroken if one is missing.
+
+    A half is told by the last such word in its name: flip-encoder-tiny.onnx as the authors have it, or
+    flip-tiny-encoder.onnx as `flip export` has it.
+    """
+    words = path.stem.split("-")
+    for i in reversed(range(len(words))):
+        if words[i] in OTHER_HALF:
+            partner = path.with_stem("-".join((*words[:i], OTHER_HALF[words[i]], *words[i + 1 :])))
             if not partner.is_file():
                 raise WeightsBroken(f"{path} is half of a model; put {partner.name}, the other half, beside it")
             return path, partner

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
 
-from flip.checkpoint import OnnxMissing, WeightsBroken
+from flip.checkpoint import SUFFIXES, OnnxMissing, WeightsBroken
 from flip.export import export_onnx
 from flip.gaussian import Gaussian, GaussianError
 from flip.predictor import PredictorError, load_predictor
@@ -28,6 +28,8 @@ from objascale.files import write_atomically
 from objascale.masks import MaskError, RegionMask
 
 app = typer.Typer(no_args_is_help=True, help="FLIP: segment one object from fovea-like patches around it.")
+
+MODEL = f"{', '.join(WEIGHTS)}, or a file: {', '.join(SUFFIXES)}; of a pair of .onnx graphs, either."
 
 WeightsFolder = Annotated[
     Path | None, typer.Option("--weights", help="Folder of weights; else $OBJASCALE_WEIGHTS, then the user's cache.")
@@ -87,7 +89,7 @@ def predict(
         Path | None,
         typer.Option(help="PNG to write: the patches over the image, 16 px purple, 8 yellow, 4 green, 2 blue, 1 red."),
     ] = None,
-    model: Annotated[str, typer.Option(help=f"{', '.join(WEIGHTS)}, or a .safetensors or .onnx file.")] = "flip-tiny",
+    model: Annotated[str, typer.Option(help=MODEL)] = "flip-tiny",
     weights: WeightsFolder = None,
     tokens: Annotated[int, typer.Option(min=1, help="Patches to look at, at most.")] = 512,
     seed: Annotated[int, typer.Option(min=0, help="Of the random patch positions.")] = 0,
@@ -123,7 +125,7 @@ def predict(
 
 @app.command(epilog="Example: flip export flip-tiny --out onnx")
 def export(
-    model: Annotated[str, typer.Argument(help=f"{', '.join(WEIGHTS)}, or a .safetensors or .onnx file.")],
+    model: Annotated[str, typer.Argument(help=MODEL)],
     out: Annotated[Path, typer.Option(help="Folder for MODEL-encoder.onnx and MODEL-predictor.onnx.")],
     weights: WeightsFolder = None,
 ) -> None:

@@ -3,6 +3,7 @@
 predictor = load_predictor("flip-tiny")
 predictor.set_image(image)
 mask = predictor.predict(box=(40, 60, 90, 200))
+mask = predictor.predict(point=(120, 80, 9))
 masks = predictor.predict_many([(40, 60, 90, 200), Gaussian.from_point(120, 80, 9)])
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +23,8 @@ from flip.checkpoint import SUFFIXES, load_model
 from flip.gaussian import UNIT, Gaussian
 from flip.refine import Pixels
 from flip.released import ReleasedFlip
-from flip.sampler import Patches, Recipe, sample, sample_many
+from flip.sampler import Patches, Recipe, sample_many
+from flip.sampler_torch import sample_on_device
 from flip.stopwatch import Stopwatch
 from flip.target import Target, area, evaluation_box
 from flip.weights import find_weights
@@ -40,7 +43,7 @@ class PredictorError(ValueError):
 
 
 class FlipPredictor:
-    """Segments the objects that masks, boxes or Gaussians point at.
+    """Segments the objects that masks, boxes, points, ellipses or Gaussians point at.
 
     The same prompt on the same image gives the same mask, whatever is predicted before or with it: each prompt's
     patches are drawn by a generator of its own, made from `seed` and the prompt's numbers. Only a pixel whose logit is
@@ -63,47 +66,68 @@ class FlipPredictor:
 
         The mask is looked for where the object's outline is (`flip.refine`), or, if `dense`, at every pixel, as the
         authors do. `dtype` "bfloat16" or "float16" runs the encoder's blocks in mixed precision. Raises PredictorError
-        for `tokens` below 1, another `dtype`, and a device that is not here.
+        for `tokens` below 1, another `dtype`, a device that is not here, and a recipe of other sizes than the model's.
         """
         if tokens < 1:
             raise PredictorError(f"FLIP needs at least one patch to look at, not {tokens}")
         if dtype not in DTYPES:
             raise PredictorError(f"FLIP computes in {', '.join(DTYPES)}, not in {dtype}")
+        self.recipe = recipe or Recipe()
+        if self.recipe.sizes != model.config.patch_sizes:
+            raise PredictorError(
+                f"this model takes patches of {model.config.patch_sizes} px, not {self.recipe.sizes}: change the recipe"
+            )
         self.device = _device(device)
         self.model = model.to(self.device).eval()
         self.tokens = tokens
         self.seed = seed
-        self.recipe = recipe or Recipe()
         self.dense = dense
         self.dtype = dtype
         self.stopwatch = Stopwatch(torch.cuda.synchronize if self.device.type == "cuda" else None)
-        self._image: NDArray[np.uint8] | None = None
+        self._image: NDArray[np.uint8] | Tensor | None = None
 
-    def set_image(self, image: NDArray[np.uint8]) -> None:
+    def set_image(self, image: NDArray[np.uint8] | Tensor) -> None:
         """Take `image`, uint8 RGB H×W×3, for the predictions to come. It is kept, not copied; FLIP prepares nothing.
 
-        Raises PredictorError for any other type or shape.
+        It may be a tensor on any device, also another than the network's. Patches are cut where the image lies, with
+        the same pixels everywhere. Raises PredictorError for any other type or shape.
         """
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-            raise PredictorError(f"an image must be uint8 H×W×3 RGB, not {image.dtype} {image.shape}")
+        kind, shape = str(image.dtype).removeprefix("torch."), tuple(image.shape)
+        if kind != "uint8" or len(shape) != 3 or shape[2] != 3:
+            raise PredictorError(f"an image must be uint8 H×W×3 RGB, not {kind} {shape}")
         with self.stopwatch("pre"):
-            self._image = np.ascontiguousarray(image)
+            self._image = image if isinstance(image, Tensor) else np.ascontiguousarray(image)
 
     def predict(
         self,
-        mask: RegionMask | None = None,
+        mask: RegionMask | NDArray | None = None,
         box: tuple[float, float, float, float] | None = None,
         gaussian: Gaussian | None = None,
+        point: tuple[float, float, float] | None = None,
+        ellipse: tuple[float, float, float, float, float] | None = None,
     ) -> RegionMask:
-        """The mask of one object in the frame of the image, from exactly one prompt.
+        """The mask of one object in the frame of the image, from exactly one prompt, in pixels with centres at +½.
 
-        `mask`: its mean and covariance are the prompt. `box`: xyxy pixel edges, whose inscribed ellipse is the prompt.
-        `gaussian`: pixels. Raises PredictorError without an image or with none or several prompts, GaussianError or
-        MaskError for a prompt without extent, NoPatches for one that leaves no patch in the image.
+        `mask`: a RegionMask, or an array H×W that is not 0 where the object is, roughly; its mean and covariance are
+        the prompt. `box`: xyxy edges, whose inscribed ellipse is the prompt.
+        `point`: x, y and a scale, a quarter of the object's size. `ellipse`: x, y of its middle, its two semi-axes, and
+        by how many radians the first is turned from right to down. `gaussian`: what all others are turned into, for
+        which `Gaussian` has more ways. Raises PredictorError without an image, with none or several prompts, with one
+        of too few or too many numbers, or a mask of another size than the image's, GaussianError or MaskError for a
+        prompt without extent, NoPatches for one that leaves no patch in the image.
         """
-        given = [prompt for prompt in (mask, box, gaussian) if prompt is not None]
+        given: list[Prompt] = [] if gaussian is None else [gaussian]
+        if mask is not None:
+            given.append(_region(mask))
+        if box is not None:
+            x0, y0, x1, y1 = _numbers("a box", box, "x0, y0, x1, y1")
+            given.append((x0, y0, x1, y1))
+        if point is not None:
+            given.append(Gaussian.from_point(*_numbers("a point", point, "x, y, scale")))
+        if ellipse is not None:
+            given.append(Gaussian.from_ellipse(*_numbers("an ellipse", ellipse, "x, y, semi1, semi2, radians")))
         if len(given) != 1:
-            raise PredictorError("predict takes exactly one of mask, box and gaussian")
+            raise PredictorError("predict takes exactly one of mask, box, gaussian, point and ellipse")
         return self.predict_many(given)[0]
 
     def patches(self, gaussian: Gaussian) -> Patches:
@@ -113,7 +137,7 @@ class FlipPredictor:
         """
         if self._image is None:
             raise PredictorError("call set_image before patches")
-        return sample(self._image, gaussian, self.tokens, self._generator(gaussian), self.recipe)
+        return self._sample(self._image, [gaussian])[0]
 
     def predict_many(self, prompts: Sequence[Prompt]) -> list[RegionMask]:
         """The masks of several objects of the image, in the order of their prompts; any kinds may be mixed.
@@ -122,6 +146,23 @@ class FlipPredictor:
         Memory: 64 MB for what is known of the pixels, or four bytes for each pixel of a larger single box, and the
         network's needs for a few prompts.
         """
+        usual = torch.get_num_threads()
+        threads = min(usual, len(prompts)) if self.device.type == "cpu" else 1
+        if threads < 2:
+            return self._masks(prompts)
+        # A prompt is too little work to be shared by several threads: each takes some prompts for itself. Neighbours in
+        # the list, which may be sorted by size, go to different threads.
+        try:
+            with (
+                self.stopwatch.side_by_side(threads),
+                ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool,
+            ):
+                parts = list(pool.map(self._masks, [prompts[i::threads] for i in range(threads)]))
+        finally:
+            torch.set_num_threads(usual)  # it is the whole process's, whoever sets it
+        return [parts[i % threads][i // threads] for i in range(len(prompts))]
+
+    def _masks(self, prompts: Sequence[Prompt]) -> list[RegionMask]:
         with torch.inference_mode():
             return [mask for targets in self._targets(prompts) for mask in self.find(targets)]
 
@@ -165,14 +206,11 @@ class FlipPredictor:
         if self._image is None:
             raise PredictorError("call set_image before asking for a mask")
         height, width = self._image.shape[:2]
-        gaussians = [_gaussian(prompt) for prompt in prompts]
+        gaussians = [_gaussian(prompt, width, height) for prompt in prompts]
         boxes = [evaluation_box(gaussian, width, height) for gaussian in gaussians]
         for group in _groups([max(area(box), LEAST) for box in boxes], TOGETHER):
             with self.stopwatch("pre"):
-                rngs = [self._generator(gaussian) for gaussian in gaussians[group]]
-                drawn = sample_many(
-                    self._image, gaussians[group], self.tokens, rngs, self.recipe, torch.get_num_threads()
-                )
+                drawn = self._sample(self._image, gaussians[group])
                 released = np.stack([gaussian.released(width, height) for gaussian in gaussians[group]])
                 numbers = torch.from_numpy(released).to(self.device)
                 inputs = []
@@ -208,16 +246,40 @@ class FlipPredictor:
         with self.stopwatch("post"):
             return np.split(torch.cat(answers).cpu().numpy(), ends[1:-1])
 
+    def _sample(self, image: NDArray[np.uint8] | Tensor, gaussians: Sequence[Gaussian]) -> Sequence[Patches]:
+        """The prompts' patches, cut where the image lies."""
+        rngs, threads = [self._generator(gaussian) for gaussian in gaussians], torch.get_num_threads()
+        if isinstance(image, Tensor):
+            return sample_on_device(image, gaussians, self.tokens, rngs, self.recipe, threads)
+        return sample_many(image, gaussians, self.tokens, rngs, self.recipe, threads)
+
     def _generator(self, gaussian: Gaussian) -> np.random.Generator:
         g = gaussian
         words = struct.unpack("12I", struct.pack("6d", g.x, g.y, g.sigma1, g.sigma2, g.a, g.b))
         return np.random.default_rng((self.seed, *words))
 
 
-def _gaussian(prompt: Prompt) -> Gaussian:
+def _numbers(prompt: str, given: Sequence[float], names: str) -> tuple[float, ...]:
+    if len(given) != len(names.split(",")):
+        raise PredictorError(f"{prompt} is ({names}), not {tuple(given)}")
+    return tuple(float(number) for number in given)
+
+
+def _gaussian(prompt: Prompt, width: int, height: int) -> Gaussian:
+    """A prompt for a `width`×`height` image as a Gaussian. Raises PredictorError for a mask of another size."""
     if isinstance(prompt, RegionMask):
+        if (prompt.width, prompt.height) != (width, height):
+            raise PredictorError(f"a mask must be {width}×{height} as the image is, not {prompt.width}×{prompt.height}")
         return Gaussian.from_mask(prompt)
     return prompt if isinstance(prompt, Gaussian) else Gaussian.from_box(prompt)
+
+
+def _region(mask: RegionMask | NDArray) -> RegionMask:
+    if isinstance(mask, RegionMask):
+        return mask
+    if mask.ndim != 2:
+        raise PredictorError(f"a mask must be an array H×W, not {mask.shape}")
+    return RegionMask.from_full(mask)
 
 
 def _groups(sizes: Sequence[int], limit: int) -> list[slice]:
@@ -267,9 +329,10 @@ def load_predictor(
 def network_input(patches: Patches, width: int, height: int) -> tuple[list[Tensor], Tensor]:
     """Patches of a `width`×`height` image as the released networks take them.
 
-    Returns one float tensor (n, 3, p, p) in 0…1 for each size, and all centres (Σn, 2) in units of 128 px.
+    Returns one float tensor (n, 3, p, p) in 0…1 for each size, on the device of its pixels, and all centres (Σn, 2) in
+    units of 128 px.
     """
-    pixels = [torch.from_numpy(p).permute(0, 3, 1, 2).float() / 255 for p in patches.pixels.values()]
+    pixels = [torch.as_tensor(p).permute(0, 3, 1, 2).float() / 255 for p in patches.pixels.values()]
     centres = torch.from_numpy(np.concatenate(list(patches.centres.values())))
     return pixels, to_units(centres, width, height).float()
 

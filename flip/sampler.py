@@ -8,15 +8,19 @@ All coordinates are pixels with pixel centres at +½.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from flip.gaussian import Gaussian
+
+Array = TypeVar("Array")
+Result = TypeVar("Result")
 
 TOUCHING = 1e-6  # px; patches that share less than this in x or y do not overlap
 DRAWS = 10  # at most so many draws for each wanted patch
@@ -29,42 +33,58 @@ class NoPatches(ValueError):
 
 @dataclass(frozen=True)
 class Recipe:
-    """How patches are laid out. The defaults are the authors' evaluation settings.
+    """How patches are laid out. The defaults are the authors' evaluation settings, but for `least`, which is ours.
 
     `sizes`: side lengths in pixels, ascending. `overlap` (τ): a patch is refused if the patches placed before it cover
     it more than τ times its own area, where each is counted once per grid cell that both touch (so real overlaps stay
     far below τ; 0 means disjoint). `coverage` (κ): how many times the patches of one size may cover the area
-    4π·σ1·σ2. `spread`: deviations of the Gaussian that patches are drawn from, in the prompt's.
+    4π·σ1·σ2. `spread`: deviations of the Gaussian that patches are drawn from, in the prompt's. `least`: the area
+    4π·σ1·σ2 in pixels that a prompt counts for where its own is smaller; 0 for the authors' way, by which a single
+    pixel gets one patch.
     """
 
     sizes: tuple[int, ...] = (1, 2, 4, 8, 16)
     overlap: float = 2.67
     coverage: float = 1.44
     spread: float = math.sqrt(2)
+    least: float = 16.0
 
-    def counts(self, gaussian: Gaussian, tokens: int) -> NDArray[np.int64]:
+    def counts(self, gaussian: Gaussian, tokens: int, room: float = math.inf) -> NDArray[np.int64]:
         """How many patches of each size are wanted, (len(sizes),); together at most `tokens`.
 
-        The coarsest size takes as many as cover the Gaussian κ times, the next finer the same of what remains, and so
-        on; a small object therefore gets fewer than `tokens`.
+        The coarsest size smaller than `room` pixels takes as many as cover the Gaussian κ times, the next finer the
+        same of what remains, and so on; a small object therefore gets fewer than `tokens`.
         """
-        area = 4 * math.pi * gaussian.sigma1 * gaussian.sigma2 * self.coverage
+        area = max(4 * math.pi * gaussian.sigma1 * gaussian.sigma2, self.least) * self.coverage
         wanted, remaining = [], tokens
         for size in reversed(self.sizes):
-            wanted.append(min(remaining, int(area / size**2)))
+            wanted.append(min(remaining, int(area / size**2)) if size < room else 0)
             remaining -= wanted[-1]
         return np.array(wanted[::-1], np.int64)
 
+    def deviations(self, gaussian: Gaussian) -> tuple[float, float]:
+        """Of the Gaussian that patches are drawn from, along the prompt's two axes, in pixels.
+
+        A prompt smaller than `least` is made as large: rounder first, and then round.
+        """
+        sigma = math.sqrt(self.least / (4 * math.pi))  # of a round Gaussian as large as that
+        sigma2 = max(gaussian.sigma2, sigma)
+        sigma1 = max(gaussian.sigma1, sigma**2 / sigma2)
+        return self.spread * sigma1, self.spread * sigma2
+
 
 # Section 3.1: the inner 99 % of a Gaussian is an ellipse of area 2π·ln 100·σ1·σ2; draws from N(μ, Σ); no overlap.
-PAPER = Recipe(overlap=0.0, coverage=math.log(100) / 2, spread=1.0)
+PAPER = Recipe(overlap=0.0, coverage=math.log(100) / 2, spread=1.0, least=0.0)
 
 
 @dataclass(frozen=True)
-class Patches:
-    """Patches by side length p: `pixels[p]` is uint8 (n, p, p, 3), `centres[p]` float64 (n, 2) as x, y in pixels."""
+class Patches(Generic[Array]):
+    """Patches by side length p: `pixels[p]` is uint8 (n, p, p, 3), `centres[p]` float64 (n, 2) as x, y in pixels.
 
-    pixels: dict[int, NDArray[np.uint8]]
+    `pixels` are NumPy arrays here, and tensors on the image's device in `flip.sampler_torch`.
+    """
+
+    pixels: dict[int, Array]
     centres: dict[int, NDArray[np.float64]]
 
     def __len__(self) -> int:
@@ -77,7 +97,7 @@ def sample(
     tokens: int,
     rng: np.random.Generator | int,
     recipe: Recipe = Recipe(),
-) -> Patches:
+) -> Patches[NDArray[np.uint8]]:
     """Draw at most `tokens` patches of `image` (uint8 H×W×3) around `gaussian`.
 
     `rng` is a NumPy generator, which is advanced, or a seed for a new one; same state or seed, same patches.
@@ -95,16 +115,13 @@ def sample_many(
     rngs: Sequence[np.random.Generator | int],
     recipe: Recipe = Recipe(),
     threads: int = 1,
-) -> list[Patches]:
+) -> list[Patches[NDArray[np.uint8]]]:
     """`sample` for several prompts, each with its own of `rngs`, on several threads: the number changes no patch."""
 
-    def one(gaussian: Gaussian, rng: np.random.Generator | int) -> Patches:
+    def one(gaussian: Gaussian, rng: np.random.Generator | int) -> Patches[NDArray[np.uint8]]:
         return sample(image, gaussian, tokens, rng, recipe)
 
-    if threads == 1 or len(gaussians) == 1:
-        return list(map(one, gaussians, rngs))
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(one, gaussians, rngs))
+    return _on_threads(threads, one, gaussians, rngs)
 
 
 def place(
@@ -118,23 +135,42 @@ def place(
     """Patch centres by size, float64 (n, 2) in pixels, for an image of `width`×`height`; the rest as in `sample`.
 
     Sizes are filled from fine to coarse with draws from the Gaussian, `spread` times as wide. A draw is refused if its
-    patch would leave the image or lie too much on earlier ones; what a size fails to place is not given to others.
+    patch would leave the image or lie too much on earlier ones; what a size fails to place is not given to others,
+    unless no patch of that size has room anywhere in the image.
     """
-    wanted = recipe.counts(gaussian, tokens)
+    wanted = recipe.counts(gaussian, tokens, min(width, height) - 2 * MARGIN)
     sizes = np.array(recipe.sizes, np.int64)
     cell = sizes[wanted.argmax()] / 2
     g = gaussian
-    deviations = (recipe.spread * g.sigma1, recipe.spread * g.sigma2)
+    deviations, axis = recipe.deviations(g), (g.a, g.b)
     frame = (MARGIN, MARGIN, width - MARGIN, height - MARGIN)
     centres, placed = _place(
-        np.random.default_rng(rng), sizes, wanted, (g.x, g.y), deviations, (g.a, g.b), frame, recipe.overlap, cell
+        np.random.default_rng(rng), sizes, wanted, (g.x, g.y), deviations, axis, frame, recipe.overlap, cell
     )
     if not placed.any():
         raise NoPatches(
             f"no patch fits into the {width}×{height} image around the prompt at ({g.x:.1f}, {g.y:.1f}) with "
-            f"σ {g.sigma1:.3g} and {g.sigma2:.3g} px; check that the prompt lies in the image"
+            f"σ {g.sigma1:.3g} and {g.sigma2:.3g} px; check that the prompt lies in the image, "
+            "and that this is at least 3 px high and wide"
         )
     return dict(zip(recipe.sizes, np.split(centres, placed.cumsum()[:-1]), strict=True))
+
+
+def place_many(
+    width: int,
+    height: int,
+    gaussians: Sequence[Gaussian],
+    tokens: int,
+    rngs: Sequence[np.random.Generator | int],
+    recipe: Recipe = Recipe(),
+    threads: int = 1,
+) -> list[dict[int, NDArray[np.float64]]]:
+    """`place` for several prompts, as `sample_many` is `sample` for several."""
+
+    def one(gaussian: Gaussian, rng: np.random.Generator | int) -> dict[int, NDArray[np.float64]]:
+        return place(width, height, gaussian, tokens, rng, recipe)
+
+    return _on_threads(threads, one, gaussians, rngs)
 
 
 def extract(image: NDArray[np.uint8], centres: NDArray[np.float64], size: int) -> NDArray[np.uint8]:
@@ -147,6 +183,13 @@ def extract(image: NDArray[np.uint8], centres: NDArray[np.float64], size: int) -
     if len(centres) and (centres.min() < reach or (centres.max(0) > (width - reach, height - reach)).any()):
         raise ValueError(f"a {size}×{size} patch leaves the {width}×{height} image")
     return _extract(image, centres, size)
+
+
+def _on_threads(threads: int, one: Callable[..., Result], *arguments: Sequence[Any]) -> list[Result]:
+    if threads == 1 or len(arguments[0]) == 1:
+        return list(map(one, *arguments))
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(one, *arguments))
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "nsz", "contract"}, error_model="numpy")

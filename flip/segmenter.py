@@ -3,16 +3,19 @@ but the types of its prompts and its card."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from flip.predictor import FlipPredictor, load_predictor
+from flip.checkpoint import load_model
+from flip.gaussian import Gaussian
+from flip.predictor import FlipPredictor, PredictorError
+from flip.released import CONFIGS, ReleasedFlip
 from flip.stopwatch import Stopwatch
-from flip.weights import find_weights
-from objascale.files import file_sha256
+from flip.weights import sha256
 from objascale.masks import RegionMask
 
 if TYPE_CHECKING:
@@ -26,20 +29,23 @@ class FlipSegmenter:
 
     def __init__(
         self,
-        name: str = "flip-tiny",
-        folder: Path | None = None,
+        name: str,
+        weights: Path | None,
         *,
         tokens: int = 512,
         seed: int = 0,
         dense: bool = False,
         device: str = "cpu",
+        dtype: str = "float32",
     ) -> None:
-        """Load the model called `name`, weights looked for in `folder` first. Raises WeightsMissing, WeightsBroken."""
+        """The model called `name` with the weights of a file; None leaves them random.
+
+        The other arguments are `FlipPredictor`'s. Raises WeightsBroken, PredictorError.
+        """
         self.name = name
-        self.weights = find_weights(name, folder)
-        self.predictor: FlipPredictor = load_predictor(
-            self.weights, tokens=tokens, seed=seed, dense=dense, device=device
-        )
+        self.weights = weights
+        model = load_model(weights) if weights else ReleasedFlip(CONFIGS[name])
+        self.predictor = FlipPredictor(model, tokens=tokens, seed=seed, dense=dense, device=device, dtype=dtype)
 
     @property
     def stopwatch(self) -> Stopwatch:
@@ -52,7 +58,11 @@ class FlipSegmenter:
 
     def predict(self, prompt: Prompt) -> RegionMask:
         """The mask of the object that a Gaussian or a box prompt points at. Raises as `FlipPredictor.predict`."""
-        return self.predictor.predict(box=prompt.box, gaussian=prompt.gaussian)
+        return self.predict_many([prompt])[0]
+
+    def predict_many(self, prompts: Sequence[Prompt]) -> list[RegionMask]:
+        """The masks of several prompts' objects, in their order. Raises as `FlipPredictor.predict_many`."""
+        return self.predictor.predict_many([_given(prompt) for prompt in prompts])
 
     def describe(self) -> ModelCard:
         """Name, parameters, weights, and the settings that change the masks."""
@@ -63,14 +73,24 @@ class FlipSegmenter:
             name=self.name,
             family="FLIP",
             parameters=sum(p.numel() for p in self.predictor.model.parameters()),
-            weights=self.weights.name,
-            weights_sha256=file_sha256(self.weights),
+            weights=self.weights.name if self.weights else None,
+            weights_sha256=sha256(self.weights) if self.weights else None,
             settings={
                 "tokens": self.predictor.tokens,
                 "seed": self.predictor.seed,
                 "overlap": recipe.overlap,
                 "coverage": recipe.coverage,
                 "spread": recipe.spread,
+                "least": recipe.least,
                 "dense": self.predictor.dense,
+                "dtype": self.predictor.dtype,
             },
+            untrained=self.weights is None,
         )
+
+
+def _given(prompt: Prompt) -> Gaussian | tuple[float, float, float, float]:
+    given = prompt.gaussian or prompt.box
+    if given is None:
+        raise PredictorError(f"FLIP takes a Gaussian or a box from the harness, not a {prompt.kind}")
+    return given

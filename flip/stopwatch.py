@@ -6,6 +6,7 @@ Post: from network output to a binary mask. On a GPU the device is synchronised 
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -24,6 +25,8 @@ class Stopwatch:
         self._synchronise = synchronise or (lambda: None)
         self._clock = clock
         self.ms: dict[str, float] = defaultdict(float)
+        self._threads = 1
+        self._lock = threading.Lock()
 
     @contextmanager
     def __call__(self, stage: str) -> Iterator[None]:
@@ -34,7 +37,17 @@ class Stopwatch:
             yield
         finally:
             self._synchronise()
-            self.ms[stage] += 1000 * (self._clock() - start)
+            with self._lock:
+                self.ms[stage] += 1000 * (self._clock() - start) / self._threads
+
+    @contextmanager
+    def side_by_side(self, threads: int) -> Iterator[None]:
+        """Within the block so many threads work at once: what they measure is counted as the time that passes."""
+        self._threads = threads
+        try:
+            yield
+        finally:
+            self._threads = 1
 
     def reset(self) -> dict[str, float]:
         """Return what was measured since the last reset, and start anew."""

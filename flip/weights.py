@@ -2,8 +2,8 @@
 
 The records and functions are not FLIP's own: any model can be described by a `WeightsRecord` and found or fetched here.
 
-Where a publisher names no hash, the file that is fetched first is believed: its SHA-256 is written down beside it, in
-FILE.json, and from then on nothing else is taken for it.
+Where a publisher names no hash, or only its first digits, the file that is fetched first is believed if it has those:
+its SHA-256 is written down beside it, in FILE.json, and from then on nothing else is taken for it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from objascale import files
@@ -32,6 +32,7 @@ __all__ = [
     "find_files",
     "find_weights",
     "search_path",
+    "sha256",
 ]
 
 
@@ -45,12 +46,16 @@ class WeightsChanged(WeightsMissing):
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """One published file. `url` is None where a program cannot fetch it, `sha256` and `bytes` where nobody tells."""
+    """One published file. `url` is None where a program cannot fetch it, `sha256` and `bytes` where nobody tells.
+
+    `sha256_start`: the first digits, where no more is published, as in the names that PyTorch's hub gives to files.
+    """
 
     filename: str
     url: str | None
     sha256: str | None = None
     bytes: int | None = None
+    sha256_start: str = ""
 
 
 @dataclass(frozen=True)
@@ -166,6 +171,17 @@ def check(record: WeightsRecord, paths: tuple[Path, ...]) -> None:
             _check_file(files[path.name], path)
 
 
+def sha256(path: Path) -> str:
+    """A file's SHA-256 in hex digits. It is read once, and again only when it has changed on disk."""
+    status = path.stat()
+    return _sha256(path.absolute(), (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
+
+
+@cache
+def _sha256(path: Path, _state: tuple[int, ...]) -> str:
+    return file_sha256(path)
+
+
 def fetch(
     record: WeightsRecord,
     folder: Path | None = None,
@@ -213,17 +229,17 @@ def _fetch_file(file: WeightsFile, url: str, path: Path, get: Callable[[str, Pat
             ) from None
         raise
     if known is None:
-        note = {"url": url, "sha256": file_sha256(path), "bytes": path.stat().st_size}
+        note = {"url": url, "sha256": sha256(path), "bytes": path.stat().st_size}
         write_atomically(_note(path), json.dumps(note, indent=1).encode() + b"\n")
     return path
 
 
 def _check_file(file: WeightsFile, path: Path) -> None:
     """Raises as `check`."""
-    known = _known_sha256(file, path)
-    if known is None or file_sha256(path) == known:
+    known = _known_sha256(file, path) or file.sha256_start
+    if not known or sha256(path).startswith(known):
         return
-    if file.sha256:
+    if file.sha256 or not _note(path).is_file():
         raise WeightsChanged(f"{path} is not the published file (SHA-256 differs); delete it and fetch it again")
     raise WeightsChanged(
         f"{path} is not the file that was fetched first (SHA-256 differs); delete it and fetch it again, "
@@ -236,6 +252,8 @@ _BEGINNINGS = {".ckpt": b"PK\x03\x04", ".onnx": b"\x08"}
 
 def _fault(path: Path, file: WeightsFile) -> str:
     """A page of excuses, which a server may send in a file's place, must not be what is believed ever after."""
+    if file.sha256_start and not file_sha256(path).startswith(file.sha256_start):
+        return f"its SHA-256 does not begin with {file.sha256_start}"
     kind = Path(file.filename).suffix
     beginning = _BEGINNINGS.get(kind, b"")
     with path.open("rb") as arrived:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import overload
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.datasets.stored import read_hdf5
+from objascale.dataset import DatasetError
 from objascale.masks import MaskError, RegionMask
 
 
@@ -100,6 +106,48 @@ class Dataset:
     samples: Sequence[Sample]
 
 
+@dataclass(frozen=True)
+class LazySamples(Sequence[Sample]):
+    """Samples that are made when they are asked for: a list of millions costs no more than its index."""
+
+    indices: range
+    make: Callable[[int], Sample]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    @overload
+    def __getitem__(self, which: int) -> Sample: ...
+    @overload
+    def __getitem__(self, which: slice) -> LazySamples: ...
+    def __getitem__(self, which: int | slice) -> Sample | LazySamples:
+        chosen = self.indices[which]
+        return self.make(chosen) if isinstance(chosen, int) else LazySamples(chosen, self.make)
+
+
 def from_file(folder: Path, file: str) -> Callable[[], bytes]:
-    """`Sample.content` of an image that is a file below `folder`."""
-    return (folder / file).read_bytes
+    """`Sample.content` of the image that `file` names."""
+    return partial(read_content, folder, file)
+
+
+def read_content(folder: Path, file: str) -> bytes:
+    """The encoded picture that `Sample.file` names, in the data set's folder.
+
+    Raises ImageError if `file` leads outside, or is of an HDF5 file without such a picture; OSError if it is not there.
+    """
+    if not stays_inside(file):
+        raise ImageError(
+            f"{file} leads out of the data set's folder {folder}, so it is not read; correct the file name"
+        )
+    in_hdf5 = re.fullmatch(r"(.+\.(?:h5|hdf5))#(\d+)", file)
+    if not in_hdf5:
+        return (folder / file).read_bytes()
+    try:
+        return bytes(read_hdf5(folder / in_hdf5[1], "rgb_images", int(in_hdf5[2])))
+    except DatasetError as error:
+        raise ImageError(str(error)) from error
+
+
+def stays_inside(file: str) -> bool:
+    """Whether a relative path names something below where it starts. Links that lie there count as being there."""
+    return "\0" not in file and not file.startswith("/") and os.path.normpath(file).split("/")[0] not in ("..", ".")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.datasets import Dataset, objascale
+from bench.datasets import Dataset, coco, flip_hdf5, hypersim, kitti360, objascale, openimages, sa1b
 from objascale.dataset import DatasetError
 
 
@@ -21,7 +21,16 @@ class Format:
 
 FORMATS: dict[str, Format] = {
     "objascale": Format("a folder that `objascale render` wrote", objascale.recognises, objascale.read),
+    "kitti360": Format("KITTI-360's folder", kitti360.recognises, kitti360.read),
+    "sa1b": Format("a folder of SA-1B's unpacked archives", sa1b.recognises, sa1b.read),
+    "hypersim": Format("a folder of Hypersim's scenes, or one scene", hypersim.recognises, hypersim.read),
+    "openimages": Format(
+        "Open Images' segmentation CSV of a split, or its folder", openimages.recognises, openimages.read
+    ),
+    "flip-hdf5": Format("the FLIP authors' HDF5 file, or a folder of them", flip_hdf5.recognises, flip_hdf5.read),
+    "coco": Format("COCO's or LVIS's annotation file, or its folder", coco.recognises, coco.read),
 }
+"""From the most special to the least: the first that recognises a path reads it."""
 
 
 def open_dataset(path: Path, name: str | None = None) -> Dataset:
@@ -33,13 +42,19 @@ def open_dataset(path: Path, name: str | None = None) -> Dataset:
         raise DatasetError(
             f"there is no data set {path}; make one with `objascale render`, or name another with --data"
         )
-    if name is None:
-        name = next((name for name, each in FORMATS.items() if each.recognises(path)), None)
-    if name is None:
-        raise DatasetError(
-            f"{path} is none of the data sets that bench knows ({', '.join(FORMATS)}); "
-            "docs/datasets.md shows how each has to lie on disk, and --format says which it is"
-        )
-    if name not in FORMATS:
+    path = path.absolute()
+    if name is not None and name not in FORMATS:
         raise DatasetError(f"no data set format is called {name}; there are {', '.join(FORMATS)}")
-    return FORMATS[name].read(path)
+    try:
+        name = name or next((name for name, each in FORMATS.items() if each.recognises(path)), None)
+        if name is not None:
+            return FORMATS[name].read(path)
+    except OSError as error:
+        raise DatasetError(
+            f"{error.filename or path} cannot be read ({error.strerror}); "
+            "docs/datasets.md shows how a data set has to lie on disk"
+        ) from error
+    raise DatasetError(
+        f"{path} is none of the data sets that bench knows ({', '.join(FORMATS)}); "
+        "docs/datasets.md shows how each has to lie on disk, and --format says which it is"
+    )

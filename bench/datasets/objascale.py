@@ -36,7 +36,7 @@ def read(folder: Path) -> Dataset:
                 sha256=str(first["image_sha256"]),
             )
         )
-    return Dataset("objascale", folder.resolve(), samples)
+    return Dataset("objascale", folder, samples)
 
 
 def _objects(rows: pd.DataFrame) -> list[TruthObject]:

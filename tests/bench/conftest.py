@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from bench.datasets import Dataset, TruthObject, read_content
 from objascale.dataset import SCHEMA, mask_columns
 from objascale.masks import RegionMask
 
@@ -57,3 +59,23 @@ def discs(tmp_path: Path) -> Callable[..., Path]:
         return write_folder(tmp_path / name, images, **settings)
 
     return make
+
+
+@pytest.fixture
+def all_objects() -> Callable[[Dataset], list[TruthObject]]:
+    """Every object of a data set that keeps what the harness demands: unique ids, samples that travel to workers."""
+
+    def check(dataset: Dataset) -> list[TruthObject]:
+        samples = [pickle.loads(pickle.dumps(sample)) for sample in dataset.samples]
+        assert dataset.path.is_absolute()
+        assert len({sample.image_id for sample in samples}) == len(samples) == len(dataset.samples)
+        assert [sample.image_id for sample in dataset.samples[1:]] == [sample.image_id for sample in samples[1:]]
+        for sample in samples:
+            assert read_content(dataset.path, sample.file) == sample.content()
+            assert sample.picture().decode().dtype == np.uint8
+        objects = [truth for sample in samples for truth in sample.objects()]
+        assert len({truth.object_id for truth in objects}) == len(objects)
+        assert all(truth.mask().area == truth.area > 0 for truth in objects)
+        return objects
+
+    return check

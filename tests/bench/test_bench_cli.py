@@ -41,6 +41,8 @@ def test_models_are_listed_with_what_they_need(bench):
         "flip-tiny",
         "513,804",
         "96,624,875",
+        "312,342,832",
+        "NAME@crop shows sam-b, sam-l, sam-h",
         "gaussian",
         "bench fetch mobilesam-onnx",
         "none needed",

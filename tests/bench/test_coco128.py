@@ -9,6 +9,7 @@ from pycocotools.coco import COCO
 
 from bench import registry
 from bench.prompts import make_prompt
+from bench.segmenter import Options
 from objascale.masks import RegionMask
 
 
@@ -22,7 +23,7 @@ def test_mean_iou(name, expected, shared, capsys):
     """Within 0.01 of the figure that other code gave; none is known for GrabCut, whose mean is only printed."""
     weights, photos = shared / "assets/weights", shared / "assets/photos/coco128"
     (model,) = registry.find_models([name])
-    segmenter = registry.load(model, registry.find_all_weights([model], weights)[name], "cpu")
+    segmenter = registry.load(model, registry.find_all_weights([model], weights)[name], Options("cpu"))
     coco = COCO(photos / "instances_train2017.json")
     ious = []
     for image in coco.imgs.values():

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
-from bench.datasets import ImageError, Sample, from_file
-from bench.datasets.formats import open_dataset
+from bench.datasets import ImageError, LazySamples, Sample, from_file
+from bench.datasets.formats import FORMATS, open_dataset
 from objascale.dataset import DatasetError
 
 
@@ -43,6 +44,39 @@ def test_what_is_no_data_set_is_named(tmp_path, discs):
         open_dataset(tmp_path)
     with pytest.raises(DatasetError, match="no data set format is called cocoa; there are objascale"):
         open_dataset(discs(1), "cocoa")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_another_format_than_is_there_is_refused(tmp_path, name):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("words")
+    for path in (tmp_path / "empty", tmp_path / "file"):
+        with pytest.raises(DatasetError, match=str(path)):
+            open_dataset(path, name)
+
+
+def test_a_relative_path_means_the_same_in_a_worker_elsewhere(tmp_path, discs, monkeypatch):
+    folder = discs(1)
+    monkeypatch.chdir(folder.parent)
+    dataset = open_dataset(Path(folder.name))
+    monkeypatch.chdir("/")
+    assert dataset.path == folder
+    assert dataset.samples[0].picture().decode().shape == (96, 96, 3)
+
+
+def test_lazy_samples_are_made_when_asked_for(tmp_path):
+    made: list[int] = []
+
+    def make(index: int) -> Sample:
+        made.append(index)
+        return Sample(str(index), "a.png", from_file(tmp_path, "a.png"), list)
+
+    samples = LazySamples(range(10), make)
+    assert len(samples[2:8]) == 6
+    assert made == []
+    assert [each.image_id for each in samples[2:8][::-2]] == ["7", "5", "3"]
+    assert samples[-1].image_id == "9"
+    assert made == [7, 5, 3, 9]
 
 
 def sample(path, content: bytes, **changes) -> Sample:

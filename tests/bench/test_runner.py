@@ -14,7 +14,7 @@ from bench.prompts import PromptSettings
 from bench.registry import find_models, load
 from bench.results import ResultsError, open_results
 from bench.runner import run
-from bench.segmenter import ModelCard
+from bench.segmenter import ModelCard, Options
 from bench.selection import EVERYTHING, Selection
 from flip.stopwatch import Stopwatch
 from objascale.dataset import DatasetError
@@ -26,7 +26,7 @@ TIMES = ["image_pre_ms", "image_model_ms", "image_post_ms", "pre_ms", "model_ms"
 def measure(data, out, names, source="matched", noise=(0.0,), selection=EVERYTHING, **settings):
     """One run; the rows."""
     dataset = open_dataset(data)
-    segmenters = [load(model, (), "cpu") for model in find_models(names)]
+    segmenters = [load(model, (), Options("cpu")) for model in find_models(names)]
     description = {
         "created": "now",
         "dataset": {"name": dataset.name, "path": str(dataset.path)},

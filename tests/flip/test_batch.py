@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from flip.gaussian import Gaussian
 from flip.predictor import FlipPredictor, PredictorError
 from flip.released import ReleasedFlip
 from flip.sampler import NoPatches, sample, sample_many
+from flip.stopwatch import Stopwatch
 from objascale.masks import RegionMask
 
 
@@ -76,6 +80,21 @@ def test_patches_on_any_number_of_threads(photo: np.ndarray, prompts: list[Gauss
             assert all(np.array_equal(one.centres[p], other.centres[p]) for p in one.centres)
 
 
+def test_a_tensor_gives_the_masks_of_the_array(photo: np.ndarray, prompts: list[Gaussian], tiny: ReleasedFlip) -> None:
+    """Also one that is stored with the channels first."""
+    predictor = FlipPredictor(tiny)
+    predictor.set_image(photo)
+    expected = predictor.predict_many(prompts)
+    patches = predictor.patches(prompts[5])
+    for tensor in (torch.tensor(photo), torch.tensor(photo).permute(2, 0, 1).contiguous().permute(1, 2, 0)):
+        predictor.set_image(tensor)
+        assert [mask.rle() for mask in predictor.predict_many(prompts)] == [mask.rle() for mask in expected]
+        assert all(
+            np.array_equal(pixels, patches.pixels[p]) for p, pixels in predictor.patches(prompts[5]).pixels.items()
+        )
+        assert predictor.predict_many([]) == []
+
+
 def test_kinds_of_prompts_mix(photo: np.ndarray, tiny: ReleasedFlip) -> None:
     predictor = FlipPredictor(tiny)
     predictor.set_image(photo)
@@ -109,5 +128,46 @@ def test_wrong_calls(photo: np.ndarray, tiny: ReleasedFlip) -> None:
     predictor.set_image(photo)
     with pytest.raises(NoPatches, match=r"\(2000\.0"):
         predictor.predict_many([Gaussian.from_point(50, 50, 5), Gaussian.from_point(2000, 5, 5)])
+    predictor.set_image(torch.tensor(photo))
+    with pytest.raises(NoPatches, match=r"\(2000\.0"):
+        predictor.predict_many([Gaussian.from_point(50, 50, 5), Gaussian.from_point(2000, 5, 5)])
+    for wrong in (torch.zeros(8, 9, 3), torch.zeros(3, 8, 9, dtype=torch.uint8), torch.zeros(8, 9, dtype=torch.uint8)):
+        with pytest.raises(PredictorError, match=r"must be uint8 H×W×3 RGB, not (float32|uint8) \("):
+            predictor.set_image(wrong)
     with pytest.raises(PredictorError, match="not in int8"):
         FlipPredictor(tiny, dtype="int8")
+
+
+def test_the_number_of_threads_changes_no_mask_and_stays(
+    photo: np.ndarray, prompts: list[Gaussian], tiny: ReleasedFlip
+) -> None:
+    predictor = FlipPredictor(tiny)
+    predictor.set_image(photo)
+    usual = torch.get_num_threads()
+    try:
+        answers = {}
+        for threads in (1, 2, 5):
+            torch.set_num_threads(threads)
+            answers[threads] = predictor.predict_many(prompts)
+            with pytest.raises(NoPatches):
+                predictor.predict_many([*prompts, Gaussian.from_point(-500, -500, 2)])
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(usual)
+    for others in (answers[2], answers[5]):
+        for mask, alone in zip(others, answers[1], strict=True):
+            assert mask.rle() == alone.rle() or mask.iou(alone) >= 0.9999
+
+
+def test_threads_at_work_side_by_side_are_not_counted_twice() -> None:
+    watch = Stopwatch()
+
+    def work(_: int) -> None:
+        with watch("model"):
+            time.sleep(0.05)
+
+    start = time.perf_counter()
+    with watch.side_by_side(4), ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, range(8)))
+    elapsed = 1000 * (time.perf_counter() - start)
+    assert 99 < watch.reset()["model"] <= elapsed + 1

@@ -121,6 +121,19 @@ def test_the_pair_of_graphs_from_either_file(name: str, tmp_path: Path) -> None:
         load_model(encoder)
 
 
+@pytest.mark.parametrize("names", ["x-{}", "{}-x", "{}", "x-predictor-{}-y", "my.{}-encoder-{}-y"])
+def test_names_of_halves(names: str, tmp_path: Path) -> None:
+    """The last word in the name that tells of a half; `flip export` puts it at the end, the authors in the middle."""
+    state = ReleasedFlip(CONFIGS["flip-tiny"]).state_dict()
+    first, _, last = names.rpartition("{}")
+    encoder, predictor = (
+        tmp_path / f"{first.replace('{}', 'encoder')}{half}{last}.onnx" for half in ("encoder", "predictor")
+    )
+    pair(state, encoder, predictor)
+    for path in (encoder, predictor):
+        assert torch.equal(load_model(path).layers[0].mlp.weight1, state["layers.0.mlp.weight1"])
+
+
 def test_halves_of_two_models(tmp_path: Path) -> None:
     encoder, predictor = (tmp_path / f"flip-{half}-x.onnx" for half in ("encoder", "predictor"))
     pair(ReleasedFlip(CONFIGS["flip-tiny"]).state_dict(), tmp_path / "other.onnx", predictor)

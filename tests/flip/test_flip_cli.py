@@ -79,6 +79,34 @@ def test_export_writes_two_graphs(weights: Path, tmp_path: Path) -> None:
     assert [one.name for one in predictor.get_outputs()] == ["mask_logits"]
 
 
+@pytest.mark.parametrize("part", ["encoder", "predictor"])
+def test_what_is_exported_can_be_predicted_with(part: str, picture: Path, weights: Path, tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    folder, box = tmp_path / "onnx", ("--box", "30,20,50,40")
+    assert run("export", "flip-tiny", "--weights", weights, "--out", folder).exit_code == 0
+    masks = []
+    for model in (folder / f"flip-tiny-{part}.onnx", weights / "flip-tiny.safetensors"):
+        out = tmp_path / "out.png"
+        result = run("predict", picture, *box, "--model", model, "--out", out)
+        assert result.exit_code == 0, result.output
+        masks.append(np.asarray(Image.open(out)))
+    assert masks[0].any()
+    assert np.array_equal(*masks)
+    again = run("export", folder / f"flip-tiny-{part}.onnx", "--out", tmp_path / "again")
+    assert again.exit_code == 0, again.output
+    for other in (tmp_path / "again").iterdir():
+        assert run("predict", picture, *box, "--model", other, "--out", tmp_path / "out.png").exit_code == 0
+    (folder / "flip-tiny-predictor.onnx").unlink()
+    complaint = complain("predict", picture, *box, "--model", folder / "flip-tiny-encoder.onnx", "--out", out)
+    assert "put flip-tiny-predictor.onnx, the other half, beside it" in complaint
+
+
+def test_help_names_every_kind_of_file() -> None:
+    for command in ("predict", "export"):
+        words = run(command, "--help").output.replace(",", " ").split()
+        assert {".ckpt", ".onnx"} <= set(words)
+
+
 def complain(*arguments: object, code: int = 1) -> str:
     result = run(*arguments)
     assert result.exit_code == code

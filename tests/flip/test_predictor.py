@@ -3,6 +3,7 @@ from __future__ import annotations
 import tracemalloc
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -12,7 +13,7 @@ from bench.segmenter import Prompt, Segmenter
 from flip.gaussian import Gaussian, GaussianError
 from flip.predictor import FlipPredictor, PredictorError, load_predictor
 from flip.released import ReleasedFlip
-from flip.sampler import NoPatches
+from flip.sampler import NoPatches, Recipe
 from flip.segmenter import FlipSegmenter
 from flip.target import evaluation_box
 from objascale.files import file_sha256
@@ -89,6 +90,29 @@ def test_a_box_is_its_inscribed_ellipse(photo: np.ndarray, predictor: FlipPredic
     assert predictor.predict(box=box).rle() == predictor.predict(gaussian=Gaussian.from_box(box)).rle()
 
 
+def test_a_point_and_an_ellipse_are_gaussians(photo: np.ndarray, predictor: FlipPredictor) -> None:
+    predictor.set_image(photo)
+    for given, gaussian in (
+        ({"point": (157, 362, 5)}, Gaussian.from_point(157, 362, 5)),
+        ({"ellipse": (157, 362, 9, 14, 0.3)}, Gaussian.from_ellipse(157, 362, 9, 14, 0.3)),
+    ):
+        mask = predictor.predict(**given)
+        assert mask.area > 0
+        assert mask.rle() == predictor.predict(gaussian=gaussian).rle()
+
+
+def test_arrays_as_prompts(photo: np.ndarray, predictor: FlipPredictor) -> None:
+    """What users of other predictors have at hand: masks and boxes as arrays, their own answers among them."""
+    predictor.set_image(photo)
+    box = np.array((150, 350, 165, 375), np.float32)
+    first = predictor.predict(box=box)
+    assert first.rle() == predictor.predict(box=(150, 350, 165, 375)).rle()
+    again = predictor.predict(mask=first)
+    assert again.area > 0
+    for kind in (bool, np.uint8, np.float32):
+        assert predictor.predict(mask=first.full().astype(kind)).rle() == again.rle()
+
+
 @pytest.mark.parametrize("box", [(0, 0, 6, 6), (762, 506, 768, 512), (760, 0, 790, 20), (300, 300, 301, 301)])
 def test_small_objects_and_objects_at_the_border(
     box: tuple[int, int, int, int], photo: np.ndarray, predictor: FlipPredictor
@@ -96,6 +120,38 @@ def test_small_objects_and_objects_at_the_border(
     predictor.set_image(photo)
     mask = predictor.predict(box=box)
     assert (mask.width, mask.height) == (768, 512)
+
+
+def test_single_pixels(photo: np.ndarray, tiny: ReleasedFlip) -> None:
+    """Everywhere, in corners too, and in blurred surroundings, so that the pixel is the object."""
+    image = cv2.GaussianBlur(np.ascontiguousarray(photo[60:424, 60:708]), (0, 0), 3)
+    pixels = [(x, y) for x in (0, 40, 150, 260, 370, 480, 590, 647) for y in (0, 60, 180, 300, 363)]
+    for x, y in pixels:
+        image[y, x] = (image[y, x].astype(int) + 128) % 256
+    truths = [RegionMask(x, y, np.ones((1, 1), bool), 648, 364) for x, y in pixels]
+    ours, theirs = FlipPredictor(tiny), FlipPredictor(tiny, recipe=Recipe(least=0))
+    scores = []
+    for predictor in (ours, theirs):
+        predictor.set_image(image)
+        ious = []
+        for truth in truths:
+            try:
+                ious.append(truth.iou(predictor.predict(mask=truth)))
+            except NoPatches:
+                assert predictor is theirs
+                ious.append(0.0)
+        scores.append(np.mean(ious))
+    assert scores[0] > 0.2
+    assert scores[0] > scores[1] + 0.08
+
+
+def test_a_long_object_in_a_low_picture(predictor: FlipPredictor) -> None:
+    """Its size calls for patches of 16 px alone, which a picture of this height has no room for."""
+    image = np.full((10, 3000, 3), 60, np.uint8)
+    image[3:7, 100:2900] = (230, 220, 60)
+    predictor.set_image(image)
+    truth = RegionMask(100, 3, np.ones((4, 2800), bool), 3000, 10)
+    assert truth.iou(predictor.predict(mask=truth)) > 0.6
 
 
 def test_a_tiny_picture(predictor: FlipPredictor) -> None:
@@ -138,6 +194,17 @@ def test_wrong_calls(predictor: FlipPredictor, tiny: ReleasedFlip) -> None:
         predictor.predict()
     with pytest.raises(PredictorError, match="exactly one"):
         predictor.predict(box=(0, 0, 5, 5), gaussian=Gaussian.from_point(5, 5, 2))
+    with pytest.raises(PredictorError, match=r"a point is \(x, y, scale\), not \(5, 5\)"):
+        predictor.predict(point=(5, 5))  # type: ignore[arg-type]
+    with pytest.raises(PredictorError, match=r"a box is \(x0, y0, x1, y1\)"):
+        predictor.predict(box=(5, 5, 3))  # type: ignore[arg-type]
+    with pytest.raises(PredictorError, match="an ellipse is"):
+        predictor.predict(ellipse=(5, 5, 3, 3))  # type: ignore[arg-type]
+    for wrong in (RegionMask.empty(31, 30), np.ones((30, 31), bool), np.ones((1, 30, 30), bool)):
+        with pytest.raises(PredictorError, match=r"must be 30×30|must be an array H×W"):
+            predictor.predict(mask=wrong)
+    with pytest.raises(GaussianError):
+        predictor.predict(point=(5, 5, 0))
     with pytest.raises(GaussianError):
         predictor.predict(box=(5, 5, 5, 9))
     with pytest.raises(MaskError):
@@ -151,7 +218,7 @@ def test_wrong_calls(predictor: FlipPredictor, tiny: ReleasedFlip) -> None:
 
 
 def test_segmenter_is_what_the_harness_expects(weights: Path, photo: np.ndarray) -> None:
-    segmenter: Segmenter = FlipSegmenter("flip-tiny", weights, seed=3)
+    segmenter: Segmenter = FlipSegmenter("flip-tiny", weights / "flip-tiny.safetensors", seed=3)
     assert segmenter.accepts == ("gaussian", "box")
     segmenter.set_image(photo)
     by_box = segmenter.predict(Prompt("box", box=(150, 350, 165, 375)))
@@ -168,5 +235,35 @@ def test_segmenter_is_what_the_harness_expects(weights: Path, photo: np.ndarray)
         "flip-tiny.safetensors",
     )
     assert card.weights_sha256 == file_sha256(weights / "flip-tiny.safetensors")
-    recipe = {"overlap": 2.67, "coverage": 1.44, "spread": 2**0.5}
-    assert card.settings == {"tokens": 512, "seed": 3, **recipe, "dense": False}
+    recipe = {"overlap": 2.67, "coverage": 1.44, "spread": 2**0.5, "least": 16.0}
+    assert card.settings == {"tokens": 512, "seed": 3, **recipe, "dense": False, "dtype": "float32"}
+
+
+def test_segmenter_with_many_prompts(weights: Path, photo: np.ndarray) -> None:
+    segmenter = FlipSegmenter("flip-tiny", weights / "flip-tiny.safetensors")
+    segmenter.set_image(photo)
+    boxes = [(150, 350, 165, 375), (240, 340, 270, 360)]
+    prompts = [Prompt("box", box=boxes[0]), Prompt("gaussian", gaussian=Gaussian.from_box(boxes[1]))]
+    together = segmenter.predict_many(prompts)
+    assert [mask.rle() for mask in together] == [segmenter.predict(prompt).rle() for prompt in prompts]
+    assert segmenter.predict_many([]) == []
+    with pytest.raises(PredictorError, match="not a point"):
+        segmenter.predict(Prompt("point", point=(5, 5)))
+
+
+def test_segmenter_with_another_precision(weights: Path, photo: np.ndarray) -> None:
+    path = weights / "flip-tiny.safetensors"
+    single, half = (FlipSegmenter("flip-tiny", path, dtype=kind) for kind in ("float32", "bfloat16"))
+    assert half.describe().settings == {**single.describe().settings, "dtype": "bfloat16"}
+    prompt, masks = Prompt("box", box=(150, 350, 165, 375)), []
+    for segmenter in (single, half):
+        segmenter.set_image(photo)
+        masks.append(segmenter.predict(prompt))
+    assert 0.6 < masks[0].iou(masks[1]) < 1
+    with pytest.raises(PredictorError, match="float32"):
+        FlipSegmenter("flip-tiny", weights / "flip-tiny.safetensors", dtype="float8")
+
+
+def test_a_recipe_of_other_sizes_is_named(tiny: ReleasedFlip) -> None:
+    with pytest.raises(PredictorError, match=r"patches of \(1, 2, 4, 8, 16\) px, not \(2, 4\)"):
+        FlipPredictor(tiny, recipe=Recipe(sizes=(2, 4)))

@@ -116,12 +116,10 @@ def test_the_papers_draws_follow_the_gaussian_itself() -> None:
 @given(gaussians, st.integers(1, 5000), st.floats(0.1, 2))
 def test_counts_go_from_coarse_to_fine(gaussian: Gaussian, tokens: int, coverage: float) -> None:
     counts = Recipe(coverage=coverage).counts(gaussian, tokens)
+    area = 2 * math.pi * (math.sqrt(2) * gaussian.sigma1) * (math.sqrt(2) * gaussian.sigma2)
     remaining = tokens
     for size, count in zip(reversed(SIZES), reversed(counts), strict=True):
-        fits = math.floor(
-            2 * math.pi * (math.sqrt(2) * gaussian.sigma1) * (math.sqrt(2) * gaussian.sigma2) * coverage / size**2
-            + 1e-9
-        )
+        fits = math.floor(max(area, 16) * coverage / size**2 + 1e-9)
         assert count == min(remaining, fits) or count == min(remaining, fits - 1)
         remaining -= count
 
@@ -172,12 +170,81 @@ def test_tiny_image_and_tiny_object() -> None:
     [
         ((2, 2), Gaussian.from_point(1, 1, 1)),
         ((100, 100), Gaussian.from_point(-400, 50, 9)),
-        ((100, 100), Gaussian.from_point(50, 50, 0.01)),
+        ((2, 100), Gaussian.from_point(50, 1, 1)),
     ],
 )
 def test_not_one_patch(size: tuple[int, int], gaussian: Gaussian) -> None:
-    with pytest.raises(NoPatches, match="no patch fits"):
+    with pytest.raises(NoPatches, match=r"no patch fits .* at least 3 px high and wide"):
         sample(np.zeros((*size, 3), np.uint8), gaussian, 512, 0)
+
+
+# ---- small prompts
+
+
+shapes = st.builds(
+    Gaussian.from_ellipse, st.just(50), st.just(50), st.floats(1e-6, 60), st.floats(1e-6, 60), st.floats(-4, 4)
+)
+
+
+@given(shapes)
+def test_small_prompts_are_drawn_as_large_as_the_least(gaussian: Gaussian) -> None:
+    recipe = Recipe(spread=1, least=16)
+    sigma1, sigma2 = recipe.deviations(gaussian)
+    area = 4 * math.pi * gaussian.sigma1 * gaussian.sigma2
+    assert 4 * math.pi * sigma1 * sigma2 == pytest.approx(max(area, 16))
+    assert sigma1 <= sigma2 * (1 + 1e-12)
+    if sigma2 > gaussian.sigma2:  # longer only once it is round
+        assert sigma1 == pytest.approx(sigma2)
+
+
+@settings(max_examples=30, deadline=None)
+@given(gaussians, seeds)
+def test_prompts_above_the_least_are_the_authors(gaussian: Gaussian, seed: int) -> None:
+    if 4 * math.pi * gaussian.sigma1 * gaussian.sigma2 < 16:
+        return
+    ours, theirs = (place(300, 200, gaussian, 512, seed, recipe) for recipe in (Recipe(), Recipe(least=0)))
+    assert all(np.array_equal(ours[size], theirs[size]) for size in SIZES)
+
+
+@pytest.mark.parametrize("pixel", [(50, 50), (0, 0), (99, 0), (0, 99), (99, 99), (50, 0)])
+def test_a_single_pixel_anywhere(pixel: tuple[int, int]) -> None:
+    x, y = pixel
+    gaussian = Gaussian.from_box((x, y, x + 1, y + 1))
+    assert min(sum(map(len, place(100, 100, gaussian, 512, seed).values())) for seed in range(20)) >= 8
+
+
+def test_the_authors_way_with_a_single_pixel() -> None:
+    middle, corner = (Gaussian.from_box(box) for box in ((50, 50, 51, 51), (0, 0, 1, 1)))
+    theirs = Recipe(least=0)
+    assert theirs.counts(middle, 512).tolist() == [1, 0, 0, 0, 0]
+    assert len(place(100, 100, middle, 512, 0, theirs)[1]) == 1
+    with pytest.raises(NoPatches):
+        place(100, 100, corner, 512, 0, theirs)
+
+
+# ---- pictures smaller than some of the patches
+
+
+@pytest.mark.parametrize("height", [3, 5, 9, 12, 17, 18])
+def test_what_has_no_room_gives_its_share_to_what_has(height: int) -> None:
+    """A long object that is wanted in patches of 16 px alone, in pictures that mostly have no room for these."""
+    gaussian = Gaussian.from_ellipse(4000, height / 2, 3000, 2, 0)
+    assert Recipe().counts(gaussian, 64).tolist() == [0, 0, 0, 0, 64]
+    centres = place(8000, height, gaussian, 64, 0)
+    coarsest = max(size for size in SIZES if size < height - 1)
+    assert len(centres[coarsest]) > 20
+    assert not any(len(where) for size, where in centres.items() if size > coarsest)
+
+
+@pytest.mark.parametrize("frame", [(300, 12), (12, 300)])
+def test_sizes_that_nobody_wants_change_nothing(frame: tuple[int, int]) -> None:
+    gaussian = Gaussian.from_point(6, 6, 2.5)
+    wanted = Recipe().counts(gaussian, 512)
+    assert wanted[-1] == 0
+    room = min(frame) - 1
+    assert np.array_equal(Recipe().counts(gaussian, 512, room), wanted)
+    with_room, without = (place(*frame, gaussian, 512, 3, recipe) for recipe in (Recipe(), Recipe(sizes=SIZES[:-1])))
+    assert all(np.array_equal(where, with_room[size]) for size, where in without.items())
 
 
 # ---- content

@@ -1,92 +1,102 @@
-"""The sampler with tensors, on the CPU, against the laws of the compiled one."""
+"""Patches of a tensor, on the CPU, are those of the array."""
 
 from __future__ import annotations
 
-import math
+import re
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from flip.gaussian import Gaussian
-from flip.sampler import PAPER, NoPatches, Recipe, extract, place
-from flip.sampler_torch import extract_on_device, place_on_device, sample_on_device
+from flip.sampler import PAPER, NoPatches, Recipe, extract, sample_many
+from flip.sampler_torch import extract_on_device, sample_on_device
 
 SIZES = (1, 2, 4, 8, 16)
+IMAGE = np.random.default_rng(0).integers(0, 256, (200, 300, 3), dtype=np.uint8)
+recipes = st.sampled_from([Recipe(), PAPER, Recipe(sizes=(1, 3, 6, 12), overlap=0.5, coverage=2)])
+prompts = st.builds(
+    Gaussian.from_ellipse,
+    st.floats(5, 295),
+    st.floats(5, 195),
+    st.floats(2, 80),
+    st.floats(2, 80),
+    st.floats(-4, 4),
+)
 
 
-def generator(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+class Operations(TorchDispatchMode):
+    """Counts PyTorch's operations, and those that would wait for a GPU."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.all = self.waits = 0
+
+    def __torch_dispatch__(self, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.all += 1
+        self.waits += operation._opname in ("_local_scalar_dense", "equal", "nonzero", "is_nonzero")
+        return operation(*args, **(kwargs or {}))
 
 
-def shared_areas(centres: dict[int, torch.Tensor]) -> torch.Tensor:
-    """Area in px² that each pair of patches shares, 0 with itself."""
-    edges = torch.cat([torch.cat((c - p / 2, c + p / 2), -1) for p, c in centres.items()])
-    low = torch.maximum(edges[:, None, :2], edges[None, :, :2])
-    high = torch.minimum(edges[:, None, 2:], edges[None, :, 2:])
-    return (high - low).clamp_min(0).prod(-1).fill_diagonal_(0)
-
-
-@settings(max_examples=5, deadline=None)
-@given(st.floats(20, 280), st.floats(20, 180), st.floats(2, 80), st.floats(2, 80), st.integers(0, 2**32))
-def test_the_papers_patches_never_overlap(x: float, y: float, semi1: float, semi2: float, seed: int) -> None:
-    gaussian = Gaussian.from_ellipse(x, y, semi1, semi2, 0.7)
-    (centres,) = place_on_device(300, 200, [gaussian], 300, [generator(seed)], PAPER)
-    assert shared_areas(centres).max() < 1e-5
-    for size, count in zip(SIZES, PAPER.counts(gaussian, 300), strict=True):
-        assert len(centres[size]) <= count
-        if len(centres[size]):
-            assert centres[size].min() >= size / 2 + 0.5
-            assert (centres[size].amax(0) < torch.tensor((300, 200)) - size / 2 - 0.5).all()
-
-
-def test_draws_follow_the_gaussian_of_twice_the_covariance() -> None:
-    gaussian = Gaussian.from_ellipse(5000, 5000, 300, 90, 0.6)
-    recipe = Recipe(sizes=(1,), overlap=math.inf, coverage=1)
-    (centres,) = place_on_device(10_000, 10_000, [gaussian], 2000, [generator(1)], recipe)
-    assert len(centres[1]) == 2000
-    white = np.linalg.solve(np.linalg.cholesky(2 * gaussian.covariance()), (centres[1].numpy() - gaussian.mean).T)
-    radius = 1 - np.exp(-(white**2).sum(0) / 2)  # uniform in 0…1
-    turn = np.arctan2(*white) / (2 * np.pi) + 0.5  # uniform, and independent of the radius
-    observed, _, _ = np.histogram2d(radius, turn, bins=8, range=((0, 1), (0, 1)))
-    assert ((observed - 31.25) ** 2 / 31.25).sum() < 103.4  # χ² of 63 degrees of freedom, p = 0.001
-
-
-def test_as_many_as_the_compiled_sampler_places() -> None:
-    """Also where overlaps are bounded, not forbidden, and where the image's edge refuses half of all draws."""
-    prompts = [Gaussian.from_ellipse(600, 600, 51, 51, 0), Gaussian.from_ellipse(4, 500, 60, 20, 0.4)]
-    runs = [
-        place_on_device(1200, 1200, prompts, 512, [generator(2 * s), generator(2 * s + 1)], Recipe()) for s in range(4)
-    ]
-    for i, prompt in enumerate(prompts):
-        here = np.array([[len(c) for c in run[i].values()] for run in runs])
-        there = np.array([[len(c) for c in place(1200, 1200, prompt, 512, seed).values()] for seed in range(40)])
-        noise = there.std(0) * math.sqrt(1 / 4 + 1 / 40)
-        assert (np.abs(here.mean(0) - there.mean(0)) <= 4 * noise + 0.01).all()
-
-
-def test_a_prompt_gets_the_same_patches_whatever_is_sampled_with_it() -> None:
-    image = torch.randint(0, 256, (200, 300, 3), dtype=torch.uint8, generator=generator(0))
-    prompts = [Gaussian.from_ellipse(60 + 40 * i, 90, 4 + 9 * i, 12, 0.3 * i) for i in range(5)]
-    together = sample_on_device(image, prompts, 200, [generator(i) for i in range(5)], Recipe())
-    for i, (pixels, centres) in enumerate(together):
-        ((pixels_alone, centres_alone),) = sample_on_device(image, prompts[i : i + 1], 200, [generator(i)], Recipe())
-        assert all(torch.equal(centres[p], centres_alone[p]) for p in SIZES)
-        assert all(torch.equal(pixels[p], pixels_alone[p]) for p in SIZES)
+@settings(max_examples=40, deadline=None)
+@given(st.lists(prompts, max_size=5), st.integers(0, 2**32), st.integers(1, 600), recipes)
+def test_the_same_patches_and_the_same_generators_after(
+    gaussians: list[Gaussian], seed: int, tokens: int, recipe: Recipe
+) -> None:
+    ours, theirs = ([np.random.default_rng(seed + i) for i in range(len(gaussians))] for _ in range(2))
+    try:
+        expected = sample_many(IMAGE, gaussians, tokens, theirs, recipe)
+    except NoPatches as error:
+        with pytest.raises(NoPatches, match=re.escape(str(error))):
+            sample_on_device(torch.from_numpy(IMAGE), gaussians, tokens, ours, recipe)
+        return
+    found = sample_on_device(torch.from_numpy(IMAGE), gaussians, tokens, ours, recipe, threads=2)
+    for one, other in zip(found, expected, strict=True):
+        assert tuple(one.pixels) == tuple(one.centres) == recipe.sizes
+        assert all(np.array_equal(one.pixels[p].numpy(), other.pixels[p]) for p in recipe.sizes)
+        assert all(np.array_equal(one.centres[p], other.centres[p]) for p in recipe.sizes)
+    for one, other in zip(ours, theirs, strict=True):
+        assert one.bit_generator.state == other.bit_generator.state
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_content_as_by_the_compiled_sampler(size: int) -> None:
+@pytest.mark.parametrize("at_once", [1, 1000, 1 << 20])
+def test_content_as_by_the_compiled_sampler(size: int, at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Patches up to the image's edge, cut all together or a few at a time."""
+    monkeypatch.setattr("flip.sampler_torch.AT_ONCE", at_once)
     rng = np.random.default_rng(size)
     image = rng.integers(0, 256, (40, 50, 3), dtype=np.uint8)
-    centres = rng.uniform(size / 2, (50 - size / 2, 40 - size / 2), (60, 2))
+    low, high = (size / 2, size / 2), (50 - size / 2, 40 - size / 2)
+    centres = np.vstack((low, high, rng.uniform(low, high, (60, 2))))
     ours = extract_on_device(torch.from_numpy(image), torch.from_numpy(centres), size)
     assert np.array_equal(ours.numpy(), extract(image, centres, size))
 
 
+def test_more_prompts_are_not_more_operations() -> None:
+    gaussians = [Gaussian.from_ellipse(60 + 10 * i, 90, 4 + i, 12, 0.3 * i) for i in range(16)]
+    counts = []
+    for n in (1, 16):
+        with Operations() as counted:
+            sample_on_device(torch.from_numpy(IMAGE), gaussians[:n], 200, range(n), Recipe())
+        counts.append(counted.all)
+        assert counted.waits == 0
+    assert counts[0] == counts[1] < 300
+
+
+def test_an_image_of_any_size_costs_the_same() -> None:
+    """3 TB that are one pixel in memory: whoever copied the image would fail."""
+    image = torch.tensor((10, 20, 30), dtype=torch.uint8).expand(1_000_000, 1_000_000, 3)
+    (patches,) = sample_on_device(image, [Gaussian.from_ellipse(999_900, 5e5, 40, 90, 0)], 512, [0], Recipe())
+    assert len(patches) > 200
+    for pixels in patches.pixels.values():
+        assert (pixels == torch.tensor((10, 20, 30))).all()
+
+
 def test_not_one_patch() -> None:
-    prompts = [Gaussian.from_point(50, 50, 9), Gaussian.from_point(-400, 50, 9)]
+    gaussians = [Gaussian.from_point(50, 50, 9), Gaussian.from_point(-400, 50, 9)]
     with pytest.raises(NoPatches, match=r"-400\.0"):
-        place_on_device(100, 100, prompts, 512, [generator(0), generator(1)], Recipe())
+        sample_on_device(torch.from_numpy(IMAGE), gaussians, 512, [0, 1], PAPER)

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
+from flip.segmenter import FlipSegmenter
 from flip.weights import (
     WEIGHTS,
     WeightsChanged,
@@ -17,6 +19,7 @@ from flip.weights import (
     find_files,
     find_weights,
     search_path,
+    sha256,
 )
 from objascale.download import DownloadFailed
 from objascale.files import file_sha256
@@ -68,6 +71,24 @@ def test_every_form_counts(tmp_path: Path) -> None:
     assert find_weights("flip-small", given) == cache / "flip-encoder-small.onnx"
     (cache / "flip-small.ckpt").touch()
     assert find_weights("flip-small", given) == cache / "flip-small.ckpt"
+
+
+def test_a_hash_is_of_what_the_file_holds_now(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    for content in (b"first", b"something else"):
+        path.write_bytes(content)
+        assert sha256(path) == hashlib.sha256(content).hexdigest()
+
+
+def test_a_published_file_is_hashed_once(shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though three ask: the registry and the model, whether it is the published one, and the run, for its rows."""
+    copy = Path(shutil.copy(shared / "assets" / "weights" / "flip-tiny.onnx", tmp_path))
+    hashed = []
+    monkeypatch.setattr("flip.weights.file_sha256", lambda path: hashed.append(path) or file_sha256(path))
+    check(WEIGHTS["flip-tiny"], (copy,))
+    card = FlipSegmenter("flip-tiny", find_weights("flip-tiny", tmp_path)).describe()
+    assert card.weights_sha256 == WEIGHTS["flip-tiny"].files[0].sha256
+    assert hashed == [copy]
 
 
 def test_unknown_model_has_a_suggestion() -> None:
@@ -193,3 +214,24 @@ def test_the_authors_addresses() -> None:
             [f"https://nc.mlcloud.uni-tuebingen.de/index.php/s/{share}/download"],
             [f"https://manuel-traub.de/onnx/flip-{half}-{size}.onnx" for half in ("encoder", "predictor")],
         ]
+
+
+def test_the_first_digits_of_a_hash_are_checked_and_the_rest_is_noted(loopback, tmp_path: Path) -> None:
+    digest = hashlib.sha256(FIRST).hexdigest()
+    url = f"{loopback.url}/hub.pth"
+    loopback.files["/hub.pth"] = FIRST
+    record = WeightsRecord("hub", (WeightsFile("hub.pth", url, sha256_start=digest[:6]),), "MIT", "here")
+    (path,) = fetch(record, tmp_path)
+    assert json.loads((tmp_path / "hub.pth.json").read_text())["sha256"] == digest
+    check(record, (path,))
+
+    path.with_name("hub.pth.json").unlink()
+    check(record, (path,))
+    path.write_bytes(SECOND)
+    with pytest.raises(WeightsChanged, match=r"hub\.pth is not the published file"):
+        check(record, (path,))
+    path.unlink()
+    loopback.files["/hub.pth"] = SECOND
+    with pytest.raises(DownloadFailed, match=f"its SHA-256 does not begin with {digest[:6]}"):
+        fetch(record, tmp_path)
+    assert not path.exists()

@@ -1,0 +1,31 @@
+"""A network of SAM's architecture that is small enough to be built and run in a moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+
+from baselines.torchvision_cpu import prepare_torchvision
+
+
+@pytest.fixture(scope="session")
+def small_sam() -> Callable[[], nn.Module]:
+    """Builds Meta's `Sam` of one narrow transformer block, with the same random weights every time."""
+    prepare_torchvision()
+    from segment_anything.build_sam import _build_sam
+
+    def build() -> nn.Module:
+        with torch.random.fork_rng():
+            torch.manual_seed(7)
+            return _build_sam(32, 1, 2, [0])
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def network(small_sam: Callable[[], nn.Module]) -> nn.Module:
+    """One such network, never to be changed."""
+    return small_sam().requires_grad_(False)

@@ -1,0 +1,133 @@
+"""The square around a prompt: where it lies, what the model in it sees, and what it is worth to MobileSAM."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from baselines.crop import Cropped, NoExtent, square
+from baselines.sam import TorchSam, card
+from baselines.trivial import BoxFill, EllipseFill, PromptOutside
+from bench import registry
+from bench.segmenter import Options, Prompt
+from flip.gaussian import Gaussian
+from objascale.masks import RegionMask
+
+W, H = 61, 37
+
+
+class Seeing(BoxFill):
+    """A box that remembers the last picture it was shown."""
+
+    def set_image(self, image):
+        super().set_image(image)
+        self.image = image
+
+
+def numbered() -> np.ndarray:
+    """A picture whose pixels tell where they are."""
+    ys, xs = np.mgrid[:H, :W]
+    return np.stack((xs, ys, xs + ys), -1).astype(np.uint8)
+
+
+def spans(size: int) -> st.SearchStrategy[tuple[int, int]]:
+    return st.tuples(st.integers(0, size), st.integers(0, size)).map(sorted).filter(lambda e: e[0] < e[1]).map(tuple)
+
+
+crops = st.sampled_from([1.0, 1.5, 2.0, 3.0, 50.0])
+
+
+@given(spans(W), spans(H), crops)
+def test_the_square_holds_the_box_and_lies_in_the_frame(xs, ys, crop):
+    x0, y0, x1, y1 = square((xs[0], ys[0], xs[1], ys[1]), crop, W, H)
+    side = int(np.ceil(crop * max(xs[1] - xs[0], ys[1] - ys[0])))
+    assert 0 <= x0 <= xs[0] < xs[1] <= x1 <= W
+    assert 0 <= y0 <= ys[0] < ys[1] <= y1 <= H
+    assert (x1 - x0, y1 - y0) == (min(side, W), min(side, H))
+    if side <= 2 * min(xs[0], W - xs[1]):  # far from the edges nothing is shifted
+        assert abs((x0 + x1) - (xs[0] + xs[1])) <= 1
+
+
+@given(spans(W), spans(H), crops)
+def test_the_mask_comes_back_to_its_place(xs, ys, crop):
+    model = Cropped(Seeing(), crop)
+    model.set_image(numbered())
+    mask = model.predict(Prompt("box", box=(xs[0], ys[0], xs[1], ys[1])))
+    assert (mask.box, mask.area) == ((xs[0], ys[0], xs[1], ys[1]), (xs[1] - xs[0]) * (ys[1] - ys[0]))
+    assert (mask.width, mask.height) == (W, H)
+    x0, y0, x1, y1 = square((xs[0], ys[0], xs[1], ys[1]), crop, W, H)
+    assert np.array_equal(model.segmenter.image, numbered()[y0:y1, x0:x1])
+
+
+quarter = st.integers(4, 60).map(lambda n: n / 4)
+
+
+@given(quarter, quarter, quarter, quarter, st.floats(0, 3.14))
+def test_a_gaussian_is_shifted_and_its_ellipse_fits(x, y, semi1, semi2, angle):
+    gaussian = Gaussian.from_ellipse(x + 10, y + 5, semi1, semi2, angle)
+    alone, cropped = EllipseFill(), Cropped(EllipseFill())
+    for model in (alone, cropped):
+        model.set_image(numbered())
+    prompt = Prompt("gaussian", gaussian=gaussian)
+    assert cropped.predict(prompt).rle() == alone.predict(prompt).rle()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (900, 700)])
+@pytest.mark.parametrize("crop", [1.0, 2.0])
+def test_a_pixel_is_not_too_small(network, size, crop):
+    width, height = size
+    model = Cropped(TorchSam(network, card("small", "SAM", network, None)), crop)
+    model.set_image(np.full((height, width, 3), 90, np.uint8))
+    mask = model.predict(Prompt("box", box=(0, height - 1, 1, height)))
+    assert (mask.width, mask.height) == (width, height)
+    assert mask.area <= 4
+
+
+def test_its_time_is_that_of_encoding_and_predicting(network):
+    model = Cropped(TorchSam(network, card("small", "SAM", network, None)))
+    model.set_image(numbered())
+    assert not model.stopwatch.reset()
+    model.segmenter.set_image(numbered())
+    encoding = model.stopwatch.reset()["model"]
+    model.predict(Prompt("box", box=(3, 3, 9, 9)))
+    times = model.stopwatch.reset()
+    assert set(times) == {"pre", "model", "post"}
+    assert times["model"] > encoding / 10  # decoding alone takes less
+
+
+def test_a_point_and_a_box_outside_are_refused(network):
+    model = Cropped(TorchSam(network, card("small", "SAM", network, None)))
+    model.set_image(numbered())
+    assert model.accepts == ("box",)
+    with pytest.raises(NoExtent, match="how large"):
+        model.predict(Prompt("point", point=(3, 3)))
+    with pytest.raises(PromptOutside, match="no area inside the 61×37 image"):
+        model.predict(Prompt("box", box=(70, 3, 80, 9)))
+
+
+def test_the_card_is_the_models_with_its_crop(network):
+    inner = TorchSam(network, card("small", "SAM", network, None))
+    found, plain = Cropped(inner, 3).describe(), inner.describe()
+    assert (found.name, found.parameters, found.untrained) == ("small@crop=3", plain.parameters, True)
+    assert found.settings == {**plain.settings, "crop": 3}
+    assert Cropped(inner).describe().name == "small@crop"
+
+
+def test_mobilesam_sees_a_small_object_that_it_missed(shared):
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 60, (4000, 3000, 3), dtype=np.uint8)
+    image[..., 2] += 120
+    ys, xs = np.mgrid[:4000, :3000] + 0.5
+    disc = (xs - 1200.3) ** 2 + (ys - 2900.8) ** 2 <= 9**2
+    image[disc] = (220, 30, 30)
+    truth = RegionMask.from_full(disc)
+    scores = {}
+    for model in registry.find_models(["mobilesam-onnx", "mobilesam-onnx@crop"]):
+        files = registry.find_all_weights([model], shared / "assets/weights")[model.name]
+        segmenter = registry.load(model, files, Options("cpu"))
+        segmenter.set_image(image)
+        scores[segmenter.describe().name] = segmenter.predict(Prompt("box", box=truth.box)).iou(truth)
+    assert scores["mobilesam-onnx@crop"] > 0.9
+    assert scores["mobilesam-onnx"] < 0.8

@@ -1,0 +1,221 @@
+"""TorchSam against Meta's own predictor, on small networks with random weights; what goes wrong, and its names."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from baselines import sam
+from baselines.sam import MEAN, SIZES, TorchSam, build_sam, card, load_checkpoint, prepare
+from bench.registry import MODELS
+from bench.segmenter import ModelUnavailable, OutOfMemory, Prompt
+
+BOXES = [(10, 10, 200, 160), (3, 5, 4, 6), (0, 0, 500, 333), (400.5, 20.25, 480, 300), (499, 332, 500, 333)]
+PROMPTS = [Prompt("box", box=box) for box in BOXES]
+
+
+def picture(width: int = 500, height: int = 333, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def segmenter(network, **options) -> TorchSam:
+    return TorchSam(network, card("small", "SAM", network, None), **options)
+
+
+@pytest.fixture(scope="module")
+def model(network) -> TorchSam:
+    found = segmenter(network)
+    found.set_image(picture())
+    return found
+
+
+@pytest.fixture(scope="module")
+def official(network):
+    """Meta's predictor, with the same image set."""
+    from segment_anything import SamPredictor
+
+    predictor = SamPredictor(network)
+    predictor.set_image(picture())
+    return predictor
+
+
+@pytest.mark.parametrize(("name", "millions"), [("sam-b", 93.7), ("sam-l", 312.3), ("sam-h", 641.1)])
+def test_parameters_are_those_of_the_paper_and_of_the_registry(name, millions):
+    with torch.device("meta"):
+        network = build_sam(name)
+    count = sum(parameter.numel() for parameter in network.parameters())
+    assert count == MODELS[name].parameters
+    assert round(count / 1e6, 1) == millions
+
+
+def test_every_size_is_in_the_registry():
+    assert set(SIZES) == {name for name, row in MODELS.items() if row.family == "SAM"}
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 900), (500, 333), (1024, 1024), (1500, 1100), (2049, 5)])
+def test_the_input_is_the_packages_to_the_last_bit(network, size):
+    from segment_anything.utils.transforms import ResizeLongestSide
+
+    image = picture(*size)
+    theirs = torch.as_tensor(ResizeLongestSide(1024).apply_image(image)).permute(2, 0, 1)[None]
+    mine = prepare(image)
+    assert mine.shape == (1, 3, 1024, 1024)
+    assert np.array_equal(mine, network.preprocess(theirs).numpy())
+
+
+def test_padding_comes_after_normalising():
+    pixels = prepare(np.full((50, 100, 3), 7, np.uint8))
+    assert pixels[0, :, 511, 1023] == pytest.approx((7 - MEAN) / sam.STD)
+    assert (pixels[0, :, 512:] == 0).all()
+
+
+@pytest.mark.parametrize("box", BOXES)
+def test_a_boxs_mask_is_the_packages_to_the_last_bit(model, official, box):
+    theirs = official.predict(box=np.array(box), multimask_output=False)[0][0]
+    assert np.array_equal(model.predict(Prompt("box", box=box)).full(), theirs)
+
+
+def test_a_points_mask_is_the_packages_for_the_index_of_its_pixel(model, official):
+    theirs = official.predict(np.array([[37, 120]]), np.array([1]), multimask_output=False)[0][0]
+    assert np.array_equal(model.predict(Prompt("point", point=(37.5, 120.5))).full(), theirs)
+
+
+def test_many_prompts_get_the_masks_that_each_gets_alone(model):
+    mixed = [*PROMPTS, Prompt("point", point=(50.0, 60.0)), PROMPTS[0]]
+    together = model.predict_many(mixed)
+    assert len(together) == len(mixed)
+    for mask, prompt in zip(together, mixed, strict=True):
+        alone = model.predict(prompt)
+        assert (mask.full() != alone.full()).mean() < 1e-3  # random logits lie about zero, where rounding shows
+    assert model.predict_many([]) == []
+
+
+def test_every_stage_is_timed(model):
+    model.stopwatch.reset()
+    model.predict(PROMPTS[0])
+    assert set(model.stopwatch.reset()) == {"pre", "model", "post"}
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_mixed_precision_is_nearly_the_same_and_says_so(network, model, precision):
+    mixed = segmenter(network, precision=precision)
+    mixed.set_image(picture())
+    assert mixed.describe().settings["precision"] == precision
+    error = (mixed._embedding.float() - model._embedding).abs().mean() / model._embedding.abs().mean()
+    assert 1e-5 < error < 0.05
+    points = torch.from_numpy(mixed._points(PROMPTS[:1]))
+    with torch.inference_mode():
+        logits, right = (each._decode(points, "box").float() for each in (mixed, model))
+    assert (logits - right).abs().mean() < 0.05 * right.abs().mean()
+
+
+def test_the_card_of_random_weights_says_so(network):
+    found = segmenter(network).describe()
+    assert found.untrained
+    assert (found.weights, found.weights_sha256) == (None, None)
+    assert found.settings == {"input": 1024, "multimask": False, "precision": "fp32", "device": "cpu"}
+
+
+# ---- checkpoints
+
+
+def test_a_checkpoint_gives_its_weights_back(small_sam, tmp_path):
+    source, target = small_sam(), small_sam()
+    with torch.no_grad():
+        for parameter in source.parameters():
+            parameter += 1
+    torch.save(source.state_dict(), tmp_path / "w.pth")
+    load_checkpoint(target, tmp_path / "w.pth")
+    assert all(torch.equal(a, b) for a, b in zip(source.parameters(), target.parameters(), strict=True))
+    found = card("small", "SAM", target, tmp_path / "w.pth")
+    assert (found.untrained, found.weights, len(found.weights_sha256)) == (False, "w.pth", 64)
+
+
+def test_every_missing_extra_and_misshapen_key_is_named(network, tmp_path):
+    state = dict(network.state_dict())
+    gone = ["image_encoder.pos_embed", "mask_decoder.iou_token.weight"]
+    for name in gone:
+        del state[name]
+    state["image_encoder.neck.9.weight"] = torch.zeros(3)
+    state["prompt_encoder.no_mask_embed.weight"] = torch.zeros(2, 2)
+    torch.save(state, tmp_path / "w.pth")
+    with pytest.raises(ModelUnavailable) as caught:
+        load_checkpoint(network, tmp_path / "w.pth")
+    for part in (
+        str(tmp_path / "w.pth"),
+        *(f"{name} is missing" for name in gone),
+        "image_encoder.neck.9.weight is unknown",
+        "prompt_encoder.no_mask_embed.weight is (2, 2), not (1, 256)",
+    ):
+        assert part in str(caught.value)
+
+
+class Evil:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.path}",)
+
+
+def test_no_code_in_a_checkpoint_is_run(network, tmp_path):
+    torch.save({"a": Evil(tmp_path / "ran")}, tmp_path / "w.pth")
+    with pytest.raises(ModelUnavailable, match=r"w\.pth is no whole checkpoint"):
+        load_checkpoint(network, tmp_path / "w.pth")
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 half a file", b"<html>not found</html>"])
+def test_a_broken_checkpoint_is_named(network, tmp_path, content):
+    (tmp_path / "w.pth").write_bytes(content)
+    with pytest.raises(ModelUnavailable, match=r"w\.pth is no whole checkpoint .*fetch it again"):
+        load_checkpoint(network, tmp_path / "w.pth")
+
+
+@pytest.mark.parametrize("content", [[1, 2], {"model": {"a": torch.zeros(1)}}, torch.zeros(3)])
+def test_a_file_of_something_else_is_named(network, tmp_path, content):
+    torch.save(content, tmp_path / "w.pth")
+    with pytest.raises(ModelUnavailable, match="no dictionary of tensors"):
+        load_checkpoint(network, tmp_path / "w.pth")
+
+
+# ---- memory
+
+
+class Narrow(torch.nn.Module):
+    """A mask decoder on a device that has memory for so many prompts at once."""
+
+    def __init__(self, decoder: torch.nn.Module, prompts: int) -> None:
+        super().__init__()
+        self.decoder, self.prompts = decoder, prompts
+
+    def forward(self, *, sparse_prompt_embeddings, **rest):
+        if len(sparse_prompt_embeddings) > self.prompts:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return self.decoder(sparse_prompt_embeddings=sparse_prompt_embeddings, **rest)
+
+
+def test_a_prompt_too_many_for_the_memory_is_a_named_error_and_the_next_may_fare_better(small_sam, model):
+    narrow = small_sam()
+    narrow.mask_decoder = Narrow(narrow.mask_decoder, 0)
+    found = segmenter(narrow)
+    found.set_image(picture())
+    with pytest.raises(OutOfMemory, match=r"small has not memory enough .* to decode a prompt; .*--precision bf16"):
+        found.predict(PROMPTS[0])
+    narrow.mask_decoder.prompts = 1
+    assert found.predict(PROMPTS[0]).rle() == model.predict(PROMPTS[0]).rle()
+
+
+def test_an_image_too_large_for_the_memory_is_a_named_error(small_sam):
+    class Full(torch.nn.Module):
+        def forward(self, pixels):
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    full = small_sam()
+    full.image_encoder = Full()
+    with pytest.raises(OutOfMemory, match="to encode an image"):
+        segmenter(full).set_image(picture())

@@ -1,0 +1,138 @@
+"""The enlarged mask is the one that Segment Anything's own full-frame postprocessing gives, to the last bit."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from baselines.upsample import enlarge, resized
+
+
+def full_frame(network, logits: np.ndarray, width: int, height: int) -> np.ndarray:
+    """What the package answers."""
+    fit_width, fit_height = resized(width, height)
+    batch = torch.from_numpy(logits)[None, None]
+    return (network.postprocess_masks(batch, (fit_height, fit_width), (height, width)) > 0)[0, 0].numpy()
+
+
+def blob(rng: np.random.Generator, mean: float) -> np.ndarray:
+    """Negative logits but for a rectangle of random place and size, whose logits have this mean."""
+    logits = rng.normal(-20, 1, (256, 256))
+    x, y, w, h = rng.integers(0, 256, 4)
+    logits[y : y + h, x : x + w] = rng.normal(mean, 3, logits[y : y + h, x : x + w].shape)
+    return logits.astype(np.float32)
+
+
+def holes(rng: np.random.Generator) -> np.ndarray:
+    return np.where(rng.random((256, 256)) < 0.1, -3, 2).astype(np.float32)
+
+
+def about_zero(rng: np.random.Generator) -> np.ndarray:
+    """Numbers so near to zero, and so many zeros, that the least rounding decides."""
+    return (rng.normal(0, 1e-6, (256, 256)) * rng.integers(0, 2, (256, 256))).astype(np.float32)
+
+
+KINDS = {
+    "one object": lambda rng: blob(rng, 3),
+    "a ragged object": lambda rng: blob(rng, -2),
+    "with holes": holes,
+    "about zero": about_zero,
+    "all negative": lambda rng: -rng.random((256, 256), np.float32) - 0.1,
+    "one logit": lambda rng: np.where(np.arange(65536) == rng.integers(65536), 1, -1e-3).reshape(256, 256).astype("f"),
+}
+side = st.one_of(st.integers(1, 8), st.integers(1, 140), st.integers(1, 1200), st.sampled_from((256, 512, 1024, 2048)))
+
+
+@settings(max_examples=250, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from(sorted(KINDS)), side, side, st.integers(1, 3))
+@example(0, "about zero", 1, 1, 1)
+@example(0, "about zero", 64, 64, 1)
+@example(0, "about zero", 64, 65, 1)
+@example(0, "about zero", 1, 3000, 2)
+@example(0, "about zero", 3000, 1, 2)
+@example(0, "about zero", 1024, 1024, 2)
+def test_the_mask_is_the_full_frames_to_the_last_bit(network, seed, kind, width, height, threads):
+    logits = KINDS[kind](np.random.default_rng(seed))
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        mask = enlarge(logits, width, height)
+        assert (mask.width, mask.height) == (width, height)
+        assert np.array_equal(mask.full(), full_frame(network, logits, width, height))
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("instructions", ["default", "avx2"])
+def test_whatever_instructions_pytorch_uses(instructions):
+    """Products are fused into sums with some of them and not with others."""
+    this = f"{__file__}::test_the_mask_is_the_full_frames_to_the_last_bit"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", this],
+        env={**os.environ, "ATEN_CPU_CAPABILITY": instructions},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("size", [(8192, 8192), (5000, 3001)])
+def test_also_in_the_largest_pictures(network, size):
+    logits = blob(np.random.default_rng(5), 2)
+    mask = enlarge(logits, *size)
+    assert mask.area > 0
+    assert np.array_equal(mask.full(), full_frame(network, logits, *size))
+
+
+class Largest(TorchDispatchMode):
+    """Notes the elements of the largest tensor that any operation returns."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.elements = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        answer = func(*args, **(kwargs or {}))
+        if isinstance(answer, torch.Tensor):
+            self.elements = max(self.elements, answer.numel())
+        return answer
+
+
+def test_an_8192_picture_never_becomes_a_frame_of_floats():
+    with Largest() as largest:
+        whole = enlarge(np.full((256, 256), 9, np.float32), 8192, 8192)
+    assert whole.area == 8192 * 8192
+    assert largest.elements <= 8192 * 8192 / 8
+
+
+def test_a_small_object_costs_little_in_a_large_picture():
+    logits = np.full((256, 256), -9, np.float32)
+    logits[100, 100] = 9
+    with Largest() as largest:
+        assert enlarge(logits, 8192, 8192).area > 0
+    assert largest.elements <= 8192 * 8192 / 50
+
+
+def test_object_in_the_padding_alone_is_an_empty_mask(network):
+    logits = np.full((256, 256), -1, np.float32)
+    logits[200:, :] = 1  # of a picture twice as wide as high, rows from 128 on are padding
+    mask = enlarge(logits, 640, 320)
+    assert mask.area == 0
+    assert not full_frame(network, logits, 640, 320).any()
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"), [((640, 480), (1024, 768)), ((1, 5000), (1, 1024)), ((427, 640), (683, 1024))]
+)
+def test_sizes_are_rounded_as_sam_rounds(size, expected):
+    assert resized(*size) == expected

@@ -1,0 +1,37 @@
+"""A GPU whose memory does not suffice for an object costs that object's row, and the run goes on."""
+
+from __future__ import annotations
+
+import pandas as pd
+import torch
+
+from baselines.sam import TorchSam, card
+from baselines.torchvision_cpu import prepare_torchvision
+from bench.datasets.formats import open_dataset
+from bench.prompts import PromptSettings
+from bench.results import open_results
+from bench.runner import run
+
+
+def test_an_object_too_many_is_a_named_error_and_the_run_goes_on(discs, tmp_path):
+    prepare_torchvision()
+    from segment_anything.build_sam import _build_sam
+
+    network = _build_sam(32, 1, 2, [0])
+    calls = []
+
+    def full_now_and_then(*_):
+        calls.append(1)
+        if len(calls) == 2:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    network.mask_decoder.register_forward_pre_hook(full_now_and_then)
+    model = TorchSam(network, card("small", "SAM", network, None))
+    dataset = open_dataset(discs(3))
+    description = {"created": "now", "dataset": {"name": dataset.name}, "models": [{"name": "small"}], "prompt": {}}
+    with open_results(tmp_path / "out", description, dataset) as results:
+        run(dataset, [model], [PromptSettings()], results)
+    rows = pd.read_parquet(tmp_path / "out/results.parquet").sort_values("image_id")
+    assert rows["error"].isna().tolist() == [True, False, True]
+    assert rows["error"].iloc[1].startswith("OutOfMemory: small has not memory enough on the GPU to decode a prompt")
+    assert rows["untrained"].all()

@@ -1,0 +1,72 @@
+"""Random weights in a results folder: never unasked, and marked everywhere."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from bench.cli import app
+
+
+@pytest.fixture
+def bench(tmp_path, monkeypatch):
+    """`bench run` in an empty folder of a machine without weights: `bench("--models", …)`."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("OBJASCALE_WEIGHTS", raising=False)
+    return lambda *arguments: CliRunner().invoke(app, ["run", "--device", "cpu", *map(str, arguments)])
+
+
+def test_every_row_and_the_table_and_run_json_say_so(bench, discs):
+    result = bench("--models", "flip-tiny,sam-b@crop=3,box", "--data", discs(1), "--allow-untrained")
+    assert result.exit_code == 0, result.output
+    for name in ("flip-tiny (untrained)", "sam-b@crop=3 (untrained)"):
+        assert name in result.stdout
+    assert "box (untrained)" not in result.stdout
+    rows = pd.read_parquet("results/results.parquet").set_index("model")
+    assert rows["untrained"].to_dict() == {"flip-tiny": True, "sam-b@crop=3": True, "box": False}
+    assert rows["error"].isna().all()
+    assert rows["weights_sha256"].isna().all()
+    cards = {card["name"]: card for card in json.loads(Path("results/run.json").read_text())["models"]}
+    assert {name: card["untrained"] for name, card in cards.items()} == rows["untrained"].to_dict()
+    sam = cards["sam-b@crop=3"]
+    assert sam["parameters"] == 93_735_472
+    assert sam["settings"] == {"input": 1024, "multimask": False, "precision": "fp32", "device": "cpu", "crop": 3.0}
+
+
+def test_without_the_flag_it_says_how_to_get_the_weights(bench, discs):
+    result = bench("--models", "sam-b,sam-h@crop,box", "--data", discs(1))
+    assert result.exit_code == 1
+    assert "no weights for sam-b: found no sam_vit_b_01ec64.pth" in result.stderr
+    assert "bench fetch sam-h" in result.stderr
+    assert not Path("results").exists()
+
+
+def test_all_are_still_those_whose_weights_are_here(bench, discs):
+    result = bench("--models", "all", "--data", discs(1), "--allow-untrained")
+    assert result.exit_code == 0, result.output
+    assert not pd.read_parquet("results/results.parquet")["untrained"].any()
+
+
+def test_trained_and_untrained_are_not_mixed(bench, discs, shared):
+    data = discs(1)
+    assert bench("--models", "flip-tiny", "--data", data, "--allow-untrained").exit_code == 0
+    result = bench("--models", "flip-tiny", "--data", data, "--weights", shared / "assets/weights")
+    assert result.exit_code == 1
+    assert "results was made with other settings" in result.stderr
+
+
+def test_precision_is_among_the_settings_and_not_mixed(bench, discs, shared):
+    arguments = ["--models", "flip-tiny", "--data", discs(2), "--weights", shared / "assets/weights", "--precision"]
+    assert bench(*arguments, "bf16").exit_code == 0
+    (card,) = json.loads(Path("results/run.json").read_text())["models"]
+    assert card["settings"]["dtype"] == "bfloat16"
+    assert pd.read_parquet("results/results.parquet")["iou"].max() > 0.8
+    result = bench(*arguments, "fp32")
+    assert result.exit_code == 1
+    assert "dtype" in result.stderr
+    assert bench(*arguments, "fp8").exit_code == 2
