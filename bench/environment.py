@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
+import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+import cv2
+import numba
 
 PACKAGES = (
     *("objascale-suite", "numpy", "torch", "torchvision", "segment-anything", "onnxruntime"),
     *("ultralytics-opencv-headless", "opencv-python-headless", "numba", "pillow", "pyarrow"),
+)
+
+GPU_FIELDS = (
+    *("name", "driver_version", "persistence_mode", "power.limit", "power.draw", "temperature.gpu"),
+    *("clocks.sm", "clocks.max.sm", "clocks.mem", "clocks.max.mem", "utilization.gpu", "memory.used"),
 )
 
 
@@ -24,6 +34,31 @@ def environment() -> dict:
         "gpu": _gpu(),
         "versions": {name: found for name in PACKAGES if (found := _version(name))},
     }
+
+
+def threads() -> dict[str, int | str | None]:
+    """How many threads the libraries use, and OMP_NUM_THREADS as it is set."""
+    import torch  # as below
+
+    return {
+        "torch": torch.get_num_threads(),
+        "numba": numba.get_num_threads(),
+        "opencv": cv2.getNumThreads(),
+        "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS"),
+    }
+
+
+def gpus() -> list[dict[str, str]]:
+    """Name, driver, clocks in MHz, power in W and the like of each GPU as nvidia-smi tells now; empty without it."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return []
+    command = [tool, f"--query-gpu={','.join(GPU_FIELDS)}", "--format=csv,noheader,nounits"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return [dict(zip(GPU_FIELDS, line.split(", "), strict=False)) for line in answer.splitlines()]
 
 
 def _cpu() -> str:

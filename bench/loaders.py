@@ -43,9 +43,14 @@ def load_flip(name: str, files: Files | None, options: Options) -> Segmenter:
     device = torch_device(options)
     try:
         with random_weights():
-            return FlipSegmenter(name, files[0] if files else None, device=device, dtype=dtype)
+            weights = files[0] if files else None
+            return FlipSegmenter(name, weights, tokens=options.tokens, device=device, dtype=dtype)
     except WeightsBroken as error:
         raise ModelUnavailable(str(error)) from error
+
+
+def load_paper_flip(name: str, files: Files | None, options: Options) -> Segmenter:
+    raise ModelUnavailable(f"{name} is the paper's model, which bench cannot run yet; flip-tiny to flip-large it can")
 
 
 def load_sam(name: str, files: Files | None, options: Options) -> Segmenter:

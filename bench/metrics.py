@@ -6,7 +6,7 @@ No detection (an empty prediction) scores 0 everywhere.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -57,18 +57,23 @@ def boundary_iou(predicted: RegionMask, truth: RegionMask) -> float:
     paper takes 2 % of the image's diagonal for the band, which swallows a small object whole; here it is 2 % of the
     diagonal of the object's own box.
     """
-    if predicted.box is None or truth.box is None:
-        return 0.0
-    px0, py0, px1, py1 = predicted.box
-    tx0, ty0, tx1, ty1 = truth.box
-    both = (min(px0, tx0), min(py0, ty0), max(px1, tx1), max(py1, ty1))
     width = band_width(truth)
-    ours, theirs = _boundary(predicted.window(both), width), _boundary(truth.window(both), width)
-    return int(np.count_nonzero(ours & theirs)) / int(np.count_nonzero(ours | theirs))
+    return _boundary(predicted, width).iou(_boundary(truth, width))
 
 
-def _boundary(mask: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
-    pixels = mask.view(np.uint8)
-    square = np.ones((3, 3), np.uint8)
-    inner = cv2.erode(pixels, square, iterations=width, borderType=cv2.BORDER_CONSTANT, borderValue=(0,))
-    return mask & ~inner.view(bool)
+def _boundary(mask: RegionMask, width: int) -> RegionMask:
+    """The pixels of `mask` with a pixel outside it in the square of 2·`width` + 1 about them."""
+    side = 2 * width + 1
+    inner: NDArray = mask.data.view(np.uint8)
+    if inner.size == 0:
+        return mask
+    for _ in range(2):  # along columns, then, turned, along rows; eight pixels at a time, as bits of a byte
+        bits = np.zeros((inner.shape[0] + 2 * width, -(-inner.shape[1] // 8)), np.uint8)
+        bits[width:-width] = np.packbits(inner, axis=1)
+        reach = 1
+        while reach < side:
+            step = min(reach, side - reach)
+            bits = bits[:-step] & bits[step:]
+            reach += step
+        inner = cv2.transpose(np.unpackbits(bits, axis=1, count=inner.shape[1]))
+    return replace(mask, data=mask.data & ~inner.view(bool))

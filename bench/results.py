@@ -19,7 +19,7 @@ import types
 import typing
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from io import FileIO
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -129,7 +129,7 @@ class Results:
         Raises ResultsError if the disk does not take it, and if other rows are of another picture of the same name.
         """
         self._take(row)
-        line = json.dumps(asdict(row)).encode() + b"\n"
+        line = json.dumps(vars(row)).encode() + b"\n"
         with _disk_errors(self.folder):
             if self._journal.write(line) != len(line):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -167,9 +167,7 @@ class Results:
             write_atomically(self.folder / "results.parquet", buffer.getvalue().to_pybytes())
 
     def _table(self) -> pa.Table:
-        return pa.Table.from_pylist(
-            [asdict(row) for row in sorted(self.rows.values(), key=self._place)], arrow_schema()
-        )
+        return pa.Table.from_pylist([vars(row) for row in sorted(self.rows.values(), key=self._place)], arrow_schema())
 
     def _place(self, row: Row) -> tuple:
         numbers = [re.split(r"(\d+)", text) for text in (row.image_id, row.object_id)]

@@ -4,6 +4,7 @@ but the types of its prompts and its card."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,7 +45,7 @@ class FlipSegmenter:
         """
         self.name = name
         self.weights = weights
-        model = load_model(weights) if weights else ReleasedFlip(CONFIGS[name])
+        model = _trained(weights, sha256(weights)) if weights else ReleasedFlip(CONFIGS[name])
         self.predictor = FlipPredictor(model, tokens=tokens, seed=seed, dense=dense, device=device, dtype=dtype)
 
     @property
@@ -87,6 +88,12 @@ class FlipSegmenter:
             },
             untrained=self.weights is None,
         )
+
+
+@lru_cache(maxsize=1)
+def _trained(path: Path, sha256: str) -> ReleasedFlip:
+    """A model that several segmenters share, which look at different numbers of patches."""
+    return load_model(path)
 
 
 def _given(prompt: Prompt) -> Gaussian | tuple[float, float, float, float]:

@@ -14,10 +14,16 @@ from contextlib import contextmanager
 
 
 class Stopwatch:
-    """Milliseconds by stage name, added up until `reset()`. `synchronise` waits for the device, if there is one."""
+    """Milliseconds by stage name, added up until `reset()`.
 
-    def __init__(self, synchronise: Callable[[], object] | None = None) -> None:
+    `synchronise` waits for the device, if there is one. `clock` tells seconds.
+    """
+
+    def __init__(
+        self, synchronise: Callable[[], object] | None = None, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
         self._synchronise = synchronise or (lambda: None)
+        self._clock = clock
         self.ms: dict[str, float] = defaultdict(float)
         self._threads = 1
         self._lock = threading.Lock()
@@ -26,13 +32,13 @@ class Stopwatch:
     def __call__(self, stage: str) -> Iterator[None]:
         """Time a block: `with watch("pre"): …`."""
         self._synchronise()
-        start = time.perf_counter()
+        start = self._clock()
         try:
             yield
         finally:
             self._synchronise()
             with self._lock:
-                self.ms[stage] += 1000 * (time.perf_counter() - start) / self._threads
+                self.ms[stage] += 1000 * (self._clock() - start) / self._threads
 
     @contextmanager
     def side_by_side(self, threads: int) -> Iterator[None]:

@@ -10,10 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 Box = tuple[int, int, int, int]
+LONGEST = 8  # characters of a number in COCO's RLE that are read: 2^39 pixels
 
 
 class MaskError(ValueError):
@@ -61,7 +63,7 @@ class RegionMask:
         """
         height, width = (int(v) for v in rle["size"])
         counts = rle["counts"]
-        runs = np.asarray(counts if isinstance(counts, list) else _decode_counts(counts), np.int64)
+        runs = np.array(counts, np.int64) if isinstance(counts, list) else _decode_counts(counts)
         if (runs < 0).any() or runs.sum() != height * width:
             raise MaskError(f"RLE runs cover {runs.sum()} pixels, the mask has {width}×{height}")
         ends = np.cumsum(runs)
@@ -79,20 +81,20 @@ class RegionMask:
             flat = columns.reshape(-1)
             for start, length in zip(starts - x0 * height, lengths, strict=True):
                 flat[start : start + length] = True
-            return cls(x0, y0, np.ascontiguousarray(columns[:, y0:y1].T), width, height)
+            return cls(x0, y0, _transposed(columns[:, y0:y1]), width, height)
         data = np.zeros((x1 - x0, y1 - y0), bool)
         for column, start, length in zip(starts // height - x0, starts % height - y0, lengths, strict=True):
             data[column, start : start + length] = True
-        return cls(x0, y0, np.ascontiguousarray(data.T), width, height)
+        return cls(x0, y0, _transposed(data), width, height)
 
     # ---- other forms
 
     def rle(self) -> dict:
         """COCO RLE with compressed ASCII counts: `{"size": [height, width], "counts": str}`."""
         h, w = self.data.shape
-        padded = np.zeros((w, h + 2), bool)
-        padded[:, 1:-1] = self.data.T
-        columns, edges = np.nonzero(padded[:, 1:] != padded[:, :-1])
+        flat = np.zeros(1 + w * (h + 1), bool)  # column after column, background before and after each
+        flat[1:].reshape(w, h + 1)[:, :h] = _transposed(self.data)
+        columns, edges = np.divmod(np.flatnonzero(flat[1:] != flat[:-1]), h + 1)
         positions = (columns + self.x) * self.height + edges + self.y
         bounds = np.concatenate(([0], positions, [self.width * self.height]))
         runs = np.diff(bounds)
@@ -101,7 +103,7 @@ class RegionMask:
             runs = np.diff(np.delete(bounds, np.concatenate((joined, joined + 1))))
         if len(runs) > 1 and runs[-1] == 0:
             runs = runs[:-1]
-        return {"size": [self.height, self.width], "counts": _encode_counts(runs.tolist())}
+        return {"size": [self.height, self.width], "counts": _encode_counts(runs)}
 
     def full(self) -> NDArray[np.bool_]:
         """The whole H×W boolean frame (64 MB at 8192²)."""
@@ -157,19 +159,23 @@ class RegionMask:
         """
         if self.area == 0:
             raise MaskError("an empty mask has no moments")
-        rows, columns = np.nonzero(self.data)
-        points = np.stack((columns, rows)).astype(np.float64)
-        mean = points.mean(1)
-        centred = points - mean[:, None]
-        covariance = centred @ centred.T / points.shape[1] + np.eye(2) / 12
-        return mean + (self.x + 0.5, self.y + 0.5), covariance
+        sums = cv2.moments(self.data.view(np.uint8), binaryImage=True)  # of whole numbers, so exact
+        n, x, y, xx, xy, yy = (round(sums[name]) for name in ("m00", "m10", "m01", "m20", "m11", "m02"))
+        vxx, vxy, vyy = ((n * both - one * other) / n**2 for both, one, other in ((xx, x, x), (xy, x, y), (yy, y, y)))
+        covariance = np.array(((vxx, vxy), (vxy, vyy))) + np.eye(2) / 12
+        return np.array((x / n + (self.x + 0.5), y / n + (self.y + 0.5))), covariance
 
     def intersection(self, other: RegionMask) -> int:
         """Pixels that are object in both. Raises MaskError if the frames differ in size."""
         if (self.width, self.height) != (other.width, other.height):
             raise MaskError(f"masks of different frames: {self.width}×{self.height} and {other.width}×{other.height}")
-        h, w = self.data.shape
-        return int(np.count_nonzero(self.data & other.window((self.x, self.y, self.x + w, self.y + h))))
+        (h, w), (other_h, other_w) = self.data.shape, other.data.shape
+        x0, x1 = max(self.x, other.x), min(self.x + w, other.x + other_w)
+        y0, y1 = max(self.y, other.y), min(self.y + h, other.y + other_h)
+        if x0 >= x1 or y0 >= y1:
+            return 0
+        ours, theirs = (mask.data[y0 - mask.y : y1 - mask.y, x0 - mask.x : x1 - mask.x] for mask in (self, other))
+        return int(np.count_nonzero(ours & theirs))
 
     def iou(self, other: RegionMask) -> float:
         """Intersection over union; 0 if both are empty."""
@@ -183,36 +189,45 @@ class RegionMask:
         return 2 * self.intersection(other) / total if total else 0.0
 
 
-def _encode_counts(runs: list[int]) -> str:
+def _transposed(data: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """`data.T`, copied. OpenCV does it block by block, ten times as fast as NumPy."""
+    return cv2.transpose(data.view(np.uint8)).view(bool) if data.size else data.T
+
+
+def _encode_counts(runs: NDArray[np.int64]) -> str:
     """COCO's string of runs: 5 bits a character, each run from the fourth on as the difference to two before."""
-    out = []
-    for i, run in enumerate(runs):
-        value = run - runs[i - 2] if i > 2 else run
-        while True:
-            bits = value & 31
-            value >>= 5
-            more = value != -1 if bits & 16 else value != 0
-            out.append(chr((bits | (32 if more else 0)) + 48))
-            if not more:
-                break
-    return "".join(out)
+    values = runs.copy()
+    values[3:] -= runs[1:-2]
+    characters, used = [], [np.ones(len(runs), bool)]
+    while used[-1].any():
+        bits = values & 31
+        values >>= 5
+        more = values != np.where(bits & 16, -1, 0)
+        characters.append((bits | more << 5) + 48)
+        used.append(used[-1] & more)
+    return np.stack(characters, 1)[np.stack(used[:-1], 1)].astype(np.uint8).tobytes().decode("ascii")
 
 
-def _decode_counts(counts: str | bytes) -> list[int]:
-    """Inverse of `_encode_counts`."""
-    runs: list[int] = []
-    value = shift = 0
-    for code in counts.encode() if isinstance(counts, str) else counts:
-        bits = code - 48
-        if not 0 <= bits < 64:
-            raise MaskError(f"RLE counts hold the character {chr(code)!r}, which COCO's encoding never writes")
-        value |= (bits & 31) << shift
-        shift += 5
-        if not bits & 32:
-            if bits & 16:
-                value -= 1 << shift
-            runs.append(value + runs[-2] if len(runs) > 2 else value)
-            value = shift = 0
-    if shift:
+def _decode_counts(counts: str | bytes) -> NDArray[np.int64]:
+    """Inverse of `_encode_counts`. Raises MaskError for what COCO's encoding never writes."""
+    codes = np.frombuffer(counts.encode() if isinstance(counts, str) else counts, np.uint8).astype(np.int64) - 48
+    strange = (codes < 0) | (codes >= 64)
+    if strange.any():
+        raise MaskError(
+            f"RLE counts hold the character {chr(codes[strange][0] + 48)!r}, which COCO's encoding never writes"
+        )
+    lasts = np.flatnonzero(codes < 32)
+    if len(codes) and (len(lasts) == 0 or lasts[-1] != len(codes) - 1):
         raise MaskError("RLE counts end in the middle of a number")
-    return runs
+    if len(lasts) == 0:
+        return lasts
+    firsts = np.concatenate(([0], lasts[:-1] + 1))
+    lengths = lasts - firsts + 1
+    if lengths.max() > LONGEST:
+        raise MaskError(f"RLE counts hold a number of {lengths.max()} characters, no mask has so many pixels")
+    places = 5 * (np.arange(len(codes)) - np.repeat(firsts, lengths))
+    values = np.add.reduceat((codes & 31) << places, firsts)
+    values -= np.where(codes[lasts] & 16, 1 << 5 * lengths, 0)
+    values[1::2] = np.cumsum(values[1::2])
+    values[2::2] = np.cumsum(values[2::2])
+    return values

@@ -10,13 +10,13 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from bench.statistics import FEW
 from reports.curves import draw_curve, size_curve
 from reports.formats import WRITERS, Table, scientific
 from reports.heatmaps import HeatMap, draw_heat_maps, heat_maps
 from reports.html import PageFigure, PageTable, Section, render_page
 from reports.overlays import draw_overlays
 from reports.results import ReportError, Results, read_results
-from reports.statistics import FEW
 from reports.style import Style, assign_styles, save_figure
 from reports.tables import iou_table, published_table, size_table
 

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from reports.statistics import FEW, bin_index, log_edges, summarise
+from bench.statistics import FEW, clustered_means
+from reports.bins import bin_index, log_edges
 from reports.style import RC, WIDTH, Style
 
 
@@ -25,7 +26,7 @@ def size_curve(rows: pd.DataFrame, seed: int, bins: int | None = None) -> pd.Dat
     objects = rows.drop_duplicates("object")
     edges = log_edges(objects["fraction"].to_numpy(float), bins or curve_bins(len(objects)))
     rows = rows.assign(bin=bin_index(rows["fraction"].to_numpy(float), edges), log=np.log10(rows["fraction"]))
-    curve = summarise(rows, ["series", "bin"], np.random.default_rng(seed))
+    curve = clustered_means(rows, ["series", "bin"], np.random.default_rng(seed))
     curve["fraction"] = 10 ** rows.groupby(["series", "bin"], sort=False)["log"].mean()
     curve = curve.reset_index().sort_values(["series", "bin"], ignore_index=True)
     counts = np.bincount(bin_index(objects["fraction"].to_numpy(float), edges), minlength=len(edges) - 1)

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from reports.statistics import bin_index, log_edges
+from reports.bins import bin_index, log_edges
 from reports.style import RC
 
 COLUMNS = 3  # panels side by side

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from bench.statistics import clusters
+
 SCHEMA = 2
 _MILLISECONDS = ["image_pre_ms", "image_model_ms", "image_post_ms", "pre_ms", "model_ms", "post_ms"]
 _NUMBERS = ["width", "height", "area", "fraction", "noise", "iou", "predicted_area", "tokens", *_MILLISECONDS]
@@ -81,7 +83,7 @@ def read_results(folders: Sequence[Path]) -> Results:
         raise ReportError("no row of the results is about an object with a pixel: there is nothing to report")
     rows["dataset"] = _distinct_datasets(rows)
     rows["series"] = _series(rows)
-    rows["cluster"] = rows["asset_id"].replace("", None).fillna(rows["image_id"]).astype(str)
+    rows["cluster"] = clusters(rows)
     rows["object"] = rows["image_id"].str.cat(rows["object_id"], sep="/")
     notes += _uneven(rows)
     return Results(rows, runs, notes)

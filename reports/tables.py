@@ -8,10 +8,10 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pandas as pd
 
+from bench.statistics import FEW, REPLICATES, SIZE_LABELS, clustered_means, size_bin
 from reports.formats import Cell, Column, Mark, Table
 from reports.published import DATASETS, SOURCE, TABLE_1
 from reports.results import Results
-from reports.statistics import FEW, REPLICATES, SIZE_LABELS, size_bin, summarise
 
 _STAGES = ("pre", "model", "post")
 
@@ -24,7 +24,7 @@ def iou_data(results: Results, dataset: str, seed: int) -> pd.DataFrame:
     errors, no_detection (objects without an error whose mask is empty), seed.
     """
     rows = results.of(dataset)
-    table = summarise(rows, ["series"], np.random.default_rng(seed))
+    table = clustered_means(rows, ["series"], np.random.default_rng(seed))
     by_series = rows.groupby("series", sort=False)
     failed = rows["error"].notna()
     first = by_series.first()
@@ -91,7 +91,7 @@ def size_data(results: Results, dataset: str, seed: int) -> pd.DataFrame:
     """One row per series and occupied size bin: series, bin (0 to 4), size, mean, std, n, clusters, low, high, seed."""
     rows = results.of(dataset)
     rows = rows.assign(bin=size_bin(rows["fraction"].to_numpy(float)))
-    data = summarise(rows, ["series", "bin"], np.random.default_rng(seed)).reset_index()
+    data = clustered_means(rows, ["series", "bin"], np.random.default_rng(seed)).reset_index()
     data.insert(2, "size", [SIZE_LABELS[index] for index in data["bin"]])
     return data.assign(dataset=dataset, seed=seed)
 

@@ -29,7 +29,7 @@ def bench(tmp_path, monkeypatch):
     return lambda *arguments: CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
-@pytest.mark.parametrize("command", ["models", "fetch", "run", "merge"])
+@pytest.mark.parametrize("command", ["models", "fetch", "run", "merge", "compare"])
 def test_every_command_has_help_with_an_example(bench, command):
     result = bench(command, "--help")
     assert result.exit_code == 0
@@ -214,3 +214,31 @@ def test_shards_merged_are_one_run(bench, discs):
     mixed = bench("merge", "part1", "boxes", "--out", "other")
     assert (mixed.exit_code, "prompt.source: matched → box" in mixed.stderr) == (1, True)
     assert not Path("other").exists()
+
+
+def test_numbers_of_patches_may_be_several_and_added(bench, discs, shared):
+    discs(3, "data/objascale")
+    arguments = ["--models", "flip-tiny,box", "--weights", shared / "assets/weights"]
+    assert bench("run", *arguments, "--tokens", "16,64").exit_code == 0
+    result = bench("run", *arguments, "--tokens", "32")
+    assert result.exit_code == 0, result.output
+    rows = pd.read_parquet("results/results.parquet")
+    assert rows.groupby("model")["tokens"].agg(lambda column: sorted(column.dropna().unique())).to_dict() == {
+        "box": [],
+        "flip-tiny": [16, 32, 64],
+    }
+    assert len(rows) == 12
+    timed = bench("run", *arguments, "--tokens", "16,64", "--timing")
+    assert (timed.exit_code, "one --tokens" in timed.stderr) == (1, True)
+
+
+def test_the_command_that_people_quote(bench, discs, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "nothing"))
+    discs(1, "data/objascale")
+    result = bench("run", "--models", "flip-l,sam-h")
+    assert result.exit_code == 1
+    first, second = result.stderr.splitlines()
+    assert first.startswith("error: no weights for flip-l")
+    assert "bench fetch flip-large" in first
+    assert second.startswith("error: no weights for sam-h")
+    assert "bench fetch sam-h" in second

@@ -10,7 +10,8 @@ from baselines.torchvision_cpu import prepare_torchvision
 from bench.datasets.formats import open_dataset
 from bench.prompts import PromptSettings
 from bench.results import open_results
-from bench.runner import run
+from bench.runner import Measurer, run
+from bench.selection import EVERYTHING
 
 
 def test_an_object_too_many_is_a_named_error_and_the_run_goes_on(discs, tmp_path):
@@ -30,7 +31,7 @@ def test_an_object_too_many_is_a_named_error_and_the_run_goes_on(discs, tmp_path
     dataset = open_dataset(discs(3))
     description = {"created": "now", "dataset": {"name": dataset.name}, "models": [{"name": "small"}], "prompt": {}}
     with open_results(tmp_path / "out", description, dataset) as results:
-        run(dataset, [model], [PromptSettings()], results)
+        run(Measurer(dataset, [model], [PromptSettings()], EVERYTHING), dataset.samples, results)
     rows = pd.read_parquet(tmp_path / "out/results.parquet").sort_values("image_id")
     assert rows["error"].isna().tolist() == [True, False, True]
     assert rows["error"].iloc[1].startswith("OutOfMemory: small has not memory enough on the GPU to decode a prompt")

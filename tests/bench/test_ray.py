@@ -194,7 +194,7 @@ def test_workers_that_cannot_begin_are_a_sentence(cluster, discs, tmp_path, monk
             measurer, samples = super().load()
             return measurer, samples[1:]
 
-    elsewhere = Elsewhere({"box": ()}, "cpu", data, None, [PromptSettings("matched", 0.0)], EVERYTHING)
+    elsewhere = Elsewhere({"box": ()}, Options("cpu"), data, None, [PromptSettings("matched")], EVERYTHING, [512])
     for setup, workers, words in (
         (setup_of(refuses, data), 1, "on the node .*/shared/weights.onnx"),
         (setup_of(lambda: os._exit(1), data), 1, "die while they load the models"),

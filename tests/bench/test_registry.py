@@ -11,6 +11,7 @@ import torch
 
 from bench import registry
 from bench.segmenter import ModelUnavailable, Options
+from flip import model as paper
 from flip.released import CONFIGS, ReleasedFlip
 from flip.weights import WeightsMissing
 
@@ -35,8 +36,8 @@ def test_the_list_is_made_without_the_networks() -> None:
 def test_rows_of_flip(name: str) -> None:
     row = registry.MODELS[name]
     with torch.device("meta"):
-        model = ReleasedFlip(CONFIGS[name])
-    assert row.parameters == sum(p.numel() for p in model.parameters())
+        network = ReleasedFlip(CONFIGS[name])
+    assert row.parameters == sum(p.numel() for p in network.parameters())
     assert (row.family, row.prompts, row.licence) == ("FLIP", ("gaussian",), "MIT")
     with pytest.raises(WeightsMissing, match=f"bench fetch {name}"):
         registry.find_all_weights([row], None)
@@ -143,3 +144,14 @@ def test_a_missing_package_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(sys.modules, "segment_anything", None)
     with pytest.raises(ModelUnavailable, match=r"sam-b cannot be loaded: .*pip install 'objascale-suite\[sam\]'"):
         registry.load(registry.MODELS["sam-b"], None, Options("cpu"))
+
+
+def test_the_papers_own_sizes_say_that_nobody_has_their_weights(tmp_path: Path) -> None:
+    for name, config in paper.CONFIGS.items():
+        (row,) = registry.find_models([name])
+        with torch.device("meta"):
+            assert row.parameters == sum(parameter.numel() for parameter in paper.Flip(config).parameters())
+        with pytest.raises(WeightsMissing, match=rf"no weights for {name}.*bench fetch flip-(small|middle|large)"):
+            registry.find_all_weights([row], tmp_path)
+        with pytest.raises(WeightsMissing, match="bench fetch flip-"):
+            registry.fetch_weights(row, tmp_path)

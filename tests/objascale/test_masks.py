@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -43,6 +45,16 @@ def test_rle_round_trip(frame):
     )
     assert runs["counts"].decode() == mask.rle()["counts"]
     assert (RegionMask.from_rle({"size": list(frame.shape), "counts": _runs(frame)}).full() == frame).all()
+
+
+@pytest.mark.parametrize("share", [0.001, 0.5, 0.999])
+def test_rle_of_long_and_short_runs_is_what_pycocotools_writes(share):
+    frame = np.random.default_rng(0).random((1500, 700)) < share
+    frame[200:1200, 100:600] ^= True
+    theirs = coco.encode(np.asfortranarray(frame.astype(np.uint8)))["counts"].decode()
+    mask = RegionMask.from_full(frame)
+    assert mask.rle()["counts"] == theirs
+    assert (RegionMask.from_rle({"size": [1500, 700], "counts": theirs}).full() == frame).all()
 
 
 def _runs(frame):
@@ -94,6 +106,24 @@ def test_moments_are_those_of_the_area(frame):
     assert covariance == pytest.approx(np.cov(points, bias=True), abs=1e-3)
 
 
+@given(frames.filter(lambda frame: frame.any()))
+def test_moments_are_rounded_once(frame):
+    """They decide what a Gaussian prompt draws, so they must not depend on the machine's way of adding."""
+    _, covariance = RegionMask.from_full(frame).moments()
+    rows, columns = ([int(i) for i in indices] for indices in np.nonzero(frame))
+    n = len(rows)
+    exact = Fraction(sum(r * c for r, c in zip(rows, columns, strict=True)), n) - Fraction(
+        sum(rows) * sum(columns), n**2
+    )
+    assert covariance[0, 1] == covariance[1, 0] == float(exact)
+
+
+def test_moments_of_a_large_mask_are_those_of_the_rectangle():
+    mean, covariance = RegionMask(100, 200, np.ones((3000, 5000), bool), 8192, 8192).moments()
+    assert mean.tolist() == [2600, 1700]
+    assert covariance == pytest.approx(np.diag((5000**2, 3000**2)) / 12, rel=1e-15)
+
+
 def test_one_pixel():
     frame = np.zeros((9, 9), bool)
     frame[5, 3] = True
@@ -118,6 +148,8 @@ def test_a_small_mask_in_a_huge_frame_stays_small():
         {"size": [2, 2], "counts": [5, -1]},
         {"size": [2, 2], "counts": "\x01"},
         {"size": [2, 2], "counts": "P"},
+        {"size": [2, 2], "counts": "oooooooooooooooo0"},
+        {"size": [2, 2], "counts": ""},
     ],
 )
 def test_damaged_rle_is_refused(rle):

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.statistics import FEW
 from reports.formats import Cell, Column, Table, escape_latex, latex, markdown, scientific, to_html
 from reports.published import TABLE_1
 from reports.results import read_results
-from reports.statistics import FEW
 from reports.tables import _marks, iou_data, iou_table, published_table, size_data, size_table
 
 

@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reports.statistics import SIZE_LABELS, bin_index, clustered_interval, log_edges, size_bin, summarise
+from bench.statistics import SIZE_LABELS, clustered_interval, clustered_means, size_bin
 
 
 def frame(values: np.ndarray, clusters: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame({"series": "a", "iou": values, "cluster": clusters})
 
 
-def test_summarise_is_the_sample_mean_and_deviation() -> None:
-    table = summarise(frame(np.array([0.1, 0.4, 0.7]), np.array([0, 1, 1])), ["series"], np.random.default_rng(0))
+def test_a_mean_is_the_sample_mean_and_deviation() -> None:
+    table = clustered_means(frame(np.array([0.1, 0.4, 0.7]), np.array([0, 1, 1])), ["series"], np.random.default_rng(0))
     row = table.loc["a"]
     assert row["mean"] == pytest.approx(0.4)
     assert row["std"] == pytest.approx(0.3)
@@ -27,7 +27,9 @@ def test_summarise_is_the_sample_mean_and_deviation() -> None:
 
 @given(st.floats(0, 1), st.lists(st.integers(0, 4), min_size=2, max_size=30).filter(lambda c: len(set(c)) > 1))
 def test_an_interval_of_equal_values_has_no_width(value: float, clusters: list[int]) -> None:
-    table = summarise(frame(np.full(len(clusters), value), np.array(clusters)), ["series"], np.random.default_rng(0))
+    table = clustered_means(
+        frame(np.full(len(clusters), value), np.array(clusters)), ["series"], np.random.default_rng(0)
+    )
     assert table["low"].item() == pytest.approx(value)
     assert table["high"].item() == pytest.approx(value)
 
@@ -99,7 +101,7 @@ def test_objects_of_a_single_cluster_have_no_interval() -> None:
 
 def test_the_seed_decides_the_interval() -> None:
     rows = frame(np.random.default_rng(9).random(50), np.arange(50) // 2)
-    first, again, other = (summarise(rows, ["series"], np.random.default_rng(seed)) for seed in (1, 1, 2))
+    first, again, other = (clustered_means(rows, ["series"], np.random.default_rng(seed)) for seed in (1, 1, 2))
     pd.testing.assert_frame_equal(first, again)
     assert first["low"].item() != other["low"].item()
 
@@ -115,20 +117,8 @@ def test_ten_models_on_the_full_dataset_take_seconds() -> None:
         }
     )
     start = time.perf_counter()
-    assert len(summarise(rows, ["series", "bin"], rng)) == 50
+    assert len(clustered_means(rows, ["series", "bin"], rng)) == 50
     assert time.perf_counter() - start < 5
-
-
-@given(st.lists(st.floats(1e-8, 1.0), min_size=1, max_size=50), st.integers(1, 60))
-def test_log_bins_hold_every_value_and_are_equal(values: list[float], bins: int) -> None:
-    edges = log_edges(np.array(values), bins)
-    index = bin_index(np.array(values), edges)
-    assert len(edges) == bins + 1
-    assert np.diff(np.log10(edges)) == pytest.approx(np.log10(edges[-1] / edges[0]) / bins, abs=1e-9)
-    assert index.min() >= 0
-    assert index.max() <= bins - 1
-    assert np.all(edges[index] <= np.array(values) * (1 + 1e-9))
-    assert np.all(edges[index + 1] >= np.array(values) * (1 - 1e-9))
 
 
 @pytest.mark.parametrize(

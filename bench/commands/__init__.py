@@ -1,0 +1,1 @@
+"""The subcommands of `bench`, a file each."""

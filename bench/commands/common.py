@@ -1,0 +1,81 @@
+"""What the commands share: sentences instead of tracebacks, numbers with commas between, and a console."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import pandas as pd
+import typer
+from rich.console import Console
+
+from bench.registry import UnknownModel
+from bench.results import Results, ResultsError
+from bench.segmenter import ModelUnavailable
+from bench.selection import SelectionError
+from bench.summary import rich_table, summarise
+from flip.weights import DownloadFailed, WeightsMissing
+from objascale.dataset import DatasetError
+from objascale.engine import Fatal
+
+Weights = Annotated[Path | None, typer.Option("--weights", help="Folder of weights, searched first.")]
+
+
+@contextmanager
+def errors() -> Iterator[None]:
+    """What a user can cause becomes a sentence and exit code 1."""
+    try:
+        yield
+    except (
+        *(UnknownModel, WeightsMissing, DownloadFailed, ModelUnavailable, Fatal),
+        *(DatasetError, ResultsError, SelectionError),
+    ) as error:
+        fail(str(error))
+
+
+def fail(message: str, code: int = 1) -> NoReturn:
+    """Say what is wrong, a sentence a line, and end the command."""
+    for line in message.splitlines():
+        complain(f"error: {line}")
+    raise typer.Exit(code)
+
+
+def complain(message: str) -> None:
+    """A line on standard error."""
+    typer.echo(message, err=True)
+
+
+def console() -> Console:
+    """Standard output; wide enough for the tables where it is not a terminal."""
+    here = Console()
+    return here if here.is_terminal else Console(width=120)
+
+
+def numbers(option: str, text: str, least: float = -math.inf) -> list[float]:
+    """The numbers of an option, each once. Raises SelectionError for what is none, or less than `least`."""
+    try:
+        given = [float(number) for number in text.split(",")]
+    except ValueError:
+        given = [math.nan]
+    if not all(least <= number < math.inf for number in given):
+        raise SelectionError(f"{option} {text}: give one number from {least:g} on, or several with commas between")
+    return list(dict.fromkeys(given))
+
+
+def report(results: Results, out: Path) -> None:
+    """The table of a results folder, and what went wrong."""
+    rows = results.frame()
+    console().print(rich_table(summarise(rows)))
+    complain_of_errors(rows, "count with IoU 0")
+    console().print(f"{len(rows)} rows in {out / 'results.parquet'}", soft_wrap=True)
+
+
+def complain_of_errors(rows: pd.DataFrame, what: str) -> None:
+    """How many rows are errors, what that means for them, and the first of them."""
+    failed = rows[rows["error"].notna()]
+    if len(failed):
+        first = failed.iloc[0]
+        complain(f"{len(failed)} rows are errors and {what}, the first: {first['model']}, {first['error']}")

@@ -1,0 +1,55 @@
+"""`bench compare`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.commands.common import console, errors
+from bench.compare import By, Comparison, rich_table, rows_of, write_pairs
+from bench.selection import SelectionError
+
+
+def compare(
+    results: Annotated[Path, typer.Argument(metavar="RESULTS", help="Folder that `bench run` wrote.")],
+    a: Annotated[str, typer.Argument(metavar="A", help="A model in it.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="Another, or the same.")],
+    other: Annotated[
+        Path | None, typer.Option("--with", metavar="RESULTS", help="The folder that has B's rows, if it is another.")
+    ] = None,
+    noise: Annotated[str, typer.Option(help="Noise level of the prompts; of A and of B: 0,0.1.")] = "0",
+    tokens: Annotated[str | None, typer.Option(help="Number of patches, where there are several; 128,512.")] = None,
+    by: Annotated[By, typer.Option(help="What the rows of the table are.")] = "size",
+    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap's draws.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="CSV file to write, a line an object.")] = None,
+) -> None:
+    """Compare two models on the objects that both were asked for: differences of IoU, object by object.
+
+    The interval of the mean difference draws whole assets, as renders of one asset are not independent.
+    """
+    with errors():
+        noises = _pair(noise, "--noise")
+        patches = _pair(tokens, "--tokens") if tokens else (None, None)
+        comparison = Comparison.of(
+            rows_of(results, a, noises[0], patches[0]), rows_of(other or results, b, noises[1], patches[1])
+        )
+        for letter, name, alone in zip("AB", comparison.names, comparison.alone, strict=True):
+            left_out = f"; {alone} objects that only {letter} has are left out" if alone else ""
+            console().print(f"{letter}: {name}{left_out}", soft_wrap=True)
+        console().print(rich_table(comparison.table(by, seed), by, seed))
+        if out is not None:
+            write_pairs(comparison, out)
+            console().print(f"{len(comparison.pairs)} pairs in {out}", soft_wrap=True)
+
+
+def _pair(text: str, option: str) -> tuple[float, float]:
+    """One number for both sides of a comparison, or one for each."""
+    try:
+        numbers = [float(number) for number in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) not in (1, 2):
+        raise SelectionError(f"{option} {text}: give one number, or that of A and that of B with a comma between")
+    return numbers[0], numbers[-1]

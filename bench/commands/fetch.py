@@ -1,0 +1,23 @@
+"""`bench fetch`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from bench import registry
+from bench.commands.common import Weights, console, errors
+from flip.weights import cache_folder
+
+
+def fetch(
+    names: Annotated[list[str], typer.Argument(metavar="NAME…", help="Models, as `bench models` lists them.")],
+    weights: Weights = None,
+) -> None:
+    """Download the weights of models, check their SHA-256, and keep them in the user's cache (or --weights)."""
+    folder = weights or cache_folder()
+    with errors():
+        for model in registry.find_models(names):
+            files = registry.fetch_weights(model, folder)
+            console().print(f"{model.name}: {', '.join(map(str, files)) or 'needs no weights'}", soft_wrap=True)

@@ -1,0 +1,20 @@
+"""`bench merge`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.commands.common import errors, report
+from bench.results import merge_results
+
+
+def merge(
+    parts: Annotated[list[Path], typer.Argument(metavar="PART...", help="Folders that `bench run` wrote.")],
+    out: Annotated[Path, typer.Option(help="Results folder to write; must be new.")] = Path("results"),
+) -> None:
+    """Put the results of shards, or of models measured apart, together into one folder."""
+    with errors():
+        report(merge_results(parts, out), out)

@@ -1,0 +1,156 @@
+"""`bench run`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from bench import registry
+from bench.commands.common import Weights, complain, complain_of_errors, console, errors, fail, numbers, report
+from bench.datasets import Dataset
+from bench.datasets.formats import FORMATS, open_dataset
+from bench.environment import environment
+from bench.progress import show_progress
+from bench.prompts import PromptSettings, PromptSource
+from bench.ray import Cluster
+from bench.results import open_results
+from bench.runner import Engine, Measurer
+from bench.runner import run as measure
+from bench.segmenter import Device, ModelCard, Options, Precision
+from bench.selection import SelectionError, parse_selection
+from bench.setup import Setup
+from bench.timing import IMAGES as TIMED_IMAGES
+from bench.timing import TimingSettings, rich_table, run_timing, summarise_times
+from flip.weights import WeightsMissing
+
+
+def run(
+    models: Annotated[
+        str, typer.Option(help="Names from `bench models`, with commas between; all: those whose weights are here.")
+    ],
+    data: Annotated[Path, typer.Option(help="The data set's folder or file.")] = Path("data/objascale"),
+    out: Annotated[Path, typer.Option(help="Results folder; an unfinished run there is gone on with.")] = Path(
+        "results"
+    ),
+    format: Annotated[
+        str | None, typer.Option(help=f"Of the data set: {', '.join(FORMATS)}; told by what is there if not given.")
+    ] = None,
+    weights: Weights = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N images.")] = None,
+    select: Annotated[
+        list[str] | None,
+        typer.Option(help="Only objects with category=NAME,NAME, area=LOW..HIGH (px), fraction=LOW..HIGH."),
+    ] = None,
+    shard: Annotated[str | None, typer.Option(metavar="I/N", help="Only the I-th of N parts; see bench merge.")] = None,
+    prompt: Annotated[
+        PromptSource,
+        typer.Option(help="Each model its own kind (matched), or all what a box, a Gaussian or a point tells."),
+    ] = "matched",
+    noise: Annotated[str, typer.Option(help="How wrong prompts are, in sides of the object's box; several: 0,0.1.")] = (
+        "0"
+    ),
+    seed: Annotated[int, typer.Option(min=0, help="Of the prompts' noise.")] = 0,
+    tokens: Annotated[str, typer.Option(help="Patches that FLIP looks at, at most; several: 32,64,128.")] = "512",
+    device: Annotated[Device, typer.Option(help="Where networks run.")] = "auto",
+    precision: Annotated[
+        Precision, typer.Option(help="Of FLIP and SAM: float32, or mixed with one of the 16-bit formats.")
+    ] = "fp32",
+    allow_untrained: Annotated[
+        bool,
+        typer.Option("--allow-untrained", help="Run models without weights here on random ones, and mark their rows."),
+    ] = False,
+    engine: Annotated[Literal["local", "ray"], typer.Option(help="This machine, or a Ray cluster.")] = "local",
+    address: Annotated[
+        str | None, typer.Option(help="The Ray cluster's.", show_default="RAY_ADDRESS, else one that runs here")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="On the Ray cluster.", show_default="one a GPU, or one for two CPUs")
+    ] = None,
+    timing: Annotated[
+        bool, typer.Option("--timing", help="Time the models instead, each alone, on the first 5 (--limit) images.")
+    ] = False,
+    warmup: Annotated[int, typer.Option(min=0, help="With --timing: calls before one counts.")] = 3,
+    repeats: Annotated[int, typer.Option(min=1, help="With --timing: calls that count.")] = 20,
+) -> None:
+    """Measure models on a data set: a row per model and object in OUT/results.parquet, and a table at the end.
+
+    The same command goes on where it was stopped; other models, noises and tokens may be added to a finished run.
+    """
+    with errors():
+        selection = parse_selection(select or [], limit or (TIMED_IMAGES if timing else None), shard)
+        prompts = [PromptSettings(prompt, level, seed) for level in numbers("--noise", noise, 0)]
+        patches = [int(number) for number in numbers("--tokens", tokens, 1)]
+        chosen = _chosen(models, weights)
+        files = registry.find_all_weights(chosen, weights, allow_untrained=allow_untrained)
+        here = {name: found and tuple(file.absolute() for file in found) for name, found in files.items()}
+        setup = Setup(here, Options(device, precision), data.absolute(), format, prompts, selection, patches)
+        dataset = open_dataset(data, format)
+        if timing:
+            if engine != "local" or len(prompts) > 1 or len(patches) > 1:
+                raise SelectionError("--timing is for this machine, one --noise and one --tokens")
+            _time(out, dataset, setup, TimingSettings(warmup, repeats))
+            return
+        there: Engine
+        if engine == "ray":
+            there = Cluster(setup, workers, address)
+        else:
+            there = Measurer(dataset, setup.segmenters(), prompts, selection)
+        with open_results(out, _description(dataset, there.cards, there.environment, prompts), dataset) as results:
+            try:
+                with show_progress(console()) as progress:
+                    measure(there, selection.samples(dataset), results, progress)
+            except KeyboardInterrupt:
+                fail(f"interrupted; {len(results.rows)} rows are safe in {out}, the same command goes on", code=130)
+        report(results, out)
+
+
+def _time(out: Path, dataset: Dataset, setup: Setup, settings: TimingSettings) -> None:
+    """`bench run --timing`."""
+    segmenters = setup.segmenters()
+    cards = [segmenter.describe() for segmenter in segmenters]
+    description = _description(dataset, cards, environment(), setup.prompts)
+    try:
+        with show_progress(console()) as progress:
+            rows = run_timing(
+                out, description, dataset, segmenters, setup.prompts[0], setup.selection, settings, progress
+            )
+    except KeyboardInterrupt:
+        fail("interrupted; no times were written", code=130)
+    console().print(rich_table(summarise_times(rows)))
+    complain_of_errors(rows, "have no time")
+    console().print(f"{len(rows)} calls in {out / 'timing.parquet'}", soft_wrap=True)
+
+
+def _chosen(models: str, weights: Path | None) -> list[registry.Model]:
+    """What --models names; `all` leaves out those whose weights are missing, and says so."""
+    if models != "all":
+        return registry.find_models([name.strip() for name in models.split(",") if name.strip()])
+    chosen = []
+    for model in registry.MODELS.values():
+        try:
+            registry.find_all_weights([model], weights)
+            chosen.append(model)
+        except WeightsMissing as error:
+            complain(f"without {model.name}: {error}")
+    return chosen
+
+
+def _description(
+    dataset: Dataset, cards: Sequence[ModelCard], machine: dict[str, Any], prompts: Sequence[PromptSettings]
+) -> dict[str, Any]:
+    """What run.json says of this run."""
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "dataset": {"name": dataset.name, "path": str(dataset.path), "images": len(dataset.samples)},
+        "models": [asdict(card) for card in cards],
+        "prompt": {"source": prompts[0].source, "seed": prompts[0].seed},
+        "noise": [prompt.noise for prompt in prompts],
+        "environment": machine,
+    }

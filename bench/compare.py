@@ -1,0 +1,176 @@
+"""Two models on the same objects: paired differences of IoU, with intervals that know what is not independent.
+
+A pair is one object of one picture (by SHA-256) that both models were asked for. The interval of a mean difference is
+the percentile bootstrap over whole assets (`bench.statistics`); a tie is the very same IoU. An error counts with IoU 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from rich.table import Table
+
+from bench.results import SCHEMA, ResultsError, read_run
+from bench.statistics import FEW, REPLICATES, clustered_means, clusters, size_bin
+from bench.summary import LABELS
+from objascale.files import write_atomically
+
+By = Literal["size", "category"]
+_OBJECT = ["image_sha256", "object_id"]
+_SAME = ["image_id", "asset_id", "category", "area", "fraction"]  # of both models' rows of an object
+_OWN = ["model", "tokens", "prompt", "prompt_source", "noise", "untrained", "iou", "error"]
+
+
+def rows_of(folder: Path, model: str, noise: float = 0.0, tokens: float | None = None) -> pd.DataFrame:
+    """A model's rows of a results folder, one an object; objects without a pixel are left out.
+
+    `tokens` chooses among several numbers of patches, and says nothing of a model without any. Raises ResultsError if
+    the folder holds no such rows, or several kinds of them; it says what there is.
+    """
+    rows = _read(folder)
+    names = list(dict.fromkeys(rows["model"]))
+    if model not in names:
+        near = get_close_matches(model, names)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(names)}"
+        raise ResultsError(f"{folder} has no rows of the model {model}; {hint}")
+    rows = rows[rows["model"] == model]
+    counts = sorted(rows["tokens"].dropna().unique())
+    if tokens is None and len(counts) > 1:
+        raise ResultsError(f"{model} has several numbers of patches in {folder}; choose with --tokens: {_told(counts)}")
+    for column, value in (("noise", noise), ("tokens", tokens)):
+        there = sorted(rows[column].dropna().unique())
+        if value is not None and there:
+            rows = rows[rows[column] == value]
+            if rows.empty:
+                raise ResultsError(
+                    f"{folder} has no rows of {model} with {column} {value:g}; choose with --{column}: {_told(there)}"
+                )
+    return rows[rows["area"] > 0]
+
+
+def _told(numbers: Sequence[float]) -> str:
+    return ", ".join(f"{number:g}" for number in numbers)
+
+
+def _read(folder: Path) -> pd.DataFrame:
+    """The columns of results.parquet that matter here."""
+    schema, path = read_run(folder)["schema"], folder / "results.parquet"
+    if schema != SCHEMA:
+        raise ResultsError(f"{folder} has the schema version {schema}, this program reads {SCHEMA}; measure again")
+    if not path.exists():
+        raise ResultsError(f"{folder} has no results.parquet; finish the run with the same `bench run` command")
+    try:
+        return pd.read_parquet(path, columns=[*_OBJECT, *_SAME, *_OWN])
+    except (OSError, ValueError, KeyError) as error:  # pyarrow's errors are such
+        raise ResultsError(
+            f"{path} is damaged ({str(error).splitlines()[0]}); the same `bench run` command makes it anew"
+        ) from error
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What two sides share.
+
+    `pairs`: a row an object, by picture and object, with model_a, model_b, iou_a, iou_b, difference (A − B), error_a,
+    error_b, cluster and what both rows say of the object. `names`: the sides in words. `alone`: objects of which only
+    A, and only B, has a row; they are left out.
+    """
+
+    pairs: pd.DataFrame
+    names: tuple[str, str]
+    alone: tuple[int, int]
+
+    @classmethod
+    def of(cls, a: pd.DataFrame, b: pd.DataFrame) -> Comparison:
+        """Pair the rows of two sides. Raises ResultsError if they have no object in common."""
+        own = [*_OBJECT, *_OWN]
+        pairs = a.merge(b[own], on=_OBJECT, suffixes=("_a", "_b"), sort=True)
+        names = _name(a), _name(b)
+        if pairs.empty:
+            raise ResultsError(f"{names[0]} and {names[1]} have no object in common; measure both on the same data set")
+        pairs["difference"] = pairs["iou_a"] - pairs["iou_b"]
+        pairs["cluster"] = clusters(pairs)
+        return cls(pairs, names, (len(a) - len(pairs), len(b) - len(pairs)))
+
+    def table(self, by: By = "size", seed: int = 0) -> pd.DataFrame:
+        """One row per occupied size bin, or category, and one for all objects.
+
+        Columns: group, n, clusters, mean_a, mean_b, difference, low, high (95 % interval of the mean difference, NaN
+        where all objects are of one cluster), win, tie, loss (shares of the objects, A's), errors_a, errors_b.
+        """
+        sizes = [LABELS[index] for index in size_bin(self.pairs["fraction"].to_numpy(float))]
+        group = self.pairs["category"] if by == "category" else sizes
+        order = sorted(set(group)) if by == "category" else LABELS
+        rows = self.pairs.assign(group=pd.Categorical(group, order))
+        return pd.concat([_table(rows.sort_values("group"), seed), _table(rows.assign(group="all"), seed)], axis=0)
+
+
+def _name(rows: pd.DataFrame) -> str:
+    """What tells a side from the other: model, patches, prompts, noise."""
+    first = rows.iloc[0]
+    prompt = rows["prompt"].dropna()
+    words = [
+        f"{prompt.iloc[0] if len(prompt) else 'no'} prompts ({first['prompt_source']})",
+        f"noise {first['noise']:g}",
+    ]
+    if pd.notna(first["tokens"]):
+        words.insert(0, f"{first['tokens']:.0f} patches")
+    if rows["untrained"].any():
+        words.insert(0, "untrained")
+    return f"{first['model']} ({', '.join(words)})"
+
+
+def _table(rows: pd.DataFrame, seed: int) -> pd.DataFrame:
+    means = clustered_means(rows, ["group"], np.random.default_rng(seed), value="difference")
+    marked = rows.assign(
+        win=rows["difference"] > 0,
+        tie=rows["difference"] == 0,
+        loss=rows["difference"] < 0,
+        errors_a=rows["error_a"].notna(),
+        errors_b=rows["error_b"].notna(),
+    )
+    groups = marked.groupby("group", sort=False, observed=True)
+    shares = groups[["iou_a", "iou_b", "win", "tie", "loss"]].mean()
+    counts = groups[["errors_a", "errors_b"]].sum()
+    table = means.drop(columns="std").join(shares).join(counts).reset_index()
+    return table.rename(columns={"mean": "difference", "iou_a": "mean_a", "iou_b": "mean_b"}).astype({"group": str})
+
+
+def write_pairs(comparison: Comparison, path: Path) -> None:
+    """The pairs as CSV. Raises ResultsError if the disk does not take it."""
+    sides = [f"{column}_{side}" for side in "ab" for column in ("model", "tokens", "noise", "iou", "error")]
+    try:
+        write_atomically(path, comparison.pairs[[*_OBJECT, *_SAME, *sides, "difference"]].to_csv(index=False).encode())
+    except OSError as error:
+        raise ResultsError(f"cannot write {path} ({error.strerror}); choose another --out") from error
+
+
+def rich_table(table: pd.DataFrame, by: By, seed: int) -> Table:
+    """`Comparison.table` for a terminal."""
+    caption = f"95 % intervals: {REPLICATES} draws of whole assets, seed {seed}; † fewer than {FEW} objects"
+    shown = Table(title="Paired differences of IoU, A − B", caption=caption)
+    heads = ["mask / image" if by == "size" else by, "n", "assets", "A", "B", "A − B", "95 % interval"]
+    for head in [*heads, "A better", "equal", "B better", "errors"]:
+        shown.add_column(head, justify="left" if head == heads[0] else "right", no_wrap=True)
+    for row in table.to_dict("records"):
+        if row["group"] == "all":
+            shown.add_section()
+        interval = "–" if np.isnan(row["low"]) else f"{row['low']:+.3f} … {row['high']:+.3f}"
+        shown.add_row(
+            row["group"],
+            f"{row['n']}{'†' if row['n'] < FEW else ''}",
+            str(row["clusters"]),
+            f"{row['mean_a']:.3f}",
+            f"{row['mean_b']:.3f}",
+            f"{row['difference']:+.3f}",
+            interval,
+            *(f"{100 * row[share]:.1f} %" for share in ("win", "tie", "loss")),
+            f"{row['errors_a']} / {row['errors_b']}" if row["errors_a"] or row["errors_b"] else "–",
+        )
+    return shown

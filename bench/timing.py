@@ -1,0 +1,272 @@
+"""What a model takes: `bench run --timing`, apart from any measurement of masks.
+
+The boundary is that of `flip.stopwatch`: pre, model, post, the device synchronised at every edge. One model works at a
+time, on a picture that is decoded and with prompts that are made; nothing is decoded or scored beside it. Each call is
+made some times before it counts, and then some times more.
+
+    timing.parquet  a row a call
+    timing.json     what was timed, on what, and how
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from rich.markup import escape
+from rich.table import Table
+
+from bench.datasets import Dataset, TruthObject
+from bench.environment import gpus, threads
+from bench.prompts import PromptSettings, make_prompt
+from bench.results import ResultsError
+from bench.runner import TOGETHER, Progress
+from bench.segmenter import Batches, Prompt, Segmenter
+from bench.selection import Selection
+from objascale.files import write_atomically
+
+IMAGES = 5  # that are timed if nobody says how many
+SCHEMA = 1
+COLUMNS = pa.schema(
+    [
+        pa.field("model", pa.string()),
+        pa.field("image_id", pa.string()),
+        pa.field("width", pa.int64()),
+        pa.field("height", pa.int64()),
+        pa.field("objects", pa.int64()),  # of the picture, all of the selection
+        pa.field("call", pa.string()),  # set_image | predict | predict_many
+        pa.field("object_id", pa.string()),  # of a predict
+        pa.field("area", pa.int64()),
+        pa.field("batch", pa.int64()),  # prompts in the call
+        pa.field("repeat", pa.int64()),  # from 0; warm-up calls have no row
+        pa.field("pre_ms", pa.float64()),  # of the whole call
+        pa.field("model_ms", pa.float64()),
+        pa.field("post_ms", pa.float64()),
+        pa.field("error", pa.string()),  # in place of the times
+    ]
+)
+STAGES = ["pre_ms", "model_ms", "post_ms"]
+SCOPES = {
+    "set_image": "picture",
+    "predict": "object",
+    "both": "picture + object",
+    "shared": "picture / objects + object",
+    "predict_many": f"object, {TOGETHER} at once",
+}
+"""What the rows of the summary are about. `both` is what the paper's Table 1 has."""
+
+
+@dataclass(frozen=True)
+class TimingSettings:
+    """How often a call is made before it counts, how often then, and how many objects of a picture are asked for."""
+
+    warmup: int = 3
+    repeats: int = 20
+    objects: int = 5
+
+
+def run_timing(
+    out: Path,
+    description: dict[str, Any],
+    dataset: Dataset,
+    segmenters: Sequence[Segmenter],
+    prompt: PromptSettings,
+    selection: Selection,
+    settings: TimingSettings,
+    progress: Progress = lambda done, total: None,
+) -> pd.DataFrame:
+    """Time all models, write timing.parquet and timing.json into `out`, and return the rows (`COLUMNS`).
+
+    `description` is what run.json would say. Raises ResultsError if `out` has times already or cannot be written,
+    or if no call could be timed.
+    """
+    table, header = out / "timing.parquet", out / "timing.json"
+    if table.exists() or header.exists():
+        raise ResultsError(f"{out} holds times already ({header}); move them away, or give a new folder with --out")
+    with _disk_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
+    before = _machine()
+    timed = time_models(dataset, segmenters, prompt, selection, settings, progress)
+    if all("error" in row for row in timed):
+        reason = timed[0]["error"] if timed else "no image is selected"
+        raise ResultsError(f"nothing could be timed ({reason}), so nothing was written to {out}")
+    rows = pa.Table.from_pylist(timed, COLUMNS)
+    run = {"schema": SCHEMA, **description, "timing": asdict(settings), "threads": threads()}
+    run |= {"before": before, "after": _machine()}
+    buffer = pa.BufferOutputStream()
+    pq.write_table(rows, buffer)
+    with _disk_errors(out):
+        write_atomically(table, buffer.getvalue().to_pybytes())
+        write_atomically(header, json.dumps(run, indent=1, ensure_ascii=False).encode())
+    return rows.to_pandas()
+
+
+@contextmanager
+def _disk_errors(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ResultsError(f"cannot write to {out} ({error.strerror}); choose another --out") from error
+
+
+def _machine() -> dict[str, Any]:
+    """What else the machine does, and how fast its GPUs run just now."""
+    return {"load": [round(load, 2) for load in os.getloadavg()], "gpus": gpus()}
+
+
+def time_models(
+    dataset: Dataset,
+    segmenters: Sequence[Segmenter],
+    prompt: PromptSettings,
+    selection: Selection,
+    settings: TimingSettings,
+    progress: Progress = lambda done, total: None,
+) -> list[dict[str, Any]]:
+    """A row (`COLUMNS`) for each call of each model on the pictures of the selection.
+
+    On a picture: `set_image`; `predict` for each of its first objects; and, of a model that can, `predict_many` with as
+    many prompts as a run would send together, the objects in turn. What raises leaves one row with the error.
+    """
+    samples, rows = selection.samples(dataset), []
+    names = [segmenter.describe().name for segmenter in segmenters]
+    for done, sample in enumerate(samples):
+        progress(done, len(samples))
+        about: dict[str, Any] = {"image_id": sample.image_id}
+        try:
+            truths = [truth for truth in sample.objects() if selection.wants(truth)]
+            pixels = sample.picture().decode()
+        except Exception as caught:  # whatever a file does, it costs this picture's times and is in its row
+            rows += [
+                {**about, "model": segmenter.describe().name, "error": _sentence(caught)} for segmenter in segmenters
+            ]
+            continue
+        about |= {"width": pixels.shape[1], "height": pixels.shape[0], "objects": len(truths)}
+        for segmenter, name in zip(segmenters, names, strict=True):
+            for call in _calls(segmenter, pixels, truths, prompt, settings.objects):
+                rows += _timed(segmenter, call, settings, {"model": name, **about})
+    progress(len(samples), len(samples))
+    return rows
+
+
+@dataclass(frozen=True)
+class _Call:
+    """Something to time: `prepare` (not timed) makes what is called."""
+
+    about: dict[str, Any]
+    prepare: Callable[[], Callable[[], object]]
+
+
+def _calls(
+    segmenter: Segmenter,
+    pixels: NDArray[np.uint8],
+    truths: Sequence[TruthObject],
+    settings: PromptSettings,
+    objects: int,
+) -> Iterator[_Call]:
+    """What is timed of a model on a picture, in this order."""
+
+    def prompt(truth: TruthObject) -> Prompt:
+        return make_prompt(truth.mask(), segmenter.accepts, settings, truth.object_id)
+
+    yield _Call({"call": "set_image"}, lambda: partial(segmenter.set_image, pixels))
+    for truth in truths[:objects]:
+        about = {"call": "predict", "object_id": truth.object_id, "area": truth.area, "batch": 1}
+        yield _Call(about, lambda truth=truth: partial(segmenter.predict, prompt(truth)))  # type: ignore[misc]
+    if isinstance(segmenter, Batches) and truths:
+        many = [truths[i % len(truths)] for i in range(TOGETHER)]
+        about = {"call": "predict_many", "batch": TOGETHER}
+        yield _Call(about, lambda: partial(segmenter.predict_many, [prompt(truth) for truth in many]))
+
+
+def _timed(segmenter: Segmenter, call: _Call, settings: TimingSettings, about: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows of one call, or the one row with what it raised."""
+    about = {**about, **call.about}
+    watch, rows = segmenter.stopwatch, []
+    try:
+        act = call.prepare()
+        for repeat in range(-settings.warmup, settings.repeats):
+            watch.reset()
+            act()
+            ms = watch.reset()
+            if repeat >= 0:
+                times = {f"{stage}_ms": ms.get(stage, 0.0) for stage in ("pre", "model", "post")}
+                rows.append({**about, "repeat": repeat, **times})
+    except Exception as caught:  # whatever a model does, it costs the times of this call and is in its row
+        return [{**about, "error": _sentence(caught)}]
+    return rows
+
+
+def _sentence(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def summarise_times(rows: pd.DataFrame) -> pd.DataFrame:
+    """Milliseconds of `COLUMNS`' rows by model and scope (`SCOPES`), where a model has such calls.
+
+    Columns: model, scope, n, and of pre_post, model_ms and total the median and, with _low and _high, the 5th and 95th
+    percentile, over pictures, objects and repeats. What is put together of two calls is so repeat by repeat.
+    """
+    rows = rows[rows["error"].isna()]
+    images, objects, many = (rows[rows["call"] == call] for call in ("set_image", "predict", "predict_many"))
+    keys = ["model", "image_id", "repeat"]
+    of_image = objects[keys].merge(images, on=keys, how="left")
+    of_image.index = objects.index
+    parts = {
+        "set_image": images,
+        "predict": objects,
+        "both": _with(objects, objects[STAGES] + of_image[STAGES]),
+        "shared": _with(objects, objects[STAGES] + of_image[STAGES].div(of_image["objects"], axis=0)),
+        "predict_many": _with(many, many[STAGES].div(many["batch"], axis=0)),
+    }
+    table = []
+    for model in dict.fromkeys(rows["model"]):
+        for scope, part in parts.items():
+            ms = part.loc[part["model"] == model, STAGES]
+            if len(ms):
+                table.append({"model": model, "scope": scope, "n": len(ms), **_quantiles(ms)})
+    return pd.DataFrame(table)
+
+
+def _with(rows: pd.DataFrame, stages: pd.DataFrame) -> pd.DataFrame:
+    return rows.assign(**{stage: stages[stage] for stage in STAGES})
+
+
+def _quantiles(ms: pd.DataFrame) -> dict[str, float]:
+    times = {"pre_post": ms["pre_ms"] + ms["post_ms"], "model_ms": ms["model_ms"], "total": ms.sum(axis=1)}
+    marks = {"": 0.5, "_low": 0.05, "_high": 0.95}
+    return {f"{name}{mark}": float(each.quantile(q)) for name, each in times.items() for mark, q in marks.items()}
+
+
+def rich_table(summary: pd.DataFrame) -> Table:
+    """`summarise`'s table for a terminal, with the paper's columns."""
+    shown = Table(title="Milliseconds: median, 5th and 95th percentile")
+    shown.add_column("model", no_wrap=True)
+    shown.add_column("of", no_wrap=True)
+    for head in ("pre/post", "model", "total"):
+        shown.add_column(head, justify="right", no_wrap=True)
+    last = None
+    for row in summary.to_dict("records"):
+        if row["model"] != last:
+            shown.add_section()
+        cells = (
+            f"{_ms(row[name])} [{_ms(row[f'{name}_low'])}, {_ms(row[f'{name}_high'])}]"
+            for name in ("pre_post", "model_ms", "total")
+        )
+        shown.add_row(row["model"] if row["model"] != last else "", SCOPES[row["scope"]], *map(escape, cells))
+        last = row["model"]
+    return shown
+
+
+def _ms(value: float) -> str:
+    return f"{value:.{2 if value < 10 else 1 if value < 100 else 0}f}"
