@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -146,23 +145,6 @@ class FlipPredictor:
         Memory: 64 MB for what is known of the pixels, or four bytes for each pixel of a larger single box, and the
         network's needs for a few prompts.
         """
-        usual = torch.get_num_threads()
-        threads = min(usual, len(prompts)) if self.device.type == "cpu" else 1
-        if threads < 2:
-            return self._masks(prompts)
-        # A prompt is too little work to be shared by several threads: each takes some prompts for itself. Neighbours in
-        # the list, which may be sorted by size, go to different threads.
-        try:
-            with (
-                self.stopwatch.side_by_side(threads),
-                ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool,
-            ):
-                parts = list(pool.map(self._masks, [prompts[i::threads] for i in range(threads)]))
-        finally:
-            torch.set_num_threads(usual)  # it is the whole process's, whoever sets it
-        return [parts[i % threads][i // threads] for i in range(len(prompts))]
-
-    def _masks(self, prompts: Sequence[Prompt]) -> list[RegionMask]:
         with torch.inference_mode():
             return [mask for targets in self._targets(prompts) for mask in self.find(targets)]
 

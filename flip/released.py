@@ -30,6 +30,7 @@ class FlipConfig:
     patch_sizes: tuple[int, ...] = (1, 2, 4, 8, 16)
 
 
+Patched = tuple[list[Tensor], Tensor, Tensor]  # a prompt: its patches of each size, their centres, its Gaussian
 Encoded = tuple[Tensor, Tensor]  # what a prompt's patches told: keys and values, (h, n, d) each
 
 CONFIGS = {
@@ -124,10 +125,18 @@ class Sparsify(nn.Module):
         self.register_embeddings = nn.Parameter(torch.randn(config.registers, 2) * 0.25 - 5)
         self.register_coordinates = nn.Parameter(torch.zeros(config.registers, 2), requires_grad=False)  # UNREAD
 
-    def forward(self, patches: list[Tensor], centres: Tensor, gaussian: Tensor) -> tuple[Tensor, Tensor]:
-        embedded = [embed(p) for embed, p in zip(self.patch_embeddings, patches, strict=True)]
-        tokens = torch.cat((*embedded, self.registers))  # (n, C)
-        features = torch.cat((position_features(centres, gaussian), self.register_embeddings))  # (n, 2)
+    def forward(self, prompts: Sequence[Patched]) -> tuple[list[Tensor], list[Tensor]]:
+        """For each prompt its tokens (n, C) and their position features (n, 2). Each layer is run once for all."""
+        by_size = zip(*(patches for patches, _, _ in prompts), strict=True)
+        embedded = [
+            apart(embed(torch.cat(patches)), [each.shape[0] for each in patches])
+            for embed, patches in zip(self.patch_embeddings, by_size, strict=True)
+        ]
+        tokens = [torch.cat((*parts, self.registers)) for parts in zip(*embedded, strict=True)]
+        features = [
+            torch.cat((position_features(centres, gaussian), self.register_embeddings))
+            for _, centres, gaussian in prompts
+        ]
         return tokens, features
 
 
@@ -278,14 +287,12 @@ class ReleasedFlip(nn.Module):
         """
         return self.encode_many([(patches, centres, gaussian)])[0]
 
-    def encode_many(
-        self, prompts: Sequence[tuple[list[Tensor], Tensor, Tensor]], dtype: torch.dtype = torch.float32
-    ) -> list[Encoded]:
+    def encode_many(self, prompts: Sequence[Patched], dtype: torch.dtype = torch.float32) -> list[Encoded]:
         """`encode` for several prompts at once. They may have different numbers of patches, and do not see each other.
 
         With another `dtype` the blocks run in mixed precision of it and float32, the rest stays as it is.
         """
-        tokens, features = zip(*(self.sparsify(*prompt) for prompt in prompts), strict=True)
+        tokens, features = self.sparsify(prompts)
         lengths = [each.shape[0] for each in tokens]
         x, where = torch.cat(tokens), torch.cat(features)
         with torch.autocast(x.device.type, dtype, enabled=dtype != torch.float32):

@@ -6,7 +6,6 @@ Post: from network output to a binary mask. On a GPU the device is synchronised 
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -25,8 +24,6 @@ class Stopwatch:
         self._synchronise = synchronise or (lambda: None)
         self._clock = clock
         self.ms: dict[str, float] = defaultdict(float)
-        self._threads = 1
-        self._lock = threading.Lock()
 
     @contextmanager
     def __call__(self, stage: str) -> Iterator[None]:
@@ -37,17 +34,7 @@ class Stopwatch:
             yield
         finally:
             self._synchronise()
-            with self._lock:
-                self.ms[stage] += 1000 * (self._clock() - start) / self._threads
-
-    @contextmanager
-    def side_by_side(self, threads: int) -> Iterator[None]:
-        """Within the block so many threads work at once: what they measure is counted as the time that passes."""
-        self._threads = threads
-        try:
-            yield
-        finally:
-            self._threads = 1
+            self.ms[stage] += 1000 * (self._clock() - start)
 
     def reset(self) -> dict[str, float]:
         """Return what was measured since the last reset, and start anew."""

@@ -23,7 +23,7 @@ def test_every_stage(name: str, golden: dict, tiny: ReleasedFlip) -> None:
     prompt = golden[name]
     pixels, centres = network_input(prompt.patches, prompt.width, prompt.height)
     with torch.inference_mode():
-        tokens, features = tiny.sparsify(pixels, centres, prompt.prompt)
+        (tokens,), (features,) = tiny.sparsify([(pixels, centres, prompt.prompt)])
         assert difference(tokens, prompt.arrays["inter_tokens"]) < 1e-4
         assert difference(features, prompt.arrays["inter_feats"]) < 1e-5
         for layer in tiny.layers:
