@@ -35,7 +35,7 @@ from bench.datasets import Dataset, Sample, TruthObject, from_file
 from bench.prompts import PromptSettings
 from bench.results import Results, open_results
 from bench.runner import Measurer, run
-from bench.segmenter import ModelCard, Prompt, Segmenter
+from bench.segmenter import ModelCard, Options, Prompt, Segmenter
 from bench.selection import EVERYTHING
 from flip.gaussian import Gaussian
 from flip.weights import WeightsMissing
@@ -93,7 +93,7 @@ def load(name: str, weights: Path) -> Segmenter:
     if name in own:
         return own[name]()
     (model,) = registry.find_models([name])
-    return registry.load(model, registry.find_all_weights([model], weights)[name], "auto")
+    return registry.load(model, registry.find_all_weights([model], weights)[name], Options("cpu"))
 
 
 def measure(name: str, side: int, images: int, objects: int, weights: Path) -> dict[str, float]:
@@ -102,9 +102,9 @@ def measure(name: str, side: int, images: int, objects: int, weights: Path) -> d
         data, segmenter = dataset(Path(scratch), side, images, objects), load(name, weights)
         warm = dataset(Path(scratch), 64, 1, objects)
         with results(Path(scratch) / "warm", warm, segmenter) as written:
-            run(warm, [segmenter], [PromptSettings()], written)
+            run(_measurer(warm, segmenter), warm.samples, written)
 
-        measurer, read, asked = Measurer(data, [segmenter], [PromptSettings()], EVERYTHING), 0.0, 0.0
+        measurer, read, asked = _measurer(data, segmenter), 0.0, 0.0
         with results(Path(scratch) / "apart", data, segmenter) as written:
             for sample in data.samples:
                 start = time.perf_counter()
@@ -124,7 +124,7 @@ def measure(name: str, side: int, images: int, objects: int, weights: Path) -> d
         before = _memory("VmRSS")
         with results(Path(scratch) / "run", data, segmenter) as written:
             start = time.perf_counter()
-            run(data, [segmenter], [PromptSettings()], written)
+            run(_measurer(data, segmenter), data.samples, written)
             whole = time.perf_counter() - start
         n = len(rows)
         return {
@@ -134,6 +134,10 @@ def measure(name: str, side: int, images: int, objects: int, weights: Path) -> d
             "run": 1000 * whole / n,
             "mib": _memory("VmHWM") - before,
         }
+
+
+def _measurer(data: Dataset, segmenter: Segmenter) -> Measurer:
+    return Measurer(data, [segmenter], [PromptSettings()], EVERYTHING)
 
 
 def results(folder: Path, data: Dataset, segmenter: Segmenter) -> AbstractContextManager[Results]:
