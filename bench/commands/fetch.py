@@ -8,6 +8,7 @@ import typer
 
 from bench import registry
 from bench.commands.common import Weights, console, errors
+from flip.download_bar import download_bar
 from flip.weights import cache_folder
 
 
@@ -19,5 +20,6 @@ def fetch(
     folder = weights or cache_folder()
     with errors():
         for model in registry.find_models(names):
-            files = registry.fetch_weights(model, folder)
+            with download_bar(model.name) as progress:
+                files = registry.fetch_weights(model, folder, progress)
             console().print(f"{model.name}: {', '.join(map(str, files)) or 'needs no weights'}", soft_wrap=True)
