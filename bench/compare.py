@@ -51,7 +51,10 @@ def rows_of(folder: Path, model: str, noise: float = 0.0, tokens: float | None =
                 raise ResultsError(
                     f"{folder} has no rows of {model} with {column} {value:g}; choose with --{column}: {_told(there)}"
                 )
-    return rows[rows["area"] > 0]
+    rows = rows[rows["area"] > 0]
+    if rows.empty:
+        raise ResultsError(f"{folder} has nothing but errors of {model}: not one object's mask could be read")
+    return rows
 
 
 def _told(numbers: Sequence[float]) -> str:
@@ -66,11 +69,14 @@ def _read(folder: Path) -> pd.DataFrame:
     if not path.exists():
         raise ResultsError(f"{folder} has no results.parquet; finish the run with the same `bench run` command")
     try:
-        return pd.read_parquet(path, columns=[*_OBJECT, *_SAME, *_OWN])
+        rows = pd.read_parquet(path, columns=[*_OBJECT, *_SAME, *_OWN])
     except (OSError, ValueError, KeyError) as error:  # pyarrow's errors are such
         raise ResultsError(
             f"{path} is damaged ({str(error).splitlines()[0]}); the same `bench run` command makes it anew"
         ) from error
+    if rows.empty:
+        raise ResultsError(f"{folder} has no row; finish the run with the same `bench run` command")
+    return rows
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ EVERY = 30.0  # seconds between plain lines
 
 @contextmanager
 def show_progress(console: Console) -> Iterator[Callback]:
-    """Gives the function to call with (rows done, rows in all)."""
+    """Gives the function to call with (images done, images in all)."""
     if not console.is_terminal:
         yield _plain(console)
         return
@@ -33,6 +33,6 @@ def _plain(console: Console) -> Callback:
         nonlocal last
         if time.monotonic() - last >= EVERY:
             last = time.monotonic()
-            console.print(f"{done} of {total} measured")
+            console.print(f"{done} of {total} images")
 
     return show

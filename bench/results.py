@@ -116,33 +116,51 @@ def arrow_schema() -> pa.Schema:
 class Results:
     """A results folder being written; `open_results` makes one."""
 
-    def __init__(self, folder: Path, journal: FileIO) -> None:
+    def __init__(self, folder: Path, journal: FileIO | None = None) -> None:
         self.folder = folder
         self.rows: dict[RowKey, Row] = {}
         self._journal = journal
         self._models: list[str] = []  # in the order of run.json
         self._pictures: dict[str, str] = {}  # image id → SHA-256
+        self._truths: dict[str, str] = {}  # object id → RLE
+        self._known: set[RowKey] = set()  # keys without SHA-256, or of no object, of what has better rows
 
     def append(self, row: Row) -> None:
         """Add one row; it is in the journal when this returns.
 
-        Raises ResultsError if the disk does not take it, and if other rows are of another picture of the same name.
+        Raises ResultsError if the disk does not take it, and if other rows are of another picture of the same name, or
+        of another mask of the object.
         """
         self._take(row)
+        assert self._journal is not None
         line = json.dumps(vars(row)).encode() + b"\n"
-        with _disk_errors(self.folder):
+        with disk_errors(self.folder):
             if self._journal.write(line) != len(line):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def _take(self, row: Row) -> None:
-        """A row in place of what is known of its key, and of errors from when the image could not be read."""
+        """A row in place of what is known of its key, and of the errors of an image that could not be read.
+
+        Those have no SHA-256, or no object; they give way to rows of the image whether these are earlier or later.
+        """
         if row.image_sha256 and self._pictures.setdefault(row.image_id, row.image_sha256) != row.image_sha256:
             raise ResultsError(
                 f"{row.image_file} has changed since {self.folder} got rows on it (SHA-256 differs); "
                 "restore it, or give a new folder with --out"
             )
-        for object_id in (row.object_id, unread(row.image_id)):
-            self.rows.pop(row.key._replace(image_sha256="", object_id=object_id), None)
+        if row.error is None and self._truths.setdefault(row.object_id, row.truth_rle) != row.truth_rle:
+            raise ResultsError(
+                f"the mask of object {row.object_id} has changed since {self.folder} got rows on it; "
+                "restore the annotation, or give a new folder with --out"
+            )
+        nameless = row.key._replace(image_sha256="")
+        if not row.image_sha256 and nameless in self._known:
+            return
+        unread_key = nameless._replace(object_id=unread(row.image_id))
+        known = {nameless, unread_key} if row.image_sha256 else {unread_key} - {nameless}
+        self._known |= known
+        for stale in known:
+            self.rows.pop(stale, None)
         self.rows[row.key] = row
 
     def done(self, key: RowKey) -> bool:
@@ -156,14 +174,14 @@ class Results:
     def describe(self, run: dict[str, Any]) -> None:
         """Write run.json. Raises ResultsError if the disk does not take it."""
         self._models = list(dict.fromkeys(card["name"] for card in run["models"]))
-        with _disk_errors(self.folder):
+        with disk_errors(self.folder):
             write_atomically(self.folder / "run.json", json.dumps(run, indent=1, ensure_ascii=False).encode())
 
     def save(self) -> None:
         """Write results.parquet atomically. Raises ResultsError if the disk does not take it."""
         buffer = pa.BufferOutputStream()
         pq.write_table(self._table(), buffer)
-        with _disk_errors(self.folder):
+        with disk_errors(self.folder):
             write_atomically(self.folder / "results.parquet", buffer.getvalue().to_pybytes())
 
     def _table(self) -> pa.Table:
@@ -186,6 +204,8 @@ def open_results(folder: Path, run: dict[str, Any], dataset: Dataset) -> Iterato
     with _written(folder) as results:
         path = folder / "run.json"
         run = json.loads(json.dumps({"schema": SCHEMA, **run}))
+        if results.rows and not path.exists():
+            raise ResultsError(f"{folder} has rows, but its {path.name} is gone; give a new folder with --out")
         joined = join_runs(read_run(folder), run, folder) if path.exists() else run
         _check_images(results, dataset)
         results.describe(joined)
@@ -209,12 +229,15 @@ def merge_results(parts: Sequence[Path], out: Path) -> Results:
     if out.exists() and not (out.is_dir() and next(out.iterdir(), None) is None):
         raise ResultsError(f"{out} is not empty; give a new folder with --out")
     environments = {str(part.resolve()): run["environment"] for part, run in zip(parts, runs, strict=True)}
+    merged = Results(out)
+    for part, run in zip(parts, runs, strict=True):
+        for row in _rows(part / "journal.jsonl")[0]:
+            if not merged.done(row.key):
+                merged._take(replace(row, dataset_path=run["dataset"]["path"]))
     with _written(out) as results:
         results.describe({**joined, "environment": runs[0]["environment"], "merged": environments})
-        for part in parts:
-            for row in _rows(part / "journal.jsonl")[0]:
-                if not results.done(row.key):
-                    results.append(row)
+        for row in merged.rows.values():
+            results.append(row)
         results.save()
     return results
 
@@ -222,11 +245,11 @@ def merge_results(parts: Sequence[Path], out: Path) -> Results:
 @contextmanager
 def _written(folder: Path) -> Iterator[Results]:
     """A results folder with what is in it, for one process to write to."""
-    with _disk_errors(folder):
+    with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         journal = (folder / "journal.jsonl").open("ab", buffering=0)
     with journal:
-        with _disk_errors(folder):
+        with disk_errors(folder):
             fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
         results = Results(folder, journal)
         rows, whole = _rows(folder / "journal.jsonl")
@@ -279,6 +302,7 @@ def join_runs(present: dict[str, Any], run: dict[str, Any], folder: Path) -> dic
         )
     models.update((_card_key(card), card) for card in run["models"])
     return {
+        **{key: present[key] for key in ("merged",) if key in present},
         **run,
         "created": present["created"],
         "noise": sorted({*present["noise"], *run["noise"]}),
@@ -309,7 +333,7 @@ def _check_images(results: Results, dataset: Dataset) -> None:
 
 
 @contextmanager
-def _disk_errors(folder: Path) -> Iterator[None]:
+def disk_errors(folder: Path) -> Iterator[None]:
     """The system's errors as a ResultsError that says what to do."""
     try:
         yield
@@ -317,5 +341,5 @@ def _disk_errors(folder: Path) -> Iterator[None]:
         raise ResultsError(f"another bench run is writing to {folder}; wait for it, or choose another --out") from error
     except OSError as error:
         raise ResultsError(
-            f"cannot write to {folder} ({error.strerror}); make it writable or choose another --out, nothing is lost"
+            f"cannot write to {folder} ({error.strerror}); choose another --out, or make it writable: nothing is lost"
         ) from error

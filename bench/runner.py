@@ -128,7 +128,7 @@ class Measurer:
             truths = tuple(truth for truth in sample.objects() if self._selection.wants(truth))
         except Exception as caught:  # whatever an annotation does, it costs this image's rows and is in them
             truths = (TruthObject(unread(sample.image_id), "", "", 0, (0, 0), ""),)
-            return Image(sample, "", self._tasks(truths, "", done), error=_sentence(caught))
+            return Image(sample, "", self._tasks(truths, "", done), error=sentence(caught))
         sha256 = sample.sha256 or ""
         if refusal:
             return Image(sample, sha256, self._tasks(truths, sha256, done), error=refusal)
@@ -140,7 +140,7 @@ class Measurer:
             tasks = self._tasks(truths, sha256, done)
             return Image(sample, sha256, tasks, picture.decode() if tasks else None)
         except Exception as caught:  # whatever a file does, as above
-            return Image(sample, sha256, self._tasks(truths, sha256, done), error=_sentence(caught))
+            return Image(sample, sha256, self._tasks(truths, sha256, done), error=sentence(caught))
 
     def measure(self, image: Image) -> Iterator[Row]:
         """The rows of an image's tasks, each task's together. A task may have rows that were done before."""
@@ -173,7 +173,7 @@ class Measurer:
             watch.reset()
             segmenter.set_image(image.pixels)
         except Exception as caught:  # whatever a model does, it costs this image's rows and is in them
-            return {"error": _sentence(caught)}
+            return {"error": sentence(caught)}
         return {"error": None, **_times(watch, "image_")}
 
     def _ask(self, segmenter: Segmenter, task: Task, rows: list[Row]) -> Iterator[Row]:
@@ -185,7 +185,7 @@ class Measurer:
                 prompt = make_prompt(mask, segmenter.accepts, task.prompt, truth.object_id)
                 asked.append((replace(row, prompt=prompt.kind), mask, prompt))
             except Exception as caught:  # whatever an annotation holds, it costs this object's row and is in it
-                yield replace(row, error=_sentence(caught))
+                yield replace(row, error=sentence(caught))
         try:
             if len(asked) > 1 and isinstance(segmenter, Batches):
                 yield from _answer(segmenter, segmenter.predict_many, asked)
@@ -196,7 +196,7 @@ class Measurer:
             try:
                 yield from _answer(segmenter, lambda prompts: [segmenter.predict(prompts[0])], [each])
             except Exception as caught:  # as above
-                yield replace(each[0], error=_sentence(caught))
+                yield replace(each[0], error=sentence(caught))
 
     def _unanswered(self, image: Image, task: Task, truth: TruthObject) -> Row:
         """The row before anything is known but the truth."""
@@ -274,5 +274,6 @@ def _ahead(prepare: Callable[[Sample], Image], samples: Iterable[Sample]) -> Ite
             yield future.result()
 
 
-def _sentence(error: Exception) -> str:
+def sentence(error: Exception) -> str:
+    """What goes into a row's `error`: the kind and the message, in one line."""
     return " ".join(f"{type(error).__name__}: {error}".split())

@@ -54,8 +54,12 @@ def parse_selection(texts: Sequence[str], limit: int | None = None, shard: str |
     Raises SelectionError for anything else.
     """
     fields: dict[str, frozenset[str] | Range] = {}
+    given: set[str] = set()
     for text in texts:
         key, _, value = text.partition("=")
+        if key in given:
+            raise SelectionError(f"--select {key}=… is given twice; give one, as category=NAME,NAME or {key}=LOW..HIGH")
+        given.add(key)
         if key == "category" and value:
             fields["categories"] = frozenset(name.strip() for name in value.split(","))
         elif key in ("area", "fraction") and value:

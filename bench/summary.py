@@ -13,14 +13,14 @@ LABELS = ("≤ 1e-5", "≤ 1e-4", "≤ 1e-3", "≤ 1e-2", "> 1e-2")
 
 
 def summarise(rows: pd.DataFrame) -> pd.DataFrame:
-    """One row a model, in order of appearance.
+    """One row a model, in order of appearance; where they differ, one for each number of patches and each noise.
 
     Columns: a mean IoU per size bin (NaN where it is empty), mean, std (sample), n, errors, and the median ms of
     `predict` and, over images, of `set_image`. A row with an error counts with IoU 0, but has no time. Random weights
     are named beside the model.
     """
     table = []
-    for model, part in rows.groupby("model", sort=False):
+    for model, part in rows.groupby(_labels(rows), sort=False):
         bins = part["iou"].groupby(pd.cut(part["fraction"], EDGES, labels=LABELS), observed=False).mean()
         images = part.drop_duplicates("image_sha256")
         table.append(
@@ -38,11 +38,18 @@ def summarise(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(table)
 
 
+def _labels(rows: pd.DataFrame) -> pd.Series:
+    """What each row's line is called: the model and whatever of its rows is not all the same."""
+    several = rows.groupby("model")["tokens"].transform("nunique") > 1
+    labels = rows["model"] + (", " + rows["tokens"].map("{:.0f} patches".format)).where(several, "")
+    return labels + rows["noise"].map(", noise {:g}".format) if rows["noise"].nunique() > 1 else labels
+
+
 def rich_table(summary: pd.DataFrame) -> Table:
     """`summarise`'s table for a terminal."""
     table = Table(title="Mean IoU by mask area / image area")
     for name in ("model", *LABELS, "mean ± std", "n", "errors", "ms/object", "ms/image"):
-        table.add_column(name, justify="left" if name == "model" else "right", no_wrap=True)
+        table.add_column(name, justify="left" if name == "model" else "right", no_wrap=name != "model")
     for row in summary.to_dict("records"):
         table.add_row(
             row["model"],

@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -30,8 +29,8 @@ from rich.table import Table
 from bench.datasets import Dataset, TruthObject
 from bench.environment import gpus, threads
 from bench.prompts import PromptSettings, make_prompt
-from bench.results import ResultsError
-from bench.runner import TOGETHER, Progress
+from bench.results import ResultsError, disk_errors
+from bench.runner import TOGETHER, Progress, sentence
 from bench.segmenter import Batches, Prompt, Segmenter
 from bench.selection import Selection
 from objascale.files import write_atomically
@@ -94,30 +93,22 @@ def run_timing(
     table, header = out / "timing.parquet", out / "timing.json"
     if table.exists() or header.exists():
         raise ResultsError(f"{out} holds times already ({header}); move them away, or give a new folder with --out")
-    with _disk_errors(out):
+    with disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
     before = _machine()
     timed = time_models(dataset, segmenters, prompt, selection, settings, progress)
-    if all("error" in row for row in timed):
-        reason = timed[0]["error"] if timed else "no image is selected"
+    if all("error" in row or row["call"] == "set_image" for row in timed):
+        reason = next((row["error"] for row in timed if "error" in row), "no object is selected")
         raise ResultsError(f"nothing could be timed ({reason}), so nothing was written to {out}")
     rows = pa.Table.from_pylist(timed, COLUMNS)
     run = {"schema": SCHEMA, **description, "timing": asdict(settings), "threads": threads()}
     run |= {"before": before, "after": _machine()}
     buffer = pa.BufferOutputStream()
     pq.write_table(rows, buffer)
-    with _disk_errors(out):
+    with disk_errors(out):
         write_atomically(table, buffer.getvalue().to_pybytes())
         write_atomically(header, json.dumps(run, indent=1, ensure_ascii=False).encode())
     return rows.to_pandas()
-
-
-@contextmanager
-def _disk_errors(out: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise ResultsError(f"cannot write to {out} ({error.strerror}); choose another --out") from error
 
 
 def _machine() -> dict[str, Any]:
@@ -148,7 +139,7 @@ def time_models(
             pixels = sample.picture().decode()
         except Exception as caught:  # whatever a file does, it costs this picture's times and is in its row
             rows += [
-                {**about, "model": segmenter.describe().name, "error": _sentence(caught)} for segmenter in segmenters
+                {**about, "model": segmenter.describe().name, "error": sentence(caught)} for segmenter in segmenters
             ]
             continue
         about |= {"width": pixels.shape[1], "height": pixels.shape[0], "objects": len(truths)}
@@ -184,9 +175,18 @@ def _calls(
         about = {"call": "predict", "object_id": truth.object_id, "area": truth.area, "batch": 1}
         yield _Call(about, lambda truth=truth: partial(segmenter.predict, prompt(truth)))  # type: ignore[misc]
     if isinstance(segmenter, Batches) and truths:
-        many = [truths[i % len(truths)] for i in range(TOGETHER)]
+        sound = [truth for truth in truths if _is_sound(truth)] or truths
+        many = [sound[i % len(sound)] for i in range(TOGETHER)]
         about = {"call": "predict_many", "batch": TOGETHER}
         yield _Call(about, lambda: partial(segmenter.predict_many, [prompt(truth) for truth in many]))
+
+
+def _is_sound(truth: TruthObject) -> bool:
+    """Whether a prompt can be made for this object; one that is not has an error of its own as a single."""
+    try:
+        return truth.mask().area > 0
+    except Exception:  # whatever its annotation holds
+        return False
 
 
 def _timed(segmenter: Segmenter, call: _Call, settings: TimingSettings, about: dict[str, Any]) -> list[dict[str, Any]]:
@@ -203,12 +203,8 @@ def _timed(segmenter: Segmenter, call: _Call, settings: TimingSettings, about: d
                 times = {f"{stage}_ms": ms.get(stage, 0.0) for stage in ("pre", "model", "post")}
                 rows.append({**about, "repeat": repeat, **times})
     except Exception as caught:  # whatever a model does, it costs the times of this call and is in its row
-        return [{**about, "error": _sentence(caught)}]
+        return [{**about, "error": sentence(caught)}]
     return rows
-
-
-def _sentence(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def summarise_times(rows: pd.DataFrame) -> pd.DataFrame:

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from flip.checkpoint import SUFFIXES, OnnxMissing, WeightsBroken
+from flip.download_bar import download_bar
 from flip.export import export_onnx
 from flip.gaussian import Gaussian, GaussianError
 from flip.predictor import PredictorError, load_predictor

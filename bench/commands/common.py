@@ -54,15 +54,25 @@ def console() -> Console:
     return here if here.is_terminal else Console(width=120)
 
 
-def numbers(option: str, text: str, least: float = -math.inf) -> list[float]:
-    """The numbers of an option, each once. Raises SelectionError for what is none, or less than `least`."""
+def numbers(option: str, text: str, least: float, most: float) -> list[float]:
+    """The numbers of an option, each once. Raises SelectionError for what is none, or not from `least` to `most`."""
     try:
         given = [float(number) for number in text.split(",")]
     except ValueError:
         given = [math.nan]
-    if not all(least <= number < math.inf for number in given):
-        raise SelectionError(f"{option} {text}: give one number from {least:g} on, or several with commas between")
+    if not all(least <= number <= most for number in given):
+        raise SelectionError(
+            f"{option} {text}: give one number from {least:g} to {most:g}, or several with commas between"
+        )
     return list(dict.fromkeys(given))
+
+
+def whole_numbers(option: str, text: str, least: int, most: int) -> list[int]:
+    """As `numbers`. Raises SelectionError for fractions too."""
+    given = numbers(option, text, least, most)
+    if not all(number.is_integer() for number in given):
+        raise SelectionError(f"{option} {text}: give whole numbers")
+    return [int(number) for number in given]
 
 
 def report(results: Results, out: Path) -> None:

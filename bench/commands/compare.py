@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -50,6 +51,6 @@ def _pair(text: str, option: str) -> tuple[float, float]:
         numbers = [float(number) for number in text.split(",")]
     except ValueError:
         numbers = []
-    if len(numbers) not in (1, 2):
+    if len(numbers) not in (1, 2) or not all(map(math.isfinite, numbers)):
         raise SelectionError(f"{option} {text}: give one number, or that of A and that of B with a comma between")
     return numbers[0], numbers[-1]

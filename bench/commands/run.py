@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -12,7 +13,17 @@ from typing import Annotated, Any, Literal
 import typer
 
 from bench import registry
-from bench.commands.common import Weights, complain, complain_of_errors, console, errors, fail, numbers, report
+from bench.commands.common import (
+    Weights,
+    complain,
+    complain_of_errors,
+    console,
+    errors,
+    fail,
+    numbers,
+    report,
+    whole_numbers,
+)
 from bench.datasets import Dataset
 from bench.datasets.formats import FORMATS, open_dataset
 from bench.environment import environment
@@ -28,6 +39,9 @@ from bench.setup import Setup
 from bench.timing import IMAGES as TIMED_IMAGES
 from bench.timing import TimingSettings, rich_table, run_timing, summarise_times
 from flip.weights import WeightsMissing
+
+MOST_NOISE = 2.0
+MOST_TOKENS = 1 << 16
 
 
 def run(
@@ -82,10 +96,11 @@ def run(
 
     The same command goes on where it was stopped; other models, noises and tokens may be added to a finished run.
     """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # how job schedulers say that the time is over
     with errors():
         selection = parse_selection(select or [], limit or (TIMED_IMAGES if timing else None), shard)
-        prompts = [PromptSettings(prompt, level, seed) for level in numbers("--noise", noise, 0)]
-        patches = [int(number) for number in numbers("--tokens", tokens, 1)]
+        prompts = [PromptSettings(prompt, level, seed) for level in numbers("--noise", noise, 0, MOST_NOISE)]
+        patches = whole_numbers("--tokens", tokens, 1, MOST_TOKENS)
         chosen = _chosen(models, weights)
         files = registry.find_all_weights(chosen, weights, allow_untrained=allow_untrained)
         here = {name: found and tuple(file.absolute() for file in found) for name, found in files.items()}
@@ -107,6 +122,8 @@ def run(
                     measure(there, selection.samples(dataset), results, progress)
             except KeyboardInterrupt:
                 fail(f"interrupted; {len(results.rows)} rows are safe in {out}, the same command goes on", code=130)
+            if not results.rows:
+                raise SelectionError(f"no object of {data} is selected, so there is nothing to measure")
         report(results, out)
 
 

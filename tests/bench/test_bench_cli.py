@@ -16,6 +16,7 @@ import torch
 from typer.testing import CliRunner
 
 from bench.cli import app
+from bench.summary import summarise
 
 TIMES = ["image_pre_ms", "image_model_ms", "image_post_ms", "pre_ms", "model_ms", "post_ms"]
 
@@ -75,7 +76,11 @@ def test_a_run_as_typed_ends_with_the_table(bench, discs):
         (["--models", "box", "--data", "elsewhere"], "there is no data set elsewhere"),
         (["--models", "box", "--select", "size=3"], "category=NAME,NAME"),
         (["--models", "box", "--shard", "3/2"], "I/N"),
-        (["--models", "box", "--noise", "0,x"], "from 0 on"),
+        (["--models", "box", "--noise", "0,x"], "from 0 to 2"),
+        (["--models", "box", "--noise", "1e308"], "from 0 to 2"),
+        (["--models", "box", "--tokens", "1e30"], "from 1 to 65536"),
+        (["--models", "box", "--tokens", "1.5"], "whole numbers"),
+        (["--models", "box", "--select", "area=1..2", "--select", "area=3..4"], "area=… is given twice"),
         (["--models", "box", "--data", ".", "--format", "tiff"], "no data set format is called tiff"),
     ],
 )
@@ -242,3 +247,22 @@ def test_the_command_that_people_quote(bench, discs, monkeypatch, tmp_path):
     assert "bench fetch flip-large" in first
     assert second.startswith("error: no weights for sam-h")
     assert "bench fetch sam-h" in second
+
+
+def test_a_selection_of_nothing_is_an_error(bench, discs):
+    discs(2, "data/objascale")
+    for more in ([], ["--timing"]):
+        result = bench("run", "--models", "box", "--select", "category=unicorn", "--out", "out", *more)
+        assert (result.exit_code, "is selected" in result.stderr) == (1, True)
+    assert not Path("out/timing.parquet").exists()
+
+
+def test_the_table_keeps_noise_and_patches_apart(bench, discs, shared):
+    discs(3, "data/objascale")
+    arguments = ["--models", "flip-tiny,box", "--weights", shared / "assets/weights"]
+    result = bench("run", *arguments, "--noise", "0,0.2", "--tokens", "16,64")
+    assert result.exit_code == 0, result.output
+    labels = summarise(pd.read_parquet("results/results.parquet"))["model"]
+    patches = [f"flip-tiny, {count} patches, noise {noise}" for count in (16, 64) for noise in (0, 0.2)]
+    assert sorted(labels) == sorted(["box, noise 0", "box, noise 0.2", *patches])
+    assert result.stdout.count("noise") == len(labels)

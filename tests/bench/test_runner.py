@@ -12,7 +12,7 @@ import pytest
 from bench.datasets.formats import open_dataset
 from bench.prompts import PromptSettings
 from bench.registry import find_models, load
-from bench.results import ResultsError, open_results
+from bench.results import ResultsError, merge_results, open_results
 from bench.runner import Measurer, run
 from bench.segmenter import ModelCard, Options
 from bench.selection import EVERYTHING, Selection
@@ -377,3 +377,58 @@ def test_an_image_that_changed_between_runs_is_noticed(discs, tmp_path):
     with pytest.raises(ResultsError, match=r"000000\.png has changed"):
         measure_crowd(dataset, out, Crowd())
     assert len(pd.read_parquet(out / "results.parquet")) == 3
+
+
+def test_an_image_that_is_lost_later_costs_no_row_that_there_is(discs, tmp_path):
+    """However runs that found it and runs that did not are put together."""
+    dataset, good, bad = open_dataset(discs(3)), tmp_path / "good", tmp_path / "bad"
+
+    def gone():
+        raise OSError(2, "No such file or directory")
+
+    def torn():
+        raise DatasetError("instances.png is cut off")
+
+    lost = [unsure(dataset, 1, content=gone), unsure(dataset, 1, objects=torn)]
+    whole = measure_crowd(unsure(dataset, 0), good, Crowd())
+    for broken in (*lost, unsure(dataset, 0)):
+        assert same(measure_crowd(broken, good, Crowd()), whole)
+    for i, broken in enumerate(lost):
+        measure_crowd(broken, bad / str(i), Crowd())
+    for order in ([good, bad / "0", bad / "1"], [bad / "1", bad / "0", good]):
+        out = tmp_path / f"merged-{order[0].name}"
+        assert same(merge_results(order, out).frame(), whole)
+
+
+def test_a_mask_that_changed_between_runs_is_noticed(discs, tmp_path):
+    data, out = discs(3), tmp_path / "out"
+    measure(data, out, ["box"])
+    before = (out / "journal.jsonl").read_bytes()
+    table = pd.read_parquet(data / "annotations.parquet")
+    table.loc[0, ["area", "rle_counts"]] = table.loc[1, ["area", "rle_counts"]]
+    table.to_parquet(data / "annotations.parquet")
+    with pytest.raises(ResultsError, match="mask of object 0 has changed"):
+        measure(data, out, ["box", "ellipse"])
+    assert (out / "journal.jsonl").read_bytes() == before
+
+
+def test_rows_without_their_run_json_are_not_gone_on_with(discs, tmp_path):
+    data, out = discs(2), tmp_path / "out"
+    measure(data, out, ["box"])
+    (out / "run.json").unlink()
+    with pytest.raises(ResultsError, match=r"its run\.json is gone"):
+        measure(data, out, ["ellipse"])
+
+
+def test_merged_results_know_where_they_come_from_and_go_on(discs, tmp_path):
+    data, parts = discs(4), [tmp_path / "1", tmp_path / "2"]
+    for i, part in enumerate(parts, 1):
+        measure(data, part, ["box"], selection=Selection(shard=(i, 2)))
+    moved = data.rename(tmp_path / "moved")
+    for i, part in enumerate(parts, 1):
+        measure(moved, part, ["box"], selection=Selection(shard=(i, 2)))
+    rows = merge_results(parts, tmp_path / "out").frame()
+    assert set(rows["dataset_path"]) == {str(moved)}
+    measure(moved, tmp_path / "out", ["box", "ellipse"])
+    merged = json.loads((tmp_path / "out/run.json").read_text())["merged"]
+    assert list(merged) == [str(part.resolve()) for part in parts]

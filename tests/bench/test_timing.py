@@ -217,7 +217,7 @@ def test_as_typed(bench, discs):
 def test_without_any_time_nothing_is_written(bench, discs):
     data = discs(2)
     empty = bench("run", "--timing", "--models", "box", "--data", data, "--limit", 1, "--shard", "2/2")
-    assert (empty.exit_code, "no image is selected" in empty.stderr) == (1, True)
+    assert (empty.exit_code, "no object is selected" in empty.stderr) == (1, True)
     for path in data.glob("images/*/*.png"):
         path.unlink()
     broken = bench("run", "--timing", "--models", "box", "--data", data)
