@@ -87,6 +87,9 @@ def session(path: Path, device: str) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     try:
-        return onnxruntime.InferenceSession(path, options, providers=[provider])
+        ready = onnxruntime.InferenceSession(path, options, providers=[provider])
     except Exception as error:  # onnxruntime's errors share no named base
         raise ModelUnavailable(f"onnxruntime cannot load {path}: {error}; fetch it again") from error
+    if device == "cuda" and ready.get_providers()[0] != provider:  # it goes on without a word
+        raise ModelUnavailable("onnxruntime cannot load its CUDA libraries; install them, or use --device cpu or auto")
+    return ready

@@ -24,7 +24,7 @@ __all__ = ["offline"]
 
 @contextmanager
 def offline() -> Iterator[None]:
-    """Import from `ultralytics` inside this block, and nowhere else; afterwards everything is as it was."""
+    """Import from `ultralytics` inside this block, and nowhere else; afterwards all of that is as it was."""
     environment, threads = dict(os.environ), (cv2.getNumThreads(), torch.get_num_threads())
     open_image, save = Image.open, torch.save
     with TemporaryDirectory(prefix="ultralytics-") as folder, np.printoptions():

@@ -71,7 +71,7 @@ def load_sam2(
     network = build_sam2(size)
     if weights:
         _fill(network, weights, ("model",))
-    described = card(name, "SAM 2.1", network, weights)
+    described = card(name, "SAM 2.1", network, weights, resize="letterbox, not antialiased")
     return TorchSam(Sam2(network), described, device=device, precision=precision, fit=Fit(prepare, to_input, enlarge))
 
 

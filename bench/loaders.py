@@ -22,6 +22,7 @@ def torch_device(options: Options) -> str:
     cuda = torch.cuda.is_available()
     if options.device == "cuda" and not cuda:
         raise ModelUnavailable("PyTorch finds no CUDA here; install its CUDA build, or use --device cpu or auto")
+    torch.backends.cudnn.allow_tf32 = options.precision != "fp32"  # by default convolutions have 10 bits of mantissa
     return "cuda" if cuda and options.device != "cpu" else "cpu"
 
 

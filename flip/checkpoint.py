@@ -135,6 +135,8 @@ def _read_onnx(path: Path) -> dict[str, Tensor]:
         raise WeightsBroken(f"{path} is not a whole ONNX file ({error}); fetch it again") from None
     state = {name.removeprefix("flip_encoder."): array for name, array in arrays.items() if "::" not in name}
     for node in graph.node:
+        if node.op_type == "Identity" and node.input[0] in arrays:  # parameters of equal value are stored once
+            state[node.output[0].removeprefix("flip_encoder.")] = arrays[node.input[0]]
         for name in node.input:
             if node.op_type == "MatMul" and name in arrays and "::" in name:
                 state[_parameter_of(node.name, state.keys())] = arrays[name].T

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
+import torch
 import typer
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 from rich.console import Console
 from rich.markup import escape
 
@@ -44,7 +45,7 @@ def _one_sentence() -> Iterator[None]:
     except (
         *(WeightsMissing, WeightsBroken, OnnxMissing, DownloadFailed),
         *(GaussianError, MaskError, NoPatches, PredictorError),
-        OSError,
+        *(OSError, torch.OutOfMemoryError),
     ) as error:
         Console(stderr=True, soft_wrap=True, highlight=False).print(f"[red]error:[/red] {escape(str(error))}")
         raise typer.Exit(1) from None
@@ -91,7 +92,7 @@ def predict(
     ] = None,
     model: Annotated[str, typer.Option(help=MODEL)] = "flip-tiny",
     weights: WeightsFolder = None,
-    tokens: Annotated[int, typer.Option(min=1, help="Patches to look at, at most.")] = 512,
+    tokens: Annotated[int, typer.Option(min=1, max=65536, help="Patches to look at, at most.")] = 512,
     seed: Annotated[int, typer.Option(min=0, help="Of the random patch positions.")] = 0,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
 ) -> None:
@@ -156,19 +157,29 @@ def fetch_command(
 
 
 def _read(path: Path, mode: str) -> NDArray[np.uint8]:
-    """A picture as an array, H×W×3 for mode RGB and H×W for L. Raises PredictorError for a file that is none."""
+    """A picture as it is looked at, H×W×3 for mode RGB and H×W×2 (with alpha) for LA; of 16 bits the first 8, or
+    for LA, which a mask is read in, whether there is any.
+
+    Raises PredictorError for a file that is none.
+    """
     if not path.is_file():
         raise PredictorError(f"there is no picture {path}")
     try:
         with Image.open(path) as picture:
-            return np.asarray(picture.convert(mode))
+            upright = ImageOps.exif_transpose(picture)
+            if upright.mode.startswith("I;16"):
+                deep = np.asarray(upright)
+                upright = Image.fromarray((deep >> 8 if mode == "RGB" else deep.clip(max=255)).astype(np.uint8))
+            elif upright.mode in ("I", "F"):
+                raise PredictorError(f"{path} has {upright.mode} pixels, of no known range; save it with 8 or 16 bits")
+            return np.asarray(upright.convert(mode))
     except (OSError, Image.DecompressionBombError) as error:
         raise PredictorError(f"cannot read {path} as a picture: {error}") from None
 
 
 def _read_mask(path: Path, image: Path, width: int, height: int) -> RegionMask:
     """The prompt's mask. Raises MaskError if it is empty or not of the image's size."""
-    mask = RegionMask.from_full(_read(path, "L"))
+    mask = RegionMask.from_full(_read(path, "LA").all(2))
     if (mask.width, mask.height) != (width, height):
         raise MaskError(f"{path} is {mask.width}×{mask.height}, but {image} is {width}×{height}")
     if mask.area == 0:

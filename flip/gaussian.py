@@ -102,6 +102,8 @@ class Gaussian:
         `angle` is in radians and, as y points down, turns clockwise on the screen. Raises GaussianError for a
         semi-axis that is not positive.
         """
+        if not math.isfinite(angle):
+            raise GaussianError(f"an ellipse is turned by a finite angle, not by {angle}")
         if not (semi1 > 0 and semi2 > 0):
             raise GaussianError(f"an ellipse needs positive semi-axes, not {semi1} and {semi2}")
         turn = angle if semi1 >= semi2 else angle + math.pi / 2

@@ -78,7 +78,7 @@ class Prediction:
 def glimpse(patches: Patches, gaussian: Gaussian, dtype: torch.dtype = torch.float32) -> Glimpse:
     """Sampled patches and their prompt as tensors; section 3.1's patches are those of `flip.sampler.PAPER`."""
     g = gaussian
-    pixels = {p: torch.from_numpy(a).permute(0, 3, 1, 2).to(dtype) / 255 for p, a in patches.pixels.items()}
+    pixels = {p: torch.as_tensor(a).permute(0, 3, 1, 2).to(dtype) / 255 for p, a in patches.pixels.items()}
     centres = torch.from_numpy(np.concatenate(list(patches.centres.values())))
     return Glimpse(pixels, centres.to(dtype), torch.tensor((g.x, g.y, g.sigma1, g.sigma2, g.a, g.b), dtype=dtype))
 

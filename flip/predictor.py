@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +62,7 @@ class FlipPredictor:
         device: str | torch.device = "cpu",
         dtype: str = "float32",
     ) -> None:
-        """Predict with `model` from at most `tokens` patches drawn by `recipe` (the authors' settings if None).
+        """Predict with `model`, which is moved to `device`, from at most `tokens` patches drawn by `recipe`.
 
         The mask is looked for where the object's outline is (`flip.refine`), or, if `dense`, at every pixel, as the
         authors do. `dtype` "bfloat16" or "float16" runs the encoder's blocks in mixed precision. Raises PredictorError
@@ -82,7 +83,7 @@ class FlipPredictor:
         self.seed = seed
         self.dense = dense
         self.dtype = dtype
-        self.stopwatch = Stopwatch(torch.cuda.synchronize if self.device.type == "cuda" else None)
+        self.stopwatch = Stopwatch(partial(torch.cuda.synchronize, self.device) if self.device.type == "cuda" else None)
         self._image: NDArray[np.uint8] | Tensor | None = None
 
     def set_image(self, image: NDArray[np.uint8] | Tensor) -> None:
@@ -277,8 +278,8 @@ def _groups(sizes: Sequence[int], limit: int) -> list[slice]:
 
 def _device(name: str | torch.device) -> torch.device:
     """ "cpu", "cuda" or "cuda:1" as a device that is there."""
-    kind, _, number = str(name).partition(":")
-    if kind not in CHUNK or not (number.isdecimal() or number == ""):
+    kind, colon, number = str(name).partition(":")
+    if kind not in CHUNK or (colon and not number.isdecimal()):
         raise PredictorError(f"FLIP runs on cpu or cuda, not on {name}")
     if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
         raise PredictorError(

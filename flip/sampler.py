@@ -58,7 +58,7 @@ class Recipe:
         area = max(4 * math.pi * gaussian.sigma1 * gaussian.sigma2, self.least) * self.coverage
         wanted, remaining = [], tokens
         for size in reversed(self.sizes):
-            wanted.append(min(remaining, int(area / size**2)) if size < room else 0)
+            wanted.append(min(remaining, int(min(area / size**2, remaining))) if size < room else 0)
             remaining -= wanted[-1]
         return np.array(wanted[::-1], np.int64)
 
@@ -149,7 +149,7 @@ def place(
     )
     if not placed.any():
         raise NoPatches(
-            f"no patch fits into the {width}×{height} image around the prompt at ({g.x:.1f}, {g.y:.1f}) with "
+            f"no patch fits into the {width}×{height} image around the prompt at ({g.x:.6g}, {g.y:.6g}) with "
             f"σ {g.sigma1:.3g} and {g.sigma2:.3g} px; check that the prompt lies in the image, "
             "and that this is at least 3 px high and wide"
         )

@@ -45,7 +45,7 @@ class FlipSegmenter:
         """
         self.name = name
         self.weights = weights
-        model = _trained(weights, sha256(weights)) if weights else ReleasedFlip(CONFIGS[name])
+        model = _trained(weights, sha256(weights), device) if weights else ReleasedFlip(CONFIGS[name])
         self.predictor = FlipPredictor(model, tokens=tokens, seed=seed, dense=dense, device=device, dtype=dtype)
 
     @property
@@ -85,14 +85,15 @@ class FlipSegmenter:
                 "least": recipe.least,
                 "dense": self.predictor.dense,
                 "dtype": self.predictor.dtype,
+                "device": self.predictor.device.type,
             },
             untrained=self.weights is None,
         )
 
 
 @lru_cache(maxsize=1)
-def _trained(path: Path, sha256: str) -> ReleasedFlip:
-    """A model that several segmenters share, which look at different numbers of patches."""
+def _trained(path: Path, sha256: str, device: str) -> ReleasedFlip:
+    """A model that several segmenters on a device share, which look at different numbers of patches."""
     return load_model(path)
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from flip.checkpoint import OnnxMissing
+from flip.checkpoint import OnnxMissing, load_model
 from flip.export import export_onnx
-from flip.released import CONFIGS, ReleasedFlip
+from flip.released import CONFIGS, UNREAD, ReleasedFlip
 
 ort = pytest.importorskip("onnxruntime")
 
@@ -129,3 +130,15 @@ def test_without_the_onnx_package(monkeypatch: pytest.MonkeyPatch, untrained: tu
     monkeypatch.setattr("flip.export.find_spec", lambda name: None if name == "onnx" else real(name))
     with pytest.raises(OnnxMissing, match=r"pip install objascale-suite\[onnx\]"):
         export_onnx(untrained[0])
+
+
+def test_parameters_of_equal_value_come_back_too(tmp_path: Path) -> None:
+    """The exporter stores them once, under one name."""
+    model = ReleasedFlip(CONFIGS["flip-tiny"])
+    pair = export_onnx(model)
+    for part in ("encoder", "predictor"):
+        (tmp_path / f"flip-{part}-tiny.onnx").write_bytes(getattr(pair, part))
+    again = load_model(tmp_path / "flip-encoder-tiny.onnx").state_dict()
+    for name, tensor in model.state_dict().items():
+        if name not in (UNREAD, "mask_extractor.attention.k_mlp.2.bias"):
+            assert torch.equal(again[name], tensor), name

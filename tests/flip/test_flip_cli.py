@@ -205,3 +205,44 @@ def test_flip_needs_neither_blender_nor_the_harness() -> None:
         assert "import bpy" not in source
         runtime = [line for line in source.splitlines() if line.startswith(("import ", "from "))]
         assert not [line for line in runtime if line.split()[1].split(".")[0] in ("bench", "baselines", "reports")]
+
+
+def test_pictures_are_seen_as_a_viewer_shows_them(picture: Path, weights: Path, tmp_path: Path) -> None:
+    """Turned by EXIF; of 16 bits the first 8; a mask in the alpha channel, or of 16 bits with small numbers."""
+    eight = Image.open(picture).convert("L")
+    eight.save(tmp_path / "8.png")
+    Image.fromarray(np.asarray(eight).astype(np.uint16) << 8).save(tmp_path / "16.png")
+    turned = eight.transpose(Image.Transpose.ROTATE_90)
+    exif = turned.getexif()
+    exif[0x0112] = 6  # to be turned by 270° to be upright
+    turned.save(tmp_path / "turned.png", exif=exif)
+    mask = np.zeros((eight.height, eight.width), np.uint8)
+    mask[20:40, 30:60] = 1
+    Image.fromarray(mask.astype(np.uint16)).save(tmp_path / "mask16.png")
+    white = np.full_like(mask, 255)
+    Image.fromarray(np.dstack((white, white, white, 255 * mask))).save(tmp_path / "alpha.png")
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    found = []
+    for image, prompt in (("8", "mask"), ("16", "mask"), ("turned", "mask"), ("8", "mask16"), ("8", "alpha")):
+        arguments = ("--mask", tmp_path / f"{prompt}.png", "--weights", weights, "--out", tmp_path / "out.png")
+        done = run("predict", tmp_path / f"{image}.png", *arguments)
+        assert done.exit_code == 0, done.output
+        found.append(np.asarray(Image.open(tmp_path / "out.png")))
+    assert found[0].any()
+    for other in found[1:]:
+        assert np.array_equal(other, found[0])
+    Image.fromarray(np.zeros((9, 9), np.float32)).save(tmp_path / "float.tiff")
+    assert "no known range" in complain("predict", tmp_path / "float.tiff", "--box", "1,1,5,5", "--out", tmp_path / "x")
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        ("--ellipse", "160,150,60,40,inf"),
+        ("--box=-1e200,-1e200,1e200,1e200",),
+        ("--point", "100,100,1e160"),
+        ("--point", "1e200,1,5"),
+    ],
+)
+def test_numbers_without_bounds(prompt: tuple[str, ...], picture: Path, weights: Path, tmp_path: Path) -> None:
+    assert len(complain("predict", picture, *prompt, "--weights", weights, "--out", tmp_path / "out.png")) < 400

@@ -236,7 +236,8 @@ def test_segmenter_is_what_the_harness_expects(weights: Path, photo: np.ndarray)
     )
     assert card.weights_sha256 == file_sha256(weights / "flip-tiny.safetensors")
     recipe = {"overlap": 2.67, "coverage": 1.44, "spread": 2**0.5, "least": 16.0}
-    assert card.settings == {"tokens": 512, "seed": 3, **recipe, "dense": False, "dtype": "float32"}
+    where = {"dtype": "float32", "device": "cpu"}
+    assert card.settings == {"tokens": 512, "seed": 3, **recipe, "dense": False, **where}
 
 
 def test_segmenter_with_many_prompts(weights: Path, photo: np.ndarray) -> None:
