@@ -194,17 +194,31 @@ def _on_threads(threads: int, one: Callable[..., Result], *arguments: Sequence[A
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "nsz", "contract"}, error_model="numpy")
 def _place(rng, sizes, wanted, mean, deviations, axis, frame, overlap, cell):
-    """Place patches; returns centres (n, 2) in order of size and the number placed of each size."""
+    """Place patches; returns centres (n, 2) in order of size and the number placed of each size.
+
+    What is placed is kept in a hash table by the square of the present size that its centre is in. As no earlier patch
+    is larger, only those in a draw's own square and the eight about it can touch the draw.
+    """
     room = wanted.sum()
     centres = np.empty((room, 2))
     x0s, y0s, x1s, y1s = np.empty(room), np.empty(room), np.empty(room), np.empty(room)  # edges of what is placed
     u0s, v0s, u1s, v1s = np.empty(room), np.empty(room), np.empty(room), np.empty(room)  # first and last cell touched
+    columns, rows = np.empty(room, np.int64), np.empty(room, np.int64)  # of the squares
+    slots = 1
+    while slots < 2 * room:
+        slots *= 2
+    newest, older = np.empty(slots, np.int64), np.empty(room, np.int64)  # patches of one slot are a linked list
     placed = np.zeros_like(wanted)
     n = 0
     a, b = axis
     for k in range(len(sizes)):
-        half = sizes[k] / 2
-        limit = overlap * sizes[k] ** 2
+        size = sizes[k]
+        half, limit = size / 2, overlap * size**2
+        newest[:] = -1
+        for i in range(n):
+            columns[i], rows[i] = int(centres[i, 0] / size), int(centres[i, 1] / size)
+            slot = _slot(columns[i], rows[i], slots)
+            newest[slot], older[i] = i, newest[slot]
         for _ in range(DRAWS * wanted[k]):
             if placed[k] == wanted[k]:
                 break
@@ -216,20 +230,35 @@ def _place(rng, sizes, wanted, mean, deviations, axis, frame, overlap, cell):
             if x0 < frame[0] or y0 < frame[1] or x1 >= frame[2] or y1 >= frame[3]:
                 continue
             u0, v0, u1, v1 = np.floor(x0 / cell), np.floor(y0 / cell), np.floor(x1 / cell), np.floor(y1 / cell)
+            column, row = int(x / size), int(y / size)
             covered = 0.0
-            for i in range(n):
-                w = min(x1, x1s[i]) - max(x0, x0s[i])
-                h = min(y1, y1s[i]) - max(y0, y0s[i])
-                cells = (min(u1, u1s[i]) - max(u0, u0s[i]) + 1) * (min(v1, v1s[i]) - max(v0, v0s[i]) + 1)
-                covered += w * h * cells if w > TOUCHING and h > TOUCHING else 0.0
+            for square in range(9):
+                c, r = column - 1 + square // 3, row - 1 + square % 3
+                i = newest[_slot(c, r, slots)]
+                while i >= 0 and covered <= limit:
+                    w = min(x1, x1s[i]) - max(x0, x0s[i])
+                    h = min(y1, y1s[i]) - max(y0, y0s[i])
+                    if columns[i] == c and rows[i] == r and w > TOUCHING and h > TOUCHING:
+                        wide = min(u1, u1s[i]) - max(u0, u0s[i]) + 1
+                        covered += w * h * wide * (min(v1, v1s[i]) - max(v0, v0s[i]) + 1)
+                    i = older[i]
             if covered > limit:
                 continue
             centres[n, 0], centres[n, 1] = x, y
             x0s[n], y0s[n], x1s[n], y1s[n] = x0, y0, x1, y1
             u0s[n], v0s[n], u1s[n], v1s[n] = u0, v0, u1, v1
+            columns[n], rows[n] = column, row
+            slot = _slot(column, row, slots)
+            newest[slot], older[n] = n, newest[slot]
             placed[k] += 1
             n += 1
     return centres[:n].copy(), placed
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _slot(column, row, slots):
+    """Where a square is looked up in a table of so many slots, a power of two."""
+    return (column * 73856093 ^ row * 19349663) & (slots - 1)
 
 
 @njit(cache=True, nogil=True)
