@@ -51,7 +51,7 @@ def complain(message: str) -> None:
 def console() -> Console:
     """Standard output; wide enough for the tables where it is not a terminal."""
     here = Console()
-    return here if here.is_terminal else Console(width=120)
+    return here if here.is_terminal else Console(width=160)
 
 
 def numbers(option: str, text: str, least: float, most: float) -> list[float]:

@@ -123,10 +123,10 @@ def test_wrong_calls(photo: np.ndarray, tiny: ReleasedFlip) -> None:
     with pytest.raises(PredictorError, match="set_image"):
         predictor.predict_many([Gaussian.from_point(5, 5, 2)])
     predictor.set_image(photo)
-    with pytest.raises(NoPatches, match=r"\(2000\.0"):
+    with pytest.raises(NoPatches, match=r"\(2000, "):
         predictor.predict_many([Gaussian.from_point(50, 50, 5), Gaussian.from_point(2000, 5, 5)])
     predictor.set_image(torch.tensor(photo))
-    with pytest.raises(NoPatches, match=r"\(2000\.0"):
+    with pytest.raises(NoPatches, match=r"\(2000, "):
         predictor.predict_many([Gaussian.from_point(50, 50, 5), Gaussian.from_point(2000, 5, 5)])
     for wrong in (torch.zeros(8, 9, 3), torch.zeros(3, 8, 9, dtype=torch.uint8), torch.zeros(8, 9, dtype=torch.uint8)):
         with pytest.raises(PredictorError, match=r"must be uint8 H×W×3 RGB, not (float32|uint8) \("):

@@ -98,5 +98,5 @@ def test_an_image_of_any_size_costs_the_same() -> None:
 
 def test_not_one_patch() -> None:
     gaussians = [Gaussian.from_point(50, 50, 9), Gaussian.from_point(-400, 50, 9)]
-    with pytest.raises(NoPatches, match=r"-400\.0"):
+    with pytest.raises(NoPatches, match=r"-400, "):
         sample_on_device(torch.from_numpy(IMAGE), gaussians, 512, [0, 1], PAPER)
