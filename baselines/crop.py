@@ -18,7 +18,6 @@ from flip.stopwatch import Stopwatch
 from objascale.masks import Box, RegionMask
 
 CROP = 2.0
-SIGMAS = 2.0  # the ellipse whose box a Gaussian has
 
 
 class NoExtent(ValueError):
@@ -74,9 +73,7 @@ def prompt_box(prompt: Prompt) -> tuple[float, float, float, float]:
         return prompt.box
     if prompt.gaussian is None:
         raise NoExtent("a point does not tell how large its object is, so nothing can be cut out around it")
-    gaussian = prompt.gaussian
-    reach_x, reach_y = SIGMAS * np.sqrt(np.diag(gaussian.covariance()))
-    return gaussian.x - reach_x, gaussian.y - reach_y, gaussian.x + reach_x, gaussian.y + reach_y
+    return prompt.gaussian.box()
 
 
 def square(box: tuple[float, float, float, float], crop: float, width: int, height: int) -> Box:

@@ -15,11 +15,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines.onnx_sam import session
+from baselines.onnx_sam import pair_card, session
 from baselines.upsample import SIDE, Step, positive
 from bench.segmenter import ModelCard, Prompt, PromptKind
 from flip.stopwatch import Stopwatch
-from objascale.files import file_sha256
 from objascale.masks import RegionMask
 
 LOGITS = 256  # their sides
@@ -34,13 +33,9 @@ class EfficientSam:
         """`device` is auto, cpu or cuda. Raises ModelUnavailable for a broken file or if there is no GPU to use."""
         self.stopwatch = Stopwatch()
         self._encoder, self._decoder = session(encoder, device), session(decoder, device)
-        self._card = ModelCard(
-            name,
-            "EfficientSAM (ONNX)",
-            parameters,
-            weights=f"{encoder.name}, {decoder.name}",
-            weights_sha256=f"{file_sha256(encoder)},{file_sha256(decoder)}",
-            settings={"input": SIDE, "mask": "best of 3", "device": self._encoder.get_providers()[0]},
+        device = self._encoder.get_providers()[0]
+        self._card = pair_card(
+            name, "EfficientSAM (ONNX)", parameters, encoder, decoder, mask="best of 3", device=device
         )
         self._embedding: NDArray[np.float32] = np.zeros((0,), np.float32)
         self._size = (0, 0)

@@ -11,6 +11,7 @@ is told an image of one pixel, and `baselines.upsample` does it where the mask c
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -33,14 +34,8 @@ class OnnxSam:
         """`device` is auto, cpu or cuda. Raises ModelUnavailable for a broken file or if there is no GPU to use."""
         self.stopwatch = Stopwatch()
         self._encoder, self._decoder = session(encoder, device), session(decoder, device)
-        self._card = ModelCard(
-            name,
-            "SAM (ONNX)",
-            parameters,
-            weights=f"{encoder.name}, {decoder.name}",
-            weights_sha256=f"{file_sha256(encoder)},{file_sha256(decoder)}",
-            settings={"input": SIDE, "multimask": False, "device": self._encoder.get_providers()[0]},
-        )
+        device = self._encoder.get_providers()[0]
+        self._card = pair_card(name, "SAM (ONNX)", parameters, encoder, decoder, multimask=False, device=device)
         self._embedding: NDArray[np.float32] = np.zeros((0,), np.float32)
         self._size = (0, 0)
 
@@ -76,6 +71,18 @@ class OnnxSam:
             "has_mask_input": np.zeros(1, np.float32),
             "orig_im_size": np.ones(2, np.float32),  # read by the graph's own enlargement only: one pixel is cheap
         }
+
+
+def pair_card(name: str, family: str, parameters: int, encoder: Path, decoder: Path, **settings: Any) -> ModelCard:
+    """The card of a model that is an encoder's file and a decoder's, whose input is 1024 px long."""
+    return ModelCard(
+        name,
+        family,
+        parameters,
+        weights=f"{encoder.name}, {decoder.name}",
+        weights_sha256=f"{file_sha256(encoder)},{file_sha256(decoder)}",
+        settings={"input": SIDE, **settings},
+    )
 
 
 def session(path: Path, device: str) -> onnxruntime.InferenceSession:

@@ -29,7 +29,6 @@ from objascale.masks import RegionMask
 
 PromptSource = Literal["matched", "box", "gaussian", "point"]
 SOURCES: tuple[PromptSource, ...] = get_args(PromptSource)
-SIGMAS = 2.0  # of the ellipse that stands for a Gaussian: a filled ellipse's own outline
 
 
 class PromptError(ValueError):
@@ -83,10 +82,7 @@ def _of_gaussian(kind: PromptKind, gaussian: Gaussian, truth: RegionMask) -> Pro
         return Prompt("gaussian", gaussian=gaussian)
     if kind == "point":
         return Prompt("point", point=(gaussian.x, gaussian.y))
-    (vxx, _), (_, vyy) = gaussian.covariance().tolist()
-    reach = SIGMAS * math.sqrt(vxx), SIGMAS * math.sqrt(vyy)
-    box = (gaussian.x - reach[0], gaussian.y - reach[1], gaussian.x + reach[0], gaussian.y + reach[1])
-    return Prompt("box", box=_within(box, truth.width, truth.height))
+    return Prompt("box", box=_within(gaussian.box(), truth.width, truth.height))
 
 
 @dataclass(frozen=True)

@@ -197,16 +197,22 @@ class Gaussian:
         lengths = np.concatenate((mean * size, sigmas * shape)) / (2 * UNIT)
         return np.array((*lengths, squeezed.a, squeezed.b), np.float32)
 
+    def box(self, sigmas: float = 2.0) -> tuple[float, float, float, float]:
+        """The tight box (xyxy pixel edges) of the ellipse of `sigmas` standard deviations; it may leave the frame."""
+        (vxx, _), (_, vyy) = self.covariance().tolist()
+        reach_x, reach_y = sigmas * math.sqrt(vxx), sigmas * math.sqrt(vyy)
+        return self.x - reach_x, self.y - reach_y, self.x + reach_x, self.y + reach_y
+
     def ellipse_mask(self, width: int, height: int, sigmas: float = 2.0) -> RegionMask:
         """The pixels of a `width`×`height` frame whose centre lies within `sigmas` standard deviations of the mean.
 
         An ellipse too thin to hold a pixel centre becomes the one pixel that its own centre is in. What lies outside
         the frame is cut off. Twice the standard deviations of a filled ellipse give that ellipse back.
         """
-        (vxx, vxy), (_, vyy) = self.covariance().tolist()
-        reach_x, reach_y = sigmas * math.sqrt(vxx), sigmas * math.sqrt(vyy)
-        x0, x1 = (int(np.clip(v, 0, width)) for v in (math.floor(self.x - reach_x), math.ceil(self.x + reach_x)))
-        y0, y1 = (int(np.clip(v, 0, height)) for v in (math.floor(self.y - reach_y), math.ceil(self.y + reach_y)))
+        (_, vxy), (_, vyy) = self.covariance().tolist()
+        left, top, right, bottom = self.box(sigmas)
+        x0, x1 = (int(np.clip(v, 0, width)) for v in (math.floor(left), math.ceil(right)))
+        y0, y1 = (int(np.clip(v, 0, height)) for v in (math.floor(top), math.ceil(bottom)))
         dy = np.arange(y0, y1)[:, None] + 0.5 - self.y
         # A row cuts the ellipse in one interval: the Gaussian's conditional mean and deviation of x given y.
         inside = sigmas**2 - dy**2 / vyy

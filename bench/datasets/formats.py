@@ -14,21 +14,18 @@ from objascale.dataset import DatasetError
 class Format:
     """How a kind of data set is told from others by what lies at its path, and read."""
 
-    about: str
     recognises: Callable[[Path], bool]
     read: Callable[[Path], Dataset]
 
 
 FORMATS: dict[str, Format] = {
-    "objascale": Format("a folder that `objascale render` wrote", objascale.recognises, objascale.read),
-    "kitti360": Format("KITTI-360's folder", kitti360.recognises, kitti360.read),
-    "sa1b": Format("a folder of SA-1B's unpacked archives", sa1b.recognises, sa1b.read),
-    "hypersim": Format("a folder of Hypersim's scenes, or one scene", hypersim.recognises, hypersim.read),
-    "openimages": Format(
-        "Open Images' segmentation CSV of a split, or its folder", openimages.recognises, openimages.read
-    ),
-    "flip-hdf5": Format("the FLIP authors' HDF5 file, or a folder of them", flip_hdf5.recognises, flip_hdf5.read),
-    "coco": Format("COCO's or LVIS's annotation file, or its folder", coco.recognises, coco.read),
+    "objascale": Format(objascale.recognises, objascale.read),
+    "kitti360": Format(kitti360.recognises, kitti360.read),
+    "sa1b": Format(sa1b.recognises, sa1b.read),
+    "hypersim": Format(hypersim.recognises, hypersim.read),
+    "openimages": Format(openimages.recognises, openimages.read),
+    "flip-hdf5": Format(flip_hdf5.recognises, flip_hdf5.read),
+    "coco": Format(coco.recognises, coco.read),  # LVIS too
 }
 """From the most special to the least: the first that recognises a path reads it."""
 
