@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-from matplotlib.figure import Figure
 
-from bench.statistics import FEW
-from reports.curves import draw_curve, size_curve
+from reports.figures import Kind
+from reports.figures.registry import FIGURES
 from reports.formats import WRITERS, Table, scientific
-from reports.heatmaps import HeatMap, draw_heat_maps, heat_maps
 from reports.html import PageFigure, PageTable, Section, render_page
 from reports.overlays import draw_overlays
-from reports.results import ReportError, Results, read_results
-from reports.style import Style, assign_styles, save_figure
+from reports.results import ReportError, read_results
+from reports.style import assign_styles, save_figure
 from reports.tables import iou_table, published_table, size_table
+from reports.view import NothingToShow, View
 
 
 @dataclass(frozen=True)
@@ -29,23 +29,63 @@ class Report:
     tables: list[Table]
 
 
-def build_report(folders: Sequence[Path], out: Path, seed: int) -> Report:
+def build_report(folders: Sequence[Path], out: Path, seed: int = 0, bins: int | None = None) -> Report:
     """Write the report on some results folders into `out` (made if missing, overwritten if not).
 
-    `seed` starts the bootstrap. Raises ReportError for results that cannot be read and an `out` that cannot be written.
+    `seed` starts the bootstrap; `bins` are those of curves and heat maps (None: by the number of objects). A figure for
+    which the results hold nothing is named on the page, with the reason. Raises ReportError for results that cannot be
+    read and an `out` that cannot be written.
     """
     results = read_results(folders)
     styles = assign_styles(results.rows["series"])
-    try:
+    with _writing(out):
         out.mkdir(parents=True, exist_ok=True)
         slugs = _slugs(results.datasets)
-        built = [_build_section(results, dataset, slugs[dataset], styles, out, seed) for dataset in results.datasets]
+        views = [View(results, dataset, styles, seed, bins) for dataset in results.datasets]
+        built = [_build_section(view, slugs[view.dataset], out) for view in views]
         published = PageTable.of(published_table(), [])
         page = render_page([section for section, _ in built], results.runs, published, styles, results.notes, seed)
         (out / "index.html").write_text(page, encoding="utf-8")
+    return Report(out / "index.html", [table for _, tables in built for table in tables])
+
+
+def draw_figure(which: str, folders: Sequence[Path], out: Path, seed: int = 0, bins: int | None = None) -> list[Path]:
+    """Draw one figure of FIGURES for each data set into `out`/figures/DATASET/, and give the paths of its files.
+
+    Raises ReportError as `build_report`, for a figure that does not exist, and if no data set has anything for it.
+    """
+    if which not in FIGURES:
+        raise ReportError(f"there is no figure {which}: there are {', '.join(FIGURES)}")
+    results = read_results(folders)
+    styles = assign_styles(results.rows["series"])
+    written, reasons = [], []
+    for dataset, slug in _slugs(results.datasets).items():
+        try:
+            drawn = FIGURES[which].draw(View(results, dataset, styles, seed, bins))
+        except NothingToShow as nothing:
+            reasons.append(f"{dataset}: {nothing}")
+            continue
+        with _writing(out):
+            written += [
+                path for one in drawn for path in save_figure(one.figure, _folder(out, "figures", slug) / one.name)
+            ]
+    if not written:
+        raise ReportError(f"figure {which} cannot be drawn; {'; '.join(reasons)}")
+    return written
+
+
+@contextmanager
+def _writing(out: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise ReportError(f"the report cannot be written to {out} ({error}): choose another --out") from error
-    return Report(out / "index.html", [table for _, tables in built for table in tables])
+
+
+def _folder(out: Path, kind: str, slug: str) -> Path:
+    folder = out / kind / slug
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def _slugs(datasets: list[str]) -> dict[str, str]:
@@ -57,64 +97,37 @@ def _slugs(datasets: list[str]) -> dict[str, str]:
     return slugs
 
 
-def _build_section(
-    results: Results, dataset: str, slug: str, styles: dict[str, Style], out: Path, seed: int
-) -> tuple[Section, list[Table]]:
-    rows = results.of(dataset)
-    tables = [iou_table(results, dataset, seed), size_table(results, dataset, seed)]
-    for folder in ("tables", "figures"):
-        (out / folder / slug).mkdir(parents=True, exist_ok=True)
+def _build_section(view: View, slug: str, out: Path) -> tuple[Section, list[Table]]:
+    results, dataset = view.results, view.dataset
+    tables = [iou_table(results, dataset, view.seed), size_table(results, dataset, view.seed)]
     page_tables = [PageTable.of(table, _write_table(table, out, slug)) for table in tables]
-    curve, maps = size_curve(rows, seed), heat_maps(rows)
-    shown = {name: style for name, style in styles.items() if name in set(rows["series"])}
-    figures = [_page_curve(curve, shown, out, slug), _page_heat_maps(maps, out, slug)]
-    groups = draw_overlays(results, dataset, styles, out, slug)
-    return Section(dataset, slug, _tiles(rows), list(shown), page_tables, figures, groups), tables
+    shown = [name for name in view.styles if name in set(view.rows["series"])]
+    figures, missing = [], []
+    for number, kind in FIGURES.items():
+        try:
+            figures += _draw(kind, view, out, slug)
+        except NothingToShow as nothing:
+            missing.append(f"Figure {number}, {kind.about}: {nothing}")
+    groups = draw_overlays(results, dataset, view.styles, out, slug)
+    return Section(dataset, slug, _tiles(view.rows), shown, page_tables, figures, missing, groups), tables
 
 
 def _write_table(table: Table, out: Path, slug: str) -> list[str]:
     files = []
     for suffix, write in WRITERS.items():
-        file = f"tables/{slug}/{table.name}.{suffix}"
-        (out / file).write_text(write(table), encoding="utf-8")
-        files.append(file)
+        path = _folder(out, "tables", slug) / f"{table.name}.{suffix}"
+        path.write_text(write(table), encoding="utf-8")
+        files.append(path.relative_to(out).as_posix())
     return files
 
 
-def _page_curve(curve: pd.DataFrame, styles: dict[str, Style], out: Path, slug: str) -> PageFigure:
-    figure = draw_curve(curve, styles)
-    spans = []
-    for series in styles:
-        means = curve.loc[curve["series"] == series, "mean"]
-        spans.append(
-            f"{series} from {means.iloc[0]:.2f} at the smallest to {means.iloc[-1]:.2f} at the largest objects"
-        )
-    edges, objects = curve.attrs["edges"], curve.attrs["objects"]
-    caption = (
-        f"{sum(objects)} objects in {len(objects)} bins, equal in the logarithm, "
-        f"from {scientific(edges[0])} to {scientific(edges[-1])}; "
-        "a point is the mean of its bin, a band its 95 % interval (bootstrap over assets), and nothing is smoothed. "
-        f"Hollow points have fewer than {FEW} objects."
-    )
-    alt = f"Mean IoU against relative mask size: {'; '.join(spans)}."
-    return _page_figure(figure, "IoU against relative mask size", caption, alt, out, f"figures/{slug}/iou-by-size")
-
-
-def _page_heat_maps(maps: list[HeatMap], out: Path, slug: str) -> PageFigure:
-    bins, filled, n = len(maps[0].mean), int((maps[0].count > 0).sum()), int(maps[0].count.sum())
-    caption = (
-        f"Mean IoU per cell, {bins} × {bins} cells equal in the logarithm over the range of all objects; "
-        f"{filled} of them hold the {n} objects, on average {n / filled:.1f} each. White cells are empty."
-    )
-    alt = f"Heat maps of mean IoU over relative and absolute mask size for {', '.join(heat.series for heat in maps)}."
-    return _page_figure(
-        draw_heat_maps(maps), "IoU by relative and absolute mask size", caption, alt, out, f"figures/{slug}/heat-maps"
-    )
-
-
-def _page_figure(figure: Figure, title: str, caption: str, alt: str, out: Path, stem: str) -> PageFigure:
-    files = {path.suffix[1:]: path.relative_to(out).as_posix() for path in save_figure(figure, out / stem)}
-    return PageFigure(title, caption, alt, files, round(figure.get_figwidth() * 155))
+def _draw(kind: Kind, view: View, out: Path, slug: str) -> list[PageFigure]:
+    drawn = []
+    for one in kind.draw(view):
+        files = save_figure(one.figure, _folder(out, "figures", slug) / one.name)
+        paths = {path.suffix[1:]: path.relative_to(out).as_posix() for path in files}
+        drawn.append(PageFigure(one.title, one.caption, one.alt, paths, round(one.figure.get_figwidth() * 155)))
+    return drawn
 
 
 def _tiles(rows: pd.DataFrame) -> list[tuple[str, str]]:

@@ -42,7 +42,7 @@ class PageFigure:
 
 @dataclass(frozen=True)
 class Section:
-    """What the page says of one data set."""
+    """What the page says of one data set; `missing` are sentences on figures that could not be drawn."""
 
     dataset: str
     slug: str
@@ -50,6 +50,7 @@ class Section:
     series: list[str]
     tables: list[PageTable]
     figures: list[PageFigure]
+    missing: list[str]
     groups: list[Group]
 
 

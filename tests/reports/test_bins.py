@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports.bins import bin_index, log_edges
+from reports.figures.bins import bin_index, log_edges
 
 
 @given(st.lists(st.floats(1e-8, 1.0), min_size=1, max_size=50), st.integers(1, 60))

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from reports.curves import curve_bins, draw_curve, size_curve
-from reports.heatmaps import draw_heat_maps, heat_bins, heat_maps
+from reports.figures.curves import curve_bins, draw_curve, size_curve
+from reports.figures.heatmaps import draw_heat_maps, heat_bins, heat_maps
 from reports.results import read_results
 from reports.style import assign_styles, save_figure
 

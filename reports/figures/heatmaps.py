@@ -11,8 +11,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from reports.bins import bin_index, log_edges
+from reports.figures import Drawn
+from reports.figures.bins import bin_index, log_edges
 from reports.style import RC
+from reports.view import View
 
 COLUMNS = 3  # panels side by side
 
@@ -72,3 +74,15 @@ def draw_heat_maps(maps: list[HeatMap]) -> Figure:
         figure.supylabel("Mask Size (px)", size=9)
         figure.colorbar(mesh, ax=panels, label="Mean IoU", ticks=np.arange(0, 1.01, 0.2), pad=0.02, aspect=30)
     return figure
+
+
+def size_heat_maps(view: View) -> list[Drawn]:
+    """The paper's Fig. 7 of one data set."""
+    maps = heat_maps(view.plain, view.bins)
+    bins, filled, n = len(maps[0].mean), int((maps[0].count > 0).sum()), int(maps[0].count.sum())
+    caption = (
+        f"Mean IoU per cell, {bins} × {bins} cells equal in the logarithm over the range of all objects; "
+        f"{filled} of them hold the {n} objects, on average {n / filled:.1f} each. White cells are empty."
+    )
+    alt = f"Heat maps of mean IoU over relative and absolute mask size for {', '.join(heat.series for heat in maps)}."
+    return [Drawn("heat-maps", "IoU by relative and absolute mask size", caption, alt, draw_heat_maps(maps))]

@@ -8,8 +8,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from bench.statistics import FEW, clustered_means
-from reports.bins import bin_index, log_edges
+from reports.figures import Drawn
+from reports.figures.bins import bin_index, log_edges
+from reports.formats import scientific
 from reports.style import RC, WIDTH, Style
+from reports.view import View
 
 
 def curve_bins(n: int) -> int:
@@ -65,3 +68,24 @@ def draw_curve(curve: pd.DataFrame, styles: dict[str, Style]) -> Figure:
         strip.locator_params(axis="y", nbins=3, integer=True)
         figure.legend(loc="outside upper center", ncols=3, handlelength=2.4, columnspacing=1.4)
     return figure
+
+
+def size_curves(view: View) -> list[Drawn]:
+    """The paper's Fig. 10 of one data set."""
+    curve = size_curve(view.plain, view.seed, view.bins)
+    styles = {series: style for series, style in view.styles.items() if series in set(curve["series"])}
+    spans = []
+    for series in styles:
+        means = curve.loc[curve["series"] == series, "mean"]
+        spans.append(
+            f"{series} from {means.iloc[0]:.2f} at the smallest to {means.iloc[-1]:.2f} at the largest objects"
+        )
+    edges, objects = curve.attrs["edges"], curve.attrs["objects"]
+    caption = (
+        f"{sum(objects)} objects in {len(objects)} bins, equal in the logarithm, "
+        f"from {scientific(edges[0])} to {scientific(edges[-1])}; "
+        "a point is the mean of its bin, a band its 95 % interval (bootstrap over assets), and nothing is smoothed. "
+        f"Hollow points have fewer than {FEW} objects."
+    )
+    alt = f"Mean IoU against relative mask size: {'; '.join(spans)}."
+    return [Drawn("iou-by-size", "IoU against relative mask size", caption, alt, draw_curve(curve, styles))]

@@ -1,0 +1,1 @@
+"""The subcommands of `reports`, one file each."""

@@ -1,0 +1,46 @@
+"""What a table or a figure is made from: one data set's part of the results, and how its models look."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import pandas as pd
+
+from reports.results import Results
+from reports.style import Style
+
+USUAL_TOKENS = 512
+
+
+class NothingToShow(Exception):
+    """The results hold nothing for this table or figure; a sentence says what is missing and how to measure it."""
+
+
+@dataclass(frozen=True)
+class View:
+    """One data set of the results. `seed` starts every bootstrap; `bins` is None where the figure is to choose."""
+
+    results: Results
+    dataset: str
+    styles: dict[str, Style]
+    seed: int = 0
+    bins: int | None = None
+
+    @cached_property
+    def rows(self) -> pd.DataFrame:
+        """All rows of the data set, as `Results.rows` has them."""
+        return self.results.of(self.dataset)
+
+    @cached_property
+    def plain(self) -> pd.DataFrame:
+        """Of each model and prompt source the rows without noise, or with the least, and with the usual tokens.
+
+        These are what a figure shows that is not about noise or tokens: one series a model, prompt source and weights.
+        Where no run had 512 tokens, the number nearest to it counts.
+        """
+        rows = self.rows
+        same = [rows["model"], rows["prompt_source"]]
+        rows = rows[rows["noise"] == rows.groupby(same)["noise"].transform("min")]
+        distance = (rows["tokens"] - USUAL_TOKENS).abs().fillna(0)
+        return rows[distance == distance.groupby([rows["model"], rows["prompt_source"]]).transform("min")]
