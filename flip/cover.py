@@ -24,9 +24,9 @@ class Cover:
     def __len__(self) -> int:
         return sum(len(corners) for corners in self.corners.values())
 
-    def centres(self) -> NDArray[np.float64]:
-        """Middles of all patches in the order of `corners`, (n, 2), x and y in pixels."""
-        return np.concatenate([where + size * self.unit / 2 for size, where in self.corners.items()])
+    def centres(self) -> dict[int, NDArray[np.float64]]:
+        """Middles of the patches by size, (n, 2) each, x and y in pixels."""
+        return {size: corners + size * self.unit / 2 for size, corners in self.corners.items()}
 
 
 def cover(gaussian: Gaussian, width: int, height: int, count: int) -> Cover:

@@ -9,13 +9,14 @@ open and what is chosen here.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pad_sequence
 
 from flip.cover import Cover, cover
 from flip.gaussian import Gaussian
@@ -39,12 +40,76 @@ CONFIGS = {"flip-s": PaperConfig(128, 3), "flip-m": PaperConfig(192, 6), "flip-l
 
 
 @dataclass(frozen=True)
+class Layout:
+    """Where the patches of B prompts are: `centres` (B, n, 2), and `real` (B, n), false where it is padding.
+
+    `slots[p]` (Σ n_p,) are the places of the patches of p×p in the flattened (B·n), for each of SIZES.
+    """
+
+    centres: Tensor
+    real: Tensor
+    slots: dict[int, Tensor]
+
+    @classmethod
+    def of(cls, prompts: Sequence[Mapping[int, NDArray[np.float64]]], dtype: torch.dtype = torch.float32) -> Layout:
+        """From the centres (n_p, 2) of each prompt's patches, by size in ascending order."""
+        lengths = [sum(map(len, one.values())) for one in prompts]
+        real = np.arange(max(lengths)) < np.array(lengths)[:, None]
+        joined = np.zeros((*real.shape, 2))
+        joined[real] = np.concatenate([centres for one in prompts for centres in one.values()])
+        sizes = np.full(real.shape, 0)
+        sizes[real] = np.concatenate([np.full(len(centres), p) for one in prompts for p, centres in one.items()])
+        slots = {p: torch.from_numpy(np.flatnonzero(sizes == p)) for p in SIZES}
+        return cls(torch.from_numpy(joined).to(dtype), torch.from_numpy(real), slots)
+
+    def to(self, device: torch.device | str) -> Layout:
+        """The same on another device."""
+        slots = {p: slot.to(device, non_blocking=True) for p, slot in self.slots.items()}
+        return Layout(self.centres.to(device, non_blocking=True), self.real.to(device, non_blocking=True), slots)
+
+
+@dataclass(frozen=True)
 class Glimpse:
-    """What the network sees of one prompt: `pixels[p]` (n_p, 3, p, p) in 0…1, `centres` (Σ n_p, 2), `gaussian` (6,)."""
+    """What the network sees of one prompt: `pixels[p]` uint8 (n_p, 3, p, p), `centres[p]` (n_p, 2), `gaussian` (6,)."""
 
     pixels: dict[int, Tensor]
-    centres: Tensor
+    centres: dict[int, NDArray[np.float64]]
     gaussian: Tensor
+
+
+@dataclass(frozen=True)
+class Glimpses:
+    """What the network sees of B prompts: `pixels[p]` (Σ n_p, 3, p, p) uint8, their `layout`, `gaussian` (B, 6)."""
+
+    pixels: dict[int, Tensor]
+    layout: Layout
+    gaussian: Tensor
+
+    @classmethod
+    def of(cls, batch: Sequence[Glimpse]) -> Glimpses:
+        """A batch of prompts, which may be of several pictures."""
+        pixels = {p: torch.cat([one.pixels[p] for one in batch]) for p in SIZES}
+        return cls(
+            pixels,
+            Layout.of([one.centres for one in batch], batch[0].gaussian.dtype),
+            torch.stack([one.gaussian for one in batch]),
+        )
+
+    def to(self, device: torch.device | str) -> Glimpses:
+        """The same on another device."""
+        pixels = {p: pixel.to(device, non_blocking=True) for p, pixel in self.pixels.items()}
+        return Glimpses(pixels, self.layout.to(device), self.gaussian.to(device, non_blocking=True))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The network's for B prompts: `perceptual` z_p (B, C), `positional` z_pos (B, 6), `box` (B, 4) x0, y0, x1, y1 in
+    pixels, and `logits[p]` (Σ n_p, p, p) for the output patches in the order of their layout's `slots[p]`."""
+
+    perceptual: Tensor
+    positional: Tensor
+    box: Tensor
+    logits: dict[int, Tensor]
 
 
 @dataclass(frozen=True)
@@ -78,9 +143,8 @@ class Prediction:
 def glimpse(patches: Patches, gaussian: Gaussian, dtype: torch.dtype = torch.float32) -> Glimpse:
     """Sampled patches and their prompt as tensors; section 3.1's patches are those of `flip.sampler.PAPER`."""
     g = gaussian
-    pixels = {p: torch.as_tensor(a).permute(0, 3, 1, 2).to(dtype) / 255 for p, a in patches.pixels.items()}
-    centres = torch.from_numpy(np.concatenate(list(patches.centres.values())))
-    return Glimpse(pixels, centres.to(dtype), torch.tensor((g.x, g.y, g.sigma1, g.sigma2, g.a, g.b), dtype=dtype))
+    pixels = {p: torch.as_tensor(a).permute(0, 3, 1, 2) for p, a in patches.pixels.items()}
+    return Glimpse(pixels, patches.centres, torch.tensor((g.x, g.y, g.sigma1, g.sigma2, g.a, g.b), dtype=dtype))
 
 
 def relative(points: Tensor, gaussian: Tensor) -> Tensor:
@@ -99,6 +163,11 @@ class PositionEmbedding(nn.Sequential):
 
     def __init__(self, channels: int) -> None:
         super().__init__(nn.Linear(2, 32), nn.SiLU(), nn.Linear(32, 32), nn.SiLU(), nn.Linear(32, channels))
+
+    def forward(self, places: Tensor) -> Tensor:
+        """In single precision always: with bfloat16's 8 bits, places would be a hundredth of σ apart."""
+        with torch.autocast(places.device.type, enabled=False):
+            return super().forward(places)
 
 
 class Attention(nn.Module):
@@ -190,20 +259,14 @@ class MaskPredictor(nn.Module):
         self.blocks = nn.ModuleList(Block(channels) for _ in range(2))
         self.de_embed = nn.ModuleDict({str(p): mlp(channels, 4 * channels, p * p) for p in SIZES})
 
-    def forward(self, code: Tensor, position: Tensor, covers: list[Cover]) -> list[dict[int, Tensor]]:
-        """z_p (B, C), z_pos (B, 6) and where to predict → mask logits by patch size, (n, p, p) each."""
-        centres = pad_sequence([torch.from_numpy(where.centres()).to(position) for where in covers], batch_first=True)
-        places = relative(centres, position)
-        mask = _real([len(where) for where in covers], code.device)
+    def forward(self, code: Tensor, position: Tensor, where: Layout) -> dict[int, Tensor]:
+        """z_p (B, C), z_pos (B, 6) and where to predict → mask logits by patch size, (Σ n_p, p, p) each."""
+        places = relative(where.centres, position)
         tokens = code[:, None] + self.pe(places)
         for block in self.blocks:
-            tokens = block(tokens, places, mask)
-        logits = []
-        for one, where in zip(tokens, covers, strict=True):
-            parts = one[: len(where)].split([len(corners) for corners in where.corners.values()])
-            named = zip(where.corners, parts, strict=True)
-            logits.append({p: self.de_embed[str(p)](part).unflatten(-1, (p, p)) for p, part in named})
-        return logits
+            tokens = block(tokens, places, where.real)
+        flat = tokens.flatten(0, 1)
+        return {p: self.de_embed[str(p)](flat[slots]).unflatten(-1, (p, p)) for p, slots in where.slots.items()}
 
 
 class Flip(nn.Module):
@@ -218,26 +281,35 @@ class Flip(nn.Module):
         self.box = mlp(c, c, 4)
         self.predictor = MaskPredictor(c)
 
-    def encode(self, batch: list[Glimpse]) -> tuple[Tensor, Tensor, Tensor]:
+    def encode(self, seen: Glimpses) -> tuple[Tensor, Tensor, Tensor]:
         """Sections 3.1 to 3.3: z_p (B, C), z_pos (B, 6) and boxes (B, 4)."""
-        tokens = pad_sequence([self._tokens(one) for one in batch], batch_first=True)
-        gaussian = torch.stack([one.gaussian for one in batch])
-        places = relative(pad_sequence([one.centres for one in batch], batch_first=True), gaussian)
-        mask = _real([len(one.centres) for one in batch], tokens.device)
+        real, places = seen.layout.real, relative(seen.layout.centres, seen.gaussian)
+        colours = {p: pixels.flatten(1).to(seen.gaussian.dtype) / 255 for p, pixels in seen.pixels.items()}
+        embedded = torch.cat([self.embed[str(p)](colours[p]) for p in SIZES])
+        order = torch.cat([seen.layout.slots[p] for p in SIZES])
+        tokens = embedded.new_zeros(real.numel(), embedded.shape[-1]).index_copy(0, order, embedded)
+        tokens = tokens.unflatten(0, real.shape)
         for block in self.blocks:
-            tokens = block(tokens, places, mask)
-        code = self.perceptual(tokens, mask)
-        return code, self.positional(tokens, places, mask, gaussian), self._boxes(code, gaussian)
+            tokens = block(tokens, places, real)
+        code = self.perceptual(tokens, real)
+        return code, self.positional(tokens, places, real, seen.gaussian), self._boxes(code, seen.gaussian)
 
-    def forward(self, batch: list[Glimpse], width: int, height: int, patches: int = 512) -> list[Prediction]:
-        """Predict for every prompt, with N_out = `patches`. The prompts may be of several pictures of one size."""
-        codes, positions, boxes = self.encode(batch)
+    def forward(self, seen: Glimpses, where: Layout) -> Answer:
+        """For prompts as seen, with the output patches given: what is trained, as these are where the truth is."""
+        code, position, boxes = self.encode(seen)
+        return Answer(code, position, boxes, self.predictor(code, position, where))
+
+    def predict(self, seen: Glimpses, width: int, height: int, patches: int = 512) -> list[Prediction]:
+        """For pictures of one size, with N_out = `patches` about z_pos."""
+        codes, positions, boxes = self.encode(seen)
         covers = [cover(_canonical(position), width, height, patches) for position in positions]
-        logits = self.predictor(codes, positions, covers)
-        return [Prediction(*parts) for parts in zip(codes, positions, boxes, logits, covers, strict=True)]
-
-    def _tokens(self, one: Glimpse) -> Tensor:
-        return torch.cat([self.embed[str(p)](pixels.flatten(1)) for p, pixels in one.pixels.items()])
+        where = Layout.of([one.centres() for one in covers], positions.dtype).to(positions.device)
+        logits = self.predictor(codes, positions, where)
+        parts = {p: found.split([len(one.corners.get(p, ())) for one in covers]) for p, found in logits.items()}
+        return [
+            Prediction(codes[i], positions[i], boxes[i], {p: parts[p][i] for p in one.corners}, one)
+            for i, one in enumerate(covers)
+        ]
 
     def _boxes(self, code: Tensor, gaussian: Tensor) -> Tensor:
         """Edges as multiples of the prompt's deviations along x and y, from the 2σ box on."""
@@ -245,11 +317,6 @@ class Flip(nn.Module):
         scale = torch.stack((s1 * a + s2 * b, s1 * b + s2 * a), -1).sqrt()
         edges = self.box(code) + code.new_tensor((-2.0, -2.0, 2.0, 2.0))
         return gaussian[:, :2].repeat(1, 2) + scale.repeat(1, 2) * edges
-
-
-def _real(lengths: list[int], device: torch.device) -> Tensor:
-    """Which of the padded places are real, (B, longest)."""
-    return torch.arange(max(lengths), device=device) < torch.tensor(lengths, device=device)[:, None]
 
 
 def _canonical(position: Tensor) -> Gaussian:

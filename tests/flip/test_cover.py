@@ -72,7 +72,7 @@ def test_small_patches_lie_in_the_middle() -> None:
     patches = cover(Gaussian.from_ellipse(100, 75, 40, 40, 0), WIDTH, HEIGHT, 256)
     near, far = (np.hypot(*(corners + size / 2 - (100, 75)).T) for size, corners in patches.corners.items())
     assert np.median(near) < np.median(far)
-    centres = patches.centres()
+    centres = np.concatenate(list(patches.centres().values()))
     assert centres.shape == (256, 2)
     assert np.allclose(centres.mean(0), (100, 75), atol=4)
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from flip.gaussian import Gaussian
-from flip.model import CONFIGS, EPSILON, Flip, Glimpse, PaperConfig, glimpse, relative
+from flip.model import CONFIGS, EPSILON, SIZES, Flip, Glimpse, Glimpses, PaperConfig, glimpse, relative
 from flip.sampler import PAPER, Patches, sample
 
 WIDTH, HEIGHT = 320, 240
@@ -52,7 +52,7 @@ def test_gradients_reach_every_parameter(model: Flip, image: np.ndarray) -> None
     batch = [seen(image, gaussian, 400) for gaussian in prompts]
     loss = torch.zeros((), dtype=torch.float64)
     for patches in (16, 64, 200):
-        for one in model(batch, WIDTH, HEIGHT, patches):
+        for one in model.predict(Glimpses.of(batch), WIDTH, HEIGHT, patches):
             loss = loss + one.box.square().mean() + one.positional.square().mean()
             loss = loss + sum(logits.square().sum() for logits in one.logits.values())
     loss.backward()
@@ -71,7 +71,7 @@ def test_gradients_reach_every_parameter_of_flip_s(image: np.ndarray) -> None:
     prompts = (*PROMPTS[:2], Gaussian.from_ellipse(160, 120, 4, 3, 1))
     batch = [glimpse(sample(image, gaussian, 250, 0, PAPER), gaussian) for gaussian in prompts]
     for patches in (16, 64, 200):
-        predictions = model(batch, WIDTH, HEIGHT, patches)
+        predictions = model.predict(Glimpses.of(batch), WIDTH, HEIGHT, patches)
         loss = sum(one.box.square().mean() + one.positional.square().mean() for one in predictions)
         loss = loss + sum(logits.square().sum() for one in predictions for logits in one.logits.values())
         loss.backward()
@@ -97,7 +97,7 @@ def test_the_example_in_the_documentation(image: np.ndarray) -> None:
 
 
 def test_the_mask_loss_alone_reaches_the_encoder(model: Flip, image: np.ndarray) -> None:
-    (one,) = model([seen(image, PROMPTS[0], 300)], WIDTH, HEIGHT, 64)
+    (one,) = model.predict(Glimpses.of([seen(image, PROMPTS[0], 300)]), WIDTH, HEIGHT, 64)
     sum(logits.sum() for logits in one.logits.values()).backward()
     assert all(p.grad is not None for p in (*model.blocks.parameters(), *model.positional.parameters()))
 
@@ -105,10 +105,10 @@ def test_the_mask_loss_alone_reaches_the_encoder(model: Flip, image: np.ndarray)
 def test_a_batch_equals_its_members(model: Flip, image: np.ndarray) -> None:
     """Ragged in tokens and in output patches."""
     batch = [seen(image, gaussian, tokens) for gaussian, tokens in zip(PROMPTS, (200, 50, 300), strict=True)]
-    assert len({len(one.centres) for one in batch}) == 3
+    assert len({sum(map(len, one.centres.values())) for one in batch}) == 3
     with torch.inference_mode():
-        together = model(batch, WIDTH, HEIGHT, 100)
-        singly = [model([one], WIDTH, HEIGHT, 100)[0] for one in batch]
+        together = model.predict(Glimpses.of(batch), WIDTH, HEIGHT, 100)
+        singly = [model.predict(Glimpses.of([one]), WIDTH, HEIGHT, 100)[0] for one in batch]
     for one, other in zip(together, singly, strict=True):
         for a, b in ((one.perceptual, other.perceptual), (one.positional, other.positional), (one.box, other.box)):
             assert torch.allclose(a, b, atol=1e-9)
@@ -125,10 +125,10 @@ def test_shifting_coordinates(model: Flip, image: np.ndarray) -> None:
 
     def moved(x: float, y: float) -> Glimpse:
         shift = torch.tensor((x, y, 0, 0, 0, 0), dtype=torch.float64)
-        return Glimpse(one.pixels, one.centres + shift[:2], one.gaussian + shift)
+        return Glimpse(one.pixels, {p: at + (x, y) for p, at in one.centres.items()}, one.gaussian + shift)
 
     with torch.inference_mode():
-        here, there = model([moved(256, 320), moved(320, 352)], 1024, 1024, 64)
+        here, there = model.predict(Glimpses.of([moved(256, 320), moved(320, 352)]), 1024, 1024, 64)
     shift = torch.tensor((64.0, 32.0), dtype=torch.float64)
     assert torch.allclose(here.perceptual, there.perceptual, atol=1e-9)
     assert torch.allclose(here.positional[:2] + shift, there.positional[:2])
@@ -150,9 +150,9 @@ def test_turning_and_scaling_coordinates(turn: float, scale: float, model: Flip,
         axis = torch.stack((position[4], -position[5])) @ plane.T / scale  # axis 1 is (a, −b)
         return torch.cat((position[:2] @ plane.T, position[2:4] * scale, axis * axis.new_tensor((1, -1))))
 
-    other = Glimpse(one.pixels, one.centres @ plane.T, moved(one.gaussian))
+    other = Glimpse(one.pixels, {p: at @ plane.numpy().T for p, at in one.centres.items()}, moved(one.gaussian))
     with torch.inference_mode():
-        codes, positions, _ = model.encode([one, other])
+        codes, positions, _ = model.encode(Glimpses.of([one, other]))
     assert torch.allclose(codes[0], codes[1], atol=1e-9)
     assert torch.allclose(moved(positions[0]), positions[1], atol=1e-8)
 
@@ -166,10 +166,11 @@ def test_relative_coordinates_by_hand() -> None:
 def test_positional_codes_are_gaussians(model: Flip, image: np.ndarray) -> None:
     """Unit axes and deviations of at least ε, also where all tokens lie on one spot."""
     point = Gaussian.from_point(50.5, 50.5, 0.3)
-    one = Patches({1: image[50:51, 50:51][None]}, {1: np.array(((50.5, 50.5),))})
-    alone = glimpse(one, point, torch.float64)
+    places = {p: np.empty((0, 2)) for p in SIZES} | {1: np.array(((50.5, 50.5),))}
+    pixels = {p: np.empty((0, p, p, 3), np.uint8) for p in SIZES} | {1: image[50:51, 50:51][None]}
+    alone = glimpse(Patches(pixels, places), point, torch.float64)
     with torch.inference_mode():
-        _, positions, _ = model.encode([alone, *(seen(image, gaussian) for gaussian in PROMPTS)])
+        _, positions, _ = model.encode(Glimpses.of([alone, *(seen(image, gaussian) for gaussian in PROMPTS)]))
     assert torch.allclose(positions[:, 4:].norm(dim=-1), torch.ones(4, dtype=torch.float64))
     assert (positions[:, 2:4] >= EPSILON).all()
     assert torch.allclose(positions[0, :4], torch.tensor((50.5, 50.5, EPSILON, EPSILON), dtype=torch.float64))
@@ -177,7 +178,7 @@ def test_positional_codes_are_gaussians(model: Flip, image: np.ndarray) -> None:
 
 def test_the_mask_is_the_patches_and_nothing_else(model: Flip, image: np.ndarray) -> None:
     with torch.inference_mode():
-        (one,) = model([seen(image, PROMPTS[2], 200)], WIDTH, HEIGHT, 50)
+        (one,) = model.predict(Glimpses.of([seen(image, PROMPTS[2], 200)]), WIDTH, HEIGHT, 50)
     full = np.zeros((HEIGHT + 64, WIDTH + 64), bool)
     for size, corners in one.where.corners.items():
         for (x, y), logits in zip(corners, one.logits[size], strict=True):

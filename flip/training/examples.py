@@ -1,0 +1,123 @@
+"""From a scene to what the paper's model is trained on: glimpses of objects, where to predict, and the truth there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from flip.cover import Cover, cover
+from flip.gaussian import Gaussian
+from flip.model import SIZES, Glimpse, Glimpses, Layout, glimpse
+from flip.sampler import NoPatches, Recipe, sample
+from flip.training.scenes import Scene
+from objascale.masks import RegionMask
+
+TRIES = 5  # at a prompt whose perturbation leaves no patch in the picture
+
+
+@dataclass(frozen=True)
+class Example:
+    """One object as seen through a perturbed prompt, and the truth.
+
+    `truth[p]` bool (n_p, p, p) is the mask at the output patches of `where`; `gaussian` (6,) and `box` (4,) are those
+    of the true mask in pixels; `side` is the picture's shorter one.
+    """
+
+    seen: Glimpse
+    where: Cover
+    truth: dict[int, NDArray[np.bool_]]
+    gaussian: Tensor
+    box: Tensor
+    side: float
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B examples. `truth[p]` is bool (Σ n_p, p, p), `gaussian` (B, 6), `box` (B, 4), `side` (B,); `names` of scenes."""
+
+    seen: Glimpses
+    where: Layout
+    truth: dict[int, Tensor]
+    gaussian: Tensor
+    box: Tensor
+    side: Tensor
+    names: tuple[str, ...] = ()
+    failures: tuple[str, ...] = ()  # sentences on scenes that could not be used
+
+    @classmethod
+    def of(cls, examples: Sequence[Example], names: Sequence[str] = (), failures: Sequence[str] = ()) -> Batch:
+        """Put examples together, padded to the longest."""
+        truth = {
+            p: torch.from_numpy(np.concatenate([e.truth.get(p, np.empty((0, p, p), bool)) for e in examples]))
+            for p in SIZES
+        }
+        return cls(
+            Glimpses.of([e.seen for e in examples]),
+            Layout.of([e.where.centres() for e in examples]),
+            truth,
+            torch.stack([e.gaussian for e in examples]),
+            torch.stack([e.box for e in examples]),
+            torch.tensor([e.side for e in examples]),
+            tuple(names),
+            tuple(failures),
+        )
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same on another device."""
+        truth = {p: mask.to(device, non_blocking=True) for p, mask in self.truth.items()}
+        parts = (part.to(device, non_blocking=True) for part in (self.gaussian, self.box, self.side))
+        return Batch(self.seen.to(device), self.where.to(device), truth, *parts, self.names, self.failures)
+
+
+def make_example(
+    scene: Scene, mask: RegionMask, tokens: int, outputs: int, recipe: Recipe, rng: np.random.Generator
+) -> Example:
+    """The object of `mask` seen through at most `tokens` patches about its perturbed Gaussian (section 3.5).
+
+    The output patches cover the true Gaussian. Raises NoPatches where neither it nor its perturbations leave a patch.
+    """
+    true = Gaussian.from_mask(mask)
+    for attempt in range(TRIES):
+        prompt = true.perturbed(rng) if attempt < TRIES - 1 else true
+        try:
+            seen = glimpse(sample(scene.image, prompt, tokens, rng, recipe), prompt)
+            break
+        except NoPatches:
+            if attempt == TRIES - 1:
+                raise
+    where = cover(true, mask.width, mask.height, outputs)
+    return Example(
+        seen,
+        where,
+        truth_at(mask, where),
+        torch.tensor((true.x, true.y, true.sigma1, true.sigma2, true.a, true.b), dtype=torch.float32),
+        torch.tensor(mask.box, dtype=torch.float32),
+        float(min(mask.width, mask.height)),
+    )
+
+
+def truth_at(mask: RegionMask, where: Cover) -> dict[int, NDArray[np.bool_]]:
+    """The mask at output patches: bool (n, p, p) by size. A sample of several pixels is object if half of them are.
+
+    Beyond the frame's edge there is no object.
+    """
+    unit = where.unit
+    spans = np.concatenate([np.hstack((c, c + p * unit)) for p, c in where.corners.items()])
+    (x0, y0), (x1, y1) = spans[:, :2].min(0).tolist(), spans[:, 2:].max(0).tolist()
+    region = np.zeros((y1 - y0, x1 - x0), np.uint8)
+    inside = mask.window((x0, y0, min(x1, mask.width), min(y1, mask.height)))
+    region[: inside.shape[0], : inside.shape[1]] = inside
+    if unit > 1:
+        counts = region.reshape(len(region) // unit, unit, -1, unit).sum((1, 3), dtype=np.int64)
+        region = (2 * counts >= unit**2).astype(np.uint8)
+    truth = {}
+    for p, corners in where.corners.items():
+        columns, rows = ((corners - (x0, y0)) // unit).T
+        windows = np.lib.stride_tricks.sliding_window_view(region, (p, p)) if len(corners) else np.empty((1, 1, p, p))
+        truth[p] = windows[rows, columns].astype(bool)
+    return truth

@@ -1,0 +1,77 @@
+"""The three losses of section 3.5, each a mean over the batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from flip.model import Answer
+from flip.training.examples import Batch
+
+Unit = Literal["object", "picture"]
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Scalars: `mask`, `position`, `box`."""
+
+    mask: Tensor
+    position: Tensor
+    box: Tensor
+
+    def total(self, position: float, box: float) -> Tensor:
+        """The weighted sum, with λ_pos and λ_bbox."""
+        return self.mask + position * self.position + box * self.box
+
+
+def losses(answer: Answer, batch: Batch, unit: Unit) -> Losses:
+    """The losses of an answer to `batch`.
+
+    The paper gives no unit of length, and two of its three terms depend on it: it is the true Gaussian's √(σ1·σ2)
+    ("object": all scales count alike, and 1/σ is 1), or the picture's shorter side ("picture": larger objects count
+    more, in proportion to σ).
+    """
+    scale = batch.gaussian[:, 2:4].prod(-1).sqrt()
+    length = scale if unit == "object" else batch.side
+    sigma = scale / length
+    return Losses(
+        mask_loss(answer, batch).mean(),
+        position_loss(answer.positional, batch.gaussian, length, sigma).mean(),
+        ((((answer.box - batch.box) / length[:, None]).square().sum(-1)) / sigma).mean(),
+    )
+
+
+def mask_loss(answer: Answer, batch: Batch) -> Tensor:
+    """Binary cross-entropy summed over an object's mask samples and divided by the object's own number of them, (B,)."""
+    rows, longest = batch.where.real.shape
+    device = batch.where.real.device
+    errors, sizes = torch.zeros(rows, device=device), torch.zeros(rows, device=device)
+    for p, logits in answer.logits.items():
+        truth = batch.truth[p].to(torch.float32)
+        error = F.binary_cross_entropy_with_logits(logits.float(), truth, reduction="none").sum((1, 2))
+        owner = batch.where.slots[p] // longest
+        errors = errors.index_add(0, owner, error)
+        sizes = sizes.index_add(0, owner, truth.sum((1, 2)))
+    return errors / sizes.clamp_min(1)
+
+
+def position_loss(found: Tensor, true: Tensor, length: Tensor, sigma: Tensor) -> Tensor:
+    """‖μ̂ − μ‖²/σ + ‖σ̂ − σ‖² + ‖θ̂ − θ‖², (B,), lengths in units of `length`; both (B, 6) in pixels.
+
+    An ellipse has no head and tail, and a round one no first axis: of the four ways to name the axes of the true one,
+    that counts which is nearest.
+    """
+    mean = ((found[:, :2] - true[:, :2]) / length[:, None]).square().sum(-1) / sigma
+    s, t = found[:, 2:4], found[:, 4:]
+    a, b = true[:, 4:].unbind(-1)
+    ways = []
+    for deviations, axis in ((true[:, 2:4], (a, b)), (true[:, [3, 2]], (-b, a))):
+        spread = ((s - deviations) / length[:, None]).square().sum(-1)
+        turned = torch.stack(axis, -1)
+        turn = torch.minimum((t - turned).square().sum(-1), (t + turned).square().sum(-1))
+        ways.append(spread + turn)
+    return mean + torch.minimum(*ways)
