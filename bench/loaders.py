@@ -38,6 +38,7 @@ def random_weights() -> Iterator[None]:
 
 def load_flip(name: str, files: Files | None, options: Options) -> Segmenter:
     from flip.checkpoint import WeightsBroken
+    from flip.prompts import PredictorError
     from flip.segmenter import FlipSegmenter
 
     dtype = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}[options.precision]
@@ -46,12 +47,8 @@ def load_flip(name: str, files: Files | None, options: Options) -> Segmenter:
         with random_weights():
             weights = files[0] if files else None
             return FlipSegmenter(name, weights, tokens=options.tokens, device=device, dtype=dtype)
-    except WeightsBroken as error:
+    except (WeightsBroken, PredictorError) as error:
         raise ModelUnavailable(str(error)) from error
-
-
-def load_paper_flip(name: str, files: Files | None, options: Options) -> Segmenter:
-    raise ModelUnavailable(f"{name} is the paper's model, which bench cannot run yet; flip-tiny to flip-large it can")
 
 
 def load_sam(name: str, files: Files | None, options: Options) -> Segmenter:

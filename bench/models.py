@@ -17,7 +17,6 @@ from bench.loaders import (
     load_grabcut,
     load_mobilesam,
     load_mobilesam_onnx,
-    load_paper_flip,
     load_sam,
     load_sam2,
 )
@@ -52,17 +51,11 @@ def _flip_row(name: str, parameters: int) -> Model:
     return Model(name, "FLIP", parameters, ("gaussian",), "MIT", load, WEIGHTS[name], takes_tokens=True)
 
 
-def _paper_flip_row(name: str, parameters: int, released: str) -> Model:
-    """A size of which the paper gives results, and nobody weights."""
-    record = WeightsRecord(
-        name=name,
-        files=(WeightsFile(f"{name}.safetensors", None),),
-        licence="GPL-3.0-or-later",
-        source=f"whoever trains it, for the paper's authors have published none (they released {released} instead: "
-        f"bench fetch {released})",
-    )
-    load = partial(load_paper_flip, name)
-    return Model(name, "FLIP (paper)", parameters, ("gaussian",), "GPL-3.0-or-later", load, record)
+def _paper_flip_row(name: str, parameters: int) -> Model:
+    """A size of the paper's, trained by this project or by the user; the authors have published no weights of it."""
+    load = partial(load_flip, name)
+    prompts: tuple[PromptKind, ...] = ("gaussian", "box")
+    return Model(name, "FLIP (paper)", parameters, prompts, "GPL-3.0-or-later", load, WEIGHTS[name], takes_tokens=True)
 
 
 def _sam_row(name: str, parameters: int, size: str, sha256_start: str) -> Model:
@@ -251,9 +244,9 @@ MODELS: dict[str, Model] = {
         _flip_row("flip-small", 2_344_690),
         _flip_row("flip-middle", 11_518_267),
         _flip_row("flip-large", 96_624_875),
-        _paper_flip_row("flip-s", 2_675_417, "flip-small"),
-        _paper_flip_row("flip-m", 6_811_545, "flip-middle"),
-        _paper_flip_row("flip-l", 26_611_929, "flip-large"),
+        _paper_flip_row("flip-s", 2_675_417),
+        _paper_flip_row("flip-m", 6_811_545),
+        _paper_flip_row("flip-l", 26_611_929),
         _sam_row("sam-b", 93_735_472, "b", "01ec64"),
         _sam_row("sam-l", 312_342_832, "l", "0b3195"),
         _sam_row("sam-h", 641_090_608, "h", "4b8939"),

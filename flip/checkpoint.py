@@ -1,10 +1,12 @@
-"""Weights from a file into a released FLIP model: the authors' Lightning checkpoint, their ONNX graphs, or safetensors.
+"""Weights from a file into a FLIP model: the authors' Lightning checkpoint, their ONNX graphs, or safetensors.
 
-The forms differ in how they call a parameter; here all of them get the names of `flip.released`.
+The forms differ in how they call a parameter; here all of them get the names of `flip.released`. The paper's model,
+whose weights come from `flip train`, has safetensors alone.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from pathlib import Path
 
@@ -14,6 +16,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from flip.lightning import CheckpointBroken, read_state_dict
+from flip.model import CONFIGS as PAPER_CONFIGS
+from flip.model import Flip, PaperConfig
 from flip.released import CONFIGS, UNREAD, FlipConfig, ReleasedFlip
 
 SUFFIXES = (".ckpt", ".onnx", ".safetensors")
@@ -21,6 +25,10 @@ SUFFIXES = (".ckpt", ".onnx", ".safetensors")
 
 OTHER_HALF = {"encoder": "predictor", "predictor": "encoder"}
 """Of a pair of ONNX graphs, as they are called in their files' names."""
+
+
+PAPERS_OWN = "predictor.pe.4.bias"
+"""A parameter that the paper's model has, of as many numbers as it has channels, and no released one."""
 
 
 class OnnxMissing(ImportError):
@@ -31,17 +39,30 @@ class WeightsBroken(ValueError):
     """A weights file that cannot be read, or holds something other than a FLIP model."""
 
 
-def load_model(path: Path) -> ReleasedFlip:
-    """The released FLIP model whose weights are in `path` (one of SUFFIXES), in evaluation mode on the CPU.
+def load_model(path: Path) -> ReleasedFlip | Flip:
+    """The FLIP model whose weights are in `path` (one of SUFFIXES), in evaluation mode on the CPU, in single precision.
 
-    Which of the four it is, its shapes tell. Of the authors' pair of ONNX graphs, either file will do where the other
-    lies beside it. Raises WeightsBroken, FileNotFoundError, and OnnxMissing where an ONNX file cannot be read for want
-    of the package.
+    Whether it is a released one or the paper's, and which size, its parameters tell. Of the authors' pair of ONNX
+    graphs, either file will do where the other lies beside it. Raises WeightsBroken, FileNotFoundError, and OnnxMissing
+    where an ONNX file cannot be read for want of the package.
     """
     state = read_weights(path)
-    model = ReleasedFlip(config_of(state, path))
-    load_state_dict_checked(model, {UNREAD: model.get_parameter(UNREAD), **state}, path)
+    model: ReleasedFlip | Flip
+    if PAPERS_OWN in state:
+        model = Flip(_paper_config(state, path))
+        load_state_dict_checked(model, state, path)
+    else:
+        model = ReleasedFlip(config_of(state, path))
+        load_state_dict_checked(model, {UNREAD: model.get_parameter(UNREAD), **state}, path)
     return model.eval().requires_grad_(False)
+
+
+def _paper_config(state: dict[str, Tensor], path: Path) -> PaperConfig:
+    channels, blocks = len(state[PAPERS_OWN]), sum(bool(re.fullmatch(r"blocks\.\d+\.norm\.weight", n)) for n in state)
+    for config in PAPER_CONFIGS.values():
+        if (config.channels, config.blocks) == (channels, blocks):
+            return config
+    raise WeightsBroken(f"{path} holds a model of {channels} channels and {blocks} blocks, which the paper has not")
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

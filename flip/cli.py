@@ -21,7 +21,9 @@ from flip.checkpoint import SUFFIXES, OnnxMissing, WeightsBroken
 from flip.download_bar import download_bar
 from flip.export import export_onnx
 from flip.gaussian import Gaussian, GaussianError
-from flip.predictor import PredictorError, load_predictor
+from flip.predictor import load_predictor
+from flip.prompts import PredictorError
+from flip.released import ReleasedFlip
 from flip.sampler import NoPatches
 from flip.show import show_patches
 from flip.weights import WEIGHTS, DownloadFailed, WeightsMissing, fetch, find_record
@@ -132,7 +134,10 @@ def export(
 ) -> None:
     """Write a model as two ONNX graphs that take any number of patches of each size, none included."""
     with _one_sentence():
-        pair = export_onnx(load_predictor(model, weights).model)
+        network = load_predictor(model, weights).model
+        if not isinstance(network, ReleasedFlip):
+            raise PredictorError(f"{model} is the paper's model; only the released ones are exported to ONNX")
+        pair = export_onnx(network)
         for part, data in (("encoder", pair.encoder), ("predictor", pair.predictor)):
             target = out / f"{Path(model).stem}-{part}.onnx"
             write_atomically(target, data)

@@ -9,9 +9,7 @@ masks = predictor.predict_many([(40, 60, 90, 200), Gaussian.from_point(120, 80, 
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator, Sequence
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +18,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from flip.checkpoint import SUFFIXES, load_model
+from flip.devices import device_stopwatch, find_device
 from flip.gaussian import UNIT, Gaussian
+from flip.model import Flip
+from flip.paper_predictor import PaperPredictor
+from flip.prompts import PredictorError, Prompt, as_gaussian, generator, one_prompt
 from flip.refine import Pixels
 from flip.released import ReleasedFlip
 from flip.sampler import Patches, Recipe, sample_many
 from flip.sampler_torch import sample_on_device
-from flip.stopwatch import Stopwatch
 from flip.target import Target, area, evaluation_box
 from flip.weights import find_weights
 from objascale.masks import Box, RegionMask
@@ -34,12 +35,6 @@ CHUNK = {"cpu": 2048, "cuda": 1 << 17}  # points or tokens a call, about: on a C
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 TOGETHER = 1 << 24  # prompts whose boxes have so many pixels in sum are looked at together …
 LEAST = 1 << 18  # … each counted with so many at least
-
-Prompt = RegionMask | Gaussian | tuple[float, float, float, float]  # a tuple is a box, xyxy pixel edges
-
-
-class PredictorError(ValueError):
-    """A predictor that was asked for something it cannot do."""
 
 
 class FlipPredictor:
@@ -77,13 +72,13 @@ class FlipPredictor:
             raise PredictorError(
                 f"this model takes patches of {model.config.patch_sizes} px, not {self.recipe.sizes}: change the recipe"
             )
-        self.device = _device(device)
+        self.device = find_device(device)
         self.model = model.to(self.device).eval()
         self.tokens = tokens
         self.seed = seed
         self.dense = dense
         self.dtype = dtype
-        self.stopwatch = Stopwatch(partial(torch.cuda.synchronize, self.device) if self.device.type == "cuda" else None)
+        self.stopwatch = device_stopwatch(self.device)
         self._image: NDArray[np.uint8] | Tensor | None = None
 
     def set_image(self, image: NDArray[np.uint8] | Tensor) -> None:
@@ -116,19 +111,7 @@ class FlipPredictor:
         of too few or too many numbers, or a mask of another size than the image's, GaussianError or MaskError for a
         prompt without extent, NoPatches for one that leaves no patch in the image.
         """
-        given: list[Prompt] = [] if gaussian is None else [gaussian]
-        if mask is not None:
-            given.append(_region(mask))
-        if box is not None:
-            x0, y0, x1, y1 = _numbers("a box", box, "x0, y0, x1, y1")
-            given.append((x0, y0, x1, y1))
-        if point is not None:
-            given.append(Gaussian.from_point(*_numbers("a point", point, "x, y, scale")))
-        if ellipse is not None:
-            given.append(Gaussian.from_ellipse(*_numbers("an ellipse", ellipse, "x, y, semi1, semi2, radians")))
-        if len(given) != 1:
-            raise PredictorError("predict takes exactly one of mask, box, gaussian, point and ellipse")
-        return self.predict_many(given)[0]
+        return self.predict_many([one_prompt(mask, box, gaussian, point, ellipse)])[0]
 
     def patches(self, gaussian: Gaussian) -> Patches:
         """The patches of the image that `predict` looks at for this prompt.
@@ -189,7 +172,7 @@ class FlipPredictor:
         if self._image is None:
             raise PredictorError("call set_image before asking for a mask")
         height, width = self._image.shape[:2]
-        gaussians = [_gaussian(prompt, width, height) for prompt in prompts]
+        gaussians = [as_gaussian(prompt, width, height) for prompt in prompts]
         boxes = [evaluation_box(gaussian, width, height) for gaussian in gaussians]
         for group in _groups([max(area(box), LEAST) for box in boxes], TOGETHER):
             with self.stopwatch("pre"):
@@ -231,38 +214,10 @@ class FlipPredictor:
 
     def _sample(self, image: NDArray[np.uint8] | Tensor, gaussians: Sequence[Gaussian]) -> Sequence[Patches]:
         """The prompts' patches, cut where the image lies."""
-        rngs, threads = [self._generator(gaussian) for gaussian in gaussians], torch.get_num_threads()
+        rngs, threads = [generator(self.seed, gaussian) for gaussian in gaussians], torch.get_num_threads()
         if isinstance(image, Tensor):
             return sample_on_device(image, gaussians, self.tokens, rngs, self.recipe, threads)
         return sample_many(image, gaussians, self.tokens, rngs, self.recipe, threads)
-
-    def _generator(self, gaussian: Gaussian) -> np.random.Generator:
-        g = gaussian
-        words = struct.unpack("12I", struct.pack("6d", g.x, g.y, g.sigma1, g.sigma2, g.a, g.b))
-        return np.random.default_rng((self.seed, *words))
-
-
-def _numbers(prompt: str, given: Sequence[float], names: str) -> tuple[float, ...]:
-    if len(given) != len(names.split(",")):
-        raise PredictorError(f"{prompt} is ({names}), not {tuple(given)}")
-    return tuple(float(number) for number in given)
-
-
-def _gaussian(prompt: Prompt, width: int, height: int) -> Gaussian:
-    """A prompt for a `width`×`height` image as a Gaussian. Raises PredictorError for a mask of another size."""
-    if isinstance(prompt, RegionMask):
-        if (prompt.width, prompt.height) != (width, height):
-            raise PredictorError(f"a mask must be {width}×{height} as the image is, not {prompt.width}×{prompt.height}")
-        return Gaussian.from_mask(prompt)
-    return prompt if isinstance(prompt, Gaussian) else Gaussian.from_box(prompt)
-
-
-def _region(mask: RegionMask | NDArray) -> RegionMask:
-    if isinstance(mask, RegionMask):
-        return mask
-    if mask.ndim != 2:
-        raise PredictorError(f"a mask must be an array H×W, not {mask.shape}")
-    return RegionMask.from_full(mask)
 
 
 def _groups(sizes: Sequence[int], limit: int) -> list[slice]:
@@ -276,37 +231,37 @@ def _groups(sizes: Sequence[int], limit: int) -> list[slice]:
     return [*groups, slice(start, len(sizes))] if sizes else []
 
 
-def _device(name: str | torch.device) -> torch.device:
-    """ "cpu", "cuda" or "cuda:1" as a device that is there."""
-    kind, colon, number = str(name).partition(":")
-    if kind not in CHUNK or (colon and not number.isdecimal()):
-        raise PredictorError(f"FLIP runs on cpu or cuda, not on {name}")
-    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
-        raise PredictorError(
-            f"PyTorch sees no GPU for {name}; use cpu, or install a PyTorch built for the GPU's driver"
-        )
-    return torch.device(name)
-
-
 def load_predictor(
     name: str | Path,
     folder: Path | None = None,
     *,
     tokens: int = 512,
     seed: int = 0,
-    recipe: Recipe | None = None,
-    dense: bool = False,
     device: str | torch.device = "cpu",
-    dtype: str = "float32",
-) -> FlipPredictor:
+) -> FlipPredictor | PaperPredictor:
     """A predictor with trained weights: `name` is a model's name ("flip-tiny"), or a weights file's path.
 
     A name's weights are looked for as `flip.weights.find_weights` says. Raises WeightsMissing, WeightsBroken.
     """
     path = Path(name) if Path(name).suffix in SUFFIXES else find_weights(str(name), folder)
-    return FlipPredictor(
-        load_model(path), tokens=tokens, seed=seed, recipe=recipe, dense=dense, device=device, dtype=dtype
-    )
+    return make_predictor(load_model(path), tokens=tokens, seed=seed, device=device)
+
+
+def make_predictor(
+    model: ReleasedFlip | Flip,
+    *,
+    tokens: int = 512,
+    seed: int = 0,
+    dense: bool = False,
+    device: str | torch.device = "cpu",
+    dtype: str = "float32",
+) -> FlipPredictor | PaperPredictor:
+    """The predictor that fits a model. Raises PredictorError as theirs do, and for what the paper's model has not."""
+    if isinstance(model, ReleasedFlip):
+        return FlipPredictor(model, tokens=tokens, seed=seed, dense=dense, device=device, dtype=dtype)
+    if dense or dtype != "float32":
+        raise PredictorError("the paper's model writes its mask in patches and in float32, neither dense nor otherwise")
+    return PaperPredictor(model, tokens=tokens, seed=seed, device=device)
 
 
 def network_input(patches: Patches, width: int, height: int) -> tuple[list[Tensor], Tensor]:

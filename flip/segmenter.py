@@ -13,7 +13,11 @@ from numpy.typing import NDArray
 
 from flip.checkpoint import load_model
 from flip.gaussian import Gaussian
-from flip.predictor import FlipPredictor, PredictorError
+from flip.model import CONFIGS as PAPER_CONFIGS
+from flip.model import Flip
+from flip.paper_predictor import PaperPredictor
+from flip.predictor import make_predictor
+from flip.prompts import PredictorError
 from flip.released import CONFIGS, ReleasedFlip
 from flip.stopwatch import Stopwatch
 from flip.weights import sha256
@@ -24,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class FlipSegmenter:
-    """A released FLIP model behind the Segmenter protocol. A box becomes the Gaussian of its inscribed ellipse."""
+    """A FLIP model behind the Segmenter protocol. A box becomes the Gaussian of its inscribed ellipse."""
 
     accepts: tuple[PromptKind, ...] = ("gaussian", "box")
 
@@ -41,12 +45,12 @@ class FlipSegmenter:
     ) -> None:
         """The model called `name` with the weights of a file; None leaves them random.
 
-        The other arguments are `FlipPredictor`'s. Raises WeightsBroken, PredictorError.
+        The other arguments are those of `flip.predictor.make_predictor`. Raises WeightsBroken, PredictorError.
         """
         self.name = name
         self.weights = weights
-        model = _trained(weights, sha256(weights), device) if weights else ReleasedFlip(CONFIGS[name])
-        self.predictor = FlipPredictor(model, tokens=tokens, seed=seed, dense=dense, device=device, dtype=dtype)
+        model = _trained(weights, sha256(weights), device) if weights else _untrained(name)
+        self.predictor = make_predictor(model, tokens=tokens, seed=seed, dense=dense, device=device, dtype=dtype)
 
     @property
     def stopwatch(self) -> Stopwatch:
@@ -69,32 +73,39 @@ class FlipSegmenter:
         """Name, parameters, weights, and the settings that change the masks."""
         from bench.segmenter import ModelCard
 
-        recipe = self.predictor.recipe
+        predictor, recipe = self.predictor, self.predictor.recipe
+        if isinstance(predictor, PaperPredictor):
+            special: dict[str, str | int | bool] = {"outputs": predictor.outputs}
+        else:
+            special = {"dense": predictor.dense, "dtype": predictor.dtype}
         return ModelCard(
             name=self.name,
-            family="FLIP",
-            parameters=sum(p.numel() for p in self.predictor.model.parameters()),
+            family="FLIP (paper)" if isinstance(predictor, PaperPredictor) else "FLIP",
+            parameters=sum(p.numel() for p in predictor.model.parameters()),
             weights=self.weights.name if self.weights else None,
             weights_sha256=sha256(self.weights) if self.weights else None,
             settings={
-                "tokens": self.predictor.tokens,
-                "seed": self.predictor.seed,
+                "tokens": predictor.tokens,
+                "seed": predictor.seed,
                 "overlap": recipe.overlap,
                 "coverage": recipe.coverage,
                 "spread": recipe.spread,
                 "least": recipe.least,
-                "dense": self.predictor.dense,
-                "dtype": self.predictor.dtype,
-                "device": self.predictor.device.type,
+                **special,
+                "device": predictor.device.type,
             },
             untrained=self.weights is None,
         )
 
 
 @lru_cache(maxsize=1)
-def _trained(path: Path, sha256: str, device: str) -> ReleasedFlip:
+def _trained(path: Path, sha256: str, device: str) -> ReleasedFlip | Flip:
     """A model that several segmenters on a device share, which look at different numbers of patches."""
     return load_model(path)
+
+
+def _untrained(name: str) -> ReleasedFlip | Flip:
+    return ReleasedFlip(CONFIGS[name]) if name in CONFIGS else Flip(PAPER_CONFIGS[name])
 
 
 def _given(prompt: Prompt) -> Gaussian | tuple[float, float, float, float]:

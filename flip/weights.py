@@ -37,6 +37,10 @@ __all__ = [
 ]
 
 
+SHIPPED = Path(__file__).parent / "shipped"
+"""Weights that come with the package."""
+
+
 class WeightsMissing(LookupError):
     """Weights that are not on this machine, or that no record names."""
 
@@ -93,6 +97,17 @@ def _flip(size: str, share: str, *published: WeightsFile) -> WeightsRecord:
     )
 
 
+def _paper(size: str, released: str) -> WeightsRecord:
+    """The paper's own model, of which its authors have published no weights."""
+    return WeightsRecord(
+        name=f"flip-{size}",
+        files=(WeightsFile(f"flip-{size}.safetensors", None),),
+        licence="GPL-3.0-or-later",
+        source=f"a training of your own, `flip train --config flip-{size}-compositions`: the paper's authors have "
+        f"published none (they released {released} instead: `flip fetch {released}`)",
+    )
+
+
 WEIGHTS = {
     record.name: record
     for record in (
@@ -110,6 +125,9 @@ WEIGHTS = {
         _flip("small", "Zj3xDBXrZcSMtoy"),
         _flip("middle", "Cx4kTMbRrD5DCmt"),
         _flip("large", "57NXrqrxmzjxzoX"),
+        _paper("s", "flip-small"),
+        _paper("m", "flip-middle"),
+        _paper("l", "flip-large"),
     )
 }
 
@@ -120,9 +138,9 @@ def cache_folder() -> Path:
 
 
 def search_path(folder: Path | None = None) -> list[Path]:
-    """Folders that are searched for weights, in this order: `folder`, $OBJASCALE_WEIGHTS, the user's cache."""
+    """Folders that are searched for weights: `folder`, $OBJASCALE_WEIGHTS, the user's cache, this package's own."""
     environment = os.environ.get("OBJASCALE_WEIGHTS")
-    return [*filter(None, (folder, Path(environment) if environment else None)), cache_folder()]
+    return [*filter(None, (folder, Path(environment) if environment else None)), cache_folder(), SHIPPED]
 
 
 def find_files(record: WeightsRecord, folder: Path | None = None) -> tuple[Path, ...]:

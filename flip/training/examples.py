@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -70,8 +70,16 @@ class Batch:
     def to(self, device: torch.device | str) -> Batch:
         """The same on another device."""
         truth = {p: mask.to(device, non_blocking=True) for p, mask in self.truth.items()}
-        parts = (part.to(device, non_blocking=True) for part in (self.gaussian, self.box, self.side))
-        return Batch(self.seen.to(device), self.where.to(device), truth, *parts, self.names, self.failures)
+        gaussian, box, side = (part.to(device, non_blocking=True) for part in (self.gaussian, self.box, self.side))
+        return replace(
+            self,
+            seen=self.seen.to(device),
+            where=self.where.to(device),
+            truth=truth,
+            gaussian=gaussian,
+            box=box,
+            side=side,
+        )
 
 
 def make_example(

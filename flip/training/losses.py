@@ -46,7 +46,7 @@ def losses(answer: Answer, batch: Batch, unit: Unit) -> Losses:
 
 
 def mask_loss(answer: Answer, batch: Batch) -> Tensor:
-    """Binary cross-entropy summed over an object's mask samples and divided by the object's own number of them, (B,)."""
+    """Binary cross-entropy, summed over an object's output patches and divided by its own mask samples, (B,)."""
     rows, longest = batch.where.real.shape
     device = batch.where.real.device
     errors, sizes = torch.zeros(rows, device=device), torch.zeros(rows, device=device)

@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 
 from flip.gaussian import Gaussian
-from flip.predictor import FlipPredictor, PredictorError
+from flip.predictor import FlipPredictor
+from flip.prompts import PredictorError
 from flip.released import ReleasedFlip
 from flip.sampler import NoPatches, sample, sample_many
 from objascale.masks import RegionMask

@@ -11,7 +11,8 @@ from pycocotools.coco import COCO
 
 from bench.segmenter import Prompt, Segmenter
 from flip.gaussian import Gaussian, GaussianError
-from flip.predictor import FlipPredictor, PredictorError, load_predictor
+from flip.predictor import FlipPredictor, load_predictor
+from flip.prompts import PredictorError
 from flip.released import ReleasedFlip
 from flip.sampler import NoPatches, Recipe
 from flip.segmenter import FlipSegmenter

@@ -1,0 +1,94 @@
+"""PaperPredictor: the paper's model behind the calls of `flip.predictor.FlipPredictor`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from flip.devices import device_stopwatch, find_device
+from flip.gaussian import Gaussian
+from flip.model import Flip, Glimpses, glimpse
+from flip.prompts import PredictorError, Prompt, as_gaussian, generator, one_prompt
+from flip.sampler import PAPER, Patches, Recipe, sample, sample_many
+from objascale.masks import RegionMask
+
+TOGETHER = 8192  # input and output patches of the prompts that are looked at in one call
+
+
+class PaperPredictor:
+    """Segments what masks, boxes, points, ellipses or Gaussians point at, with a model of `flip.model`.
+
+    The same prompt on the same image gives the same mask. `stopwatch` adds up milliseconds of "pre" (patches,
+    transfer), "model" (network, and where it writes) and "post" (threshold, mask).
+    """
+
+    def __init__(
+        self,
+        model: Flip,
+        *,
+        tokens: int = 512,
+        outputs: int = 512,
+        seed: int = 0,
+        recipe: Recipe = PAPER,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        """Predict with `model`, which is moved to `device`, from at most `tokens` patches, in `outputs` patches.
+
+        Raises PredictorError for `tokens` below 1, `outputs` below 4, and a device that is not here.
+        """
+        if tokens < 1 or outputs < 4:
+            raise PredictorError(f"FLIP needs one patch to look at and four to write in, not {tokens} and {outputs}")
+        self.device = find_device(device)
+        self.model = model.to(self.device).eval()
+        self.tokens, self.outputs, self.seed, self.recipe = tokens, outputs, seed, recipe
+        self.stopwatch = device_stopwatch(self.device)
+        self._image: NDArray[np.uint8] | None = None
+
+    def set_image(self, image: NDArray[np.uint8]) -> None:
+        """Take the next image, uint8 RGB H×W×3. Raises PredictorError for any other type or shape."""
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+            raise PredictorError(f"an image must be uint8 H×W×3 RGB, not {image.dtype} {image.shape}")
+        with self.stopwatch("pre"):
+            self._image = np.ascontiguousarray(image)
+
+    def predict(
+        self,
+        mask: RegionMask | NDArray | None = None,
+        box: tuple[float, float, float, float] | None = None,
+        gaussian: Gaussian | None = None,
+        point: tuple[float, float, float] | None = None,
+        ellipse: tuple[float, float, float, float, float] | None = None,
+    ) -> RegionMask:
+        """The mask of one object from exactly one prompt, as `FlipPredictor.predict`."""
+        return self.predict_many([one_prompt(mask, box, gaussian, point, ellipse)])[0]
+
+    def patches(self, gaussian: Gaussian) -> Patches:
+        """The patches that `predict` looks at. Raises PredictorError without an image, and NoPatches."""
+        return sample(self._asked(), gaussian, self.tokens, generator(self.seed, gaussian), self.recipe)
+
+    def predict_many(self, prompts: Sequence[Prompt]) -> list[RegionMask]:
+        """The masks of several objects of the image, in the order of their prompts. Raises as `predict`."""
+        image = self._asked()
+        height, width = image.shape[:2]
+        gaussians = [as_gaussian(prompt, width, height) for prompt in prompts]
+        together = max(1, TOGETHER // (self.tokens + self.outputs))
+        masks: list[RegionMask] = []
+        for start in range(0, len(gaussians), together):
+            group = gaussians[start : start + together]
+            with self.stopwatch("pre"):
+                rngs = [generator(self.seed, gaussian) for gaussian in group]
+                drawn = sample_many(image, group, self.tokens, rngs, self.recipe, torch.get_num_threads())
+                seen = Glimpses.of([glimpse(*one) for one in zip(drawn, group, strict=True)]).to(self.device)
+            with self.stopwatch("model"), torch.inference_mode():
+                found = self.model.predict(seen, width, height, self.outputs)
+            with self.stopwatch("post"):
+                masks += [one.mask(width, height) for one in found]
+        return masks
+
+    def _asked(self) -> NDArray[np.uint8]:
+        if self._image is None:
+            raise PredictorError("call set_image before asking for a mask")
+        return self._image

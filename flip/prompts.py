@@ -1,0 +1,71 @@
+"""What a predictor is asked with: a mask, a box, a point, an ellipse or a Gaussian, all of which become Gaussians."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flip.gaussian import Gaussian
+from objascale.masks import RegionMask
+
+Prompt = RegionMask | Gaussian | tuple[float, float, float, float]  # a tuple is a box, xyxy pixel edges
+
+
+class PredictorError(ValueError):
+    """A predictor that was asked for something it cannot do."""
+
+
+def one_prompt(
+    mask: RegionMask | NDArray | None,
+    box: tuple[float, float, float, float] | None,
+    gaussian: Gaussian | None,
+    point: tuple[float, float, float] | None,
+    ellipse: tuple[float, float, float, float, float] | None,
+) -> Prompt:
+    """The one prompt that is given, as `FlipPredictor.predict` describes them. Raises PredictorError."""
+    given: list[Prompt] = [] if gaussian is None else [gaussian]
+    if mask is not None:
+        given.append(_region(mask))
+    if box is not None:
+        x0, y0, x1, y1 = _numbers("a box", box, "x0, y0, x1, y1")
+        given.append((x0, y0, x1, y1))
+    if point is not None:
+        given.append(Gaussian.from_point(*_numbers("a point", point, "x, y, scale")))
+    if ellipse is not None:
+        given.append(Gaussian.from_ellipse(*_numbers("an ellipse", ellipse, "x, y, semi1, semi2, radians")))
+    if len(given) != 1:
+        raise PredictorError("predict takes exactly one of mask, box, gaussian, point and ellipse")
+    return given[0]
+
+
+def as_gaussian(prompt: Prompt, width: int, height: int) -> Gaussian:
+    """A prompt for a `width`×`height` image as a Gaussian. Raises PredictorError for a mask of another size."""
+    if isinstance(prompt, RegionMask):
+        if (prompt.width, prompt.height) != (width, height):
+            raise PredictorError(f"a mask must be {width}×{height} as the image is, not {prompt.width}×{prompt.height}")
+        return Gaussian.from_mask(prompt)
+    return prompt if isinstance(prompt, Gaussian) else Gaussian.from_box(prompt)
+
+
+def generator(seed: int, gaussian: Gaussian) -> np.random.Generator:
+    """The generator that draws the patches of one prompt: of the seed and the prompt's numbers alone."""
+    g = gaussian
+    words = struct.unpack("12I", struct.pack("6d", g.x, g.y, g.sigma1, g.sigma2, g.a, g.b))
+    return np.random.default_rng((seed, *words))
+
+
+def _numbers(prompt: str, given: Sequence[float], names: str) -> tuple[float, ...]:
+    if len(given) != len(names.split(",")):
+        raise PredictorError(f"{prompt} is ({names}), not {tuple(given)}")
+    return tuple(float(number) for number in given)
+
+
+def _region(mask: RegionMask | NDArray) -> RegionMask:
+    if isinstance(mask, RegionMask):
+        return mask
+    if mask.ndim != 2:
+        raise PredictorError(f"a mask must be an array H×W, not {mask.shape}")
+    return RegionMask.from_full(mask)

@@ -1,0 +1,64 @@
+"""A training run on disk: `checkpoint.pt`, from which the same command goes on, and what comes of it."""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+from torch import Tensor, nn, optim
+
+from flip.training.config import Config, TrainingError
+from objascale.files import write_atomically
+
+FILE = "checkpoint.pt"
+
+
+def save_checkpoint(
+    out: Path, step: int, config: Config, model: nn.Module, average: dict[str, Tensor], optimiser: optim.Optimizer
+) -> None:
+    """Write OUT/checkpoint.pt: all that the next step depends on. `step` is the number of steps that are done."""
+    buffer = io.BytesIO()
+    state = {"model": model.state_dict(), "average": average, "optimiser": optimiser.state_dict()}
+    torch.save({"step": step, "config": config.model_dump_json(), **state}, buffer)
+    write_atomically(out / FILE, buffer.getvalue())
+
+
+def read_checkpoint(out: Path, config: Config) -> dict[str, Any] | None:
+    """The contents of OUT/checkpoint.pt, None where there is none.
+
+    Nothing in the file is executed. Raises TrainingError for a broken file and for one of another configuration,
+    unless that differs only in how often it validates and saves, or in steps of its last phase that are still to do.
+    """
+    path = out / FILE
+    if not path.exists():
+        return None
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        theirs = json.loads(state["config"])
+        step = int(state["step"])
+    except (OSError, RuntimeError, EOFError, KeyError, TypeError, ValueError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise TrainingError(f"{path} is no whole checkpoint ({reason}); move it away to begin anew") from None
+    ours = json.loads(config.model_dump_json())
+    for often in ("validate_every", "save_every"):
+        theirs.pop(often, None), ours.pop(often)
+    if theirs != ours:
+        different = ", ".join(key for key in ours if theirs.get(key) != ours[key])
+        raise TrainingError(
+            f"{path} is of another training run: it differs in {different}; give another --out, or that run's --config"
+        )
+    state["step"] = step
+    return state
+
+
+def export_weights(out: Path, config: Config, average: dict[str, Tensor]) -> Path:
+    """Write OUT/MODEL.safetensors, the averaged weights in half precision, which `flip predict --model` takes."""
+    path = out / f"{config.model}.safetensors"
+    halves = {name: tensor.detach().to("cpu", torch.float16).contiguous() for name, tensor in average.items()}
+    write_atomically(path, save(halves, metadata={"model": config.model}))
+    return path

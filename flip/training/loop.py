@@ -1,0 +1,254 @@
+"""The training loop, over Lightning Fabric: one process or many, on processors or GPUs, with the same steps."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.tensorboard import SummaryWriter
+
+from bench.datasets import Sample
+from flip.model import CONFIGS, Flip
+from flip.sampler import PAPER, Recipe
+from flip.training.checkpoint import export_weights, read_checkpoint, save_checkpoint
+from flip.training.config import Config, Optimiser, TrainingError
+from flip.training.examples import Batch
+from flip.training.loader import Batches, load
+from flip.training.losses import losses
+from flip.training.scenes import SceneError, Source
+from flip.training.validation import Score, validate
+
+Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+METRICS = "metrics.jsonl"
+FAILURES_TOLD = 10
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where a run takes place: Fabric's accelerator, devices, nodes and precision, and loader processes a device."""
+
+    accelerator: str = "auto"
+    devices: int | str = "auto"
+    nodes: int = 1
+    precision: Precision = "bf16-mixed"
+    workers: int = 1
+
+
+@dataclass(frozen=True)
+class Step:
+    """What is reported of a step. `step` counts from 1; `wait` is the share of the time that went into waiting."""
+
+    step: int
+    mask: float
+    position: float
+    box: float
+    gradient: float
+    rate: float
+    examples_per_second: float
+    wait: float
+
+
+def train(
+    config: Config,
+    source: Source,
+    out: Path,
+    machine: Machine = Machine(),
+    held: Sequence[Sample] = (),
+    report: Callable[[Step | dict[str, Any] | str], None] = lambda what: None,
+    recipe: Recipe = PAPER,
+) -> Path:
+    """Train, or go on with the run in `out`, and write its averaged weights; gives their path.
+
+    A run that was interrupted and goes on has the losses of one that was not: batches depend on their number alone,
+    and the checkpoint holds model, average and optimiser. `report` is told steps, validations (dicts) and sentences,
+    in the first process only. Raises TrainingError for a checkpoint of another run, a loss that is no number (nothing
+    is saved then), and data that cannot be used.
+    """
+    fabric = Fabric(
+        accelerator=machine.accelerator, devices=machine.devices, num_nodes=machine.nodes, precision=machine.precision
+    )
+    fabric.launch()
+    torch.manual_seed(config.seed)
+    model = Flip(CONFIGS[config.model])
+    optimiser = _optimiser(model, config.optimiser)
+    state = read_checkpoint(out, config)
+    start = state["step"] if state else 0
+    if state:
+        model.load_state_dict(state["model"])
+        optimiser.load_state_dict(state["optimiser"])
+    average = state["average"] if state else {name: p.detach().clone() for name, p in model.state_dict().items()}
+    wrapped, optimiser = fabric.setup(model, optimiser)
+    average = {name: tensor.to(fabric.device) for name, tensor in average.items()}
+
+    batches = Batches(source, config, recipe, start, fabric.global_rank, fabric.world_size)
+    journal = Journal(out, start) if fabric.is_global_zero else None
+    clock = _Clock()
+    try:
+        for number, batch in enumerate(load(batches, machine.workers), start):
+            clock.loaded()
+            if journal:
+                journal.failed(batch.failures, report)
+            rate = learning_rate(number, config)
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+            told = _step(fabric, wrapped, optimiser, batch, config, number)
+            _average(average, model, config.optimiser.ema, number)
+            done = number + 1
+            seconds, waited = clock.stepped()
+            if journal:
+                examples = config.scenes * config.masks / seconds
+                step = Step(done, *told, rate, examples, waited / seconds)
+                journal.step(step)
+                report(step)
+                if done % config.save_every == 0 or done == config.steps:
+                    save_checkpoint(out, done, config, model, average, optimiser)
+                if held and (done % config.validate_every == 0 or done == config.steps):
+                    averaged = _averaged(config, average)
+                    score = validate(averaged, held, config.phase(number), recipe, fabric.device)
+                    report(journal.validated(done, score))
+            clock.begin()
+    except SceneError as error:
+        raise TrainingError(str(error)) from None
+    finally:
+        if journal:
+            journal.close()
+    return export_weights(out, config, average)
+
+
+def _step(
+    fabric: Fabric, model: nn.Module, optimiser: Any, batch: Batch, config: Config, number: int
+) -> tuple[float, float, float, float]:
+    """One update; gives the three losses and the norm of the gradient before clipping. Raises TrainingError for NaN."""
+    batch = batch.to(fabric.device)
+    with _attention(fabric.device):
+        found = losses(model(batch.seen, batch.where), batch, config.losses.unit)
+        total = found.total(config.losses.position, config.losses.box)
+        finite = fabric.all_reduce(total.detach().isfinite().float(), reduce_op="mean")
+        if not isinstance(finite, Tensor) or finite.item() < 1:
+            raise TrainingError(
+                f"the loss of batch {number} is not a number, of scenes {', '.join(batch.names)}; the last checkpoint "
+                "is kept: lower the rate, or leave these scenes out, and start again"
+            )
+        fabric.backward(total)
+    norm = fabric.clip_gradients(model, optimiser, max_norm=config.optimiser.clip, error_if_nonfinite=False)
+    optimiser.step()
+    optimiser.zero_grad()
+    assert norm is not None  # gradients are clipped by their norm
+    return found.mask.item(), found.position.item(), found.box.item(), norm.item()
+
+
+def _attention(device: torch.device) -> AbstractContextManager[Any]:
+    """On a processor explicit attention, whose backward pass takes half the time of the fused kernel's."""
+    return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
+
+
+def learning_rate(step: int, config: Config) -> float:
+    """At a step, counted from 0."""
+    settings = config.optimiser
+    if step < settings.warmup:
+        return settings.rate * (step + 1) / settings.warmup
+    way = (step - settings.warmup) / max(1, config.steps - settings.warmup)
+    return settings.rate * (settings.final + (1 - settings.final) * (1 + math.cos(math.pi * way)) / 2)
+
+
+def _optimiser(model: nn.Module, settings: Optimiser) -> torch.optim.AdamW:
+    """AdamW; nothing with a single dimension (biases, norms) decays."""
+    decaying = [p for p in model.parameters() if p.ndim > 1]
+    others = [p for p in model.parameters() if p.ndim < 2]
+    groups = [{"params": decaying, "weight_decay": settings.decay}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=settings.rate, betas=settings.betas, fused=True)
+
+
+@torch.no_grad()
+def _average(average: dict[str, Tensor], model: nn.Module, decay: float, number: int) -> None:
+    """Move the exponential average towards the model; in the first steps faster, as it began with random weights."""
+    decay = min(decay, (1 + number) / (10 + number))
+    torch._foreach_lerp_(list(average.values()), list(model.state_dict().values()), 1 - decay)
+
+
+def _averaged(config: Config, average: dict[str, Tensor]) -> Flip:
+    model = Flip(CONFIGS[config.model])
+    model.load_state_dict(average)
+    return model
+
+
+class _Clock:
+    """Seconds of a step and of the waiting for its batch."""
+
+    def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        self._begun = time.perf_counter()
+
+    def loaded(self) -> None:
+        self._loaded = time.perf_counter()
+
+    def stepped(self) -> tuple[float, float]:
+        return time.perf_counter() - self._begun, self._loaded - self._begun
+
+
+class Journal:
+    """OUT/metrics.jsonl, a line a step or a validation, and the same for TensorBoard in OUT/tensorboard.
+
+    Lines after the checkpoint's step, which are going to be made again, are taken out.
+    """
+
+    def __init__(self, out: Path, start: int) -> None:
+        out.mkdir(parents=True, exist_ok=True)
+        path = out / METRICS
+        kept = []
+        for line in path.read_text().splitlines() if path.exists() else ():
+            try:
+                if json.loads(line)["step"] <= start:
+                    kept.append(line)
+            except (ValueError, KeyError, TypeError):  # a line that was cut off
+                break
+        path.write_text("".join(f"{line}\n" for line in kept))
+        self._file = path.open("a")
+        self._board = SummaryWriter(str(out / "tensorboard"), purge_step=start + 1)
+        self._failures = 0
+
+    def step(self, step: Step) -> None:
+        """Write down a step."""
+        self._write(vars(step))
+        for name in ("mask", "position", "box", "gradient", "rate", "examples_per_second", "wait"):
+            self._board.add_scalar(f"training/{name}", getattr(step, name), step.step)
+
+    def validated(self, step: int, score: Score) -> dict[str, Any]:
+        """Write down a validation, and give what was written."""
+        line: dict[str, Any] = {"step": step, "iou": float(score.model.mean()), "ellipse": float(score.ellipse.mean())}
+        line["sizes"] = score.by_size()
+        self._write(line)
+        self._board.add_scalar("validation/IoU", line["iou"], step)
+        for label, (iou, _, _) in score.by_size().items():
+            self._board.add_scalar(f"validation/IoU {label}", iou, step)
+        return line
+
+    def failed(self, sentences: Sequence[str], report: Callable[[str], None]) -> None:
+        """Count scenes that could not be used, and report the first of them."""
+        for sentence in sentences:
+            self._failures += 1
+            if self._failures <= FAILURES_TOLD:
+                report(sentence)
+            if self._failures == FAILURES_TOLD:
+                report("more such scenes are left out without a word")
+
+    def close(self) -> None:
+        """Close the files."""
+        self._file.close()
+        self._board.close()
+
+    def _write(self, line: dict[str, Any]) -> None:
+        self._file.write(json.dumps(line) + "\n")
+        self._file.flush()

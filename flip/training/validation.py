@@ -1,0 +1,80 @@
+"""How well a model in training segments objects that it does not learn from, by their size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from bench.datasets import ImageError, Sample
+from bench.datasets.formats import open_dataset
+from flip.gaussian import Gaussian
+from flip.model import Flip
+from flip.paper_predictor import PaperPredictor
+from flip.sampler import NoPatches, Recipe
+from flip.training.config import Phase, TrainingError
+from objascale.dataset import DatasetError
+from objascale.masks import MaskError
+
+EDGES = (30, 100, 1000, 10_000)  # px
+LABELS = ("under 30 px", "30 to 100 px", "100 to 1,000 px", "1,000 to 10,000 px", "10,000 px and more")
+
+
+@dataclass(frozen=True)
+class Score:
+    """Of each held-out object the IoU of the model, that of its prompt's ellipse, and its pixels; (n,) each."""
+
+    model: NDArray[np.float64]
+    ellipse: NDArray[np.float64]
+    area: NDArray[np.int64]
+
+    def by_size(self) -> dict[str, tuple[float, float, int]]:
+        """For each of LABELS that has objects: mean IoU of the model, of the ellipse, and their number."""
+        bins = np.searchsorted(EDGES, self.area, side="right")
+        return {
+            label: (float(self.model[here].mean()), float(self.ellipse[here].mean()), int(here.sum()))
+            for i, label in enumerate(LABELS)
+            if (here := bins == i).any()
+        }
+
+
+def held_out(path: Path, pictures: int) -> list[Sample]:
+    """The first `pictures` of a data set that `bench run --data` takes. Raises TrainingError where there is none."""
+    try:
+        samples = list(open_dataset(path).samples[:pictures])
+    except DatasetError as error:
+        raise TrainingError(f"the data for validation cannot be read: {error}") from None
+    if not samples:
+        raise TrainingError(f"{path} holds no picture: give --validate another data set")
+    return samples
+
+
+def validate(model: Flip, held: Sequence[Sample], phase: Phase, recipe: Recipe, device: torch.device) -> Score:
+    """Predict every held-out object from its own Gaussian, with a phase's patches. The model is left in training mode.
+
+    Raises TrainingError for a picture or a mask that cannot be read.
+    """
+    predictor = PaperPredictor(model, tokens=phase.tokens, outputs=phase.outputs, recipe=recipe, device=device)
+    found, ellipses, areas = [], [], []
+    for sample in held:
+        try:
+            predictor.set_image(sample.picture().decode())
+            masks = [thing.mask() for thing in sample.objects()]
+        except (ImageError, DatasetError, MaskError, OSError) as error:
+            raise TrainingError(f"the data for validation cannot be read: {error}") from None
+        for mask in masks:
+            if not mask.area:
+                continue
+            gaussian = Gaussian.from_mask(mask)
+            try:
+                found.append(predictor.predict(gaussian=gaussian).iou(mask))
+            except NoPatches:
+                found.append(0.0)
+            ellipses.append(gaussian.ellipse_mask(mask.width, mask.height).iou(mask))
+            areas.append(mask.area)
+    model.train()
+    return Score(np.array(found), np.array(ellipses), np.array(areas))
