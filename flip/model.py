@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -39,8 +40,7 @@ class PaperConfig:
 CONFIGS = {"flip-s": PaperConfig(128, 3), "flip-m": PaperConfig(192, 6), "flip-l": PaperConfig(384, 7)}
 
 
-@dataclass(frozen=True)
-class Layout:
+class Layout(NamedTuple):
     """Where the patches of B prompts are: `centres` (B, n, 2), and `real` (B, n), false where it is padding.
 
     `slots[p]` (Σ n_p,) are the places of the patches of p×p in the flattened (B·n), for each of SIZES.
@@ -77,8 +77,7 @@ class Glimpse:
     gaussian: Tensor
 
 
-@dataclass(frozen=True)
-class Glimpses:
+class Glimpses(NamedTuple):
     """What the network sees of B prompts: `pixels[p]` (Σ n_p, 3, p, p) uint8, their `layout`, `gaussian` (B, 6)."""
 
     pixels: dict[int, Tensor]
@@ -101,8 +100,7 @@ class Glimpses:
         return Glimpses(pixels, self.layout.to(device), self.gaussian.to(device, non_blocking=True))
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """The network's for B prompts: `perceptual` z_p (B, C), `positional` z_pos (B, 6), `box` (B, 4) x0, y0, x1, y1 in
     pixels, and `logits[p]` (Σ n_p, p, p) for the output patches in the order of their layout's `slots[p]`."""
 

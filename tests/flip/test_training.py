@@ -1,0 +1,256 @@
+"""The training loop: it learns, goes on where it was stopped, says what is wrong; two processes are as one."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from flip.checkpoint import load_model
+from flip.gaussian import Gaussian
+from flip.model import CONFIGS, Flip
+from flip.predictor import load_predictor
+from flip.sampler import PAPER
+from flip.training.checkpoint import FILE
+from flip.training.config import Config, Optimiser, Phase, TrainingError, read_config
+from flip.training.halves import halved
+from flip.training.loader import Batches, load
+from flip.training.loop import METRICS, Machine, Step, learning_rate, train
+from flip.training.scenes import Scene, SceneError
+from objascale.masks import RegionMask
+
+QUICK = Machine(accelerator="cpu", devices=1, precision="32-true", workers=0)
+SMALL = Config(
+    model="flip-s",
+    scenes=2,
+    masks=2,
+    phases=(Phase(steps=3, tokens=16, outputs=12), Phase(steps=3, tokens=24, outputs=16, half=True)),
+    optimiser=Optimiser(rate=1e-3, warmup=2),
+    save_every=2,
+)
+
+
+@dataclass(frozen=True)
+class Ellipses:
+    """Two bright ellipses on a dark ground; every `broken`-th scene cannot be used."""
+
+    broken: int = 0
+    dark: int = 40
+
+    def scene(self, position: int) -> Scene:
+        if self.broken and position % self.broken == self.broken - 1:
+            raise SceneError(f"scene {position} is broken")
+        rng = np.random.default_rng((7, position))
+        image = rng.integers(0, self.dark, (96, 128, 3), dtype=np.uint8)
+        masks = []
+        for x in (35, 90):
+            shape = Gaussian.from_ellipse(
+                x, rng.uniform(40, 56), rng.uniform(8, 16), rng.uniform(5, 14), rng.uniform(0, 3)
+            )
+            masks.append(shape.ellipse_mask(128, 96))
+            image[masks[-1].full()] += np.uint8(150)
+        return Scene(image, masks, f"ellipses {position}")
+
+
+def losses_of(out: Path) -> list[tuple[float, float, float]]:
+    lines = [json.loads(line) for line in (out / METRICS).read_text().splitlines()]
+    return [(line["mask"], line["position"], line["box"]) for line in lines]
+
+
+def test_a_batch_depends_on_its_number_alone() -> None:
+    straight = list(Batches(Ellipses(), SMALL, PAPER, 0))
+    assert len(straight) == SMALL.steps
+    later = next(iter(pickle.loads(pickle.dumps(Batches(Ellipses(), SMALL, PAPER, 4)))))
+    halves = [Batches(Ellipses(), SMALL, PAPER, 4, rank, 2).batch(4) for rank in range(2)]
+    assert torch.equal(later.gaussian, straight[4].gaussian)
+    assert torch.equal(torch.cat([half.gaussian for half in halves]), straight[4].gaussian)
+    assert all(torch.equal(later.seen.pixels[p], straight[4].seen.pixels[p]) for p in later.seen.pixels)
+    with torch.random.fork_rng():
+        by_workers = list(load(Batches(Ellipses(), SMALL, PAPER, 0), 2))
+    for one, other in zip(straight, by_workers, strict=True):
+        assert one.names == other.names
+        assert all(torch.equal(one.seen.pixels[p], other.seen.pixels[p]) for p in one.seen.pixels)
+
+
+def test_tokens_vary_about_their_mean() -> None:
+    config = SMALL.model_copy(update={"phases": (Phase(steps=200, tokens=24, outputs=12),)})
+    counts = [Batches(Ellipses(), config, PAPER, 0).batch(k).seen.layout.real.shape[1] for k in range(60)]
+    assert max(counts) <= 36
+    assert len(set(counts)) > 8
+
+
+def test_it_learns_one_scene(tmp_path: Path) -> None:
+    @dataclass(frozen=True)
+    class One:
+        def scene(self, position: int) -> Scene:
+            return Ellipses().scene(0)
+
+    phase = Phase(steps=120, tokens=24, outputs=24)
+    config = SMALL.model_copy(
+        update={"phases": (phase,), "save_every": 1000, "optimiser": Optimiser(rate=2e-3, warmup=10, ema=0.8)}
+    )
+    path = train(config, One(), tmp_path, QUICK)
+    found = losses_of(tmp_path)
+    assert found[-1][0] < found[0][0] / 2
+    scene = Ellipses().scene(0)
+    predictor = load_predictor(path, tokens=24)
+    predictor.set_image(scene.image)
+    ious = [predictor.predict(mask=mask).iou(mask) for mask in scene.masks]
+    assert min(ious) > 0.4
+
+
+def test_an_interrupted_run_has_the_same_losses(tmp_path: Path) -> None:
+    """Killed after step 5, of which only 4 are in the checkpoint; then the same command again."""
+
+    class Killed(Exception):
+        pass
+
+    def report(what: object) -> None:
+        if isinstance(what, Step) and what.step == 5:
+            raise Killed
+
+    train(SMALL, Ellipses(), tmp_path / "straight", QUICK)
+    with pytest.raises(Killed):
+        train(SMALL, Ellipses(), tmp_path / "killed", QUICK, report=report)
+    assert len(losses_of(tmp_path / "killed")) == 5
+    train(SMALL, Ellipses(), tmp_path / "killed", QUICK)
+    assert losses_of(tmp_path / "killed") == losses_of(tmp_path / "straight")
+    ends = [load_model(tmp_path / name / "flip-s.safetensors").state_dict() for name in ("killed", "straight")]
+    assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
+
+
+def test_a_finished_run_does_nothing_more(tmp_path: Path) -> None:
+    first = train(SMALL, Ellipses(), tmp_path, QUICK).read_bytes()
+    told: list[object] = []
+    assert train(SMALL, Ellipses(), tmp_path, QUICK, report=told.append).read_bytes() == first
+    assert told == []
+
+
+def test_two_processes_are_as_one(tmp_path: Path) -> None:
+    """Two ranks over gloo with half of each batch: after each step the same parameters as one process, to rounding."""
+    script = tmp_path / "run.py"
+    script.write_text(
+        "import sys\n"
+        f"sys.path[:0] = [{str(Path(__file__).parent)!r}]\n"
+        "from pathlib import Path\n"
+        "from test_training import SMALL, Ellipses, QUICK\n"
+        "from dataclasses import replace\n"
+        "from flip.training.loop import train\n"
+        "if __name__ == '__main__':\n"
+        f"    train(SMALL, Ellipses(), Path({str(tmp_path / 'two')!r}), replace(QUICK, devices=2))\n"
+    )
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, env=environment, timeout=240)
+    assert done.returncode == 0, done.stderr[-2000:]
+    train(SMALL, Ellipses(), tmp_path / "one", QUICK)
+    one, two = (torch.load(tmp_path / name / FILE, weights_only=True) for name in ("one", "two"))
+    assert two["step"] == SMALL.steps
+    start = Flip(CONFIGS["flip-s"]).state_dict()
+    for name, tensor in one["model"].items():
+        assert torch.allclose(two["model"][name], tensor, atol=2e-4), name
+        assert start[name].shape == tensor.shape
+
+
+def test_scenes_that_cannot_be_used_are_told_and_left_out(tmp_path: Path) -> None:
+    told: list[object] = []
+    train(SMALL, Ellipses(broken=4), tmp_path, QUICK, report=told.append)
+    assert told.count("scene 3 is broken") == 1
+    with pytest.raises(TrainingError, match="none of the 2 scenes of batch 0"):
+        train(SMALL, Ellipses(broken=1), tmp_path / "all", QUICK)
+
+
+def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train(SMALL.model_copy(update={"save_every": 1}), Ellipses(), tmp_path, QUICK)
+    state = torch.load(tmp_path / FILE, weights_only=True)
+    state["step"] = 4
+    state["model"]["box.2.bias"].fill_(float("nan"))
+    torch.save(state, tmp_path / FILE)
+    before = (tmp_path / FILE).read_bytes()
+    with pytest.raises(TrainingError, match="loss of batch 4 is not a number, of scenes ellipses 8, ellipses 9"):
+        train(SMALL.model_copy(update={"save_every": 1}), Ellipses(), tmp_path, QUICK)
+    assert (tmp_path / FILE).read_bytes() == before
+
+
+def test_a_checkpoint_of_another_run(tmp_path: Path) -> None:
+    train(SMALL, Ellipses(), tmp_path, QUICK)
+    with pytest.raises(TrainingError, match="differs in seed"):
+        train(SMALL.model_copy(update={"seed": 1}), Ellipses(), tmp_path, QUICK)
+    (tmp_path / FILE).write_bytes(b"PK\x03\x04 cut off")
+    with pytest.raises(TrainingError, match="no whole checkpoint"):
+        train(SMALL, Ellipses(), tmp_path, QUICK)
+    with (tmp_path / FILE).open("wb") as file:
+        pickle.dump(Ellipses(), file)
+    with pytest.raises(TrainingError, match="no whole checkpoint"):
+        train(SMALL, Ellipses(), tmp_path, QUICK)
+
+
+def test_the_learning_rate() -> None:
+    config = SMALL.model_copy(update={"optimiser": Optimiser(rate=1.0, final=0.1, warmup=2)})
+    rates = [learning_rate(step, config) for step in range(config.steps + 1)]
+    assert rates[:3] == [0.5, 1.0, 1.0]
+    assert rates[-1] == pytest.approx(0.1)
+    assert all(a >= b for a, b in pairwise(rates[1:]))
+
+
+@pytest.mark.parametrize("name", ["flip-s", "flip-m", "flip-l", "flip-s-compositions", "flip-l-compositions"])
+def test_shipped_configurations(name: str) -> None:
+    config = read_config(name)
+    assert config.model == name.removesuffix("-compositions")
+
+
+def test_the_papers_schedule() -> None:
+    config = read_config("flip-l")
+    assert config.scenes * config.masks == 256
+    assert [(p.steps, p.tokens, p.half) for p in config.phases] == [
+        (800_000, 128, True),
+        (600_000, 512, False),
+        (100_000, 4096, False),
+    ]
+    assert [config.phase(step).tokens for step in (0, 799_999, 800_000, 1_399_999, 1_400_000)] == [
+        128,
+        128,
+        512,
+        512,
+        4096,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("scenes = ", "cannot be read as TOML"),
+        ("scenes = 0", "scenes: Input should be greater than 0"),
+        ("colour = 1", "colour: Extra inputs are not permitted"),
+        (None, "there is no configuration file"),
+    ],
+)
+def test_configurations_that_are_none(tmp_path: Path, text: str | None, reason: str) -> None:
+    path = tmp_path / "mine.toml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(TrainingError, match=reason):
+        read_config(str(path))
+    with pytest.raises(TrainingError, match="no configuration flip-x"):
+        read_config("flip-x")
+
+
+def test_halves() -> None:
+    image = np.zeros((5, 6, 3), np.uint8)
+    image[:2, :2] = 100, 60, 20
+    whole = np.zeros((5, 6), bool)
+    whole[0, :2] = whole[2, 2] = whole[4, 5] = True
+    half = halved(Scene(image, [RegionMask.from_full(whole)], "made"))
+    assert half.image.shape == (2, 3, 3)
+    assert half.image[0, 0].tolist() == [100, 60, 20]
+    assert half.masks[0].full().tolist() == [[True, False, False], [False, False, False]]
+    with pytest.raises(SceneError, match="made: no mask has a pixel left"):
+        halved(Scene(image, [RegionMask.from_full(np.eye(5, 6, dtype=bool) & (np.arange(6) == 3))], "made"))
