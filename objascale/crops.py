@@ -18,10 +18,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from objascale.color import to_display
 from objascale.dataset import Dataset, DatasetError, read_header, write_parquet
 from objascale.engine import Worker, run
 from objascale.plan import RenderSettings
@@ -33,6 +36,7 @@ TABLE = "crops.parquet"
 
 _OBJECTS_PER_TABLE = 20  # it is written anew after so many, so that what is there can be used meanwhile
 _USUAL_ELEVATIONS = math.radians(-20), math.radians(60)
+_TRUE_COLOUR = 0.2  # alpha from which a pixel's own colour is not mostly noise
 _UNUSUAL = 0.15  # of the views are from anywhere on the sphere
 _FIELDS_OF_VIEW = math.radians(8), math.radians(40)  # that the object fills
 
@@ -78,6 +82,29 @@ def _view(maps: Sequence[Asset], rng: np.random.Generator) -> View:
         fov=rng.uniform(*_FIELDS_OF_VIEW),
         seed=int(rng.integers(2**31)),
     )
+
+
+def cut_out(traced: NDArray[np.float32], view: str) -> NDArray[np.uint8]:
+    """Scene-linear (h, w, 4), premultiplied, to 8-bit RGBA as a display shows it, not premultiplied, cut to its alpha.
+
+    A pixel with little alpha has the colour of the nearest that has more. Empty, 0×0, if none has.
+    """
+    alpha = np.clip(traced[..., 3], 0, 1)
+    unknown = alpha < _TRUE_COLOUR
+    if unknown.all():
+        return np.empty((0, 0, 4), np.uint8)
+    straight = traced[..., :3] / np.maximum(alpha, _TRUE_COLOUR)[..., None]
+    if unknown.any():
+        _, nearest = cv2.distanceTransformWithLabels(
+            unknown.astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+        )
+        colours = np.empty((nearest.max() + 1, 3), np.float32)
+        colours[nearest[~unknown]] = straight[~unknown]
+        straight = colours[nearest]
+    opacity = np.rint(255 * alpha).astype(np.uint8)
+    picture = np.dstack([to_display(np.ascontiguousarray(straight), view), opacity])
+    rows, columns = np.flatnonzero(opacity.any(1)), np.flatnonzero(opacity.any(0))
+    return picture[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
 @dataclass(frozen=True)

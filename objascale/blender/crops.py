@@ -16,8 +16,7 @@ from objascale.blender import scene
 from objascale.blender.importing import import_object
 from objascale.blender.placing import pixel_box, projected_bounds
 from objascale.camera import Camera
-from objascale.color import to_display
-from objascale.crops import View
+from objascale.crops import View, cut_out
 from objascale.files import write_atomically
 from objascale.maps import load_map
 from objascale.plan import RenderSettings
@@ -27,7 +26,6 @@ _FILLED = 0.9  # of the crop's side is the object's longer side
 _CLOSE_ENOUGH = 0.01
 _ROUNDS = 24
 _MIN_AREA = 64  # px of alpha ½ and more
-_TRUE_COLOUR = 0.2  # alpha from which a pixel's own colour is not mostly noise
 
 _lights: dict[Path, Path] = {}  # map → the file that lights objects
 
@@ -109,26 +107,3 @@ def _crop(
     write_atomically(file, data.tobytes())
     height, width = picture.shape[:2]
     return {"width": width, "height": height, "opaque": opaque}
-
-
-def cut_out(traced: NDArray[np.float32], view: str) -> NDArray[np.uint8]:
-    """Scene-linear (h, w, 4), premultiplied, to 8-bit RGBA as a display shows it, not premultiplied, cut to its alpha.
-
-    A pixel with little alpha has the colour of the nearest that has more. Empty, 0×0, if none has.
-    """
-    alpha = np.clip(traced[..., 3], 0, 1)
-    unknown = alpha < _TRUE_COLOUR
-    if unknown.all():
-        return np.empty((0, 0, 4), np.uint8)
-    straight = traced[..., :3] / np.maximum(alpha, _TRUE_COLOUR)[..., None]
-    if unknown.any():
-        _, nearest = cv2.distanceTransformWithLabels(
-            unknown.astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
-        )
-        colours = np.empty((nearest.max() + 1, 3), np.float32)
-        colours[nearest[~unknown]] = straight[~unknown]
-        straight = colours[nearest]
-    opacity = np.rint(255 * alpha).astype(np.uint8)
-    picture = np.dstack([to_display(np.ascontiguousarray(straight), view), opacity])
-    rows, columns = np.flatnonzero(opacity.any(1)), np.flatnonzero(opacity.any(0))
-    return picture[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]

@@ -56,7 +56,7 @@ def choose_device(name: str) -> str:
 
 
 def surround(environment: Path, turn: float = 0.0) -> None:
-    """An environment map as the scene's world, turned by `turn` radians about the vertical."""
+    """An environment map as the scene's world, turned by `turn` radians, clockwise seen from above."""
     world = bpy.data.worlds.new("environment")
     world.use_nodes = True
     texture = world.node_tree.nodes.new("ShaderNodeTexEnvironment")

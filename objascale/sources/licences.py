@@ -12,9 +12,9 @@ WORDS = ("cc0", "by", "by-sa", "by-nd", "by-nc", "by-nc-sa", "by-nc-nd")
 
 _CREATIVE_COMMONS = re.compile(r"\bcc[- ]by\b|\bcreative commons attribution\b", re.IGNORECASE)
 _CONDITIONS = {
-    "nc": re.compile(r"\bnc\b|non-?commercial", re.IGNORECASE),
-    "sa": re.compile(r"\bsa\b|share-?alike", re.IGNORECASE),
-    "nd": re.compile(r"\bnd\b|no-?deriv", re.IGNORECASE),
+    "nc": re.compile(r"\bnc\b|non[- ]?commercial", re.IGNORECASE),
+    "sa": re.compile(r"\bsa\b|share[- ]?alike", re.IGNORECASE),
+    "nd": re.compile(r"\bnd\b|no[- ]?deriv", re.IGNORECASE),
 }
 
 
