@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from objascale.commands import export
+from objascale.commands.crops import crops
 from objascale.commands.merge import merge
 from objascale.commands.plan import plan
 from objascale.commands.render import render
@@ -29,6 +30,9 @@ app.command(
     "The paper's dataset: objascale render --categories 68 --n 10200\n\n"
     "On a cluster: objascale render --plan paper.json --shard $SLURM_ARRAY_TASK_ID/40 --out data/paper"
 )(render)
+app.command(epilog="Example: objascale crops --objects glbs --hdris maps --exclude-categories truck --out data/crops")(
+    crops
+)
 app.command(epilog="Example: objascale merge data/paper.*of40 --out data/paper")(merge)
 app.command(epilog="Example: objascale verify data/mine --full-frame 5 --objects glbs --hdris maps")(verify)
 app.command(epilog="Example: objascale sheet data/mine --out sheet.png --limit 24")(sheet)

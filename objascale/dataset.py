@@ -25,6 +25,7 @@ from objascale.files import write_atomically
 from objascale.masks import RegionMask
 
 SCHEMA = 2
+HEADER = "dataset.json"
 OBJECTS_PER_IMAGE = 100
 """The k-th object of image i has the `object_id` 100 i + k."""
 
@@ -39,10 +40,11 @@ def image_file(slot: int, image_format: str) -> str:
 
 
 class Dataset:
-    """Writer's view of a dataset folder."""
+    """Writer's view of a folder with a header and a journal: a dataset, or crops."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, header: str = HEADER) -> None:
         self.folder = folder
+        self.header = header
 
     @property
     def journal(self) -> Path:
@@ -54,10 +56,10 @@ class Dataset:
         `description["fingerprint"]` holds everything that changes pixels. Raises DatasetError if the folder holds
         another dataset or cannot be written.
         """
-        header = self.folder / "dataset.json"
+        header = self.folder / self.header
         description = {"schema": SCHEMA, **description}
         if header.exists():
-            present = read_header(self.folder)
+            present = read_header(self.folder, self.header)
             changed = differences(present["fingerprint"], description["fingerprint"])
             if changed:
                 raise DatasetError(
@@ -73,7 +75,9 @@ class Dataset:
             for leftover in self.folder.glob("images/*/.*.part"):
                 leftover.unlink(missing_ok=True)
         except BlockingIOError as error:
-            raise DatasetError(f"another objascale render is writing to {self.folder}; wait for it to end") from error
+            raise DatasetError(
+                f"another objascale render or crops is writing to {self.folder}; wait for it to end"
+            ) from error
         except OSError as error:
             raise DatasetError(f"cannot write to {self.folder} ({error.strerror}); choose another --out") from error
 
@@ -108,15 +112,14 @@ class Dataset:
             write_atomically(self.journal, whole)
 
 
-def read_header(folder: Path) -> dict[str, Any]:
-    """dataset.json. Raises DatasetError if the folder has none, or one of another schema."""
-    path = folder / "dataset.json"
+def read_header(folder: Path, name: str = HEADER) -> dict[str, Any]:
+    """The header of a dataset, or of crops. Raises DatasetError if the folder has none, or one of another schema."""
+    path = folder / name
     try:
         header = json.loads(path.read_text())
     except FileNotFoundError:
-        raise DatasetError(
-            f"{folder} is no ObjaScale dataset: it has no dataset.json (objascale render makes one)"
-        ) from None
+        what, command = ("ObjaScale dataset", "render") if name == HEADER else ("folder of crops", "crops")
+        raise DatasetError(f"{folder} is no {what}: it has no {name} (objascale {command} makes one)") from None
     except (OSError, ValueError) as error:
         raise DatasetError(f"{path} cannot be read ({error})") from error
     if header.get("schema") != SCHEMA:

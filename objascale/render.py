@@ -6,7 +6,7 @@ import importlib.metadata
 import platform
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -94,7 +94,7 @@ class Rendering:
         identity = spec_id(spec, settings)
         record: dict[str, Any] = {"spec_id": identity, "slot": spec.slot, "attempt": spec.attempt}
         started = time.monotonic()
-        reply = _ask_twice(worker, request)
+        reply = ask_twice(worker, request)
         record["seconds"] = round(time.monotonic() - started, 3)
         if "refused" in reply:
             failure = {"reason": reply["refused"], "message": reply["message"]}
@@ -122,7 +122,7 @@ class Rendering:
         return {**record, "status": "done", "annotations": rows, "spec": asdict(spec)}
 
 
-def _ask_twice(worker: Worker, request: dict[str, Any]) -> dict[str, Any]:
+def ask_twice(worker: Worker, request: dict[str, Any]) -> dict[str, Any]:
     """The worker's answer. One that died may have been killed from outside, so only the second death counts."""
     for _ in range(2):
         try:
@@ -136,7 +136,6 @@ def _ask_twice(worker: Worker, request: dict[str, Any]) -> dict[str, Any]:
 
 def describe(plan: Plan) -> dict[str, Any]:
     """dataset.json but for its schema: the fingerprint, which is all that pixels depend on, versions, and credits."""
-    packages = ("bpy", "numpy", "opencolorio", "opencv-python-headless", "objascale-suite")
     return {
         "fingerprint": {
             "plan": plan.settings.model_dump(),
@@ -144,10 +143,17 @@ def describe(plan: Plan) -> dict[str, Any]:
             "objects": {asset.id: asset.sha256[:16] for asset in plan.objects},
             "maps": {asset.id: asset.sha256[:16] for asset in plan.maps},
         },
-        "versions": {"python": platform.python_version()}
-        | {name: importlib.metadata.version(name) for name in packages},
-        "credits": [
-            {key: getattr(asset, key) for key in ("id", "title", "author", "licence", "url")}
-            for asset in (*plan.objects, *plan.maps)
-        ],
+        "versions": versions(),
+        "credits": credits((*plan.objects, *plan.maps)),
     }
+
+
+def versions() -> dict[str, str]:
+    """Of Python and of the packages that pixels depend on."""
+    packages = ("bpy", "numpy", "opencolorio", "opencv-python-headless", "objascale-suite")
+    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in packages}
+
+
+def credits(assets: Iterable[Asset]) -> list[dict[str, str]]:
+    """Whom to thank for each asset."""
+    return [{key: getattr(asset, key) for key in ("id", "title", "author", "licence", "url")} for asset in assets]

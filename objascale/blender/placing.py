@@ -75,7 +75,7 @@ def place(spec: SceneSpec, item: ObjectSpec, points: NDArray[np.float64], min_ar
     distance = camera.focal / math.sqrt(target / math.pi)
     for _ in range(_ROUNDS):
         camera = camera.looking_at_origin_through(x, y, distance)
-        bounds = _bounds(camera, points)
+        bounds = projected_bounds(camera, points)
         if bounds is None:
             distance *= 1.2
             continue
@@ -151,9 +151,9 @@ def _visible(
 ) -> tuple[Camera, Box]:
     """Come a little nearer while a tiny object covers fewer pixel centres than it must."""
     for _ in range(_ROUNDS):
-        bounds = _bounds(camera, points)
+        bounds = projected_bounds(camera, points)
         assert bounds is not None
-        box = _pixel_box(camera, bounds)
+        box = pixel_box(camera, bounds)
         if box[0] >= box[2] or box[1] >= box[3]:
             break
         wide = (box[2] - box[0]) * (box[3] - box[1]) > 64 * min_area + 4096
@@ -164,7 +164,7 @@ def _visible(
     raise Refusal("too-thin", f"an object stays below {min_area} px: it is too thin at this size")
 
 
-def _bounds(camera: Camera, points: NDArray[np.float64]) -> tuple[float, float, float, float] | None:
+def projected_bounds(camera: Camera, points: NDArray[np.float64]) -> tuple[float, float, float, float] | None:
     """Tight xyxy of the projected vertices in px, None if one is not in front of the camera."""
     projected = camera.project(points)
     if not np.isfinite(projected).all():
@@ -178,7 +178,7 @@ def _framed(camera: Camera, bounds: tuple[float, float, float, float]) -> bool:
     return x0 >= 0 and y0 >= 0 and x1 <= camera.width and y1 <= camera.height
 
 
-def _pixel_box(camera: Camera, bounds: tuple[float, float, float, float]) -> Box:
+def pixel_box(camera: Camera, bounds: tuple[float, float, float, float]) -> Box:
     x0, y0, x1, y1 = bounds
     return (
         max(math.floor(x0) - _MARGIN, 0),

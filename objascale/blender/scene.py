@@ -55,12 +55,13 @@ def choose_device(name: str) -> str:
     return "CPU"
 
 
-def surround(environment: Path) -> None:
-    """An environment map as the scene's world."""
+def surround(environment: Path, turn: float = 0.0) -> None:
+    """An environment map as the scene's world, turned by `turn` radians, clockwise seen from above."""
     world = bpy.data.worlds.new("environment")
     world.use_nodes = True
     texture = world.node_tree.nodes.new("ShaderNodeTexEnvironment")
-    texture.image = bpy.data.images.load(str(environment))
+    texture.image = bpy.data.images.load(str(environment), check_existing=True)
+    texture.texture_mapping.rotation[2] = turn
     world.node_tree.links.new(texture.outputs["Color"], world.node_tree.nodes["Background"].inputs["Color"])
     world.cycles.sampling_method = "MANUAL"  # the automatic one samples 4096 × 2048 directions of any map
     world.cycles.sample_map_resolution = min(texture.image.size[0], _MAX_SAMPLE_MAP)

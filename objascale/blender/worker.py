@@ -6,6 +6,9 @@ First it says `{"ready": true, "blender": …, "device": …}`. A request is `{"
 …], "map": path, "image": path}`, with `"full_frame": path` for Blender's own picture besides. The answer is
 `{"annotations": [row, …]}`, or `{"refused": reason, "message": …}` when this spec cannot be rendered, or
 `{"fatal": message}` when no spec can. Whatever Blender prints goes to standard error.
+
+A request with `"crops"` is for crops of one object instead, see objascale.blender.crops and objascale.crops; its answer
+is `{"crops": [row or null, …], "seconds": …}`.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ import OpenEXR
 from numpy.typing import NDArray
 
 from objascale.blender import scene
+from objascale.blender.crops import render_crops
 from objascale.blender.importing import Imported, import_object
 from objascale.blender.placing import Placement, contains, disjoint, place_all
 from objascale.compose import Crop, compose, encode
@@ -130,6 +134,8 @@ def _rows(
 def answer(request: dict[str, Any], device: str, threads: int, scratch: Path) -> dict[str, Any]:
     """The worker's edge: whatever goes wrong with a spec becomes a line."""
     try:
+        if "crops" in request:
+            return render_crops(request, device, threads, scratch)
         return {"annotations": render(request, device, threads, scratch)}
     except Refusal as refusal:
         return {"refused": refusal.reason, "message": str(refusal)}
@@ -137,7 +143,7 @@ def answer(request: dict[str, Any], device: str, threads: int, scratch: Path) ->
         return {"refused": "bad-map", "message": str(error)}
     except OSError as error:
         if error.errno in _OUT_OF_SPACE:
-            return {"fatal": f"cannot write {error.filename or request['image']}: {error.strerror}"}
+            return {"fatal": f"cannot write {error.filename or request.get('image', 'a crop')}: {error.strerror}"}
         return {"refused": "error", "message": f"{type(error).__name__}: {error}"}
     except Exception as error:
         return {"refused": "error", "message": f"{type(error).__name__}: {error}"}

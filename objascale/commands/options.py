@@ -1,4 +1,4 @@
-"""The options that make a plan, shared by the commands that take them."""
+"""The options that choose assets and make a plan, shared by the commands that take them."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def _option(text: str, panel: str, **more: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class PlanOptions:
-    """The options of `objascale plan`, which `objascale render` and `objascale fetch` take too."""
+class AssetOptions:
+    """Which objects, and which environment maps."""
 
     source: Annotated[
         Source | None,
@@ -51,9 +51,9 @@ class PlanOptions:
     licenses: Annotated[
         str | None,
         _option(
-            "Objaverse's objects under these licences only, as by,by-nc.",
+            "Objects under these licences only, of any version, as cc0,by.",
             _ASSETS,
-            show_default="cc0,by,by-sa",
+            show_default="cc0,by,by-sa of Objaverse, else any",
         ),
     ] = None
     hdris: Annotated[
@@ -67,8 +67,19 @@ class PlanOptions:
     hdri_res: Annotated[Resolution, _option("Poly Haven's maps are this wide.", _ASSETS)] = Resolution["16k"]
     n_hdris: Annotated[int, _option("So many of Poly Haven's maps.", _ASSETS, min=1)] = 100
     offline: Annotated[bool, _option("Use only what was downloaded before.", _ASSETS)] = False
-    n: Annotated[int, typer.Option(min=1, help="Number of images.")] = 100
+    exclude_categories: Annotated[str | None, _option("Leave these categories out: truck,shoe.", _ASSETS)] = None
+    exclude: Annotated[
+        str | None, _option("Leave out objects whose id or title matches one of these, as *horse*,*/sofa?.", _ASSETS)
+    ] = None
+    exclude_maps: Annotated[str | None, _option("Leave these environment maps out: forest,dawn.", _ASSETS)] = None
     seed: Annotated[int, typer.Option(min=0, help="Decides every random choice.")] = 0
+
+
+@dataclass(frozen=True)
+class PlanOptions(AssetOptions):
+    """The options of `objascale plan`, which `objascale render` takes too."""
+
+    n: Annotated[int, typer.Option(min=1, help="Number of images.")] = 100
     preset: Annotated[
         Preset,
         _option(
@@ -103,14 +114,15 @@ class PlanOptions:
     format: Annotated[Format, _option("png is exact, jpg (quality 95) small and fast.", _PICTURE)] = Format.png
 
 
-def takes_plan_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Spread PlanOptions, the command's first parameter, over its command line."""
-    options = list(inspect.signature(PlanOptions, eval_str=True).parameters.values())
-    own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
+def takes_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Spread the options that are a command's first parameter, AssetOptions or PlanOptions, over its command line."""
+    first, *own = inspect.signature(command, eval_str=True).parameters.values()
+    kind = first.annotation
+    options = list(inspect.signature(kind, eval_str=True).parameters.values())
 
     @wraps(command)
     def run(**values: Any) -> None:
-        command(PlanOptions(**{option.name: values.pop(option.name) for option in options}), **values)
+        command(kind(**{option.name: values.pop(option.name) for option in options}), **values)
 
     parameters = sorted((*own, *options), key=lambda parameter: parameter.kind)
     run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]

@@ -8,12 +8,12 @@ from typing import Annotated
 import typer
 
 from objascale.commands.common import errors
-from objascale.commands.options import PlanOptions, takes_plan_options
+from objascale.commands.options import PlanOptions, takes_options
 from objascale.commands.planning import make_plan
 from objascale.plan import save_plan
 
 
-@takes_plan_options
+@takes_options
 def plan(
     options: PlanOptions,
     out: Annotated[Path, typer.Option(help="JSON file, for objascale render --plan.")] = Path("plan.json"),

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from objascale.commands.common import console
-from objascale.commands.options import PlanOptions, Source
+from objascale.commands.options import AssetOptions, PlanOptions, Source
 from objascale.plan import PRESETS, Plan, PlanSettings, RenderSettings
 from objascale.sources import Asset, SourceError, embedded, folder, objaverse, polyhaven, sweethome
 from objascale.sources import Progress as FetchProgress
+from objascale.sources.licences import under_licences
 
 _NETWORK = ("objaverse", "polyhaven")
+_EXCLUDING = ("exclude_categories", "exclude", "exclude_maps")
 _OBJECTS_HELP = {
     Source.folder: "a folder of objects as DIR/CATEGORY/NAME.glb",
     Source.sweethome: "a .sh3f file, or a folder of them",
@@ -32,6 +35,7 @@ def make_plan(options: PlanOptions, known: Plan | None = None) -> Plan:
     Raises SourceError; pydantic.ValidationError for impossible ranges.
     """
     settings = _settings(options)
+    objects, maps, request = choose_assets(options, options.n, known)
     render = RenderSettings(
         samples=options.samples,
         noise_threshold=options.noise,
@@ -40,14 +44,24 @@ def make_plan(options: PlanOptions, known: Plan | None = None) -> Plan:
         format=options.format.value,
         min_area=settings.min_area,
     )
-    request = _request(options)
-    reusable = known if known is not None and known.request == request else None
-    objects = reusable.objects if reusable and request["source"] in _NETWORK else _objects(options, request)
-    maps = reusable.maps if reusable and request["hdris"] in _NETWORK else _maps(options, request)
     return Plan(objects, maps, settings, render, options.n, request)
 
 
-def _request(options: PlanOptions) -> dict[str, Any]:
+def choose_assets(
+    options: AssetOptions, n: int, known: Plan | None = None
+) -> tuple[Sequence[Asset], Sequence[Asset], dict[str, Any]]:
+    """The objects and the environment maps that were asked for, and the request that they were chosen by.
+
+    n: of Objaverse at least so many objects are asked for, as many of each category. Raises SourceError.
+    """
+    request = _request(options, n)
+    reusable = known if known is not None and known.request == request else None
+    objects = reusable.objects if reusable and request["source"] in _NETWORK else _objects(options, request)
+    maps = reusable.maps if reusable and request["hdris"] in _NETWORK else _maps(options, request)
+    return objects, maps, request
+
+
+def _request(options: AssetOptions, n: int) -> dict[str, Any]:
     """What decides the choice of assets, with every default filled in."""
     source = options.source or (
         Source.folder if options.objects else Source.objaverse if options.categories else Source.starter
@@ -62,15 +76,53 @@ def _request(options: PlanOptions) -> dict[str, Any]:
         names = _objaverse_categories(options)
         request |= {
             "categories": names,
-            "per_category": math.ceil(options.n / len(names)),
+            "per_category": math.ceil(n / len(names)),
             "licenses": _licences(options),
         }
+    for name in _EXCLUDING:
+        if value := getattr(options, name):
+            request[name] = value
     if hdris == "polyhaven":
         request |= {"hdri_res": options.hdri_res.value, "n_hdris": options.n_hdris}
     return request
 
 
-def _objects(options: PlanOptions, request: dict[str, Any]) -> list[Asset]:
+def _objects(options: AssetOptions, request: dict[str, Any]) -> list[Asset]:
+    found = _from_source(options, request)
+    if options.licenses and request["source"] != "objaverse":
+        words = [word.strip() for word in options.licenses.split(",")]
+        found = _some(under_licences(found, words), f"is under a licence of --licenses {options.licenses}")
+    if options.exclude_categories:
+        names = _named(options.exclude_categories, {asset.category for asset in found}, "--exclude-categories")
+        found = [asset for asset in found if asset.category not in names]
+    if options.exclude:
+        found = _without(found, options.exclude)
+    return _some(found, "is left by the options that exclude some")
+
+
+def _some(found: list[Asset], what: str) -> list[Asset]:
+    if not found:
+        raise SourceError(f"no object {what}")
+    return found
+
+
+def _without(found: list[Asset], patterns: str) -> list[Asset]:
+    """All but those whose id or title matches a pattern. Raises SourceError for a pattern that matches nothing."""
+    for pattern in (each.strip().lower() for each in patterns.split(",")):
+        kept = [asset for asset in found if not _matches(asset, pattern)]
+        if len(kept) == len(found):
+            raise SourceError(
+                f"--exclude: no object has an id or a title like {pattern!r} (any more); correct or drop it"
+            )
+        found = kept
+    return found
+
+
+def _matches(asset: Asset, pattern: str) -> bool:
+    return any(fnmatchcase(name.lower(), pattern) for name in (asset.id, asset.title))
+
+
+def _from_source(options: AssetOptions, request: dict[str, Any]) -> list[Asset]:
     source = Source(request["source"])
     if source is Source.objaverse:
         return _from_objaverse(options, request)
@@ -97,22 +149,28 @@ def _of_categories(found: list[Asset], wanted: str) -> list[Asset]:
             raise SourceError(f"--categories {wanted}: this source has {len(present)} categories")
         names = present[: int(wanted)]
     else:
-        names = [name.strip() for name in wanted.split(",")]
-        for name in names:
-            if name not in present:
-                near = get_close_matches(name, present, 3) or present[:5]
-                raise SourceError(f"--categories: there is no {name!r} in this source; it has {', '.join(near)}, …")
+        names = _named(wanted, present, "--categories")
     return [asset for asset in found if asset.category in names]
 
 
-def _objaverse_categories(options: PlanOptions) -> list[str]:
+def _named(wanted: str, present: Collection[str], option: str) -> list[str]:
+    """The names of a list with commas. Raises SourceError if one is not there."""
+    names = [name.strip() for name in wanted.split(",")]
+    for name in names:
+        if name not in present:
+            near = get_close_matches(name, present, 3) or sorted(present)[:5]
+            raise SourceError(f"{option}: there is no {name!r} in this source; it has {', '.join(near)}, …")
+    return names
+
+
+def _objaverse_categories(options: AssetOptions) -> list[str]:
     wanted = options.categories or "68"
     if wanted.isdecimal():
         return objaverse.default_categories(int(wanted))
     return [name.strip() for name in wanted.split(",")]
 
 
-def _licences(options: PlanOptions) -> list[str]:
+def _licences(options: AssetOptions) -> list[str]:
     """Full names, from Objaverse's words (by) or full names (CC-BY-4.0)."""
     if options.licenses is None:
         return sorted(objaverse.DEFAULT_LICENCES)
@@ -120,7 +178,7 @@ def _licences(options: PlanOptions) -> list[str]:
     return sorted(objaverse.LICENCES.get(word.lower(), word) for word in words)
 
 
-def _from_objaverse(options: PlanOptions, request: dict[str, Any]) -> list[Asset]:
+def _from_objaverse(options: AssetOptions, request: dict[str, Any]) -> list[Asset]:
     with _fetching() as progress:
         fetched = objaverse.objects(
             request["categories"],
@@ -137,7 +195,17 @@ def _from_objaverse(options: PlanOptions, request: dict[str, Any]) -> list[Asset
     return fetched.assets
 
 
-def _maps(options: PlanOptions, request: dict[str, Any]) -> list[Asset]:
+def _maps(options: AssetOptions, request: dict[str, Any]) -> list[Asset]:
+    found = _maps_from_source(options, request)
+    if options.exclude_maps:
+        names = _named(options.exclude_maps, {asset.id for asset in found}, "--exclude-maps")
+        found = [asset for asset in found if asset.id not in names]
+        if not found:
+            raise SourceError("--exclude-maps leaves no environment map")
+    return found
+
+
+def _maps_from_source(options: AssetOptions, request: dict[str, Any]) -> list[Asset]:
     if request["hdris"] == "blender":
         return embedded.environment_maps()
     if request["hdris"] == "polyhaven":

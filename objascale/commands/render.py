@@ -13,7 +13,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from objascale.commands.common import Device, UsageError, console, errors, fail
-from objascale.commands.options import PlanOptions, changed_options, takes_plan_options
+from objascale.commands.options import PlanOptions, changed_options, takes_options
 from objascale.commands.planning import make_plan
 from objascale.dataset import Dataset
 from objascale.engine import Worker
@@ -26,7 +26,7 @@ from objascale.render import Outcome, Rendering
 Engine = StrEnum("Engine", ["local", "ray"])
 
 
-@takes_plan_options
+@takes_options
 def render(
     options: PlanOptions,
     plan: Annotated[

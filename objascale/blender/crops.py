@@ -1,0 +1,109 @@
+"""One object, imported once, seen from many sides: cut-out pictures with transparency."""
+
+from __future__ import annotations
+
+import gc
+import time
+from pathlib import Path
+from typing import Any
+
+import bpy
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from objascale.blender import scene
+from objascale.blender.importing import import_object
+from objascale.blender.placing import pixel_box, projected_bounds
+from objascale.camera import Camera
+from objascale.crops import View, cut_out
+from objascale.files import write_atomically
+from objascale.maps import load_map
+from objascale.plan import RenderSettings
+from objascale.refusal import Refusal
+
+_FILLED = 0.9  # of the crop's side is the object's longer side
+_CLOSE_ENOUGH = 0.01
+_ROUNDS = 24
+_MIN_AREA = 64  # px of alpha ½ and more
+
+_lights: dict[Path, Path] = {}  # map → the file that lights objects
+
+
+def render_crops(request: dict[str, Any], device: str, threads: int, scratch: Path) -> dict[str, Any]:
+    """Render and write the crops of one object; `crops`: a row each, None where the object shows too little.
+
+    Raises Refusal if it shows too little in all of them, or cannot be imported; EnvironmentMapError; OSError.
+    """
+    started = time.perf_counter()
+    settings = RenderSettings(**request["settings"])
+    gc.collect()
+    scene.clear()
+    scene.choose_device(device)
+    path = Path(request["object"])
+    thing = import_object(path, request["sha256"], 0.0)
+    lights = [_light(Path(each["map"]), scratch) for each in request["crops"]]
+    scene.prepare(lights[0], settings, 0, device != "cpu", threads)
+    cycles = bpy.context.scene.cycles
+    cycles.denoising_prefilter = "FAST"  # the accurate one takes as long as the tracing, and shows in no crop
+    rows = []
+    for each, light in zip(request["crops"], lights, strict=True):
+        view = View(**each["view"])
+        scene.surround(light, view.turn)
+        cycles.seed = view.seed
+        camera = _framing(thing.points, view, request["px"])
+        rows.append(_crop(camera, thing.points, settings, scratch, Path(each["image"])))
+    if not any(rows):
+        raise Refusal("too-thin", f"{path} covers fewer than {_MIN_AREA} px of every crop")
+    return {"crops": rows, "seconds": round(time.perf_counter() - started, 3)}
+
+
+def _light(path: Path, scratch: Path) -> Path:
+    """The file with which a map lights objects; made once if it is not the map's own."""
+    if path not in _lights:
+        own = scratch / f"map-{len(_lights)}"
+        own.mkdir()
+        _lights[path] = load_map(path, own).light
+    return _lights[path]
+
+
+def _framing(points: NDArray[np.float64], view: View, px: int) -> Camera:
+    """The camera in whose px × px picture the object's bounds are centred, their longer side _FILLED of the picture.
+
+    Raises Refusal does-not-fit if there is none.
+    """
+    camera = Camera(px, px, view.fov, view.azimuth, view.elevation)
+    x = y = px / 2
+    distance = 1 / np.sin(view.fov / 2)
+    for _ in range(_ROUNDS):
+        camera = camera.looking_at_origin_through(x, y, distance)
+        bounds = projected_bounds(camera, points)
+        if bounds is None:
+            distance *= 1.2
+            continue
+        x0, y0, x1, y1 = bounds
+        ratio = max(x1 - x0, y1 - y0) / (_FILLED * px)
+        move_x, move_y = (px - x0 - x1) / 2, (px - y0 - y1) / 2
+        if abs(ratio - 1) < _CLOSE_ENOUGH and max(abs(move_x), abs(move_y)) < 1:
+            return camera
+        x, y = x + move_x, y + move_y
+        distance *= ratio
+    raise Refusal("does-not-fit", "no distance lets the object fill a crop")
+
+
+def _crop(
+    camera: Camera, points: NDArray[np.float64], settings: RenderSettings, scratch: Path, file: Path
+) -> dict[str, Any] | None:
+    """Render one crop and write it; its row, None (and no file) if it shows too little."""
+    bounds = projected_bounds(camera, points)
+    assert bounds is not None
+    traced, _ = scene.trace(camera, pixel_box(camera, bounds), settings.samples, settings.denoise, scratch)
+    picture = cut_out(traced, settings.view)
+    opaque = int(np.count_nonzero(picture[..., 3] >= 128))
+    if opaque < _MIN_AREA:
+        return None
+    done, data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGBA2BGRA))
+    assert done
+    write_atomically(file, data.tobytes())
+    height, width = picture.shape[:2]
+    return {"width": width, "height": height, "opaque": opaque}

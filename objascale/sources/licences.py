@@ -1,0 +1,35 @@
+"""Creative Commons licences, whatever words a source has for them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from objascale.sources import Asset, SourceError
+
+WORDS = ("cc0", "by", "by-sa", "by-nd", "by-nc", "by-nc-sa", "by-nc-nd")
+"""What a user calls them; the version does not matter. `cc0` stands for the public domain too."""
+
+_CREATIVE_COMMONS = re.compile(r"\bcc[- ]by\b|\bcreative commons attribution\b", re.IGNORECASE)
+_CONDITIONS = {
+    "nc": re.compile(r"\bnc\b|non[- ]?commercial", re.IGNORECASE),
+    "sa": re.compile(r"\bsa\b|share[- ]?alike", re.IGNORECASE),
+    "nd": re.compile(r"\bnd\b|no[- ]?deriv", re.IGNORECASE),
+}
+
+
+def licence_word(text: str) -> str:
+    """One of WORDS for a licence's name or text, as "CC-BY-SA-4.0"; "" if it is none of them."""
+    if re.search(r"\bcc-?0\b|public domain", text, re.IGNORECASE):
+        return "cc0"
+    if not _CREATIVE_COMMONS.search(text):
+        return ""
+    return "-".join(["by", *(short for short, pattern in _CONDITIONS.items() if pattern.search(text))])
+
+
+def under_licences(assets: Sequence[Asset], words: Sequence[str]) -> list[Asset]:
+    """The assets under one of the licences. Raises SourceError for a word that is none of WORDS."""
+    wanted = {licence_word(word) or word.lower() for word in words}
+    if unknown := wanted - set(WORDS):
+        raise SourceError(f"--licenses: {min(unknown)!r} is no licence; choose among {', '.join(WORDS)}")
+    return [asset for asset in assets if licence_word(asset.licence) in wanted]
