@@ -11,7 +11,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -19,6 +19,7 @@ from flip.lightning import CheckpointBroken, read_state_dict
 from flip.model import CONFIGS as PAPER_CONFIGS
 from flip.model import Flip, PaperConfig
 from flip.released import CONFIGS, UNREAD, FlipConfig, ReleasedFlip
+from flip.sampler import RECIPES, Recipe
 
 SUFFIXES = (".ckpt", ".onnx", ".safetensors")
 """Of the files that weights are read from."""
@@ -49,12 +50,21 @@ def load_model(path: Path) -> ReleasedFlip | Flip:
     state = read_weights(path)
     model: ReleasedFlip | Flip
     if PAPERS_OWN in state:
-        model = Flip(_paper_config(state, path))
+        model = Flip(_paper_config(state, path), _recipe(path))
         load_state_dict_checked(model, state, path)
     else:
         model = ReleasedFlip(config_of(state, path))
         load_state_dict_checked(model, {UNREAD: model.get_parameter(UNREAD), **state}, path)
     return model.eval().requires_grad_(False)
+
+
+def _recipe(path: Path) -> Recipe:
+    """Of the patches that a model of the paper was trained on, as its file says; the paper's if it does not."""
+    with safe_open(path, "pt") as file:
+        sampling = (file.metadata() or {}).get("sampling", "paper")
+    if sampling not in RECIPES:
+        raise WeightsBroken(f"{path} was trained on patches called {sampling}, which this version does not know")
+    return RECIPES[sampling]
 
 
 def _paper_config(state: dict[str, Tensor], path: Path) -> PaperConfig:

@@ -26,11 +26,16 @@ from flip.prompts import PredictorError
 from flip.released import ReleasedFlip
 from flip.sampler import NoPatches
 from flip.show import show_patches
+from flip.training.command import train
 from flip.weights import WEIGHTS, DownloadFailed, WeightsMissing, fetch, find_record
 from objascale.files import write_atomically
 from objascale.masks import MaskError, RegionMask
 
 app = typer.Typer(no_args_is_help=True, help="FLIP: segment one object from fovea-like patches around it.")
+app.command(
+    "train",
+    epilog="Example: flip train --data data/crops --backgrounds data/hdris --validate data/objascale --out runs/flip-s",
+)(train)
 
 MODEL = f"{', '.join(WEIGHTS)}, or a file: {', '.join(SUFFIXES)}; of a pair of .onnx graphs, either."
 

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from flip.cover import Cover, cover
 from flip.gaussian import Gaussian
-from flip.sampler import Patches
+from flip.sampler import PAPER, Patches, Recipe
 from objascale.masks import RegionMask
 
 SIZES = (1, 2, 4, 8, 16)  # p_1 … p_K
@@ -235,8 +235,12 @@ class PositionalCode(nn.Module):
     def forward(self, tokens: Tensor, places: Tensor, mask: Tensor, gaussian: Tensor) -> Tensor:
         """Tokens (B, n, C) at relative `places` (B, n, 2) → (B, 6)."""
         keys = self.key(tokens).unflatten(-1, (3, -1))  # k_i = W_k·t_i
-        scores = (keys * self.queries).sum(-1).masked_fill(~mask[..., None], -math.inf)
-        weights = scores.softmax(1)  # a_i, (B, n, 3)
+        scores = (keys * self.queries).sum(-1).to(places.dtype).masked_fill(~mask[..., None], -math.inf)
+        with torch.autocast(places.device.type, enabled=False):
+            return self._gathered(scores.softmax(1), places, gaussian)
+
+    def _gathered(self, weights: Tensor, places: Tensor, gaussian: Tensor) -> Tensor:
+        """The attentions' weights a_i (B, n, 3) over `places` → (B, 6), in the coordinates' own precision."""
         (mean, middle, turn) = torch.einsum("bnk,bnd->kbd", weights, places)
         spread = (weights[..., 1:2] * (places - middle[:, None]).square()).sum(1)
         axis, sigma = gaussian[:, 4:], gaussian[:, 2:4]
@@ -268,11 +272,11 @@ class MaskPredictor(nn.Module):
 
 
 class Flip(nn.Module):
-    """The model of the paper, untrained."""
+    """The model of the paper, untrained. `recipe` is that of the patches that it is trained on."""
 
-    def __init__(self, config: PaperConfig) -> None:
+    def __init__(self, config: PaperConfig, recipe: Recipe = PAPER) -> None:
         super().__init__()
-        c = config.channels
+        c, self.recipe = config.channels, recipe
         self.embed = nn.ModuleDict({str(p): mlp(3 * p * p, 4 * c, c) for p in SIZES})  # E_r, section 3.1
         self.blocks = nn.ModuleList(Block(c) for _ in range(config.blocks))
         self.perceptual, self.positional = PerceptualCode(c), PositionalCode(c)

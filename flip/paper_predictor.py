@@ -12,7 +12,7 @@ from flip.devices import device_stopwatch, find_device
 from flip.gaussian import Gaussian
 from flip.model import Flip, Glimpses, glimpse
 from flip.prompts import PredictorError, Prompt, as_gaussian, generator, one_prompt
-from flip.sampler import PAPER, Patches, Recipe, sample, sample_many
+from flip.sampler import Patches, Recipe, sample, sample_many
 from objascale.masks import RegionMask
 
 TOGETHER = 8192  # input and output patches of the prompts that are looked at in one call
@@ -32,10 +32,11 @@ class PaperPredictor:
         tokens: int = 512,
         outputs: int = 512,
         seed: int = 0,
-        recipe: Recipe = PAPER,
+        recipe: Recipe | None = None,
         device: str | torch.device = "cpu",
     ) -> None:
-        """Predict with `model`, which is moved to `device`, from at most `tokens` patches, in `outputs` patches.
+        """Predict with `model`, which is moved to `device`, from at most `tokens` patches, drawn by `recipe` or
+        as in its training, in `outputs` patches.
 
         Raises PredictorError for `tokens` below 1, `outputs` below 4, and a device that is not here.
         """
@@ -43,7 +44,7 @@ class PaperPredictor:
             raise PredictorError(f"FLIP needs one patch to look at and four to write in, not {tokens} and {outputs}")
         self.device = find_device(device)
         self.model = model.to(self.device).eval()
-        self.tokens, self.outputs, self.seed, self.recipe = tokens, outputs, seed, recipe
+        self.tokens, self.outputs, self.seed, self.recipe = tokens, outputs, seed, recipe or model.recipe
         self.stopwatch = device_stopwatch(self.device)
         self._image: NDArray[np.uint8] | None = None
 

@@ -75,6 +75,7 @@ class Recipe:
 
 # Section 3.1: the inner 99 % of a Gaussian is an ellipse of area 2π·ln 100·σ1·σ2; draws from N(μ, Σ); no overlap.
 PAPER = Recipe(overlap=0.0, coverage=math.log(100) / 2, spread=1.0, least=0.0)
+RECIPES = {"paper": PAPER, "released": Recipe()}
 
 
 @dataclass(frozen=True)

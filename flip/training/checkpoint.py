@@ -32,7 +32,7 @@ def read_checkpoint(out: Path, config: Config) -> dict[str, Any] | None:
     """The contents of OUT/checkpoint.pt, None where there is none.
 
     Nothing in the file is executed. Raises TrainingError for a broken file and for one of another configuration,
-    unless that differs only in how often it validates and saves, or in steps of its last phase that are still to do.
+    unless that differs only in how often it validates and saves, and in what is still to do of its phases.
     """
     path = out / FILE
     if not path.exists():
@@ -45,8 +45,9 @@ def read_checkpoint(out: Path, config: Config) -> dict[str, Any] | None:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise TrainingError(f"{path} is no whole checkpoint ({reason}); move it away to begin anew") from None
     ours = json.loads(config.model_dump_json())
-    for often in ("validate_every", "save_every"):
-        theirs.pop(often, None), ours.pop(often)
+    for run in (theirs, ours):
+        run["phases"] = _done(run["phases"], step)
+        del run["validate_every"], run["save_every"]
     if theirs != ours:
         different = ", ".join(key for key in ours if theirs.get(key) != ours[key])
         raise TrainingError(
@@ -56,9 +57,18 @@ def read_checkpoint(out: Path, config: Config) -> dict[str, Any] | None:
     return state
 
 
+def _done(phases: list[dict[str, Any]], step: int) -> list[dict[str, Any]]:
+    """What the first `step` steps were."""
+    done = []
+    for phase in phases:
+        done.append({**phase, "steps": min(phase["steps"], step)})
+        step -= done[-1]["steps"]
+    return [phase for phase in done if phase["steps"]]
+
+
 def export_weights(out: Path, config: Config, average: dict[str, Tensor]) -> Path:
     """Write OUT/MODEL.safetensors, the averaged weights in half precision, which `flip predict --model` takes."""
     path = out / f"{config.model}.safetensors"
     halves = {name: tensor.detach().to("cpu", torch.float16).contiguous() for name, tensor in average.items()}
-    write_atomically(path, save(halves, metadata={"model": config.model}))
+    write_atomically(path, save(halves, metadata={"model": config.model, "sampling": config.sampling}))
     return path

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, V
 from flip.model import CONFIGS
 from flip.training.losses import Unit
 
+Precision = Literal["float32", "bfloat16"]
 RECIPES = Path(__file__).parent / "recipes"
 
 
@@ -32,10 +33,13 @@ class Phase(_Part):
 
 
 class Optimiser(_Part):
-    """AdamW with linear warm-up over `warmup` steps, then a cosine down to `final` times the rate at the last step."""
+    """AdamW: the rate rises over `warmup` steps, stays, and falls to 0 in the last share `cooldown` of all steps.
+
+    As nothing before the fall depends on when it begins, a run that has not come to it may be made longer.
+    """
 
     rate: PositiveFloat
-    final: float = Field(default=0.0, ge=0, le=1)
+    cooldown: float = Field(default=0.2, gt=0, le=1)
     decay: float = Field(default=0.05, ge=0)
     betas: tuple[float, float] = (0.9, 0.98)
     warmup: int = Field(default=1000, ge=0)
@@ -52,7 +56,10 @@ class Weights(_Part):
 
 
 class Config(_Part):
-    """A training run. A batch has `scenes` pictures with `masks` prompts each, over all processes together."""
+    """A training run. A batch has `scenes` pictures with `masks` prompts each, over all processes together.
+
+    `sampling`: patches as section 3.1 has them, or as in the authors' released code (`flip.sampler.RECIPES`).
+    """
 
     model: Literal["flip-s", "flip-m", "flip-l"]
     scenes: PositiveInt
@@ -60,6 +67,7 @@ class Config(_Part):
     phases: tuple[Phase, ...] = Field(min_length=1)
     optimiser: Optimiser
     losses: Weights = Weights()
+    sampling: Literal["paper", "released"] = "paper"
     seed: int = Field(default=0, ge=0)
     validate_every: PositiveInt = 5000
     save_every: PositiveInt = 1000

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from flip.sampler import NoPatches, Recipe
+from flip.sampler import RECIPES, NoPatches
 from flip.training.config import Config, TrainingError
 from flip.training.examples import Batch, Example, make_example
 from flip.training.halves import halved
@@ -26,12 +26,10 @@ class Batches(IterableDataset[Batch]):
     of ranks nor that of loader processes changes what is learned from, nor does a restart.
     """
 
-    def __init__(
-        self, source: Source, config: Config, recipe: Recipe, start: int, rank: int = 0, world: int = 1
-    ) -> None:
+    def __init__(self, source: Source, config: Config, start: int = 0, rank: int = 0, world: int = 1) -> None:
         if config.scenes % world:
             raise TrainingError(f"{config.scenes} scenes a batch cannot be shared by {world} processes alike")
-        self.source, self.config, self.recipe = source, config, recipe
+        self.source, self.config, self.recipe = source, config, RECIPES[config.sampling]
         self.start, self.rank, self.world = start, rank, world
 
     def __iter__(self) -> Iterator[Batch]:

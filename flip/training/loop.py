@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
@@ -19,28 +18,30 @@ from torch.utils.tensorboard import SummaryWriter
 
 from bench.datasets import Sample
 from flip.model import CONFIGS, Flip
-from flip.sampler import PAPER, Recipe
+from flip.sampler import RECIPES
 from flip.training.checkpoint import export_weights, read_checkpoint, save_checkpoint
-from flip.training.config import Config, Optimiser, TrainingError
+from flip.training.config import Config, Optimiser, Precision, TrainingError
 from flip.training.examples import Batch
 from flip.training.loader import Batches, load
 from flip.training.losses import losses
 from flip.training.scenes import SceneError, Source
 from flip.training.validation import Score, validate
 
-Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 METRICS = "metrics.jsonl"
 FAILURES_TOLD = 10
 
 
 @dataclass(frozen=True)
 class Machine:
-    """Where a run takes place: Fabric's accelerator, devices, nodes and precision, and loader processes a device."""
+    """Where a run takes place: Fabric's accelerator, devices and nodes, and loader processes a device.
+
+    `precision` "bfloat16" is mixed precision, which is not left to Fabric: it would round the coordinates, too.
+    """
 
     accelerator: str = "auto"
     devices: int | str = "auto"
     nodes: int = 1
-    precision: Precision = "bf16-mixed"
+    precision: Precision = "bfloat16"
     workers: int = 1
 
 
@@ -65,7 +66,6 @@ def train(
     machine: Machine = Machine(),
     held: Sequence[Sample] = (),
     report: Callable[[Step | dict[str, Any] | str], None] = lambda what: None,
-    recipe: Recipe = PAPER,
 ) -> Path:
     """Train, or go on with the run in `out`, and write its averaged weights; gives their path.
 
@@ -74,12 +74,10 @@ def train(
     in the first process only. Raises TrainingError for a checkpoint of another run, a loss that is no number (nothing
     is saved then), and data that cannot be used.
     """
-    fabric = Fabric(
-        accelerator=machine.accelerator, devices=machine.devices, num_nodes=machine.nodes, precision=machine.precision
-    )
+    fabric = Fabric(accelerator=machine.accelerator, devices=machine.devices, num_nodes=machine.nodes)
     fabric.launch()
     torch.manual_seed(config.seed)
-    model = Flip(CONFIGS[config.model])
+    model = Flip(CONFIGS[config.model], RECIPES[config.sampling])
     optimiser = _optimiser(model, config.optimiser)
     state = read_checkpoint(out, config)
     start = state["step"] if state else 0
@@ -90,7 +88,7 @@ def train(
     wrapped, optimiser = fabric.setup(model, optimiser)
     average = {name: tensor.to(fabric.device) for name, tensor in average.items()}
 
-    batches = Batches(source, config, recipe, start, fabric.global_rank, fabric.world_size)
+    batches = Batches(source, config, start, fabric.global_rank, fabric.world_size)
     journal = Journal(out, start) if fabric.is_global_zero else None
     clock = _Clock()
     try:
@@ -101,7 +99,7 @@ def train(
             rate = learning_rate(number, config)
             for group in optimiser.param_groups:
                 group["lr"] = rate
-            told = _step(fabric, wrapped, optimiser, batch, config, number)
+            told = _step(fabric, wrapped, optimiser, batch, config, number, machine.precision)
             _average(average, model, config.optimiser.ema, number)
             done = number + 1
             seconds, waited = clock.stepped()
@@ -114,7 +112,7 @@ def train(
                     save_checkpoint(out, done, config, model, average, optimiser)
                 if held and (done % config.validate_every == 0 or done == config.steps):
                     averaged = _averaged(config, average)
-                    score = validate(averaged, held, config.phase(number), recipe, fabric.device)
+                    score = validate(averaged, held, config.phase(number), fabric.device)
                     report(journal.validated(done, score))
             clock.begin()
     except SceneError as error:
@@ -126,12 +124,15 @@ def train(
 
 
 def _step(
-    fabric: Fabric, model: nn.Module, optimiser: Any, batch: Batch, config: Config, number: int
+    fabric: Fabric, model: nn.Module, optimiser: Any, batch: Batch, config: Config, number: int, precision: Precision
 ) -> tuple[float, float, float, float]:
     """One update; gives the three losses and the norm of the gradient before clipping. Raises TrainingError for NaN."""
     batch = batch.to(fabric.device)
+    mixed = torch.autocast(fabric.device.type, torch.bfloat16, enabled=precision == "bfloat16")
     with _attention(fabric.device):
-        found = losses(model(batch.seen, batch.where), batch, config.losses.unit)
+        with mixed:
+            answer = model(batch.seen, batch.where)
+        found = losses(answer, batch, config.losses.unit)
         total = found.total(config.losses.position, config.losses.box)
         finite = fabric.all_reduce(total.detach().isfinite().float(), reduce_op="mean")
         if not isinstance(finite, Tensor) or finite.item() < 1:
@@ -154,11 +155,10 @@ def _attention(device: torch.device) -> AbstractContextManager[Any]:
 
 def learning_rate(step: int, config: Config) -> float:
     """At a step, counted from 0."""
-    settings = config.optimiser
-    if step < settings.warmup:
-        return settings.rate * (step + 1) / settings.warmup
-    way = (step - settings.warmup) / max(1, config.steps - settings.warmup)
-    return settings.rate * (settings.final + (1 - settings.final) * (1 + math.cos(math.pi * way)) / 2)
+    settings, left = config.optimiser, config.steps - step
+    rising = (step + 1) / max(settings.warmup, 1)
+    falling = left / (settings.cooldown * config.steps)
+    return settings.rate * min(1.0, rising, falling)
 
 
 def _optimiser(model: nn.Module, settings: Optimiser) -> torch.optim.AdamW:
@@ -177,7 +177,7 @@ def _average(average: dict[str, Tensor], model: nn.Module, decay: float, number:
 
 
 def _averaged(config: Config, average: dict[str, Tensor]) -> Flip:
-    model = Flip(CONFIGS[config.model])
+    model = Flip(CONFIGS[config.model], RECIPES[config.sampling])
     model.load_state_dict(average)
     return model
 

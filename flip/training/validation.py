@@ -15,7 +15,7 @@ from bench.datasets.formats import open_dataset
 from flip.gaussian import Gaussian
 from flip.model import Flip
 from flip.paper_predictor import PaperPredictor
-from flip.sampler import NoPatches, Recipe
+from flip.sampler import NoPatches
 from flip.training.config import Phase, TrainingError
 from objascale.dataset import DatasetError
 from objascale.masks import MaskError
@@ -53,12 +53,12 @@ def held_out(path: Path, pictures: int) -> list[Sample]:
     return samples
 
 
-def validate(model: Flip, held: Sequence[Sample], phase: Phase, recipe: Recipe, device: torch.device) -> Score:
+def validate(model: Flip, held: Sequence[Sample], phase: Phase, device: torch.device) -> Score:
     """Predict every held-out object from its own Gaussian, with a phase's patches. The model is left in training mode.
 
     Raises TrainingError for a picture or a mask that cannot be read.
     """
-    predictor = PaperPredictor(model, tokens=phase.tokens, outputs=phase.outputs, recipe=recipe, device=device)
+    predictor = PaperPredictor(model, tokens=phase.tokens, outputs=phase.outputs, device=device)
     found, ellipses, areas = [], [], []
     for sample in held:
         try:
