@@ -49,7 +49,7 @@ class Table:
 
 def markdown(table: Table) -> str:
     """A GitHub table, padded so that it also reads as plain text; best is **bold**, second best _italic_."""
-    head = [f"{column.group} {column.title}".strip() for column in table.columns]
+    head = [f"{column.group}: {column.title}" if column.group else column.title for column in table.columns]
     around = {"best": "**", "second": "_", "": ""}
     lines = [
         [f"{around[cell.mark]}{_escape_markdown(cell.text)}{around[cell.mark]} {cell.detail}".strip() for cell in row]
@@ -72,41 +72,57 @@ def markdown(table: Table) -> str:
     return "\n".join([f"**{table.caption}**", "", joined(head), joined(rule), *map(joined, lines), "", notes, ""])
 
 
+LATEX_ROWS = 40  # of one float: more do not fit on a page
+
+
 def latex(table: Table) -> str:
     """A booktabs `table*`, shrunk to the line where it is wider; best is bold, second best underlined.
 
-    Needs `\\usepackage{booktabs,graphicx}`.
+    A table of more than LATEX_ROWS rows is continued in further ones. Needs `\\usepackage{booktabs,graphicx}`.
     """
+    parts = [table.cells[at : at + LATEX_ROWS] for at in range(0, len(table.cells), LATEX_ROWS)]
+    label = f"tab:{re.sub('[^a-z0-9]+', '-', table.name.lower())}"
+    out = []
+    for number, rows in enumerate(parts):
+        caption = escape_latex(table.caption) + (" (continued)" if number else "")
+        label_line = "" if number else rf"\label{{{label}}}"
+        out += [
+            r"\begin{table*}",
+            r"  \centering\footnotesize\setlength{\tabcolsep}{4pt}",
+            rf"  \caption{{{caption}}}{label_line}",
+            *_tabular(table.columns, rows),
+        ]
+        if table.notes and number == len(parts) - 1:
+            out.append(rf"  \par\smallskip{{\scriptsize {escape_latex(' '.join(table.notes))}}}")
+        out.append(r"\end{table*}")
+    return "\n".join([*out, ""])
+
+
+def _tabular(columns: list[Column], rows: list[list[Cell]]) -> list[str]:
     around = {"best": r"\textbf{%s}", "second": r"\underline{%s}", "": "%s"}
     top, rules, at = [], [], 1
-    for group, columns in groupby(table.columns, lambda column: column.group):
-        span = len(list(columns))
+    for group, members in groupby(columns, lambda column: column.group):
+        span = len(list(members))
         top.append(rf"\multicolumn{{{span}}}{{c}}{{{escape_latex(group)}}}" if group else " & ".join([""] * span))
         if group:
             rules.append(rf"\cmidrule(lr){{{at}-{at + span - 1}}}")
         at += span
     lines = [
-        r"\begin{table*}",
-        r"  \centering\footnotesize\setlength{\tabcolsep}{4pt}",
-        rf"  \caption{{{escape_latex(table.caption)}}}",
-        rf"  \label{{tab:{re.sub('[^a-z0-9]+', '-', table.name.lower())}}}",
         r"  \resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
-        rf"  \begin{{tabular}}{{{''.join('l' if column.left else 'r' for column in table.columns)}}}",
+        rf"  \begin{{tabular}}{{{''.join('l' if column.left else 'r' for column in columns)}}}",
         r"    \toprule",
         *([f"    {' & '.join(top)} \\\\", f"    {' '.join(rules)}"] if rules else []),
-        "    " + " & ".join(escape_latex(column.title) for column in table.columns) + r" \\",
+        "    " + " & ".join(escape_latex(column.title) for column in columns) + r" \\",
         r"    \midrule",
     ]
-    for row in table.cells:
+    for row in rows:
         texts = [
             around[cell.mark] % escape_latex(cell.text)
             + (rf" {{\scriptsize {escape_latex(cell.detail)}}}" if cell.detail else "")
             for cell in row
         ]
-        lines.append("    " + " & ".join(texts) + r" \\")
-    lines += [r"    \bottomrule", r"  \end{tabular}}"]
-    lines += [rf"  \par\smallskip{{\scriptsize {escape_latex(' '.join(table.notes))}}}"] if table.notes else []
-    return "\n".join([*lines, r"\end{table*}", ""])
+        lines.append("    {}" + " & ".join(texts) + r" \\")  # {}: a name in [] is no option of the line before
+    return [*lines, r"    \bottomrule", r"  \end{tabular}}"]
 
 
 def to_html(table: Table) -> str:
@@ -141,8 +157,10 @@ def to_html(table: Table) -> str:
 
 WRITERS = {"md": markdown, "csv": Table.write_csv, "tex": latex, "html": to_html}
 
-_SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
-_RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+_LATIN = "À-ÏÑ-ÖØ-Ýß-ïñ-öø-ýÿ"
+_SUPERSCRIPT = "⁰¹²³⁴⁵⁶⁷⁸⁹⁻"
+_SUPERSCRIPTS = str.maketrans(_SUPERSCRIPT, "0123456789-")
+_RAISED = str.maketrans("0123456789-", _SUPERSCRIPT)
 _LATEX = {
     "\\": r"\textbackslash{}",
     **{c: "\\" + c for c in "&%$#_{}"},
@@ -155,6 +173,11 @@ _LATEX = {
     "–": "--",
     "—": "---",
     "†": r"$\dagger$",
+    "‡": r"$\ddagger$",
+    "−": "$-$",
+    "…": r"\ldots{}",
+    "`": "'",
+    "--": "-{}-",
     "·": r"$\cdot$",
     "σ": r"$\sigma$",
 }
@@ -169,14 +192,24 @@ def scientific(value: float) -> str:
 
 
 def escape_latex(text: str) -> str:
-    """Plain text as LaTeX: special characters escaped, ±, ×, dashes and runs of superscripts as their commands."""
+    """Plain text as LaTeX on one line: special characters escaped, ±, ×, dashes, runs of superscripts as commands.
+
+    A character for which pdfLaTeX's usual fonts have no glyph is told by its number: [U+65E5].
+    """
 
     def one(match: re.Match[str]) -> str:
         found = match[0]
-        return _LATEX.get(found) or f"$^{{{found.translate(_SUPERSCRIPTS)}}}$"
+        if found[0] in _SUPERSCRIPT:
+            return f"$^{{{found.translate(_SUPERSCRIPTS)}}}$"
+        return _LATEX.get(found) or f"[U+{ord(found):04X}]"
 
-    return re.sub(r"[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+|[" + re.escape("".join(_LATEX)) + "]", one, text)
+    known = "|".join(map(re.escape, _LATEX))
+    return re.sub(rf"[{_SUPERSCRIPT}]+|{known}|[^ -~{_LATIN}]", one, _one_line(text))
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _escape_markdown(text: str) -> str:
-    return re.sub(r"([|*_`<\\])", r"\\\1", text)
+    return re.sub(r"([|*_`<\\])", r"\\\1", _one_line(text))

@@ -1,0 +1,170 @@
+"""The paper's Table 1 with our numbers, the published ones beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+import pandas as pd
+
+from objascale.dataset import differences, shortened
+from reports.formats import Cell, Column, Mark, Table
+from reports.published import SOURCE
+from reports.results import Results
+from reports.tables.cells import (
+    count,
+    failures_note,
+    few,
+    few_note,
+    interval,
+    interval_note,
+    left_out_note,
+    marks,
+    ms,
+    percent,
+    signed,
+)
+from reports.tables.table1_data import COSTS, table_1_data
+from reports.times import hardware
+from reports.view import View
+
+_TITLES = ("Parameters", "pre/post", "model", "total")
+
+
+def table_1(results: Results, seed: int) -> Table:
+    """A line a model, a group of columns a data set; the paper's numbers beside ours where there are any."""
+    data = table_1_data(results, seed)
+    models = data.drop_duplicates("series").reset_index(drop=True)
+    columns = [("Model", "", models["series"].map(Cell).to_list())]
+    if results.datasets:
+        prompts = data.groupby("series")["prompt"].agg(lambda told: " and ".join(told.dropna().unique()) or "—")
+        columns.append(("Prompt", "", [Cell(prompts[series]) for series in models["series"]]))
+    computes = models["family"] != "prompt alone"  # what computes nothing is not the fastest at it
+    mixed = models["times"].nunique() > 1
+    for name, title in zip(COSTS, _TITLES, strict=True):
+        ranked = computes if name == "parameters" or not mixed else computes & (models["times"] == "timing")
+        best = marks(models[name].where(ranked), least=True)
+        here = [_cost(row, name, mark, mixed) for row, mark in zip(models.to_dict("records"), best, strict=True)]
+        columns.append((title, "" if name == "parameters" else "picture + object, ms", here))
+    for dataset in results.datasets:
+        part = data[data["dataset"] == dataset].set_index("series").reindex(models["series"])
+        columns += [(title, f"{dataset}, IoU, %", here) for title, here in _of_data_set(part)]
+    return Table(
+        "table-1",
+        "IoU and cost of each model",
+        [Column(title, group, left=title in ("Model", "Prompt")) for title, group, _ in columns],
+        [list(line) for line in zip(*(here for _, _, here in columns), strict=True)],
+        _notes(results, data, mixed),
+        data,
+    )
+
+
+def _cost(row: dict[Hashable, Any], name: str, mark: Mark, mixed: bool) -> Cell:
+    tell = count if name == "parameters" else ms
+    ordinary = mixed and name == "total_ms" and row["times"] == "run" and pd.notna(row[name])
+    paper, difference = row[f"published_{name}"], row[f"difference_{name}"]
+    if name == "parameters":
+        difference /= 1e6
+    beside = (
+        "" if pd.isna(paper) else f"paper {tell(paper)}" + ("" if pd.isna(difference) else f", {signed(difference)}")
+    )
+    return Cell(tell(row[name]) + ("‡" if ordinary else ""), beside, mark)
+
+
+def _of_data_set(part: pd.DataFrame) -> list[tuple[str, list[Cell]]]:
+    """The columns of one data set; `part` has the rows of `table_1_data`, missing where a model was not run on it."""
+    n = part["n"].fillna(0).astype(int)
+    best = marks(part["mean"].where(n.map(few) == ""))
+    rows = part.to_dict("records")
+    columns = [
+        (
+            "mean ± std",
+            [
+                Cell(f"{percent(row['mean'])} ± {percent(row['std'])}", interval(row["low"], row["high"]), mark)
+                if pd.notna(row["mean"])
+                else Cell("—")
+                for row, mark in zip(rows, best, strict=True)
+            ],
+        ),
+        ("n", [Cell(f"{count}{few(count)}" if count else "—") for count in n]),
+    ]
+    if part["published_mean"].notna().any():
+        paper = [f"{100 * row['published_mean']:.2f} ± {100 * row['published_std']:.2f}" for row in rows]
+        known = part["published_mean"].notna()
+        columns.append(
+            ("paper", [Cell(told if is_known else "—") for told, is_known in zip(paper, known, strict=True)])
+        )
+        columns.append(("ours − paper", [Cell(percent(row["difference"], sign=True)) for row in rows]))
+    return columns
+
+
+def _notes(results: Results, data: pd.DataFrame, mixed: bool) -> list[str]:
+    notes = []
+    if results.datasets:
+        notes.append(interval_note(int(data["clusters"].max()), int(data["seed"].iloc[0])))
+        told = [f"{name}: {failures_note(data[data['dataset'] == name])}" for name in results.datasets]
+        notes.append(f"Errors and empty masks count as IoU 0. On {'. On '.join(told)}.")
+    notes += _times_notes(results, data, mixed)
+    if data[["published_mean", "published_parameters"]].notna().any(axis=None):
+        notes.append(
+            f"Paper: {SOURCE}, on the authors' pictures and hardware. Its IoU stands beside ours where data set and "
+            "kind of prompt are the same and the weights are trained."
+        )
+    for dataset in results.datasets:
+        notes += left_out_note(View(results, dataset, {}))
+    return notes + few_note(data["n"].dropna())
+
+
+def _times_notes(results: Results, data: pd.DataFrame, mixed: bool) -> list[str]:
+    """Where the times come from, on what, and what is wrong with them."""
+    notes = []
+    if results.timings:
+        notes.append("Times are medians over objects and calls of `bench run --timing`, each model alone.")
+        notes += [_how_timed(timing.run) for timing in results.timings]
+        names = [name for timing in results.timings for name in dict.fromkeys(timing.rows["model"])]
+        again = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+        notes += [f"In more than one of these, so that the last counts: {', '.join(again)}."] if again else []
+        failed = sum(int(timing.rows["error"].notna().sum()) for timing in results.timings)
+        notes += [f"{failed} calls failed and have no time."] if failed else []
+        notes += _other_settings(results)
+    ordinary = data[data["times"] == "run"]
+    if len(ordinary):
+        notes.append(
+            f"{'‡ Medians' if mixed else 'Times are medians'} over objects of an ordinary run"
+            f"{', averaged over data sets,' if len(results.datasets) > 1 else ''} on {hardware(results.runs)}: other work may have run beside, and objects that were answered "
+            "together share their time. `bench run --timing` times each model alone."
+        )
+        where = ordinary.groupby("series", sort=False)["dataset"].agg(", ".join)
+        if where.nunique() > 1:
+            told = "; ".join(f"{series} on {names}" for series, names in where.items())
+            notes.append(f"Times of models that ran on other data sets cannot be compared: {told}.")
+    return notes
+
+
+def _how_timed(run: dict[str, Any]) -> str:
+    """One timing folder: machine, load, repetitions."""
+    how, load = run.get("timing", {}), run.get("before", {}).get("load", ["unknown"])[0]
+    names = ", ".join(str(card.get("name")) for card in run.get("models", []))
+    return (
+        f"{run['folder']}: {names} on {hardware([run])}; load {load} at the beginning, {how.get('repeats', '?')} calls "
+        f"after {how.get('warmup', '?')} to warm up."
+    )
+
+
+def _other_settings(results: Results) -> list[str]:
+    """A sentence for each timed model whose masks were measured with other settings, but for its patches."""
+    notes = []
+    for timing in results.timings:
+        for card in timing.run.get("models", []):
+            settings = card.get("settings", {})
+            measured = [
+                other.get("settings", {})
+                for run in results.runs
+                for other in run.get("models", [])
+                if other.get("name") == card.get("name")
+                and other.get("settings", {}).get("tokens") == settings.get("tokens")
+            ]
+            if measured and settings not in measured:
+                told = shortened(differences(measured[-1], settings))
+                notes.append(f"{card.get('name')} was timed with other settings than its masks were made with: {told}.")
+    return notes
