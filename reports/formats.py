@@ -87,7 +87,7 @@ def latex(table: Table) -> str:
         caption = escape_latex(table.caption) + (" (continued)" if number else "")
         label_line = "" if number else rf"\label{{{label}}}"
         out += [
-            r"\begin{table*}",
+            r"\begin{table*}" + (r"\addtocounter{table}{-1}" if number else ""),
             r"  \centering\footnotesize\setlength{\tabcolsep}{4pt}",
             rf"  \caption{{{caption}}}{label_line}",
             *_tabular(table.columns, rows),
@@ -178,6 +178,7 @@ _LATEX = {
     "…": r"\ldots{}",
     "`": "'",
     "--": "-{}-",
+    "→": r"$\to$",
     "·": r"$\cdot$",
     "σ": r"$\sigma$",
 }

@@ -41,9 +41,9 @@ def table_1(results: Results, seed: int) -> Table:
         columns.append(("Prompt", "", [Cell(prompts[series]) for series in models["series"]]))
     computes = models["family"] != "prompt alone"  # what computes nothing is not the fastest at it
     mixed = models["times"].nunique() > 1
+    ranked_times = computes & _comparable(data)
     for name, title in zip(COSTS, _TITLES, strict=True):
-        ranked = computes if name == "parameters" or not mixed else computes & (models["times"] == "timing")
-        best = marks(models[name].where(ranked), least=True)
+        best = marks(models[name].where(computes if name == "parameters" else ranked_times), least=True)
         here = [_cost(row, name, mark, mixed) for row, mark in zip(models.to_dict("records"), best, strict=True)]
         columns.append((title, "" if name == "parameters" else "picture + object, ms", here))
     for dataset in results.datasets:
@@ -57,6 +57,14 @@ def table_1(results: Results, seed: int) -> Table:
         _notes(results, data, mixed),
         data,
     )
+
+
+def _comparable(data: pd.DataFrame) -> pd.Series:
+    """Which models' times may be ranked: those of timings if there are any, else all if all ran on the same data."""
+    models = data.groupby("series", sort=False)
+    timed = models["times"].first() == "timing"
+    alike = models["dataset"].agg(tuple).nunique() == 1
+    return (timed if timed.any() else timed | alike).reset_index(drop=True)
 
 
 def _cost(row: dict[Hashable, Any], name: str, mark: Mark, mixed: bool) -> Cell:
@@ -129,15 +137,16 @@ def _times_notes(results: Results, data: pd.DataFrame, mixed: bool) -> list[str]
         notes += _other_settings(results)
     ordinary = data[data["times"] == "run"]
     if len(ordinary):
+        averaged = ", averaged over data sets," if len(results.datasets) > 1 else ""
         notes.append(
-            f"{'‡ Medians' if mixed else 'Times are medians'} over objects of an ordinary run"
-            f"{', averaged over data sets,' if len(results.datasets) > 1 else ''} on {hardware(results.runs)}: other work may have run beside, and objects that were answered "
-            "together share their time. `bench run --timing` times each model alone."
+            f"{'‡ Medians' if mixed else 'Times are medians'} over objects of an ordinary run{averaged} on "
+            f"{hardware(results.runs)}: other work may have run beside, and objects that were answered together share "
+            "their time. `bench run --timing` times each model alone."
         )
-        where = ordinary.groupby("series", sort=False)["dataset"].agg(", ".join)
+        where = ordinary.groupby("series", sort=False)["dataset"].agg(" and ".join)
         if where.nunique() > 1:
-            told = "; ".join(f"{series} on {names}" for series, names in where.items())
-            notes.append(f"Times of models that ran on other data sets cannot be compared: {told}.")
+            told = "; ".join(f"{names}: {', '.join(of.index)}" for names, of in where.groupby(where, sort=False))
+            notes.append(f"They were not all taken on the same pictures, so none of them is marked. On {told}.")
     return notes
 
 
