@@ -15,7 +15,10 @@ Mark = Literal["", "best", "second"]
 
 @dataclass(frozen=True)
 class Cell:
-    """What stands in one place: `text`, `detail` in smaller print after it, and whether it is best or second best."""
+    """What stands in one place: `text`, `detail` in smaller print after it, and whether it is best or second best.
+
+    A detail may have several lines.
+    """
 
     text: str
     detail: str = ""
@@ -33,7 +36,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """`cells[i][j]` stands in row i under `columns[j]`; `data` holds the same numbers unrounded, for the CSV."""
+    """`cells[i][j]` stands in row i under `columns[j]`; `data` holds the same numbers unrounded, for the CSV.
+
+    In a `stacked` table details stand below their texts, line by line, which saves width.
+    """
 
     name: str
     caption: str
@@ -41,6 +47,7 @@ class Table:
     cells: list[list[Cell]]
     notes: list[str]
     data: pd.DataFrame = field(compare=False)
+    stacked: bool = False
 
     def write_csv(self) -> str:
         """The unrounded numbers, one line per row of `data`."""
@@ -52,7 +59,7 @@ def markdown(table: Table) -> str:
     head = [f"{column.group}: {column.title}" if column.group else column.title for column in table.columns]
     around = {"best": "**", "second": "_", "": ""}
     lines = [
-        [f"{around[cell.mark]}{_escape_markdown(cell.text)}{around[cell.mark]} {cell.detail}".strip() for cell in row]
+        [f"{around[cell.mark]}{_escape_markdown(cell.text)}{around[cell.mark]} {_after(cell)}".strip() for cell in row]
         for row in table.cells
     ]
     widths = [max(3, *(len(line[i]) for line in [head, *lines])) for i in range(len(head))]
@@ -72,15 +79,16 @@ def markdown(table: Table) -> str:
     return "\n".join([f"**{table.caption}**", "", joined(head), joined(rule), *map(joined, lines), "", notes, ""])
 
 
-LATEX_ROWS = 40  # of one float: more do not fit on a page
+LATEX_ROWS, STACKED_ROWS = 40, 16  # of one float: more do not fit on a page
 
 
 def latex(table: Table) -> str:
     """A booktabs `table*`, shrunk to the line where it is wider; best is bold, second best underlined.
 
-    A table of more than LATEX_ROWS rows is continued in further ones. Needs `\\usepackage{booktabs,graphicx}`.
+    A table of more rows than fit on a page is continued in further ones. Needs `\\usepackage{booktabs,graphicx}`.
     """
-    parts = [table.cells[at : at + LATEX_ROWS] for at in range(0, len(table.cells), LATEX_ROWS)]
+    most = STACKED_ROWS if table.stacked else LATEX_ROWS
+    parts = [table.cells[at : at + most] for at in range(0, len(table.cells), most)]
     label = f"tab:{re.sub('[^a-z0-9]+', '-', table.name.lower())}"
     out = []
     for number, rows in enumerate(parts):
@@ -90,7 +98,7 @@ def latex(table: Table) -> str:
             r"\begin{table*}" + (r"\addtocounter{table}{-1}" if number else ""),
             r"  \centering\footnotesize\setlength{\tabcolsep}{4pt}",
             rf"  \caption{{{caption}}}{label_line}",
-            *_tabular(table.columns, rows),
+            *_tabular(table, rows),
         ]
         if table.notes and number == len(parts) - 1:
             out.append(rf"  \par\smallskip{{\scriptsize {escape_latex(' '.join(table.notes))}}}")
@@ -98,8 +106,8 @@ def latex(table: Table) -> str:
     return "\n".join([*out, ""])
 
 
-def _tabular(columns: list[Column], rows: list[list[Cell]]) -> list[str]:
-    around = {"best": r"\textbf{%s}", "second": r"\underline{%s}", "": "%s"}
+def _tabular(table: Table, rows: list[list[Cell]]) -> list[str]:
+    columns = table.columns
     top, rules, at = [], [], 1
     for group, members in groupby(columns, lambda column: column.group):
         span = len(list(members))
@@ -116,18 +124,33 @@ def _tabular(columns: list[Column], rows: list[list[Cell]]) -> list[str]:
         r"    \midrule",
     ]
     for row in rows:
-        texts = [
-            around[cell.mark] % escape_latex(cell.text)
-            + (rf" {{\scriptsize {escape_latex(cell.detail)}}}" if cell.detail else "")
-            for cell in row
-        ]
+        texts = [_latex_cell(cell, table.stacked) for cell in row]
+        lines += [r"    \addlinespace"] if table.stacked else []
         lines.append("    {}" + " & ".join(texts) + r" \\")  # {}: a name in [] is no option of the line before
     return [*lines, r"    \bottomrule", r"  \end{tabular}}"]
 
 
+def _latex_cell(cell: Cell, stacked: bool) -> str:
+    text = {"best": r"\textbf{%s}", "second": r"\underline{%s}", "": "%s"}[cell.mark] % escape_latex(cell.text)
+    if not cell.detail:
+        return text
+    if not stacked:
+        return rf"{text} {{\scriptsize {escape_latex(_after(cell))}}}"
+    lines = [text, *(rf"{{}}\scriptsize {escape_latex(line)}" for line in cell.detail.splitlines())]
+    return r"\begin{tabular}[t]{@{}r@{}}" + r" \\ ".join(lines) + r"\end{tabular}"
+
+
+def _after(cell: Cell) -> str:
+    """The detail on one line."""
+    return "; ".join(cell.detail.splitlines())
+
+
 def to_html(table: Table) -> str:
-    """A `<table>` with caption and scoped headings, without its notes. `mark-best` and `mark-second` are classes of
-    cells, `data-row` is a row's first text."""
+    """A `<table>` with caption and scoped headings, without its notes.
+
+    `mark-best` and `mark-second` are classes of cells, `detail` one of what stands after or below their texts;
+    `data-row` is a row's first text.
+    """
     grouped = [(group, list(columns)) for group, columns in groupby(table.columns, lambda column: column.group)]
     two_rows = any(group for group, _ in grouped)
     top: list[str] = []
@@ -147,7 +170,8 @@ def to_html(table: Table) -> str:
         for index, (column, cell) in enumerate(zip(table.columns, row, strict=True)):
             words = {"best": "best", "second": "second best", "": ""}[cell.mark]
             text = f'<span title="{words}">{html.escape(cell.text)}</span>' if words else html.escape(cell.text)
-            text += f' <span class="detail">{html.escape(cell.detail)}</span>' if cell.detail else ""
+            for line in cell.detail.splitlines():
+                text += f'{"<br>" if table.stacked else " "}<span class="detail">{html.escape(line)}</span>'
             classes = " ".join(filter(None, ["left" if column.left else "right", cell.mark and f"mark-{cell.mark}"]))
             tag = 'th scope="row"' if index == 0 else "td"
             cells.append(f'<{tag} class="{classes}">{text}</{tag.split()[0]}>')

@@ -124,7 +124,10 @@ def _read_run(folder: Path) -> dict:
 
 
 def _read_rows(folder: Path) -> pd.DataFrame:
-    return read_table(folder / "results.parquet", COLUMNS, _NUMBERS).assign(folder=str(folder))
+    rows = read_table(folder / "results.parquet", COLUMNS, _NUMBERS)
+    if rows[["iou", "area", "fraction"]].isna().any(axis=None):
+        raise ReportError(f"{folder}/results.parquet has rows without iou, area or fraction: measure again")
+    return rows.assign(folder=str(folder))
 
 
 def _distinct_datasets(rows: pd.DataFrame) -> pd.Series:

@@ -25,16 +25,17 @@ def show(table: Table) -> None:
 
 
 def _drawn(table: Table) -> RichTable:
-    """Best is bold, second best underlined."""
+    """Best is bold, second best underlined; details stand below, and a group's name above its first column."""
     drawn = RichTable(title=Text(table.caption), title_justify="left", header_style="bold")
     kept = [
         i for i, column in enumerate(table.columns) if not (column.title in _STAGES and column.group.endswith("ms"))
     ]
-    for i in kept:
+    groups = ["", *(table.columns[i].group for i in kept)]
+    for i, before in zip(kept, groups, strict=False):
         column = table.columns[i]
-        heading = Text(f"{column.group}\n{column.title}")
+        heading = Text(f"{column.group if column.group != before else ''}\n{column.title}")
         drawn.add_column(heading, justify="left" if column.left else "right", vertical="bottom")
     styles = {"best": "bold green", "second": "underline", "": ""}
     for row in table.cells:
-        drawn.add_row(*(Text(f"{row[i].text} {row[i].detail}".strip(), style=styles[row[i].mark]) for i in kept))
+        drawn.add_row(*(Text(f"{row[i].text}\n{row[i].detail}".strip(), style=styles[row[i].mark]) for i in kept))
     return drawn

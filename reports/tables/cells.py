@@ -75,17 +75,15 @@ def left_out_note(view: View) -> list[str]:
     others = [series for series in dict.fromkeys(view.rows["series"]) if series not in shown]
     if not others:
         return []
-    return [f"Not here but in the table iou, for their noise or number of patches, of {view.dataset}: {_told(others)}."]
+    return [
+        f"Not here but in the table iou, for their noise or number of patches, of {view.dataset}: {'; '.join(others)}."
+    ]
 
 
-def failures_note(data: pd.DataFrame) -> str:
-    """Errors and empty masks per series, of rows with the columns series, errors and no_detection."""
+def failures(data: pd.DataFrame) -> str:
+    """Errors and empty masks per series in words, of rows with the columns series, errors and no_detection."""
     told = [
         f"{row['series']} {row['errors']} and {row['no_detection']}"
         for row in data[data["errors"] + data["no_detection"] > 0].to_dict("records")
     ]
-    return f"{'; '.join(told)}; the others none" if 0 < len(told) < len(data) else "; ".join(told) or "none"
-
-
-def _told(names: list[str]) -> str:
-    return "; ".join(names)
+    return "; ".join(told) + ("; the others none" if 0 < len(told) < len(data) else "")

@@ -107,7 +107,7 @@ def paired_table(view: View) -> Table:
     """Differences of mean IoU in percentage points, whether they can be told from chance, and who wins how often."""
     data = paired_data(view)
     columns = [Column("Model", left=True), Column("Against", left=True), Column("which is", left=True), Column("n")]
-    columns += [Column(title, "IoU, %") for title in ("model", "other", "difference [95 % CI]")]
+    columns += [Column(title, "IoU, %") for title in ("model", "other", "difference")]
     columns += [Column(title, "objects, %") for title in ("won", "equal", "lost")]
     columns += [Column("p (Holm)"), Column("Verdict", left=True)]
     cells = [

@@ -13,7 +13,7 @@ from reports.published import SOURCE
 from reports.results import Results
 from reports.tables.cells import (
     count,
-    failures_note,
+    failures,
     few,
     few_note,
     interval,
@@ -56,6 +56,7 @@ def table_1(results: Results, seed: int) -> Table:
         [list(line) for line in zip(*(here for _, _, here in columns), strict=True)],
         _notes(results, data, mixed),
         data,
+        stacked=True,
     )
 
 
@@ -83,40 +84,31 @@ def _of_data_set(part: pd.DataFrame) -> list[tuple[str, list[Cell]]]:
     """The columns of one data set; `part` has the rows of `table_1_data`, missing where a model was not run on it."""
     n = part["n"].fillna(0).astype(int)
     best = marks(part["mean"].where(n.map(few) == ""))
-    rows = part.to_dict("records")
-    columns = [
-        (
-            "mean ± std",
-            [
-                Cell(f"{percent(row['mean'])} ± {percent(row['std'])}", interval(row["low"], row["high"]), mark)
-                if pd.notna(row["mean"])
-                else Cell("—")
-                for row, mark in zip(rows, best, strict=True)
-            ],
-        ),
-        ("n", [Cell(f"{count}{few(count)}" if count else "—") for count in n]),
-    ]
-    if part["published_mean"].notna().any():
-        paper = [f"{100 * row['published_mean']:.2f} ± {100 * row['published_std']:.2f}" for row in rows]
-        known = part["published_mean"].notna()
-        columns.append(
-            ("paper", [Cell(told if is_known else "—") for told, is_known in zip(paper, known, strict=True)])
-        )
-        columns.append(("ours − paper", [Cell(percent(row["difference"], sign=True)) for row in rows]))
-    return columns
+    means = [_mean(row, mark) for row, mark in zip(part.to_dict("records"), best, strict=True)]
+    return [("mean ± std", means), ("n", [Cell(f"{objects}{few(objects)}" if objects else "—") for objects in n])]
+
+
+def _mean(row: dict[Hashable, Any], mark: Mark) -> Cell:
+    if pd.isna(row["mean"]):
+        return Cell("—")
+    details = [interval(row["low"], row["high"])]
+    if pd.notna(row["published_mean"]):
+        details.append(f"paper {100 * row['published_mean']:.2f}, {percent(row['difference'], sign=True)}")
+    return Cell(f"{percent(row['mean'])} ± {percent(row['std'])}", "\n".join(filter(None, details)), mark)
 
 
 def _notes(results: Results, data: pd.DataFrame, mixed: bool) -> list[str]:
     notes = []
     if results.datasets:
         notes.append(interval_note(int(data["clusters"].max()), int(data["seed"].iloc[0])))
-        told = [f"{name}: {failures_note(data[data['dataset'] == name])}" for name in results.datasets]
-        notes.append(f"Errors and empty masks count as IoU 0. On {'. On '.join(told)}.")
+        told = {name: failures(data[data["dataset"] == name]) for name in results.datasets}
+        counted = [f"on {name} {words}" for name, words in told.items() if words]
+        notes.append(f"Errors and empty masks count as IoU 0: {'; '.join(counted) or 'none'}.")
     notes += _times_notes(results, data, mixed)
     if data[["published_mean", "published_parameters"]].notna().any(axis=None):
         notes.append(
-            f"Paper: {SOURCE}, on the authors' pictures and hardware. Its IoU stands beside ours where data set and "
-            "kind of prompt are the same and the weights are trained."
+            f"Paper: {SOURCE}, on the authors' pictures and hardware, and ours less that. Its IoU stands below ours "
+            "where data set and kind of prompt are the same and the weights are trained."
         )
     for dataset in results.datasets:
         notes += left_out_note(View(results, dataset, {}))

@@ -220,6 +220,7 @@ def rewrite(folder: Path, change) -> Path:
         (lambda f: rewrite(f, lambda rows: rows.drop(columns=["iou", "dataset"])), "lacks the columns dataset, iou"),
         (lambda f: rewrite(f, lambda rows: rows.assign(iou="much")), "something else where numbers belong"),
         (lambda f: rewrite(f, lambda rows: rows.assign(area=0)), "there is nothing to report"),
+        (lambda f: rewrite(f, lambda rows: rows.assign(iou=float("nan"))), "has rows without iou, area or fraction"),
         (lambda f: (f / "run.json").write_text(json.dumps({"schema": 9})) and f, "has schema version 9"),
     ],
 )
