@@ -22,9 +22,20 @@ def read_description(path: Path, absent: str) -> dict[str, Any]:
         raise ReportError(f"{path.parent} has no {path.name}: {absent}") from None
     except (OSError, ValueError) as error:
         raise ReportError(f"{path} cannot be read ({error}): run bench again into a new folder") from None
-    if not isinstance(run, dict):
+    if not _describes_a_run(run):
         raise ReportError(f"{path} does not describe a run: run bench again into a new folder")
     return {**run, "folder": str(path.parent)}
+
+
+def _describes_a_run(run: Any) -> bool:
+    """Whether what is looked up in it is of the right kind, where it is there at all."""
+    if not isinstance(run, dict):
+        return False
+    parts = {"environment": dict, "merged": dict, "dataset": dict, "timing": dict, "before": dict, "models": list}
+    if not all(isinstance(run.get(name, kind()), kind) for name, kind in parts.items()):
+        return False
+    cards = run.get("models", [])
+    return all(isinstance(card, dict) and isinstance(card.get("settings", {}), dict) for card in cards)
 
 
 def read_table(path: Path, columns: Sequence[str], numbers: Sequence[str]) -> pd.DataFrame:

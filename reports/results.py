@@ -10,7 +10,7 @@ import pandas as pd
 
 from bench.statistics import clusters
 from reports.files import ReportError, read_description, read_table
-from reports.times import Timing, is_timing
+from reports.times import Timing, is_timing, timed
 
 __all__ = ["COLUMNS", "ReportError", "Results", "read_results"]
 
@@ -67,6 +67,9 @@ def read_results(folders: Sequence[Path]) -> Results:
     with_rows = [folder for folder in folders if _has_results(folder)]
     timings = [Timing.read(folder) for folder in folders if is_timing(folder)]
     if not with_rows:
+        if timed(timings).empty:
+            told = " and ".join(map(str, folders))
+            raise ReportError(f"no call was timed without an error in {told}: `bench run --timing` again")
         return Results(pd.DataFrame(columns=[*COLUMNS, "series", "cluster", "object", "folder"]), [], timings, [])
     runs = [_read_run(folder) for folder in with_rows]
     _check_versions(runs)

@@ -24,6 +24,7 @@ from reports.tables.cells import (
     percent,
     signed,
 )
+from reports.tables.paired import BARE
 from reports.tables.table1_data import COSTS, table_1_data
 from reports.times import hardware
 from reports.view import View
@@ -39,7 +40,7 @@ def table_1(results: Results, seed: int) -> Table:
     if results.datasets:
         prompts = data.groupby("series")["prompt"].agg(lambda told: " and ".join(told.dropna().unique()) or "—")
         columns.append(("Prompt", "", [Cell(prompts[series]) for series in models["series"]]))
-    computes = models["family"] != "prompt alone"  # what computes nothing is not the fastest at it
+    computes = ~models["model"].isin(BARE.values())  # what computes nothing is not the fastest at it
     mixed = models["times"].nunique() > 1
     ranked_times = computes & _comparable(data)
     for name, title in zip(COSTS, _TITLES, strict=True):

@@ -214,6 +214,8 @@ def rewrite(folder: Path, change) -> Path:
         (lambda f: (f / "run.json").unlink() or f, "has no run.json"),
         (lambda f: (f / "run.json").write_text("{") and f, "run.json cannot be read"),
         (lambda f: (f / "run.json").write_text("[]") and f, "does not describe a run"),
+        (lambda f: (f / "run.json").write_text('{"schema": 2, "models": "box"}') and f, "does not describe a run"),
+        (lambda f: (f / "run.json").write_text('{"schema": 2, "models": [1]}') and f, "does not describe a run"),
         (lambda f: (f / "results.parquet").write_bytes(b"PAR1 nothing PAR1") and f, "is no readable Parquet file"),
         (lambda f: (f / "results.parquet").write_bytes(b"") or f, "is no readable Parquet file"),
         (lambda f: rewrite(f, lambda rows: rows.iloc[:0]), "holds no rows"),

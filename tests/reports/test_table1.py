@@ -202,6 +202,9 @@ def test_calls_that_failed_are_counted(make_timing) -> None:
     table = table_1(read_results([folder]), 0)
     assert column(table, "Model") == ["sam-b"]
     assert "6 calls failed and have no time." in table.notes
+    rows.assign(error="no room").to_parquet(folder / "timing.parquet")
+    with pytest.raises(ReportError, match="no call was timed without an error"):
+        read_results([folder])
 
 
 @pytest.mark.parametrize(
