@@ -42,7 +42,7 @@ def table_1(results: Results, seed: int) -> Table:
         columns.append(("Prompt", "", [Cell(prompts[series]) for series in models["series"]]))
     computes = ~models["model"].isin(BARE.values())  # what computes nothing is not the fastest at it
     mixed = models["times"].nunique() > 1
-    ranked_times = computes & _comparable(data)
+    ranked_times = computes & _comparable(results, data)
     for name, title in zip(COSTS, _TITLES, strict=True):
         best = marks(models[name].where(computes if name == "parameters" else ranked_times), least=True)
         here = [_cost(row, name, mark, mixed) for row, mark in zip(models.to_dict("records"), best, strict=True)]
@@ -61,12 +61,19 @@ def table_1(results: Results, seed: int) -> Table:
     )
 
 
-def _comparable(data: pd.DataFrame) -> pd.Series:
-    """Which models' times may be ranked: those of timings if there are any, else all if all ran on the same data."""
+def _comparable(results: Results, data: pd.DataFrame) -> pd.Series:
+    """Which models' times may be ranked, in their order.
+
+    Those of timings, if they are of one machine; where there are no timings, all, if all ran on the same data.
+    """
     models = data.groupby("series", sort=False)
     timed = models["times"].first() == "timing"
     alike = models["dataset"].agg(tuple).nunique() == 1
-    return (timed if timed.any() else timed | alike).reset_index(drop=True)
+    return (timed & (not _several_machines(results)) if timed.any() else timed | alike).reset_index(drop=True)
+
+
+def _several_machines(results: Results) -> bool:
+    return len({hardware([timing.run]) for timing in results.timings}) > 1
 
 
 def _cost(row: dict[Hashable, Any], name: str, mark: Mark, mixed: bool) -> Cell:
@@ -125,6 +132,8 @@ def _times_notes(results: Results, data: pd.DataFrame, mixed: bool) -> list[str]
         names = [name for timing in results.timings for name in dict.fromkeys(timing.rows["model"])]
         again = [name for name in dict.fromkeys(names) if names.count(name) > 1]
         notes += [f"In more than one of these, so that the last counts: {', '.join(again)}."] if again else []
+        if _several_machines(results):
+            notes.append("Times of different machines cannot be compared, so none of them is marked.")
         failed = sum(int(timing.rows["error"].notna().sum()) for timing in results.timings)
         notes += [f"{failed} calls failed and have no time."] if failed else []
         notes += _other_settings(results)

@@ -53,8 +53,8 @@ def _paper_iou(row: dict[Hashable, Any], dataset: str) -> tuple[float, float]:
     paper = published_model(row["model"])
     if paper is None or row["untrained"] or row["noise"] or row["prompt"] != paper.prompt:
         return math.nan, math.nan
-    told_more = row["prompt_source"] not in ("matched", paper.prompt)
-    return (None if told_more else published_iou(paper, dataset)) or (math.nan, math.nan)
+    same_source = row["prompt_source"] in ("matched", paper.prompt)
+    return (published_iou(paper, dataset) if same_source else None) or (math.nan, math.nan)
 
 
 def _costs(results: Results, plain: pd.DataFrame) -> pd.DataFrame:

@@ -188,6 +188,18 @@ def test_the_last_timing_counts_and_the_number_of_patches_must_fit(make_results,
     assert "In more than one of these, so that the last counts: flip-tiny." in table.notes
 
 
+def test_times_of_different_machines_are_not_ranked(make_timing) -> None:
+    one, two = make_timing("one", sam_b=(1, 1, 1), sam_l=(2, 2, 2)), make_timing("two", sam_h=(3, 3, 3))
+    told = "Times of different machines cannot be compared, so none of them is marked."
+    for cpu, ranked in (("A quick processor", True), ("Another", False)):
+        run = json.loads((two / "timing.json").read_text())
+        run["environment"]["cpu"] = cpu
+        (two / "timing.json").write_text(json.dumps(run))
+        table = table_1(read_results([one, two]), 0)
+        assert any(line[4].mark for line in table.cells) == ranked
+        assert (told in table.notes) != ranked
+
+
 def test_other_settings_of_a_timing_are_told(make_results, make_timing) -> None:
     folders = [make_results(models=("sam-b",), objects=2), make_timing(settings={"dtype": "bf16"}, sam_b=(1, 1, 1))]
     told = "sam-b was timed with other settings than its masks were made with: dtype: None → bf16."
