@@ -17,13 +17,16 @@ from reports.html import PageFigure, PageTable, Section, render_page
 from reports.overlays import draw_overlays
 from reports.results import ReportError, read_results
 from reports.style import assign_styles, save_figure
-from reports.tables import iou_table, published_table, size_table
+from reports.tables.published import published_table
+from reports.tables.registry import OF_ALL, OF_EACH
 from reports.view import NothingToShow, View
+
+ONLY_TIMES = "the results hold times and no masks; `bench run` without --timing measures masks"
 
 
 @dataclass(frozen=True)
 class Report:
-    """Where the page is, and the tables that are on it."""
+    """Where the page is, and the tables over all data sets that are on it."""
 
     page: Path
     tables: list[Table]
@@ -42,11 +45,38 @@ def build_report(folders: Sequence[Path], out: Path, seed: int = 0, bins: int | 
         out.mkdir(parents=True, exist_ok=True)
         slugs = _slugs(results.datasets)
         views = [View(results, dataset, styles, seed, bins) for dataset in results.datasets]
-        built = [_build_section(view, slugs[view.dataset], out) for view in views]
+        tables = [kind.make(results, seed) for kind in OF_ALL.values()]
+        of_all = [PageTable.of(table, _relative(_write_table(table, _folder(out, "tables")), out)) for table in tables]
+        sections = [_build_section(view, slugs[view.dataset], out) for view in views]
         published = PageTable.of(published_table(), [])
-        page = render_page([section for section, _ in built], results.runs, published, styles, results.notes, seed)
+        runs = [*results.runs, *(timing.run for timing in results.timings)]
+        page = render_page(of_all, sections, runs, published, styles, results.notes, seed)
         (out / "index.html").write_text(page, encoding="utf-8")
-    return Report(out / "index.html", [table for _, tables in built for table in tables])
+    return Report(out / "index.html", tables)
+
+
+def make_tables(which: str, folders: Sequence[Path], out: Path, seed: int = 0) -> list[tuple[Table, list[Path]]]:
+    """Write one table of OF_ALL into `out`/tables, or one of OF_EACH for each data set into `out`/tables/DATASET.
+
+    Gives the tables and the paths of their files. Raises ReportError as `build_report`, for a table that does not
+    exist, and if no data set has anything for it.
+    """
+    if which not in (names := [*OF_ALL, *OF_EACH]):
+        raise ReportError(f"there is no table {which}: there are {', '.join(names)}")
+    results = read_results(folders)
+    made, reasons = [], []
+    if which in OF_ALL:
+        made.append((OF_ALL[which].make(results, seed), ["tables"]))
+    else:
+        for dataset, slug in _slugs(results.datasets).items():
+            try:
+                made.append((OF_EACH[which].make(View(results, dataset, {}, seed)), ["tables", slug]))
+            except NothingToShow as nothing:
+                reasons.append(f"{dataset}: {nothing}")
+    if not made:
+        raise ReportError(f"table {which} cannot be made; {'; '.join(reasons) or ONLY_TIMES}")
+    with _writing(out):
+        return [(table, _write_table(table, _folder(out, *where))) for table, where in made]
 
 
 def draw_figure(which: str, folders: Sequence[Path], out: Path, seed: int = 0, bins: int | None = None) -> list[Path]:
@@ -70,7 +100,7 @@ def draw_figure(which: str, folders: Sequence[Path], out: Path, seed: int = 0, b
                 path for one in drawn for path in save_figure(one.figure, _folder(out, "figures", slug) / one.name)
             ]
     if not written:
-        raise ReportError(f"figure {which} cannot be drawn; {'; '.join(reasons)}")
+        raise ReportError(f"figure {which} cannot be drawn; {'; '.join(reasons) or ONLY_TIMES}")
     return written
 
 
@@ -82,8 +112,8 @@ def _writing(out: Path) -> Iterator[None]:
         raise ReportError(f"the report cannot be written to {out} ({error}): choose another --out") from error
 
 
-def _folder(out: Path, kind: str, slug: str) -> Path:
-    folder = out / kind / slug
+def _folder(out: Path, *names: str) -> Path:
+    folder = out.joinpath(*names)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
@@ -97,28 +127,35 @@ def _slugs(datasets: list[str]) -> dict[str, str]:
     return slugs
 
 
-def _build_section(view: View, slug: str, out: Path) -> tuple[Section, list[Table]]:
+def _build_section(view: View, slug: str, out: Path) -> Section:
     results, dataset = view.results, view.dataset
-    tables = [iou_table(results, dataset, view.seed), size_table(results, dataset, view.seed)]
-    page_tables = [PageTable.of(table, _write_table(table, out, slug)) for table in tables]
     shown = [name for name in view.styles if name in set(view.rows["series"])]
-    figures, missing = [], []
+    tables, figures, missing = [], [], []
+    for name, table_kind in OF_EACH.items():
+        try:
+            table = table_kind.make(view)
+            tables.append(PageTable.of(table, _relative(_write_table(table, _folder(out, "tables", slug)), out)))
+        except NothingToShow as nothing:
+            missing.append(f"Table {name}, {table_kind.about}: {nothing}")
     for number, kind in FIGURES.items():
         try:
             figures += _draw(kind, view, out, slug)
         except NothingToShow as nothing:
             missing.append(f"Figure {number}, {kind.about}: {nothing}")
     groups = draw_overlays(results, dataset, view.styles, out, slug)
-    return Section(dataset, slug, _tiles(view.rows), shown, page_tables, figures, missing, groups), tables
+    return Section(dataset, slug, _tiles(view.rows), shown, tables, figures, missing, groups)
 
 
-def _write_table(table: Table, out: Path, slug: str) -> list[str]:
-    files = []
+def _write_table(table: Table, folder: Path) -> list[Path]:
+    paths = []
     for suffix, write in WRITERS.items():
-        path = _folder(out, "tables", slug) / f"{table.name}.{suffix}"
-        path.write_text(write(table), encoding="utf-8")
-        files.append(path.relative_to(out).as_posix())
-    return files
+        paths.append(folder / f"{table.name}.{suffix}")
+        paths[-1].write_text(write(table), encoding="utf-8")
+    return paths
+
+
+def _relative(paths: list[Path], out: Path) -> list[str]:
+    return [path.relative_to(out).as_posix() for path in paths]
 
 
 def _draw(kind: Kind, view: View, out: Path, slug: str) -> list[PageFigure]:

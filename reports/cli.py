@@ -6,6 +6,7 @@ import typer
 
 from reports.commands.build import build
 from reports.commands.figure import figure
+from reports.commands.table import table
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -15,3 +16,6 @@ app = typer.Typer(
 
 app.command(epilog="Example: reports build results --out report")(build)
 app.command(epilog="Example: reports figure 7 results --bins 50 --out report")(figure)
+app.command(epilog="Examples: reports table 1 results times --out report; reports table paired results > paired.md")(
+    table
+)

@@ -15,7 +15,10 @@ Mark = Literal["", "best", "second"]
 
 @dataclass(frozen=True)
 class Cell:
-    """What stands in one place: `text`, `detail` in smaller print after it, and whether it is best or second best."""
+    """What stands in one place: `text`, `detail` in smaller print after it, and whether it is best or second best.
+
+    A detail may have several lines.
+    """
 
     text: str
     detail: str = ""
@@ -33,7 +36,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """`cells[i][j]` stands in row i under `columns[j]`; `data` holds the same numbers unrounded, for the CSV."""
+    """`cells[i][j]` stands in row i under `columns[j]`; `data` holds the same numbers unrounded, for the CSV.
+
+    In a `stacked` table details stand below their texts, line by line, which saves width.
+    """
 
     name: str
     caption: str
@@ -41,6 +47,7 @@ class Table:
     cells: list[list[Cell]]
     notes: list[str]
     data: pd.DataFrame = field(compare=False)
+    stacked: bool = False
 
     def write_csv(self) -> str:
         """The unrounded numbers, one line per row of `data`."""
@@ -49,10 +56,10 @@ class Table:
 
 def markdown(table: Table) -> str:
     """A GitHub table, padded so that it also reads as plain text; best is **bold**, second best _italic_."""
-    head = [f"{column.group} {column.title}".strip() for column in table.columns]
+    head = [f"{column.group}: {column.title}" if column.group else column.title for column in table.columns]
     around = {"best": "**", "second": "_", "": ""}
     lines = [
-        [f"{around[cell.mark]}{_escape_markdown(cell.text)}{around[cell.mark]} {cell.detail}".strip() for cell in row]
+        [f"{around[cell.mark]}{_escape_markdown(cell.text)}{around[cell.mark]} {_after(cell)}".strip() for cell in row]
         for row in table.cells
     ]
     widths = [max(3, *(len(line[i]) for line in [head, *lines])) for i in range(len(head))]
@@ -72,46 +79,78 @@ def markdown(table: Table) -> str:
     return "\n".join([f"**{table.caption}**", "", joined(head), joined(rule), *map(joined, lines), "", notes, ""])
 
 
+LATEX_ROWS, STACKED_ROWS = 40, 16  # of one float: more do not fit on a page
+
+
 def latex(table: Table) -> str:
     """A booktabs `table*`, shrunk to the line where it is wider; best is bold, second best underlined.
 
-    Needs `\\usepackage{booktabs,graphicx}`.
+    A table of more rows than fit on a page is continued in further ones. Needs `\\usepackage{booktabs,graphicx}`.
     """
-    around = {"best": r"\textbf{%s}", "second": r"\underline{%s}", "": "%s"}
+    most = STACKED_ROWS if table.stacked else LATEX_ROWS
+    parts = [table.cells[at : at + most] for at in range(0, len(table.cells), most)]
+    label = f"tab:{re.sub('[^a-z0-9]+', '-', table.name.lower())}"
+    out = []
+    for number, rows in enumerate(parts):
+        caption = escape_latex(table.caption) + (" (continued)" if number else "")
+        label_line = "" if number else rf"\label{{{label}}}"
+        out += [
+            r"\begin{table*}" + (r"\addtocounter{table}{-1}" if number else ""),
+            r"  \centering\footnotesize\setlength{\tabcolsep}{4pt}",
+            rf"  \caption{{{caption}}}{label_line}",
+            *_tabular(table, rows),
+        ]
+        if table.notes and number == len(parts) - 1:
+            out.append(rf"  \par\smallskip{{\scriptsize {escape_latex(' '.join(table.notes))}}}")
+        out.append(r"\end{table*}")
+    return "\n".join([*out, ""])
+
+
+def _tabular(table: Table, rows: list[list[Cell]]) -> list[str]:
+    columns = table.columns
     top, rules, at = [], [], 1
-    for group, columns in groupby(table.columns, lambda column: column.group):
-        span = len(list(columns))
+    for group, members in groupby(columns, lambda column: column.group):
+        span = len(list(members))
         top.append(rf"\multicolumn{{{span}}}{{c}}{{{escape_latex(group)}}}" if group else " & ".join([""] * span))
         if group:
             rules.append(rf"\cmidrule(lr){{{at}-{at + span - 1}}}")
         at += span
     lines = [
-        r"\begin{table*}",
-        r"  \centering\footnotesize\setlength{\tabcolsep}{4pt}",
-        rf"  \caption{{{escape_latex(table.caption)}}}",
-        rf"  \label{{tab:{re.sub('[^a-z0-9]+', '-', table.name.lower())}}}",
         r"  \resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
-        rf"  \begin{{tabular}}{{{''.join('l' if column.left else 'r' for column in table.columns)}}}",
+        rf"  \begin{{tabular}}{{{''.join('l' if column.left else 'r' for column in columns)}}}",
         r"    \toprule",
         *([f"    {' & '.join(top)} \\\\", f"    {' '.join(rules)}"] if rules else []),
-        "    " + " & ".join(escape_latex(column.title) for column in table.columns) + r" \\",
+        "    " + " & ".join(escape_latex(column.title) for column in columns) + r" \\",
         r"    \midrule",
     ]
-    for row in table.cells:
-        texts = [
-            around[cell.mark] % escape_latex(cell.text)
-            + (rf" {{\scriptsize {escape_latex(cell.detail)}}}" if cell.detail else "")
-            for cell in row
-        ]
-        lines.append("    " + " & ".join(texts) + r" \\")
-    lines += [r"    \bottomrule", r"  \end{tabular}}"]
-    lines += [rf"  \par\smallskip{{\scriptsize {escape_latex(' '.join(table.notes))}}}"] if table.notes else []
-    return "\n".join([*lines, r"\end{table*}", ""])
+    for row in rows:
+        texts = [_latex_cell(cell, table.stacked) for cell in row]
+        lines += [r"    \addlinespace"] if table.stacked else []
+        lines.append("    {}" + " & ".join(texts) + r" \\")  # {}: a name in [] is no option of the line before
+    return [*lines, r"    \bottomrule", r"  \end{tabular}}"]
+
+
+def _latex_cell(cell: Cell, stacked: bool) -> str:
+    text = {"best": r"\textbf{%s}", "second": r"\underline{%s}", "": "%s"}[cell.mark] % escape_latex(cell.text)
+    if not cell.detail:
+        return text
+    if not stacked:
+        return rf"{text} {{\scriptsize {escape_latex(_after(cell))}}}"
+    lines = [text, *(rf"{{}}\scriptsize {escape_latex(line)}" for line in cell.detail.splitlines())]
+    return r"\begin{tabular}[t]{@{}r@{}}" + r" \\ ".join(lines) + r"\end{tabular}"
+
+
+def _after(cell: Cell) -> str:
+    """The detail on one line."""
+    return "; ".join(cell.detail.splitlines())
 
 
 def to_html(table: Table) -> str:
-    """A `<table>` with caption and scoped headings, without its notes. `mark-best` and `mark-second` are classes of
-    cells, `data-row` is a row's first text."""
+    """A `<table>` with caption and scoped headings, without its notes.
+
+    `mark-best` and `mark-second` are classes of cells, `detail` one of what stands after or below their texts;
+    `data-row` is a row's first text.
+    """
     grouped = [(group, list(columns)) for group, columns in groupby(table.columns, lambda column: column.group)]
     two_rows = any(group for group, _ in grouped)
     top: list[str] = []
@@ -131,7 +170,8 @@ def to_html(table: Table) -> str:
         for index, (column, cell) in enumerate(zip(table.columns, row, strict=True)):
             words = {"best": "best", "second": "second best", "": ""}[cell.mark]
             text = f'<span title="{words}">{html.escape(cell.text)}</span>' if words else html.escape(cell.text)
-            text += f' <span class="detail">{html.escape(cell.detail)}</span>' if cell.detail else ""
+            for line in cell.detail.splitlines():
+                text += f'{"<br>" if table.stacked else " "}<span class="detail">{html.escape(line)}</span>'
             classes = " ".join(filter(None, ["left" if column.left else "right", cell.mark and f"mark-{cell.mark}"]))
             tag = 'th scope="row"' if index == 0 else "td"
             cells.append(f'<{tag} class="{classes}">{text}</{tag.split()[0]}>')
@@ -141,8 +181,10 @@ def to_html(table: Table) -> str:
 
 WRITERS = {"md": markdown, "csv": Table.write_csv, "tex": latex, "html": to_html}
 
-_SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
-_RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+_LATIN = "À-ÏÑ-ÖØ-Ýß-ïñ-öø-ýÿ"
+_SUPERSCRIPT = "⁰¹²³⁴⁵⁶⁷⁸⁹⁻"
+_SUPERSCRIPTS = str.maketrans(_SUPERSCRIPT, "0123456789-")
+_RAISED = str.maketrans("0123456789-", _SUPERSCRIPT)
 _LATEX = {
     "\\": r"\textbackslash{}",
     **{c: "\\" + c for c in "&%$#_{}"},
@@ -155,6 +197,12 @@ _LATEX = {
     "–": "--",
     "—": "---",
     "†": r"$\dagger$",
+    "‡": r"$\ddagger$",
+    "−": "$-$",
+    "…": r"\ldots{}",
+    "`": "'",
+    "--": "-{}-",
+    "→": r"$\to$",
     "·": r"$\cdot$",
     "σ": r"$\sigma$",
 }
@@ -169,14 +217,24 @@ def scientific(value: float) -> str:
 
 
 def escape_latex(text: str) -> str:
-    """Plain text as LaTeX: special characters escaped, ±, ×, dashes and runs of superscripts as their commands."""
+    """Plain text as LaTeX on one line: special characters escaped, ±, ×, dashes, runs of superscripts as commands.
+
+    A character for which pdfLaTeX's usual fonts have no glyph is told by its number: [U+65E5].
+    """
 
     def one(match: re.Match[str]) -> str:
         found = match[0]
-        return _LATEX.get(found) or f"$^{{{found.translate(_SUPERSCRIPTS)}}}$"
+        if found[0] in _SUPERSCRIPT:
+            return f"$^{{{found.translate(_SUPERSCRIPTS)}}}$"
+        return _LATEX.get(found) or f"[U+{ord(found):04X}]"
 
-    return re.sub(r"[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+|[" + re.escape("".join(_LATEX)) + "]", one, text)
+    known = "|".join(map(re.escape, _LATEX))
+    return re.sub(rf"[{_SUPERSCRIPT}]+|{known}|[^ -~{_LATIN}]", one, _one_line(text))
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _escape_markdown(text: str) -> str:
-    return re.sub(r"([|*_`<\\])", r"\\\1", text)
+    return re.sub(r"([|*_`<\\])", r"\\\1", _one_line(text))

@@ -42,7 +42,7 @@ class PageFigure:
 
 @dataclass(frozen=True)
 class Section:
-    """What the page says of one data set; `missing` are sentences on figures that could not be drawn."""
+    """What the page says of one data set; `missing` are sentences on tables and figures that could not be made."""
 
     dataset: str
     slug: str
@@ -55,6 +55,7 @@ class Section:
 
 
 def render_page(
+    of_all: list[PageTable],
     sections: list[Section],
     runs: list[dict],
     published: PageTable,
@@ -71,5 +72,5 @@ def render_page(
         lstrip_blocks=True,
     )
     return environment.get_template("index.html.j2").render(
-        sections=sections, runs=runs, published=published, styles=styles, notes=notes, seed=seed
+        of_all=of_all, sections=sections, runs=runs, published=published, styles=styles, notes=notes, seed=seed
     )

@@ -8,6 +8,7 @@ ground-truth Gaussians.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 SOURCE = "Traub and Butz, arXiv:2502.02763v1, Table 1"
@@ -25,6 +26,11 @@ class Published:
     total_ms: float
     iou: dict[str, tuple[float, float]]
 
+    @property
+    def prompt(self) -> str:
+        """The kind of prompt that the paper gave the model, from the true mask."""
+        return "gaussian" if self.model.startswith("FLIP") else "box"
+
 
 def _row(model: str, size: float, ms: tuple[float, float, float], *iou: tuple[float, float]) -> Published:
     return Published(model, size, *ms, dict(zip(DATASETS, iou, strict=True)))
@@ -40,3 +46,21 @@ TABLE_1 = (
     _row("SAM-L", 312.3, (11.07, 139.17, 150.24), (72.13, 21.21), (62.73, 20.31), (86.94, 13.41), (72.68, 25.22)),
     _row("SAM-H", 641.1, (10.96, 222.00, 232.96), (72.37, 21.65), (62.47, 20.52), (87.06, 13.53), (73.76, 24.59)),
 )
+
+
+def published_model(name: str) -> Published | None:
+    """The paper's row of one of our models, by its name: "sam-b" is its SAM-B, "sam-b@crop" is not."""
+    return next((row for row in TABLE_1 if row.model.lower() == name), None)
+
+
+def published_iou(row: Published, dataset: str) -> tuple[float, float] | None:
+    """Mean and standard deviation in percent on one of our data sets, by its name: "kitti360" is KITTI-360.
+
+    A folder in parentheses, which tells data sets of one name apart, is not part of the name.
+    """
+    name = _plain(dataset.split(" (")[0])
+    return next((iou for title, iou in row.iou.items() if _plain(title) == name), None)
+
+
+def _plain(name: str) -> str:
+    return re.sub("[^a-z0-9]", "", name.lower())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,10 @@ from pathlib import Path
 import pandas as pd
 
 from bench.statistics import clusters
+from reports.files import ReportError, read_description, read_table
+from reports.times import Timing, is_timing, timed
+
+__all__ = ["COLUMNS", "ReportError", "Results", "read_results"]
 
 SCHEMA = 2
 _MILLISECONDS = ["image_pre_ms", "image_model_ms", "image_post_ms", "pre_ms", "model_ms", "post_ms"]
@@ -21,10 +24,6 @@ _KEY = ["model", "weights_sha256", "settings_hash", "prompt_source", "noise", "d
 _VARIANT = ["prompt_source", "noise", "tokens", "weights_sha256", "settings_hash"]
 
 
-class ReportError(Exception):
-    """Results that cannot be reported, with a sentence that says why and what to do."""
-
-
 @dataclass(frozen=True)
 class Results:
     """The joined rows of one or more results folders, and what is known of each run.
@@ -33,11 +32,13 @@ class Results:
     `series` (str, the model's name, with whatever tells two variants of it apart),
     `cluster` (str, the asset; the picture where there is none),
     `object` (str, unique for an object within a data set) and `folder` (where the row came from).
-    `runs` are the run.json contents, in the order of the folders; `notes` are sentences for the reader.
+    `runs` are the run.json contents, in the order of the folders; `timings` are the folders of `bench run --timing`
+    among them; `notes` are sentences for the reader. Where there are times only, there are no rows and no data sets.
     """
 
     rows: pd.DataFrame
     runs: list[dict]
+    timings: list[Timing]
     notes: list[str]
 
     @property
@@ -50,27 +51,30 @@ class Results:
         return self.rows[self.rows["dataset"] == dataset]
 
     def card(self, model: str) -> dict:
-        """The model's card out of the last run that names it, empty if none does."""
-        cards = (card for run in reversed(self.runs) for card in run.get("models", []) if card.get("name") == model)
+        """The model's card out of the last run that names it, or of the last timing; empty if none does."""
+        runs = [*(timing.run for timing in self.timings), *self.runs]
+        cards = (card for run in reversed(runs) for card in run.get("models", []) if card.get("name") == model)
         return next(cards, {})
 
 
 def read_results(folders: Sequence[Path]) -> Results:
-    """Read and join results folders.
+    """Read and join results folders and folders of times; one that is given twice counts once.
 
     Raises ReportError for a missing folder or file, a file that is not what its name says, missing columns,
     schema versions that this program does not know or that differ, and results without a row.
     """
-    runs = [_read_run(folder) for folder in folders]
-    versions = {str(run.get("schema")): run["folder"] for run in runs}
-    if len(versions) > 1:
-        told = " and ".join(f"{version} ({folder})" for version, folder in versions.items())
-        raise ReportError(f"the results have different schema versions, {told}: report them apart, or run bench again")
-    if list(versions) != [str(SCHEMA)]:
-        version, folder = next(iter(versions.items()))
-        raise ReportError(f"{folder}/run.json has schema version {version}, this program reads {SCHEMA}: measure again")
-    rows = pd.concat([_read_rows(folder) for folder in folders], ignore_index=True)
-    notes = []
+    folders = list({folder.resolve(): folder for folder in folders}.values())
+    with_rows = [folder for folder in folders if _has_results(folder)]
+    timings = [Timing.read(folder) for folder in folders if is_timing(folder)]
+    if not with_rows:
+        if timed(timings).empty:
+            told = " and ".join(map(str, folders))
+            raise ReportError(f"no call was timed without an error in {told}: `bench run --timing` again")
+        return Results(pd.DataFrame(columns=[*COLUMNS, "series", "cluster", "object", "folder"]), [], timings, [])
+    runs = [_read_run(folder) for folder in with_rows]
+    _check_versions(runs)
+    rows = pd.concat([_read_rows(folder) for folder in with_rows], ignore_index=True)
+    notes = _without_rows(runs, rows)
     doubled = rows.duplicated(_KEY, keep="last")
     if doubled.any():
         notes.append(f"{doubled.sum()} rows are in more than one results folder; the last of each was taken.")
@@ -86,42 +90,46 @@ def read_results(folders: Sequence[Path]) -> Results:
     rows["cluster"] = clusters(rows)
     rows["object"] = rows["image_id"].str.cat(rows["object_id"], sep="/")
     notes += _uneven(rows)
-    return Results(rows, runs, notes)
+    return Results(rows, runs, timings, notes)
+
+
+def _check_versions(runs: Sequence[dict]) -> None:
+    versions = {str(run.get("schema")): run["folder"] for run in runs}
+    if len(versions) > 1:
+        told = " and ".join(f"{version} ({folder})" for version, folder in versions.items())
+        raise ReportError(f"the results have different schema versions, {told}: report them apart, or run bench again")
+    if list(versions) != [str(SCHEMA)]:
+        version, folder = next(iter(versions.items()))
+        raise ReportError(f"{folder}/run.json has schema version {version}, this program reads {SCHEMA}: measure again")
+
+
+def _without_rows(runs: Sequence[dict], rows: pd.DataFrame) -> list[str]:
+    """A sentence for each run that was to measure models of which it has no row."""
+    notes = []
+    for run in runs:
+        there = set(rows.loc[rows["folder"] == run["folder"], "model"])
+        names = [str(card.get("name")) for card in run.get("models", []) if card.get("name") not in there]
+        if names:
+            told = ", ".join(dict.fromkeys(names))
+            notes.append(f"{run['folder']} has no rows of {told}: finish the run with the same `bench run` command.")
+    return notes
+
+
+def _has_results(folder: Path) -> bool:
+    """Whether to read rows here; not if there is nothing but times."""
+    if not folder.is_dir():
+        raise ReportError(f"there is no results folder {folder}: make one with `bench run --out {folder}`")
+    return not is_timing(folder) or any((folder / name).exists() for name in ("run.json", "results.parquet"))
 
 
 def _read_run(folder: Path) -> dict:
-    if not folder.is_dir():
-        raise ReportError(f"there is no results folder {folder}: make one with `bench run --out {folder}`")
-    path = folder / "run.json"
-    try:
-        run = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ReportError(f"{folder} has no run.json: it is not a results folder, or its run was not begun") from None
-    except (OSError, ValueError) as error:
-        raise ReportError(f"{path} cannot be read ({error}): run bench again into a new folder") from None
-    if not isinstance(run, dict):
-        raise ReportError(f"{path} does not describe a run: run bench again into a new folder")
-    return {**run, "folder": str(folder)}
+    return read_description(folder / "run.json", "it is not a results folder, or its run was not begun")
 
 
 def _read_rows(folder: Path) -> pd.DataFrame:
-    path = folder / "results.parquet"
-    if not path.is_file():
-        raise ReportError(f"{folder} has no results.parquet: finish the run with the same `bench run` command")
-    try:
-        rows = pd.read_parquet(path)
-    except Exception as error:  # pyarrow raises a dozen types for a broken file
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ReportError(f"{path} is no readable Parquet file ({reason}): run bench again into a new folder") from None
-    missing = [column for column in COLUMNS if column not in rows]
-    if missing:
-        raise ReportError(f"{path} lacks the columns {', '.join(missing)}: it was not written by this bench")
-    if rows.empty:
-        raise ReportError(f"{path} holds no rows: let `bench run` score at least one object first")
-    try:
-        rows[_NUMBERS] = rows[_NUMBERS].astype(float)
-    except (TypeError, ValueError) as error:
-        raise ReportError(f"{path} holds something else where numbers belong ({error})") from None
+    rows = read_table(folder / "results.parquet", COLUMNS, _NUMBERS)
+    if rows[["iou", "area", "fraction"]].isna().any(axis=None):
+        raise ReportError(f"{folder}/results.parquet has rows without iou, area or fraction: measure again")
     return rows.assign(folder=str(folder))
 
 

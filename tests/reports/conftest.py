@@ -10,8 +10,11 @@ from typing import Any
 import cv2
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from bench.timing import COLUMNS as TIMING_COLUMNS
 from objascale.masks import RegionMask
 
 MODELS = {
@@ -149,11 +152,47 @@ def _results_maker(parent: Path) -> ResultsMaker:
     return make
 
 
+TimingMaker = Callable[..., Path]
+
+
+@pytest.fixture
+def make_timing(tmp_path: Path) -> TimingMaker:
+    """`make(name, flip_tiny=(1, 20, 3), …)` writes a folder as `bench run --timing` does and gives its path.
+
+    A model takes these ms (pre, model, post) for a picture, and twice as many for an object; two objects, two calls.
+    """
+
+    def make(
+        name: str = "times", tokens: int = 512, settings: dict | None = None, **models: tuple[float, float, float]
+    ) -> Path:
+        names = {model.replace("_", "-"): ms for model, ms in models.items()}
+        rows = [
+            {"model": model, "image_id": "0", "objects": 2, "call": call, "object_id": thing, "repeat": repeat}
+            | {"pre_ms": times * ms[0], "model_ms": times * ms[1], "post_ms": times * ms[2]}
+            for model, ms in names.items()
+            for call, thing, times in (("set_image", None, 1), ("predict", "a", 2), ("predict", "b", 2))
+            for repeat in range(2)
+        ]
+        folder = tmp_path / name
+        folder.mkdir()
+        pq.write_table(pa.Table.from_pylist(rows, TIMING_COLUMNS), folder / "timing.parquet")
+        run = run_record(tuple(names), tmp_path, "objascale", 1, 1)
+        for card in run["models"]:
+            card["settings"] |= {"tokens": tokens} if card["settings"] else {}
+            card["settings"] |= settings or {}
+        run["environment"] = {"cpu": "A quick processor", "cores": 64, "gpu": "A GPU"}
+        run |= {"timing": {"warmup": 3, "repeats": 2}, "before": {"load": [0.25, 0.1, 0.1]}}
+        (folder / "timing.json").write_text(json.dumps(run))
+        return folder
+
+    return make
+
+
 def run_record(models: tuple[str, ...], data: Path, dataset: str, objects: int, schema: int) -> dict:
     cards = [
         {
             "name": model,
-            "family": model.split("-")[0],
+            "family": "prompt alone" if model in ("box", "ellipse") else model.split("-")[0],
             "parameters": MODELS.get(model, (1_000_000,))[0],
             "weights": f"{model}.safetensors" if MODELS.get(model, (1,))[0] else None,
             "weights_sha256": "ab" * 32 if MODELS.get(model, (1,))[0] else None,

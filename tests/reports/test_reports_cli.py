@@ -13,6 +13,8 @@ import pytest
 from typer.testing import CliRunner
 
 from reports.cli import app
+from reports.commands.table import complete
+from reports.tables.registry import OF_ALL, OF_EACH
 
 runner = CliRunner()
 
@@ -78,9 +80,10 @@ def test_the_page_is_whole(report) -> None:
 def test_every_form_is_written(report) -> None:
     written = {path.relative_to(report).as_posix() for path in report.rglob("*.*")}
     kinds = {"tables": ("md", "csv", "tex", "html"), "figures": ("pdf", "svg", "png")}
-    names = {"tables": ("iou", "iou-by-size"), "figures": ("iou-by-size", "heat-maps")}
+    names = {"tables": ("iou", "iou-by-size", "iou-by-category", "paired"), "figures": ("iou-by-size", "heat-maps")}
     for room, suffixes in kinds.items():
         assert {f"{room}/objascale/{name}.{kind}" for name in names[room] for kind in suffixes} <= written
+    assert {f"tables/table-1.{kind}" for kind in kinds["tables"]} <= written
 
 
 def test_the_same_results_give_the_same_report(report, usual_results, tmp_path) -> None:
@@ -127,6 +130,68 @@ def test_two_data_sets_have_a_section_each(make_results, tmp_path) -> None:
     assert {"data-objascale", "data-coco128-val"} <= set(page.ids)
 
 
+def test_times_alone_still_make_a_report(make_timing, tmp_path) -> None:
+    done = build(make_timing(sam_b=(1, 20, 3)), "--out", tmp_path / "report")
+    assert done.exit_code == 0, done.output
+    assert "72.0 paper 74.5" in done.stdout
+    page = Page(tmp_path / "report" / "index.html")
+    assert "IoU and cost of each model" in page.words
+    assert "A quick processor" in page.words
+
+
+def test_what_cannot_be_made_is_told_and_the_rest_is_built(make_results, tmp_path) -> None:
+    assert build(make_results(models=("box",), category="apple"), "--out", tmp_path / "report").exit_code == 0
+    words = Page(tmp_path / "report" / "index.html").words
+    assert "Table category, IoU by category: all objects of objascale are of one category" in words
+    assert "Table paired" in words
+    assert not (tmp_path / "report" / "tables" / "objascale" / "paired.md").exists()
+
+
+@pytest.mark.parametrize("which", [*OF_ALL, *OF_EACH])
+def test_one_table_is_printed_and_written(usual_results, tmp_path, which: str) -> None:
+    done = runner.invoke(app, ["table", which, str(usual_results), "--out", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    paths = [Path(line) for line in done.stderr.splitlines()]
+    assert {path.suffix for path in paths} == {".md", ".csv", ".tex", ".html"}
+    assert done.stdout.strip() == paths[0].read_text().strip()
+    assert sorted(tmp_path.rglob("*.*")) == sorted(paths)
+
+
+def test_a_table_of_each_data_set(make_results, tmp_path) -> None:
+    folders = [make_results("a", objects=2), make_results("b", ("box",), objects=2, dataset="coco")]
+    done = runner.invoke(app, ["table", "paired", *map(str, folders), "--out", str(tmp_path / "out")])
+    assert done.exit_code == 0, done.output
+    assert [path.parent.name for path in (tmp_path / "out").rglob("*.md")] == ["objascale"]
+
+
+@pytest.mark.parametrize(
+    ("which", "sentence"),
+    [
+        ("2", "there is no table 2: there are 1, iou, size, category, paired"),
+        ("category", "table category cannot be made; objascale: all objects of objascale are of one category"),
+    ],
+)
+def test_a_table_that_cannot_be_made_gets_one_sentence(make_results, tmp_path, which: str, sentence: str) -> None:
+    folder = make_results(models=("box",), objects=2, category="apple")
+    done = runner.invoke(app, ["table", which, str(folder), "--out", str(tmp_path / "out")])
+    assert done.exit_code == 1
+    assert done.stderr.startswith(f"error: {sentence}")
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("what", [["table", "size"], ["figure", "10"]])
+def test_times_are_no_masks(make_timing, tmp_path, what: list[str]) -> None:
+    done = runner.invoke(app, [*what, str(make_timing(sam_b=(1, 1, 1))), "--out", str(tmp_path / "out")])
+    assert done.exit_code == 1
+    assert "the results hold times and no masks" in done.stderr
+
+
+def test_tables_are_completed_by_name() -> None:
+    assert [name for name, _ in complete("")] == ["1", "iou", "size", "category", "paired"]
+    assert [name for name, _ in complete("p")] == ["paired"]
+
+
 def test_missing_pictures_are_noted_and_the_rest_is_built(make_results, tmp_path) -> None:
     results = make_results(models=("box",), objects=4)
     for picture in (tmp_path / "results-data" / "images").iterdir():
@@ -149,12 +214,15 @@ def rewrite(folder: Path, change) -> Path:
         (lambda f: (f / "run.json").unlink() or f, "has no run.json"),
         (lambda f: (f / "run.json").write_text("{") and f, "run.json cannot be read"),
         (lambda f: (f / "run.json").write_text("[]") and f, "does not describe a run"),
+        (lambda f: (f / "run.json").write_text('{"schema": 2, "models": "box"}') and f, "does not describe a run"),
+        (lambda f: (f / "run.json").write_text('{"schema": 2, "models": [1]}') and f, "does not describe a run"),
         (lambda f: (f / "results.parquet").write_bytes(b"PAR1 nothing PAR1") and f, "is no readable Parquet file"),
         (lambda f: (f / "results.parquet").write_bytes(b"") or f, "is no readable Parquet file"),
         (lambda f: rewrite(f, lambda rows: rows.iloc[:0]), "holds no rows"),
         (lambda f: rewrite(f, lambda rows: rows.drop(columns=["iou", "dataset"])), "lacks the columns dataset, iou"),
         (lambda f: rewrite(f, lambda rows: rows.assign(iou="much")), "something else where numbers belong"),
         (lambda f: rewrite(f, lambda rows: rows.assign(area=0)), "there is nothing to report"),
+        (lambda f: rewrite(f, lambda rows: rows.assign(iou=float("nan"))), "has rows without iou, area or fraction"),
         (lambda f: (f / "run.json").write_text(json.dumps({"schema": 9})) and f, "has schema version 9"),
     ],
 )
@@ -186,6 +254,8 @@ def test_help_has_an_example() -> None:
     assert done.exit_code == 0
     assert "reports build results --out report" in done.output
     assert runner.invoke(app, ["--help"]).exit_code == 0
+    table = runner.invoke(app, ["table", "--help"], env={"COLUMNS": "120"})
+    assert "reports table paired results > paired.md" in table.output
 
 
 def test_a_wrong_option_is_a_usage_error() -> None:

@@ -79,3 +79,28 @@ def test_objects_without_a_pixel_are_left_out_and_counted(make_results) -> None:
 @pytest.mark.parametrize("asset", ["", None])
 def test_missing_assets_are_read(make_results, asset) -> None:
     assert len(read_results([make_results(models=("box",), objects=1, asset_id=asset)]).rows) == 1
+
+
+def test_a_folder_given_twice_counts_once(make_results) -> None:
+    folder = make_results(models=("box",), objects=3)
+    results = read_results([folder, folder / ".." / folder.name])
+    assert (len(results.rows), len(results.runs), results.notes) == (3, 1, [])
+
+
+def test_a_model_without_rows_is_told(make_results) -> None:
+    folder = make_results(models=("box", "ellipse"), objects=3)
+    edit(folder, lambda rows: rows[rows["model"] == "box"])
+    assert read_results([folder]).notes == [
+        f"{folder} has no rows of ellipse: finish the run with the same `bench run` command."
+    ]
+
+
+def test_times_may_lie_beside_the_rows_or_alone(make_results, make_timing) -> None:
+    folder, times = make_results(models=("sam-b",), objects=3), make_timing(sam_b=(1, 20, 3))
+    alone = read_results([times])
+    assert (len(alone.rows), alone.datasets, alone.runs, len(alone.timings)) == (0, [], [], 1)
+    assert alone.card("sam-b")["name"] == "sam-b"
+    for name in ("timing.json", "timing.parquet"):
+        (times / name).rename(folder / name)
+    both = read_results([folder])
+    assert (len(both.rows), len(both.runs), len(both.timings)) == (3, 1, 1)

@@ -1,30 +1,33 @@
-"""Tables against a recomputation with pandas, and their four forms."""
+"""The tables of one data set against a recomputation with pandas."""
 
 from __future__ import annotations
 
 import io
-import re
-import shutil
-import subprocess
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from bench.statistics import FEW
-from reports.formats import Cell, Column, Table, escape_latex, latex, markdown, scientific, to_html
-from reports.published import TABLE_1
 from reports.results import read_results
-from reports.tables import _marks, iou_data, iou_table, published_table, size_data, size_table
+from reports.tables.category import category_data, category_table
+from reports.tables.cells import marks
+from reports.tables.iou import iou_data, iou_table
+from reports.tables.size import size_data, size_table
+from reports.view import NothingToShow, View
+
+
+def view_of(*folders: Path, seed: int = 0) -> View:
+    results = read_results(folders)
+    return View(results, results.datasets[0], {}, seed)
 
 
 def test_the_iou_table_is_what_pandas_says(make_results) -> None:
     folder = make_results(objects=20)
     raw = pd.read_parquet(folder / "results.parquet")
-    data = iou_data(read_results([folder]), "objascale", 0).set_index("series")
+    data = iou_data(view_of(folder)).set_index("series")
     for model, rows in raw.groupby("model"):
         line: Any = data.loc[model]
         assert line["mean"] == pytest.approx(rows["iou"].mean())
@@ -49,15 +52,15 @@ def test_errors_and_empty_masks_are_counted_and_score_nothing(make_results) -> N
     rows.loc[failed, "error"] = "ValueError: broken"
     rows.loc[empty, ["iou", "predicted_area"]] = [0.0, 0]
     rows.to_parquet(path)
-    results = read_results([folder])
-    data = iou_data(results, "objascale", 0).set_index("series")
+    view = view_of(folder)
+    data = iou_data(view).set_index("series")
     assert list(data.loc[["box", "grabcut"], "errors"]) == [1, 1]
     assert list(data.loc[["box", "grabcut"], "no_detection"]) == [1, 0]
     assert list(data["n"]) == [6, 6]
     assert data.loc["box", "predict_model_ms"] == pytest.approx(
         rows.loc[(rows["model"] == "box") & rows["error"].isna(), "model_ms"].median()
     )
-    assert "Errors (2) and empty masks (1) count as IoU 0." in iou_table(results, "objascale", 0).notes
+    assert "Errors (2) and empty masks (1) count as IoU 0." in iou_table(view).notes
 
 
 def test_the_time_of_an_image_counts_once(make_results) -> None:
@@ -66,7 +69,7 @@ def test_the_time_of_an_image_counts_once(make_results) -> None:
     rows = pd.read_parquet(path)
     rows["image_id"], rows["image_pre_ms"] = ["a", "a", "b"], [1.0, 1.0, 9.0]
     rows.to_parquet(path)
-    assert iou_data(read_results([folder]), "objascale", 0)["image_pre_ms"].item() == 5.0
+    assert iou_data(view_of(folder))["image_pre_ms"].item() == 5.0
 
 
 @pytest.mark.parametrize(
@@ -80,14 +83,14 @@ def test_the_time_of_an_image_counts_once(make_results) -> None:
     ],
 )
 def test_the_prompt_is_told(make_results, columns: dict, told: str) -> None:
-    results = read_results([make_results(models=("flip-tiny",), objects=2, **columns)])
-    assert iou_data(results, "objascale", 0)["prompt"].item() == told
+    view = view_of(make_results(models=("flip-tiny",), objects=2, **columns))
+    assert iou_data(view)["prompt"].item() == told
 
 
 def test_the_size_table_is_what_pandas_says(make_results) -> None:
     folder = make_results(objects=30, side=700)
     raw = pd.read_parquet(folder / "results.parquet")
-    data = size_data(read_results([folder]), "objascale", 0)
+    data = size_data(view_of(folder))
     edges = [0, 1e-5, 1e-4, 1e-3, 1e-2, 1]
     expected = raw.groupby(["model", pd.cut(raw["fraction"], edges, labels=False)])["iou"].agg(["mean", "size"])
     assert len(data) == len(expected)
@@ -97,8 +100,8 @@ def test_the_size_table_is_what_pandas_says(make_results) -> None:
 
 
 def test_bins_with_few_objects_are_marked_and_never_called_best(make_results) -> None:
-    results = read_results([make_results(objects=9, side=700)])
-    data, table = size_data(results, "objascale", 0), size_table(results, "objascale", 0)
+    view = view_of(make_results(objects=9, side=700))
+    data, table = size_data(view), size_table(view)
     order = [row[0].text for row in table.cells]
     assert data["n"].min() < FEW
     row: Any
@@ -112,93 +115,60 @@ def test_bins_with_few_objects_are_marked_and_never_called_best(make_results) ->
     ]
 
 
-def test_marks() -> None:
-    assert _marks([0.5, 0.9, 0.7, float("nan")]) == ["", "best", "second", ""]
-    assert _marks([0.9, 0.9, 0.1]) == ["best", "best", ""]
-    assert _marks([0.9, 0.5]) == ["best", ""]
-    assert _marks([0.9]) == [""]
+def testmarks() -> None:
+    assert marks([0.5, 0.9, 0.7, float("nan")]) == ["", "best", "second", ""]
+    assert marks([0.9, 0.9, 0.1]) == ["best", "best", ""]
+    assert marks([0.9, 0.5]) == ["best", ""]
+    assert marks([0.9]) == [""]
+    assert marks([5.0, 3.0, float("nan"), 4.0], least=True) == ["", "best", "", "second"]
 
 
 def test_csv_holds_unrounded_numbers_and_the_seed(make_results) -> None:
-    table = iou_table(read_results([make_results(objects=8)]), "objascale", 7)
+    table = iou_table(view_of(make_results(objects=8), seed=7))
     back = pd.read_csv(io.StringIO(table.write_csv()))
     assert list(back["mean"]) == pytest.approx(list(table.data["mean"]), rel=1e-14)
     assert set(back["seed"]) == {7}
 
 
-@pytest.fixture
-def awkward() -> Table:
-    cells = [[Cell("my_model & 50 % #1"), Cell("71.3 ± 2.0", "[1, 2]", "best")], [Cell("a|b <c>"), Cell("—")]]
-    columns = [Column("Model", left=True), Column("10⁻⁵ to 10⁻⁴", "mask_size")]
-    return Table("iou", "IoU on {x}_y", columns, cells, ["A note: × † ~ ^ \\"], pd.DataFrame({"a": [1]}))
+def test_the_category_table_is_what_pandas_says(make_results) -> None:
+    folder = make_results(objects=20)
+    raw = pd.read_parquet(folder / "results.parquet")
+    data, table = category_data(view_of(folder)), category_table(view_of(folder))
+    expected = raw.groupby(["category", "model"])["iou"].agg(["mean", "size"])
+    assert len(data) == len(expected)
+    row: Any
+    for row in data.itertuples():
+        assert (row.mean, row.n) == pytest.approx(tuple(expected.loc[(row.category, row.series)]))
+    sizes = raw[raw["model"] == "box"]["category"].value_counts()
+    assert [line[0].text for line in table.cells] == sorted(sizes.index, key=lambda name: (-sizes[name], name))
+    assert [line[1].text for line in table.cells] == [f"{n}{'†' if n < FEW else ''}" for n in sorted(sizes)[::-1]]
+    assert all(not cell.mark for line in table.cells for cell in line if line[1].text.endswith("†"))
 
 
-def test_latex_escapes_everything(awkward: Table) -> None:
-    text = latex(awkward)
-    assert r"my\_model \& 50 \% \#1" in text
-    assert r"\textbf{71.3 $\pm$ 2.0} {\scriptsize [1, 2]}" in text
-    assert r"10$^{-5}$ to 10$^{-4}$" in text
-    assert r"\multicolumn{1}{c}{mask\_size}" in text
-    assert r"\cmidrule(lr){2-2}" in text
-    assert r"IoU on \{x\}\_y" in text
-    assert r"$\times$ $\dagger$ \textasciitilde{} \textasciicircum{} \textbackslash{}" in text
-    assert text.isascii() or "—" not in text
+def test_a_category_that_a_model_lacks_is_told(make_results) -> None:
+    folder = make_results(models=("box", "ellipse"), objects=15)
+    rows = pd.read_parquet(folder / "results.parquet")
+    rows[(rows["category"] != "mug") | (rows["model"] != "box")].to_parquet(folder / "results.parquet")
+    line = next(line for line in category_table(view_of(folder)).cells if line[0].text == "mug")
+    assert [line[1].text, line[2].text] == ["0–3†", "—"]
 
 
-@given(st.text(alphabet=st.characters(min_codepoint=32, max_codepoint=126)))
-def test_no_special_character_survives_unescaped(text: str) -> None:
-    escaped = escape_latex(text)
-    bare = re.sub(
-        r"\\textasciitilde\{\}|\\textasciicircum\{\}|\\text(backslash|less|greater)\{\}|\\[&%$#_{}]", "", escaped
-    )
-    assert not set(bare) & set("\\&%$#_{}~^<>")
+def test_one_category_is_no_table(make_results) -> None:
+    with pytest.raises(NothingToShow, match="of one category"):
+        category_table(view_of(make_results(objects=3, category="apple")))
 
 
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
-def test_latex_compiles(make_results, awkward: Table, tmp_path) -> None:
-    results = read_results([make_results(objects=9)])
-    tables = [iou_table(results, "objascale", 0), size_table(results, "objascale", 0), published_table(), awkward]
-    body = "\n".join(map(latex, tables))
-    document = rf"\documentclass{{article}}\usepackage{{booktabs,graphicx}}\begin{{document}}{body}\end{{document}}"
-    (tmp_path / "t.tex").write_text(document)
-    done = subprocess.run(
-        ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "t.tex"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout[-2000:]
-    assert "Overfull" not in done.stdout
-
-
-def test_markdown_lines_up_and_escapes(awkward: Table) -> None:
-    lines = [line for line in markdown(awkward).splitlines() if line.startswith("|")]
-    assert len({len(line) for line in lines}) == 1
-    assert "**71.3 ± 2.0** [1, 2]" in lines[2]
-    assert r"my\_model" in lines[2]
-    assert r"a\|b \<c>" in lines[3]
-
-
-def test_html_escapes_and_marks(awkward: Table) -> None:
-    text = to_html(awkward)
-    assert "a|b &lt;c&gt;" in text
-    assert 'class="right mark-best"' in text
-    assert '<th scope="colgroup" colspan="1" class="group">mask_size</th>' in text
-    assert '<th scope="row"' in text
-
-
-@pytest.mark.parametrize(
-    ("value", "told"), [(0.17, "0.17"), (1.0, "1"), (0.0023, "0.0023"), (3.2e-7, "3.2×10⁻⁷"), (9.96e-4, "1.0×10⁻³")]
-)
-def test_scientific(value: float, told: str) -> None:
-    assert scientific(value) == told
-
-
-def test_published_numbers_match_the_paper(shared) -> None:
-    """Every row of the paper's Table 1, as its text has it, is in our data, number for number."""
-    text = (shared / "paper" / "paper.txt").read_text()
-    for row in TABLE_1:
-        line = next(li for li in text.splitlines() if re.match(rf"{row.model} (\(ours\) )?\d", li))
-        numbers = [float(number) for number in re.findall(r"\d+\.\d+", line)]
-        ours = [row.parameters_millions, row.pre_post_ms, row.model_ms, row.total_ms]
-        assert numbers == ours + [number for pair in row.iou.values() for number in pair]
+def test_noise_and_numbers_of_patches_are_in_the_iou_table_only(make_results) -> None:
+    plain = make_results("plain", ("flip-tiny", "box"), 6)
+    noisy = make_results("noisy", ("flip-tiny",), 6, noise=0.1, settings_hash="1" * 16)
+    few = make_results("few", ("flip-tiny",), 6, tokens=64, settings_hash="2" * 16)
+    for folder in (noisy, few):
+        rows = pd.read_parquet(folder / "results.parquet")
+        path = pd.read_parquet(plain / "results.parquet")["dataset_path"][0]
+        rows.assign(dataset_path=path).to_parquet(folder / "results.parquet")
+    view = view_of(plain, noisy, few)
+    assert len(iou_table(view).cells) == 4
+    for table in (size_table(view), category_table(view)):
+        assert {"flip-tiny: noise 0, 512 tokens", "box"} == set(table.data["series"])
+        told = "noise 0.1, 512 tokens; flip-tiny: noise 0, 64 tokens"
+        assert any(told in note for note in table.notes)

@@ -1,0 +1,53 @@
+"""IoU by category on one data set."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from bench.statistics import FEW, clustered_means
+from reports.formats import Cell, Column, Table
+from reports.tables.cells import few, few_note, interval, interval_note, left_out_note, marks, percent
+from reports.view import NothingToShow, View
+
+
+def category_data(view: View) -> pd.DataFrame:
+    """One row per category and plain series, categories by their number of objects, the most frequent first.
+
+    Columns: category, objects (of the category), series, mean, std, n, clusters, low, high, dataset, seed. The assets
+    of an interval are drawn from those that have the category. Raises NothingToShow for a single category.
+    """
+    rows = view.plain
+    objects = rows.drop_duplicates("object")["category"].value_counts()
+    if len(objects) < 2:
+        raise NothingToShow(
+            f"all objects of {view.dataset} are of one category; measure more of them with `bench run --select "
+            "category=NAME,NAME`, or without --select"
+        )
+    rng = np.random.default_rng(view.seed)
+    order = sorted(objects.index, key=lambda name: (-objects[name], name))
+    groups = dict(tuple(rows.groupby("category", sort=False)))
+    parts = [clustered_means(groups[name], ["series"], rng).assign(category=name) for name in order]
+    data = pd.concat(parts).reset_index()
+    data.insert(0, "objects", data["category"].map(objects))
+    data.insert(0, "category", data.pop("category"))
+    return data.assign(dataset=view.dataset, seed=view.seed)
+
+
+def category_table(view: View) -> Table:
+    """Mean IoU in percent with its interval, a line a category and a column a model."""
+    data = category_data(view)
+    every = list(dict.fromkeys(view.plain["series"]))
+    columns = [Column("Category", left=True), Column("n"), *(Column(series, "IoU, %") for series in every)]
+    cells = []
+    for name, group in data.groupby("category", sort=False):
+        found = group.set_index("series").reindex(every)
+        best = marks(found["mean"].where(found["n"] >= FEW))
+        lowest, most = int(found["n"].fillna(0).min()), group["objects"].iloc[0]
+        line = [Cell(str(name) or "(none)"), Cell(f"{f'{lowest}–' if lowest < most else ''}{most}{few(most)}")]
+        for cell, mark in zip(found.to_dict("records"), best, strict=True):
+            line.append(Cell(percent(cell["mean"]), interval(cell["low"], cell["high"]), mark))
+        cells.append(line)
+    notes = [f"Mean IoU in percent. {interval_note(data['clusters'].max(), view.seed)}"]
+    notes += left_out_note(view) + few_note(data["n"])
+    return Table("iou-by-category", f"IoU by category on {view.dataset}", columns, cells, notes, data)

@@ -1,0 +1,89 @@
+"""How numbers, and what must be said of them, stand in a table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import pandas as pd
+
+from bench.statistics import FEW, REPLICATES
+from reports.formats import Mark
+from reports.view import View
+
+
+def marks(values: Iterable[float], *, least: bool = False) -> list[Mark]:
+    """Best and second best, the greatest or the `least` (ties share a mark).
+
+    One value alone is not called best, nor the last of two second best; NaN has no mark.
+    """
+    values = list(values)
+    known = sorted({v for v in values if not math.isnan(v)}, reverse=not least)
+    best = known[0] if len(known) > 1 else None
+    second = known[1] if len(known) > 2 else None
+    return ["best" if v == best else "second" if v == second else "" for v in values]
+
+
+def percent(value: float, *, sign: bool = False) -> str:
+    """A share of 1 in percent with one decimal; an em dash for NaN."""
+    return "—" if math.isnan(value) else signed(100 * value) if sign else f"{100 * value:.1f}"
+
+
+def signed(value: float) -> str:
+    """One decimal with its sign, a true minus; what rounds to nothing has none."""
+    return f"{value:+.1f}".replace("-", "−") if round(value, 1) else "0.0"
+
+
+def interval(low: float, high: float, *, sign: bool = False) -> str:
+    """The bounds in percent, in brackets; nothing if there are none."""
+    return "" if math.isnan(low) else f"[{percent(low, sign=sign)}, {percent(high, sign=sign)}]"
+
+
+def count(parameters: float | None) -> str:
+    """Parameters in millions, with three digits that matter."""
+    if parameters is None or math.isnan(parameters):
+        return "—"
+    return f"{parameters / 1e6:.2f} M" if parameters < 1e7 else f"{parameters / 1e6:.1f} M"
+
+
+def ms(value: float) -> str:
+    """Three digits that matter, at most two of them behind the point."""
+    return "—" if math.isnan(value) else f"{value:.{2 if value < 10 else 1 if value < 100 else 0}f}"
+
+
+def few(n: int) -> str:
+    """The mark of a number of objects that is too small."""
+    return "†" if n < FEW else ""
+
+
+def few_note(counts: Iterable[int]) -> list[str]:
+    """What the mark says, if any of `counts` has it."""
+    return [f"† fewer than {FEW} objects: no basis for a comparison."] if any(n < FEW for n in counts) else []
+
+
+def interval_note(most_clusters: int, seed: int) -> str:
+    """How the intervals came about."""
+    return (
+        f"Confidence intervals: 95 %, percentile bootstrap of the mean, {REPLICATES} draws of whole assets (pictures "
+        f"where no asset is known; up to {most_clusters} in a cell), seed {seed}; none where all objects are of one."
+    )
+
+
+def left_out_note(view: View) -> list[str]:
+    """Which series of the data set are not in its `plain` rows."""
+    shown = set(view.plain["series"])
+    others = [series for series in dict.fromkeys(view.rows["series"]) if series not in shown]
+    if not others:
+        return []
+    return [
+        f"Not here but in the table iou, for their noise or number of patches, of {view.dataset}: {'; '.join(others)}."
+    ]
+
+
+def failures(data: pd.DataFrame) -> str:
+    """Errors and empty masks per series in words, of rows with the columns series, errors and no_detection."""
+    told = [
+        f"{row['series']} {row['errors']} and {row['no_detection']}"
+        for row in data[data["errors"] + data["no_detection"] > 0].to_dict("records")
+    ]
+    return "; ".join(told) + ("; the others none" if 0 < len(told) < len(data) else "")

@@ -1,0 +1,85 @@
+"""IoU, time by stage and failures of every series on one data set."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from bench.statistics import clustered_means
+from reports.formats import Cell, Column, Table
+from reports.tables.cells import count, few, few_note, interval, interval_note, marks, ms, percent
+from reports.view import View
+
+_STAGES = ("pre", "model", "post")
+
+
+def iou_data(view: View) -> pd.DataFrame:
+    """One row per series of a data set, in order of appearance.
+
+    Columns: series, model, prompt, parameters; mean, std, low, high (IoU, 0 to 1; errors count as 0), n, clusters;
+    predict_{pre,model,post,total}_ms (medians over objects without an error), image_…_ms (over images);
+    errors, no_detection (objects without an error whose mask is empty), dataset, seed.
+    """
+    rows = view.rows
+    table = clustered_means(rows, ["series"], np.random.default_rng(view.seed))
+    by_series = rows.groupby("series", sort=False)
+    failed = rows["error"].notna()
+    first = by_series.first()
+    table.insert(0, "model", first["model"])
+    table.insert(1, "prompt", by_series[["prompt", "prompt_source", "noise"]].apply(_prompt))
+    table.insert(2, "parameters", [view.results.card(model).get("parameters") for model in first["model"]])
+    scored = rows[~failed]
+    images = scored.drop_duplicates(["series", "image_id"])
+    table = table.join(_medians(scored, "", "predict")).join(_medians(images, "image_", "image"))
+    table["errors"] = failed.groupby(rows["series"]).sum()
+    table["no_detection"] = (~failed & (rows["predicted_area"].fillna(0) == 0)).groupby(rows["series"]).sum()
+    return table.astype({"parameters": float}).assign(dataset=view.dataset, seed=view.seed).reset_index()
+
+
+def _prompt(rows: pd.DataFrame) -> str:
+    """What the models of these rows were told: "box", "gaussian from box, noise 0.1", …"""
+    told = []
+    for prompt, source, noise in rows.dropna(subset="prompt").drop_duplicates().itertuples(index=False):
+        origin = "" if source in ("matched", prompt) else f" from {source}"
+        told.append(f"{prompt}{origin}" + (f", noise {noise:g}" if noise else ""))
+    return " and ".join(told) or "—"
+
+
+def _medians(rows: pd.DataFrame, prefix: str, name: str) -> pd.DataFrame:
+    """Median milliseconds per series of each stage, and of their sum (which is not the sum of the medians)."""
+    stages = rows[[f"{prefix}{stage}_ms" for stage in _STAGES]]
+    stages = stages.set_axis([f"{name}_{stage}_ms" for stage in _STAGES], axis=1)
+    return stages.assign(**{f"{name}_total_ms": stages.sum(axis=1, skipna=False)}).groupby(rows["series"]).median()
+
+
+def iou_table(view: View) -> Table:
+    """IoU in percent, milliseconds, and what went wrong."""
+    data = iou_data(view)
+    columns = [Column("Model", left=True), Column("Prompt", left=True), Column("Parameters")]
+    columns += [Column("n"), Column("mean ± std", "IoU, %"), Column("95 % CI", "IoU, %")]
+    columns += [Column(stage, "predict, ms") for stage in (*_STAGES, "total")]
+    columns += [Column(stage, "set_image, ms") for stage in (*_STAGES, "total")]
+    columns += [Column("Errors"), Column("No mask")]
+    comparable = data["mean"].where(data["n"].map(few) == "")
+    cells = [
+        [
+            Cell(row["series"]),
+            Cell(row["prompt"]),
+            Cell(count(row["parameters"])),
+            Cell(f"{row['n']}{few(row['n'])}"),
+            Cell(f"{percent(row['mean'])} ± {percent(row['std'])}", mark=mark),
+            Cell(interval(row["low"], row["high"]) or "—"),
+            *(Cell(ms(row[f"{part}_{s}_ms"])) for part in ("predict", "image") for s in (*_STAGES, "total")),
+            Cell(str(row["errors"])),
+            Cell(str(row["no_detection"])),
+        ]
+        for row, mark in zip(data.to_dict("records"), marks(comparable), strict=True)
+    ]
+    notes = [
+        interval_note(data["clusters"].max(), view.seed),
+        "Times are medians of this run, of predict over objects and of set_image over pictures; a total is the median "
+        "of the sums. Other work may have run beside the models, and objects answered together share their time: "
+        "table 1 says where better times are.",
+        f"Errors ({data['errors'].sum()}) and empty masks ({data['no_detection'].sum()}) count as IoU 0.",
+    ]
+    return Table("iou", f"IoU and time on {view.dataset}", columns, cells, notes + few_note(data["n"]), data)

@@ -1,0 +1,162 @@
+"""Paired differences on one data set: each model against the best, and against the bare prompt that it was told."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from bench.compare import Comparison
+from bench.results import ResultsError
+from bench.statistics import FEW, LEVEL, clustered_means
+from reports.formats import Cell, Column, Table
+from reports.significance import FLIPS, holm, sign_flip
+from reports.tables.cells import few, few_note, interval, interval_note, left_out_note, percent
+from reports.view import NothingToShow, View
+
+BARE = {"box": "box", "gaussian": "ellipse"}
+"""Kind of prompt → the model that gives back nothing but the prompt."""
+BEST, PROMPT = "best", "own prompt"
+
+
+def paired_data(view: View) -> pd.DataFrame:
+    """One row per comparison of a plain series with another one, over the objects that both have.
+
+    Columns: series, other, against ("best", "own prompt" or "best, own prompt"), n, clusters, mean, other_mean,
+    difference (0 to 1), low, high (95 %), won, equal, lost (shares of the objects), errors, other_errors, alone,
+    other_alone (objects of one side only, which do not count), p (`sign_flip`), p_holm (over all rows), verdict
+    ("better", "worse", "cannot be told"), dataset, seed.
+    Raises NothingToShow if there are no two series to compare.
+    """
+    sides = dict(tuple(view.rows.groupby("series", sort=False)))
+    compared: list[dict[str, object]] = []
+    pairs: list[pd.DataFrame] = []
+    for (series, other), why in _choose(view).items():
+        try:
+            comparison = Comparison.of(sides[series], sides[other])
+        except ResultsError:  # no object in common
+            continue
+        about = {"series": series, "other": other, "against": ", ".join(why)}
+        compared.append(about | dict(zip(("alone", "other_alone"), comparison.alone, strict=True)))
+        pairs.append(comparison.pairs.assign(comparison=len(pairs)))
+    if not pairs:
+        raise NothingToShow(
+            f"no two models can be compared on {view.dataset}; add others to the run with `bench run --models "
+            "…,box,ellipse`"
+        )
+    return _measure(pd.DataFrame(compared), pd.concat(pairs, ignore_index=True), view.seed).assign(
+        dataset=view.dataset, seed=view.seed
+    )
+
+
+def _choose(view: View) -> dict[tuple[str, str], list[str]]:
+    """Whom each plain series is compared with, and why."""
+    chosen: dict[tuple[str, str], list[str]] = {}
+    best = str(view.plain.groupby("series", sort=False)["iou"].mean().idxmax())
+    for series, rows in view.plain.groupby("series", sort=False):
+        if series != best:
+            chosen.setdefault((str(series), best), []).append(BEST)
+        bare = bare_prompt(view.rows, rows)
+        if bare not in (None, series):
+            chosen.setdefault((str(series), str(bare)), []).append(PROMPT)
+    return chosen
+
+
+def bare_prompt(every: pd.DataFrame, rows: pd.DataFrame) -> str | None:
+    """The series in `every` that gives back what the model of `rows` was told, or None if there is none."""
+    told = rows["prompt"].dropna()
+    alike = every[
+        (every["model"] == (BARE.get(told.iloc[0]) if len(told) else None))
+        & (every["prompt_source"] == rows["prompt_source"].iloc[0])
+        & (every["noise"] == rows["noise"].iloc[0])
+    ]
+    return None if alike.empty else str(alike["series"].iloc[0])
+
+
+def _measure(compared: pd.DataFrame, pairs: pd.DataFrame, seed: int) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    means = clustered_means(pairs, ["comparison"], rng, value="difference")
+    pairs = pairs.assign(
+        won=pairs["difference"] > 0,
+        equal=pairs["difference"] == 0,
+        lost=pairs["difference"] < 0,
+        errors=pairs["error_a"].notna(),
+        other_errors=pairs["error_b"].notna(),
+    )
+    groups = pairs.groupby("comparison")
+    shares = (
+        groups[["iou_a", "iou_b", "won", "equal", "lost"]]
+        .mean()
+        .rename(columns={"iou_a": "mean", "iou_b": "other_mean"})
+    )
+    table = compared.join(means.rename(columns={"mean": "difference"}).drop(columns="std")).join(shares)
+    table = table.join(groups[["errors", "other_errors"]].sum())
+    table["p"] = sign_flip(
+        pairs["difference"].to_numpy(float),
+        pairs["comparison"].to_numpy(),
+        pd.factorize(pairs["cluster"])[0],
+        np.random.default_rng(seed),
+    )
+    table["p_holm"] = holm(table["p"].to_numpy())
+    told = (table["p_holm"] < 1 - LEVEL) & (table["n"] >= FEW)
+    table["verdict"] = np.where(told, np.where(table["difference"] > 0, "better", "worse"), "cannot be told")
+    order = ["series", "other", "against", "n", "clusters", "mean", "other_mean", "difference", "low", "high"]
+    return table[[*order, *(column for column in table if column not in order)]]
+
+
+def paired_table(view: View) -> Table:
+    """Differences of mean IoU in percentage points, whether they can be told from chance, and who wins how often."""
+    data = paired_data(view)
+    columns = [Column("Model", left=True), Column("Against", left=True), Column("which is", left=True), Column("n")]
+    columns += [Column(title, "IoU, %") for title in ("model", "other", "difference")]
+    columns += [Column(title, "objects, %") for title in ("won", "equal", "lost")]
+    columns += [Column("p (Holm)"), Column("Verdict", left=True)]
+    cells = [
+        [
+            Cell(row["series"]),
+            Cell(row["other"]),
+            Cell(f"the {row['against']}".replace("the own", "its own").replace(", own", " and its own")),
+            Cell(f"{row['n']}{few(row['n'])}"),
+            Cell(percent(row["mean"])),
+            Cell(percent(row["other_mean"])),
+            Cell(percent(row["difference"], sign=True), interval(row["low"], row["high"], sign=True)),
+            *(Cell(percent(row[share])) for share in ("won", "equal", "lost")),
+            Cell(f"{row['p_holm']:.4f}" if row["p_holm"] >= 0.0001 else "< 0.0001"),
+            Cell(row["verdict"]),
+        ]
+        for row in data.to_dict("records")
+    ]
+    notes = [
+        f"Over the objects that both have; errors count as IoU 0 ({data[['errors', 'other_errors']].to_numpy().sum()} "
+        "in all comparisons), and equal is the very same IoU. " + interval_note(data["clusters"].max(), view.seed),
+        f"Verdict at the {100 * (1 - LEVEL):.0f} % level: paired randomisation test, {FLIPS} draws of a sign for each "
+        f"asset; p is adjusted by Holm's method for the {len(data)} comparisons of this table, so that the chance of "
+        "even one false better or worse among them is at most that. The interval is not adjusted. The best was found "
+        "on these same objects, which flatters its lead.",
+        *_not_compared(view, data),
+        *left_out_note(view),
+        *few_note(data["n"]),
+    ]
+    return Table("paired", f"Paired differences of IoU on {view.dataset}", columns, cells, notes, data)
+
+
+def _not_compared(view: View, data: pd.DataFrame) -> list[str]:
+    """Who stands without a bare prompt, and which objects only one side has."""
+    notes = []
+    with_prompt = set(data.loc[data["against"].str.contains(PROMPT), "series"])
+    without = [
+        str(series)
+        for series, rows in view.plain.groupby("series", sort=False)
+        if series not in with_prompt and rows["model"].iloc[0] not in BARE.values()
+    ]
+    if without:
+        notes.append(
+            f"Not compared with the prompt alone, of which there are no rows: {', '.join(without)}; `bench run "
+            "--models box,ellipse` with the same --prompt and --noise measures it."
+        )
+    alone = data[data["alone"] + data["other_alone"] > 0]
+    if len(alone):
+        told = (
+            f"{row['series']} {row['alone']}, {row['other']} {row['other_alone']}" for row in alone.to_dict("records")
+        )
+        notes.append(f"Objects of one side only do not count: {'; '.join(told)}.")
+    return notes

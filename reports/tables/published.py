@@ -1,0 +1,36 @@
+"""The paper's own table, as printed."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from reports.formats import Cell, Column, Table
+from reports.published import DATASETS, SOURCE, TABLE_1
+from reports.tables.cells import marks
+
+
+def published_table() -> Table:
+    """The paper's Table 1."""
+    columns = [Column("Model", left=True), Column("Parameters")]
+    columns += [Column(title, "ms") for title in ("pre and post", "model", "total")]
+    columns += [Column(dataset, "IoU, %") for dataset in DATASETS]
+    best = {name: marks([row.iou[name][0] for row in TABLE_1]) for name in DATASETS}
+    cells = [
+        [
+            Cell(row.model),
+            Cell(f"{row.parameters_millions:.1f} M"),
+            *(Cell(f"{ms:.2f}") for ms in (row.pre_post_ms, row.model_ms, row.total_ms)),
+            *(Cell("{:.2f} ± {:.2f}".format(*row.iou[name]), mark=best[name][i]) for name in DATASETS),
+        ]
+        for i, row in enumerate(TABLE_1)
+    ]
+    data = pd.DataFrame(
+        [
+            {"model": row.model, "parameters_millions": row.parameters_millions, "total_ms": row.total_ms, "dataset": d}
+            | {"mean_percent": row.iou[d][0], "std_percent": row.iou[d][1]}
+            for row in TABLE_1
+            for d in DATASETS
+        ]
+    )
+    notes = [f"Source: {SOURCE}. The pictures, hardware and FLIP weights are the authors', not those of this report."]
+    return Table("published", "Published: mean ± std IoU of the paper", columns, cells, notes, data)

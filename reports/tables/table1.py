@@ -1,0 +1,181 @@
+"""The paper's Table 1 with our numbers, the published ones beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+import pandas as pd
+
+from objascale.dataset import differences, shortened
+from reports.formats import Cell, Column, Mark, Table
+from reports.published import SOURCE
+from reports.results import Results
+from reports.tables.cells import (
+    count,
+    failures,
+    few,
+    few_note,
+    interval,
+    interval_note,
+    left_out_note,
+    marks,
+    ms,
+    percent,
+    signed,
+)
+from reports.tables.paired import BARE
+from reports.tables.table1_data import COSTS, table_1_data
+from reports.times import hardware
+from reports.view import View
+
+_TITLES = ("Parameters", "pre/post", "model", "total")
+
+
+def table_1(results: Results, seed: int) -> Table:
+    """A line a model, a group of columns a data set; the paper's numbers beside ours where there are any."""
+    data = table_1_data(results, seed)
+    models = data.drop_duplicates("series").reset_index(drop=True)
+    columns = [("Model", "", models["series"].map(Cell).to_list())]
+    if results.datasets:
+        prompts = data.groupby("series")["prompt"].agg(lambda told: " and ".join(told.dropna().unique()) or "—")
+        columns.append(("Prompt", "", [Cell(prompts[series]) for series in models["series"]]))
+    computes = ~models["model"].isin(BARE.values())  # what computes nothing is not the fastest at it
+    mixed = models["times"].nunique() > 1
+    ranked_times = computes & _comparable(results, data)
+    for name, title in zip(COSTS, _TITLES, strict=True):
+        best = marks(models[name].where(computes if name == "parameters" else ranked_times), least=True)
+        here = [_cost(row, name, mark, mixed) for row, mark in zip(models.to_dict("records"), best, strict=True)]
+        columns.append((title, "" if name == "parameters" else "picture + object, ms", here))
+    for dataset in results.datasets:
+        part = data[data["dataset"] == dataset].set_index("series").reindex(models["series"])
+        columns += [(title, f"{dataset}, IoU, %", here) for title, here in _of_data_set(part)]
+    return Table(
+        "table-1",
+        "IoU and cost of each model",
+        [Column(title, group, left=title in ("Model", "Prompt")) for title, group, _ in columns],
+        [list(line) for line in zip(*(here for _, _, here in columns), strict=True)],
+        _notes(results, data, mixed),
+        data,
+        stacked=True,
+    )
+
+
+def _comparable(results: Results, data: pd.DataFrame) -> pd.Series:
+    """Which models' times may be ranked, in their order.
+
+    Those of timings, if they are of one machine; where there are no timings, all, if all ran on the same data.
+    """
+    models = data.groupby("series", sort=False)
+    timed = models["times"].first() == "timing"
+    alike = models["dataset"].agg(tuple).nunique() == 1
+    return (timed & (not _several_machines(results)) if timed.any() else timed | alike).reset_index(drop=True)
+
+
+def _several_machines(results: Results) -> bool:
+    return len({hardware([timing.run]) for timing in results.timings}) > 1
+
+
+def _cost(row: dict[Hashable, Any], name: str, mark: Mark, mixed: bool) -> Cell:
+    tell = count if name == "parameters" else ms
+    ordinary = mixed and name == "total_ms" and row["times"] == "run" and pd.notna(row[name])
+    paper, difference = row[f"published_{name}"], row[f"difference_{name}"]
+    if name == "parameters":
+        difference /= 1e6
+    beside = (
+        "" if pd.isna(paper) else f"paper {tell(paper)}" + ("" if pd.isna(difference) else f", {signed(difference)}")
+    )
+    return Cell(tell(row[name]) + ("‡" if ordinary else ""), beside, mark)
+
+
+def _of_data_set(part: pd.DataFrame) -> list[tuple[str, list[Cell]]]:
+    """The columns of one data set; `part` has the rows of `table_1_data`, missing where a model was not run on it."""
+    n = part["n"].fillna(0).astype(int)
+    best = marks(part["mean"].where(n.map(few) == ""))
+    means = [_mean(row, mark) for row, mark in zip(part.to_dict("records"), best, strict=True)]
+    return [("mean ± std", means), ("n", [Cell(f"{objects}{few(objects)}" if objects else "—") for objects in n])]
+
+
+def _mean(row: dict[Hashable, Any], mark: Mark) -> Cell:
+    if pd.isna(row["mean"]):
+        return Cell("—")
+    details = [interval(row["low"], row["high"])]
+    if pd.notna(row["published_mean"]):
+        details.append(f"paper {100 * row['published_mean']:.2f}, {percent(row['difference'], sign=True)}")
+    return Cell(f"{percent(row['mean'])} ± {percent(row['std'])}", "\n".join(filter(None, details)), mark)
+
+
+def _notes(results: Results, data: pd.DataFrame, mixed: bool) -> list[str]:
+    notes = []
+    if results.datasets:
+        notes.append(interval_note(int(data["clusters"].max()), int(data["seed"].iloc[0])))
+        told = {name: failures(data[data["dataset"] == name]) for name in results.datasets}
+        counted = [f"on {name} {words}" for name, words in told.items() if words]
+        notes.append(f"Errors and empty masks count as IoU 0: {'; '.join(counted) or 'none'}.")
+    notes += _times_notes(results, data, mixed)
+    if data[["published_mean", "published_parameters"]].notna().any(axis=None):
+        notes.append(
+            f"Paper: {SOURCE}, on the authors' pictures and hardware, and ours less that. Its IoU stands below ours "
+            "where data set and kind of prompt are the same and the weights are trained."
+        )
+    for dataset in results.datasets:
+        notes += left_out_note(View(results, dataset, {}))
+    return notes + few_note(data["n"].dropna())
+
+
+def _times_notes(results: Results, data: pd.DataFrame, mixed: bool) -> list[str]:
+    """Where the times come from, on what, and what is wrong with them."""
+    notes = []
+    if results.timings:
+        notes.append("Times are medians over objects and calls of `bench run --timing`, each model alone.")
+        notes += [_how_timed(timing.run) for timing in results.timings]
+        names = [name for timing in results.timings for name in dict.fromkeys(timing.rows["model"])]
+        again = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+        notes += [f"In more than one of these, so that the last counts: {', '.join(again)}."] if again else []
+        if _several_machines(results):
+            notes.append("Times of different machines cannot be compared, so none of them is marked.")
+        failed = sum(int(timing.rows["error"].notna().sum()) for timing in results.timings)
+        notes += [f"{failed} calls failed and have no time."] if failed else []
+        notes += _other_settings(results)
+    ordinary = data[data["times"] == "run"]
+    if len(ordinary):
+        averaged = ", averaged over data sets," if len(results.datasets) > 1 else ""
+        notes.append(
+            f"{'‡ Medians' if mixed else 'Times are medians'} over objects of an ordinary run{averaged} on "
+            f"{hardware(results.runs)}: other work may have run beside, and objects that were answered together share "
+            "their time. `bench run --timing` times each model alone."
+        )
+        where = ordinary.groupby("series", sort=False)["dataset"].agg(" and ".join)
+        if where.nunique() > 1:
+            told = "; ".join(f"{names}: {', '.join(of.index)}" for names, of in where.groupby(where, sort=False))
+            notes.append(f"They were not all taken on the same pictures, so none of them is marked. On {told}.")
+    return notes
+
+
+def _how_timed(run: dict[str, Any]) -> str:
+    """One timing folder: machine, load, repetitions."""
+    how, load = run.get("timing", {}), run.get("before", {}).get("load", ["unknown"])[0]
+    names = ", ".join(str(card.get("name")) for card in run.get("models", []))
+    return (
+        f"{run['folder']}: {names} on {hardware([run])}; load {load} at the beginning, {how.get('repeats', '?')} calls "
+        f"after {how.get('warmup', '?')} to warm up."
+    )
+
+
+def _other_settings(results: Results) -> list[str]:
+    """A sentence for each timed model whose masks were measured with other settings, but for its patches."""
+    notes = []
+    for timing in results.timings:
+        for card in timing.run.get("models", []):
+            settings = card.get("settings", {})
+            measured = [
+                other.get("settings", {})
+                for run in results.runs
+                for other in run.get("models", [])
+                if other.get("name") == card.get("name")
+                and other.get("settings", {}).get("tokens") == settings.get("tokens")
+            ]
+            if measured and settings not in measured:
+                told = shortened(differences(measured[-1], settings))
+                notes.append(f"{card.get('name')} was timed with other settings than its masks were made with: {told}.")
+    return notes

@@ -1,0 +1,88 @@
+"""The numbers of Table 1: IoU on every data set, parameters and time, and the paper's where there are any."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from reports.published import published_iou, published_model
+from reports.results import Results
+from reports.tables.iou import iou_data
+from reports.times import TIMES, ordinary, timed
+from reports.view import View
+
+COSTS = ["parameters", *TIMES]
+_COUNTS = ["n", "clusters", "errors", "no_detection"]
+_OF_DATA_SET = ["series", "prompt", "dataset", "mean", "std", "low", "high", *_COUNTS]
+_PUBLISHED = ["published_mean", "published_std", "difference"]
+
+
+def table_1_data(results: Results, seed: int) -> pd.DataFrame:
+    """One row per plain series and data set, and one for each model of which there is nothing but times.
+
+    Columns: series, model, tokens, family; parameters, pre_post_ms, model_ms, total_ms (picture and object together),
+    each with the paper's in published_… and ours less that in difference_…; times ("timing": `timed`, or "run":
+    `ordinary`); prompt, dataset, mean, std, low, high (IoU, 0 to 1; errors count as 0), n, clusters, errors,
+    no_detection, published_mean, published_std, difference; seed.
+    The paper's IoU stands beside rows of the same data set, the paper's kind of prompt without noise, and trained
+    weights only. What is not known is missing.
+    """
+    views = [View(results, dataset, {}, seed) for dataset in results.datasets]
+    plain = pd.concat([view.plain for view in views]) if views else results.rows
+    measured = pd.concat([_measured(view) for view in views]) if views else pd.DataFrame(columns=["series"])
+    data = _costs(results, plain).merge(measured.reindex(columns=[*_OF_DATA_SET, *_PUBLISHED]), on="series", how="left")
+    return data.astype(dict.fromkeys(_COUNTS, "Int64")).assign(seed=seed)
+
+
+def _measured(view: View) -> pd.DataFrame:
+    """What `iou_data` says of the plain series of a data set, and the paper's IoU where it is of the same."""
+    first = view.plain.groupby("series", sort=False).first()
+    data = iou_data(view).query("series in @first.index")
+    published = np.array([_paper_iou(row, view.dataset) for row in first.loc[data["series"]].to_dict("records")]) / 100
+    return data.assign(
+        published_mean=published[:, 0], published_std=published[:, 1], difference=data["mean"] - published[:, 0]
+    )
+
+
+def _paper_iou(row: dict[Hashable, Any], dataset: str) -> tuple[float, float]:
+    """The paper's mean and standard deviation in percent for a model that was told the same, or NaN."""
+    paper = published_model(row["model"])
+    if paper is None or row["untrained"] or row["noise"] or row["prompt"] != paper.prompt:
+        return math.nan, math.nan
+    same_source = row["prompt_source"] in ("matched", paper.prompt)
+    return (published_iou(paper, dataset) if same_source else None) or (math.nan, math.nan)
+
+
+def _costs(results: Results, plain: pd.DataFrame) -> pd.DataFrame:
+    """A row per series, and per model that was only timed: parameters and times, ours and the paper's."""
+    table = plain.drop_duplicates("series")[["series", "model", "tokens"]].astype({"tokens": float})
+    clocked = timed(results.timings)
+    table = table.merge(clocked[["model", "tokens", *TIMES]], on=["model", "tokens"], how="left")
+    table["times"] = np.where(table["total_ms"].isna(), "run", "timing")
+    table = table.set_index("series").fillna(ordinary(plain)).reset_index()
+    table = pd.concat([table, _only_timed(clocked, table)], ignore_index=True)
+    cards = [results.card(model) for model in table["model"]]
+    table.insert(2, "family", [card.get("family", "") for card in cards])
+    table.insert(3, "parameters", [card.get("parameters") for card in cards])
+    papers = [published_model(model) for model in table["model"]]
+    table["published_parameters"] = [paper.parameters_millions * 1e6 if paper else np.nan for paper in papers]
+    for name in TIMES:
+        table[f"published_{name}"] = [getattr(paper, name) if paper else np.nan for paper in papers]
+    numbers = [*COSTS, *(f"published_{name}" for name in COSTS)]
+    table = table.astype(dict.fromkeys(numbers, float))
+    return table.assign(**{f"difference_{name}": table[name] - table[f"published_{name}"] for name in COSTS})
+
+
+def _only_timed(clocked: pd.DataFrame, measured: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `timed` that belong to no measured series, named as such; told apart by their patches if need be."""
+    known = set(zip(measured["model"], measured["tokens"].fillna(0), strict=True))
+    keys = zip(clocked["model"], clocked["tokens"].fillna(0), strict=True)
+    rest = clocked[np.array([key not in known for key in keys], bool)]
+    again = rest["model"].duplicated(keep=False) | rest["model"].isin(measured["model"])
+    told = [f"{row['model']}: {row['tokens']:.0f} tokens" for row in rest.to_dict("records")]
+    series = rest["model"].where(~again | rest["tokens"].isna(), told)
+    return rest[["model", "tokens", *TIMES]].assign(series=series, times="timing")

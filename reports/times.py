@@ -1,0 +1,99 @@
+"""Times of models: from folders of `bench run --timing`, and from ordinary runs, where other work ran beside.
+
+Both are of what the paper's Table 1 has: a picture and an object of it together, per object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bench.timing import COLUMNS, SCHEMA, summarise_times
+from reports.files import ReportError, read_description, read_table
+
+TIMES = ["pre_post_ms", "model_ms", "total_ms"]
+_BOUNDS = [f"{name}_{side}" for name in TIMES for side in ("low", "high")]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """A timing folder: `run` is timing.json and `folder`, `rows` is timing.parquet (`bench.timing.COLUMNS`)."""
+
+    run: dict[str, Any]
+    rows: pd.DataFrame
+
+    @classmethod
+    def read(cls, folder: Path) -> Timing:
+        """Raises ReportError for files that are missing or not what their names say, and for an unknown version."""
+        run = read_description(folder / "timing.json", "it was not finished, or its times were moved")
+        if run.get("schema") != SCHEMA:
+            raise ReportError(
+                f"{folder}/timing.json has schema version {run.get('schema')}, this program reads {SCHEMA}: time again"
+            )
+        numbers = ["repeat", "objects", "batch", "pre_ms", "model_ms", "post_ms"]
+        return cls(run, read_table(folder / "timing.parquet", COLUMNS.names, numbers))
+
+
+def is_timing(folder: Path) -> bool:
+    """Whether `bench run --timing` wrote into this folder."""
+    return (folder / "timing.json").exists() or (folder / "timing.parquet").exists()
+
+
+def timed(timings: Sequence[Timing]) -> pd.DataFrame:
+    """One row per model and number of patches, from the last of the folders that timed it.
+
+    Columns: model, tokens (NaN for a model without); pre_post_ms, model_ms, total_ms (medians over objects and
+    repeats), each with _low and _high (5th and 95th percentile); calls, folder.
+    """
+    found: dict[tuple[str, float | None], dict[str, Any]] = {}
+    for timing in timings:
+        summary = summarise_times(timing.rows)
+        if summary.empty:
+            continue
+        for row in summary[summary["scope"] == "both"].to_dict("records"):
+            tokens = _tokens(timing.run, row["model"])
+            times = {
+                f"{name}{side}": row[f"{name.replace('total_ms', 'total').replace('post_ms', 'post')}{side}"]
+                for name in TIMES
+                for side in ("", "_low", "_high")
+            }
+            about = {"model": row["model"], "tokens": tokens, "calls": row["n"], "folder": timing.run["folder"]}
+            found[row["model"], tokens] = about | times
+    table = pd.DataFrame(list(found.values()), columns=["model", "tokens", "calls", "folder", *TIMES, *_BOUNDS])
+    return table.astype({"tokens": float})
+
+
+def _tokens(run: dict[str, Any], model: str) -> float | None:
+    cards = [card for card in run.get("models", []) if card.get("name") == model]
+    return cards[0].get("settings", {}).get("tokens") if cards else None
+
+
+def ordinary(rows: pd.DataFrame) -> pd.DataFrame:
+    """Of each series of result rows the median over objects, and the mean of these over data sets.
+
+    The index is the series, the columns are pre_post_ms, model_ms, total_ms. Rows with an error do not count.
+    """
+    rows = rows[rows["error"].isna()]
+    outside = rows[["image_pre_ms", "image_post_ms", "pre_ms", "post_ms"]].sum(axis=1, skipna=False)
+    inside = rows[["image_model_ms", "model_ms"]].sum(axis=1, skipna=False)
+    times = pd.DataFrame({"pre_post_ms": outside, "model_ms": inside, "total_ms": outside + inside}, dtype=float)
+    return times.groupby([rows["series"], rows["dataset"]], sort=False).median().groupby("series", sort=False).mean()
+
+
+def hardware(runs: Iterable[dict[str, Any]]) -> str:
+    """The machines of these runs in words, each once; those of every part, where a run was merged."""
+    machines: list[dict[str, Any]] = []
+    for run in runs:
+        machines += (run.get("merged") or {"": run.get("environment") or {}}).values()
+    return " and ".join(dict.fromkeys(map(_machine, machines)))
+
+
+def _machine(environment: dict[str, Any]) -> str:
+    if not environment:
+        return "a machine that is not described"
+    cpu, cores = environment.get("cpu", "unknown processor"), environment.get("cores", "?")
+    return f"{cpu} ({cores} cores), {environment.get('gpu') or 'no GPU'}"

@@ -1,0 +1,130 @@
+"""The four forms of a table: what must be escaped is, LaTeX compiles, Markdown lines up."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reports.formats import LATEX_ROWS, Cell, Column, Table, escape_latex, latex, markdown, scientific, to_html
+from reports.results import read_results
+from reports.tables.published import published_table
+from reports.tables.registry import OF_ALL, OF_EACH
+from reports.tables.table1 import table_1
+from reports.view import View
+
+
+@pytest.fixture
+def awkward() -> Table:
+    cells = [[Cell("my_model & 50 % #1"), Cell("71.3 ± 2.0", "[1, 2]", "best")], [Cell("a|b <c>"), Cell("—")]]
+    columns = [Column("Model", left=True), Column("10⁻⁵ to 10⁻⁴", "mask_size")]
+    return Table("iou", "IoU on {x}_y", columns, cells, ["A note: × † ~ ^ \\"], pd.DataFrame({"a": [1]}))
+
+
+def test_latex_escapes_everything(awkward: Table) -> None:
+    text = latex(awkward)
+    assert r"my\_model \& 50 \% \#1" in text
+    assert r"\textbf{71.3 $\pm$ 2.0} {\scriptsize [1, 2]}" in text
+    assert r"10$^{-5}$ to 10$^{-4}$" in text
+    assert r"\multicolumn{1}{c}{mask\_size}" in text
+    assert r"\cmidrule(lr){2-2}" in text
+    assert r"IoU on \{x\}\_y" in text
+    assert r"$\times$ $\dagger$ \textasciitilde{} \textasciicircum{} \textbackslash{}" in text
+    assert text.isascii() or "—" not in text
+
+
+@given(st.text(alphabet=st.characters(min_codepoint=32, max_codepoint=126)))
+def test_no_special_character_survives_unescaped(text: str) -> None:
+    escaped = escape_latex(text)
+    bare = re.sub(
+        r"\\textasciitilde\{\}|\\textasciicircum\{\}|\\text(backslash|less|greater)\{\}|\\[&%$#_{}]", "", escaped
+    )
+    assert not set(bare) & set("\\&%$#_{}~^<>")
+
+
+def compile_latex(folder: Path, *tables: Table) -> str:
+    """What pdflatex says, in a line, of a document with these tables."""
+    body = "\n".join(map(latex, tables))
+    document = rf"\documentclass{{article}}\usepackage{{booktabs,graphicx}}\begin{{document}}{body}\end{{document}}"
+    (folder / "t.tex").write_text(document, encoding="utf-8")
+    command = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "t.tex"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace")
+    assert done.returncode == 0, done.stdout[-2000:]
+    return done.stdout.replace("\n", "")
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
+def test_latex_compiles(make_results, make_timing, awkward: Table, tmp_path) -> None:
+    objects = make_results(models=("flip-s", "mobilesam-onnx", "ä_%&<b>\"'日本", "box", "ellipse"), objects=9)
+    results = read_results([objects, make_timing(flip_s=(1, 20, 3))])
+    tables = [kind.make(results, 0) for kind in OF_ALL.values()]
+    tables += [kind.make(View(results, "objascale", {})) for kind in OF_EACH.values()]
+    said = compile_latex(tmp_path, *tables, published_table(), awkward)
+    assert "Overfull" not in said
+
+
+def test_latex_rows_have_a_cell_for_every_column(make_results) -> None:
+    results = read_results([make_results(models=("flip-s", "sam-b", "box"), objects=4)])
+    for table in [table_1(results, 0), published_table()]:
+        text = latex(table)
+        width = len(re.findall("[lr]", re.search(r"begin\{tabular\}\{([lr]+)\}", text)[1]))  # type: ignore[index]
+        assert width == len(table.columns)
+        body = text[text.index(r"\midrule") : text.index(r"\bottomrule")]
+        lines = [line for line in body.splitlines() if line.endswith(r"\\")]
+        assert len(lines) == len(table.cells)
+        assert all(len(re.findall(r"(?<!\\)&", line)) == width - 1 for line in lines)
+        assert text.count("{") == text.count("}")
+
+
+def test_a_long_table_is_continued_under_the_same_number(tmp_path) -> None:
+    cells = [[Cell(f"category {i}")] for i in range(2 * LATEX_ROWS + 1)]
+    table = Table("long", "Many", [Column("Name", left=True)], cells, ["Only once."], pd.DataFrame())
+    text = latex(table)
+    assert text.count(r"\begin{table*}") == 3
+    assert text.count(r"\addtocounter{table}{-1}") == text.count("Many (continued)") == 2
+    assert text.count("Only once.") == text.count(r"\label{tab:long}") == 1
+    if shutil.which("pdflatex"):
+        assert "too large" not in compile_latex(tmp_path, table)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [("a\nb", "a b"), ("日", "[U+65E5]"), ("--timing", "-{}-timing"), ("−3 → `x`", r"$-$3 $\to$ 'x'"), ("é", "é")],
+)
+def test_what_latex_would_take_otherwise(text: str, told: str) -> None:
+    assert escape_latex(text) == told
+
+
+def test_a_name_in_brackets_is_no_option_of_the_row_before() -> None:
+    table = Table("t", "T", [Column("Name")], [[Cell("[a]")], [Cell("*")]], [], pd.DataFrame())
+    assert "    {}[a]" in latex(table)
+    assert "    {}*" in latex(table)
+
+
+def test_markdown_lines_up_and_escapes(awkward: Table) -> None:
+    lines = [line for line in markdown(awkward).splitlines() if line.startswith("|")]
+    assert len({len(line) for line in lines}) == 1
+    assert "**71.3 ± 2.0** [1, 2]" in lines[2]
+    assert r"my\_model" in lines[2]
+    assert r"a\|b \<c>" in lines[3]
+
+
+def test_html_escapes_and_marks(awkward: Table) -> None:
+    text = to_html(awkward)
+    assert "a|b &lt;c&gt;" in text
+    assert 'class="right mark-best"' in text
+    assert '<th scope="colgroup" colspan="1" class="group">mask_size</th>' in text
+    assert '<th scope="row"' in text
+
+
+@pytest.mark.parametrize(
+    ("value", "told"), [(0.17, "0.17"), (1.0, "1"), (0.0023, "0.0023"), (3.2e-7, "3.2×10⁻⁷"), (9.96e-4, "1.0×10⁻³")]
+)
+def test_scientific(value: float, told: str) -> None:
+    assert scientific(value) == told
