@@ -7,6 +7,7 @@ variants of one model have dashes. What the prompt alone is worth (box, ellipse)
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,7 @@ FAMILIES = {
 }
 SPARE = ("#a8763e", "#b5a500", "#6b705c", "#2f4b7c", "#00798c", "#a05195")
 SIZES = {"tiny": 0, "t": 0, "small": 1, "s": 1, "middle": 2, "m": 2, "b": 2, "large": 3, "l": 3, "x": 4, "h": 4}
-SHADES = (0.0, 0.45, -0.25, -0.45, -0.62)  # towards white (positive) or black
+SHADES = (0.0, 0.45, -0.25, -0.42, -0.48)  # towards white (positive) or black
 MARKERS = ("o", "s", "D", "^", "v", "P", "X")  # for models of no known family, and when all dashes are taken
 DASHES = ("-", "--", ":", "-.")
 FORMATS = ("pdf", "svg", "png")
@@ -70,7 +71,7 @@ class Style:
 def assign_styles(names: Iterable[str]) -> dict[str, Style]:
     """A style for each name, no two alike among the first 28 of one colour; the first four differ in marker and dash.
 
-    A name's colour depends on nothing but its part before ":" or " (", so that it is the same in every report.
+    A name's colour depends on nothing but its part before ":", "@" or " (", so that it is the same in every report.
     """
     styles: dict[str, Style] = {}
     for name in dict.fromkeys(names):
@@ -86,7 +87,7 @@ def assign_styles(names: Iterable[str]) -> dict[str, Style]:
 
 
 def _own_style(name: str) -> Style:
-    model = name.split(":")[0].split(" (")[0]
+    model = re.split(r":|@| \(", name)[0]
     head, *rest = model.lower().replace("_", "-").split("-")
     fitting = [family for family in FAMILIES if head.startswith(family)]
     if not fitting:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from bench.statistics import FEW
 from reports.figures import Drawn
-from reports.figures.heatmaps import HeatMap, add_bar, cells_told, heat_maps, mark_few, panel_grid
+from reports.figures.heatmaps import HeatMap, add_bar, cells_told, draw_cells, heat_maps, panel_grid
 from reports.figures.parts import error_note
 from reports.style import RC
 from reports.view import NothingToShow, View
@@ -25,18 +25,24 @@ DIVERGING = LinearSegmentedColormap.from_list("rival-flip", ["#7f3b08", "#e08214
 def paired_differences(view: View) -> pd.DataFrame:
     """Per object and rival that both have a row: series ("FLIP − rival"), object, fraction, area, difference of IoU.
 
-    FLIP is the one with the highest mean IoU, rivals are up to four others with parameters, best first. An error counts
-    with IoU 0. Raises NothingToShow if there is no FLIP, no rival, or no object in common.
+    FLIP is the one with the highest mean IoU, rivals are up to four others with parameters, best first, that were told
+    the same (`prompt_source`). An error counts with IoU 0. Raises NothingToShow if there is no FLIP, no rival, or no
+    object in common.
     """
     rows = view.plain
     learned = {str(model): bool(view.results.card(str(model)).get("parameters")) for model in rows["model"].unique()}
-    best = rows.groupby("series", sort=False).agg(model=("model", "first"), mean=("iou", "mean"))
+    best = rows.groupby("series", sort=False).agg(
+        model=("model", "first"), source=("prompt_source", "first"), mean=("iou", "mean")
+    )
     best = best.sort_values("mean", ascending=False, kind="stable")
-    ours = best.index[best["model"].str.startswith("flip")]
-    rivals = best.index[best["model"].map(learned) & ~best["model"].str.startswith("flip")][:RIVALS]
+    flips = best["model"].str.startswith("flip")
+    ours = best.index[flips]
+    alike = best["source"] == best["source"].get(ours[0] if len(ours) else None)
+    rivals = best.index[~flips & alike & best["model"].map(learned)][:RIVALS]
     if ours.empty or rivals.empty:
         raise NothingToShow(
-            "there is no FLIP beside another network; measure both with `bench run --models flip-tiny,mobilesam-onnx`"
+            "there is no FLIP beside another network that was told the same; "
+            "measure both with `bench run --models flip-tiny,mobilesam-onnx`"
         )
     flip = rows[rows["series"] == ours[0]]
     pairs = []
@@ -66,19 +72,9 @@ def draw_differences(maps: list[HeatMap]) -> Figure:
         for panel, heat in zip(panels, maps, strict=True):
             panel.patch.set(hatch="/////", edgecolor="#cfcfcf")
             panel.grid(visible=False)
-            mesh = panel.pcolormesh(
-                heat.x_edges,
-                heat.y_edges,
-                heat.mean,
-                vmin=-limit,
-                vmax=limit,
-                cmap=DIVERGING,
-                edgecolors="face",
-                linewidth=0.1,
-            )
-            mark_few(panel, heat)
+            cells = draw_cells(panel, heat, DIVERGING, (-limit, limit))
         label = "Mean difference of IoU (purple: FLIP is ahead)"
-        add_bar(figure, panels, mesh, label, extend="both" if beyond else "neither")
+        add_bar(figure, panels, cells, label, extend="both" if beyond else "neither")
     return figure
 
 

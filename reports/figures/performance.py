@@ -84,8 +84,8 @@ def draw_performance(
         axes.plot(*steps, drawstyle="steps-post", color="#8a8a8a", linewidth=0.9, zorder=1, label="_front")
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.xaxis.set_minor_formatter(NullFormatter())
-        labels = [Label(row["series"], row[x], row["mean"]) for row in table.to_dict("records")]
-        labels += [Label(row["series"], None, row["mean"]) for row in levels.to_dict("records")]
+        labels = [Label(row["series"], None, row["mean"]) for row in levels.to_dict("records")]
+        labels += [Label(row["series"], row[x], row["mean"]) for row in table.to_dict("records")]
         place_labels(figure, axes, labels)
     return figure
 
