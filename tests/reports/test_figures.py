@@ -105,7 +105,7 @@ def test_the_heat_map_figure_has_a_panel_a_model_and_one_bar(rows) -> None:
         assert (panel.get_xscale(), panel.get_yscale()) == ("log", "log")
         assert panel.get_xlim() == pytest.approx(heat.x_edges[[0, -1]])
         assert panel.get_ylim() == pytest.approx(heat.y_edges[[0, -1]])
-    assert sum(axes.get_ylabel() == "Mean IoU" for axes in figure.axes) == 1
+    assert [axes.get_xlabel() for axes in figure.axes].count("Mean IoU") == 1
     assert figure.get_supylabel() == "Mask Size (px)"
     assert figure.get_supxlabel().startswith("Relative Mask Size")
 

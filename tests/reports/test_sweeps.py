@@ -21,7 +21,7 @@ def view_of(*folders) -> View:
 
 @pytest.fixture
 def make_sweep(make_results):
-    """One folder with rows at several values of some columns; every step takes 0.1 from each IoU, from 0.9 downwards."""
+    """One folder with rows at several values of some columns; every step takes 0.1 from each IoU (at most 0.9)."""
 
     def make(steps: list[dict], models=("flip-tiny", "box"), objects=12, side=256):
         folder = make_results("swept", models, objects, side=side)
@@ -62,6 +62,7 @@ def test_sizes_have_a_line_each(make_sweep) -> None:
     (axes,) = token_sweeps(view)[1].figure.axes
     rows = view.rows[view.rows["model"] == "flip-tiny"]
     edges = {"10⁻³ to 10⁻²": (1e-3, 1e-2), "above 10⁻²": (1e-2, 1), "10⁻⁴ to 10⁻³": (1e-4, 1e-3)}
+    edges |= {"10⁻⁵ to 10⁻⁴": (1e-5, 1e-4), "to 10⁻⁵": (0, 1e-5)}
     named: dict[str, Any] = {str(line.get_label()): line for line in axes.lines if "image" in str(line.get_label())}
     assert named
     for label, line in named.items():
