@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 import matplotlib
@@ -16,15 +17,19 @@ from reports.style import RC, Style
 from reports.view import NothingToShow, View
 
 MODELS = 5  # side by side in a row
+MOST = 70  # rows that fit a page
+LONG = 30  # letters of a category's name
 PITCH = 0.125  # inches from row to row: 68 of them are 8.5 inches, with letters of 7 points
 
 
 def category_means(rows: pd.DataFrame, seed: int) -> pd.DataFrame:
     """Per series and category: series, category, mean, std, n, clusters, low, high; rows without category are left out.
 
-    The series are the five best by mean IoU, and the categories go from the worst to the best mean of those.
+    The series are the five best by mean IoU; the categories are the 70 with most objects, and go from the worst to the
+    best mean of those series.
     """
     rows = rows[rows["category"].fillna("") != ""]
+    rows = rows[rows["category"].isin(rows["category"].value_counts().nlargest(MOST).index)]
     best = rows.groupby("series", sort=False)["iou"].mean().nlargest(MODELS).index
     rows = rows[rows["series"].isin(best)]
     means = clustered_means(rows, ["series", "category"], np.random.default_rng(seed)).reset_index()
@@ -56,8 +61,7 @@ def draw_categories(means: pd.DataFrame, styles: dict[str, Style]) -> Figure:
             few = points["n"] < FEW
             axes.plot(points["mean"][few], y[few], linestyle="", markerfacecolor="white", **look)
         counts = means.groupby("category", observed=True)["n"].max()
-        labels = [f"{category.replace('_', ' ')} ({counts[category]})" for category in categories]
-        axes.set_yticks(range(len(categories)), labels)
+        axes.set_yticks(range(len(categories)), [f"{_plain(name)} ({counts[name]})" for name in categories])
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.6, len(categories) - 0.4), xlabel="Mean IoU")
         axes.tick_params(axis="y", length=0)
         for row in range(0, len(categories), 2):
@@ -70,17 +74,19 @@ def draw_categories(means: pd.DataFrame, styles: dict[str, Style]) -> Figure:
 def categories(view: View) -> list[Drawn]:
     """IoU by category on one data set."""
     rows = view.plain
-    named = rows[rows["category"].fillna("") != ""]
-    if named["category"].nunique() < 2:
+    every_category = rows.loc[rows["category"].fillna("") != "", "category"].nunique()
+    if every_category < 2:
         raise NothingToShow(
             "the objects have no two categories; measure more with `bench run` without --select category"
         )
     means = category_means(rows, view.seed)
+    n = means.groupby("category", observed=True)["n"].max().sum()
     across = means.groupby("category", observed=True)["mean"].mean()
     chosen, every = means["series"].nunique(), rows["series"].nunique()
     caption = (
-        f"n = {named['object'].nunique():,} objects of {len(across)} categories, of each as many as its brackets say, "
-        f"sorted by the mean over the models shown"
+        f"n = {n:,} objects of {len(across)} categories"
+        + (f" (those with most objects, of {every_category})" if len(across) < every_category else "")
+        + ", of each as many as its brackets say, sorted by the mean over the models shown"
         + (f", which are the {chosen} best of {every} by mean IoU" if chosen < every else "")
         + f". {interval_note(view.seed)} A dot without a line has objects of one asset only."
         + (f" Hollow dots have fewer than {FEW} objects." if (means["n"] < FEW).any() else "")
@@ -91,3 +97,8 @@ def categories(view: View) -> list[Drawn]:
         f"({across.iloc[-1]:.2f}), worst {across.index[0]} ({across.iloc[0]:.2f})."
     )
     return [Drawn("iou-by-category", "IoU by category", caption, alt, draw_categories(means, view.styles))]
+
+
+def _plain(category: str) -> str:
+    """A category's name as a figure takes it: not too long, and no formula."""
+    return textwrap.shorten(category.replace("_", " "), LONG, placeholder=" …").replace("$", r"\$")

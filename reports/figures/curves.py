@@ -93,9 +93,10 @@ def _curves(view: View, size: Size, name: str, words: str) -> Drawn:
                 f"{series} from {means.iloc[0]:.2f} at the smallest to {means.iloc[-1]:.2f} at the largest objects"
             )
     edges, objects = curve.attrs["edges"], curve.attrs["objects"]
+    told = [scientific(edge) if size == "fraction" else f"{edge:,.0f} px" for edge in (edges[0], edges[-1])]
     caption = (
-        f"n = {sum(objects):,} objects in {len(objects)} bins, equal in the logarithm, from {scientific(edges[0])} to "
-        f"{scientific(edges[-1])}{' px' if size == 'area' else ''}; a point is the mean of its bin, and nothing is "
+        f"n = {sum(objects):,} objects in {len(objects)} bins, equal in the logarithm, from {told[0]} to "
+        f"{told[1]}; a point is the mean of its bin, and nothing is "
         f"smoothed. {interval_note(view.seed)}{few_note(curve['n'])}{error_note(rows)}"
     )
     alt = f"Mean IoU against {words}: {'; '.join(spans)}."

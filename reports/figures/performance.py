@@ -42,9 +42,9 @@ def performance(view: View) -> pd.DataFrame:
     table = clustered_means(rows, ["series"], np.random.default_rng(view.seed))
     table["model"] = rows.groupby("series", sort=False)["model"].first()
     cards = [view.results.card(str(model)) for model in table["model"]]
-    table["parameters"] = pd.array([card.get("parameters") for card in cards], float)
+    table["parameters"] = pd.array([card.get("parameters") or np.nan for card in cards], float)
     table["ms"] = total_ms(rows)
-    table.loc[table["model"].isin(PROMPTS), "ms"] = np.nan
+    table.loc[table["model"].isin(PROMPTS) | (table["ms"] <= 0), "ms"] = np.nan
     return table.reset_index()
 
 

@@ -12,7 +12,7 @@ import pytest
 from reports.figures.categories import PITCH, categories, category_means, draw_categories
 from reports.figures.distribution import distributions, draw_distribution
 from reports.results import read_results
-from reports.style import WIDTH, assign_styles
+from reports.style import WIDTH, assign_styles, save_figure
 from reports.view import NothingToShow, View
 
 
@@ -75,6 +75,22 @@ def test_sixty_eight_categories_keep_their_letters_apart() -> None:
     boxes = [text.get_window_extent() for text in figure.axes[0].get_yticklabels()]
     assert len(boxes) == 68
     assert all(below.y1 <= above.y0 for below, above in itertools.pairwise(boxes))
+
+
+def test_many_long_and_odd_categories_still_fit(make_results, tmp_path) -> None:
+    folder = make_results(models=("box",), objects=100, side=32)
+    path = folder / "results.parquet"
+    rows = pd.read_parquet(path)
+    names = [r"$\frac{$", "a $b$ c", "word " * 40, "\u00e9t\u00e9"] + [f"thing {i}" for i in range(90)]
+    rows["category"] = (names + names[:6])[:100]
+    rows.to_parquet(path)
+    results = read_results([folder])
+    (drawn,) = categories(View(results, "objascale", assign_styles(["box"])))
+    save_figure(drawn.figure, tmp_path / "many")
+    labels = [text.get_text() for text in drawn.figure.axes[0].get_yticklabels()]
+    assert len(labels) == 70
+    assert max(map(len, labels)) < 40
+    assert "76 objects of 70 categories (those with most objects, of 94)" in drawn.caption
 
 
 @pytest.mark.parametrize("category", ["apple", "", None])
