@@ -76,7 +76,10 @@ def _legend_columns(labels: Iterable[str]) -> int:
 
 def interval_note(seed: int) -> str:
     """How the 95 % intervals of every figure are made."""
-    return f"Intervals are 95 %: percentile bootstrap of the mean, {REPLICATES} draws of whole assets, seed {seed}."
+    return (
+        f"Intervals are 95 %: percentile bootstrap of the mean, {REPLICATES} draws of whole assets (of pictures, where "
+        f"no asset is known), seed {seed}."
+    )
 
 
 def few_note(counts: pd.Series) -> str:

@@ -105,8 +105,8 @@ def performances(view: View) -> list[Drawn]:
     if not timed.empty:
         rest = table[table["model"].isin(PROMPTS)]
         about = (
-            "Time is the median over objects of set_image and predict, one object a picture, in the run itself, "
-            "not timed apart. Dashed: the prompt alone, which takes no time to speak of."
+            "Time is the median over objects of set_image and predict together, as if each had a picture of its own, "
+            "measured in the run itself, not timed apart. Dashed: the prompt alone, which takes no time to speak of."
         )
         drawn.append(_drawn("ms", "ms", timed, rest, "Time per object (ms)", about, view))
     return drawn

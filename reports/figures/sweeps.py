@@ -115,7 +115,7 @@ def _sweeps(rows: pd.DataFrame, swept: Swept, words: str, view: View) -> list[Dr
         for index in panel["bin"].unique().tolist()
     ]
     objects = rows.drop_duplicates("object")["bin"].value_counts().sort_index()
-    sizes = ", ".join(f"{n:,} {SIZE_LABELS[index]}" for index, n in zip(objects.index.tolist(), objects, strict=True))
+    sizes = ", ".join(f"{SIZE_LABELS[index]}: {n:,}" for index, n in zip(objects.index.tolist(), objects, strict=True))
     about = f"{objects_told(means['n'])} objects at each {words}; nothing is smoothed. {interval_note(view.seed)}"
     errors = error_note(rows)
     return [
@@ -129,7 +129,7 @@ def _sweeps(rows: pd.DataFrame, swept: Swept, words: str, view: View) -> list[Dr
         Drawn(
             f"iou-by-{swept}-and-size",
             f"IoU against {words}, by relative mask size",
-            f"Lines are bins of mask area over image area; objects: {sizes}. {about}"
+            f"Lines are bins of mask area over image area; the objects in each are {sizes}. {about}"
             f"{few_note(pd.concat([panel['n'] for panel in panels.values()]))}{errors}",
             f"Mean IoU from the least to the greatest {words}: {'; '.join(told_by_size)}.",
             draw_sweep_by_size(panels, swept),
