@@ -21,7 +21,7 @@ _NAMES = ["model", "weights_sha256", "settings_hash", "dataset", "dataset_path",
 _NAMES += ["image_id", "image_file", "image_sha256", "object_id", "prompt", "prompt_source", "untrained", "error"]
 COLUMNS = [*_NAMES, *_NUMBERS, "truth_rle", "predicted_rle"]
 _KEY = ["model", "weights_sha256", "settings_hash", "prompt_source", "noise", "dataset", "image_sha256", "object_id"]
-_VARIANT = ["prompt_source", "noise", "tokens", "weights_sha256", "settings_hash"]
+VARIANT = ["prompt_source", "noise", "tokens", "weights_sha256", "settings_hash"]
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def read_results(folders: Sequence[Path]) -> Results:
     if rows.empty:
         raise ReportError("no row of the results is about an object with a pixel: there is nothing to report")
     rows["dataset"] = _distinct_datasets(rows)
-    rows["series"] = _series(rows)
+    rows["series"] = variant_names(rows, VARIANT)
     rows["cluster"] = clusters(rows)
     rows["object"] = rows["image_id"].str.cat(rows["object_id"], sep="/")
     notes += _uneven(rows)
@@ -140,12 +140,12 @@ def _distinct_datasets(rows: pd.DataFrame) -> pd.Series:
     return rows["dataset"].where(~shared, rows["dataset"] + " (" + rows["dataset_path"] + ")")
 
 
-def _series(rows: pd.DataFrame) -> pd.Series:
-    """A name per row: the model, and for each thing in which its variants differ, that thing."""
+def variant_names(rows: pd.DataFrame, fields: Sequence[str]) -> pd.Series:
+    """A name per row: the model, and for each of the `fields` (of VARIANT) in which its variants differ, that field."""
     names: pd.Series = rows["model"].astype(object)
     for model, group in rows.groupby("model", sort=False):
-        variants = group[_VARIANT].drop_duplicates()
-        varying = [field for field in _VARIANT if variants[field].nunique(dropna=False) > 1]
+        variants = group[list(fields)].drop_duplicates()
+        varying = [field for field in fields if variants[field].nunique(dropna=False) > 1]
         plain = [field for field in varying if field != "settings_hash"]
         if plain and len(variants[plain].drop_duplicates()) == len(variants):
             varying = plain  # the hash would only repeat what the others tell

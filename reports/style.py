@@ -7,6 +7,7 @@ variants of one model have dashes. What the prompt alone is worth (box, ellipse)
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,18 +30,19 @@ FAMILIES = {
 }
 SPARE = ("#a8763e", "#b5a500", "#6b705c", "#2f4b7c", "#00798c", "#a05195")
 SIZES = {"tiny": 0, "t": 0, "small": 1, "s": 1, "middle": 2, "m": 2, "b": 2, "large": 3, "l": 3, "x": 4, "h": 4}
-SHADES = (0.0, 0.4, -0.2, -0.34, -0.44)  # towards white (positive) or black
+SHADES = (0.0, 0.45, -0.25, -0.42, -0.48)  # towards white (positive) or black
 MARKERS = ("o", "s", "D", "^", "v", "P", "X")  # for models of no known family, and when all dashes are taken
 DASHES = ("-", "--", ":", "-.")
 FORMATS = ("pdf", "svg", "png")
-WIDTH = 4.6  # inches: legible when set into a 3.4 inch column
+WIDTH = 3.4  # inches: one column of two, so that nothing is shrunk and no letter is smaller than 7 points
 RC: dict[Any, Any] = {
-    "font.size": 9,
-    "axes.titlesize": 9,
-    "axes.labelsize": 9,
-    "legend.fontsize": 8,
-    "xtick.labelsize": 8,
-    "ytick.labelsize": 8,
+    "font.family": "DejaVu Sans",
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "legend.fontsize": 7,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.edgecolor": "#555555",
@@ -67,9 +69,9 @@ class Style:
 
 
 def assign_styles(names: Iterable[str]) -> dict[str, Style]:
-    """A style for each name, no two alike among the first 28 of one colour.
+    """A style for each name, no two alike among the first 28 of one colour; the first four differ in marker and dash.
 
-    A name's colour depends on nothing but its part before ":" or " (", so that it is the same in every report.
+    A name's colour depends on nothing but its part before ":", "@" or " (", so that it is the same in every report.
     """
     styles: dict[str, Style] = {}
     for name in dict.fromkeys(names):
@@ -78,13 +80,14 @@ def assign_styles(names: Iterable[str]) -> dict[str, Style]:
             values[values.index(first) :] + values[: values.index(first)]
             for values, first in ((MARKERS, own.marker), (DASHES, own.dash))
         )
-        candidates = (Style(own.colour, marker, dash) for marker in markers for dash in dashes)
+        every = range(len(MARKERS) * len(DASHES))  # both turn at once, and as 7 and 4 share no divisor, all pairs occur
+        candidates = (Style(own.colour, markers[i % len(MARKERS)], dashes[i % len(DASHES)]) for i in every)
         styles[name] = next((style for style in candidates if style not in styles.values()), own)
     return styles
 
 
 def _own_style(name: str) -> Style:
-    model = name.split(":")[0].split(" (")[0]
+    model = re.split(r":|@| \(", name)[0]
     head, *rest = model.lower().replace("_", "-").split("-")
     fitting = [family for family in FAMILIES if head.startswith(family)]
     if not fitting:

@@ -39,8 +39,16 @@ class View:
         These are what a figure shows that is not about noise or tokens: one series a model, prompt source and weights.
         Where no run had 512 tokens, the number nearest to it counts.
         """
-        rows = self.rows
-        same = [rows["model"], rows["prompt_source"]]
-        rows = rows[rows["noise"] == rows.groupby(same)["noise"].transform("min")]
-        distance = (rows["tokens"] - USUAL_TOKENS).abs().fillna(0)
-        return rows[distance == distance.groupby([rows["model"], rows["prompt_source"]]).transform("min")]
+        return usual_tokens(least_noise(self.rows))
+
+
+def least_noise(rows: pd.DataFrame) -> pd.DataFrame:
+    """Of each model and prompt source the rows without noise, or with the least that it was measured with."""
+    least = rows.groupby(["model", "prompt_source"])["noise"].transform("min")
+    return rows[rows["noise"] == least]
+
+
+def usual_tokens(rows: pd.DataFrame) -> pd.DataFrame:
+    """Of each model and prompt source the rows with 512 tokens, or with the number nearest to it; all of no tokens."""
+    distance = (rows["tokens"] - USUAL_TOKENS).abs().fillna(0)
+    return rows[distance == distance.groupby([rows["model"], rows["prompt_source"]]).transform("min")]

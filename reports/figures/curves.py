@@ -1,18 +1,25 @@
-"""IoU against relative mask size (the paper's Fig. 10), with 95 % bands, smoothed by nothing but its bins."""
+"""IoU against relative mask size (the paper's Fig. 10) and against size in pixels, smoothed by nothing but its bins."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bench.statistics import FEW, clustered_means
+from bench.statistics import clustered_means
 from reports.figures import Drawn
 from reports.figures.bins import bin_index, log_edges
+from reports.figures.parts import BAND, add_legend, draw_line, error_note, few_note, interval_note, legend_height
 from reports.formats import scientific
 from reports.style import RC, WIDTH, Style
 from reports.view import View
+
+Size = Literal["fraction", "area"]
+XLABELS: dict[Size, str] = {"fraction": "Relative Mask Size (mask px / image px)", "area": "Mask Size (px)"}
+MANY = 5  # series, above which bands are paler, so that lines are seen through all of them
 
 
 def curve_bins(n: int) -> int:
@@ -20,20 +27,20 @@ def curve_bins(n: int) -> int:
     return int(np.clip(round(np.sqrt(n)), 4, 30))
 
 
-def size_curve(rows: pd.DataFrame, seed: int, bins: int | None = None) -> pd.DataFrame:
-    """Per series and occupied bin: series, bin, fraction (geometric mean of its objects), mean, std, n, low, high.
+def size_curve(rows: pd.DataFrame, seed: int, bins: int | None = None, size: Size = "fraction") -> pd.DataFrame:
+    """Per series and occupied bin: series, bin, `size` (geometric mean of its objects), mean, std, n, low, high.
 
-    The bins are equal in log10 over the range of `rows["fraction"]` and the same for all series; `attrs["edges"]`
-    holds their edges and `attrs["objects"]` the number of objects in each.
+    The bins are equal in log10 over the range of `rows[size]` and the same for all series; `attrs["edges"]` holds their
+    edges, `attrs["objects"]` the number of objects in each, and `attrs["size"]` says which size.
     """
     objects = rows.drop_duplicates("object")
-    edges = log_edges(objects["fraction"].to_numpy(float), bins or curve_bins(len(objects)))
-    rows = rows.assign(bin=bin_index(rows["fraction"].to_numpy(float), edges), log=np.log10(rows["fraction"]))
+    edges = log_edges(objects[size].to_numpy(float), bins or curve_bins(len(objects)))
+    rows = rows.assign(bin=bin_index(rows[size].to_numpy(float), edges), log=np.log10(rows[size]))
     curve = clustered_means(rows, ["series", "bin"], np.random.default_rng(seed))
-    curve["fraction"] = 10 ** rows.groupby(["series", "bin"], sort=False)["log"].mean()
+    curve[size] = 10 ** rows.groupby(["series", "bin"], sort=False)["log"].mean()
     curve = curve.reset_index().sort_values(["series", "bin"], ignore_index=True)
-    counts = np.bincount(bin_index(objects["fraction"].to_numpy(float), edges), minlength=len(edges) - 1)
-    curve.attrs = {"edges": edges.tolist(), "objects": counts.tolist()}
+    counts = np.bincount(bin_index(objects[size].to_numpy(float), edges), minlength=len(edges) - 1)
+    curve.attrs = {"edges": edges.tolist(), "objects": counts.tolist(), "size": size}
     return curve
 
 
@@ -42,50 +49,55 @@ def draw_curve(curve: pd.DataFrame, styles: dict[str, Style]) -> Figure:
 
     A hollow marker is a bin with fewer than 5 objects. Bins whose objects are all of one asset have no band.
     """
+    size: Size = curve.attrs["size"]
+    shown = [series for series in styles if series in set(curve["series"])]
     with matplotlib.rc_context(RC):
-        figure = Figure(figsize=(WIDTH, 3.9), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 2.9 + legend_height(shown)), layout="constrained")
         axes, strip = figure.subplots(2, 1, sharex=True, height_ratios=(5, 1))
-        for series, style in styles.items():
+        for series in shown:
             points = curve[curve["series"] == series]
-            if points.empty:
-                continue
-            x, few = points["fraction"], points[points["n"] < FEW]
-            axes.fill_between(x, points["low"], points["high"], color=style.colour, alpha=0.14, linewidth=0)
-            look = {"color": style.colour, "marker": style.marker, "markersize": 4.5, "linewidth": 1.6}
-            axes.plot(x, points["mean"], linestyle=style.dash, label=series, **look)
-            axes.plot(few["fraction"], few["mean"], linestyle="", markerfacecolor="white", **look)
+            draw_line(axes, points, size, series, styles[series], BAND if len(shown) <= MANY else BAND / 2)
         axes.set(xscale="log", ylim=(-0.02, 1.02), ylabel="Mean IoU")
         edges, counts = np.array(curve.attrs["edges"]), np.array(curve.attrs["objects"])
         strip.stairs(counts, edges, fill=True, color="#c4c9d1")
-        for low, high, count in zip(edges[:-1], edges[1:], counts, strict=True):
-            if len(counts) <= 15:
-                strip.annotate(
-                    str(count), (np.sqrt(low * high), count), (0, 1), textcoords="offset points", ha="center", size=6.5
-                )
-        strip.set(xlabel="Relative Mask Size (mask px / image px)", ylabel="Objects", ylim=(0, counts.max() * 1.35))
+        if len(counts) <= 12:
+            for low, high, count in zip(edges[:-1], edges[1:], counts, strict=True):
+                place = (np.sqrt(low * high), count)
+                strip.annotate(str(count), place, (0, 1), textcoords="offset points", ha="center", size=7)
+        strip.set(xlabel=XLABELS[size], ylabel="Objects", ylim=(0, counts.max() * 1.5))
         strip.minorticks_off()
         strip.grid(axis="x", visible=False)
         strip.locator_params(axis="y", nbins=3, integer=True)
-        figure.legend(loc="outside upper center", ncols=3, handlelength=2.4, columnspacing=1.4)
+        add_legend(figure, axes)
     return figure
 
 
-def size_curves(view: View) -> list[Drawn]:
+def relative_size_curves(view: View) -> list[Drawn]:
     """The paper's Fig. 10 of one data set."""
-    curve = size_curve(view.plain, view.seed, view.bins)
-    styles = {series: style for series, style in view.styles.items() if series in set(curve["series"])}
+    return [_curves(view, "fraction", "iou-by-size", "relative mask size")]
+
+
+def pixel_size_curves(view: View) -> list[Drawn]:
+    """The same against the mask's pixels."""
+    return [_curves(view, "area", "iou-by-pixels", "mask size in pixels")]
+
+
+def _curves(view: View, size: Size, name: str, words: str) -> Drawn:
+    rows = view.plain
+    curve = size_curve(rows, view.seed, view.bins, size)
     spans = []
-    for series in styles:
+    for series in view.styles:
         means = curve.loc[curve["series"] == series, "mean"]
-        spans.append(
-            f"{series} from {means.iloc[0]:.2f} at the smallest to {means.iloc[-1]:.2f} at the largest objects"
-        )
+        if len(means):
+            spans.append(
+                f"{series} from {means.iloc[0]:.2f} at the smallest to {means.iloc[-1]:.2f} at the largest objects"
+            )
     edges, objects = curve.attrs["edges"], curve.attrs["objects"]
+    told = [scientific(edge) if size == "fraction" else f"{edge:,.0f} px" for edge in (edges[0], edges[-1])]
     caption = (
-        f"{sum(objects)} objects in {len(objects)} bins, equal in the logarithm, "
-        f"from {scientific(edges[0])} to {scientific(edges[-1])}; "
-        "a point is the mean of its bin, a band its 95 % interval (bootstrap over assets), and nothing is smoothed. "
-        f"Hollow points have fewer than {FEW} objects."
+        f"n = {sum(objects):,} objects in {len(objects)} bins, equal in the logarithm, from {told[0]} to "
+        f"{told[1]}; a point is the mean of its bin, and nothing is "
+        f"smoothed. {interval_note(view.seed)}{few_note(curve['n'])}{error_note(rows)}"
     )
-    alt = f"Mean IoU against relative mask size: {'; '.join(spans)}."
-    return [Drawn("iou-by-size", "IoU against relative mask size", caption, alt, draw_curve(curve, styles))]
+    alt = f"Mean IoU against {words}: {'; '.join(spans)}."
+    return Drawn(name, f"IoU against {words}", caption, alt, draw_curve(curve, view.styles))

@@ -6,6 +6,7 @@ import itertools
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
 
@@ -20,17 +21,18 @@ def rows(usual_results):
     return read_results([usual_results]).rows
 
 
-def test_curve_points_are_the_bins_means(rows) -> None:
-    curve = size_curve(rows, seed=0)
+@pytest.mark.parametrize("size", ["fraction", "area"])
+def test_curve_points_are_the_bins_means(rows, size) -> None:
+    curve = size_curve(rows, seed=0, size=size)
     edges = np.array(curve.attrs["edges"])
     assert sum(curve.attrs["objects"]) == 40
     point: Any
     for point in curve.itertuples():
         inside = rows[rows["series"] == point.series]
-        index = np.searchsorted(edges[1:-1], inside["fraction"], side="right")
+        index = np.searchsorted(edges[1:-1], inside[size], side="right")
         inside = inside[index == point.bin]
         assert (point.mean, point.n) == pytest.approx((inside["iou"].mean(), len(inside)))
-        assert np.log10(point.fraction) == pytest.approx(np.log10(inside["fraction"]).mean())
+        assert np.log10(getattr(point, size)) == pytest.approx(np.log10(inside[size]).mean())
     assert curve.groupby("series")["n"].sum().eq(40).all()
 
 
@@ -57,6 +59,21 @@ def test_the_curve_figure_shows_the_curve(rows) -> None:
     assert hollow == (curve["n"] < 5).sum()
 
 
+def test_the_curve_over_pixels_says_so(rows) -> None:
+    figure = draw_curve(size_curve(rows, seed=0, size="area"), assign_styles(rows["series"]))
+    assert figure.axes[1].get_xlabel() == "Mask Size (px)"
+
+
+def test_many_bands_are_paler(rows) -> None:
+    one = size_curve(rows[rows["series"] == "box"], seed=0)
+    alphas = []
+    for n in (5, 6):
+        curve = pd.concat([one.assign(series=f"box {i}") for i in range(n)])
+        curve.attrs = one.attrs
+        alphas.append(draw_curve(curve, assign_styles(curve["series"])).axes[0].collections[0].get_alpha())
+    assert alphas[1] < alphas[0]
+
+
 def test_heat_map_cells_are_means(rows) -> None:
     for heat in heat_maps(rows, bins=8):
         mine = rows[rows["series"] == heat.series]
@@ -74,13 +91,21 @@ def test_the_heat_map_figure_has_a_panel_a_model_and_one_bar(rows) -> None:
     maps = heat_maps(rows)
     figure = draw_heat_maps(maps)
     panels = [axes for axes in figure.axes if axes.get_title()]
-    assert [panel.get_title() for panel in panels] == [f"{heat.series}  (n = 40)" for heat in maps]
+    assert [panel.get_title() for panel in panels] == [f"{heat.series}\nn = 40" for heat in maps]
+    cells: Any
     for panel, heat in zip(panels, maps, strict=True):
-        (mesh,) = panel.collections
-        assert (mesh.get_clim(), mesh.get_cmap().name) == ((0, 1), "viridis")
-        assert np.ma.filled(mesh.get_array(), np.nan) == pytest.approx(heat.mean, nan_ok=True)
+        cells, dots = panel.collections
+        assert (cells.get_clim(), cells.get_cmap().name) == ((0, 1), "viridis")
+        assert np.asarray(cells.get_array()) == pytest.approx(heat.mean[heat.count > 0])
+        corners = np.array([path.vertices[:4] for path in cells.get_paths()])
+        rows, columns = np.nonzero(heat.count)
+        assert corners[:, 0] == pytest.approx(np.stack([heat.x_edges[columns], heat.y_edges[rows]], 1))
+        assert corners[:, 2] == pytest.approx(np.stack([heat.x_edges[columns + 1], heat.y_edges[rows + 1]], 1))
+        assert len(dots.get_offsets()) == ((heat.count > 0) & (heat.count < 5)).sum()
         assert (panel.get_xscale(), panel.get_yscale()) == ("log", "log")
-    assert sum(axes.get_ylabel() == "Mean IoU" for axes in figure.axes) == 1
+        assert panel.get_xlim() == pytest.approx(heat.x_edges[[0, -1]])
+        assert panel.get_ylim() == pytest.approx(heat.y_edges[[0, -1]])
+    assert [axes.get_xlabel() for axes in figure.axes].count("Mean IoU") == 1
     assert figure.get_supylabel() == "Mask Size (px)"
     assert figure.get_supxlabel().startswith("Relative Mask Size")
 
@@ -132,6 +157,13 @@ def test_variants_share_a_colour_but_not_a_style() -> None:
     styles = assign_styles(["flip-tiny: 64 tokens", "flip-tiny: 512 tokens", "flip-tiny (untrained)"])
     assert len({style.colour for style in styles.values()}) == 1
     assert len(set(styles.values())) == 3
+
+
+def test_variants_differ_in_marker_and_in_dash() -> None:
+    """Figures of points show no dash, and lines without markers no marker."""
+    styles = list(assign_styles(["sam-b", "sam-b@crop", "sam-b: box prompts", "sam-b: point prompts"]).values())
+    assert len({style.marker for style in styles}) == len({style.dash for style in styles}) == 4
+    assert len(set(assign_styles([f"sam-b: noise {i}" for i in range(28)]).values())) == 28
 
 
 def test_family_colours_differ_for_the_colour_blind() -> None:

@@ -1,0 +1,104 @@
+"""Mean IoU by category: a row of dots for each."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from bench.statistics import FEW, clustered_means
+from reports.figures import Drawn
+from reports.figures.parts import add_legend, error_note, interval_note, new_axes
+from reports.style import RC, Style
+from reports.view import NothingToShow, View
+
+MODELS = 5  # side by side in a row
+MOST = 70  # rows that fit a page
+LONG = 30  # letters of a category's name
+PITCH = 0.125  # inches from row to row: 68 of them are 8.5 inches, with letters of 7 points
+
+
+def category_means(rows: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Per series and category: series, category, mean, std, n, clusters, low, high; rows without category are left out.
+
+    The series are the five best by mean IoU; the categories are the 70 with most objects, and go from the worst to the
+    best mean of those series.
+    """
+    rows = rows[rows["category"].fillna("") != ""]
+    rows = rows[rows["category"].isin(rows["category"].value_counts().nlargest(MOST).index)]
+    best = rows.groupby("series", sort=False)["iou"].mean().nlargest(MODELS).index
+    rows = rows[rows["series"].isin(best)]
+    means = clustered_means(rows, ["series", "category"], np.random.default_rng(seed)).reset_index()
+    order = means.groupby("category")["mean"].mean().sort_values(kind="stable").index
+    means["category"] = pd.Categorical(means["category"], order)
+    return means.sort_values(["category", "series"], ignore_index=True)
+
+
+def draw_categories(means: pd.DataFrame, styles: dict[str, Style]) -> Figure:
+    """A dot and its 95 % interval per series in each category's row, best category on top, one series above the other.
+
+    The number in brackets is how many objects a category has; a hollow dot has fewer than 5.
+    """
+    categories = list(means["category"].cat.categories)
+    shown = [series for series in styles if series in set(means["series"])]
+    figure, axes = new_axes(0.55 + PITCH * max(len(categories), 4), shown)
+    with matplotlib.rc_context(RC):
+        for index, series in enumerate(shown):
+            style, points = styles[series], means[means["series"] == series]
+            y = points["category"].cat.codes + 0.7 * ((len(shown) - 1) / 2 - index) / len(shown)
+            axes.hlines(y, points["low"], points["high"], color=style.colour, linewidth=0.6)
+            look: dict[str, Any] = {
+                "marker": style.marker,
+                "markersize": 2.8,
+                "color": style.colour,
+                "markeredgewidth": 0.6,
+            }
+            axes.plot(points["mean"], y, linestyle="", label=series, **look)
+            few = points["n"] < FEW
+            axes.plot(points["mean"][few], y[few], linestyle="", markerfacecolor="white", **look)
+        counts = means.groupby("category", observed=True)["n"].max()
+        axes.set_yticks(range(len(categories)), [f"{_plain(name)} ({counts[name]})" for name in categories])
+        axes.set(xlim=(-0.02, 1.02), ylim=(-0.6, len(categories) - 0.4), xlabel="Mean IoU")
+        axes.tick_params(axis="y", length=0)
+        for row in range(0, len(categories), 2):
+            axes.axhspan(row - 0.5, row + 0.5, color="#f2f3f5", linewidth=0, zorder=0)
+        axes.grid(axis="y", visible=False)
+        add_legend(figure, axes)
+    return figure
+
+
+def categories(view: View) -> list[Drawn]:
+    """IoU by category on one data set."""
+    rows = view.plain
+    every_category = rows.loc[rows["category"].fillna("") != "", "category"].nunique()
+    if every_category < 2:
+        raise NothingToShow(
+            "the objects have no two categories; measure more with `bench run` without --select category"
+        )
+    means = category_means(rows, view.seed)
+    n = means.groupby("category", observed=True)["n"].max().sum()
+    across = means.groupby("category", observed=True)["mean"].mean()
+    chosen, every = means["series"].nunique(), rows["series"].nunique()
+    caption = (
+        f"n = {n:,} objects of {len(across)} categories"
+        + (f" (those with most objects, of {every_category})" if len(across) < every_category else "")
+        + ", of each as many as its brackets say, sorted by the mean over the models shown"
+        + (f", which are the {chosen} best of {every} by mean IoU" if chosen < every else "")
+        + f". {interval_note(view.seed)} A dot without a line has objects of one asset only."
+        + (f" Hollow dots have fewer than {FEW} objects." if (means["n"] < FEW).any() else "")
+        + error_note(rows)
+    )
+    alt = (
+        f"Mean IoU of {chosen} models in {len(across)} categories: best on average {across.index[-1]} "
+        f"({across.iloc[-1]:.2f}), worst {across.index[0]} ({across.iloc[0]:.2f})."
+    )
+    return [Drawn("iou-by-category", "IoU by category", caption, alt, draw_categories(means, view.styles))]
+
+
+def _plain(category: str) -> str:
+    """A category's name as a figure takes it: not too long, and no formula."""
+    return textwrap.shorten(category.replace("_", " "), LONG, placeholder=" …").replace("$", r"\$")

@@ -1,0 +1,96 @@
+"""Where FLIP is ahead and where behind: paired differences of IoU over relative × absolute mask size."""
+
+from __future__ import annotations
+
+import math
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+
+from bench.statistics import FEW
+from reports.figures import Drawn
+from reports.figures.heatmaps import HeatMap, add_bar, cells_told, draw_cells, heat_maps, panel_grid
+from reports.figures.parts import error_note
+from reports.style import RC
+from reports.view import NothingToShow, View
+
+RIVALS = 4
+DIVERGING = LinearSegmentedColormap.from_list("rival-flip", ["#7f3b08", "#e08214", "#f7f7f7", "#8073ac", "#2d004b"])
+"""ColorBrewer's PuOr turned round: orange where the rival is ahead, purple where FLIP is; safe for the colour-blind."""
+
+
+def paired_differences(view: View) -> pd.DataFrame:
+    """Per object and rival that both have a row: series ("FLIP − rival"), object, fraction, area, difference of IoU.
+
+    FLIP is the one with the highest mean IoU, rivals are up to four others with parameters, best first, that were told
+    the same (`prompt_source`). An error counts with IoU 0. Raises NothingToShow if there is no FLIP, no rival, or no
+    object in common.
+    """
+    rows = view.plain
+    learned = {str(model): bool(view.results.card(str(model)).get("parameters")) for model in rows["model"].unique()}
+    best = rows.groupby("series", sort=False).agg(
+        model=("model", "first"), source=("prompt_source", "first"), mean=("iou", "mean")
+    )
+    best = best.sort_values("mean", ascending=False, kind="stable")
+    flips = best["model"].str.startswith("flip")
+    ours = best.index[flips]
+    alike = best["source"] == best["source"].get(ours[0] if len(ours) else None)
+    rivals = best.index[~flips & alike & best["model"].map(learned)][:RIVALS]
+    if ours.empty or rivals.empty:
+        raise NothingToShow(
+            "there is no FLIP beside another network that was told the same; "
+            "measure both with `bench run --models flip-tiny,mobilesam-onnx`"
+        )
+    flip = rows[rows["series"] == ours[0]]
+    pairs = []
+    for rival in rivals:
+        other = rows.loc[rows["series"] == rival, ["object", "iou"]]
+        pair = flip[["object", "fraction", "area", "iou"]].merge(other, on="object", suffixes=("", "_rival"))
+        pairs.append(pair.assign(series=f"{ours[0]} − {rival}", difference=pair["iou"] - pair["iou_rival"]))
+    together = pd.concat(pairs, ignore_index=True)
+    if together.empty:
+        raise NothingToShow(f"{ours[0]} and the other networks have no object in common; measure them on the same data")
+    return together
+
+
+def colour_limit(maps: list[HeatMap]) -> float:
+    """The greatest |mean| of a cell with 5 objects or more (of any cell if there is none), up to the next tenth."""
+    means, counts = (np.concatenate([getattr(heat, name).ravel() for heat in maps]) for name in ("mean", "count"))
+    sure = counts >= FEW if (counts >= FEW).any() else counts > 0
+    return min(1.0, max(0.1, math.ceil(round(float(np.abs(means[sure]).max()) * 10, 6)) / 10))
+
+
+def draw_differences(maps: list[HeatMap]) -> Figure:
+    """The maps as panels with one colour bar, symmetric about 0, which is near white; empty cells are hatched."""
+    limit = colour_limit(maps)
+    beyond = any(np.nanmax(np.abs(heat.mean)) > limit for heat in maps)
+    figure, panels = panel_grid(maps)
+    with matplotlib.rc_context(RC | {"hatch.linewidth": 0.4}):
+        for panel, heat in zip(panels, maps, strict=True):
+            panel.patch.set(hatch="/////", edgecolor="#cfcfcf")
+            panel.grid(visible=False)
+            cells = draw_cells(panel, heat, DIVERGING, (-limit, limit))
+        label = "Mean difference of IoU (purple: FLIP is ahead)"
+        add_bar(figure, panels, cells, label, extend="both" if beyond else "neither")
+    return figure
+
+
+def size_differences(view: View) -> list[Drawn]:
+    """Difference maps of one data set: FLIP against each of its rivals."""
+    pairs = paired_differences(view)
+    maps = heat_maps(pairs, view.bins, "difference")
+    caption = (
+        "Mean per cell of the difference of IoU on the same objects, without intervals: purple where FLIP is ahead, "
+        f"orange where the other is, near white where they are equal, hatched where no object is. {cells_told(maps)} "
+        f"Colours end at the greatest difference in a cell of {FEW} objects or more.{error_note(view.plain)}"
+    )
+    told = []
+    for heat in maps:
+        filled = heat.mean[heat.count > 0]
+        told.append(f"{heat.series}, ahead in {(filled > 0).sum()} and behind in {(filled < 0).sum()} cells")
+    alt = f"Maps of the difference of mean IoU over relative and absolute mask size: {'; '.join(told)}."
+    title = "Difference of IoU by relative and absolute mask size"
+    return [Drawn("heat-map-differences", title, caption, alt, draw_differences(maps))]

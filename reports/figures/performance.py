@@ -1,0 +1,128 @@
+"""IoU against parameters and against time (the paper's Fig. 1), with the Pareto front of each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
+
+from bench.statistics import FEW, clustered_means
+from reports.figures import Drawn
+from reports.figures.labels import Label, place_labels
+from reports.figures.parts import error_note, few_note, interval_note, new_axes, objects_told
+from reports.style import RC, Style
+from reports.view import NothingToShow, View
+
+PROMPTS = ("box", "ellipse")  # these repeat the prompt: no parameter, and no time to speak of
+_STAGES = ["image_pre_ms", "image_model_ms", "image_post_ms", "pre_ms", "model_ms", "post_ms"]
+
+
+def total_ms(rows: pd.DataFrame) -> pd.Series:
+    """Per series the median milliseconds of an object with its whole picture: set_image and predict, all stages.
+
+    Over objects without an error; a series with nothing but errors has NaN.
+    """
+    times = rows[_STAGES].sum(axis=1, skipna=False).where(rows["error"].isna())
+    return times.groupby(rows["series"]).median()
+
+
+def pareto_front(points: pd.DataFrame, x: str) -> pd.DataFrame:
+    """The points that no other equals with less `x` or surpasses in `mean` with no more `x`; by `x` upwards."""
+    ordered = points.sort_values([x, "mean"], ascending=[True, False], ignore_index=True)
+    return ordered[ordered["mean"] > ordered["mean"].cummax().shift(fill_value=-np.inf)]
+
+
+def performance(view: View) -> pd.DataFrame:
+    """Per series of `view.plain`: series, model, mean, std, n, clusters, low, high, parameters, ms (NaN: unknown)."""
+    rows = view.plain
+    table = clustered_means(rows, ["series"], np.random.default_rng(view.seed))
+    table["model"] = rows.groupby("series", sort=False)["model"].first()
+    cards = [view.results.card(str(model)) for model in table["model"]]
+    table["parameters"] = pd.array([card.get("parameters") or np.nan for card in cards], float)
+    table["ms"] = total_ms(rows)
+    table.loc[table["model"].isin(PROMPTS) | (table["ms"] <= 0), "ms"] = np.nan
+    return table.reset_index()
+
+
+def draw_performance(
+    table: pd.DataFrame, x: str, xlabel: str, levels: pd.DataFrame, styles: dict[str, Style]
+) -> Figure:
+    """A point with its 95 % interval for each row of `table`, a dashed line for each of `levels` (of `performance`).
+
+    The Pareto front of the points is a grey step line. A hollow point has fewer than 5 objects.
+    """
+    figure, axes = new_axes(2.7)
+    with matplotlib.rc_context(RC):
+        for row in levels.to_dict("records"):
+            axes.axhline(
+                row["mean"], color=styles[row["series"]].colour, linestyle="--", linewidth=1, label=row["series"]
+            )
+        for row in table.to_dict("records"):
+            style = styles[row["series"]]
+            inside = "white" if row["n"] < FEW else style.colour
+            axes.plot([row[x]] * 2, [row["low"], row["high"]], color=style.colour, linewidth=1, label="_interval")
+            look: dict[str, Any] = {
+                "marker": style.marker,
+                "markersize": 5,
+                "color": style.colour,
+                "markerfacecolor": inside,
+            }
+            axes.plot([row[x]], [row["mean"]], linestyle="", label=row["series"], **look)
+        means = pd.concat([table, levels])[["low", "mean", "high"]].to_numpy(float)
+        room = max(0.12 * float(np.nanmax(means) - np.nanmin(means)), 0.02)
+        at = np.log10(table[x].to_numpy(float))
+        beside = max(0.12 * float(np.ptp(at)), 0.3)
+        left, right = 10 ** (at.min() - beside), 10 ** (at.max() + beside)
+        axes.set(xscale="log", xlabel=xlabel, ylabel="Mean IoU", xlim=(left, right))
+        axes.set_ylim(float(np.nanmin(means)) - room, float(np.nanmax(means)) + room)
+        front = pareto_front(table, x)
+        steps = [*front[x], right], [*front["mean"], front["mean"].iloc[-1]]
+        axes.plot(*steps, drawstyle="steps-post", color="#8a8a8a", linewidth=0.9, zorder=1, label="_front")
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        labels = [Label(row["series"], None, row["mean"]) for row in levels.to_dict("records")]
+        labels += [Label(row["series"], row[x], row["mean"]) for row in table.to_dict("records")]
+        place_labels(figure, axes, labels)
+    return figure
+
+
+def performances(view: View) -> list[Drawn]:
+    """The paper's Fig. 1 of one data set: against parameters, and against time."""
+    table = performance(view)
+    sized, timed = table[table["parameters"].notna()], table[table["ms"].notna()]
+    if sized.empty and timed.empty:
+        raise NothingToShow("no model has parameters or a time; measure one with `bench run --models flip-tiny`")
+    drawn = []
+    if not sized.empty:
+        sized = sized.assign(parameters=sized["parameters"] / 1e6)
+        rest = table[table["parameters"].isna()]
+        xlabel = "Parameters (millions)"
+        drawn.append(_drawn("parameters", "M", sized, rest, xlabel, "Dashed: models without parameters.", view))
+    if not timed.empty:
+        rest = table[table["model"].isin(PROMPTS)]
+        about = (
+            "Time is the median over objects of set_image and predict together, as if each had a picture of its own, "
+            "measured in the run itself, not timed apart. Dashed: the prompt alone, which takes no time to speak of."
+        )
+        drawn.append(_drawn("ms", "ms", timed, rest, "Time per object (ms)", about, view))
+    return drawn
+
+
+def _drawn(x: str, unit: str, points: pd.DataFrame, levels: pd.DataFrame, xlabel: str, about: str, view: View) -> Drawn:
+    against = {"parameters": "parameters", "ms": "time"}[x]
+    front = pareto_front(points, x)["series"]
+    left_out = sorted(set(view.plain["series"]) - set(points["series"]) - set(levels["series"]))
+    caption = (
+        f"{objects_told(points['n'])} objects a model. {about} The grey line is the Pareto front: no model "
+        f"left of it is as good. {interval_note(view.seed)}{few_note(points['n'])}{error_note(view.plain)}"
+        + (f" Not shown, without {against}: {', '.join(left_out)}." if left_out else "")
+    )
+    told = [f"{row['series']} {row['mean']:.2f} at {row[x]:.3g} {unit}" for row in points.to_dict("records")]
+    told += [f"{row['series']} {row['mean']:.2f} as a dashed line" for row in levels.to_dict("records")]
+    alt = f"Mean IoU against {against}: {'; '.join(told)}. On the Pareto front: {', '.join(front)}."
+    figure = draw_performance(points, x, xlabel, levels, view.styles)
+    return Drawn(f"iou-by-{against}", f"IoU against {against}", caption, alt, figure)

@@ -1,0 +1,159 @@
+"""IoU against what a run was swept over: the number of patches (the paper's Fig. 9), and the noise of prompts."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Literal
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator, ScalarFormatter
+
+from bench.statistics import SIZE_LABELS, clustered_means, size_bin
+from reports.figures import Drawn
+from reports.figures.parts import (
+    BAND,
+    add_legend,
+    draw_line,
+    error_note,
+    few_note,
+    interval_note,
+    new_axes,
+    new_panels,
+    objects_told,
+)
+from reports.results import variant_names
+from reports.style import RC, Style, assign_styles
+from reports.view import NothingToShow, View, least_noise, usual_tokens
+
+Swept = Literal["tokens", "noise"]
+XLABELS: dict[Swept, str] = {"tokens": "Number of sampled patches, at most", "noise": "Prompt noise (sides of the box)"}
+SHADES = ("#440154", "#3b528b", "#21918c", "#5ec962", "#d8c91c")  # viridis: the smaller, the darker
+MARKERS = ("o", "s", "D", "^", "v")
+
+
+def swept_rows(rows: pd.DataFrame, swept: Swept) -> pd.DataFrame:
+    """The rows of the models that were measured at two values of `swept` or more, with `line`: whose they are.
+
+    A line is a model with one kind of prompts and one file of weights. Raises NothingToShow if there is none, or if
+    runs of one line differ in something else besides.
+    """
+    rows = rows[rows[swept].notna()]
+    rows = rows.assign(line=variant_names(rows, ["prompt_source", "weights_sha256"]) if len(rows) else "")
+    rows = rows[rows.groupby("line")[swept].transform("nunique") > 1]
+    if rows.empty:
+        values = "32,64,128,256,512,1024,2048,4096" if swept == "tokens" else "0,0.05,0.1,0.2,0.4"
+        of = "numbers of patches of one FLIP" if swept == "tokens" else "levels of noise of one model"
+        raise NothingToShow(f"there are no two {of}; measure them with `bench run … --{swept} {values}`")
+    twice = rows[rows.duplicated(["line", swept, "object"])]
+    if len(twice):
+        raise NothingToShow(f"{twice['line'].iloc[0]} was run with several settings; report the folders apart")
+    return rows
+
+
+def sweep(rows: pd.DataFrame, swept: Swept, seed: int, by: str = "line") -> pd.DataFrame:
+    """Per value of column `by` and of `swept`: mean, std, n, clusters, low, high; in the order of both."""
+    means = clustered_means(rows, [by, swept], np.random.default_rng(seed)).reset_index()
+    return means.sort_values([by, swept], ignore_index=True, kind="stable")
+
+
+def draw_sweep(means: pd.DataFrame, swept: Swept, styles: dict[str, Style]) -> Figure:
+    """A line with its 95 % band for each line of `sweep`, in the order of `styles`. Tokens are on a log2 axis."""
+    figure, axes = new_axes(2.3, styles)
+    with matplotlib.rc_context(RC):
+        for line, style in styles.items():
+            draw_line(axes, means[means["line"] == line], swept, line, style)
+        _set_x(axes, means, swept)
+        axes.set(ylabel="Mean IoU", ylim=_limits(means))
+        add_legend(figure, axes)
+    return figure
+
+
+def draw_sweep_by_size(panels: dict[str, pd.DataFrame], swept: Swept) -> Figure:
+    """A panel per line: `sweep` by size bin, the smaller the darker, with pale bands."""
+    bins = sorted({index for means in panels.values() for index in means["bin"]})
+    names = {index: f"{SIZE_LABELS[index]} of the image" for index in bins}
+    figure, axes = new_panels(len(panels), (2.0, 1.5), names.values())
+    with matplotlib.rc_context(RC):
+        for panel, (line, means) in zip(axes, panels.items(), strict=True):
+            for index, name in names.items():
+                points = means[means["bin"] == index]
+                if len(points):
+                    draw_line(panel, points, swept, name, Style(SHADES[index], MARKERS[index], "-"), BAND / 2)
+            panel.set_title("\n".join(textwrap.wrap(line, 24, break_on_hyphens=False)))
+            _set_x(panel, means, swept)
+            panel.set_xlabel("")
+        axes[0].set_ylim(_limits(pd.concat(panels.values())))
+        figure.supxlabel(XLABELS[swept], size=8)
+        figure.supylabel("Mean IoU", size=8)
+        add_legend(figure, *axes)
+    return figure
+
+
+def token_sweeps(view: View) -> list[Drawn]:
+    """The paper's Fig. 9 of one data set, for all objects and by their size."""
+    return _sweeps(swept_rows(least_noise(view.rows), "tokens"), "tokens", "number of patches", view)
+
+
+def noise_sweeps(view: View) -> list[Drawn]:
+    """IoU against how wrong the prompts are, for all objects and by their size."""
+    return _sweeps(swept_rows(usual_tokens(view.rows), "noise"), "noise", "prompt noise", view)
+
+
+def _sweeps(rows: pd.DataFrame, swept: Swept, words: str, view: View) -> list[Drawn]:
+    means = sweep(rows, swept, view.seed)
+    styles = assign_styles(rows["line"])
+    rows = rows.assign(bin=size_bin(rows["fraction"].to_numpy(float)))
+    panels = {line: sweep(rows[rows["line"] == line], swept, view.seed, by="bin") for line in styles}
+    told = [f"{line} {_ends(means[means['line'] == line], swept)}" for line in styles]
+    told_by_size = [
+        f"{line}, {SIZE_LABELS[index]} of the image, {_ends(panel[panel['bin'] == index], swept)}"
+        for line, panel in panels.items()
+        for index in panel["bin"].unique().tolist()
+    ]
+    objects = rows.drop_duplicates("object")["bin"].value_counts().sort_index()
+    sizes = ", ".join(f"{SIZE_LABELS[index]}: {n:,}" for index, n in zip(objects.index.tolist(), objects, strict=True))
+    about = f"{objects_told(means['n'])} objects at each {words}; nothing is smoothed. {interval_note(view.seed)}"
+    errors = error_note(rows)
+    return [
+        Drawn(
+            f"iou-by-{swept}",
+            f"IoU against {words}",
+            f"{about}{few_note(means['n'])}{errors}",
+            f"Mean IoU against {words}: {'; '.join(told)}.",
+            draw_sweep(means, swept, styles),
+        ),
+        Drawn(
+            f"iou-by-{swept}-and-size",
+            f"IoU against {words}, by relative mask size",
+            f"Lines are bins of mask area over image area; the objects in each are {sizes}. {about}"
+            f"{few_note(pd.concat([panel['n'] for panel in panels.values()]))}{errors}",
+            f"Mean IoU from the least to the greatest {words}: {'; '.join(told_by_size)}.",
+            draw_sweep_by_size(panels, swept),
+        ),
+    ]
+
+
+def _limits(means: pd.DataFrame) -> tuple[float, float]:
+    """Tenths of IoU that hold all means and intervals."""
+    values = means[["low", "mean", "high"]].to_numpy(float)
+    return float(np.floor(np.nanmin(values) * 10) / 10), float(np.ceil(np.nanmax(values) * 10 + 0.2) / 10)
+
+
+def _ends(points: pd.DataFrame, swept: Swept) -> str:
+    """The first and the last mean in words."""
+    return " and ".join(f"{row['mean']:.2f} at {row[swept]:g}" for row in points.iloc[[0, -1]].to_dict("records"))
+
+
+def _set_x(axes: Axes, means: pd.DataFrame, swept: Swept) -> None:
+    """Ticks at the values that were measured: all of them, or every second if there are many."""
+    values = np.unique(means[swept])
+    if swept == "tokens":
+        axes.set_xscale("log", base=2)
+    axes.set_xticks(values[:: 1 + (len(values) > 8)])
+    axes.xaxis.set_major_formatter(ScalarFormatter())
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlabel(XLABELS[swept])
