@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from bench.timing import COLUMNS, SCHEMA, summarise_times
@@ -82,6 +83,17 @@ def ordinary(rows: pd.DataFrame) -> pd.DataFrame:
     inside = rows[["image_model_ms", "model_ms"]].sum(axis=1, skipna=False)
     times = pd.DataFrame({"pre_post_ms": outside, "model_ms": inside, "total_ms": outside + inside}, dtype=float)
     return times.groupby([rows["series"], rows["dataset"]], sort=False).median().groupby("series", sort=False).mean()
+
+
+def times_of(timings: Sequence[Timing], rows: pd.DataFrame) -> pd.DataFrame:
+    """Times of each series of result rows: `timed` where its model and patches were, else `ordinary`.
+
+    The index is the series; columns: model, tokens, pre_post_ms, model_ms, total_ms, times ("timing" or "run").
+    """
+    table = rows.drop_duplicates("series")[["series", "model", "tokens"]].astype({"tokens": float})
+    table = table.merge(timed(timings)[["model", "tokens", *TIMES]], on=["model", "tokens"], how="left")
+    table["times"] = np.where(table["total_ms"].isna(), "run", "timing")
+    return table.set_index("series").fillna(ordinary(rows))
 
 
 def hardware(runs: Iterable[dict[str, Any]]) -> str:

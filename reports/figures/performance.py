@@ -15,19 +15,10 @@ from reports.figures import Drawn
 from reports.figures.labels import Label, place_labels
 from reports.figures.parts import error_note, few_note, interval_note, new_axes, objects_told
 from reports.style import RC, Style
+from reports.times import times_of
 from reports.view import NothingToShow, View
 
 PROMPTS = ("box", "ellipse")  # these repeat the prompt: no parameter, and no time to speak of
-_STAGES = ["image_pre_ms", "image_model_ms", "image_post_ms", "pre_ms", "model_ms", "post_ms"]
-
-
-def total_ms(rows: pd.DataFrame) -> pd.Series:
-    """Per series the median milliseconds of an object with its whole picture: set_image and predict, all stages.
-
-    Over objects without an error; a series with nothing but errors has NaN.
-    """
-    times = rows[_STAGES].sum(axis=1, skipna=False).where(rows["error"].isna())
-    return times.groupby(rows["series"]).median()
 
 
 def pareto_front(points: pd.DataFrame, x: str) -> pd.DataFrame:
@@ -37,13 +28,15 @@ def pareto_front(points: pd.DataFrame, x: str) -> pd.DataFrame:
 
 
 def performance(view: View) -> pd.DataFrame:
-    """Per series of `view.plain`: series, model, mean, std, n, clusters, low, high, parameters, ms (NaN: unknown)."""
+    """Per series of `view.plain`: series, model, mean, std, n, clusters, low, high, parameters, ms (NaN: unknown),
+    times (where ms comes from, see `times_of`)."""
     rows = view.plain
     table = clustered_means(rows, ["series"], np.random.default_rng(view.seed))
     table["model"] = rows.groupby("series", sort=False)["model"].first()
     cards = [view.results.card(str(model)) for model in table["model"]]
     table["parameters"] = pd.array([card.get("parameters") or np.nan for card in cards], float)
-    table["ms"] = total_ms(rows)
+    times = times_of(view.results.timings, rows)
+    table["ms"], table["times"] = times["total_ms"], times["times"]
     table.loc[table["model"].isin(PROMPTS) | (table["ms"] <= 0), "ms"] = np.nan
     return table.reset_index()
 
@@ -104,9 +97,15 @@ def performances(view: View) -> list[Drawn]:
         drawn.append(_drawn("parameters", "M", sized, rest, xlabel, "Dashed: models without parameters.", view))
     if not timed.empty:
         rest = table[table["model"].isin(PROMPTS)]
+        ordinary = timed.loc[timed["times"] == "run", "series"]
+        apart = (
+            "each model timed alone"
+            if ordinary.empty
+            else f"measured in the run itself, not timed apart ({', '.join(ordinary)})"
+        )
         about = (
-            "Time is the median over objects of set_image and predict together, as if each had a picture of its own, "
-            "measured in the run itself, not timed apart. Dashed: the prompt alone, which takes no time to speak of."
+            f"Time is the median over objects of set_image and predict together, as if each had a picture of its own, "
+            f"{apart}. Dashed: the prompt alone, which takes no time to speak of."
         )
         drawn.append(_drawn("ms", "ms", timed, rest, "Time per object (ms)", about, view))
     return drawn

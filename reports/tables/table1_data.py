@@ -12,7 +12,7 @@ import pandas as pd
 from reports.published import published_iou, published_model
 from reports.results import Results
 from reports.tables.iou import iou_data
-from reports.times import TIMES, ordinary, timed
+from reports.times import TIMES, timed, times_of
 from reports.view import View
 
 COSTS = ["parameters", *TIMES]
@@ -59,12 +59,8 @@ def _paper_iou(row: dict[Hashable, Any], dataset: str) -> tuple[float, float]:
 
 def _costs(results: Results, plain: pd.DataFrame) -> pd.DataFrame:
     """A row per series, and per model that was only timed: parameters and times, ours and the paper's."""
-    table = plain.drop_duplicates("series")[["series", "model", "tokens"]].astype({"tokens": float})
-    clocked = timed(results.timings)
-    table = table.merge(clocked[["model", "tokens", *TIMES]], on=["model", "tokens"], how="left")
-    table["times"] = np.where(table["total_ms"].isna(), "run", "timing")
-    table = table.set_index("series").fillna(ordinary(plain)).reset_index()
-    table = pd.concat([table, _only_timed(clocked, table)], ignore_index=True)
+    table = times_of(results.timings, plain).reset_index()
+    table = pd.concat([table, _only_timed(timed(results.timings), table)], ignore_index=True)
     cards = [results.card(model) for model in table["model"]]
     table.insert(2, "family", [card.get("family", "") for card in cards])
     table.insert(3, "parameters", [card.get("parameters") for card in cards])

@@ -16,7 +16,7 @@ from matplotlib.text import Annotation, Text
 from matplotlib.transforms import Bbox
 
 from reports.figures.labels import Label, place_labels
-from reports.figures.performance import draw_performance, pareto_front, performance, performances, total_ms
+from reports.figures.performance import draw_performance, pareto_front, performance, performances
 from reports.results import read_results
 from reports.style import assign_styles
 from reports.view import NothingToShow, View
@@ -53,8 +53,18 @@ def test_errors_have_no_time_but_count_as_zero(make_results) -> None:
     rows["model_ms"], rows["iou"], rows["error"] = [1.0, 3.0, 99.0], [0.6, 0.9, 0.0], [None, None, "ValueError: no"]
     rows.to_parquet(path)
     results = read_results([folder])
-    assert total_ms(results.rows).to_dict() == {"grabcut": 2.0}
-    assert performance(View(results, "objascale", {}))["mean"].item() == pytest.approx(0.5)
+    (row,) = performance(View(results, "objascale", {})).to_dict("records")
+    assert (row["ms"], row["times"]) == (2.0, "run")
+    assert row["mean"] == pytest.approx(0.5)
+
+
+def test_times_of_a_timing_are_preferred_and_said(make_results, make_timing) -> None:
+    results = read_results([make_results(models=("flip-tiny", "grabcut")), make_timing(flip_tiny=(1, 20, 3))])
+    view = View(results, "objascale", assign_styles(results.rows["series"]))
+    table = performance(view).set_index("series")
+    assert table.loc["flip-tiny", "ms"] == pytest.approx(3 * 24)
+    assert table["times"].to_dict() == {"flip-tiny": "timing", "grabcut": "run"}
+    assert "not timed apart (grabcut)" in performances(view)[1].caption
 
 
 def test_the_figures_show_points_levels_and_front(view) -> None:
