@@ -9,7 +9,6 @@ masks = predictor.predict_many([(40, 60, 90, 200), Gaussian.from_point(120, 80, 
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -23,7 +22,7 @@ from flip.checkpoint import SUFFIXES, load_model
 from flip.gaussian import UNIT, Gaussian
 from flip.refine import Pixels
 from flip.released import ReleasedFlip
-from flip.sampler import Patches, Recipe, sample_many
+from flip.sampler import Patches, Recipe, generator, sample_many
 from flip.sampler_torch import sample_on_device
 from flip.stopwatch import Stopwatch
 from flip.target import Target, area, evaluation_box
@@ -231,15 +230,10 @@ class FlipPredictor:
 
     def _sample(self, image: NDArray[np.uint8] | Tensor, gaussians: Sequence[Gaussian]) -> Sequence[Patches]:
         """The prompts' patches, cut where the image lies."""
-        rngs, threads = [self._generator(gaussian) for gaussian in gaussians], torch.get_num_threads()
+        rngs, threads = [generator(gaussian, self.seed) for gaussian in gaussians], torch.get_num_threads()
         if isinstance(image, Tensor):
             return sample_on_device(image, gaussians, self.tokens, rngs, self.recipe, threads)
         return sample_many(image, gaussians, self.tokens, rngs, self.recipe, threads)
-
-    def _generator(self, gaussian: Gaussian) -> np.random.Generator:
-        g = gaussian
-        words = struct.unpack("12I", struct.pack("6d", g.x, g.y, g.sigma1, g.sigma2, g.a, g.b))
-        return np.random.default_rng((self.seed, *words))
 
 
 def _numbers(prompt: str, given: Sequence[float], names: str) -> tuple[float, ...]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from reports.claims.table import claims_table
 from reports.figures import Kind
 from reports.figures.registry import FIGURES
 from reports.formats import WRITERS, Table, scientific
@@ -99,7 +100,7 @@ def _slugs(datasets: list[str]) -> dict[str, str]:
 
 def _build_section(view: View, slug: str, out: Path) -> tuple[Section, list[Table]]:
     results, dataset = view.results, view.dataset
-    tables = [iou_table(results, dataset, view.seed), size_table(results, dataset, view.seed)]
+    tables = [iou_table(results, dataset, view.seed), size_table(results, dataset, view.seed), claims_table(view)]
     page_tables = [PageTable.of(table, _write_table(table, out, slug)) for table in tables]
     shown = [name for name in view.styles if name in set(view.rows["series"])]
     figures, missing = [], []

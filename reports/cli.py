@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from reports.commands.build import build
+from reports.commands.check import check
 from reports.commands.figure import figure
 
 app = typer.Typer(
@@ -15,3 +16,4 @@ app = typer.Typer(
 
 app.command(epilog="Example: reports build results --out report")(build)
 app.command(epilog="Example: reports figure 7 results --bins 50 --out report")(figure)
+app.command(epilog="Example: reports check results --against paper")(check)

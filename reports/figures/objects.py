@@ -1,0 +1,181 @@
+"""Objects of the results as pictures: their patches, and outlines along the edges of pixels, as vectors over a crop.
+
+Coordinates are pixels of the picture, y downwards, with pixel centres at +½.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.colors import to_hex, to_rgb
+from matplotlib.patheffects import withStroke
+from numpy.typing import NDArray
+
+from bench.prompts import PromptSettings, make_prompt
+from flip import show
+from flip.sampler import NoPatches, Recipe, generator, place
+from objascale.masks import Box, MaskError, RegionMask
+from reports.formats import scientific
+from reports.pixels import Image, PictureMissing, read_picture
+from reports.view import NothingToShow, View
+
+SIDE = 800  # pixels of what is embedded, along its longer side, at most
+TRIES = 12  # pictures that are looked for before a figure is given up
+COLOURS = {size: to_hex(np.divide(rgb, 255)) for size, rgb in show.COLOURS.items()}  # the paper's
+
+
+UNREADABLE = "no picture of these results can be read here: run `reports` where their data set lies"
+
+Centres = dict[int, NDArray[np.float64]]
+"""Of patches, by size: (n, 2) in pixels of the picture."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """An object with its picture; `row` is its row of the results, `truth` its mask."""
+
+    row: pd.Series
+    image: Image
+    truth: RegionMask
+
+    @property
+    def title(self) -> str:
+        """The category in plain words."""
+        return str(self.row["category"]).replace("_", " ")
+
+    @property
+    def facts(self) -> str:
+        """The category, and how large it is in which picture."""
+        size = f"{self.truth.width}×{self.truth.height}"
+        return (
+            f"{self.title} of {self.row['area']:,.0f} px in {size} ({scientific(self.row['fraction'])} of the picture)"
+        )
+
+    def predicted(self) -> RegionMask:
+        """The row's mask, empty if it has none."""
+        counts = self.row["predicted_rle"]
+        if not isinstance(counts, str) or not counts:
+            return RegionMask.empty(self.truth.width, self.truth.height)
+        return _mask(self.row, counts)
+
+
+def see(rows: pd.DataFrame) -> Iterator[Seen]:
+    """The objects of the rows whose pictures and masks can be read, one picture at a time; `TRIES` failures end it."""
+    failed, last, image = 0, None, None
+    for _, row in rows.iterrows():
+        if failed >= TRIES:
+            return
+        try:
+            if image is None or last != (row["folder"], row["image_file"]):
+                image, last = None, None
+                image = read_picture(_path(row), int(row["width"]), int(row["height"]))
+                last = row["folder"], row["image_file"]
+            truth = _mask(row, row["truth_rle"])
+        except (PictureMissing, MaskError):
+            failed += 1
+            continue
+        if truth.box is not None:
+            yield Seen(row, image, truth)
+
+
+def _path(row: pd.Series) -> Path:
+    """The picture below its data set, whose path may be relative to here or to the results folder."""
+    here = Path(row["dataset_path"]) / row["image_file"]
+    return here if here.exists() else Path(row["folder"]) / here
+
+
+def _mask(row: pd.Series, counts: str) -> RegionMask:
+    return RegionMask.from_rle({"size": [int(row["height"]), int(row["width"])], "counts": counts})
+
+
+def flip_rows(view: View) -> pd.DataFrame:
+    """The rows of the first FLIP with trained weights, without errors. Raises NothingToShow if there is none."""
+    rows = view.plain
+    rows = rows[rows["model"].str.startswith("flip") & ~rows["untrained"].astype(bool) & rows["error"].isna()]
+    if rows.empty:
+        raise NothingToShow("no trained FLIP has a row: `bench run --models flip-tiny` measures one")
+    return rows[rows["series"] == rows["series"].iloc[0]]
+
+
+def patches(seen: Seen, view: View) -> Centres:
+    """Centres by size, (n, 2), of the patches that FLIP saw of an object: the settings and the prompt are its run's.
+
+    Empty where not one fitted.
+    """
+    row, settings = seen.row, view.results.card(seen.row["model"]).get("settings", {})
+    run = next((run for run in view.results.runs if run["folder"] == row["folder"]), {})
+    seed = run.get("prompt", {}).get("seed", 0)
+    prompt = make_prompt(
+        seen.truth, ("gaussian",), PromptSettings(row["prompt_source"], row["noise"], seed), row["object_id"]
+    )
+    recipe = Recipe(**{name: settings[name] for name in ("overlap", "coverage", "spread", "least") if name in settings})
+    assert prompt.gaussian is not None
+    rng, frame = generator(prompt.gaussian, settings.get("seed", 0)), (seen.truth.width, seen.truth.height)
+    try:
+        return place(*frame, prompt.gaussian, int(row["tokens"]), rng, recipe)
+    except NoPatches:
+        return {}
+
+
+def draw_crop(axes: Axes, image: Image, box: Box) -> None:
+    """Show a part of a picture (xyxy pixel edges) in its own coordinates, with at most `SIDE` pixels embedded."""
+    x0, y0, x1, y1 = box
+    crop, scale = image[y0:y1, x0:x1], SIDE / max(x1 - x0, y1 - y0)
+    if scale < 1:
+        size = max(1, round((x1 - x0) * scale)), max(1, round((y1 - y0) * scale))
+        crop = np.asarray(cv2.resize(crop, size, interpolation=cv2.INTER_AREA), np.uint8)
+    axes.imshow(crop, extent=(x0, x1, y1, y0), interpolation="nearest")
+    axes.set(xlim=(x0, x1), ylim=(y1, y0), xticks=[], yticks=[])
+    axes.grid(False)
+
+
+def draw_patches(axes: Axes, centres: Centres, colours: dict[int, str] = COLOURS) -> None:
+    """Each patch as a tinted square with its outline, fine ones on top; a collection a size, labelled "16 px"."""
+    corners = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) / 2
+    for size, where in sorted(centres.items(), reverse=True):
+        if len(where):
+            squares = where[:, None] + size * corners
+            axes.add_collection(
+                PolyCollection(
+                    squares,
+                    facecolors=[(colours[size], 0.18)],
+                    edgecolors=colours[size],
+                    linewidths=0.5,
+                    label=f"{size} px",
+                ),
+                autolim=False,
+            )
+
+
+def draw_mask(axes: Axes, mask: RegionMask, box: Box, colour: str, tint: float = 0.0, label: str = "") -> None:
+    """The outline of a mask within `box` along the edges of pixels, cased in black or white, and its area tinted."""
+    x0, y0, x1, y1 = box
+    step = max(1, round(max(x1 - x0, y1 - y0) / SIDE))
+    shown = mask.window(box)[step // 2 :: step, step // 2 :: step]
+    lines = edges(shown) * step + (x0, y0)
+    case = withStroke(linewidth=2.2, foreground="black" if colour != "black" else "white")
+    axes.add_collection(
+        LineCollection(list(lines), colors=colour, linewidths=1.2, label=label, path_effects=[case]), autolim=False
+    )
+    if tint and shown.any():
+        veil = np.zeros((*shown.shape, 4))
+        veil[shown] = (*to_rgb(colour), tint)
+        h, w = shown.shape
+        axes.imshow(veil, extent=(x0, x0 + w * step, y0 + h * step, y0), interpolation="nearest")
+        axes.set(xlim=(x0, x1), ylim=(y1, y0))
+
+
+def edges(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """The edges between pixels of a mask (h×w) and others, (n, 2, 2): ends of lines, as x and y. Its rim is no edge."""
+    rows, columns = np.nonzero(mask[1:] != mask[:-1])
+    level = np.stack((np.stack((columns, rows + 1), -1), np.stack((columns + 1, rows + 1), -1)), 1)
+    rows, columns = np.nonzero(mask[:, 1:] != mask[:, :-1])
+    upright = np.stack((np.stack((columns + 1, rows), -1), np.stack((columns + 1, rows + 1), -1)), 1)
+    return np.concatenate((level, upright)).astype(float)
