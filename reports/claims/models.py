@@ -3,17 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pandas as pd
 
 from reports.claims.evidence import difference
 from reports.view import NothingToShow, View
 
-SAM = ("sam", "mobilesam", "efficientsam")  # how the names of models begin that encode the picture whole
 MEASURE = "bench run --models"
 
 Named = list[tuple[str, pd.DataFrame]]
 """Series, or pairs of them, with their rows."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """Models whose names begin alike; with `crop` those that are shown a crop of the picture, else those that are not.
+
+    `example` is one of them, to be measured where none is there.
+    """
+
+    name: str
+    begins: tuple[str, ...]
+    example: str
+    crop: bool = False
+
+
+FLIP = Family("FLIP", ("flip",), "flip-tiny")
+FASTSAM = Family("FastSAM", ("fastsam",), "fastsam-x")
+SAM = Family("SAM", ("sam", "mobilesam", "efficientsam"), "mobilesam-onnx")
+SAM_ON_CROP = Family("SAM@crop", SAM.begins, "mobilesam-onnx@crop", crop=True)
 
 
 def told(view: View, source: str = "matched") -> pd.DataFrame:
@@ -25,24 +44,19 @@ def told(view: View, source: str = "matched") -> pd.DataFrame:
     return rows
 
 
-def series(rows: pd.DataFrame, begins: str | tuple[str, ...], crop: bool = False) -> Named:
-    """The models whose names begin so, each with its rows; with `crop` those that end in @crop instead.
+def series(rows: pd.DataFrame, family: Family) -> Named:
+    """The family's models, each with its rows; one of several variants (weights, settings) comes as several.
 
-    A model of several variants (weights, settings) comes as several. Raises NothingToShow if there is none.
+    Raises NothingToShow if there is none.
     """
-    fitting = rows[rows["model"].str.startswith(begins) & (rows["model"].str.contains("@crop") == crop)]
-    variants = fitting.groupby("model")["series"].nunique()
-    found = [
-        (str(name if variants[model] > 1 else model), group)
-        for (model, name), group in fitting.groupby(["model", "series"], sort=False)
-    ]
-    if not found:
-        wanted = begins if isinstance(begins, str) else begins[0]
-        example = {"flip": "flip-tiny", "fastsam": "fastsam-x"}.get(wanted, "mobilesam-onnx")
-        name = {"flip": "FLIP", "fastsam": "FastSAM"}.get(wanted, "SAM") + ("@crop" if crop else "")
-        raise NothingToShow(
-            f"these results have no trained {name}: `{MEASURE} {example}{'@crop' if crop else ''}` measures one"
-        )
+    models = rows["model"]
+    fitting = rows[models.str.startswith(family.begins) & (models.str.contains("@crop") == family.crop)]
+    if fitting.empty:
+        raise NothingToShow(f"these results have no trained {family.name}: `{MEASURE} {family.example}` measures one")
+    found: Named = []
+    for model, group in fitting.groupby("model", sort=False):
+        variants = [(str(name), each) for name, each in group.groupby("series", sort=False)]
+        found += variants if len(variants) > 1 else [(str(model), group)]
     return found
 
 

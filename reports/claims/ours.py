@@ -9,7 +9,7 @@ import pandas as pd
 from bench.statistics import SIZE_LABELS, size_bin
 from reports.claims import Finding
 from reports.claims.evidence import Sample, decide, difference, estimate
-from reports.claims.models import MEASURE, SAM, pairs, series, told
+from reports.claims.models import FLIP, MEASURE, SAM, SAM_ON_CROP, pairs, series, told
 from reports.view import NothingToShow, View
 
 ALONE = {"box": "box", "gaussian": "ellipse"}  # the model that is a prompt of this kind, and nothing else
@@ -36,13 +36,13 @@ def adds_to_prompt(view: View) -> list[Finding]:
 def ahead_of_crop(view: View) -> list[Finding]:
     """FLIP − SAM@crop, by size."""
     rows = told(view)
-    return _by_size(view, pairs(series(rows, "flip"), series(rows, SAM, crop=True)))
+    return _by_size(view, pairs(series(rows, FLIP), series(rows, SAM_ON_CROP)))
 
 
 def same_box(view: View) -> list[Finding]:
     """FLIP − SAM where both were told the box, by size."""
     rows = told(view, "box")
-    return _by_size(view, pairs(series(rows, "flip"), series(rows, SAM)))
+    return _by_size(view, pairs(series(rows, FLIP), series(rows, SAM)))
 
 
 def _by_size(view: View, found: Iterable[tuple[str, pd.DataFrame]]) -> list[Finding]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from reports.claims import Finding
 from reports.claims.evidence import Estimate, Sample, decide, difference, estimate
-from reports.claims.models import MEASURE, SAM, pairs, series, told
+from reports.claims.models import FASTSAM, FLIP, MEASURE, SAM, pairs, series, told
 from reports.view import USUAL_TOKENS, NothingToShow, View
 
 SMALL = 1e-3  # of the image: "small objects (< 0.1 % of the image)"
@@ -26,7 +26,7 @@ SPREAD = 4.0  # least ratio of the pixels of large and small images, where their
 def small_objects(view: View) -> list[Finding]:
     """FLIP − SAM below 0.1 % of the image."""
     rows = told(view)
-    found = pairs(series(rows, "flip"), series(rows, SAM))
+    found = pairs(series(rows, FLIP), series(rows, SAM))
     small = ((name, each[each["fraction"] < SMALL]) for name, each in found)
     return _compare(view, small, "below 0.1 %")
 
@@ -35,7 +35,7 @@ def fastsam_vanishes(view: View) -> list[Finding]:
     """FastSAM's IoU below 0.01 % of the image."""
     samples = [
         Sample.mean(name, "below 0.01 %", rows[rows["fraction"] < VANISHING], "iou")
-        for name, rows in series(told(view), "fastsam")
+        for name, rows in series(told(view), FASTSAM)
     ]
     return decide(estimate(samples, view.seed), NEAR_ZERO, above=False)
 
@@ -43,7 +43,7 @@ def fastsam_vanishes(view: View) -> list[Finding]:
 def behind_flip(view: View) -> list[Finding]:
     """FLIP − FastSAM on all objects."""
     rows = told(view)
-    return _compare(view, pairs(series(rows, "flip"), series(rows, "fastsam")), "all")
+    return _compare(view, pairs(series(rows, FLIP), series(rows, FASTSAM)), "all")
 
 
 def overall(view: View) -> list[Finding]:
@@ -51,7 +51,7 @@ def overall(view: View) -> list[Finding]:
     if not view.dataset.lower().startswith("objascale"):
         raise NothingToShow("the claim is about ObjaScale, and this is another data set")
     rows = told(view)
-    return _compare(view, pairs(series(rows, "flip"), series(rows, SAM)), "all")
+    return _compare(view, pairs(series(rows, FLIP), series(rows, SAM)), "all")
 
 
 def _compare(view: View, found: Iterable[tuple[str, pd.DataFrame]], objects: str) -> list[Finding]:
@@ -67,7 +67,7 @@ def pixels_not_fraction(view: View) -> list[Finding]:
     in any way.
     """
     estimates = []
-    for name, rows in series(told(view), "flip"):
+    for name, rows in series(told(view), FLIP):
         low, high = np.quantile(rows["width"] * rows["height"], (0.05, 0.95))
         if high < SPREAD * low:
             why = f"The images are too much of one size ({low:,.0f} to {high:,.0f} px)."

@@ -16,7 +16,7 @@ from reports.style import RC, WIDTH
 from reports.view import NothingToShow, View
 
 WANTED = (1e-5, 1e-4, 1e-3, 1e-2)  # mask / picture
-LEAST = 30  # px; what is smaller is a blot even under a magnifier
+LEAST = 100  # px; what is smaller is a blot even under a magnifier
 LENS = 0.42  # of a picture's side
 
 
@@ -24,9 +24,10 @@ def magnified_examples(view: View) -> list[Drawn]:
     """Four objects of different categories and sizes, in their whole pictures."""
     examples = _choose(view.rows.drop_duplicates("object"))
     with matplotlib.rc_context(RC):
-        figure = Figure(figsize=(WIDTH, WIDTH * (1 if len(examples) > 2 else 0.5)), layout="constrained")
-        across = 2 if len(examples) > 1 else 1
-        panels = figure.subplots(-(-len(examples) // across), across, squeeze=False).ravel()
+        across, down = min(2, len(examples)), -(-len(examples) // 2)
+        shape = sum(seen.truth.height / seen.truth.width for seen in examples) / len(examples)
+        figure = Figure(figsize=(WIDTH, WIDTH / across * down * shape), layout="constrained")
+        panels = figure.subplots(down, across, squeeze=False).ravel()
         for panel in panels[len(examples) :]:
             panel.set_visible(False)
         for panel, seen in zip(panels, examples, strict=False):
@@ -40,14 +41,15 @@ def magnified_examples(view: View) -> list[Drawn]:
             draw_crop(lens, seen.image, box)
             lens.spines[:].set(visible=True, color="white", linewidth=1.2)
             panel.indicate_inset((x0, y0, x1 - x0, y1 - y0), lens, edgecolor="white", alpha=1, linewidth=0.8)
-            words = f"{seen.title}\n{seen.row['area']:,.0f} px of {width}×{height}"
+            words = f"{seen.title}\n{seen.row['area']:,.0f} px\nof {width}×{height}"
             panel.text(
-                *(0.03, 0.96 if low else 0.04),
+                *(0.97 if left else 0.03, 0.04 if low else 0.96),
                 words,
                 transform=panel.transAxes,
                 color="white",
                 size=7.5,
-                va="top" if low else "bottom",
+                ha="right" if left else "left",
+                va="bottom" if low else "top",
                 path_effects=[withStroke(linewidth=1.8, foreground="black")],
             )
     told = "; ".join(f"{seen.title}, {scientific(seen.row['fraction'])} of the picture" for seen in examples)

@@ -15,7 +15,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.colors import to_hex, to_rgb
-from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from bench.prompts import PromptSettings, make_prompt
@@ -27,8 +26,9 @@ from reports.pixels import Image, PictureMissing, read_picture
 from reports.view import NothingToShow, View
 
 SIDE = 800  # pixels of what is embedded, along its longer side, at most
+TINT = 0.35  # of a mask's colour over the picture
 TRIES = 12  # pictures that are looked for before a figure is given up
-COLOURS = {size: to_hex(np.divide(rgb, 255)) for size, rgb in show.COLOURS.items()}  # the paper's
+COLOURS = {size: to_hex((r / 255, g / 255, b / 255)) for size, (r, g, b) in show.COLOURS.items()}  # the paper's
 
 
 UNREADABLE = "no picture of these results can be read here: run `reports` where their data set lies"
@@ -54,9 +54,7 @@ class Seen:
     def facts(self) -> str:
         """The category, and how large it is in which picture."""
         size = f"{self.truth.width}×{self.truth.height}"
-        return (
-            f"{self.title} of {self.row['area']:,.0f} px in {size} ({scientific(self.row['fraction'])} of the picture)"
-        )
+        return f"{self.title}, {self.row['area']:,.0f} px in {size} ({scientific(self.row['fraction'])} of the picture)"
 
     def predicted(self) -> RegionMask:
         """The row's mask, empty if it has none."""
@@ -131,9 +129,10 @@ def draw_crop(axes: Axes, image: Image, box: Box) -> None:
     if scale < 1:
         size = max(1, round((x1 - x0) * scale)), max(1, round((y1 - y0) * scale))
         crop = np.asarray(cv2.resize(crop, size, interpolation=cv2.INTER_AREA), np.uint8)
-    axes.imshow(crop, extent=(x0, x1, y1, y0), interpolation="nearest")
+    axes.imshow(crop, extent=(x0, x1, y1, y0), interpolation="nearest", zorder=0)
     axes.set(xlim=(x0, x1), ylim=(y1, y0), xticks=[], yticks=[])
     axes.grid(False)
+    axes.spines[:].set_visible(False)
 
 
 def draw_patches(axes: Axes, centres: Centres, colours: dict[int, str] = COLOURS) -> None:
@@ -142,34 +141,38 @@ def draw_patches(axes: Axes, centres: Centres, colours: dict[int, str] = COLOURS
     for size, where in sorted(centres.items(), reverse=True):
         if len(where):
             squares = where[:, None] + size * corners
-            axes.add_collection(
-                PolyCollection(
-                    squares,
-                    facecolors=[(colours[size], 0.18)],
-                    edgecolors=colours[size],
-                    linewidths=0.5,
-                    label=f"{size} px",
-                ),
-                autolim=False,
-            )
+            face, edge = [(colours[size], 0.18)], colours[size]
+            drawn = PolyCollection(list(squares), facecolors=face, edgecolors=edge, linewidths=0.5, label=f"{size} px")
+            axes.add_collection(drawn, autolim=False)
 
 
-def draw_mask(axes: Axes, mask: RegionMask, box: Box, colour: str, tint: float = 0.0, label: str = "") -> None:
-    """The outline of a mask within `box` along the edges of pixels, cased in black or white, and its area tinted."""
+def draw_truth(axes: Axes, mask: RegionMask, box: Box) -> None:
+    """The outline of a true mask within `box`, along the edges of pixels: white, cased in black."""
+    lines = _outline(mask, box)[0]
+    for colour, width in (("black", 2.4), ("white", 1.8)):
+        drawn = LineCollection(lines, colors=colour, linewidths=width, capstyle="projecting")
+        axes.add_collection(drawn, autolim=False)
+
+
+def draw_prediction(axes: Axes, mask: RegionMask, box: Box, colour: str) -> None:
+    """A mask within `box`, tinted and outlined in `colour`, so thinly that a true outline is seen below it."""
+    lines, shown, extent = _outline(mask, box)
+    veil = np.zeros((*shown.shape, 4))
+    veil[shown] = (*to_rgb(colour), TINT)
+    axes.imshow(veil, extent=extent, interpolation="nearest", zorder=0.5)
+    axes.set(xlim=(box[0], box[2]), ylim=(box[3], box[1]))
+    axes.add_collection(LineCollection(lines, colors=colour, linewidths=0.8, capstyle="projecting"), autolim=False)
+
+
+def _outline(
+    mask: RegionMask, box: Box
+) -> tuple[list[NDArray[np.float64]], NDArray[np.bool_], tuple[float, float, float, float]]:
+    """Lines in pixels of the picture, what was outlined (one of every few pixels in a large box), and its extent."""
     x0, y0, x1, y1 = box
     step = max(1, round(max(x1 - x0, y1 - y0) / SIDE))
     shown = mask.window(box)[step // 2 :: step, step // 2 :: step]
-    lines = edges(shown) * step + (x0, y0)
-    case = withStroke(linewidth=2.2, foreground="black" if colour != "black" else "white")
-    axes.add_collection(
-        LineCollection(list(lines), colors=colour, linewidths=1.2, label=label, path_effects=[case]), autolim=False
-    )
-    if tint and shown.any():
-        veil = np.zeros((*shown.shape, 4))
-        veil[shown] = (*to_rgb(colour), tint)
-        h, w = shown.shape
-        axes.imshow(veil, extent=(x0, x0 + w * step, y0 + h * step, y0), interpolation="nearest")
-        axes.set(xlim=(x0, x1), ylim=(y1, y0))
+    h, w = shown.shape
+    return list(edges(shown) * step + (x0, y0)), shown, (x0, x0 + w * step, y0 + h * step, y0)
 
 
 def edges(mask: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -21,8 +21,9 @@ from reports.figures.objects import (
     Centres,
     Seen,
     draw_crop,
-    draw_mask,
     draw_patches,
+    draw_prediction,
+    draw_truth,
     flip_rows,
     patches,
     see,
@@ -34,7 +35,7 @@ STAGES = {"tiny": ((1, 2), "#286efa"), "small": ((4,), "#28be50"), "large": ((8,
 RICH = 600  # px; an object of about this size is seen through patches of all sizes
 CLASSES = ("tiny", "small", "large")
 OBJECTS = 5  # of the picture in Fig. 3, if one has as many
-TRUTH = "white"
+MARGIN = 1.06  # side of a crop over that of its patches
 
 
 def sampling_stages(view: View) -> list[Drawn]:
@@ -60,10 +61,10 @@ def sampling_stages(view: View) -> list[Drawn]:
         panels[-1].set_title(f"mask: IoU {seen.row['iou']:.2f}")
         figure.legend(handles=_mask_keys(view, seen), loc="outside lower center", ncols=2)
     caption = (
-        f"A {seen.facts}. {model} draws patches around the Gaussian that it is told, the finest first: tiny, then "
+        f"{_sentence(seen.facts)} {model} draws patches around the Gaussian that it is told, the finest first: tiny, then "
         f"small, then large ones, {sum(map(len, centres.values()))} in all."
     )
-    alt = f"A {seen.title} under more and more patches, tiny ones in its middle, larger ones about it, and its mask."
+    alt = f"More and more patches on one object ({seen.title}), tiny ones in its middle, and its mask."
     return [Drawn("patch-sampling", "How FLIP samples patches", caption, alt, figure)]
 
 
@@ -115,10 +116,10 @@ def object_patches(view: View) -> list[Drawn]:
             below.set_title(f"IoU {seen.row['iou']:.2f}")
         figure.legend(handles=_patch_keys(centres.values()), loc="outside upper center", ncols=5)
         figure.legend(handles=_mask_keys(view, first), loc="outside lower center", ncols=2)
-    told = "; ".join(f"{name}: a {seen.facts}" for name, seen in found.items())
+    told = "; ".join(f"{name}: {seen.facts}" for name, seen in found.items())
     caption = (
         f"The patches that {first.row['model']} drew (above) and its masks (below), for the object of the median IoU "
-        f"of each third of the objects by area. {told[0].upper()}{told[1:]}."
+        f"of each third of the objects by area. {_sentence(told)}"
     )
     alt = f"Patches in the colours of their sizes on {len(found)} objects of different size, and their masks below."
     return [Drawn("patches-by-size", "Patches and masks of a tiny, a small and a large object", caption, alt, figure)]
@@ -139,24 +140,27 @@ def _scene(rows: pd.DataFrame) -> list[Seen]:
 
 
 def _around(seen: Seen, centres: Centres) -> Box:
-    """What holds the patches and the true mask, with a margin, within the picture."""
+    """A square that holds the patches and the true mask, or what of it lies in the picture."""
     assert seen.truth.box is not None
     corners = [np.array(seen.truth.box, float).reshape(2, 2)]
     corners += [np.concatenate((where - size / 2, where + size / 2)) for size, where in centres.items()]
-    points = np.concatenate(corners)
+    points, frame = np.concatenate(corners), np.array((seen.truth.width, seen.truth.height))
     low, high = points.min(0), points.max(0)
-    margin = np.maximum(1, 0.03 * (high - low).max())
-    x0, y0 = np.maximum(np.floor(low - margin), 0).astype(int).tolist()
-    x1, y1 = np.minimum(np.ceil(high + margin), (seen.truth.width, seen.truth.height)).astype(int).tolist()
-    return x0, y0, x1, y1
+    side = np.minimum(np.ceil(MARGIN * (high - low).max()) + 2, frame)
+    x0, y0 = np.clip((low + high - side) // 2, 0, frame - side).astype(int).tolist()
+    return x0, y0, x0 + int(side[0]), y0 + int(side[1])
 
 
 def _draw_masks(panel: Axes, view: View, objects: Sequence[Seen], box: Box) -> None:
     """The picture with FLIP's masks, tinted, over the true ones' outlines."""
     draw_crop(panel, objects[0].image, box)
     for seen in objects:
-        draw_mask(panel, seen.truth, box, TRUTH)
-        draw_mask(panel, seen.predicted(), box, view.styles[seen.row["series"]].colour, tint=0.4)
+        draw_truth(panel, seen.truth, box)
+        draw_prediction(panel, seen.predicted(), box, view.styles[seen.row["series"]].colour)
+
+
+def _sentence(words: str) -> str:
+    return f"{words[0].upper()}{words[1:]}."
 
 
 def _patch_keys(centres: Iterable[Centres]) -> list[Artist]:
@@ -168,9 +172,8 @@ def _patch_keys(centres: Iterable[Centres]) -> list[Artist]:
 
 
 def _mask_keys(view: View, seen: Seen) -> list[Artist]:
-    """The true mask's line on grey, as white would not be seen, and that of the model."""
     colour = view.styles[seen.row["series"]].colour
     return [
-        Patch(facecolor="#9a9a9a", edgecolor=TRUTH, linewidth=1.5, label="truth"),
-        Patch(facecolor=(colour, 0.4), edgecolor=colour, label=str(seen.row["series"])),
+        Patch(facecolor="white", edgecolor="black", linewidth=0.8, label="truth (white line)"),
+        Patch(facecolor=(colour, 0.35), edgecolor=colour, label=str(seen.row["series"])),
     ]
