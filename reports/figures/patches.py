@@ -61,8 +61,8 @@ def sampling_stages(view: View) -> list[Drawn]:
         panels[-1].set_title(f"mask: IoU {seen.row['iou']:.2f}")
         figure.legend(handles=_mask_keys(view, seen), loc="outside lower center", ncols=2)
     caption = (
-        f"{_sentence(seen.facts)} {model} draws patches around the Gaussian that it is told, the finest first: tiny, then "
-        f"small, then large ones, {sum(map(len, centres.values()))} in all."
+        f"{_sentence(seen.facts)} {model} draws patches around the Gaussian that it is told, the finest first: tiny, "
+        f"then small, then large ones, {sum(map(len, centres.values()))} in all."
     )
     alt = f"More and more patches on one object ({seen.title}), tiny ones in its middle, and its mask."
     return [Drawn("patch-sampling", "How FLIP samples patches", caption, alt, figure)]
