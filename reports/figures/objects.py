@@ -13,8 +13,9 @@ import cv2
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.colors import to_hex, to_rgb
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path as MatplotlibPath
 from numpy.typing import NDArray
 
 from bench.prompts import PromptSettings, make_prompt
@@ -31,6 +32,7 @@ TRIES = 12  # pictures that are looked for before a figure is given up
 COLOURS = {size: to_hex((r / 255, g / 255, b / 255)) for size, (r, g, b) in show.COLOURS.items()}  # the paper's
 
 
+SQUARE = [MatplotlibPath.MOVETO, *3 * [MatplotlibPath.LINETO], MatplotlibPath.CLOSEPOLY]
 UNREADABLE = "no picture of these results can be read here: run `reports` where their data set lies"
 
 Centres = dict[int, NDArray[np.float64]]
@@ -136,22 +138,21 @@ def draw_crop(axes: Axes, image: Image, box: Box) -> None:
 
 
 def draw_patches(axes: Axes, centres: Centres, colours: dict[int, str] = COLOURS) -> None:
-    """Each patch as a tinted square with its outline, fine ones on top; a collection a size, labelled "16 px"."""
-    corners = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) / 2
+    """All patches as tinted squares with outlines, fine ones on top; an artist a size, labelled "16 px"."""
+    corners = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1), (-1, -1)]) / 2
     for size, where in sorted(centres.items(), reverse=True):
         if len(where):
-            squares = where[:, None] + size * corners
-            face, edge = [(colours[size], 0.18)], colours[size]
-            drawn = PolyCollection(list(squares), facecolors=face, edgecolors=edge, linewidths=0.5, label=f"{size} px")
-            axes.add_collection(drawn, autolim=False)
+            outline = (where[:, None] + size * corners).reshape(-1, 2)
+            path = MatplotlibPath(outline, np.tile(SQUARE, len(where)))
+            face, edge = (colours[size], 0.18), colours[size]
+            axes.add_patch(PathPatch(path, facecolor=face, edgecolor=edge, linewidth=0.5, label=f"{size} px"))
 
 
 def draw_truth(axes: Axes, mask: RegionMask, box: Box) -> None:
     """The outline of a true mask within `box`, along the edges of pixels: white, cased in black."""
     lines = _outline(mask, box)[0]
     for colour, width in (("black", 2.4), ("white", 1.8)):
-        drawn = LineCollection(lines, colors=colour, linewidths=width, capstyle="projecting")
-        axes.add_collection(drawn, autolim=False)
+        _draw_lines(axes, lines, colour, width)
 
 
 def draw_prediction(axes: Axes, mask: RegionMask, box: Box, colour: str) -> None:
@@ -161,18 +162,25 @@ def draw_prediction(axes: Axes, mask: RegionMask, box: Box, colour: str) -> None
     veil[shown] = (*to_rgb(colour), TINT)
     axes.imshow(veil, extent=extent, interpolation="nearest", zorder=0.5)
     axes.set(xlim=(box[0], box[2]), ylim=(box[3], box[1]))
-    axes.add_collection(LineCollection(lines, colors=colour, linewidths=0.8, capstyle="projecting"), autolim=False)
+    _draw_lines(axes, lines, colour, 0.8)
+
+
+def _draw_lines(axes: Axes, lines: NDArray[np.float64], colour: str, width: float) -> None:
+    """Lines (n, 2, 2) as one artist."""
+    codes = np.tile([MatplotlibPath.MOVETO, MatplotlibPath.LINETO], len(lines))
+    path = MatplotlibPath(lines.reshape(-1, 2), codes)
+    axes.add_patch(PathPatch(path, fill=False, edgecolor=colour, linewidth=width, capstyle="projecting"))
 
 
 def _outline(
     mask: RegionMask, box: Box
-) -> tuple[list[NDArray[np.float64]], NDArray[np.bool_], tuple[float, float, float, float]]:
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], tuple[float, float, float, float]]:
     """Lines in pixels of the picture, what was outlined (one of every few pixels in a large box), and its extent."""
     x0, y0, x1, y1 = box
     step = max(1, round(max(x1 - x0, y1 - y0) / SIDE))
     shown = mask.window(box)[step // 2 :: step, step // 2 :: step]
     h, w = shown.shape
-    return list(edges(shown) * step + (x0, y0)), shown, (x0, x0 + w * step, y0 + h * step, y0)
+    return edges(shown) * step + (x0, y0), shown, (x0, x0 + w * step, y0 + h * step, y0)
 
 
 def edges(mask: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -36,7 +36,7 @@ def test_one_side_alone(usual_results, against: str) -> None:
 
 
 def test_a_claim_that_fails_is_a_result(make_results) -> None:
-    folder = make_results(models=("flip-tiny", "mobilesam-onnx"), objects=40, side=900, dataset="objascale")
+    folder = make_results(models=("flip-tiny", "mobilesam-onnx"), objects=20, side=64)
     rows = pd.read_parquet(folder / "results.parquet")
     rows["iou"] = rows["model"].map({"flip-tiny": 0.1, "mobilesam-onnx": 0.9})
     rows.to_parquet(folder / "results.parquet")
@@ -46,8 +46,8 @@ def test_a_claim_that_fails_is_a_result(make_results) -> None:
 
 
 def test_two_data_sets_are_told_apart_and_written_together(make_results, tmp_path) -> None:
-    one = make_results("one", objects=9)
-    two = make_results("two", objects=9, dataset="coco")
+    one = make_results("one", objects=9, side=64)
+    two = make_results("two", objects=9, side=64, dataset="coco")
     for name in ("verdicts.json", "verdicts.csv", "verdicts.md"):
         done = check(one, two, "--seed", 4, "--out", tmp_path / name)
         assert done.exit_code == 0, done.output

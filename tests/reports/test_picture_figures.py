@@ -9,8 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.colors import to_rgba
+from matplotlib.figure import Figure
+from matplotlib.patches import PathPatch
 
+from flip.gaussian import Gaussian
 from flip.predictor import FlipPredictor
 from flip.released import CONFIGS, ReleasedFlip
 from objascale.masks import RegionMask
@@ -36,8 +39,8 @@ def usual(usual_results) -> View:
 
 def squares(axes, size: int) -> np.ndarray:
     """The upper left corners of the patches of a size that axes show."""
-    found = [c for c in axes.collections if isinstance(c, PolyCollection) and c.get_label() == f"{size} px"]
-    return np.array([path.vertices[0] for c in found for path in c.get_paths()]).reshape(-1, 2)
+    found = [patch.get_path().vertices for patch in axes.patches if patch.get_label() == f"{size} px"]
+    return np.concatenate([vertices.reshape(-1, 5, 2)[:, 0] for vertices in found] or [np.empty((0, 2))])
 
 
 def panels(drawn: list) -> list[Any]:
@@ -50,8 +53,6 @@ def test_the_patches_are_those_that_the_predictor_cuts(usual) -> None:
     predictor = FlipPredictor(ReleasedFlip(CONFIGS["flip-tiny"]), tokens=512)
     predictor.set_image(seen.image)
     mean, covariance = seen.truth.moments()
-    from flip.gaussian import Gaussian
-
     cut = predictor.patches(Gaussian.from_moments(mean, covariance)).centres
     shown = patches(seen, usual)
     assert shown.keys() == cut.keys()
@@ -78,7 +79,7 @@ def test_the_settings_of_the_run_are_followed(usual_results, tmp_path) -> None:
 def test_the_stages_grow_and_the_mask_comes_last(usual) -> None:
     tiny, small, large, mask = panels(sampling_stages(usual))
     counts = [[len(squares(axes, size)) for size in (1, 2, 4, 8, 16)] for axes in (tiny, small, large, mask)]
-    assert counts[0][2:] == counts[1][3:] == [0] * 3 or counts[0][2:] == [0] * 3
+    assert (counts[0][2:], counts[1][3:]) == ([0] * 3, [0] * 2)
     assert counts[1][:2] == counts[0][:2]
     assert counts[2][:3] == counts[1][:3]
     assert sum(counts[0]) < sum(counts[1]) < sum(counts[2])
@@ -93,8 +94,8 @@ def test_a_tiny_a_small_and_a_large_object(usual) -> None:
     assert [panel.get_title().split(":")[0] for panel in above] == ["tiny", "small", "large"]
     sizes = [float(panel.get_title().split("\n")[1].removesuffix(" px").replace(",", "")) for panel in above]
     flip = usual.plain[usual.plain["model"] == "flip-tiny"].sort_values("area")
-    for size, third in zip(sizes, np.array_split(flip["area"], 3), strict=True):
-        assert size in third.to_numpy()
+    for size, third in zip(sizes, np.array_split(flip["area"].to_numpy(), 3), strict=True):
+        assert size in third
     for one, other in zip(above, below, strict=True):
         assert (one.get_xlim(), one.get_ylim()) == (other.get_xlim(), other.get_ylim())
         shown = {size: squares(one, size) for size in COLOURS}
@@ -103,15 +104,9 @@ def test_a_tiny_a_small_and_a_large_object(usual) -> None:
             if len(corners):
                 assert (corners >= (one.get_xlim()[0], one.get_ylim()[1])).all()
                 assert (corners + size <= (one.get_xlim()[1], one.get_ylim()[0])).all()
-        outlines = [c for c in other.collections if isinstance(c, LineCollection)]
+        outlines = [patch for patch in other.patches if isinstance(patch, PathPatch)]
         assert len(outlines) == 3  # the truth's line and its case, and the model's
-        assert outlines[2].get_colors()[0] == pytest.approx(_rgba(usual.styles["flip-tiny"].colour))
-
-
-def _rgba(colour: str) -> tuple:
-    from matplotlib.colors import to_rgba
-
-    return to_rgba(colour)
+        assert outlines[2].get_edgecolor() == pytest.approx(to_rgba(usual.styles["flip-tiny"].colour))
 
 
 @pytest.fixture
@@ -119,15 +114,13 @@ def scene(make_results):
     """Three pictures, of which one has four objects: those of the first four pictures, told to be in the first."""
     folder = make_results("scene", ("flip-tiny", "box"), objects=6, side=300)
     rows = pd.read_parquet(folder / "results.parquet")
-    first = rows.iloc[0]
+    first, picture = rows.iloc[0], ["image_file", "image_id", "image_sha256"]
     width, height = int(first["width"]), int(first["height"])
     mask = RegionMask(5, 9, np.ones((12, 17), bool), width, height)
     for number in range(1, 4):
         moved = RegionMask(20 * number, 9, np.ones((12, 3 * number), bool), width, height)
         chosen = rows["object_id"] == str(number)
-        rows.loc[chosen, ["image_file", "image_id", "image_sha256"]] = [
-            first[c] for c in ("image_file", "image_id", "image_sha256")
-        ]
+        rows.loc[chosen, picture] = first[picture].tolist()
         rows.loc[chosen, ["width", "height", "area", "fraction"]] = [width, height, moved.area, moved.fraction]
         rows.loc[chosen, "truth_rle"] = moved.rle()["counts"]
         rows.loc[chosen, "predicted_rle"] = mask.rle()["counts"]
@@ -137,9 +130,9 @@ def scene(make_results):
 
 def test_a_picture_with_several_objects(scene) -> None:
     above, below = panels(scene_patches(scene))
-    sizes = [c.get_label() for c in above.collections if isinstance(c, PolyCollection)]
+    sizes = [patch.get_label() for patch in above.patches]
     assert sizes.count("1 px") == 4
-    assert len([c for c in below.collections if isinstance(c, LineCollection)]) == 4 * 3
+    assert len(below.patches) == 4 * 3
     row = scene.rows.iloc[0]
     assert above.get_xlim() == (0, row["width"])
     assert below.get_ylim() == (row["height"], 0)
@@ -195,8 +188,6 @@ def test_broken_masks_are_passed_over(make_results) -> None:
 
 
 def test_a_whole_large_picture_is_never_embedded() -> None:
-    from matplotlib.figure import Figure
-
     axes = Figure().subplots()
     draw_crop(axes, np.zeros((3000, 5000, 3), np.uint8), (0, 0, 5000, 3000))
     assert axes.images[0].get_size() == (SIDE * 3 // 5, SIDE)
