@@ -14,7 +14,9 @@ from bench.results import ResultsError
 from bench.statistics import FEW, LEVEL, clustered_draws
 from reports.claims import Finding
 
-REPLICATES = 4000  # more than an interval needs: the least p is 2 / 4001, which leaves room for 100 comparisons
+REPLICATES = 4000  # more than an interval needs: the least p is 1 / 4001, which leaves room for 200 comparisons
+CLUSTERS = 6  # with fewer, no sign test has p below 0.05
+CHUNK = 50
 
 
 @dataclass(frozen=True)
@@ -35,9 +37,10 @@ class Sample:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number with its bootstrap draws, of so many objects in so many clusters; `why` goes before the reason.
+    """A number with its bootstrap draws, of `n` objects; `why` goes before the reason.
 
-    The number is NaN where objects say nothing, and then `why` is all of the reason.
+    `sums` and `weights` are its parts by cluster: their totals' ratio is the value. The value is NaN where objects say
+    nothing, and then `why` is all of the reason.
     """
 
     about: str
@@ -45,7 +48,8 @@ class Estimate:
     value: float
     draws: NDArray[np.float64]
     n: int
-    clusters: int
+    sums: pd.Series
+    weights: pd.Series
     why: str = ""
 
 
@@ -76,67 +80,76 @@ def estimate(samples: Sequence[Sample], seed: int) -> list[Estimate]:
         )
     estimates = []
     for index, sample in enumerate(samples):
-        weight = sample.weights.sum()
-        value = float(sample.values.sum() / weight) if weight > 0 else float("nan")
+        parts = pd.DataFrame({"sums": sample.values, "weights": sample.weights}).groupby(list(sample.clusters)).sum()
+        weight = parts["weights"].sum()
+        value = float(parts["sums"].sum() / weight) if weight > 0 else float("nan")
         own = draws[:, index] if index < draws.shape[1] else np.full(len(draws), np.nan)
-        estimates.append(
-            Estimate(sample.about, sample.objects, value, own, len(sample.values), len(set(sample.clusters)))
-        )
+        counted = len(sample.values), parts["sums"], parts["weights"]
+        estimates.append(Estimate(sample.about, sample.objects, value, own, *counted))
     return estimates
 
 
-def decide(estimates: Sequence[Estimate], bound: float = 0.0, *, above: bool = True) -> list[Finding]:
+def decide(estimates: Sequence[Estimate], seed: int, bound: float = 0.0, *, above: bool = True) -> list[Finding]:
     """A verdict on "the value lies above `bound`" (or below) for each estimate.
 
-    It cannot be told from fewer than 5 objects, or objects of fewer than 5 assets, or where p is 0.05 or more. p is
-    two-sided, from the share of draws beyond `bound`, and after Holm for as many comparisons as are made here.
+    It cannot be told from fewer than 5 objects, or objects of fewer than 6 assets, nor unless the interval leaves out
+    `bound` and p is below 0.05, after Holm for as many comparisons as are made here.
     """
-    enough = [item.n >= FEW and item.clusters >= FEW and bool(np.isfinite(item.value)) for item in estimates]
-    single = [_p(item.draws, bound) if told else float("nan") for item, told in zip(estimates, enough, strict=True)]
+    enough = [item.n >= FEW and len(item.sums) >= CLUSTERS and bool(np.isfinite(item.value)) for item in estimates]
+    tested = [item for item, told in zip(estimates, enough, strict=True) if told]
+    adjusted = iter(holm(flipped(tested, bound, seed)))
     return [
-        _finding(item, own, adjusted, bound, above, sum(enough))
-        for item, own, adjusted in zip(estimates, single, holm(single), strict=True)
+        _finding(item, next(adjusted) if told else float("nan"), bound, above, len(tested))
+        for item, told in zip(estimates, enough, strict=True)
     ]
 
 
+def flipped(estimates: Sequence[Estimate], bound: float, seed: int) -> list[float]:
+    """Two-sided p of "the value is `bound`" for each estimate, by flips of the signs of whole clusters.
+
+    Is a cluster's part as likely above the bound as below it by as much, its sign says nothing. p is the share of
+    random signs with which the parts add up to as much as they do. Six clusters are the least that can come below 0.05.
+    """
+    if not estimates:
+        return []
+    parts = pd.concat([item.sums - bound * item.weights for item in estimates], axis=1).fillna(0.0).to_numpy()
+    observed, rng = np.abs(parts.sum(0)) * (1 - 1e-9), np.random.default_rng(seed)
+    reached = np.zeros(len(estimates))
+    for start in range(0, REPLICATES, CHUNK):
+        signs = 2.0 * rng.integers(2, size=(min(CHUNK, REPLICATES - start), len(parts))) - 1
+        reached += (np.abs(signs @ parts) >= observed).sum(0)
+    return ((reached + 1) / (REPLICATES + 1)).tolist()
+
+
 def holm(values: Sequence[float]) -> list[float]:
-    """p after Holm (1979), step down; NaN stays NaN and does not count."""
-    order = sorted((p, index) for index, p in enumerate(values) if not np.isnan(p))
-    adjusted, least = [float("nan")] * len(values), 0.0
+    """p after Holm (1979), step down."""
+    order = sorted((p, index) for index, p in enumerate(values))
+    adjusted, least = [1.0] * len(values), 0.0
     for rank, (p, index) in enumerate(order):
-        least = max(least, min(1.0, (len(order) - rank) * p))
-        adjusted[index] = least
+        adjusted[index] = least = max(least, min(1.0, (len(order) - rank) * p))
     return adjusted
 
 
-def _p(draws: NDArray[np.float64], bound: float) -> float:
-    known = draws[~np.isnan(draws)]
-    beyond = min((known <= bound).sum(), (known >= bound).sum())
-    return min(1.0, 2 * (beyond + 1) / (len(known) + 1))
-
-
-def _finding(item: Estimate, single: float, p: float, bound: float, above: bool, comparisons: int) -> Finding:
-    told = Finding(item.about, item.objects, "cannot be told", "", item.n, item.clusters, item.value)
+def _finding(item: Estimate, p: float, bound: float, above: bool, comparisons: int) -> Finding:
+    clusters = len(item.sums)
+    told = Finding(item.about, item.objects, "cannot be told", item.why, item.n, clusters, item.value)
     why = f"{item.why} " if item.why else ""
     if item.n < FEW:
         return replace(told, reason=f"{why}{_count(item.n, 'object').capitalize()}; {FEW} are the least.")
-    if item.clusters < FEW:
-        reason = f"{why}All objects are of {_count(item.clusters, 'asset or picture', 'assets or pictures')}"
-        return replace(told, reason=f"{reason}; {FEW} are the least.")
+    if clusters < CLUSTERS:
+        of = _count(clusters, "asset or picture", "assets or pictures")
+        return replace(told, reason=f"{why}All objects are of {of}; {CLUSTERS} are the least.")
     if np.isnan(item.value):
-        return replace(told, reason=item.why)
+        return told
     low, high = np.nanquantile(item.draws, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
     told = replace(told, low=float(low), high=float(high), p=p)
-    if p < 1 - LEVEL:
-        side = item.value > bound
-        where = "above" if side else "below"
-        reason = f"{why}The interval is {where} {bound:g}."
-        return replace(told, verdict="holds" if side == above else "does not hold", reason=reason)
-    if single < 1 - LEVEL:
-        return replace(
-            told, reason=f"{why}The interval leaves out {bound:g}, but not after Holm for {comparisons} comparisons."
-        )
-    return replace(told, reason=f"{why}The interval holds {bound:g}.")
+    if low <= bound <= high:
+        return replace(told, reason=f"{why}The interval holds {bound:g}.")
+    side = bool(low > bound)
+    where = f"{why}The interval is {'above' if side else 'below'} {bound:g}"
+    if p >= 1 - LEVEL:
+        return replace(told, reason=f"{where}, but p is {p:.2f} after Holm for {_count(comparisons, 'comparison')}.")
+    return replace(told, verdict="holds" if side == above else "does not hold", reason=f"{where}.")
 
 
 def _count(n: int, one: str, many: str = "") -> str:

@@ -56,4 +56,4 @@ def _by_size(view: View, found: Iterable[tuple[str, pd.DataFrame]]) -> list[Find
             if (bins == index).any()
         ]
         samples.append(Sample.mean(about, "all", each, "difference"))
-    return decide(estimate(samples, view.seed))
+    return decide(estimate(samples, view.seed), view.seed)

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from reports.claims import Finding
-from reports.claims.evidence import Estimate, Sample, decide, difference, estimate
+from reports.claims.evidence import Sample, decide, difference, estimate
 from reports.claims.models import FASTSAM, FLIP, MEASURE, SAM, pairs, series, told
 from reports.view import USUAL_TOKENS, NothingToShow, View
 
@@ -37,7 +37,7 @@ def fastsam_vanishes(view: View) -> list[Finding]:
         Sample.mean(name, "below 0.01 %", rows[rows["fraction"] < VANISHING], "iou")
         for name, rows in series(told(view), FASTSAM)
     ]
-    return decide(estimate(samples, view.seed), NEAR_ZERO, above=False)
+    return decide(estimate(samples, view.seed), view.seed, NEAR_ZERO, above=False)
 
 
 def behind_flip(view: View) -> list[Finding]:
@@ -56,7 +56,7 @@ def overall(view: View) -> list[Finding]:
 
 def _compare(view: View, found: Iterable[tuple[str, pd.DataFrame]], objects: str) -> list[Finding]:
     samples = [Sample.mean(name, objects, each, "difference") for name, each in found]
-    return decide(estimate(samples, view.seed))
+    return decide(estimate(samples, view.seed), view.seed)
 
 
 def pixels_not_fraction(view: View) -> list[Finding]:
@@ -71,8 +71,8 @@ def pixels_not_fraction(view: View) -> list[Finding]:
         low, high = np.quantile(rows["width"] * rows["height"], (0.05, 0.95))
         if high < SPREAD * low:
             why = f"The images are too much of one size ({low:,.0f} to {high:,.0f} px)."
-            n, clusters = len(rows), rows["cluster"].nunique()
-            estimates.append(Estimate(name, "all", np.nan, np.full(1, np.nan), n, clusters, why))
+            nothing = estimate([_slope(name, rows, rows["area"])], view.seed)[0]
+            estimates.append(replace(nothing, value=np.nan, why=why))
             continue
         fixed_fraction, fixed_px = estimate(
             [_slope(name, rows, rows["fraction"]), _slope(name, rows, rows["area"])], view.seed
@@ -83,8 +83,11 @@ def pixels_not_fraction(view: View) -> list[Finding]:
             f"{of_fraction:+.3f} (images of {low:,.0f} to {high:,.0f} px)."
         )
         draws = fixed_fraction.draws - np.maximum(-fixed_px.draws, 0)
-        estimates.append(replace(fixed_fraction, value=of_px - max(of_fraction, 0.0), draws=draws, why=why))
-    return decide(estimates)
+        parts = [each.sums / each.weights.sum() for each in (fixed_fraction, fixed_px)]
+        sums = parts[0] + parts[1] if of_fraction > 0 else parts[0]
+        lead = of_px - max(of_fraction, 0.0)
+        estimates.append(replace(fixed_fraction, value=lead, draws=draws, sums=sums, why=why))
+    return decide(estimates, view.seed)
 
 
 def _slope(name: str, rows: pd.DataFrame, fixed: pd.Series) -> Sample:
@@ -125,4 +128,4 @@ def plateau(view: View) -> list[Finding]:
             f"no FLIP was measured with about 100 patches and with {USUAL_TOKENS} or more: "
             f"`{MEASURE} flip-tiny --tokens 32,64,96,128,256,512,1024` does"
         )
-    return decide(estimate(samples, view.seed), -NEAR_PEAK)
+    return decide(estimate(samples, view.seed), view.seed, -NEAR_PEAK)

@@ -9,8 +9,9 @@ from typing import get_args
 import numpy as np
 import pandas as pd
 
+from bench.statistics import FEW
 from reports.claims import Against, Claim, Finding
-from reports.claims.evidence import REPLICATES
+from reports.claims.evidence import CLUSTERS, REPLICATES
 from reports.claims.registry import CLAIMS
 from reports.formats import Cell, Column, Table
 from reports.view import NothingToShow, View
@@ -70,10 +71,12 @@ def source(claim: Claim) -> str:
 
 
 def statistics(seed: int) -> str:
-    """How verdicts are reached, in two sentences."""
+    """How verdicts are reached, and of which models."""
     return (
-        f"Bootstrap over whole assets (pictures where there are none), {REPLICATES} draws, seed {seed}; a verdict "
-        "needs 5 objects, 5 assets and p < 0.05 after Holm for all comparisons of its claim. Errors count with IoU 0."
+        f"Intervals: bootstrap over whole assets (pictures where there are none), {REPLICATES} draws, seed {seed}. "
+        f"A verdict needs {FEW} objects, {CLUSTERS} assets, an interval that leaves out the bound, and p < 0.05 by "
+        "flips of the signs of whole assets, after Holm for all comparisons of its claim. Errors count with IoU 0. "
+        "A verdict is about the models that it names; weights of the paper's FLIP-S, -M and -L are not public."
     )
 
 
