@@ -144,7 +144,7 @@ def _finding(item: Estimate, p: float, bound: float, above: bool, comparisons: i
     low, high = np.nanquantile(item.draws, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
     told = replace(told, low=float(low), high=float(high), p=p)
     if low <= bound <= high:
-        return replace(told, reason=f"{why}The interval holds {bound:g}.")
+        return replace(told, reason=f"{why}The interval contains {bound:g}.")
     side = bool(low > bound)
     where = f"{why}The interval is {'above' if side else 'below'} {bound:g}"
     if p >= 1 - LEVEL:
