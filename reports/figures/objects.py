@@ -41,11 +41,12 @@ Centres = dict[int, NDArray[np.float64]]
 
 @dataclass(frozen=True)
 class Seen:
-    """An object with its picture; `row` is its row of the results, `truth` its mask."""
+    """An object with its picture; `row` is its row of the results, `predicted` that row's mask."""
 
     row: pd.Series
     image: Image
     truth: RegionMask
+    predicted: RegionMask
 
     @property
     def title(self) -> str:
@@ -57,13 +58,6 @@ class Seen:
         """The category, and how large it is in which picture."""
         size = f"{self.truth.width}×{self.truth.height}"
         return f"{self.title}, {self.row['area']:,.0f} px in {size} ({scientific(self.row['fraction'])} of the picture)"
-
-    def predicted(self) -> RegionMask:
-        """The row's mask, empty if it has none."""
-        counts = self.row["predicted_rle"]
-        if not isinstance(counts, str) or not counts:
-            return RegionMask.empty(self.truth.width, self.truth.height)
-        return _mask(self.row, counts)
 
 
 def see(rows: pd.DataFrame) -> Iterator[Seen]:
@@ -77,12 +71,12 @@ def see(rows: pd.DataFrame) -> Iterator[Seen]:
                 image, last = None, None
                 image = read_picture(_path(row), int(row["width"]), int(row["height"]))
                 last = row["folder"], row["image_file"]
-            truth = _mask(row, row["truth_rle"])
+            truth, predicted = _mask(row, "truth_rle"), _mask(row, "predicted_rle")
         except (PictureMissing, MaskError):
             failed += 1
             continue
         if truth.box is not None:
-            yield Seen(row, image, truth)
+            yield Seen(row, image, truth, predicted)
 
 
 def _path(row: pd.Series) -> Path:
@@ -91,14 +85,22 @@ def _path(row: pd.Series) -> Path:
     return here if here.exists() else Path(row["folder"]) / here
 
 
-def _mask(row: pd.Series, counts: str) -> RegionMask:
-    return RegionMask.from_rle({"size": [int(row["height"]), int(row["width"])], "counts": counts})
+def _mask(row: pd.Series, column: str) -> RegionMask:
+    """The mask in a column of RLE counts, empty where the row has none."""
+    width, height = int(row["width"]), int(row["height"])
+    if not isinstance(row[column], str) or not row[column]:
+        return RegionMask.empty(width, height)
+    return RegionMask.from_rle({"size": [height, width], "counts": row[column]})
 
 
 def flip_rows(view: View) -> pd.DataFrame:
-    """The rows of the first FLIP with trained weights, without errors. Raises NothingToShow if there is none."""
+    """The rows of the first FLIP with trained weights that samples patches. Raises NothingToShow if there is none.
+
+    Rows with an error are left out.
+    """
     rows = view.plain
     rows = rows[rows["model"].str.startswith("flip") & ~rows["untrained"].astype(bool) & rows["error"].isna()]
+    rows = rows[rows["tokens"].notna()]
     if rows.empty:
         raise NothingToShow("no trained FLIP has a row: `bench run --models flip-tiny` measures one")
     return rows[rows["series"] == rows["series"].iloc[0]]

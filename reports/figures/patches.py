@@ -156,7 +156,7 @@ def _draw_masks(panel: Axes, view: View, objects: Sequence[Seen], box: Box) -> N
     draw_crop(panel, objects[0].image, box)
     for seen in objects:
         draw_truth(panel, seen.truth, box)
-        draw_prediction(panel, seen.predicted(), box, view.styles[seen.row["series"]].colour)
+        draw_prediction(panel, seen.predicted, box, view.styles[seen.row["series"]].colour)
 
 
 def _sentence(words: str) -> str:

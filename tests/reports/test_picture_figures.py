@@ -179,10 +179,12 @@ def test_no_flip_is_a_reason(make_results, draw) -> None:
         draw(view(make_results(models=("box",), objects=2)))
 
 
-def test_broken_masks_are_passed_over(make_results) -> None:
+@pytest.mark.parametrize("column", ["truth_rle", "predicted_rle"])
+@pytest.mark.parametrize("broken", ["~~", "0"])
+def test_broken_masks_are_passed_over(make_results, column: str, broken: str) -> None:
     folder = make_results(models=("flip-tiny",), objects=8, side=500)
     rows = pd.read_parquet(folder / "results.parquet")
-    rows.loc[::2, "truth_rle"] = "~~"
+    rows.loc[::2, column] = broken
     rows.to_parquet(folder / "results.parquet")
     assert object_patches(view(folder))[0].figure.axes
 
