@@ -67,22 +67,43 @@ def clustered_interval(
     bounds, one per cell. A cell with objects of one cluster only has no interval (NaN): nothing in it says how much
     another cluster would differ. A draw that leaves a cell empty is left out of that cell's percentiles.
     """
-    n_cells, n_clusters = int(cells.max()) + 1, int(clusters.max()) + 1
-    flat, shape = clusters * n_cells + cells, (n_clusters, n_cells)
-    sums = np.bincount(flat, values, minlength=n_clusters * n_cells).reshape(shape)
-    counts = np.bincount(flat, minlength=n_clusters * n_cells).reshape(shape).astype(float)
-    means = np.empty((replicates, n_cells))
-    for start in range(0, replicates, _CHUNK):
-        size = min(_CHUNK, replicates - start)
-        drawn = rng.integers(n_clusters, size=(size, n_clusters)) + n_clusters * np.arange(size)[:, None]
-        weights = np.bincount(drawn.ravel(), minlength=size * n_clusters).reshape(size, n_clusters).astype(float)
-        drawn_counts = weights @ counts
-        means[start : start + size] = np.divide(
-            weights @ sums, drawn_counts, out=np.full((size, n_cells), np.nan), where=drawn_counts > 0
-        )
-    bounds = np.full((2, n_cells), np.nan)
-    enough = (counts > 0).sum(0) > 1
+    means = clustered_draws(values, np.ones_like(values), cells, clusters, rng, replicates=replicates)
+    n_cells = means.shape[1]
+    within = pd.Series(clusters).groupby(cells).nunique().reindex(range(n_cells), fill_value=0).to_numpy()
+    bounds, enough = np.full((2, n_cells), np.nan), within > 1
     if enough.any():
         tail = (1 - level) / 2
         bounds[:, enough] = np.nanquantile(means[:, enough], (tail, 1 - tail), axis=0)
     return bounds[0], bounds[1]
+
+
+def clustered_draws(
+    numerators: NDArray[np.float64],
+    denominators: NDArray[np.float64],
+    cells: NDArray[np.integer],
+    clusters: NDArray[np.integer],
+    rng: np.random.Generator,
+    *,
+    replicates: int = REPLICATES,
+) -> NDArray[np.float64]:
+    """Bootstrap draws of each cell's sum of `numerators` over its sum of `denominators`, (replicates, cells).
+
+    All four arrays have one entry per object; `cells` and `clusters` count from 0. A draw takes as many clusters as
+    there are, with replacement, for all cells alike; NaN where it leaves a cell without a denominator. With
+    denominators of 1 these are means.
+    """
+    n_cells, n_clusters = int(cells.max()) + 1, int(clusters.max()) + 1
+    flat, shape = clusters * n_cells + cells, (n_clusters, n_cells)
+    above, below = (
+        np.bincount(flat, parts, minlength=n_clusters * n_cells).reshape(shape) for parts in (numerators, denominators)
+    )
+    draws = np.empty((replicates, n_cells))
+    for start in range(0, replicates, _CHUNK):
+        size = min(_CHUNK, replicates - start)
+        drawn = rng.integers(n_clusters, size=(size, n_clusters)) + n_clusters * np.arange(size)[:, None]
+        weights = np.bincount(drawn.ravel(), minlength=size * n_clusters).reshape(size, n_clusters).astype(float)
+        drawn_below = weights @ below
+        draws[start : start + size] = np.divide(
+            weights @ above, drawn_below, out=np.full((size, n_cells), np.nan), where=drawn_below > 0
+        )
+    return draws

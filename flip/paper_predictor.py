@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from flip.devices import device_stopwatch, find_device
 from flip.gaussian import Gaussian
 from flip.model import Flip, Glimpses, glimpse
-from flip.prompts import PredictorError, Prompt, as_gaussian, generator, one_prompt
-from flip.sampler import Patches, Recipe, sample, sample_many
+from flip.prompts import PredictorError, Prompt, as_gaussian, one_prompt
+from flip.sampler import Patches, Recipe, generator, sample, sample_many
 from objascale.masks import RegionMask
 
 TOGETHER = 8192  # input and output patches of the prompts that are looked at in one call
@@ -68,7 +68,7 @@ class PaperPredictor:
 
     def patches(self, gaussian: Gaussian) -> Patches:
         """The patches that `predict` looks at. Raises PredictorError without an image, and NoPatches."""
-        return sample(self._asked(), gaussian, self.tokens, generator(self.seed, gaussian), self.recipe)
+        return sample(self._asked(), gaussian, self.tokens, generator(gaussian, self.seed), self.recipe)
 
     def predict_many(self, prompts: Sequence[Prompt]) -> list[RegionMask]:
         """The masks of several objects of the image, in the order of their prompts. Raises as `predict`."""
@@ -80,7 +80,7 @@ class PaperPredictor:
         for start in range(0, len(gaussians), together):
             group = gaussians[start : start + together]
             with self.stopwatch("pre"):
-                rngs = [generator(self.seed, gaussian) for gaussian in group]
+                rngs = [generator(gaussian, self.seed) for gaussian in group]
                 drawn = sample_many(image, group, self.tokens, rngs, self.recipe, torch.get_num_threads())
                 seen = Glimpses.of([glimpse(*one) for one in zip(drawn, group, strict=True)]).to(self.device)
             with self.stopwatch("model"), torch.inference_mode():

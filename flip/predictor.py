@@ -22,10 +22,10 @@ from flip.devices import device_stopwatch, find_device
 from flip.gaussian import UNIT, Gaussian
 from flip.model import Flip
 from flip.paper_predictor import PaperPredictor
-from flip.prompts import PredictorError, Prompt, as_gaussian, generator, one_prompt
+from flip.prompts import PredictorError, Prompt, as_gaussian, one_prompt
 from flip.refine import Pixels
 from flip.released import ReleasedFlip
-from flip.sampler import Patches, Recipe, sample_many
+from flip.sampler import Patches, Recipe, generator, sample_many
 from flip.sampler_torch import sample_on_device
 from flip.target import Target, area, evaluation_box
 from flip.weights import find_weights
@@ -214,7 +214,7 @@ class FlipPredictor:
 
     def _sample(self, image: NDArray[np.uint8] | Tensor, gaussians: Sequence[Gaussian]) -> Sequence[Patches]:
         """The prompts' patches, cut where the image lies."""
-        rngs, threads = [generator(self.seed, gaussian) for gaussian in gaussians], torch.get_num_threads()
+        rngs, threads = [generator(gaussian, self.seed) for gaussian in gaussians], torch.get_num_threads()
         if isinstance(image, Tensor):
             return sample_on_device(image, gaussians, self.tokens, rngs, self.recipe, threads)
         return sample_many(image, gaussians, self.tokens, rngs, self.recipe, threads)

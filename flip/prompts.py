@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Sequence
 
-import numpy as np
 from numpy.typing import NDArray
 
 from flip.gaussian import Gaussian
@@ -48,13 +46,6 @@ def as_gaussian(prompt: Prompt, width: int, height: int) -> Gaussian:
             raise PredictorError(f"a mask must be {width}×{height} as the image is, not {prompt.width}×{prompt.height}")
         return Gaussian.from_mask(prompt)
     return prompt if isinstance(prompt, Gaussian) else Gaussian.from_box(prompt)
-
-
-def generator(seed: int, gaussian: Gaussian) -> np.random.Generator:
-    """The generator that draws the patches of one prompt: of the seed and the prompt's numbers alone."""
-    g = gaussian
-    words = struct.unpack("12I", struct.pack("6d", g.x, g.y, g.sigma1, g.sigma2, g.a, g.b))
-    return np.random.default_rng((seed, *words))
 
 
 def _numbers(prompt: str, given: Sequence[float], names: str) -> tuple[float, ...]:

@@ -8,6 +8,7 @@ All coordinates are pixels with pixel centres at +½.
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -90,6 +91,13 @@ class Patches(Generic[Array]):
 
     def __len__(self) -> int:
         return sum(len(centres) for centres in self.centres.values())
+
+
+def generator(gaussian: Gaussian, seed: int) -> np.random.Generator:
+    """What draws a prompt's patches in a prediction: made from `seed` and the prompt's numbers, and nothing else."""
+    g = gaussian
+    words = struct.unpack("12I", struct.pack("6d", g.x, g.y, g.sigma1, g.sigma2, g.a, g.b))
+    return np.random.default_rng((seed, *words))
 
 
 def sample(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from reports.commands.build import build
+from reports.commands.check import check
 from reports.commands.figure import figure
 from reports.commands.table import table
 
@@ -19,3 +20,4 @@ app.command(epilog="Example: reports figure 7 results --bins 50 --out report")(f
 app.command(epilog="Examples: reports table 1 results times --out report; reports table paired results > paired.md")(
     table
 )
+app.command(epilog="Example: reports check results --against paper")(check)

@@ -9,29 +9,27 @@ FLIPS = 9999
 _CHUNK = 250  # sign vectors at once: 250 × 10,200 clusters is 20 MB
 
 
-def sign_flip(
-    differences: NDArray[np.float64],
-    cells: NDArray[np.integer],
-    clusters: NDArray[np.integer],
-    rng: np.random.Generator,
-    flips: int = FLIPS,
-) -> NDArray[np.float64]:
-    """Two-sided p of each cell's mean difference, by the paired randomisation test (Fisher's, Pitman's).
+def sign_flip(sums: NDArray[np.float64], rng: np.random.Generator, flips: int = FLIPS) -> NDArray[np.float64]:
+    """Two-sided p of each column's mean being 0, by the paired randomisation test (Fisher's, Pitman's), (cells,).
 
-    If two models were alike, the differences of a whole cluster would as well have the other sign. p is the share of
-    random signs, one a cluster, under which the sum is as far from 0 as it is; the signs that are there count as one
-    draw, so that p is never below 1 / (`flips` + 1). The three arrays have one entry a pair; `cells` and `clusters`
-    count from 0.
+    `sums` (clusters, cells): the differences in a cell, added up by cluster. If two models were alike, those of a whole
+    cluster would as well have the other sign. p is the share of random signs, one a cluster, under which the total is
+    as far from 0 as it is; the signs that are there count as one draw, so that p is never below 1 / (`flips` + 1).
     """
-    n_cells, n_clusters = int(cells.max()) + 1, int(clusters.max()) + 1
-    sums = np.bincount(clusters * n_cells + cells, differences, minlength=n_clusters * n_cells)
-    sums = sums.reshape(n_clusters, n_cells)
     bound = np.abs(sums.sum(0)) * (1 - 1e-9)  # the same sum, added in another order, is as far
-    beyond = np.ones(n_cells)
+    beyond = np.ones(sums.shape[1])
     for start in range(0, flips, _CHUNK):
-        signs = rng.integers(2, size=(min(_CHUNK, flips - start), n_clusters), dtype=np.int8) * 2.0 - 1
+        signs = rng.integers(2, size=(min(_CHUNK, flips - start), len(sums)), dtype=np.int8) * 2.0 - 1
         beyond += (np.abs(signs @ sums) >= bound).sum(0)
     return beyond / (flips + 1)
+
+
+def sums_by_cluster(
+    values: NDArray[np.float64], cells: NDArray[np.integer], clusters: NDArray[np.integer]
+) -> NDArray[np.float64]:
+    """What `sign_flip` takes, (clusters, cells), from arrays with an entry a pair; cells and clusters count from 0."""
+    n_cells, n_clusters = int(cells.max()) + 1, int(clusters.max()) + 1
+    return np.bincount(clusters * n_cells + cells, values, minlength=n_clusters * n_cells).reshape(n_clusters, n_cells)
 
 
 def holm(p: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ from bench.compare import Comparison
 from bench.results import ResultsError
 from bench.statistics import FEW, LEVEL, clustered_means
 from reports.formats import Cell, Column, Table
-from reports.significance import FLIPS, holm, sign_flip
+from reports.significance import FLIPS, holm, sign_flip, sums_by_cluster
 from reports.tables.cells import few, few_note, interval, interval_note, left_out_note, percent
 from reports.view import NothingToShow, View
 
@@ -90,12 +90,10 @@ def _measure(compared: pd.DataFrame, pairs: pd.DataFrame, seed: int) -> pd.DataF
     )
     table = compared.join(means.rename(columns={"mean": "difference"}).drop(columns="std")).join(shares)
     table = table.join(groups[["errors", "other_errors"]].sum())
-    table["p"] = sign_flip(
-        pairs["difference"].to_numpy(float),
-        pairs["comparison"].to_numpy(),
-        pd.factorize(pairs["cluster"])[0],
-        np.random.default_rng(seed),
+    sums = sums_by_cluster(
+        pairs["difference"].to_numpy(float), pairs["comparison"].to_numpy(), pd.factorize(pairs["cluster"])[0]
     )
+    table["p"] = sign_flip(sums, np.random.default_rng(seed))
     table["p_holm"] = holm(table["p"].to_numpy())
     told = (table["p_holm"] < 1 - LEVEL) & (table["n"] >= FEW)
     table["verdict"] = np.where(told, np.where(table["difference"] > 0, "better", "worse"), "cannot be told")

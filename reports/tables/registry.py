@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from reports.claims.table import claims_table
 from reports.tables import Kind, KindOfAll
 from reports.tables.category import category_table
 from reports.tables.iou import iou_table
@@ -19,5 +20,6 @@ OF_EACH: dict[str, Kind] = {
     "size": Kind("IoU by relative mask size", size_table),
     "category": Kind("IoU by category", category_table),
     "paired": Kind("paired differences: against the best model, and against the bare prompt", paired_table),
+    "claims": Kind("which claims hold, as `reports check` says", claims_table),
 }
 """Of one data set, in the order of the page."""

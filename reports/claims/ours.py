@@ -1,0 +1,59 @@
+"""How our own claims are tested: against the prompt alone, against SAM that is shown a crop, and from the same box."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from bench.statistics import SIZE_LABELS, size_bin
+from reports.claims import Finding
+from reports.claims.evidence import Sample, decide, difference, estimate
+from reports.claims.models import FLIP, MEASURE, SAM, SAM_ON_CROP, pairs, series, told
+from reports.view import NothingToShow, View
+
+ALONE = {"box": "box", "gaussian": "ellipse"}  # the model that is a prompt of this kind, and nothing else
+
+
+def adds_to_prompt(view: View) -> list[Finding]:
+    """Each model − the box or ellipse that it was given, by size; of every source of prompts."""
+    rows = view.plain
+    rows = rows[~rows["untrained"].astype(bool)]
+    found = []
+    for (name, source, noise), model in rows.groupby(["series", "prompt_source", "noise"], sort=False):
+        kind = model["prompt"].mode()
+        alone = ALONE.get(kind.iloc[0]) if len(kind) else None
+        if alone is None or model["model"].iloc[0] in ALONE.values():
+            continue
+        bare = rows[(rows["model"] == alone) & (rows["prompt_source"] == source) & (rows["noise"] == noise)]
+        if len(bare):
+            found.append((f"{name} − its {alone}", difference(model, bare)))
+    if not found:
+        raise NothingToShow(f"no model was measured beside its prompt alone: `{MEASURE} …,ellipse,box` does")
+    return _by_size(view, found)
+
+
+def ahead_of_crop(view: View) -> list[Finding]:
+    """FLIP − SAM@crop, by size."""
+    rows = told(view)
+    return _by_size(view, pairs(series(rows, FLIP), series(rows, SAM_ON_CROP)))
+
+
+def same_box(view: View) -> list[Finding]:
+    """FLIP − SAM where both were told the box, by size."""
+    rows = told(view, "box")
+    return _by_size(view, pairs(series(rows, FLIP), series(rows, SAM)))
+
+
+def _by_size(view: View, found: Iterable[tuple[str, pd.DataFrame]]) -> list[Finding]:
+    """A verdict for each size that has an object, and for all."""
+    samples = []
+    for about, each in found:
+        bins = size_bin(each["fraction"].to_numpy(float))
+        samples += [
+            Sample.mean(about, label, each[bins == index], "difference")
+            for index, label in enumerate(SIZE_LABELS)
+            if (bins == index).any()
+        ]
+        samples.append(Sample.mean(about, "all", each, "difference"))
+    return decide(estimate(samples, view.seed), view.seed)

@@ -1,0 +1,85 @@
+"""`reports check` from the outside: what it prints and writes, and every bad input."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from reports.claims.registry import CLAIMS
+from reports.cli import app
+
+runner = CliRunner()
+
+
+def check(*arguments: object):
+    return runner.invoke(app, ["check", *map(str, arguments)])
+
+
+def test_every_claim_is_told_with_its_verdict(usual_results) -> None:
+    done = check(usual_results)
+    assert done.exit_code == 0, done.output
+    words = " ".join(done.stdout.split())
+    assert all(claim.sentence in words for claim in CLAIMS)
+    assert "flip-tiny − mobilesam-onnx" in words
+    assert "cannot be told from 0 objects" in words
+    assert "seed 0" in words
+
+
+@pytest.mark.parametrize("against", ["paper", "ours"])
+def test_one_side_alone(usual_results, against: str) -> None:
+    done = check(usual_results, "--against", against)
+    told = {claim.against for claim in CLAIMS if claim.sentence in " ".join(done.stdout.split())}
+    assert (done.exit_code, told) == (0, {against})
+
+
+def test_a_claim_that_fails_is_a_result(make_results) -> None:
+    folder = make_results(models=("flip-tiny", "mobilesam-onnx"), objects=20, side=64)
+    rows = pd.read_parquet(folder / "results.parquet")
+    rows["iou"] = rows["model"].map({"flip-tiny": 0.1, "mobilesam-onnx": 0.9})
+    rows.to_parquet(folder / "results.parquet")
+    done = check(folder, "--against", "paper")
+    assert done.exit_code == 0
+    assert "does not hold" in done.stdout
+
+
+def test_two_data_sets_are_told_apart_and_written_together(make_results, tmp_path) -> None:
+    one = make_results("one", objects=9, side=64)
+    two = make_results("two", objects=9, side=64, dataset="coco")
+    for name in ("verdicts.json", "verdicts.csv", "verdicts.md"):
+        done = check(one, two, "--seed", 4, "--out", tmp_path / name)
+        assert done.exit_code == 0, done.output
+    assert "Claims, checked on objascale" in done.stdout
+    assert "Claims, checked on coco" in done.stdout
+    records = json.loads((tmp_path / "verdicts.json").read_text())
+    table = pd.read_csv(tmp_path / "verdicts.csv")
+    assert [record["verdict"] for record in records] == list(table["verdict"])
+    assert list(dict.fromkeys(record["dataset"] for record in records)) == ["objascale", "coco"]
+    assert {record["seed"] for record in records} == {4}
+    assert {record["claim"] for record in records} == {claim.title for claim in CLAIMS}
+    assert (tmp_path / "verdicts.md").read_text().count("| Claim") == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [(("elsewhere",), "there is no results folder"), (("--out", "verdicts.txt"), "choose another --out")],
+)
+def test_bad_input_gets_one_sentence(tmp_path, monkeypatch, arguments: tuple, sentence: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = check(*arguments)
+    assert done.exit_code == 1
+    assert sentence in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_an_output_that_cannot_be_written(make_results, tmp_path) -> None:
+    (tmp_path / "file").write_text("")
+    done = check(make_results(models=("box",), objects=1), "--out", tmp_path / "file" / "verdicts.json")
+    assert done.exit_code == 1
+    assert "choose another --out" in done.stderr
+
+
+def test_an_unknown_side_is_a_usage_error(usual_results) -> None:
+    assert check(usual_results, "--against", "nobody").exit_code == 2

@@ -1,0 +1,302 @@
+"""Claims: each verdict on rows of which it is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import astuple
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench.statistics import clustered_draws
+from reports.claims.evidence import Sample, decide, estimate, flipped
+from reports.claims.registry import CLAIMS
+from reports.claims.table import claims_data, claims_table, findings
+from reports.results import Results
+from reports.view import View
+
+N = 60
+
+
+def rows(model: str, iou: Any, **columns: Any) -> pd.DataFrame:
+    """A row an object, three objects an asset; what `columns` do not say is the same for all."""
+    n = len(np.atleast_1d(iou))
+    usual = {
+        "model": model,
+        "weights_sha256": "ab",
+        "settings_hash": "0",
+        "series": model,
+        "dataset": "objascale",
+        "image_id": [str(i) for i in range(n)],
+        "image_sha256": [f"{i:064d}" for i in range(n)],
+        "object_id": "1",
+        "object": [f"{i}/1" for i in range(n)],
+        "asset_id": [f"asset/{i // 3}" for i in range(n)],
+        "cluster": [f"asset/{i // 3}" for i in range(n)],
+        "category": "mug",
+        "width": 1000.0,
+        "height": 1000.0,
+        "area": 50.0,
+        "fraction": 5e-5,
+        "prompt": "gaussian" if model.startswith(("flip", "ellipse")) else "box",
+        "prompt_source": "matched",
+        "noise": 0.0,
+        "tokens": 512.0 if model.startswith("flip") else np.nan,
+        "untrained": False,
+        "error": None,
+        "iou": np.atleast_1d(iou),
+    }
+    return pd.DataFrame(usual | columns)
+
+
+def view(*parts: pd.DataFrame, dataset: str = "objascale", seed: int = 0) -> View:
+    together = pd.concat(parts, ignore_index=True).assign(dataset=dataset)
+    return View(Results(together, [], []), dataset, {}, seed)
+
+
+def judge(title: str, *parts: pd.DataFrame, **view_of: Any) -> list:
+    (claim,) = (claim for claim in CLAIMS if claim.title == title)
+    return findings(claim, view(*parts, **view_of))
+
+
+def spread(mean: float, n: int = N, seed: int = 0, scale: float = 0.05) -> np.ndarray:
+    return np.clip(mean + np.random.default_rng(seed).normal(0, scale, n), 0, 1)
+
+
+SMALL = "FLIP ahead on small objects"
+
+
+@pytest.mark.parametrize(
+    ("gap", "scale", "verdict"),
+    [(0.3, 0.05, "holds"), (-0.3, 0.05, "does not hold"), (0.0, 0.05, "cannot be told")],
+)
+def test_flip_against_sam_on_small_objects(gap: float, scale: float, verdict: str) -> None:
+    flip, sam = spread(0.5 + gap, seed=1, scale=scale), spread(0.5, seed=2, scale=scale)
+    (found,) = judge(SMALL, rows("flip-tiny", flip), rows("sam-h", sam))
+    assert (found.verdict, found.about, found.n, found.clusters) == (verdict, "flip-tiny − sam-h", N, N // 3)
+    assert found.value == pytest.approx((flip - sam).mean())
+    assert found.low < found.value < found.high
+
+
+def test_only_objects_below_a_thousandth_count() -> None:
+    fraction = np.where(np.arange(N) < 30, 9.9e-4, 1e-3)
+    flip = np.where(np.arange(N) < 30, 0.2, 0.9)
+    (found,) = judge(SMALL, rows("flip-tiny", flip, fraction=fraction), rows("sam-h", spread(0.5), fraction=fraction))
+    assert (found.verdict, found.n) == ("does not hold", 30)
+
+
+@pytest.mark.parametrize(
+    ("columns", "n", "words"),
+    [
+        ({}, 4, "4 objects; 5 are the least"),
+        ({"cluster": "a", "asset_id": "a"}, N, "All objects are of 1 asset or picture"),
+        ({"fraction": 0.01}, N, "No objects; 5 are the least"),
+    ],
+)
+def test_what_too_few_objects_cannot_tell(columns: dict, n: int, words: str) -> None:
+    (found,) = judge(SMALL, rows("flip-tiny", [0.9] * n, **columns), rows("sam-h", [0.1] * n, **columns))
+    assert found.verdict == "cannot be told"
+    assert words in found.reason
+    assert np.isnan([found.low, found.high, found.p]).all()
+
+
+def test_every_flip_meets_every_sam_and_nothing_else() -> None:
+    names = ["flip-tiny", "flip-l", "sam-b", "mobilesam", "efficientsam-t", "mobilesam@crop", "fastsam-x", "grabcut"]
+    found = judge(SMALL, *(rows(name, spread(0.5, seed=i)) for i, name in enumerate(names)))
+    assert {item.about for item in found} == {f"{a} − {b}" for a in names[:2] for b in names[2:5]}
+
+
+@pytest.mark.parametrize("parts", [[rows("flip-tiny", [0.5] * 9)], [rows("sam-h", [0.5] * 9)], [rows("box", [0.5])]])
+def test_a_missing_model_is_named_with_the_command_that_measures_it(parts: list) -> None:
+    (found,) = judge(SMALL, *parts)
+    assert (found.verdict, found.n) == ("cannot be told", 0)
+    assert "`bench run --models" in found.reason
+
+
+def test_untrained_models_prove_nothing() -> None:
+    (found,) = judge(SMALL, rows("flip-tiny", [0.0] * N, untrained=True), rows("sam-h", spread(0.5)))
+    assert (found.verdict, found.n) == ("cannot be told", 0)
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(0, 10**6), st.floats(-0.2, 0.2), st.integers(1, 40))
+def test_swapping_two_models_negates_the_verdict(seed: int, gap: float, n: int) -> None:
+    one, other = spread(0.5 + gap, n, seed), spread(0.5, n, seed + 1)
+    (found,), (swapped,) = (
+        judge(SMALL, rows("flip-tiny", a), rows("sam-h", b)) for a, b in ((one, other), (other, one))
+    )
+    opposite = {"holds": "does not hold", "does not hold": "holds", "cannot be told": "cannot be told"}
+    assert swapped.verdict == opposite[found.verdict]
+    assert (swapped.value, swapped.low, swapped.high) == pytest.approx(
+        (-found.value, -found.high, -found.low), nan_ok=True
+    )
+
+
+@pytest.mark.parametrize(
+    ("mean", "verdict"), [(0.0, "holds"), (0.3, "does not hold")], ids=["finds nothing", "finds something"]
+)
+def test_fastsam_on_tiny_objects(mean: float, verdict: str) -> None:
+    iou = np.where(np.arange(N) < 30, spread(mean, scale=0.01), 0.9)
+    fraction = np.where(np.arange(N) < 30, 9e-5, 1e-3)
+    (found,) = judge("FastSAM fails on tiny objects", rows("fastsam-x", iou, fraction=fraction))
+    assert (found.verdict, found.n) == (verdict, 30)
+
+
+def sized(iou: Callable[[np.ndarray, np.ndarray], np.ndarray], sides: np.ndarray | None = None) -> pd.DataFrame:
+    rng = np.random.default_rng(5)
+    n = 300
+    side = np.exp(rng.uniform(np.log(500), np.log(8000), n)) if sides is None else sides
+    fraction = 10 ** rng.uniform(-5, -1, n)
+    area = fraction * side**2
+    noisy = iou(np.log10(area), np.log10(fraction)) + rng.normal(0, 0.03, n)
+    return rows("flip-tiny", noisy, width=side, height=side, area=area, fraction=fraction)
+
+
+def saturating(log: np.ndarray, middle: float) -> np.ndarray:
+    return 1 / (1 + np.exp(-2 * (log - middle)))
+
+
+@pytest.mark.parametrize(
+    ("iou", "verdict"),
+    [
+        (lambda px, fraction: saturating(px, 2.5), "holds"),
+        (lambda px, fraction: saturating(fraction, -3), "does not hold"),
+        (lambda px, fraction: 0.5 + 0.1 * (px - 3) + 0.1 * (fraction + 3), "cannot be told"),
+        (lambda px, fraction: 0.5 + 0 * px, "cannot be told"),
+    ],
+    ids=["pixels", "fraction", "both alike", "neither"],
+)
+def test_pixels_or_fraction(iou, verdict: str) -> None:
+    (found,) = judge("Pixels count, not the fraction", sized(iou))
+    assert found.verdict == verdict, found
+    assert "Ten times the pixels at the same fraction" in found.reason
+
+
+def test_images_of_one_size_cannot_tell_pixels_from_the_fraction() -> None:
+    (found,) = judge("Pixels count, not the fraction", sized(lambda px, _: saturating(px, 2.5), np.full(300, 1000.0)))
+    assert (found.verdict, found.n) == ("cannot be told", 300)
+    assert "too much of one size" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("few", "verdict"), [(0.795, "holds"), (0.85, "holds"), (0.7, "does not hold"), (0.78, "cannot be told")]
+)
+def test_a_hundred_patches(few: float, verdict: str) -> None:
+    counts = {32: 0.5, 96: few, 256: 0.79, 1024: 0.8}
+    noise = np.random.default_rng(3).normal(0, 0.02, (len(counts), N))
+    parts = [
+        rows("flip-tiny", iou + each - each.mean(), tokens=float(tokens), series=f"flip-tiny: {tokens} tokens")
+        for (tokens, iou), each in zip(counts.items(), noise, strict=True)
+    ]
+    (found,) = judge("100 patches suffice", *parts)
+    assert (found.verdict, found.about) == (verdict, "flip-tiny: 96 − 1024 patches")
+    assert found.value == pytest.approx(few - 0.8)
+
+
+@pytest.mark.parametrize("counts", [(512,), (96, 128), (32, 512)])
+def test_a_plateau_needs_both_ends(counts: tuple[int, ...]) -> None:
+    (found,) = judge("100 patches suffice", *(rows("flip-tiny", spread(0.5), tokens=float(n)) for n in counts))
+    assert (found.verdict, found.n) == ("cannot be told", 0)
+    assert "--tokens" in found.reason
+
+
+def test_the_whole_of_objascale_and_of_nothing_else() -> None:
+    parts = rows("flip-tiny", spread(0.8)), rows("sam-h", spread(0.5, seed=1)), rows("fastsam-s", spread(0.9, seed=2))
+    assert [found.verdict for found in judge("FLIP ahead on ObjaScale", *parts)] == ["holds"]
+    assert [found.verdict for found in judge("FLIP ahead of FastSAM", *parts)] == ["does not hold"]
+    (elsewhere,) = judge("FLIP ahead on ObjaScale", *parts, dataset="coco")
+    assert (elsewhere.verdict, elsewhere.n) == ("cannot be told", 0)
+
+
+def test_each_model_against_its_own_prompt_by_size() -> None:
+    fraction = np.where(np.arange(N) < 30, 5e-5, 0.1)
+    gain = np.where(np.arange(N) < 30, -0.2, 0.2)
+    found = judge(
+        "More than the prompt",
+        rows("flip-tiny", spread(0.5) + gain, fraction=fraction),
+        rows("sam-h", spread(0.5, seed=1) + gain, fraction=fraction),
+        rows("ellipse", spread(0.5, seed=2), fraction=fraction),
+        rows("box", spread(0.9, seed=3), fraction=fraction),
+        rows("box", spread(0.1, seed=4), fraction=fraction, noise=0.1),
+    )
+    told = {(item.about, item.objects): item.verdict for item in found}
+    assert told == {
+        ("flip-tiny − its ellipse", "10⁻⁵ to 10⁻⁴"): "does not hold",
+        ("flip-tiny − its ellipse", "above 10⁻²"): "holds",
+        ("flip-tiny − its ellipse", "all"): "cannot be told",
+        ("sam-h − its box", "10⁻⁵ to 10⁻⁴"): "does not hold",
+        ("sam-h − its box", "above 10⁻²"): "does not hold",
+        ("sam-h − its box", "all"): "does not hold",
+    }
+
+
+def test_flip_against_sam_on_a_crop_and_from_a_box() -> None:
+    flip, crop = rows("flip-tiny", spread(0.6)), rows("mobilesam-onnx@crop", spread(0.8, seed=1))
+    boxes = [
+        rows(name, spread(iou), prompt_source="box") for name, iou in (("flip-tiny", 0.9), ("mobilesam-onnx", 0.5))
+    ]
+    on_crop = judge("FLIP ahead of SAM on a crop", flip, crop, *boxes)
+    assert {(item.about, item.verdict) for item in on_crop} == {("flip-tiny − mobilesam-onnx@crop", "does not hold")}
+    from_box = judge("FLIP ahead from the same box", flip, crop, *boxes)
+    assert {(item.about, item.verdict) for item in from_box} == {("flip-tiny − mobilesam-onnx", "holds")}
+    (missing,) = judge("FLIP ahead from the same box", flip, crop)
+    assert "--prompt box" in missing.reason
+
+
+def test_what_one_comparison_would_tell_many_may_not() -> None:
+    rng = np.random.default_rng(0)
+    clusters = [str(i) for i in range(20)]
+    slight = rng.normal(0, 1, 20)
+    slight += 0.55 - slight.mean()
+    alone = [Sample("slight", "all", slight, clusters, np.ones(20))]
+    others = [Sample(str(i), "all", rng.normal(0, 1, 20), clusters, np.ones(20)) for i in range(30)]
+    assert decide(estimate(alone, 0), 0)[0].verdict == "holds"
+    found = decide(estimate(alone + others, 0), 0)[0]
+    assert found.verdict == "cannot be told"
+    assert "after Holm for 31 comparisons" in found.reason
+
+
+def test_draws_of_a_ratio_take_whole_clusters() -> None:
+    cells, clusters = np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1])
+    draws = clustered_draws(
+        np.array([1.0, 1, 6, 5]), np.array([1.0, 1, 2, 1]), cells, clusters, np.random.default_rng(0), replicates=200
+    )
+    assert set(np.unique(draws[:, 0])) == {1.0, 2.0, 3.0}
+    assert np.isnan(draws[:, 1]).any()
+    assert set(np.unique(draws[~np.isnan(draws[:, 1]), 1])) == {5.0}
+
+
+def test_the_table_has_every_claim_and_the_same_verdicts_each_time() -> None:
+    parts = rows("flip-tiny", spread(0.8)), rows("sam-h", spread(0.5, seed=1)), rows("box", spread(0.4, seed=2))
+    table = claims_table(view(*parts))
+    assert list(dict.fromkeys(row[0].text for row in table.cells)) == [claim.title for claim in CLAIMS]
+    assert all(claim.sentence in " ".join(table.notes) for claim in CLAIMS)
+    assert "seed 0" in table.notes[-1]
+    pd.testing.assert_frame_equal(table.data, claims_data(view(*parts)))
+    ours = claims_data(view(*parts, seed=1), ("ours",))
+    assert set(ours["against"]) == {"ours"}
+    assert set(ours["seed"]) == {1}
+    assert not any("nan" in text.lower() for row in table.cells for cell in row for text in astuple(cell))
+
+
+def test_few_clusters_of_one_sign_are_as_rare_as_coins_say() -> None:
+    for clusters, p in ((5, 2 / 32), (6, 2 / 64), (8, 2 / 256)):
+        sample = Sample("", "", np.full(clusters, 0.3), [str(i) for i in range(clusters)], np.ones(clusters))
+        assert flipped(estimate([sample], 0), 0.0, 0)[0] == pytest.approx(p, abs=0.01)
+        assert flipped(estimate([sample], 0), 0.3, 0).tolist() == [1.0]
+
+
+def test_nothing_is_found_in_noise() -> None:
+    """Of 200 differences with true mean 0 and a few clusters of several objects, about a twentieth has a verdict."""
+    rng = np.random.default_rng(1)
+    found = 0
+    for number in range(200):
+        clusters = np.repeat(np.arange(8), 3)
+        values = rng.normal(0, 1, 8)[clusters] + rng.normal(0, 0.3, 24)
+        sample = Sample("", "", values, [str(c) for c in clusters], np.ones(24))
+        found += decide(estimate([sample], number), number)[0].verdict != "cannot be told"
+    assert found <= 20

@@ -1,0 +1,211 @@
+"""Figures of objects and their patches, by the data behind the artists."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_rgba
+from matplotlib.figure import Figure
+from matplotlib.patches import PathPatch
+
+from flip.gaussian import Gaussian
+from flip.predictor import FlipPredictor
+from flip.released import CONFIGS, ReleasedFlip
+from objascale.masks import RegionMask
+from reports.figures.examples import magnified_examples
+from reports.figures.objects import COLOURS, SIDE, draw_crop, edges, patches, see
+from reports.figures.patches import object_patches, sampling_stages, scene_patches
+from reports.results import read_results
+from reports.style import assign_styles
+from reports.view import NothingToShow, View
+
+EVERY = [sampling_stages, scene_patches, object_patches, magnified_examples]
+
+
+def view(folder) -> View:
+    results = read_results([folder])
+    return View(results, results.datasets[0], assign_styles(results.rows["series"]))
+
+
+@pytest.fixture(scope="module")
+def usual(usual_results) -> View:
+    return view(usual_results)
+
+
+def squares(axes, size: int) -> np.ndarray:
+    """The upper left corners of the patches of a size that axes show."""
+    found = [patch.get_path().vertices for patch in axes.patches if patch.get_label() == f"{size} px"]
+    return np.concatenate([vertices.reshape(-1, 5, 2)[:, 0] for vertices in found] or [np.empty((0, 2))])
+
+
+def panels(drawn: list) -> list[Any]:
+    return drawn[0].figure.axes
+
+
+def test_the_patches_are_those_that_the_predictor_cuts(usual) -> None:
+    rows = usual.plain[usual.plain["model"] == "flip-tiny"].sort_values("area", ascending=False)
+    seen = next(see(rows))
+    predictor = FlipPredictor(ReleasedFlip(CONFIGS["flip-tiny"]), tokens=512)
+    predictor.set_image(seen.image)
+    mean, covariance = seen.truth.moments()
+    cut = predictor.patches(Gaussian.from_moments(mean, covariance)).centres
+    shown = patches(seen, usual)
+    assert shown.keys() == cut.keys()
+    assert all((shown[size] == cut[size]).all() for size in cut)
+
+
+def test_the_settings_of_the_run_are_followed(usual_results, tmp_path) -> None:
+    folder = tmp_path / "disjoint"
+    shutil.copytree(usual_results, folder)
+    run = json.loads((folder / "run.json").read_text())
+    run["models"][0]["settings"] |= {"overlap": 0.0, "coverage": 0.3, "spread": 1.0, "least": 0.0, "seed": 7}
+    (folder / "run.json").write_text(json.dumps(run))
+    disjoint = view(folder)
+    seen = next(see(disjoint.rows[disjoint.rows["model"] == "flip-tiny"].sort_values("area", ascending=False)))
+    boxes = [
+        np.hstack((where - size / 2, where + size / 2)) for size, where in patches(seen, disjoint).items() if len(where)
+    ]
+    box = np.concatenate(boxes)
+    low, high = np.maximum(box[:, None, :2], box[None, :, :2]), np.minimum(box[:, None, 2:], box[None, :, 2:])
+    overlaps = (high - low > 1e-5).all(2)
+    assert overlaps.sum() == len(box)  # with itself
+
+
+def test_the_stages_grow_and_the_mask_comes_last(usual) -> None:
+    tiny, small, large, mask = panels(sampling_stages(usual))
+    counts = [[len(squares(axes, size)) for size in (1, 2, 4, 8, 16)] for axes in (tiny, small, large, mask)]
+    assert (counts[0][2:], counts[1][3:]) == ([0] * 3, [0] * 2)
+    assert counts[1][:2] == counts[0][:2]
+    assert counts[2][:3] == counts[1][:3]
+    assert sum(counts[0]) < sum(counts[1]) < sum(counts[2])
+    assert counts[3] == [0] * 5
+    assert mask.get_title().startswith("mask: IoU 0.")
+    assert str(sum(counts[2])) in sampling_stages(usual)[0].caption
+
+
+def test_a_tiny_a_small_and_a_large_object(usual) -> None:
+    axes = panels(object_patches(usual))
+    above, below = axes[:3], axes[3:]
+    assert [panel.get_title().split(":")[0] for panel in above] == ["tiny", "small", "large"]
+    sizes = [float(panel.get_title().split("\n")[1].removesuffix(" px").replace(",", "")) for panel in above]
+    flip = usual.plain[usual.plain["model"] == "flip-tiny"].sort_values("area")
+    for size, third in zip(sizes, np.array_split(flip["area"].to_numpy(), 3), strict=True):
+        assert size in third
+    for one, other in zip(above, below, strict=True):
+        assert (one.get_xlim(), one.get_ylim()) == (other.get_xlim(), other.get_ylim())
+        shown = {size: squares(one, size) for size in COLOURS}
+        assert sum(map(len, shown.values())) > 10
+        for size, corners in shown.items():
+            if len(corners):
+                assert (corners >= (one.get_xlim()[0], one.get_ylim()[1])).all()
+                assert (corners + size <= (one.get_xlim()[1], one.get_ylim()[0])).all()
+        outlines = [patch for patch in other.patches if isinstance(patch, PathPatch)]
+        assert len(outlines) == 3  # the truth's line and its case, and the model's
+        assert outlines[2].get_edgecolor() == pytest.approx(to_rgba(usual.styles["flip-tiny"].colour))
+
+
+@pytest.fixture
+def scene(make_results):
+    """Three pictures, of which one has four objects: those of the first four pictures, told to be in the first."""
+    folder = make_results("scene", ("flip-tiny", "box"), objects=6, side=300)
+    rows = pd.read_parquet(folder / "results.parquet")
+    first, picture = rows.iloc[0], ["image_file", "image_id", "image_sha256"]
+    width, height = int(first["width"]), int(first["height"])
+    mask = RegionMask(5, 9, np.ones((12, 17), bool), width, height)
+    for number in range(1, 4):
+        moved = RegionMask(20 * number, 9, np.ones((12, 3 * number), bool), width, height)
+        chosen = rows["object_id"] == str(number)
+        rows.loc[chosen, picture] = first[picture].tolist()
+        rows.loc[chosen, ["width", "height", "area", "fraction"]] = [width, height, moved.area, moved.fraction]
+        rows.loc[chosen, "truth_rle"] = moved.rle()["counts"]
+        rows.loc[chosen, "predicted_rle"] = mask.rle()["counts"]
+    rows.to_parquet(folder / "results.parquet")
+    return view(folder)
+
+
+def test_a_picture_with_several_objects(scene) -> None:
+    above, below = panels(scene_patches(scene))
+    sizes = [patch.get_label() for patch in above.patches]
+    assert sizes.count("1 px") == 4
+    assert len(below.patches) == 4 * 3
+    row = scene.rows.iloc[0]
+    assert above.get_xlim() == (0, row["width"])
+    assert below.get_ylim() == (row["height"], 0)
+
+
+def test_one_object_a_picture_has_no_scene(usual) -> None:
+    with pytest.raises(NothingToShow, match="more than one object"):
+        scene_patches(usual)
+
+
+def test_examples_are_of_different_categories_each_under_a_magnifier(usual) -> None:
+    drawn = magnified_examples(usual)
+    axes = [panel for panel in panels(drawn) if panel.get_visible()]
+    assert len(axes) == 4
+    words = [panel.texts[0].get_text().split("\n") for panel in axes]
+    assert len({category for category, *_ in words}) == 4
+    objects = usual.rows.drop_duplicates("object")
+    for panel, (category, area, frame) in zip(axes, words, strict=True):
+        width, height = map(int, frame.removeprefix("of ").split("×"))
+        (row,) = objects[
+            (objects["area"] == float(area.split()[0].replace(",", "")))
+            & (objects["category"].str.replace("_", " ") == category)
+        ].to_dict("records")
+        assert (row["width"], row["height"]) == (width, height)
+        assert (panel.get_xlim(), panel.get_ylim()) == ((0, width), (height, 0))
+        (lens,) = panel.child_axes
+        truth = RegionMask.from_rle({"size": [height, width], "counts": row["truth_rle"]})
+        assert truth.box is not None
+        assert lens.get_xlim()[0] <= truth.box[0] < truth.box[2] <= lens.get_xlim()[1]
+        assert lens.get_ylim()[1] <= truth.box[1] < truth.box[3] <= lens.get_ylim()[0]
+        assert len(lens.images) == 1
+
+
+@pytest.mark.parametrize("draw", EVERY)
+def test_pictures_that_are_gone_are_a_reason(scene, make_results, tmp_path, draw) -> None:
+    shutil.rmtree(tmp_path / "scene-data")
+    with pytest.raises(NothingToShow, match="no picture of these results can be read"):
+        draw(scene)
+
+
+@pytest.mark.parametrize("draw", EVERY[:3])
+def test_no_flip_is_a_reason(make_results, draw) -> None:
+    with pytest.raises(NothingToShow, match="--models flip-tiny"):
+        draw(view(make_results(models=("box",), objects=2)))
+
+
+@pytest.mark.parametrize("column", ["truth_rle", "predicted_rle"])
+@pytest.mark.parametrize("broken", ["~~", "0"])
+def test_broken_masks_are_passed_over(make_results, column: str, broken: str) -> None:
+    folder = make_results(models=("flip-tiny",), objects=8, side=500)
+    rows = pd.read_parquet(folder / "results.parquet")
+    rows.loc[::2, column] = broken
+    rows.to_parquet(folder / "results.parquet")
+    assert object_patches(view(folder))[0].figure.axes
+
+
+def test_a_whole_large_picture_is_never_embedded() -> None:
+    axes = Figure().subplots()
+    draw_crop(axes, np.zeros((3000, 5000, 3), np.uint8), (0, 0, 5000, 3000))
+    assert axes.images[0].get_size() == (SIDE * 3 // 5, SIDE)
+    assert axes.images[0].get_extent() == [0, 5000, 3000, 0]
+
+
+def test_edges_go_around_pixels() -> None:
+    mask = np.zeros((4, 5), bool)
+    mask[1:3, 2] = True
+    found = {tuple(map(tuple, np.sort(line, axis=0).tolist())) for line in edges(mask)}
+    assert found == {
+        ((2, 1), (3, 1)),
+        ((2, 3), (3, 3)),
+        ((2, 1), (2, 2)),
+        ((2, 2), (2, 3)),
+        ((3, 1), (3, 2)),
+        ((3, 2), (3, 3)),
+    }
+    assert len(edges(np.ones((3, 3), bool))) == 0
