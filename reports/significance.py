@@ -29,7 +29,8 @@ def sums_by_cluster(
 ) -> NDArray[np.float64]:
     """What `sign_flip` takes, (clusters, cells), from arrays with an entry a pair; cells and clusters count from 0."""
     n_cells, n_clusters = int(cells.max()) + 1, int(clusters.max()) + 1
-    return np.bincount(clusters * n_cells + cells, values, minlength=n_clusters * n_cells).reshape(n_clusters, n_cells)
+    sums = np.bincount(clusters * n_cells + cells, values, minlength=n_clusters * n_cells)
+    return sums.reshape(n_clusters, n_cells).astype(float)
 
 
 def holm(p: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -55,7 +55,7 @@ def rows(model: str, iou: Any, **columns: Any) -> pd.DataFrame:
 
 def view(*parts: pd.DataFrame, dataset: str = "objascale", seed: int = 0) -> View:
     together = pd.concat(parts, ignore_index=True).assign(dataset=dataset)
-    return View(Results(together, [], []), dataset, {}, seed)
+    return View(Results(together, [], [], []), dataset, {}, seed)
 
 
 def judge(title: str, *parts: pd.DataFrame, **view_of: Any) -> list:
