@@ -1,4 +1,4 @@
-"""From results folders to a finished report: tables, figures, overlays and the page that holds them."""
+"""From results folders to a finished report: tables, figures, galleries and the page that holds them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ import pandas as pd
 from reports.figures import Kind
 from reports.figures.registry import FIGURES
 from reports.formats import WRITERS, Table, scientific
+from reports.gallery import build_gallery
 from reports.html import PageFigure, PageTable, Section, render_page
-from reports.overlays import draw_overlays
+from reports.parallel import Progress
 from reports.results import ReportError, read_results
 from reports.style import assign_styles, save_figure
 from reports.tables import iou_table, published_table, size_table
@@ -29,10 +30,18 @@ class Report:
     tables: list[Table]
 
 
-def build_report(folders: Sequence[Path], out: Path, seed: int = 0, bins: int | None = None) -> Report:
+def build_report(
+    folders: Sequence[Path],
+    out: Path,
+    seed: int = 0,
+    bins: int | None = None,
+    gallery: int | None = None,
+    progress: Progress = lambda *_: None,
+) -> Report:
     """Write the report on some results folders into `out` (made if missing, overwritten if not).
 
-    `seed` starts the bootstrap; `bins` are those of curves and heat maps (None: by the number of objects). A figure for
+    `seed` starts the bootstrap; `bins` are those of curves and heat maps (None: by the number of objects); `gallery`
+    is the number of objects of a data set that can be looked at (None: all), and `progress` hears of them. A figure for
     which the results hold nothing is named on the page, with the reason. Raises ReportError for results that cannot be
     read and an `out` that cannot be written.
     """
@@ -42,7 +51,7 @@ def build_report(folders: Sequence[Path], out: Path, seed: int = 0, bins: int | 
         out.mkdir(parents=True, exist_ok=True)
         slugs = _slugs(results.datasets)
         views = [View(results, dataset, styles, seed, bins) for dataset in results.datasets]
-        built = [_build_section(view, slugs[view.dataset], out) for view in views]
+        built = [_build_section(view, slugs[view.dataset], out, gallery, progress) for view in views]
         published = PageTable.of(published_table(), [])
         page = render_page([section for section, _ in built], results.runs, published, styles, results.notes, seed)
         (out / "index.html").write_text(page, encoding="utf-8")
@@ -97,7 +106,9 @@ def _slugs(datasets: list[str]) -> dict[str, str]:
     return slugs
 
 
-def _build_section(view: View, slug: str, out: Path) -> tuple[Section, list[Table]]:
+def _build_section(
+    view: View, slug: str, out: Path, limit: int | None, progress: Progress
+) -> tuple[Section, list[Table]]:
     results, dataset = view.results, view.dataset
     tables = [iou_table(results, dataset, view.seed), size_table(results, dataset, view.seed)]
     page_tables = [PageTable.of(table, _write_table(table, out, slug)) for table in tables]
@@ -108,8 +119,8 @@ def _build_section(view: View, slug: str, out: Path) -> tuple[Section, list[Tabl
             figures += _draw(kind, view, out, slug)
         except NothingToShow as nothing:
             missing.append(f"Figure {number}, {kind.about}: {nothing}")
-    groups = draw_overlays(results, dataset, view.styles, out, slug)
-    return Section(dataset, slug, _tiles(view.rows), shown, page_tables, figures, missing, groups), tables
+    gallery = build_gallery(view, slug, out, limit, progress)
+    return Section(dataset, slug, _tiles(view.rows), shown, page_tables, figures, missing, gallery), tables
 
 
 def _write_table(table: Table, out: Path, slug: str) -> list[str]:

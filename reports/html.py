@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import resources
 
 import jinja2
 from markupsafe import Markup
 
 from reports.formats import Table, to_html
-from reports.overlays import Group
+from reports.gallery import Gallery
 from reports.style import Style
+
+SCRIPTS = ("page.js", "gallery.js", "viewer.js")
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class Section:
     tables: list[PageTable]
     figures: list[PageFigure]
     missing: list[str]
-    groups: list[Group]
+    gallery: Gallery
 
 
 def render_page(
@@ -70,6 +73,14 @@ def render_page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    beside = resources.files("reports") / "templates"
     return environment.get_template("index.html.j2").render(
-        sections=sections, runs=runs, published=published, styles=styles, notes=notes, seed=seed
+        sections=sections,
+        runs=runs,
+        published=published,
+        styles=styles,
+        notes=notes,
+        seed=seed,
+        css=Markup((beside / "style.css").read_text(encoding="utf-8")),
+        scripts=[Markup((beside / name).read_text(encoding="utf-8")) for name in SCRIPTS],
     )

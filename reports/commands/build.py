@@ -9,14 +9,30 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from reports.build import build_report
-from reports.commands.common import REPORT, RESULTS, Bins, Out, ResultsFolders, Seed, errors
+from reports.commands.common import (
+    REPORT,
+    RESULTS,
+    Bins,
+    GalleryLimit,
+    Out,
+    ResultsFolders,
+    Seed,
+    errors,
+    show_progress,
+)
 from reports.formats import Table
 
 
-def build(results: ResultsFolders = None, out: Out = REPORT, seed: Seed = 0, bins: Bins = None) -> None:
+def build(
+    results: ResultsFolders = None,
+    out: Out = REPORT,
+    seed: Seed = 0,
+    bins: Bins = None,
+    gallery: GalleryLimit = None,
+) -> None:
     """Write tables (Markdown, CSV, LaTeX, HTML), figures (PDF, SVG, PNG) and index.html."""
-    with errors():
-        report = build_report(results or RESULTS, out, seed, bins)
+    with errors(), show_progress() as progress:
+        report = build_report(results or RESULTS, out, seed, bins, gallery, progress)
     console = Console() if sys.stdout.isatty() else Console(width=150)
     for table in report.tables:
         console.print(_terminal_table(table))
