@@ -137,7 +137,8 @@ def _draw(kind: Kind, view: View, out: Path, slug: str) -> list[PageFigure]:
     for one in kind.draw(view):
         files = save_figure(one.figure, _folder(out, "figures", slug) / one.name)
         paths = {path.suffix[1:]: path.relative_to(out).as_posix() for path in files}
-        drawn.append(PageFigure(one.title, one.caption, one.alt, paths, round(one.figure.get_figwidth() * 155)))
+        width, height = (round(inches * 155) for inches in one.figure.get_size_inches())
+        drawn.append(PageFigure(one.title, one.caption, one.alt, paths, width, height))
     return drawn
 
 

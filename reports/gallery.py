@@ -25,7 +25,7 @@ from objascale.masks import Box, MaskError, RegionMask
 from reports.outlines import grid_size, outline_of
 from reports.parallel import Progress, work
 from reports.pixels import Cutting, crop_box, cut
-from reports.selection import DASHES, Shown, by_disagreement, choose, leading_pair, show
+from reports.selection import DASHES, RULES, Shown, by_disagreement, choose, leading_pair, show
 from reports.view import View
 
 CHUNK = 50  # objects whose outlines are one file
@@ -116,6 +116,7 @@ def _index(
                 "name": name,
                 "colour": style.colour,
                 "dash": DASHES[style.dash],
+                "rule": RULES[style.dash],
                 "prompt": _told(rows),
                 "iou": (1000 * rows["iou"]).round().fillna(-1).astype(int).tolist(),
                 "area": rows["predicted_area"].fillna(0).astype(int).tolist(),

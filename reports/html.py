@@ -34,13 +34,14 @@ class PageTable:
 
 @dataclass(frozen=True)
 class PageFigure:
-    """A figure on the page: `files` maps pdf, svg and png to paths relative to the page; `width` is in CSS pixels."""
+    """A figure on the page: `files` maps pdf, svg and png to paths relative to the page; sizes are in CSS pixels."""
 
     title: str
     caption: str
     alt: str
     files: dict[str, str]
     width: int
+    height: int
 
 
 @dataclass(frozen=True)

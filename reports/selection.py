@@ -15,6 +15,7 @@ from reports.view import View
 
 EACH = 2  # objects of each kind that are on the page itself
 DASHES = {"-": "", "--": "7 4", ":": "2 3", "-.": "7 3 2 3"}  # matplotlib's as SVG's
+RULES = {"-": "solid", "--": "dashed", ":": "dotted", "-.": "double"}  # and as CSS's
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Line:
     series: str
     colour: str
     dash: str
+    rule: str
     iou: str
     share: float
     path: str
@@ -106,6 +108,7 @@ def show(
             series,
             styles[series].colour,
             DASHES[styles[series].dash],
+            RULES[styles[series].dash],
             "error" if pd.notna(row["error"]) else "—" if pd.isna(row["iou"]) else f"{row['iou']:.2f}",
             0.0 if pd.isna(row["iou"]) else round(100 * row["iou"], 1),
             outline_of(row["predicted_rle"], width, height, box) or "",

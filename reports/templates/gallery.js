@@ -97,7 +97,7 @@ function scores(data, object, frame) {
   };
   return make("ul", { class: "scores" }, ...data.models.map((model, index) => {
     const bad = failed(model, object) || empty(model, object);
-    const row = make("li", { class: bad ? "bad" : null, style: `--colour: ${model.colour}; --share: ${Math.max(0, model.iou[object]) / 10}%`, pointerenter: only(index), pointerleave: only(null) },
+    const row = make("li", { class: bad ? "bad" : null, style: `--colour: ${model.colour}; --dash: ${model.rule}; --share: ${Math.max(0, model.iou[object]) / 10}%`, pointerenter: only(index), pointerleave: only(null) },
       make("span", { class: "name" }, model.name), make("b", {}, empty(model, object) ? "no mask" : scored(model, object)));
     row.title = failed(model, object) ? data.errors[model.error[object]] : model.name;
     return row;
@@ -166,7 +166,7 @@ function layout() {
   const least = list.clientWidth < 480 ? 150 : 208;
   view.columns = Math.max(1, Math.floor((list.clientWidth + gap) / (least + gap)));
   const width = (list.clientWidth - gap * (view.columns - 1)) / view.columns;
-  view.pitch = width + 66 + 21 * view.data.models.length + gap;
+  view.pitch = width + 56 + 21 * view.data.models.length + gap;
   list.style.setProperty("--width", `${width}px`);
   list.style.setProperty("--height", `${view.pitch - gap}px`);
   list.style.height = `${Math.ceil(view.shown.length / view.columns) * view.pitch}px`;
@@ -231,12 +231,12 @@ function prepare(data) {
   fill(field("model"), [["", "any model"], ...names], "");
   fill(field("first"), names, data.pair[0]);
   fill(field("second"), names, data.pair[data.pair.length - 1]);
-  const toggle = (text, name, colour) => {
+  const toggle = (text, name, colour, rule = "solid") => {
     const box = make("input", { type: "checkbox", checked: "", change: hide });
     box.dataset.hides = name;
-    return make("label", { class: "chip", style: `--colour: ${colour}` }, box, text);
+    return make("label", { class: `chip of-${name}`, style: `--colour: ${colour}; --dash: ${rule}` }, box, text);
   };
-  byId("toggles").replaceChildren(toggle("truth", "truth", "#fff"), ...data.models.map((model, index) => toggle(model.name, `m${index}`, model.colour)));
+  byId("toggles").replaceChildren(toggle("truth", "truth", "#fff"), ...data.models.map((model, index) => toggle(model.name, `m${index}`, model.colour, model.rule)));
   hide();
 }
 
@@ -266,6 +266,13 @@ filters.addEventListener("input", (event) => {
   else if (view.data) choose();
 });
 filters.addEventListener("reset", () => setTimeout(() => view.data && (prepare(view.data), choose())));
+for (const link of document.querySelectorAll("a[data-gallery]")) {
+  link.addEventListener("click", () => {
+    if (field("dataset").value === link.dataset.gallery) return;
+    field("dataset").value = link.dataset.gallery;
+    if (view.data) start();
+  });
+}
 let due = false;
 window.addEventListener("scroll", () => {
   if (due) return;
@@ -275,7 +282,7 @@ window.addEventListener("scroll", () => {
     paint();
   });
 }, { passive: true });
-new ResizeObserver(layout).observe(list);
+new ResizeObserver(layout).observe(document.body); // its height changes too, while pictures above arrive
 new IntersectionObserver((entries, observer) => {
   if (!entries.some((entry) => entry.isIntersecting)) return;
   observer.disconnect();

@@ -25,7 +25,7 @@ function panel(data, object, index, found) {
     if (svg && paths?.[index + 1]) svg.append(line(model, paths[index + 1], "tint"));
     else if (svg && paths && model.area[object] > 0) frame.append(make("span", { class: "absent" }, "Its mask cannot be read."));
   });
-  return make("figure", { class: "panel", style: `--colour: ${model.colour}` }, frame,
+  return make("figure", { class: "panel", style: `--colour: ${model.colour}; --dash: ${model.rule}` }, frame,
     make("figcaption", {}, make("strong", { class: "swatch" }, model.name), make("b", {}, scored(model, object)),
       make("span", {}, verdict(data, model, object)), make("span", {}, model.prompt && `Prompt: ${model.prompt}`)));
 }
@@ -35,14 +35,13 @@ function whole(data, object) {
   const [width, height] = [data.width[object], data.height[object]];
   const [x0, y0, x1, y1] = data.box[object] ?? [0, 0, width, height];
   const side = Math.max(width, height);
-  const place = { cx: (x0 + x1) / 2, cy: (y0 + y1) / 2, r: Math.max(Math.max(x1 - x0, y1 - y0) / 2, side / 24) };
+  const ring = { cx: (x0 + x1) / 2, cy: (y0 + y1) / 2, r: Math.max(Math.max(x1 - x0, y1 - y0) / 2, side / 24) };
   const number = data.picture[object];
   const frame = make("span", { class: "shot" });
-  if (data.pictures.problem[number]) return null;
+  if (data.pictures.problem[number]) return [];
   frame.append(make("img", { src: `gallery/${data.slug}/pictures/${data.pictures.file[number]}.webp`, alt: "", decoding: "async" }),
-    make("svg", { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" }, make("circle", { ...place, class: "case" }), make("circle", { ...place, class: "true" })));
-  return make("figure", { class: "panel" }, frame,
-    make("figcaption", {}, make("strong", {}, "The whole picture"), make("span", {}, `${width}×${height} px, the object in the ring`)));
+    make("svg", { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" }, make("circle", { ...ring, class: "case" }), make("circle", { ...ring, class: "true" })));
+  return [make("figure", { class: "panel" }, frame, make("figcaption", {}, make("span", {}, "The whole picture, the object in the ring")))];
 }
 
 function fact(name, text) {
@@ -58,14 +57,14 @@ function showObject() {
   viewer.querySelector("h2").textContent = title(data, object);
   viewer.querySelector("output").textContent = `${count(place + 1)} of ${count(view.shown.length)}`;
   viewer.querySelector(".together").replaceChildren(together, scores(data, object, together));
-  viewer.querySelector(".known").replaceChildren(
+  const known = make("dl", { class: "known facts" },
     ...fact("Object", `${count(data.area[object])} px, ${scientific(fraction(data, object))} of the picture`),
     ...fact("Crop", box ? `${box[2] - box[0]}×${box[3] - box[1]} px` : "none"),
     ...fact("Picture", `${data.image[object]}, ${data.width[object]}×${data.height[object]} px`),
     ...fact("Asset", data.asset_names[data.asset[object]] || "not known"),
     ...fact("Object id", data.id[object]));
-  viewer.querySelector(".panels").replaceChildren(
-    ...[...data.models.keys()].map((index) => panel(data, object, index, found)), ...[whole(data, object)].filter(Boolean));
+  viewer.querySelector(".place").replaceChildren(known, ...whole(data, object));
+  viewer.querySelector(".panels").replaceChildren(...data.models.map((_, index) => panel(data, object, index, found)));
   viewer.querySelector(".previous").disabled = place === 0;
   viewer.querySelector(".next").disabled = place === view.shown.length - 1;
 }
