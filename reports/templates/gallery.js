@@ -259,6 +259,7 @@ async function start() {
   choose();
 }
 
+byId("without-script").remove();
 filters.hidden = false;
 filters.addEventListener("submit", (event) => event.preventDefault());
 filters.addEventListener("input", (event) => {
