@@ -56,7 +56,7 @@ class OutlineChunk:
 def write_outlines(chunk: OutlineChunk) -> None:
     """Write a chunk's file if it is not there: per object the paths of truth and models, null where there is none."""
     if not chunk.path.exists():
-        paths = [[outline_of(counts, *rest) for counts in masks] for *rest, masks in chunk.objects]
+        paths = [[outline_of(counts, w, h, box) for counts in masks] for w, h, box, masks in chunk.objects]
         write_atomically(chunk.path, f"{chunk.call}{_json(paths)});\n".encode())
 
 
@@ -97,9 +97,9 @@ def build_gallery(view: View, slug: str, out: Path, limit: int | None, progress:
     shown = []
     for name, why in chosen.items():
         at = kept.index(name)
-        models = {series: found.loc[name] for series, found in by_series.items()}
+        models = {series: found.iloc[at] for series, found in by_series.items()}
         image = f"gallery/{slug}/crops/{crops[at]}.webp"
-        shown.append(show(why, objects.loc[name], models, view.styles, boxes[at], image, problems[numbers[at]]))
+        shown.append(show(why, objects.iloc[at], models, view.styles, boxes[at], image, problems[numbers[at]]))
     return Gallery(f"gallery/{slug}/objects.js", len(kept), len(iou) - len(kept), pair, shown)
 
 
@@ -165,15 +165,14 @@ def _crop(counts: object, width: float, height: float) -> Box | None:
 
 def _cuttings(objects: pd.DataFrame, boxes: list[Box | None], crops: list[str], folder: Path) -> dict[str, Cutting]:
     """What is to be cut out of each picture, by the picture's SHA-256."""
-    wanted = objects.assign(box=boxes, crop=crops)
-    found = {}
-    for sha, rows in wanted.groupby("image_sha256", sort=False):
-        first = rows.iloc[0]
-        crops = [
-            (box, folder / "crops" / f"{name}.webp") for box, name in zip(rows["box"], rows["crop"], strict=True) if box
-        ]
-        whole = folder / "pictures" / f"{_hash(str(sha))}.webp"
-        found[str(sha)] = Cutting(picture_path(first), int(first["width"]), int(first["height"]), whole, crops)
+    found: dict[str, Cutting] = {}
+    for (_, row), box, name in zip(objects.iterrows(), boxes, crops, strict=True):
+        sha = str(row["image_sha256"])
+        if sha not in found:
+            whole = folder / "pictures" / f"{_hash(sha)}.webp"
+            found[sha] = Cutting(picture_path(row), int(row["width"]), int(row["height"]), whole, [])
+        if box:
+            found[sha].crops.append((box, folder / "crops" / f"{name}.webp"))
     return found
 
 
@@ -186,12 +185,11 @@ def picture_path(row: pd.Series) -> Path:
 def _chunks(
     objects: pd.DataFrame, boxes: list[Box | None], predicted: Iterable[pd.Series], slug: str, folder: Path
 ) -> list[OutlineChunk]:
-    sizes = zip(objects["width"].astype(int), objects["height"].astype(int), strict=True)
-    masks = zip(objects["truth_rle"], *predicted, strict=True)
-    outlined = [
-        (*size, box or (0, 0, 1, 1), [counts if box and isinstance(counts, str) else None for counts in counts_of_all])
-        for size, box, counts_of_all in zip(sizes, boxes, masks, strict=True)
-    ]
+    outlined = []
+    masks = zip(objects["width"], objects["height"], boxes, objects["truth_rle"], *predicted, strict=True)
+    for width, height, box, *counts in masks:
+        readable = [text if box and isinstance(text, str) else None for text in counts]
+        outlined.append((int(width), int(height), box or (0, 0, 1, 1), readable))
     chunks = []
     for number, start in enumerate(range(0, len(outlined), CHUNK)):
         some = outlined[start : start + CHUNK]

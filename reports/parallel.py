@@ -11,7 +11,8 @@ from typing import TypeVar
 
 from reports.results import ReportError
 
-Job, Done = TypeVar("Job"), TypeVar("Done")
+Job = TypeVar("Job")
+Done = TypeVar("Done")
 Progress = Callable[[str, int, int], None]  # what is being done, jobs done, jobs in all
 ALONE = 50  # jobs that are done sooner than another process has started
 WORKERS = 8  # at most; each may hold a picture of 8192², 200 MB

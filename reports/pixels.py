@@ -5,7 +5,6 @@ All in uint8 RGB and pixel edges (xyxy). Nothing here knows of results or pages.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,7 +36,7 @@ class Cutting:
     width: int
     height: int
     whole: Path
-    crops: Sequence[tuple[Box, Path]]
+    crops: list[tuple[Box, Path]]
 
 
 def cut(cutting: Cutting) -> str:
