@@ -1,4 +1,4 @@
-"""From results folders to a finished report: tables, figures, overlays and the page that holds them."""
+"""From results folders to a finished report: tables, figures, galleries and the page that holds them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ import pandas as pd
 from reports.figures import Kind
 from reports.figures.registry import FIGURES
 from reports.formats import WRITERS, Table, scientific
+from reports.gallery import build_gallery
 from reports.html import PageFigure, PageTable, Section, render_page
-from reports.overlays import draw_overlays
+from reports.parallel import Progress
 from reports.results import ReportError, read_results
 from reports.style import assign_styles, save_figure
 from reports.tables.published import published_table
@@ -32,10 +33,18 @@ class Report:
     tables: list[Table]
 
 
-def build_report(folders: Sequence[Path], out: Path, seed: int = 0, bins: int | None = None) -> Report:
+def build_report(
+    folders: Sequence[Path],
+    out: Path,
+    seed: int = 0,
+    bins: int | None = None,
+    gallery: int | None = None,
+    progress: Progress = lambda *_: None,
+) -> Report:
     """Write the report on some results folders into `out` (made if missing, overwritten if not).
 
-    `seed` starts the bootstrap; `bins` are those of curves and heat maps (None: by the number of objects). A figure for
+    `seed` starts the bootstrap; `bins` are those of curves and heat maps (None: by the number of objects); `gallery`
+    is the number of objects of a data set that can be looked at (None: all), and `progress` hears of them. A figure for
     which the results hold nothing is named on the page, with the reason. Raises ReportError for results that cannot be
     read and an `out` that cannot be written.
     """
@@ -47,7 +56,7 @@ def build_report(folders: Sequence[Path], out: Path, seed: int = 0, bins: int | 
         views = [View(results, dataset, styles, seed, bins) for dataset in results.datasets]
         tables = [kind.make(results, seed) for kind in OF_ALL.values()]
         of_all = [PageTable.of(table, _relative(_write_table(table, _folder(out, "tables")), out)) for table in tables]
-        sections = [_build_section(view, slugs[view.dataset], out) for view in views]
+        sections = [_build_section(view, slugs[view.dataset], out, gallery, progress) for view in views]
         published = PageTable.of(published_table(), [])
         runs = [*results.runs, *(timing.run for timing in results.timings)]
         page = render_page(of_all, sections, runs, published, styles, results.notes, seed)
@@ -127,8 +136,7 @@ def _slugs(datasets: list[str]) -> dict[str, str]:
     return slugs
 
 
-def _build_section(view: View, slug: str, out: Path) -> Section:
-    results, dataset = view.results, view.dataset
+def _build_section(view: View, slug: str, out: Path, limit: int | None, progress: Progress) -> Section:
     shown = [name for name in view.styles if name in set(view.rows["series"])]
     tables, figures, missing = [], [], []
     for name, table_kind in OF_EACH.items():
@@ -142,8 +150,8 @@ def _build_section(view: View, slug: str, out: Path) -> Section:
             figures += _draw(kind, view, out, slug)
         except NothingToShow as nothing:
             missing.append(f"Figure {number}, {kind.about}: {nothing}")
-    groups = draw_overlays(results, dataset, view.styles, out, slug)
-    return Section(dataset, slug, _tiles(view.rows), shown, tables, figures, missing, groups)
+    gallery = build_gallery(view, slug, out, limit, progress)
+    return Section(view.dataset, slug, _tiles(view.rows), shown, tables, figures, missing, gallery)
 
 
 def _write_table(table: Table, folder: Path) -> list[Path]:
@@ -163,7 +171,8 @@ def _draw(kind: Kind, view: View, out: Path, slug: str) -> list[PageFigure]:
     for one in kind.draw(view):
         files = save_figure(one.figure, _folder(out, "figures", slug) / one.name)
         paths = {path.suffix[1:]: path.relative_to(out).as_posix() for path in files}
-        drawn.append(PageFigure(one.title, one.caption, one.alt, paths, round(one.figure.get_figwidth() * 155)))
+        width, height = (round(inches * 155) for inches in one.figure.get_size_inches())
+        drawn.append(PageFigure(one.title, one.caption, one.alt, paths, width, height))
     return drawn
 
 

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import resources
 
 import jinja2
 from markupsafe import Markup
 
 from reports.formats import Table, to_html
-from reports.overlays import Group
+from reports.gallery import Gallery
 from reports.style import Style
+
+SCRIPTS = ("page.js", "gallery.js", "viewer.js")
 
 
 @dataclass(frozen=True)
 class PageTable:
-    """A table on the page: its `<table>` element, its notes, and the paths of its other forms."""
+    """A table on the page: its `<table>` element and how many rows that has, its notes, the paths of its other forms."""
 
     caption: str
     table: Markup
+    rows: int
     notes: list[str]
     marked: bool
     files: list[str]
@@ -26,18 +30,19 @@ class PageTable:
     def of(cls, table: Table, files: list[str]) -> PageTable:
         """The page's view of a table whose forms lie in `files` (relative to the page)."""
         marked = any(cell.mark for row in table.cells for cell in row)
-        return cls(table.caption, Markup(to_html(table)), table.notes, marked, files)
+        return cls(table.caption, Markup(to_html(table)), len(table.cells), table.notes, marked, files)
 
 
 @dataclass(frozen=True)
 class PageFigure:
-    """A figure on the page: `files` maps pdf, svg and png to paths relative to the page; `width` is in CSS pixels."""
+    """A figure on the page: `files` maps pdf, svg and png to paths relative to the page; sizes are in CSS pixels."""
 
     title: str
     caption: str
     alt: str
     files: dict[str, str]
     width: int
+    height: int
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ class Section:
     tables: list[PageTable]
     figures: list[PageFigure]
     missing: list[str]
-    groups: list[Group]
+    gallery: Gallery
 
 
 def render_page(
@@ -71,6 +76,15 @@ def render_page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    beside = resources.files("reports") / "templates"
     return environment.get_template("index.html.j2").render(
-        of_all=of_all, sections=sections, runs=runs, published=published, styles=styles, notes=notes, seed=seed
+        of_all=of_all,
+        sections=sections,
+        runs=runs,
+        published=published,
+        styles=styles,
+        notes=notes,
+        seed=seed,
+        css=Markup((beside / "style.css").read_text(encoding="utf-8")),
+        scripts=[Markup((beside / name).read_text(encoding="utf-8")) for name in SCRIPTS],
     )

@@ -1,29 +1,60 @@
-"""Small pictures of small objects: crop, magnify so that pixels stay visible, outline along their edges.
+"""Small pictures of small objects: cut out around a mask, and small enough to be shown by the thousand.
 
 All in uint8 RGB and pixel edges (xyxy). Nothing here knows of results or pages.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
-from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
 
+from objascale.files import write_atomically
 from objascale.masks import Box
 
 Image = NDArray[np.uint8]
-Mask = NDArray[np.bool_]
-PANEL = 360  # side of a panel at most, in its own pixels
-LINE = 2  # thickness of an outline, in panel pixels
+PANEL = 480  # side of a cut-out at most, in its own pixels
+WHOLE = 320  # longer side of a whole picture at most
 CONTEXT = 2.2  # side of a crop over the longer side of the object
 LEAST = 18  # side of a crop at least, in image pixels
+QUALITY = 82  # of a WebP; what needs no more than `EXACT` pixels a side is kept to the last bit
+EXACT = 96
 
 
 class PictureMissing(Exception):
     """A picture that is not there, cannot be decoded, or has another size than its results say."""
+
+
+@dataclass(frozen=True)
+class Cutting:
+    """What is to be made of one picture: itself, small, and a crop an object, each written to its path as WebP."""
+
+    picture: Path
+    width: int
+    height: int
+    whole: Path
+    crops: list[tuple[Box, Path]]
+
+
+def cut(cutting: Cutting) -> str:
+    """Make the small pictures that are not there yet. The picture is decoded once, and not at all if there are none.
+
+    Gives an empty string, or a sentence on why the picture cannot be shown. Raises OSError if the disk takes no more.
+    """
+    wanted = [(box, path) for box, path in cutting.crops if not path.exists()]
+    if not wanted and cutting.whole.exists():
+        return ""
+    try:
+        image = read_picture(cutting.picture, cutting.width, cutting.height)
+    except PictureMissing as missing:
+        return str(missing)
+    for (x0, y0, x1, y1), path in wanted:
+        write_atomically(path, webp(shrink(image[y0:y1, x0:x1], PANEL)))
+    write_atomically(cutting.whole, webp(shrink(image, WHOLE)))
+    return ""
 
 
 def read_picture(path: Path, width: int, height: int) -> Image:
@@ -49,77 +80,19 @@ def crop_box(box: Box, width: int, height: int) -> Box:
     return left, top, left + w, top + h
 
 
-def panel_scale(side: int) -> float:
-    """Panel pixels per image pixel for a crop of `side`: a whole number where it magnifies, a fraction where not."""
-    return PANEL // side if side <= PANEL else PANEL / side
-
-
-def scale_image(image: Image, scale: float) -> Image:
-    """Magnify by repeating pixels, or shrink by averaging them."""
+def shrink(image: Image, side: int) -> Image:
+    """The image with `side` pixels along its longer side at most, its pixels averaged."""
+    scale = side / max(image.shape[:2])
     if scale >= 1:
-        return np.repeat(np.repeat(image, int(scale), axis=0), int(scale), axis=1)
+        return image
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def scale_mask(mask: Mask, scale: float) -> Mask:
-    """As `scale_image`; when shrinking, a panel pixel takes the mask pixel under its centre."""
-    if scale >= 1:
-        return np.repeat(np.repeat(mask, int(scale), axis=0), int(scale), axis=1)
-    h, w = (max(1, round(length * scale)) for length in mask.shape)
-    rows = ((np.arange(h) + 0.5) * mask.shape[0] / h).astype(int)
-    columns = ((np.arange(w) + 0.5) * mask.shape[1] / w).astype(int)
-    return mask[np.ix_(rows, columns)]
-
-
-def inner_ring(mask: Mask, thickness: int) -> Mask:
-    """The mask's pixels within `thickness` of its edge. The array's own border is no edge."""
-    kernel = np.ones((2 * thickness + 1, 2 * thickness + 1), np.uint8)
-    return mask & (cv2.erode(mask.astype(np.uint8), kernel) == 0)
-
-
-def outer_ring(mask: Mask, thickness: int) -> Mask:
-    """The pixels around the mask within `thickness` of its edge."""
-    kernel = np.ones((2 * thickness + 1, 2 * thickness + 1), np.uint8)
-    return ~mask & (cv2.dilate(mask.astype(np.uint8), kernel) > 0)
-
-
-def draw_masks(image: Image, truth: Mask, predicted: Mask | None, colour: str, scale: float) -> Image:
-    """Magnified crop with the truth outlined just outside its edge, and the prediction just inside its own.
-
-    The truth's line is white, cased in black; the prediction is tinted and lined in `colour`. So where both masks
-    share an edge, both lines are seen, and the edge itself runs between them.
-    """
-    panel = scale_image(image, scale)
-    true = scale_mask(truth, scale)
-    panel[outer_ring(true, LINE + 1)] = 0
-    panel[outer_ring(true, LINE)] = 255
-    if predicted is not None:
-        shown = scale_mask(predicted, scale)
-        rgb = np.array(to_rgb(colour)) * 255
-        inside = shown & ~outer_ring(true, LINE + 1)
-        panel[inside] = (0.62 * panel[inside] + 0.38 * rgb).astype(np.uint8)
-        panel[inner_ring(shown, LINE)] = rgb.astype(np.uint8)
-    return panel
-
-
-def thumbnail(image: Image, box: Box) -> Image:
-    """The whole picture, `PANEL` pixels at its longer side, with a ring around `box`."""
-    scale = min(1.0, PANEL / max(image.shape[:2]))
-    small = scale_image(image, scale)
-    if small.shape == image.shape:
-        small = image.copy()
-    x0, y0, x1, y1 = (edge * scale for edge in box)
-    centre = (round(8 * ((x0 + x1) / 2 - 0.5)), round(8 * ((y0 + y1) / 2 - 0.5)))  # OpenCV counts eighths, from centres
-    radius = max(14.0, float(np.hypot(x1 - x0, y1 - y0)) / 2 + 5)
-    for colour, width in (((0, 0, 0), 5), ((255, 255, 255), 2)):
-        cv2.circle(small, centre, round(8 * radius), colour, width, cv2.LINE_AA, shift=3)
-    return small
-
-
-def write_png(path: Path, image: Image) -> None:
-    """Write an RGB picture; raises OSError if it cannot be written."""
-    done, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+def webp(image: Image) -> bytes:
+    """An RGB picture as WebP, without loss if it is small enough for its pixels to be looked at one by one."""
+    quality = QUALITY if max(image.shape) > EXACT else 101  # OpenCV's word for lossless
+    done, data = cv2.imencode(".webp", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_WEBP_QUALITY, quality])
     if not done:
-        raise OSError(f"{path} could not be encoded")
-    path.write_bytes(data.tobytes())
+        raise OSError("a picture could not be encoded as WebP")
+    return data.tobytes()

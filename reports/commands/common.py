@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from reports.results import ReportError
 
@@ -20,7 +22,27 @@ Bins = Annotated[
     int | None,
     typer.Option(min=1, max=200, help="Bins of curves and heat maps.", show_default="by the number of objects"),
 ]
+GalleryLimit = Annotated[
+    int | None,
+    typer.Option(
+        "--gallery",
+        min=0,
+        metavar="N",
+        help="Objects of a data set in the gallery: the N on which the two best models differ most.",
+        show_default="all",
+    ),
+]
 REPORT, RESULTS = Path("report"), [Path("results")]
+
+
+@contextmanager
+def show_progress() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar on a terminal, nothing elsewhere; gives what to call with what is being done, jobs done and jobs in all."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total)
 
 
 @contextmanager

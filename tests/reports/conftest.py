@@ -70,6 +70,12 @@ def make_results(tmp_path: Path) -> ResultsMaker:
 
 
 @pytest.fixture(scope="session")
+def results_maker(tmp_path_factory: pytest.TempPathFactory) -> ResultsMaker:
+    """Makes results folders that several tests read."""
+    return _results_maker(tmp_path_factory.mktemp("made"))
+
+
+@pytest.fixture(scope="session")
 def usual_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A results folder of five models on 40 objects, to be read only."""
     return _results_maker(tmp_path_factory.mktemp("usual"))(objects=40, side=700)

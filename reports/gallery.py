@@ -1,0 +1,214 @@
+"""The gallery: every object of a data set with every model's outline, in files that the page loads as they are needed.
+
+    gallery/SLUG/objects.js          what is known of the objects and the models' IoU, column by column
+    gallery/SLUG/outlines/HASH.js    the outlines of `CHUNK` objects
+    gallery/SLUG/crops/HASH.webp     an object with its surroundings
+    gallery/SLUG/pictures/HASH.webp  a picture as a whole, small
+
+The .js files are calls, because a page that is opened from disk may not read data in any other way. A name with a hash
+tells the content, so what is there already is not made again, and what no object needs any more is deleted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from bench.statistics import SIZE_LABELS, size_bin
+from objascale.files import write_atomically
+from objascale.masks import Box, MaskError, RegionMask
+from reports.outlines import grid_size, outline_of
+from reports.parallel import Progress, work
+from reports.pixels import Cutting, crop_box, cut
+from reports.selection import DASHES, RULES, Shown, by_disagreement, choose, leading_pair, show
+from reports.view import View
+
+CHUNK = 50  # objects whose outlines are one file
+_FORM = "1"  # of crops and outlines: another one gives all files new names
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """What the page says of a data set's objects: the file with all of them, how many there are and how many were left
+    out, the two models whose disagreement orders them, and those on the page itself."""
+
+    script: str
+    objects: int
+    left_out: int
+    pair: list[str]
+    shown: list[Shown]
+
+
+@dataclass(frozen=True)
+class OutlineChunk:
+    """The outlines of some objects: for each its width and height, its crop, and the RLE counts of truth and models."""
+
+    path: Path
+    call: str
+    objects: list[tuple[int, int, Box, list[str | None]]]
+
+
+def write_outlines(chunk: OutlineChunk) -> None:
+    """Write a chunk's file if it is not there: per object the paths of truth and models, null where there is none."""
+    if not chunk.path.exists():
+        paths = [[outline_of(counts, w, h, box) for counts in masks] for w, h, box, masks in chunk.objects]
+        write_atomically(chunk.path, f"{chunk.call}{_json(paths)});\n".encode())
+
+
+def build_gallery(view: View, slug: str, out: Path, limit: int | None, progress: Progress) -> Gallery:
+    """Write the gallery of a data set below `out`/gallery/`slug`, where `out` is the page's folder.
+
+    `limit` is the number of objects at most (None: all): those on which the leading pair differs most, and the few that
+    are on the page itself. A picture that cannot be shown gives its reason in its place. Raises OSError.
+    """
+    folder = out / "gallery" / slug
+    rows, pair = view.plain.drop_duplicates(["series", "object"]), leading_pair(view)
+    iou = by_disagreement(rows, pair)
+    chosen = choose(iou, pair[0])
+    kept = [str(name) for rank, name in enumerate(iou.index) if limit is None or rank < limit or name in chosen]
+    objects = rows.drop_duplicates("object").set_index("object").loc[kept]
+    by_series = {
+        name: rows[rows["series"] == name].set_index("object").reindex(kept) for name in view.styles if name in iou
+    }
+    boxes = [_crop(*row) for row in objects[["truth_rle", "width", "height"]].itertuples(index=False)]
+    crops = [_hash(sha, box) for sha, box in zip(objects["image_sha256"], boxes, strict=True)]
+    cuttings = _cuttings(objects, boxes, crops, folder)
+    chunks = _chunks(objects, boxes, [models["predicted_rle"] for models in by_series.values()], slug, folder)
+    problems = work(cut, list(cuttings.values()), progress, "cutting out")
+    work(write_outlines, chunks, progress, "outlining")
+
+    pictures = list(cuttings)
+    numbers = pd.Categorical(objects["image_sha256"], pictures).codes.tolist()
+    data = _index(view, objects, by_series, boxes, pair) | {
+        "chunk": CHUNK,
+        "chunks": [chunk.path.stem for chunk in chunks],
+        "crop": crops,
+        "picture": numbers,
+        "pictures": {"file": [_hash(sha) for sha in pictures], "problem": problems},
+    }
+    write_atomically(folder / "objects.js", f"report.objects({_json(slug)},{_json(data)});\n".encode())
+    for kind, names in (("crops", crops), ("pictures", data["pictures"]["file"]), ("outlines", data["chunks"])):
+        _forget(folder / kind, names)
+    shown = []
+    for name, why in chosen.items():
+        at = kept.index(name)
+        models = {series: found.iloc[at] for series, found in by_series.items()}
+        image = f"gallery/{slug}/crops/{crops[at]}.webp"
+        shown.append(show(why, objects.iloc[at], models, view.styles, boxes[at], image, problems[numbers[at]]))
+    return Gallery(f"gallery/{slug}/objects.js", len(kept), len(iou) - len(kept), pair, shown)
+
+
+def _index(
+    view: View, objects: pd.DataFrame, by_series: dict[str, pd.DataFrame], boxes: list[Box | None], pair: list[str]
+) -> dict:
+    """What the page knows of all objects at once: an array a column, integers wherever that is enough."""
+    errors = sorted({error for rows in by_series.values() for error in rows["error"].dropna()})
+    models = []
+    for name, rows in by_series.items():
+        style = view.styles[name]
+        models.append(
+            {
+                "name": name,
+                "colour": style.colour,
+                "dash": DASHES[style.dash],
+                "rule": RULES[style.dash],
+                "prompt": _told(rows),
+                "iou": (1000 * rows["iou"]).round().fillna(-1).astype(int).tolist(),
+                "area": rows["predicted_area"].fillna(0).astype(int).tolist(),
+                "error": {place: errors.index(error) for place, error in enumerate(rows["error"]) if pd.notna(error)},
+            }
+        )
+    grids = [(0, 0) if box is None else grid_size(box) for box in boxes]
+    return {
+        "dataset": view.dataset,
+        "pair": [list(by_series).index(name) for name in pair],
+        "models": models,
+        "errors": errors,
+        "bins": SIZE_LABELS,
+        "bin": size_bin(objects["fraction"].to_numpy(float)).tolist(),
+        **_coded("category", objects["category"].str.replace("_", " ")),
+        **_coded("asset", objects["asset_id"].fillna("")),
+        "id": objects["object_id"].astype(str).tolist(),
+        "image": objects["image_file"].astype(str).tolist(),
+        "area": objects["area"].astype(int).tolist(),
+        "width": objects["width"].astype(int).tolist(),
+        "height": objects["height"].astype(int).tolist(),
+        "box": [list(box) if box else None for box in boxes],
+        "grid": [list(grid) for grid in grids],
+    }
+
+
+def _coded(name: str, values: pd.Series) -> dict[str, list]:
+    codes, names = pd.factorize(values.astype(str), sort=True)
+    return {name: codes.tolist(), f"{name}_names": names.tolist()}
+
+
+def _told(rows: pd.DataFrame) -> str:
+    """What a model was told: "box", "gaussian (all told the box)", …"""
+    prompts = rows[["prompt", "prompt_source"]].dropna().drop_duplicates().itertuples(index=False)
+    return " and ".join(p if source in ("matched", p) else f"{p}, made from a {source}" for p, source in prompts)
+
+
+def _crop(counts: object, width: float, height: float) -> Box | None:
+    """The crop of an object; None if its true mask cannot be read."""
+    try:
+        truth = RegionMask.from_rle({"size": [int(height), int(width)], "counts": counts})
+    except (MaskError, TypeError):
+        return None
+    return None if truth.box is None else crop_box(truth.box, truth.width, truth.height)
+
+
+def _cuttings(objects: pd.DataFrame, boxes: list[Box | None], crops: list[str], folder: Path) -> dict[str, Cutting]:
+    """What is to be cut out of each picture, by the picture's SHA-256."""
+    found: dict[str, Cutting] = {}
+    for (_, row), box, name in zip(objects.iterrows(), boxes, crops, strict=True):
+        sha = str(row["image_sha256"])
+        if sha not in found:
+            whole = folder / "pictures" / f"{_hash(sha)}.webp"
+            found[sha] = Cutting(picture_path(row), int(row["width"]), int(row["height"]), whole, [])
+        if box:
+            found[sha].crops.append((box, folder / "crops" / f"{name}.webp"))
+    return found
+
+
+def picture_path(row: pd.Series) -> Path:
+    """The picture below its data set, whose path may be relative to here or to the results folder."""
+    here = Path(row["dataset_path"]) / row["image_file"]
+    return here if here.exists() else Path(row["folder"]) / here
+
+
+def _chunks(
+    objects: pd.DataFrame, boxes: list[Box | None], predicted: Iterable[pd.Series], slug: str, folder: Path
+) -> list[OutlineChunk]:
+    outlined = []
+    masks = zip(objects["width"], objects["height"], boxes, objects["truth_rle"], *predicted, strict=True)
+    for width, height, box, *counts in masks:
+        readable = [text if box and isinstance(text, str) else None for text in counts]
+        outlined.append((int(width), int(height), box or (0, 0, 1, 1), readable))
+    chunks = []
+    for number, start in enumerate(range(0, len(outlined), CHUNK)):
+        some = outlined[start : start + CHUNK]
+        path = folder / "outlines" / f"{_hash(slug, number, some)}.js"
+        chunks.append(OutlineChunk(path, f"report.outlines({_json(slug)},{number},", some))
+    return chunks
+
+
+def _hash(*parts: object) -> str:
+    return hashlib.sha256("\n".join((_FORM, *map(str, parts))).encode()).hexdigest()[:16]
+
+
+def _json(data: object) -> str:
+    return json.dumps(data, separators=(",", ":"), allow_nan=False)
+
+
+def _forget(folder: Path, kept: Sequence[str]) -> None:
+    """Delete what an earlier report had and this one has not."""
+    names = set(kept)
+    for path in folder.glob("*"):
+        if path.stem not in names:
+            path.unlink()

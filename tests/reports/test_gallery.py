@@ -1,0 +1,214 @@
+"""The gallery's files: what they hold, that they are made once, and what is said where a picture or mask is missing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reports import pixels
+from reports.gallery import CHUNK, Gallery, build_gallery
+from reports.results import read_results
+from reports.selection import choose, leading_pair
+from reports.style import assign_styles
+from reports.view import View
+
+BOXES = st.tuples(st.integers(0, 399), st.integers(0, 299), st.integers(1, 200), st.integers(1, 200)).map(
+    lambda v: (v[0], v[1], min(v[0] + v[2], 400), min(v[1] + v[3], 300))
+)
+
+
+def view_of(folder: Path) -> View:
+    results = read_results([folder])
+    return View(results, results.datasets[0], assign_styles(results.rows["series"]))
+
+
+def build(folder: Path, out: Path, limit: int | None = None) -> Gallery:
+    return build_gallery(view_of(folder), "d", out, limit, lambda *_: None)
+
+
+def told(out: Path) -> dict:
+    """What objects.js says."""
+    call = (out / "gallery/d/objects.js").read_text()
+    assert call.startswith('report.objects("d",')
+    return json.loads(call.removeprefix('report.objects("d",').removesuffix(");\n"))
+
+
+def change(folder: Path, rule) -> None:
+    rows = pd.read_parquet(folder / "results.parquet")
+    rule(rows).to_parquet(folder / "results.parquet")
+
+
+@given(BOXES)
+def test_a_crop_holds_the_object_and_stays_in_the_picture(box) -> None:
+    x0, y0, x1, y1 = pixels.crop_box(box, 400, 300)
+    assert 0 <= x0 <= box[0] < box[2] <= x1 <= 400
+    assert 0 <= y0 <= box[1] < box[3] <= y1 <= 300
+    assert min(x1 - x0, y1 - y0) >= min(pixels.LEAST, 300)
+
+
+def test_a_small_crop_keeps_every_pixel_and_a_large_one_fits() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (18, 30, 3)).astype(np.uint8)
+    decoded = cv2.imdecode(np.frombuffer(pixels.webp(image), np.uint8), cv2.IMREAD_COLOR_RGB)
+    assert np.array_equal(decoded, image)
+    assert pixels.shrink(np.zeros((2000, 1000, 3), np.uint8), 480).shape == (480, 240, 3)
+    assert pixels.shrink(image, 480) is image
+
+
+def test_the_columns_say_what_the_rows_say(make_results, tmp_path) -> None:
+    folder = make_results(objects=CHUNK + 4)
+    build(folder, tmp_path)
+    data, rows = told(tmp_path), pd.read_parquet(folder / "results.parquet")
+    assert len(data["id"]) == CHUNK + 4
+    assert len(data["chunks"]) == 2
+    for model in data["models"]:
+        mine = rows[rows["model"] == model["name"]].set_index("object_id").loc[data["id"]]
+        assert model["iou"] == (1000 * mine["iou"]).round().astype(int).tolist()
+        assert model["area"] == mine["predicted_area"].tolist()
+    facts = rows.drop_duplicates("object_id").set_index("object_id").loc[data["id"]]
+    assert [data["category_names"][code] for code in data["category"]] == facts["category"].str.replace(
+        "_", " "
+    ).tolist()
+    assert data["area"] == facts["area"].tolist()
+    crops = tmp_path / "gallery/d/crops"
+    assert {path.stem for path in crops.iterdir()} == set(data["crop"])
+    for name, (x0, y0, x1, y1) in zip(data["crop"], data["box"], strict=True):
+        shape = cv2.imread(str(crops / f"{name}.webp")).shape
+        assert max(shape) == min(pixels.PANEL, max(x1 - x0, y1 - y0))
+
+
+def test_objects_come_in_the_order_of_the_learned_models_disagreement(make_results, tmp_path) -> None:
+    build(make_results(objects=10), tmp_path)
+    data = told(tmp_path)
+    assert [data["models"][index]["name"] for index in data["pair"]] == ["flip-tiny", "mobilesam-onnx"]
+    first, second = (np.array(data["models"][index]["iou"]) for index in data["pair"])
+    assert (np.diff(np.abs(first - second)) <= 1).all()
+
+
+def test_outlines_are_those_of_truth_and_models(make_results, tmp_path) -> None:
+    build(make_results(models=("box", "ellipse"), objects=3), tmp_path)
+    data = told(tmp_path)
+    (chunk,) = data["chunks"]
+    call = (tmp_path / f"gallery/d/outlines/{chunk}.js").read_text()
+    paths = json.loads(call.removeprefix('report.outlines("d",0,').removesuffix(");\n"))
+    assert [len(of_object) for of_object in paths] == [3, 3, 3]
+    boxes = [of_object[1 + [model["name"] for model in data["models"]].index("box")] for of_object in paths]
+    assert all(path.count("h") + path.count("v") == 3 and path.count("z") == 1 for path in boxes)
+
+
+def test_what_is_there_is_not_made_again_and_what_is_not_needed_is_deleted(make_results, tmp_path, monkeypatch) -> None:
+    folder, out = make_results(objects=6), tmp_path / "out"
+    build(folder, out)
+    before = {path: path.stat().st_mtime_ns for path in (out / "gallery").rglob("*.webp")}
+    lost = next(iter(before))
+    lost.unlink()
+    read, original = [], pixels.read_picture
+    monkeypatch.setattr(pixels, "read_picture", lambda *known: read.append(known[0]) or original(*known))
+    build(folder, out)
+    assert len(read) == 1
+    after = {path: path.stat().st_mtime_ns for path in (out / "gallery").rglob("*.webp")}
+    assert after.keys() == before.keys()
+    assert [path for path in before if after[path] != before[path]] == [lost]
+    change(folder, lambda rows: rows[rows["image_id"] != "3"])
+    build(folder, out)
+    assert len(list((out / "gallery/d/crops").iterdir())) == len(told(out)["id"]) == 5
+
+
+def test_a_picture_of_several_objects_is_decoded_once(make_results, tmp_path, monkeypatch) -> None:
+    folder = make_results(objects=1)
+    change(folder, lambda rows: pd.concat([rows, rows.assign(object_id="another")]))
+    read, original = [], pixels.read_picture
+    monkeypatch.setattr(pixels, "read_picture", lambda *known: read.append(known[0]) or original(*known))
+    build(folder, tmp_path / "out")
+    assert len(read) == 1
+    assert len(told(tmp_path / "out")["pictures"]["file"]) == 1
+
+
+def test_a_limit_keeps_those_that_differ_most_and_says_what_is_left_out(make_results, tmp_path) -> None:
+    folder = make_results(objects=16)
+    build(folder, tmp_path / "all")
+    gallery = build(folder, tmp_path / "some", limit=5)
+    every, some = told(tmp_path / "all")["id"], told(tmp_path / "some")["id"]
+    assert some[:5] == every[:5]
+    assert gallery.objects == len(some) <= 5 + len(gallery.shown)
+    assert gallery.objects + gallery.left_out == 16
+
+
+def spoil(folder: Path, how: str) -> str:
+    """Damage the only picture of a results folder; gives a piece of the sentence that must be said."""
+    picture = next((folder.parent / f"{folder.name}-data" / "images").iterdir())
+    if how == "missing":
+        picture.unlink()
+        return "is missing"
+    if how == "corrupt":
+        picture.write_bytes(b"no picture")
+        return "cannot be decoded"
+    cv2.imwrite(str(picture), np.zeros((5, 5, 3), np.uint8))
+    return "is 5×5, but the results were made from a"
+
+
+@pytest.mark.parametrize("how", ["missing", "corrupt", "other size"])
+def test_a_picture_that_cannot_be_shown_gives_its_reason(make_results, tmp_path, how: str) -> None:
+    folder = make_results(objects=1)
+    sentence = spoil(folder, how)
+    (shown,) = build(folder, tmp_path / "out").shown
+    assert sentence in shown.note
+    assert shown.image == ""
+    assert sentence in told(tmp_path / "out")["pictures"]["problem"][0]
+
+
+def test_errors_and_broken_masks_are_told_apart(make_results, tmp_path) -> None:
+    folder = make_results(models=("box", "grabcut", "ellipse"), objects=2)
+
+    def damage(rows: pd.DataFrame) -> pd.DataFrame:
+        rows.loc[0, "predicted_rle"] = "###"
+        rows.loc[1, ["error", "predicted_rle", "iou"]] = ["ValueError: broken", None, 0.0]
+        rows.loc[rows["image_id"] == "1", "truth_rle"] = "###"
+        return rows
+
+    change(folder, damage)
+    gallery = build(folder, tmp_path / "out")
+    data = told(tmp_path / "out")
+    object_0 = data["id"].index("0")
+    box, grabcut = data["models"][:2]
+    assert data["errors"] == ["ValueError: broken"]
+    assert grabcut["error"] == {str(object_0): 0}
+    assert box["error"] == {}
+    assert data["box"][1 - object_0] is None
+    assert "its true mask cannot be read" in {shown.note for shown in gallery.shown}
+    (shown,) = (shown for shown in gallery.shown if not shown.note)
+    assert [line.path != "" for line in shown.lines] == [False, False, True]
+    assert shown.lines[1].iou == "error"
+
+
+def grid(**scores: list[float]) -> pd.DataFrame:
+    return pd.DataFrame(scores, index=[f"o{i}" for i in range(len(next(iter(scores.values()))))])
+
+
+def test_objects_of_each_kind_are_chosen_once() -> None:
+    iou = grid(a=[0.3, 0.52, 0.9, 0.1, 0.5, 0.45, 0.8, 0.2, 0.6], b=[0.9, 0.0, 0.8, 0.1, 0.5, 0.4, 0.8, 0.2, 0.6])
+    chosen = choose(iou, "a")
+    assert chosen == {
+        "o0": "largest disagreement",
+        "o1": "largest disagreement",
+        "o3": "worst of a",
+        "o7": "worst of a",
+        "o4": "median of a",
+        "o5": "median of a",
+        "o2": "best of a",
+        "o6": "best of a",
+    }
+    assert list(choose(grid(a=[0.5]), "a").values()) == ["largest disagreement"]
+
+
+def test_the_pair_is_of_learned_models_if_there_are_two(make_results) -> None:
+    assert leading_pair(view_of(make_results("three", objects=2)))[0] in ("flip-tiny", "mobilesam-onnx")
+    mixed = leading_pair(view_of(make_results("mixed", models=("grabcut", "flip-tiny", "ellipse"), objects=6)))
+    assert mixed[0] == "flip-tiny"
+    assert len(leading_pair(view_of(make_results("alone", models=("box",), objects=2)))) == 1

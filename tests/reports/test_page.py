@@ -1,0 +1,326 @@
+"""The page in a real browser: from disk, without a server or network, by mouse and by keyboard."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+
+from reports.build import build_report
+from reports.figures.registry import FIGURES
+
+HOSTILE = "<img src=x onerror=\"document.title='hacked'\">"
+MODELS = ("flip-tiny", "mobilesam-onnx", "box")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
+    found = next(filter(None, map(shutil.which, names)), None)
+    if found is None:
+        pytest.skip("needs Chromium or Chrome on the PATH")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"] if os.geteuid() == 0 else [])
+        yield started
+        started.close()
+
+
+def poor(rows: pd.DataFrame) -> pd.DataFrame:
+    """Of 16 objects: one with a hostile category, two errors and one empty mask of flip-tiny, one picture gone."""
+    rows.loc[rows["image_id"] == "0", "category"] = HOSTILE
+    flip = rows["model"] == "flip-tiny"
+    failed = flip & rows["image_id"].isin(["1", "2"])
+    rows.loc[failed, ["error", "predicted_rle", "iou", "predicted_area"]] = [HOSTILE, None, 0.0, 0]
+    rows.loc[flip & (rows["image_id"] == "3"), ["predicted_rle", "iou", "predicted_area"]] = [None, 0.0, 0]
+    return rows
+
+
+@pytest.fixture(scope="module")
+def address(results_maker, tmp_path_factory) -> str:
+    """A report on two data sets, with one figure and all its tables."""
+    first = results_maker("first", MODELS, objects=16, side=300)
+    table = first / "results.parquet"
+    poor(pd.read_parquet(table)).to_parquet(table)
+    (first.parent / "first-data" / "images" / "000005.png").unlink()
+    second = results_maker("second", ("box", "ellipse"), objects=3, dataset="photos", seed=1)
+    out = tmp_path_factory.mktemp("page")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("reports.build.FIGURES", {"10": FIGURES["10"]})
+        return build_report([first, second], out).page.as_uri()
+
+
+@pytest.fixture
+def page(browser: Browser, address: str) -> Iterator[Page]:
+    """The page; whatever a test does, nothing is complained of and nothing but files is asked for."""
+    complaints: list[str] = []
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
+    opened = context.new_page()
+    opened.set_default_timeout(10_000)
+    opened.on("console", lambda message: complaints.append(message.text))
+    opened.on("pageerror", lambda error: complaints.append(str(error)))
+    opened.on("request", lambda r: None if r.url.startswith(("file:", "data:")) else complaints.append(r.url))
+    opened.goto(address)
+    yield opened
+    assert "hacked" not in opened.title()
+    context.close()
+    assert complaints == []
+
+
+def open_gallery(page: Page) -> None:
+    page.get_by_role("navigation").get_by_role("link", name="Every object").click()
+    expect(page.locator("#count")).to_have_text("16 of 16 objects")
+
+
+def control(page: Page, name: str) -> Locator:
+    return page.locator(f"#filters [name={name}]")
+
+
+def ious(page: Page, model: int) -> list[str]:
+    """The IoU of a model on the cards, in their order, as text."""
+    return page.locator(f"#cards .scores li:nth-child({model + 1}) b").all_inner_texts()
+
+
+def test_filters_change_which_objects_are_shown(page: Page) -> None:
+    open_gallery(page)
+    count, form = page.locator("#count"), page.locator("#filters")
+    control(page, "outcome").select_option("error")
+    expect(count).to_have_text("2 of 16 objects")
+    expect(page.locator("#cards .object")).to_have_count(2)
+    control(page, "outcome").select_option("none")
+    expect(count).to_have_text("1 of 16 objects")
+    control(page, "outcome").select_option("either")
+    control(page, "model").select_option("box")
+    expect(count).to_have_text("0 of 16 objects")
+    form.get_by_role("button", name="Reset").click()
+    expect(count).to_have_text("16 of 16 objects")
+    control(page, "model").select_option("box")
+    control(page, "most").fill("0.8")
+    low = [float(iou) for iou in ious(page, 2)]
+    assert 0 < len(low) < 16
+    assert max(low) <= 0.8
+    form.get_by_role("button", name="Reset").click()
+    bins = control(page, "size").locator("option").all_inner_texts()[1:]
+    assert sum(int(text.rsplit("(", 1)[1][:-1]) for text in bins) == 16
+    control(page, "category").select_option(index=2)
+    named = control(page, "category").locator("option").nth(2).inner_text()
+    expect(count).to_have_text(f"{named.rsplit('(', 1)[1][:-1]} of 16 objects")
+    assert set(page.locator("#cards h3").all_inner_texts()) == {named.rsplit(" (", 1)[0]}
+
+
+def test_objects_can_be_sorted(page: Page) -> None:
+    open_gallery(page)
+    gaps = [
+        abs(float(a) - float(b)) for a, b in zip(ious(page, 0), ious(page, 1), strict=True) if "." in a and "." in b
+    ]
+    assert all(before >= after - 0.011 for before, after in itertools.pairwise(gaps))
+    control(page, "sort").select_option("low")
+    expect(control(page, "second")).to_be_hidden()
+    control(page, "first").select_option("box")
+    lowest = ious(page, 2)
+    assert lowest == sorted(lowest, key=float)
+    control(page, "sort").select_option("pixels")
+    sizes = [int(text.split(" px")[0].replace(",", "")) for text in page.locator("#cards p").all_inner_texts()]
+    assert sizes == sorted(sizes)
+
+
+def test_another_data_set_brings_its_own_models(page: Page) -> None:
+    open_gallery(page)
+    control(page, "dataset").select_option("photos")
+    expect(page.locator("#count")).to_have_text("3 of 3 objects")
+    assert page.locator("#toggles label").all_inner_texts() == ["truth", "box", "ellipse"]
+
+
+def test_outlines_are_hidden_and_shown_without_new_pictures(page: Page) -> None:
+    open_gallery(page)
+    outline = page.locator("#cards .object:nth-child(1) .m2")
+    expect(outline).to_be_visible()
+    page.on("request", lambda request: pytest.fail(f"asked for {request.url}"))
+    page.get_by_label("box", exact=True).uncheck()
+    expect(outline).to_be_hidden()
+    page.get_by_label("box", exact=True).check()
+    expect(outline).to_be_visible()
+    assert outline.get_attribute("d").startswith("M")
+
+
+def test_an_object_is_looked_at_by_keyboard(page: Page) -> None:
+    open_gallery(page)
+    first = page.locator("#cards .open").first
+    first.focus()
+    page.keyboard.press("Enter")
+    viewer = page.locator("#viewer")
+    expect(viewer).to_be_visible()
+    expect(viewer.locator("output")).to_have_text("1 of 16")
+    expect(viewer.locator(".panel .swatch")).to_have_text(list(MODELS))
+    page.keyboard.press("ArrowRight")
+    expect(viewer.locator("output")).to_have_text("2 of 16")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowLeft")
+    expect(viewer.locator("output")).to_have_text("1 of 16")
+    for _ in range(20):
+        page.keyboard.press("ArrowRight")
+    expect(viewer.locator("output")).to_have_text("16 of 16")
+    page.keyboard.press("Escape")
+    expect(viewer).to_be_hidden()
+    assert page.evaluate("document.activeElement.className") == "open"
+
+
+def test_the_viewer_says_why(page: Page) -> None:
+    open_gallery(page)
+    control(page, "outcome").select_option("either")
+    said = set()
+    page.locator("#cards .open").first.click()
+    for _ in range(3):
+        said.add(page.locator("#viewer .panels .panel").first.locator("figcaption span").first.inner_text())
+        page.keyboard.press("ArrowRight")
+    assert said == {f"Error: {HOSTILE}", "It returned no mask."}
+    box = page.locator("#viewer .panels .panel").nth(2).locator("figcaption span").first.inner_text()
+    assert "of them on the object, covering 100 % of it." in box
+
+
+def test_a_missing_picture_has_a_card_with_the_reason(page: Page) -> None:
+    open_gallery(page)
+    assert page.locator("#cards .absent").count() == 1
+    assert "000005.png is missing" in page.locator("#cards .absent").inner_text()
+    expect(page.locator("#cards .object")).to_have_count(16)
+
+
+def test_words_from_results_are_never_markup(page: Page) -> None:
+    open_gallery(page)
+    assert HOSTILE in page.locator("#cards h3").all_inner_texts()
+    assert page.locator("img[onerror], img[src='x']").count() == 0
+
+
+def test_tables_are_sorted_by_click_and_key(page: Page) -> None:
+    table = page.locator("#table-iou").first
+    heading = table.locator("th").filter(has_text="mean ± std").first
+    means = table.locator("td.mark-best, td.mark-second, tbody tr td:nth-child(5)")
+    heading.get_by_role("button").click()
+    assert heading.get_attribute("aria-sort") == "descending"
+    values = [float(text.split(" ± ")[0]) for text in means.all_inner_texts()]
+    assert values == sorted(values, reverse=True)
+    page.keyboard.press("Enter")
+    assert heading.get_attribute("aria-sort") == "ascending"
+    values = [float(text.split(" ± ")[0]) for text in means.all_inner_texts()]
+    assert values == sorted(values)
+    table.get_by_role("button", name="Model", exact=True).click()
+    assert heading.get_attribute("aria-sort") is None
+    names = table.locator("tbody th").all_inner_texts()
+    assert names == sorted(names)
+    sized = page.locator("#table-iou-by-size").first
+    sized.get_by_role("button").nth(3).click()
+    assert sized.locator("tbody th").all_inner_texts()[-1] == "objects"
+
+
+def test_numbers_in_tables_are_read_as_numbers(page: Page) -> None:
+    texts = ["0.51 M", "9.80 M", "3.2×10⁻⁷", "−0.5 [−1, 2]", "1,234", "12†", "—", "flip-tiny", "+0.035"]
+    script = "texts => texts.map(text => value(Object.assign(document.createElement('td'), {textContent: text})))"
+    found = page.evaluate(script, texts)
+    assert found[:2] == pytest.approx([0.51e6, 9.8e6])
+    assert found[2:6] == pytest.approx([3.2e-7, -0.5, 1234, 12])
+    assert found[6:] == [None, "flip-tiny", 0.035]
+
+
+def test_a_figure_is_zoomed_and_closed_by_keyboard(page: Page) -> None:
+    page.locator("a.plot").first.focus()
+    page.keyboard.press("Enter")
+    lightbox, figure = page.locator("#lightbox"), page.locator("#lightbox img")
+    expect(lightbox).to_be_visible()
+    expect(lightbox.locator("output")).to_have_text("100 %")
+    before = figure.bounding_box()
+    page.keyboard.press("+")
+    expect(lightbox.locator("output")).to_have_text("125 %")
+    after = figure.bounding_box()
+    assert after["width"] == pytest.approx(1.25 * before["width"], rel=0.01)
+    page.keyboard.press("ArrowRight")
+    assert figure.bounding_box()["x"] == pytest.approx(after["x"] - 60, abs=1)
+    x, y = after["x"] + 200, after["y"] + 200
+    page.mouse.move(x, y)
+    page.mouse.wheel(0, -240)
+    wheeled = figure.bounding_box()
+    assert wheeled["width"] > 1.3 * after["width"]
+    assert (x - wheeled["x"]) / wheeled["width"] == pytest.approx((x - after["x"] + 60) / after["width"], abs=0.01)
+    page.keyboard.press("0")
+    expect(lightbox.locator("output")).to_have_text("100 %")
+    page.keyboard.press("Escape")
+    expect(lightbox).to_be_hidden()
+
+
+def test_every_control_has_a_name_and_can_be_reached(page: Page) -> None:
+    open_gallery(page)
+    script = """[...document.querySelectorAll("button, select, input, a[href]")].filter(
+        (e) => e.tabIndex < 0 || !(e.labels?.length || e.ariaLabel || e.textContent.trim() || e.querySelector("[alt]"))
+    ).map((e) => e.outerHTML)"""
+    assert page.evaluate(script) == []
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_fits_phones_and_follows_the_scheme(page: Page, width: int, scheme: str) -> None:
+    page.set_viewport_size({"width": width, "height": 800})
+    page.emulate_media(color_scheme=scheme)
+    open_gallery(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (int(ground[4:].split(",")[0]) > 127) == (scheme == "light")
+
+
+def test_without_javascript_some_objects_and_all_tables_are_there(browser: Browser, address: str) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    plain = context.new_page()
+    plain.goto(address)
+    assert plain.locator(".some .object").count() == 8 + 3
+    assert plain.locator(".some .object svg path").count() > 20
+    expect(plain.locator("#filters")).to_be_hidden()
+    expect(plain.get_by_text("The gallery needs JavaScript")).to_be_visible()
+    context.close()
+
+
+@pytest.mark.slow
+def test_ten_thousand_objects_and_ten_models_stay_quick(browser: Browser, many_results: Path, tmp_path: Path) -> None:
+    started = time.perf_counter()
+    report = build_report([many_results], tmp_path / "report")
+    print(f"\nbuilt in {time.perf_counter() - started:.0f} s")
+    files = list(tmp_path.rglob("objects.js"))
+    size = report.page.stat().st_size + sum(path.stat().st_size for path in files)
+    print(f"page and objects: {size / 1e6:.2f} MB")
+    assert size < 5e6
+    page = browser.new_page(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
+    started = time.perf_counter()
+    page.goto(report.page.as_uri())
+    page.locator("nav a[href='#objects']").click()
+    expect(page.locator("#count")).to_have_text("10,200 of 10,200 objects")
+    page.locator("#cards .object").first.wait_for()
+    print(f"opened in {time.perf_counter() - started:.2f} s")
+    for how in ("low", "small", "gap"):
+        started = time.perf_counter()
+        page.locator("#filters [name=sort]").select_option(how)
+        page.evaluate("new Promise(requestAnimationFrame)")
+        print(f"sorted by {how} in {time.perf_counter() - started:.2f} s")
+    page.evaluate("window.scrollTo(0, document.body.scrollHeight / 2)")
+    page.wait_for_function("document.querySelector('#cards .object').ariaPosInSet > 3000")
+    assert page.locator("#cards .object").count() < 120
+    page.locator("#cards .m0").first.wait_for(state="attached")
+    page.close()
+
+
+@pytest.fixture
+def many_results(results_maker) -> Path:
+    """102,000 rows: 200 objects with their pictures, each 51 times, by ten models."""
+    folder = results_maker("many", MODELS, objects=200, side=200)
+    rows = pd.read_parquet(folder / "results.parquet")
+    models = [rows[rows["model"] == MODELS[i % 3]].assign(model=f"{MODELS[i % 3]}-{i}") for i in range(10)]
+    ten = pd.concat(models, ignore_index=True)
+    copies = [ten.assign(object_id=ten["object_id"] + f"-{copy}") for copy in range(51)]
+    many = pd.concat(copies, ignore_index=True)
+    many["iou"] = np.random.default_rng(0).random(len(many))
+    assert len(many) == 102_000
+    many.to_parquet(folder / "results.parquet")
+    return folder
