@@ -95,6 +95,18 @@ def test_an_object_that_fails_is_recorded_and_left_out(made, run_objascale: Comm
         read_crops(tmp_path / "out")
 
 
+def test_a_long_object_fills_its_crops_from_its_end_too(run_objascale: Command, made, tmp_path: Path):
+    (tmp_path / "rod").mkdir()
+    corners = "".join(f"v {x} {y} {z}\n" for x in (0, 30) for y in (0, 1) for z in (0, 1))
+    faces = "f 1 2 4 3\nf 5 7 8 6\nf 1 5 6 2\nf 3 4 8 7\nf 1 3 7 5\nf 2 6 8 4\n"
+    (tmp_path / "rod/rod.obj").write_text(corners + faces)
+    result = run_objascale(*quick(made, tmp_path / "out", "--objects", tmp_path, "--views", 12))
+    assert result.returncode == 0, result.stderr
+    table = read_crops(tmp_path / "out")
+    assert len(table) == 12
+    assert table[["width", "height"]].max(axis=1).between(55, 62).all()
+
+
 def test_what_is_held_out_is_left_out_and_a_misspelt_name_is_no_silence(made, run_objascale: Command, tmp_path: Path):
     def plan(*more: object) -> subprocess.CompletedProcess[str]:
         sources = ("--objects", made.objects, "--hdris", made.hdris, "--out", tmp_path / "plan.json")
