@@ -36,6 +36,6 @@ def shuffled_in_windows(position: int, sizes: Sequence[int], seed: int, window: 
     return shard, place - int(ends[turn]) + sizes[shard]
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=4)
 def _permutation(count: int, *key: int) -> NDArray[np.int64]:
     return np.random.default_rng(key).permutation(count)

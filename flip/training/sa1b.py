@@ -15,10 +15,10 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.datasets import ImageError, Picture
 from bench.datasets.outlines import MALFORMED
 from flip.training.order import shuffled_in_windows
 from flip.training.scenes import Scene, SceneError
@@ -71,11 +71,10 @@ class SA1B:
 
 def read_scene(picture: bytes, annotations: bytes, name: str) -> Scene:
     """The scene of a JPEG and its JSON. Masks that cover nothing are left out. Raises SceneError."""
-    encoded = np.frombuffer(picture, np.uint8)
-    flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
-    image = cv2.imdecode(encoded, flags) if picture else None
-    if image is None:
-        raise SceneError(f"{name} is no picture that OpenCV can decode; download its tar again")
+    try:
+        image = Picture(name, picture, "", None).decode()
+    except ImageError as error:
+        raise SceneError(str(error)) from error
     try:
         found = [each["segmentation"] for each in json.loads(annotations)["annotations"]]
         for rle in found:
@@ -86,7 +85,7 @@ def read_scene(picture: bytes, annotations: bytes, name: str) -> Scene:
         raise SceneError(f"{name}: its JSON is not as SA-1B publishes it ({error}); download its tar again") from error
     if not masks:
         raise SceneError(f"{name} has no mask")
-    return Scene(np.asarray(image, np.uint8), masks, name)
+    return Scene(image, masks, name)
 
 
 def _read(file: io.FileIO, start: int, size: int, name: str) -> bytes:

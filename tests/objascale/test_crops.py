@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from objascale.crops import CropSettings, cut_out, draw_views, read_crops
@@ -166,6 +166,7 @@ def test_views_are_mostly_as_people_see_things_and_sometimes_from_anywhere():
     assert len({view.seed for view in views}) > 3990
 
 
+@settings(deadline=None)
 @given(st.integers(0, 99), st.integers(0, 2**31), st.integers(1, 40))
 def test_a_view_depends_on_seed_and_object_and_not_on_how_many_there_are(number: int, seed: int, views: int):
     many = draw_views(CropSettings(seed=seed, views=views), MAPS, number)
@@ -174,6 +175,7 @@ def test_a_view_depends_on_seed_and_object_and_not_on_how_many_there_are(number:
     assert many != draw_views(CropSettings(seed=seed, views=views), MAPS, number + 1)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 12), st.integers(1, 12))
 def test_cutting_out_keeps_alpha_and_colours_what_is_clear(seed: int, height: int, width: int):
     rng = np.random.default_rng(seed)
