@@ -14,6 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from objascale.commands.options import AssetOptions
+from objascale.commands.planning import choose_assets
 from objascale.crops import CropSettings, cut_out, draw_views, read_crops
 from objascale.dataset import DatasetError
 from objascale.maps import write_exr
@@ -107,31 +109,41 @@ def test_a_long_object_fills_its_crops_from_its_end_too(run_objascale: Command, 
     assert table[["width", "height"]].max(axis=1).between(55, 62).all()
 
 
-def test_what_is_held_out_is_left_out_and_a_misspelt_name_is_no_silence(made, run_objascale: Command, tmp_path: Path):
-    def plan(*more: object) -> subprocess.CompletedProcess[str]:
-        sources = ("--objects", made.objects, "--hdris", made.hdris, "--out", tmp_path / "plan.json")
-        return run_objascale("plan", *sources, *more)
+def test_what_is_held_out_is_left_out(made):
+    def left(**options: str) -> list[str]:
+        objects, _, _ = choose_assets(AssetOptions(objects=made.objects, hdris=str(made.hdris), **options), 1)
+        return [asset.id for asset in objects]
 
-    def left() -> list[str]:
-        return [item["id"] for item in json.loads((tmp_path / "plan.json").read_text())["objects"]]
+    assert left() == ["crate/old", "wedge/stop"]
+    assert left(exclude_categories="wedge") == ["crate/old"]
+    assert left(exclude="*STOP*") == ["crate/old"]
+    assert left(exclude="a door*") == ["crate/old"]
+    assert left(licenses="by") == ["crate/old"]
+    assert left(licenses="cc0, by") == left()
 
-    for options in (["--exclude-categories", "wedge"], ["--exclude", "*STOP*"], ["--exclude", "a door*"]):
-        assert plan(*options).returncode == 0
-        assert left() == ["crate/old"]
-    assert plan("--licenses", "by").returncode == 0
-    assert left() == ["crate/old"]
-    for sentence, options in {
-        "--exclude-categories: there is no 'wedg'": ["--exclude-categories", "wedg"],
-        "--exclude: no object has an id or a title like 'stops'": ["--exclude", "stops"],
-        "--exclude-maps: there is no 'sunse'": ["--exclude-maps", "sunse"],
-        "--exclude-maps leaves no environment map": ["--exclude-maps", "sunset"],
-        "no object is left": ["--exclude-categories", "crate,wedge"],
-        "no object is under a licence of --licenses by-nc": ["--licenses", "by-nc"],
-        "'free' is no licence": ["--licenses", "free"],
-    }.items():
-        result = plan(*options)
-        assert result.returncode == 1
-        assert sentence in result.stderr
+
+@pytest.mark.parametrize(
+    ("sentence", "option", "value"),
+    [
+        ("--exclude-categories: there is no 'wedg'", "--exclude-categories", "wedg"),
+        ("--exclude: no object has an id or a title like 'stops'", "--exclude", "stops"),
+        ("--exclude-maps: there is no 'sunse'", "--exclude-maps", "sunse"),
+        ("--exclude-maps leaves no environment map", "--exclude-maps", "sunset"),
+        ("no object is left", "--exclude-categories", "crate,wedge"),
+        ("no object is under a licence of --licenses by-nc", "--licenses", "by-nc"),
+        ("'free' is no licence", "--licenses", "free"),
+    ],
+)
+def test_a_misspelt_name_holds_nothing_out_in_silence(made, sentence: str, option: str, value: str):
+    given = {option.removeprefix("--").replace("-", "_"): value}
+    with pytest.raises(SourceError, match=sentence):
+        choose_assets(AssetOptions(objects=made.objects, hdris=str(made.hdris), **given), 1)
+
+
+def test_the_command_says_so(made, run_objascale: Command, tmp_path: Path):
+    result = run_objascale(*quick(made, tmp_path, "--exclude-categories", "wedg"))
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: --exclude-categories: there is no 'wedg' in this source; it has wedge")
 
 
 def test_no_crops_are_an_error_with_a_sentence(tmp_path: Path):
