@@ -38,7 +38,7 @@ _OBJECTS_PER_TABLE = 20  # it is written anew after so many, so that what is the
 _USUAL_ELEVATIONS = math.radians(-20), math.radians(60)
 _TRUE_COLOUR = 0.2  # alpha from which a pixel's own colour is not mostly noise
 _UNUSUAL = 0.15  # of the views are from anywhere on the sphere
-_FIELDS_OF_VIEW = math.radians(8), math.radians(40)  # that the object fills
+_FIELDS_OF_VIEW = math.radians(8), math.radians(40)  # that the object's bounding sphere fills
 
 
 class CropSettings(BaseModel):
@@ -59,7 +59,7 @@ class View:
     turn: float  # of the map about the vertical
     azimuth: float  # where the camera looks, see camera.Camera
     elevation: float
-    fov: float  # across `px`
+    fov: float  # that the object's bounding sphere fills
     seed: int  # of the path tracer
 
 

@@ -87,7 +87,10 @@ class Picture:
         """H×W×3 RGB, of the first eight bits of deeper ones. Raises ImageError for a broken file or another size."""
         # By OpenCV, which decodes into one array; Pillow holds three copies, 600 MB at 8192².
         flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
-        decoded = cv2.imdecode(np.frombuffer(self.content, np.uint8), flags) if self.content else None
+        try:
+            decoded = cv2.imdecode(np.frombuffer(self.content, np.uint8), flags) if self.content else None
+        except cv2.error:  # it says that it has more than 2^30 pixels
+            decoded = None
         if decoded is None:
             raise ImageError(f"{self.file} is no image that OpenCV can decode; png and jpg are")
         pixels = decoded.astype(np.uint8, copy=False)

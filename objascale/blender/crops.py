@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,7 @@ from objascale.plan import RenderSettings
 from objascale.refusal import Refusal
 
 _FILLED = 0.9  # of the crop's side is the object's longer side
-_CLOSE_ENOUGH = 0.01
-_ROUNDS = 24
+_LARGEST_FRAME = 16384  # px; a needle seen from its end stays small
 _MIN_AREA = 64  # px of alpha ½ and more
 
 _lights: dict[Path, Path] = {}  # map → the file that lights objects
@@ -68,27 +68,18 @@ def _light(path: Path, scratch: Path) -> Path:
 
 
 def _framing(points: NDArray[np.float64], view: View, px: int) -> Camera:
-    """The camera in whose px × px picture the object's bounds are centred, their longer side _FILLED of the picture.
+    """A camera from which the object's bounding sphere fills `view.fov`, with a picture of such a size that the longer
+    side of the object's bounds is _FILLED of `px`."""
+    distance = 1.001 / math.sin(view.fov / 2)
 
-    Raises Refusal does-not-fit if there is none.
-    """
-    camera = Camera(px, px, view.fov, view.azimuth, view.elevation)
-    x = y = px / 2
-    distance = 1 / np.sin(view.fov / 2)
-    for _ in range(_ROUNDS):
-        camera = camera.looking_at_origin_through(x, y, distance)
-        bounds = projected_bounds(camera, points)
-        if bounds is None:
-            distance *= 1.2
-            continue
-        x0, y0, x1, y1 = bounds
-        ratio = max(x1 - x0, y1 - y0) / (_FILLED * px)
-        move_x, move_y = (px - x0 - x1) / 2, (px - y0 - y1) / 2
-        if abs(ratio - 1) < _CLOSE_ENOUGH and max(abs(move_x), abs(move_y)) < 1:
-            return camera
-        x, y = x + move_x, y + move_y
-        distance *= ratio
-    raise Refusal("does-not-fit", "no distance lets the object fill a crop")
+    def camera(side: int) -> Camera:
+        whole = Camera(side, side, view.fov, view.azimuth, view.elevation)
+        return whole.looking_at_origin_through(side / 2, side / 2, distance)
+
+    bounds = projected_bounds(camera(px), points)
+    assert bounds is not None, "no point is farther from the origin than 1"
+    x0, y0, x1, y1 = bounds
+    return camera(round(min(px * _FILLED * px / max(x1 - x0, y1 - y0), _LARGEST_FRAME)))
 
 
 def _crop(
