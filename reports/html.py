@@ -17,7 +17,7 @@ SCRIPTS = ("page.js", "gallery.js", "viewer.js")
 
 @dataclass(frozen=True)
 class PageTable:
-    """A table on the page: its `<table>` element and how many rows that has, its notes, the paths of its other forms."""
+    """A table on the page: its `<table>` element of so many `rows`, its notes, and the paths of its other forms."""
 
     caption: str
     table: Markup
