@@ -49,6 +49,7 @@ def least_noise(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def usual_tokens(rows: pd.DataFrame) -> pd.DataFrame:
-    """Of each model and prompt source the rows with 512 tokens, or with the number nearest to it; all of no tokens."""
-    distance = (rows["tokens"] - USUAL_TOKENS).abs().fillna(0)
-    return rows[distance == distance.groupby([rows["model"], rows["prompt_source"]]).transform("min")]
+    """Of each model and prompt source the rows with 512 tokens, or with the number nearest to it, and those without."""
+    distance = (rows["tokens"] - USUAL_TOKENS).abs()
+    least = distance.groupby([rows["model"], rows["prompt_source"]]).transform("min")
+    return rows[distance.isna() | (distance == least)]
