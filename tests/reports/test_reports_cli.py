@@ -86,6 +86,7 @@ def test_every_form_is_written(report) -> None:
     assert {f"tables/table-1.{kind}" for kind in kinds["tables"]} <= written
 
 
+@pytest.mark.slow
 def test_the_same_results_give_the_same_report(report, usual_results, tmp_path) -> None:
     build(usual_results, "--out", tmp_path / "again", "--seed", 3)
     files = [path.relative_to(report) for path in report.rglob("*.*")]
@@ -102,13 +103,13 @@ def test_defaults_follow_bench(make_results, tmp_path, monkeypatch) -> None:
 @pytest.mark.parametrize(
     "shape",
     [
-        {"models": ("grabcut",), "objects": 7},
+        pytest.param({"models": ("grabcut",), "objects": 7}, marks=pytest.mark.slow),
         {"objects": 1},
-        {"category": "apple"},
+        pytest.param({"category": "apple"}, marks=pytest.mark.slow),
         {"error": "RuntimeError: out of memory", "iou": 0.0, "predicted_area": 0}
         | dict.fromkeys(["predicted_rle", "pre_ms", "model_ms", "post_ms", "prompt"])
         | dict.fromkeys(["image_pre_ms", "image_model_ms", "image_post_ms", "tokens"]),
-        {"asset_id": "apple/one"},
+        pytest.param({"asset_id": "apple/one"}, marks=pytest.mark.slow),
         {"models": ("ä_%&<b>\"'", "box")},
     ],
     ids=["one model", "one object", "one category", "all errors", "one asset", "odd name"],
@@ -188,7 +189,7 @@ def test_times_are_no_masks(make_timing, tmp_path, what: list[str]) -> None:
 
 
 def test_tables_are_completed_by_name() -> None:
-    assert [name for name, _ in complete("")] == ["1", "iou", "size", "category", "paired"]
+    assert [name for name, _ in complete("")] == ["1", "iou", "size", "category", "paired", "claims"]
     assert [name for name, _ in complete("p")] == ["paired"]
 
 
