@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import flip
 from flip.segmenter import FlipSegmenter
 from flip.weights import (
     WEIGHTS,
@@ -36,13 +37,14 @@ PAIR = WeightsRecord(
 def _own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("OBJASCALE_WEIGHTS", str(tmp_path / "environment"))
-    for folder in search_path(tmp_path / "given"):
+    for folder in search_path(tmp_path / "given")[:3]:
         folder.mkdir(parents=True)
 
 
 def test_folders_are_searched_in_order(tmp_path: Path) -> None:
-    given, environment, cache = search_path(tmp_path / "given")
+    given, environment, cache, shipped = search_path(tmp_path / "given")
     assert cache == tmp_path / "cache" / "objascale" / "weights"
+    assert shipped == Path(flip.__file__).parent / "shipped"
     (cache / "flip-tiny.safetensors").touch()
     assert find_weights("flip-tiny", given) == cache / "flip-tiny.safetensors"
     (environment / "flip-tiny.ckpt").touch()
@@ -63,7 +65,7 @@ def test_missing_weights_say_what_to_do(tmp_path: Path) -> None:
 
 
 def test_every_form_counts(tmp_path: Path) -> None:
-    given, _, cache = search_path(tmp_path / "given")
+    given, _, cache, _ = search_path(tmp_path / "given")
     (cache / "flip-encoder-small.onnx").touch()
     with pytest.raises(WeightsMissing, match=r"found no flip-small\.ckpt or flip-small\.safetensors"):
         find_weights("flip-small", given)
@@ -99,7 +101,7 @@ def test_unknown_model_has_a_suggestion() -> None:
 
 
 def test_several_files_count_only_together(tmp_path: Path) -> None:
-    given, environment, _ = search_path(tmp_path / "given")
+    given, environment, *_ = search_path(tmp_path / "given")
     (given / "a.bin").touch()
     with pytest.raises(WeightsMissing, match=r"a\.bin and b\.bin .*get them from example\.org/pair"):
         find_files(PAIR, given)
