@@ -22,6 +22,7 @@ import pandas as pd
 from bench.statistics import SIZE_LABELS, size_bin
 from objascale.files import write_atomically
 from objascale.masks import Box, MaskError, RegionMask
+from reports.files import picture_path
 from reports.outlines import grid_size, outline_of
 from reports.parallel import Progress, work
 from reports.pixels import Cutting, crop_box, cut
@@ -174,12 +175,6 @@ def _cuttings(objects: pd.DataFrame, boxes: list[Box | None], crops: list[str], 
         if box:
             found[sha].crops.append((box, folder / "crops" / f"{name}.webp"))
     return found
-
-
-def picture_path(row: pd.Series) -> Path:
-    """The picture below its data set, whose path may be relative to here or to the results folder."""
-    here = Path(row["dataset_path"]) / row["image_file"]
-    return here if here.exists() else Path(row["folder"]) / here
 
 
 def _chunks(

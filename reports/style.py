@@ -57,6 +57,8 @@ RC: dict[Any, Any] = {
     "svg.fonttype": "path",
     "svg.hashsalt": "reports",
 }
+PLAIN: dict[Any, Any] = RC | {"text.parse_math": False}
+"""For figures that show words of the results: a name with two $ is no formula."""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from reports.results import Results
 from reports.style import Style
 
 USUAL_TOKENS = 512
+ALONE = {"box": "box", "gaussian": "ellipse"}  # the model that is a prompt of this kind, and nothing else
 
 
 class NothingToShow(Exception):

@@ -132,7 +132,10 @@ def test_two_data_sets_have_a_section_each(make_results, tmp_path) -> None:
 
 
 def test_times_alone_still_make_a_report(make_timing, tmp_path) -> None:
-    done = build(make_timing(sam_b=(1, 20, 3)), "--out", tmp_path / "report")
+    folder = make_timing(sam_b=(1, 20, 3))
+    run = json.loads((folder / "timing.json").read_text()) | {"before": {"load": []}}
+    (folder / "timing.json").write_text(json.dumps(run))
+    done = build(folder, "--out", tmp_path / "report")
     assert done.exit_code == 0, done.output
     assert "72.0 paper 74.5" in done.stdout
     page = Page(tmp_path / "report" / "index.html")
@@ -217,6 +220,8 @@ def rewrite(folder: Path, change) -> Path:
         (lambda f: (f / "run.json").write_text("[]") and f, "does not describe a run"),
         (lambda f: (f / "run.json").write_text('{"schema": 2, "models": "box"}') and f, "does not describe a run"),
         (lambda f: (f / "run.json").write_text('{"schema": 2, "models": [1]}') and f, "does not describe a run"),
+        (lambda f: (f / "run.json").write_text('{"schema": 2, "prompt": "box"}') and f, "does not describe a run"),
+        (lambda f: (f / "run.json").write_text('{"schema": 2, "merged": {"a": 1}}') and f, "does not describe a run"),
         (lambda f: (f / "results.parquet").write_bytes(b"PAR1 nothing PAR1") and f, "is no readable Parquet file"),
         (lambda f: (f / "results.parquet").write_bytes(b"") or f, "is no readable Parquet file"),
         (lambda f: rewrite(f, lambda rows: rows.iloc[:0]), "holds no rows"),
