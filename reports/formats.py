@@ -38,7 +38,8 @@ class Column:
 class Table:
     """`cells[i][j]` stands in row i under `columns[j]`; `data` holds the same numbers unrounded, for the CSV.
 
-    In a `stacked` table details stand below their texts, line by line, which saves width.
+    In a `stacked` table details stand below their texts, line by line, which saves width. `within` names the data set
+    that the table is of, where a report has one of each.
     """
 
     name: str
@@ -48,6 +49,12 @@ class Table:
     notes: list[str]
     data: pd.DataFrame = field(compare=False)
     stacked: bool = False
+    within: str = ""
+
+    @property
+    def label(self) -> str:
+        """What tells the table from all others of a report, in letters, digits and hyphens."""
+        return re.sub("[^a-z0-9]+", "-", f"{self.within} {self.name}".lower()).strip("-")
 
     def write_csv(self) -> str:
         """The unrounded numbers, one line per row of `data`."""
@@ -56,7 +63,7 @@ class Table:
 
 def markdown(table: Table) -> str:
     """A GitHub table, padded so that it also reads as plain text; best is **bold**, second best _italic_."""
-    head = [f"{column.group}: {column.title}" if column.group else column.title for column in table.columns]
+    head = [_escape_markdown(": ".join(filter(None, (column.group, column.title)))) for column in table.columns]
     around = {"best": "**", "second": "_", "": ""}
     lines = [
         [f"{around[cell.mark]}{_escape_markdown(cell.text)}{around[cell.mark]} {_after(cell)}".strip() for cell in row]
@@ -75,8 +82,10 @@ def markdown(table: Table) -> str:
         ":" + "-" * (w - 1) if column.left else "-" * (w - 1) + ":"
         for w, column in zip(widths, table.columns, strict=True)
     ]
-    notes = "\n\n".join(table.notes)
-    return "\n".join([f"**{table.caption}**", "", joined(head), joined(rule), *map(joined, lines), "", notes, ""])
+    notes = "\n\n".join(map(_escape_words, table.notes))
+    return "\n".join(
+        [f"**{_escape_markdown(table.caption)}**", "", joined(head), joined(rule), *map(joined, lines), "", notes, ""]
+    )
 
 
 LATEX_ROWS, STACKED_ROWS = 40, 16  # of one float: more do not fit on a page
@@ -89,11 +98,10 @@ def latex(table: Table) -> str:
     """
     most = STACKED_ROWS if table.stacked else LATEX_ROWS
     parts = [table.cells[at : at + most] for at in range(0, len(table.cells), most)]
-    label = f"tab:{re.sub('[^a-z0-9]+', '-', table.name.lower())}"
     out = []
     for number, rows in enumerate(parts):
         caption = escape_latex(table.caption) + (" (continued)" if number else "")
-        label_line = "" if number else rf"\label{{{label}}}"
+        label_line = "" if number else rf"\label{{tab:{table.label}}}"
         out += [
             r"\begin{table*}" + (r"\addtocounter{table}{-1}" if number else ""),
             r"  \centering\footnotesize\setlength{\tabcolsep}{4pt}",
@@ -149,10 +157,11 @@ def to_html(table: Table) -> str:
     """A `<table>` with caption and scoped headings, without its notes.
 
     `mark-best` and `mark-second` are classes of cells, `detail` one of what stands after or below their texts;
-    `data-row` is a row's first text.
+    `data-row` is a row's first text; the class `of-models` says that it is a model's name.
     """
     grouped = [(group, list(columns)) for group, columns in groupby(table.columns, lambda column: column.group)]
     two_rows = any(group for group, _ in grouped)
+    kind = ' class="of-models"' if table.columns[0].title == "Model" else ""
     top: list[str] = []
     below: list[str] = []
     for group, columns in grouped:
@@ -162,7 +171,7 @@ def to_html(table: Table) -> str:
             side = "left" if column.left else "right"
             span = ' rowspan="2"' if two_rows and not group else ""
             (below if group else top).append(f'<th scope="col" class="{side}"{span}>{html.escape(column.title)}</th>')
-    out = [f'<table id="table-{html.escape(table.name)}">', f"<caption>{html.escape(table.caption)}</caption>"]
+    out = [f'<table id="table-{table.label}"{kind}>', f"<caption>{html.escape(table.caption)}</caption>"]
     out += ["<thead>", f"<tr>{''.join(top)}</tr>", *([f"<tr>{''.join(below)}</tr>"] if two_rows else []), "</thead>"]
     out.append("<tbody>")
     for row in table.cells:
@@ -236,5 +245,15 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
+def _escape_words(text: str) -> str:
+    """Escaped but for what stands between backticks, which is code."""
+    parts = re.split("(`[^`]*`)", _one_line(text))
+    return "".join(part if index % 2 else _escape(part) for index, part in enumerate(parts))
+
+
 def _escape_markdown(text: str) -> str:
-    return re.sub(r"([|*_`<\\])", r"\\\1", _one_line(text))
+    return _escape(_one_line(text))
+
+
+def _escape(text: str) -> str:
+    return re.sub(r"([|*_`<\\])", r"\\\1", text)

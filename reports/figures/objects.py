@@ -107,7 +107,7 @@ def patches(seen: Seen, view: View) -> Centres:
     """
     row = seen.row
     run = next((run for run in view.results.runs if run["folder"] == row["folder"]), {})
-    card = next((card for card in run.get("models", []) if card.get("name") == row["model"]), {})
+    card: dict = next((card for card in run.get("models", []) if card.get("name") == row["model"]), {})
     settings = card.get("settings", {})
     seed = run.get("prompt", {}).get("seed", 0)
     prompt = make_prompt(

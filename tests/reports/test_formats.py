@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -113,6 +114,10 @@ def test_markdown_lines_up_and_escapes(awkward: Table) -> None:
     assert "**71.3 ± 2.0** [1, 2]" in lines[2]
     assert r"my\_model" in lines[2]
     assert r"a\|b \<c>" in lines[3]
+    assert r"mask\_size: 10" in lines[0]
+    noted = replace(awkward, caption="a*b*", notes=["see a_b, `reports check --out c_d`"])
+    assert r"**a\*b\***" in markdown(noted)
+    assert r"see a\_b, `reports check --out c_d`" in markdown(noted)
 
 
 def test_html_escapes_and_marks(awkward: Table) -> None:
