@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Literal
@@ -89,16 +90,18 @@ def markdown(table: Table) -> str:
 
 
 LATEX_ROWS, STACKED_ROWS = 40, 16  # of one float: more do not fit on a page
+WIDE = 50  # letters of a text, above which its column has lines of about as many
+EM = 0.5  # width of a letter, about
 
 
 def latex(table: Table) -> str:
     """A booktabs `table*`, shrunk to the line where it is wider; best is bold, second best underlined.
 
-    A table of more rows than fit on a page is continued in further ones. Needs `\\usepackage{booktabs,graphicx}`.
+    A column of long texts breaks them into lines. A table of more rows than fit on a page is continued in further ones.
+    Needs `\\usepackage{booktabs,graphicx}`.
     """
-    most = STACKED_ROWS if table.stacked else LATEX_ROWS
-    parts = [table.cells[at : at + most] for at in range(0, len(table.cells), most)]
     out = []
+    parts = list(_pages(table))
     for number, rows in enumerate(parts):
         caption = escape_latex(table.caption) + (" (continued)" if number else "")
         label_line = "" if number else rf"\label{{tab:{table.label}}}"
@@ -114,8 +117,28 @@ def latex(table: Table) -> str:
     return "\n".join([*out, ""])
 
 
+def _pages(table: Table) -> Iterator[list[list[Cell]]]:
+    """The rows of each float: as many as have so many lines, and one at least."""
+    most = STACKED_ROWS if table.stacked else LATEX_ROWS
+    page: list[list[Cell]] = []
+    lines = 0
+    for row in table.cells:
+        height = max(-(-len(cell.text) // WIDE) or 1 for cell in row)
+        if page and lines + height > most:
+            yield page
+            page, lines = [], 0
+        page.append(row)
+        lines += height
+    yield page
+
+
 def _tabular(table: Table, rows: list[list[Cell]]) -> list[str]:
     columns = table.columns
+    wide = [column.left and any(len(row[i].text) > WIDE for row in table.cells) for i, column in enumerate(columns)]
+    kinds = [
+        f"p{{{EM * WIDE:g}em}}" if long else "l" if column.left else "r"
+        for column, long in zip(columns, wide, strict=True)
+    ]
     top, rules, at = [], [], 1
     for group, members in groupby(columns, lambda column: column.group):
         span = len(list(members))
@@ -125,7 +148,7 @@ def _tabular(table: Table, rows: list[list[Cell]]) -> list[str]:
         at += span
     lines = [
         r"  \resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
-        rf"  \begin{{tabular}}{{{''.join('l' if column.left else 'r' for column in columns)}}}",
+        rf"  \begin{{tabular}}{{{''.join(kinds)}}}",
         r"    \toprule",
         *([f"    {' & '.join(top)} \\\\", f"    {' '.join(rules)}"] if rules else []),
         "    " + " & ".join(escape_latex(column.title) for column in columns) + r" \\",
@@ -133,6 +156,7 @@ def _tabular(table: Table, rows: list[list[Cell]]) -> list[str]:
     ]
     for row in rows:
         texts = [_latex_cell(cell, table.stacked) for cell in row]
+        texts = [rf"{{\raggedright {text}\par}}" if long else text for text, long in zip(texts, wide, strict=True)]
         lines += [r"    \addlinespace"] if table.stacked else []
         lines.append("    {}" + " & ".join(texts) + r" \\")  # {}: a name in [] is no option of the line before
     return [*lines, r"    \bottomrule", r"  \end{tabular}}"]

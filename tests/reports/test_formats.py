@@ -44,7 +44,7 @@ def test_latex_escapes_everything(awkward: Table) -> None:
 def test_no_special_character_survives_unescaped(text: str) -> None:
     escaped = escape_latex(text)
     bare = re.sub(
-        r"\\textasciitilde\{\}|\\textasciicircum\{\}|\\text(backslash|less|greater)\{\}|\\[&%$#_{}]", "", escaped
+        r"-\{\}-|\\textasciitilde\{\}|\\textasciicircum\{\}|\\text(backslash|less|greater)\{\}|\\[&%$#_{}]", "", escaped
     )
     assert not set(bare) & set("\\&%$#_{}~^<>")
 
@@ -81,6 +81,19 @@ def test_latex_rows_have_a_cell_for_every_column(make_results) -> None:
         assert len(lines) == len(table.cells)
         assert all(len(re.findall(r"(?<!\\)&", line)) == width - 1 for line in lines)
         assert text.count("{") == text.count("}")
+
+
+def test_long_texts_are_broken_into_lines(tmp_path) -> None:
+    cells = [[Cell("short"), Cell("a rather long reason " * 10), Cell("1")] for _ in range(LATEX_ROWS)]
+    columns = [Column("Of", left=True), Column("Reason", left=True), Column("n")]
+    table = Table("long", "Reasons", columns, cells, [], pd.DataFrame())
+    text = latex(table)
+    assert r"\begin{tabular}{lp{25em}r}" in text
+    assert text.count(r"\begin{table*}") == 5  # of five lines a row, eight fit
+    if shutil.which("pdflatex"):
+        said = compile_latex(tmp_path, table)
+        assert "Overfull" not in said
+        assert "too large" not in said
 
 
 def test_a_long_table_is_continued_under_the_same_number(tmp_path) -> None:

@@ -102,9 +102,7 @@ def test_outlines_are_those_of_truth_and_models(make_results, tmp_path) -> None:
     assert all(path.count("h") + path.count("v") == 3 and path.count("z") == 1 for path in boxes)
 
 
-def test_what_is_there_is_not_made_again_and_what_is_needed_is_named(
-    make_results, tmp_path, monkeypatch
-) -> None:
+def test_what_is_there_is_not_made_again_and_what_is_needed_is_named(make_results, tmp_path, monkeypatch) -> None:
     folder, out = make_results(objects=6), tmp_path / "out"
     build(folder, out)
     before = {path: path.stat().st_mtime_ns for path in (out / "gallery").rglob("*.webp")}
