@@ -90,7 +90,7 @@ def markdown(table: Table) -> str:
 
 
 LATEX_ROWS, STACKED_ROWS = 40, 16  # of one float: more do not fit on a page
-WIDE = 50  # letters of a text, above which its column has lines of about as many
+WIDE = 32  # letters of a text, above which its column has lines of about as many
 EM = 0.5  # width of a letter, about
 
 

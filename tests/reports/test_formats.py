@@ -88,8 +88,8 @@ def test_long_texts_are_broken_into_lines(tmp_path) -> None:
     columns = [Column("Of", left=True), Column("Reason", left=True), Column("n")]
     table = Table("long", "Reasons", columns, cells, [], pd.DataFrame())
     text = latex(table)
-    assert r"\begin{tabular}{lp{25em}r}" in text
-    assert text.count(r"\begin{table*}") == 5  # of five lines a row, eight fit
+    assert r"\begin{tabular}{lp{16em}r}" in text
+    assert text.count(r"\begin{table*}") == 8  # of seven lines a row, five fit
     if shutil.which("pdflatex"):
         said = compile_latex(tmp_path, table)
         assert "Overfull" not in said
