@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
-from reports.figures import Kind
+from reports.figures import Drawn
 from reports.figures.registry import FIGURES
-from reports.formats import WRITERS, Table, scientific
+from reports.formats import Table, scientific
 from reports.gallery import build_gallery
 from reports.html import PageFigure, PageTable, Section, render_page
+from reports.output import Output
 from reports.parallel import Progress
 from reports.results import ReportError, read_results
-from reports.style import assign_styles, save_figure
+from reports.style import assign_styles
 from reports.tables.published import published_table
 from reports.tables.registry import OF_ALL, OF_EACH
-from reports.view import NothingToShow, View
-
-ONLY_TIMES = "the results hold times and no masks; `bench run` without --timing measures masks"
+from reports.times import ONLY_TIMES
+from reports.view import NothingToShow, View, slugs
 
 
 @dataclass(frozen=True)
 class Report:
-    """Where the page is, and the tables over all data sets that are on it."""
+    """Where the page is, the tables over all data sets that are on it, and a sentence for each thing that failed."""
 
     page: Path
     tables: list[Table]
+    failed: list[str]
 
 
 def build_report(
@@ -45,23 +45,27 @@ def build_report(
 
     `seed` starts the bootstrap; `bins` are those of curves and heat maps (None: by the number of objects); `gallery`
     is the number of objects of a data set that can be looked at (None: all), and `progress` hears of them. A figure for
-    which the results hold nothing is named on the page, with the reason. Raises ReportError for results that cannot be
-    read and an `out` that cannot be written.
+    which the results hold nothing is named on the page, with the reason; so is a table or figure whose making fails,
+    and the rest is built. Files that an earlier report wrote and this one does not are deleted. Raises ReportError for
+    results that cannot be read and an `out` that cannot be written.
     """
     results = read_results(folders)
     styles = assign_styles(results.rows["series"])
-    with _writing(out):
-        out.mkdir(parents=True, exist_ok=True)
-        slugs = _slugs(results.datasets)
-        views = [View(results, dataset, styles, seed, bins) for dataset in results.datasets]
-        tables = [kind.make(results, seed) for kind in OF_ALL.values()]
-        of_all = [PageTable.of(table, _relative(_write_table(table, _folder(out, "tables")), out)) for table in tables]
-        sections = [_build_section(view, slugs[view.dataset], out, gallery, progress) for view in views]
-        published = PageTable.of(published_table(), [])
-        runs = [*results.runs, *(timing.run for timing in results.timings)]
-        page = render_page(of_all, sections, runs, published, styles, results.notes, seed)
-        (out / "index.html").write_text(page, encoding="utf-8")
-    return Report(out / "index.html", tables)
+    output, failed = Output(out), list[str]()
+    named = slugs(results.datasets)
+    views = [View(results, dataset, styles, seed, bins) for dataset in results.datasets]
+    tables, of_all = [], []
+    for name, kind in OF_ALL.items():
+        with _failing(f"Table {name}, {kind.about}", failed):
+            tables.append(kind.make(results, seed))
+            of_all.append(PageTable.of(tables[-1], output.table(tables[-1], "tables")))
+    sections = [_build_section(view, named[view.dataset], output, gallery, progress, failed) for view in views]
+    published = PageTable.of(published_table(), [])
+    runs = [*results.runs, *(timing.run for timing in results.timings)]
+    notes = [*results.notes, *failed]
+    output.write("index.html", render_page(of_all, sections, runs, published, styles, notes, seed))
+    output.forget_others()
+    return Report(out / "index.html", tables, failed)
 
 
 def make_tables(which: str, folders: Sequence[Path], out: Path, seed: int = 0) -> list[tuple[Table, list[Path]]]:
@@ -75,17 +79,18 @@ def make_tables(which: str, folders: Sequence[Path], out: Path, seed: int = 0) -
     results = read_results(folders)
     made, reasons = [], []
     if which in OF_ALL:
-        made.append((OF_ALL[which].make(results, seed), ["tables"]))
+        made.append((OF_ALL[which].make(results, seed), "tables"))
     else:
-        for dataset, slug in _slugs(results.datasets).items():
+        for dataset, slug in slugs(results.datasets).items():
             try:
-                made.append((OF_EACH[which].make(View(results, dataset, {}, seed)), ["tables", slug]))
+                table = OF_EACH[which].make(View(results, dataset, {}, seed))
+                made.append((replace(table, within=slug), f"tables/{slug}"))
             except NothingToShow as nothing:
                 reasons.append(f"{dataset}: {nothing}")
     if not made:
         raise ReportError(f"table {which} cannot be made; {'; '.join(reasons) or ONLY_TIMES}")
-    with _writing(out):
-        return [(table, _write_table(table, _folder(out, *where))) for table, where in made]
+    output = Output(out)
+    return [(table, [out / name for name in output.table(table, folder)]) for table, folder in made]
 
 
 def draw_figure(which: str, folders: Sequence[Path], out: Path, seed: int = 0, bins: int | None = None) -> list[Path]:
@@ -97,83 +102,58 @@ def draw_figure(which: str, folders: Sequence[Path], out: Path, seed: int = 0, b
         raise ReportError(f"there is no figure {which}: there are {', '.join(FIGURES)}")
     results = read_results(folders)
     styles = assign_styles(results.rows["series"])
-    written, reasons = [], []
-    for dataset, slug in _slugs(results.datasets).items():
+    output, written, reasons = Output(out), [], []
+    for dataset, slug in slugs(results.datasets).items():
         try:
             drawn = FIGURES[which].draw(View(results, dataset, styles, seed, bins))
         except NothingToShow as nothing:
             reasons.append(f"{dataset}: {nothing}")
             continue
-        with _writing(out):
-            written += [
-                path for one in drawn for path in save_figure(one.figure, _folder(out, "figures", slug) / one.name)
-            ]
+        written += [out / name for one in drawn for name in output.figure(one, f"figures/{slug}")]
     if not written:
         raise ReportError(f"figure {which} cannot be drawn; {'; '.join(reasons) or ONLY_TIMES}")
     return written
 
 
-@contextmanager
-def _writing(out: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise ReportError(f"the report cannot be written to {out} ({error}): choose another --out") from error
-
-
-def _folder(out: Path, *names: str) -> Path:
-    folder = out.joinpath(*names)
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def _slugs(datasets: list[str]) -> dict[str, str]:
-    """A name for folders and anchors per data set, no two alike."""
-    slugs: dict[str, str] = {}
-    for dataset in datasets:
-        plain = re.sub(r"[^a-z0-9]+", "-", dataset.lower()).strip("-") or "data"
-        slugs[dataset] = plain if plain not in slugs.values() else f"{plain}-{len(slugs) + 1}"
-    return slugs
-
-
-def _build_section(view: View, slug: str, out: Path, limit: int | None, progress: Progress) -> Section:
+def _build_section(
+    view: View, slug: str, output: Output, limit: int | None, progress: Progress, failed: list[str]
+) -> Section:
     shown = [name for name in view.styles if name in set(view.rows["series"])]
     tables, figures, missing = [], [], []
     for name, table_kind in OF_EACH.items():
         try:
-            table = table_kind.make(view)
-            tables.append(PageTable.of(table, _relative(_write_table(table, _folder(out, "tables", slug)), out)))
+            with _failing(f"Table {name}, {table_kind.about}, of {view.dataset}", failed):
+                table = replace(table_kind.make(view), within=slug)
+                tables.append(PageTable.of(table, output.table(table, f"tables/{slug}")))
         except NothingToShow as nothing:
             missing.append(f"Table {name}, {table_kind.about}: {nothing}")
     for number, kind in FIGURES.items():
         try:
-            figures += _draw(kind, view, out, slug)
+            with _failing(f"Figure {number}, {kind.about}, of {view.dataset}", failed):
+                figures += [_page_figure(one, output, slug) for one in kind.draw(view)]
         except NothingToShow as nothing:
             missing.append(f"Figure {number}, {kind.about}: {nothing}")
-    gallery = build_gallery(view, slug, out, limit, progress)
+    with output.writing():
+        gallery = build_gallery(view, slug, output.root, limit, progress)
+    output.keep(gallery.files)
     return Section(view.dataset, slug, _tiles(view.rows), shown, tables, figures, missing, gallery)
 
 
-def _write_table(table: Table, folder: Path) -> list[Path]:
-    paths = []
-    for suffix, write in WRITERS.items():
-        paths.append(folder / f"{table.name}.{suffix}")
-        paths[-1].write_text(write(table), encoding="utf-8")
-    return paths
+@contextmanager
+def _failing(what: str, failed: list[str]) -> Iterator[None]:
+    """What nobody foresaw becomes a sentence in `failed`, so that one table or figure does not take the report down."""
+    try:
+        yield
+    except (NothingToShow, ReportError):
+        raise
+    except Exception as error:
+        failed.append(f"{what}, could not be made: {type(error).__name__}: {error}")
 
 
-def _relative(paths: list[Path], out: Path) -> list[str]:
-    return [path.relative_to(out).as_posix() for path in paths]
-
-
-def _draw(kind: Kind, view: View, out: Path, slug: str) -> list[PageFigure]:
-    drawn = []
-    for one in kind.draw(view):
-        files = save_figure(one.figure, _folder(out, "figures", slug) / one.name)
-        paths = {path.suffix[1:]: path.relative_to(out).as_posix() for path in files}
-        width, height = (round(inches * 155) for inches in one.figure.get_size_inches())
-        drawn.append(PageFigure(one.title, one.caption, one.alt, paths, width, height))
-    return drawn
+def _page_figure(drawn: Drawn, output: Output, slug: str) -> PageFigure:
+    paths = {name.rsplit(".", 1)[1]: name for name in output.figure(drawn, f"figures/{slug}")}
+    width, height = (round(inches * 155) for inches in drawn.figure.get_size_inches())
+    return PageFigure(drawn.title, drawn.caption, drawn.alt, paths, width, height)
 
 
 def _tiles(rows: pd.DataFrame) -> list[tuple[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -31,11 +32,21 @@ def _describes_a_run(run: Any) -> bool:
     """Whether what is looked up in it is of the right kind, where it is there at all."""
     if not isinstance(run, dict):
         return False
-    parts = {"environment": dict, "merged": dict, "dataset": dict, "timing": dict, "before": dict, "models": list}
+    objects = ("environment", "merged", "dataset", "prompt", "timing", "before")
+    parts = dict.fromkeys(objects, dict) | dict.fromkeys(("models", "noise", "command"), list)
     if not all(isinstance(run.get(name, kind()), kind) for name, kind in parts.items()):
         return False
-    cards = run.get("models", [])
-    return all(isinstance(card, dict) and isinstance(card.get("settings", {}), dict) for card in cards)
+    if not all(isinstance(part, dict) for part in (*run.get("merged", {}).values(), *run.get("models", []))):
+        return False
+    settings = all(isinstance(card.get("settings", {}), dict) for card in run.get("models", []))
+    return settings and isinstance(run.get("before", {}).get("load", []), list)
+
+
+def picture_path(row: pd.Series) -> Path:
+    """The picture below its data set, whose path may be relative to here or to the results folder."""
+    here = Path(row["dataset_path"]) / row["image_file"]
+    there = os.path.exists(here)  # noqa: PTH110 Path.exists raises where nobody may look
+    return here if there else Path(row["folder"]) / here
 
 
 def read_table(path: Path, columns: Sequence[str], numbers: Sequence[str]) -> pd.DataFrame:

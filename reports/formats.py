@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Literal
@@ -38,7 +39,8 @@ class Column:
 class Table:
     """`cells[i][j]` stands in row i under `columns[j]`; `data` holds the same numbers unrounded, for the CSV.
 
-    In a `stacked` table details stand below their texts, line by line, which saves width.
+    In a `stacked` table details stand below their texts, line by line, which saves width. `within` names the data set
+    that the table is of, where a report has one of each.
     """
 
     name: str
@@ -48,6 +50,12 @@ class Table:
     notes: list[str]
     data: pd.DataFrame = field(compare=False)
     stacked: bool = False
+    within: str = ""
+
+    @property
+    def label(self) -> str:
+        """What tells the table from all others of a report, in letters, digits and hyphens."""
+        return re.sub("[^a-z0-9]+", "-", f"{self.within} {self.name}".lower()).strip("-")
 
     def write_csv(self) -> str:
         """The unrounded numbers, one line per row of `data`."""
@@ -56,7 +64,7 @@ class Table:
 
 def markdown(table: Table) -> str:
     """A GitHub table, padded so that it also reads as plain text; best is **bold**, second best _italic_."""
-    head = [f"{column.group}: {column.title}" if column.group else column.title for column in table.columns]
+    head = [_escape_markdown(": ".join(filter(None, (column.group, column.title)))) for column in table.columns]
     around = {"best": "**", "second": "_", "": ""}
     lines = [
         [f"{around[cell.mark]}{_escape_markdown(cell.text)}{around[cell.mark]} {_after(cell)}".strip() for cell in row]
@@ -75,25 +83,28 @@ def markdown(table: Table) -> str:
         ":" + "-" * (w - 1) if column.left else "-" * (w - 1) + ":"
         for w, column in zip(widths, table.columns, strict=True)
     ]
-    notes = "\n\n".join(table.notes)
-    return "\n".join([f"**{table.caption}**", "", joined(head), joined(rule), *map(joined, lines), "", notes, ""])
+    notes = "\n\n".join(map(_escape_words, table.notes))
+    return "\n".join(
+        [f"**{_escape_markdown(table.caption)}**", "", joined(head), joined(rule), *map(joined, lines), "", notes, ""]
+    )
 
 
 LATEX_ROWS, STACKED_ROWS = 40, 16  # of one float: more do not fit on a page
+WIDE = 32  # letters of a text, above which its column has lines of about as many
+EM = 0.5  # width of a letter, about
 
 
 def latex(table: Table) -> str:
     """A booktabs `table*`, shrunk to the line where it is wider; best is bold, second best underlined.
 
-    A table of more rows than fit on a page is continued in further ones. Needs `\\usepackage{booktabs,graphicx}`.
+    A column of long texts breaks them into lines. A table of more rows than fit on a page is continued in further ones.
+    Needs `\\usepackage{booktabs,graphicx}`.
     """
-    most = STACKED_ROWS if table.stacked else LATEX_ROWS
-    parts = [table.cells[at : at + most] for at in range(0, len(table.cells), most)]
-    label = f"tab:{re.sub('[^a-z0-9]+', '-', table.name.lower())}"
     out = []
+    parts = list(_pages(table))
     for number, rows in enumerate(parts):
         caption = escape_latex(table.caption) + (" (continued)" if number else "")
-        label_line = "" if number else rf"\label{{{label}}}"
+        label_line = "" if number else rf"\label{{tab:{table.label}}}"
         out += [
             r"\begin{table*}" + (r"\addtocounter{table}{-1}" if number else ""),
             r"  \centering\footnotesize\setlength{\tabcolsep}{4pt}",
@@ -106,8 +117,28 @@ def latex(table: Table) -> str:
     return "\n".join([*out, ""])
 
 
+def _pages(table: Table) -> Iterator[list[list[Cell]]]:
+    """The rows of each float: as many as have so many lines, and one at least."""
+    most = STACKED_ROWS if table.stacked else LATEX_ROWS
+    page: list[list[Cell]] = []
+    lines = 0
+    for row in table.cells:
+        height = max(-(-len(cell.text) // WIDE) or 1 for cell in row)
+        if page and lines + height > most:
+            yield page
+            page, lines = [], 0
+        page.append(row)
+        lines += height
+    yield page
+
+
 def _tabular(table: Table, rows: list[list[Cell]]) -> list[str]:
     columns = table.columns
+    wide = [column.left and any(len(row[i].text) > WIDE for row in table.cells) for i, column in enumerate(columns)]
+    kinds = [
+        f"p{{{EM * WIDE:g}em}}" if long else "l" if column.left else "r"
+        for column, long in zip(columns, wide, strict=True)
+    ]
     top, rules, at = [], [], 1
     for group, members in groupby(columns, lambda column: column.group):
         span = len(list(members))
@@ -117,7 +148,7 @@ def _tabular(table: Table, rows: list[list[Cell]]) -> list[str]:
         at += span
     lines = [
         r"  \resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
-        rf"  \begin{{tabular}}{{{''.join('l' if column.left else 'r' for column in columns)}}}",
+        rf"  \begin{{tabular}}{{{''.join(kinds)}}}",
         r"    \toprule",
         *([f"    {' & '.join(top)} \\\\", f"    {' '.join(rules)}"] if rules else []),
         "    " + " & ".join(escape_latex(column.title) for column in columns) + r" \\",
@@ -125,6 +156,7 @@ def _tabular(table: Table, rows: list[list[Cell]]) -> list[str]:
     ]
     for row in rows:
         texts = [_latex_cell(cell, table.stacked) for cell in row]
+        texts = [rf"{{\raggedright {text}\par}}" if long else text for text, long in zip(texts, wide, strict=True)]
         lines += [r"    \addlinespace"] if table.stacked else []
         lines.append("    {}" + " & ".join(texts) + r" \\")  # {}: a name in [] is no option of the line before
     return [*lines, r"    \bottomrule", r"  \end{tabular}}"]
@@ -149,10 +181,11 @@ def to_html(table: Table) -> str:
     """A `<table>` with caption and scoped headings, without its notes.
 
     `mark-best` and `mark-second` are classes of cells, `detail` one of what stands after or below their texts;
-    `data-row` is a row's first text.
+    `data-row` is a row's first text; the class `of-models` says that it is a model's name.
     """
     grouped = [(group, list(columns)) for group, columns in groupby(table.columns, lambda column: column.group)]
     two_rows = any(group for group, _ in grouped)
+    kind = ' class="of-models"' if table.columns[0].title == "Model" else ""
     top: list[str] = []
     below: list[str] = []
     for group, columns in grouped:
@@ -162,7 +195,7 @@ def to_html(table: Table) -> str:
             side = "left" if column.left else "right"
             span = ' rowspan="2"' if two_rows and not group else ""
             (below if group else top).append(f'<th scope="col" class="{side}"{span}>{html.escape(column.title)}</th>')
-    out = [f'<table id="table-{html.escape(table.name)}">', f"<caption>{html.escape(table.caption)}</caption>"]
+    out = [f'<table id="table-{table.label}"{kind}>', f"<caption>{html.escape(table.caption)}</caption>"]
     out += ["<thead>", f"<tr>{''.join(top)}</tr>", *([f"<tr>{''.join(below)}</tr>"] if two_rows else []), "</thead>"]
     out.append("<tbody>")
     for row in table.cells:
@@ -236,5 +269,15 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
+def _escape_words(text: str) -> str:
+    """Escaped but for what stands between backticks, which is code."""
+    parts = re.split("(`[^`]*`)", _one_line(text))
+    return "".join(part if index % 2 else _escape(part) for index, part in enumerate(parts))
+
+
 def _escape_markdown(text: str) -> str:
-    return re.sub(r"([|*_`<\\])", r"\\\1", _one_line(text))
+    return _escape(_one_line(text))
+
+
+def _escape(text: str) -> str:
+    return re.sub(r"([|*_`<\\])", r"\\\1", text)

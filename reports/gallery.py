@@ -6,14 +6,14 @@
     gallery/SLUG/pictures/HASH.webp  a picture as a whole, small
 
 The .js files are calls, because a page that is opened from disk may not read data in any other way. A name with a hash
-tells the content, so what is there already is not made again, and what no object needs any more is deleted.
+tells the content, so what is there already is not made again.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ import pandas as pd
 from bench.statistics import SIZE_LABELS, size_bin
 from objascale.files import write_atomically
 from objascale.masks import Box, MaskError, RegionMask
+from reports.files import picture_path
 from reports.outlines import grid_size, outline_of
 from reports.parallel import Progress, work
 from reports.pixels import Cutting, crop_box, cut
@@ -34,10 +35,12 @@ _FORM = "1"  # of crops and outlines: another one gives all files new names
 
 @dataclass(frozen=True)
 class Gallery:
-    """What the page says of a data set's objects: the file with all of them, how many there are and how many were left
-    out, the two models whose disagreement orders them, and those on the page itself."""
+    """What the page says of a data set's objects: the file with all of them, all files of the gallery (relative to the
+    page), how many objects there are and how many were left out, the two models whose disagreement orders them, and
+    those on the page itself."""
 
     script: str
+    files: list[str]
     objects: int
     left_out: int
     pair: list[str]
@@ -91,16 +94,18 @@ def build_gallery(view: View, slug: str, out: Path, limit: int | None, progress:
         "picture": numbers,
         "pictures": {"file": [_hash(sha) for sha in pictures], "problem": problems},
     }
-    write_atomically(folder / "objects.js", f"report.objects({_json(slug)},{_json(data)});\n".encode())
-    for kind, names in (("crops", crops), ("pictures", data["pictures"]["file"]), ("outlines", data["chunks"])):
-        _forget(folder / kind, names)
+    script = folder / "objects.js"
+    write_atomically(script, f"report.objects({_json(slug)},{_json(data)});\n".encode())
+    made = [*(path for cutting in cuttings.values() for path in (cutting.whole, *(crop for _, crop in cutting.crops)))]
+    made += [*(chunk.path for chunk in chunks), script]
     shown = []
     for name, why in chosen.items():
         at = kept.index(name)
         models = {series: found.iloc[at] for series, found in by_series.items()}
         image = f"gallery/{slug}/crops/{crops[at]}.webp"
         shown.append(show(why, objects.iloc[at], models, view.styles, boxes[at], image, problems[numbers[at]]))
-    return Gallery(f"gallery/{slug}/objects.js", len(kept), len(iou) - len(kept), pair, shown)
+    files = [path.relative_to(out).as_posix() for path in made]
+    return Gallery(files[-1], files, len(kept), len(iou) - len(kept), pair, shown)
 
 
 def _index(
@@ -176,12 +181,6 @@ def _cuttings(objects: pd.DataFrame, boxes: list[Box | None], crops: list[str], 
     return found
 
 
-def picture_path(row: pd.Series) -> Path:
-    """The picture below its data set, whose path may be relative to here or to the results folder."""
-    here = Path(row["dataset_path"]) / row["image_file"]
-    return here if here.exists() else Path(row["folder"]) / here
-
-
 def _chunks(
     objects: pd.DataFrame, boxes: list[Box | None], predicted: Iterable[pd.Series], slug: str, folder: Path
 ) -> list[OutlineChunk]:
@@ -204,11 +203,3 @@ def _hash(*parts: object) -> str:
 
 def _json(data: object) -> str:
     return json.dumps(data, separators=(",", ":"), allow_nan=False)
-
-
-def _forget(folder: Path, kept: Sequence[str]) -> None:
-    """Delete what an earlier report had and this one has not."""
-    names = set(kept)
-    for path in folder.glob("*"):
-        if path.stem not in names:
-            path.unlink()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from importlib import resources
 
@@ -11,8 +12,9 @@ from markupsafe import Markup
 from reports.formats import Table, to_html
 from reports.gallery import Gallery
 from reports.style import Style
+from reports.times import hardware
 
-SCRIPTS = ("page.js", "gallery.js", "viewer.js")
+SCRIPTS, OF_GALLERY = ("page.js",), ("gallery.js", "viewer.js")
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,9 @@ def render_page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["css"] = _css_string
     beside = resources.files("reports") / "templates"
+    scripts = SCRIPTS + OF_GALLERY if sections else SCRIPTS
     return environment.get_template("index.html.j2").render(
         of_all=of_all,
         sections=sections,
@@ -84,7 +88,13 @@ def render_page(
         published=published,
         styles=styles,
         notes=notes,
+        hardware=hardware,
         seed=seed,
         css=Markup((beside / "style.css").read_text(encoding="utf-8")),
-        scripts=[Markup((beside / name).read_text(encoding="utf-8")) for name in SCRIPTS],
+        scripts=[Markup((beside / name).read_text(encoding="utf-8")) for name in scripts],
     )
+
+
+def _css_string(text: str) -> Markup:
+    """Text as a CSS string: all but letters and digits by their numbers, so that none can end it, nor the element."""
+    return Markup('"' + re.sub("[^A-Za-z0-9]", lambda found: f"\\{ord(found[0]):x} ", text) + '"')

@@ -7,6 +7,7 @@ variants of one model have dashes. What the prompt alone is worth (box, ellipse)
 from __future__ import annotations
 
 import hashlib
+import io
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from typing import Any
 import matplotlib
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
+
+from objascale.files import write_atomically
 
 # colour, marker and dash by the longest fitting prefix: "mobilesam" is not "sam"
 FAMILIES = {
@@ -57,6 +60,8 @@ RC: dict[Any, Any] = {
     "svg.fonttype": "path",
     "svg.hashsalt": "reports",
 }
+PLAIN: dict[Any, Any] = RC | {"text.parse_math": False}
+"""For figures that show words of the results: a name with two $ is no formula."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +118,8 @@ def save_figure(figure: Figure, stem: Path) -> list[Path]:
         for suffix in FORMATS:
             path = stem.parent / f"{stem.name}.{suffix}"
             metadata = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {}}[suffix]
-            figure.savefig(path, dpi=200, metadata=metadata)
+            drawn = io.BytesIO()
+            figure.savefig(drawn, format=suffix, dpi=200, metadata=metadata)
+            write_atomically(path, drawn.getvalue())
             paths.append(path)
     return paths

@@ -16,6 +16,7 @@ import pandas as pd
 from bench.timing import COLUMNS, SCHEMA, summarise_times
 from reports.files import ReportError, read_description, read_table
 
+ONLY_TIMES = "the results hold times and no masks; `bench run` without --timing measures masks"
 TIMES = ["pre_post_ms", "model_ms", "total_ms"]
 _BOUNDS = [f"{name}_{side}" for name in TIMES for side in ("low", "high")]
 

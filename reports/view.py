@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain, count
 
 import pandas as pd
 
@@ -11,10 +14,21 @@ from reports.results import Results
 from reports.style import Style
 
 USUAL_TOKENS = 512
+ALONE = {"box": "box", "gaussian": "ellipse"}  # the model that is a prompt of this kind, and nothing else
 
 
 class NothingToShow(Exception):
     """The results hold nothing for this table or figure; a sentence says what is missing and how to measure it."""
+
+
+def slugs(datasets: Iterable[str]) -> dict[str, str]:
+    """A name for folders, anchors and labels per data set, no two alike."""
+    found: dict[str, str] = {}
+    for dataset in datasets:
+        plain = re.sub(r"[^a-z0-9]+", "-", dataset.lower()).strip("-") or "data"
+        names = chain([plain], (f"{plain}-{number}" for number in count(2)))
+        found[dataset] = next(name for name in names if name not in found.values())
+    return found
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,7 @@ from bench.statistics import SIZE_LABELS, size_bin
 from reports.claims import Finding
 from reports.claims.evidence import Sample, decide, difference, estimate
 from reports.claims.models import FLIP, MEASURE, SAM, SAM_ON_CROP, pairs, series, told
-from reports.view import NothingToShow, View
-
-ALONE = {"box": "box", "gaussian": "ellipse"}  # the model that is a prompt of this kind, and nothing else
+from reports.view import ALONE, NothingToShow, View
 
 
 def adds_to_prompt(view: View) -> list[Finding]:

@@ -29,6 +29,8 @@ def build(
     """Write tables (Markdown, CSV, LaTeX, HTML), figures (PDF, SVG, PNG) and index.html, and print table 1."""
     with errors(), show_progress() as progress:
         report = build_report(results or RESULTS, out, seed, bins, gallery, progress)
+    for sentence in report.failed:
+        typer.echo(f"warning: {sentence}", err=True)
     for table in report.tables:
         show(table)
     typer.echo(f"Report: {report.page}")

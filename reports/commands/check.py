@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -21,7 +22,8 @@ from reports.commands.common import RESULTS, ResultsFolders, Seed, errors
 from reports.formats import WRITERS, Table
 from reports.results import ReportError, read_results
 from reports.style import assign_styles
-from reports.view import View
+from reports.times import ONLY_TIMES
+from reports.view import View, slugs
 
 STYLES = {"holds": "bold green", "does not hold": "bold red", "cannot be told": "yellow"}
 
@@ -41,9 +43,14 @@ def check(
         if out and out.suffix[1:] not in ("json", *WRITERS):
             raise ReportError(f"{out} does not end in .json, .{', .'.join(WRITERS)}: choose another --out")
         read = read_results(results or RESULTS)
+        if not read.datasets:
+            raise ReportError(ONLY_TIMES)
         styles = assign_styles(read.rows["series"])
         chosen: Sequence[Against] = BOTH if against == "both" else (against,)
-        tables = [claims_table(View(read, dataset, styles, seed), chosen) for dataset in read.datasets]
+        tables = [
+            replace(claims_table(View(read, dataset, styles, seed), chosen), within=slug)
+            for dataset, slug in slugs(read.datasets).items()
+        ]
         if out:
             _write(tables, out)
     console = Console() if sys.stdout.isatty() else Console(width=150)

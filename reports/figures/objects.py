@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -22,6 +21,7 @@ from bench.prompts import PromptSettings, make_prompt
 from flip import show
 from flip.sampler import NoPatches, Recipe, generator, place
 from objascale.masks import Box, MaskError, RegionMask
+from reports.files import picture_path
 from reports.formats import scientific
 from reports.pixels import Image, PictureMissing, read_picture
 from reports.view import NothingToShow, View
@@ -69,7 +69,7 @@ def see(rows: pd.DataFrame) -> Iterator[Seen]:
         try:
             if image is None or last != (row["folder"], row["image_file"]):
                 image, last = None, None
-                image = read_picture(_path(row), int(row["width"]), int(row["height"]))
+                image = read_picture(picture_path(row), int(row["width"]), int(row["height"]))
                 last = row["folder"], row["image_file"]
             truth, predicted = _mask(row, "truth_rle"), _mask(row, "predicted_rle")
         except (PictureMissing, MaskError):
@@ -77,12 +77,6 @@ def see(rows: pd.DataFrame) -> Iterator[Seen]:
             continue
         if truth.box is not None:
             yield Seen(row, image, truth, predicted)
-
-
-def _path(row: pd.Series) -> Path:
-    """The picture below its data set, whose path may be relative to here or to the results folder."""
-    here = Path(row["dataset_path"]) / row["image_file"]
-    return here if here.exists() else Path(row["folder"]) / here
 
 
 def _mask(row: pd.Series, column: str) -> RegionMask:
@@ -111,8 +105,10 @@ def patches(seen: Seen, view: View) -> Centres:
 
     Empty where not one fitted.
     """
-    row, settings = seen.row, view.results.card(seen.row["model"]).get("settings", {})
+    row = seen.row
     run = next((run for run in view.results.runs if run["folder"] == row["folder"]), {})
+    card: dict = next((card for card in run.get("models", []) if card.get("name") == row["model"]), {})
+    settings = card.get("settings", {})
     seed = run.get("prompt", {}).get("seed", 0)
     prompt = make_prompt(
         seen.truth, ("gaussian",), PromptSettings(row["prompt_source"], row["noise"], seed), row["object_id"]

@@ -57,7 +57,7 @@ def draw_line(axes: Axes, points: pd.DataFrame, x: str, label: str, style: Style
 def add_legend(figure: Figure, *axes: Axes) -> None:
     """The labels of all `axes`, each once, above the figure."""
     entries = {label: handle for each in axes for handle, label in zip(*each.get_legend_handles_labels(), strict=True)}
-    columns = _legend_columns(entries)
+    columns = legend_columns(entries)
     figure.legend(
         entries.values(), entries.keys(), loc="outside upper center", ncols=columns, handlelength=2, columnspacing=1
     )
@@ -66,10 +66,10 @@ def add_legend(figure: Figure, *axes: Axes) -> None:
 def legend_height(labels: Iterable[str]) -> float:
     """Inches of `add_legend` with these entries."""
     labels = list(labels)
-    return 0.145 * math.ceil(len(labels) / _legend_columns(labels))
+    return 0.145 * math.ceil(len(labels) / legend_columns(labels))
 
 
-def _legend_columns(labels: Iterable[str]) -> int:
+def legend_columns(labels: Iterable[str]) -> int:
     """Two if names are short enough."""
     return 2 if max(map(len, labels), default=0) <= LONG else 1
 

@@ -28,7 +28,8 @@ from reports.figures.objects import (
     patches,
     see,
 )
-from reports.style import RC, WIDTH
+from reports.figures.parts import legend_columns
+from reports.style import PLAIN, WIDTH
 from reports.view import NothingToShow, View
 
 STAGES = {"tiny": ((1, 2), "#286efa"), "small": ((4,), "#28be50"), "large": ((8, 16), "#f02828")}  # the paper's Fig. 2
@@ -47,7 +48,7 @@ def sampling_stages(view: View) -> list[Drawn]:
     centres, model = patches(seen, view), seen.row["model"]
     box = _around(seen, centres)
     colours = {size: colour for sizes, colour in STAGES.values() for size in sizes}
-    with matplotlib.rc_context(RC):
+    with matplotlib.rc_context(PLAIN):
         figure = Figure(figsize=(WIDTH, WIDTH * 1.15), layout="constrained")
         panels = figure.subplots(2, 2).ravel()
         so_far: Centres = {}
@@ -59,7 +60,7 @@ def sampling_stages(view: View) -> list[Drawn]:
             panel.set_title(f"{name} ({' and '.join(map(str, sizes))} px): {count}")
         _draw_masks(panels[-1], view, [seen], box)
         panels[-1].set_title(f"mask: IoU {seen.row['iou']:.2f}")
-        figure.legend(handles=_mask_keys(view, seen), loc="outside lower center", ncols=2)
+        _add_mask_legend(figure, view, seen)
     caption = (
         f"{_sentence(seen.facts)} {model} draws patches around the Gaussian that it is told, the finest first: tiny, "
         f"then small, then large ones, {sum(map(len, centres.values()))} in all."
@@ -74,7 +75,7 @@ def scene_patches(view: View) -> list[Drawn]:
     centres, first = [patches(seen, view) for seen in objects], objects[0]
     height, width = first.image.shape[:2]
     box = (0, 0, width, height)
-    with matplotlib.rc_context(RC):
+    with matplotlib.rc_context(PLAIN):
         figure = Figure(figsize=(WIDTH, 2 * WIDTH * height / width + 0.7), layout="constrained")
         above, below = figure.subplots(2, 1)
         draw_crop(above, first.image, box)
@@ -82,7 +83,7 @@ def scene_patches(view: View) -> list[Drawn]:
             draw_patches(above, each)
         _draw_masks(below, view, objects, box)
         figure.legend(handles=_patch_keys(centres), loc="outside upper center", ncols=5)
-        figure.legend(handles=_mask_keys(view, first), loc="outside lower center", ncols=2)
+        _add_mask_legend(figure, view, first)
     names = ", ".join(f"{seen.title} (IoU {seen.row['iou']:.2f})" for seen in objects)
     caption = (
         f"Picture {first.row['image_id']}, {width}×{height} px: the patches that {first.row['model']} drew for each of "
@@ -104,7 +105,7 @@ def object_patches(view: View) -> list[Drawn]:
     if not found:
         raise NothingToShow(UNREADABLE)
     centres, first = {name: patches(seen, view) for name, seen in found.items()}, next(iter(found.values()))
-    with matplotlib.rc_context(RC):
+    with matplotlib.rc_context(PLAIN):
         figure = Figure(figsize=(WIDTH, WIDTH * 2 / len(found) + 1.1), layout="constrained")
         panels = figure.subplots(2, len(found), squeeze=False)
         for (above, below), (name, seen) in zip(panels.T, found.items(), strict=True):
@@ -115,7 +116,7 @@ def object_patches(view: View) -> list[Drawn]:
             _draw_masks(below, view, [seen], box)
             below.set_title(f"IoU {seen.row['iou']:.2f}")
         figure.legend(handles=_patch_keys(centres.values()), loc="outside upper center", ncols=5)
-        figure.legend(handles=_mask_keys(view, first), loc="outside lower center", ncols=2)
+        _add_mask_legend(figure, view, first)
     told = "; ".join(f"{name}: {seen.facts}" for name, seen in found.items())
     caption = (
         f"The patches that {first.row['model']} drew (above) and its masks (below), for the object of the median IoU "
@@ -171,9 +172,12 @@ def _patch_keys(centres: Iterable[Centres]) -> list[Artist]:
     ]
 
 
-def _mask_keys(view: View, seen: Seen) -> list[Artist]:
-    colour = view.styles[seen.row["series"]].colour
-    return [
+def _add_mask_legend(figure: Figure, view: View, seen: Seen) -> None:
+    """How the true and the predicted masks look, below the figure."""
+    series = str(seen.row["series"])
+    colour = view.styles[series].colour
+    keys = [
         Patch(facecolor="white", edgecolor="black", linewidth=0.8, label="truth (white line)"),
-        Patch(facecolor=(colour, 0.35), edgecolor=colour, label=str(seen.row["series"])),
+        Patch(facecolor=(colour, 0.35), edgecolor=colour, label=series),
     ]
+    figure.legend(handles=keys, loc="outside lower center", ncols=legend_columns([series]))

@@ -16,9 +16,7 @@ from reports.figures.labels import Label, place_labels
 from reports.figures.parts import error_note, few_note, interval_note, new_axes, objects_told
 from reports.style import RC, Style
 from reports.times import times_of
-from reports.view import NothingToShow, View
-
-PROMPTS = ("box", "ellipse")  # these repeat the prompt: no parameter, and no time to speak of
+from reports.view import ALONE, NothingToShow, View
 
 
 def pareto_front(points: pd.DataFrame, x: str) -> pd.DataFrame:
@@ -37,7 +35,7 @@ def performance(view: View) -> pd.DataFrame:
     table["parameters"] = pd.array([card.get("parameters") or np.nan for card in cards], float)
     times = times_of(view.results.timings, rows)
     table["ms"], table["times"] = times["total_ms"], times["times"]
-    table.loc[table["model"].isin(PROMPTS) | (table["ms"] <= 0), "ms"] = np.nan
+    table.loc[table["model"].isin(ALONE.values()) | (table["ms"] <= 0), "ms"] = np.nan
     return table.reset_index()
 
 
@@ -96,7 +94,7 @@ def performances(view: View) -> list[Drawn]:
         xlabel = "Parameters (millions)"
         drawn.append(_drawn("parameters", "M", sized, rest, xlabel, "Dashed: models without parameters.", view))
     if not timed.empty:
-        rest = table[table["model"].isin(PROMPTS)]
+        rest = table[table["model"].isin(ALONE.values())]
         ordinary = timed.loc[timed["times"] == "run", "series"]
         apart = (
             "each model timed alone"

@@ -11,10 +11,8 @@ from bench.statistics import FEW, LEVEL, clustered_means
 from reports.formats import Cell, Column, Table
 from reports.significance import FLIPS, holm, sign_flip, sums_by_cluster
 from reports.tables.cells import few, few_note, interval, interval_note, left_out_note, percent
-from reports.view import NothingToShow, View
+from reports.view import ALONE, NothingToShow, View
 
-BARE = {"box": "box", "gaussian": "ellipse"}
-"""Kind of prompt → the model that gives back nothing but the prompt."""
 BEST, PROMPT = "best", "own prompt"
 
 
@@ -65,7 +63,7 @@ def bare_prompt(every: pd.DataFrame, rows: pd.DataFrame) -> str | None:
     """The series in `every` that gives back what the model of `rows` was told, or None if there is none."""
     told = rows["prompt"].dropna()
     alike = every[
-        (every["model"] == (BARE.get(told.iloc[0]) if len(told) else None))
+        (every["model"] == (ALONE.get(told.iloc[0]) if len(told) else None))
         & (every["prompt_source"] == rows["prompt_source"].iloc[0])
         & (every["noise"] == rows["noise"].iloc[0])
     ]
@@ -144,7 +142,7 @@ def _not_compared(view: View, data: pd.DataFrame) -> list[str]:
     without = [
         str(series)
         for series, rows in view.plain.groupby("series", sort=False)
-        if series not in with_prompt and rows["model"].iloc[0] not in BARE.values()
+        if series not in with_prompt and rows["model"].iloc[0] not in ALONE.values()
     ]
     if without:
         notes.append(

@@ -24,10 +24,9 @@ from reports.tables.cells import (
     percent,
     signed,
 )
-from reports.tables.paired import BARE
 from reports.tables.table1_data import COSTS, table_1_data
 from reports.times import hardware
-from reports.view import View
+from reports.view import ALONE, View
 
 _TITLES = ("Parameters", "pre/post", "model", "total")
 
@@ -40,7 +39,7 @@ def table_1(results: Results, seed: int) -> Table:
     if results.datasets:
         prompts = data.groupby("series")["prompt"].agg(lambda told: " and ".join(told.dropna().unique()) or "—")
         columns.append(("Prompt", "", [Cell(prompts[series]) for series in models["series"]]))
-    computes = ~models["model"].isin(BARE.values())  # what computes nothing is not the fastest at it
+    computes = ~models["model"].isin(ALONE.values())  # what computes nothing is not the fastest at it
     mixed = models["times"].nunique() > 1
     ranked_times = computes & _comparable(results, data)
     for name, title in zip(COSTS, _TITLES, strict=True):
@@ -154,7 +153,7 @@ def _times_notes(results: Results, data: pd.DataFrame, mixed: bool) -> list[str]
 
 def _how_timed(run: dict[str, Any]) -> str:
     """One timing folder: machine, load, repetitions."""
-    how, load = run.get("timing", {}), run.get("before", {}).get("load", ["unknown"])[0]
+    how, load = run.get("timing", {}), (run.get("before", {}).get("load") or ["unknown"])[0]
     names = ", ".join(str(card.get("name")) for card in run.get("models", []))
     return (
         f"{run['folder']}: {names} on {hardware([run])}; load {load} at the beginning, {how.get('repeats', '?')} calls "

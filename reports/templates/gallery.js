@@ -266,7 +266,15 @@ filters.addEventListener("input", (event) => {
   if (event.target.name === "dataset") start();
   else if (view.data) choose();
 });
-filters.addEventListener("reset", () => setTimeout(() => view.data && (prepare(view.data), choose())));
+filters.addEventListener("reset", () => {
+  const { value } = field("dataset"); // which is no filter
+  setTimeout(() => {
+    field("dataset").value = value;
+    if (!view.data) return;
+    prepare(view.data);
+    choose();
+  });
+});
 for (const link of document.querySelectorAll("a[data-gallery]")) {
   link.addEventListener("click", () => {
     if (field("dataset").value === link.dataset.gallery) return;

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -43,7 +44,7 @@ def test_latex_escapes_everything(awkward: Table) -> None:
 def test_no_special_character_survives_unescaped(text: str) -> None:
     escaped = escape_latex(text)
     bare = re.sub(
-        r"\\textasciitilde\{\}|\\textasciicircum\{\}|\\text(backslash|less|greater)\{\}|\\[&%$#_{}]", "", escaped
+        r"-\{\}-|\\textasciitilde\{\}|\\textasciicircum\{\}|\\text(backslash|less|greater)\{\}|\\[&%$#_{}]", "", escaped
     )
     assert not set(bare) & set("\\&%$#_{}~^<>")
 
@@ -82,6 +83,19 @@ def test_latex_rows_have_a_cell_for_every_column(make_results) -> None:
         assert text.count("{") == text.count("}")
 
 
+def test_long_texts_are_broken_into_lines(tmp_path) -> None:
+    cells = [[Cell("short"), Cell("a rather long reason " * 10), Cell("1")] for _ in range(LATEX_ROWS)]
+    columns = [Column("Of", left=True), Column("Reason", left=True), Column("n")]
+    table = Table("long", "Reasons", columns, cells, [], pd.DataFrame())
+    text = latex(table)
+    assert r"\begin{tabular}{lp{16em}r}" in text
+    assert text.count(r"\begin{table*}") == 8  # of seven lines a row, five fit
+    if shutil.which("pdflatex"):
+        said = compile_latex(tmp_path, table)
+        assert "Overfull" not in said
+        assert "too large" not in said
+
+
 def test_a_long_table_is_continued_under_the_same_number(tmp_path) -> None:
     cells = [[Cell(f"category {i}")] for i in range(2 * LATEX_ROWS + 1)]
     table = Table("long", "Many", [Column("Name", left=True)], cells, ["Only once."], pd.DataFrame())
@@ -113,6 +127,10 @@ def test_markdown_lines_up_and_escapes(awkward: Table) -> None:
     assert "**71.3 ± 2.0** [1, 2]" in lines[2]
     assert r"my\_model" in lines[2]
     assert r"a\|b \<c>" in lines[3]
+    assert r"mask\_size: 10" in lines[0]
+    noted = replace(awkward, caption="a*b*", notes=["see a_b, `reports check --out c_d`"])
+    assert r"**a\*b\***" in markdown(noted)
+    assert r"see a\_b, `reports check --out c_d`" in markdown(noted)
 
 
 def test_html_escapes_and_marks(awkward: Table) -> None:

@@ -136,6 +136,10 @@ def test_another_data_set_brings_its_own_models(page: Page) -> None:
     control(page, "dataset").select_option("photos")
     expect(page.locator("#count")).to_have_text("3 of 3 objects")
     assert page.locator("#toggles label").all_inner_texts() == ["truth", "box", "ellipse"]
+    control(page, "outcome").select_option("error")
+    page.locator("#filters").get_by_role("button", name="Reset").click()
+    expect(page.locator("#count")).to_have_text("3 of 3 objects")
+    assert control(page, "dataset").input_value() == "photos"
 
 
 def test_outlines_are_hidden_and_shown_without_new_pictures(page: Page) -> None:
@@ -199,7 +203,7 @@ def test_words_from_results_are_never_markup(page: Page) -> None:
 
 
 def test_tables_are_sorted_by_click_and_key(page: Page) -> None:
-    table = page.locator("#table-iou").first
+    table = page.locator("#table-objascale-iou").first
     heading = table.locator("th").filter(has_text="mean ± std").first
     means = table.locator("td.mark-best, td.mark-second, tbody tr td:nth-child(5)")
     heading.get_by_role("button").click()
@@ -214,7 +218,7 @@ def test_tables_are_sorted_by_click_and_key(page: Page) -> None:
     assert heading.get_attribute("aria-sort") is None
     names = table.locator("tbody th").all_inner_texts()
     assert names == sorted(names)
-    sized = page.locator("#table-iou-by-size").first
+    sized = page.locator("#table-objascale-iou-by-size").first
     sized.get_by_role("button").nth(3).click()
     assert sized.locator("tbody th").all_inner_texts()[-1] == "objects"
 

@@ -76,6 +76,17 @@ def test_the_settings_of_the_run_are_followed(usual_results, tmp_path) -> None:
     assert overlaps.sum() == len(box)  # with itself
 
 
+def test_each_run_has_its_own_settings(make_results) -> None:
+    first, last = (make_results(name, ("flip-tiny",), 3, dataset=name, side=300) for name in ("first", "last"))
+    run = json.loads((last / "run.json").read_text())
+    run["models"][0]["settings"] |= {"seed": 7}
+    (last / "run.json").write_text(json.dumps(run))
+    both = read_results([first, last])
+    seen = next(see(both.of("first").sort_values("area", ascending=False)))
+    joined, alone = patches(seen, View(both, "first", {})), patches(seen, view(first))
+    assert all((joined[size] == alone[size]).all() for size in alone)
+
+
 def test_the_stages_grow_and_the_mask_comes_last(usual) -> None:
     tiny, small, large, mask = panels(sampling_stages(usual))
     counts = [[len(squares(axes, size)) for size in (1, 2, 4, 8, 16)] for axes in (tiny, small, large, mask)]
@@ -164,6 +175,27 @@ def test_examples_are_of_different_categories_each_under_a_magnifier(usual) -> N
         assert lens.get_xlim()[0] <= truth.box[0] < truth.box[2] <= lens.get_xlim()[1]
         assert lens.get_ylim()[1] <= truth.box[1] < truth.box[3] <= lens.get_ylim()[0]
         assert len(lens.images) == 1
+
+
+def test_an_object_that_a_lens_does_not_magnify_is_no_example(make_results) -> None:
+    folder = make_results(models=("box",), objects=1)
+    rows = pd.read_parquet(folder / "results.parquet")
+    width, height = int(rows["width"][0]), int(rows["height"][0])
+    long = RegionMask(0, 9, np.ones((2, width - 8), bool), width, height)  # few pixels, from side to side
+    rows[["area", "fraction", "truth_rle"]] = long.area, long.fraction, long.rle()["counts"]
+    rows.to_parquet(folder / "results.parquet")
+    with pytest.raises(NothingToShow, match="small in its picture"):
+        magnified_examples(view(folder))
+
+
+def test_names_are_no_formulas_and_long_ones_are_not_cut_off(make_results) -> None:
+    name = "flip-tiny-with-a-name-that-is-longer-than-half-a-column$_$"
+    made = view(make_results(models=(name,), objects=4, category="a $b_{c$ d"))
+    figure = sampling_stages(made)[0].figure
+    figure.draw_without_rendering()
+    (legend,) = figure.legends
+    assert 0 <= legend.get_window_extent().x0 < legend.get_window_extent().x1 <= figure.bbox.x1
+    magnified_examples(made)[0].figure.draw_without_rendering()
 
 
 @pytest.mark.parametrize("draw", EVERY)

@@ -14,7 +14,10 @@ from typer.testing import CliRunner
 
 from reports.cli import app
 from reports.commands.table import complete
+from reports.figures import Drawn, Kind
+from reports.figures.registry import FIGURES
 from reports.tables.registry import OF_ALL, OF_EACH
+from reports.view import View, slugs
 
 runner = CliRunner()
 
@@ -129,15 +132,86 @@ def test_two_data_sets_have_a_section_each(make_results, tmp_path) -> None:
     assert done.exit_code == 0
     page = Page(tmp_path / "report" / "index.html")
     assert {"data-objascale", "data-coco128-val"} <= set(page.ids)
+    assert len(page.ids) == len(set(page.ids))
+    labels = re.findall(r"\\label\{[^}]*\}", "".join(path.read_text() for path in tmp_path.rglob("*.tex")))
+    assert len(labels) == len(set(labels)) > 4
 
 
 def test_times_alone_still_make_a_report(make_timing, tmp_path) -> None:
-    done = build(make_timing(sam_b=(1, 20, 3)), "--out", tmp_path / "report")
+    folder = make_timing(sam_b=(1, 20, 3))
+    run = json.loads((folder / "timing.json").read_text()) | {"before": {"load": []}}
+    (folder / "timing.json").write_text(json.dumps(run))
+    done = build(folder, "--out", tmp_path / "report")
     assert done.exit_code == 0, done.output
     assert "72.0 paper 74.5" in done.stdout
     page = Page(tmp_path / "report" / "index.html")
     assert "IoU and cost of each model" in page.words
     assert "A quick processor" in page.words
+    assert "Size and time of each model" in page.words
+    assert not {"objects", "filters", "viewer"} & set(page.ids)
+
+
+def few_figures(monkeypatch, **kinds: Kind) -> None:
+    monkeypatch.setattr("reports.build.FIGURES", {"10": FIGURES["10"], **kinds})
+
+
+def test_files_of_an_earlier_report_go_and_those_of_others_stay(make_results, tmp_path, monkeypatch) -> None:
+    few_figures(monkeypatch)
+    one, two = make_results("one", ("box",), 2), make_results("two", ("box",), 2, dataset="coco")
+    out, elsewhere = tmp_path / "report", tmp_path / "elsewhere.txt"
+    assert build(one, two, "--out", out).exit_code == 0
+    written = {path for path in out.rglob("*") if "coco" in path.parts}
+    assert {path.suffix for path in written} >= {".svg", ".md", ".webp", ".js"}
+    elsewhere.write_text("")
+    (out / "tables" / "mine.txt").write_text("")
+    known = json.loads((out / "files.json").read_text())
+    (out / "files.json").write_text(json.dumps([*known, "../elsewhere.txt", "tables", "gone.txt", 7]))
+    assert build(one, "--out", out).exit_code == 0
+    assert not [path for path in out.rglob("*") if "coco" in path.parts]
+    assert elsewhere.exists()
+    assert (out / "tables" / "mine.txt").exists()
+    assert set(json.loads((out / "files.json").read_text())) < set(known)
+    (out / "files.json").write_text("{")
+    assert build(one, "--out", out).exit_code == 0
+
+
+def test_a_figure_that_fails_does_not_take_the_report_down(make_results, tmp_path, monkeypatch) -> None:
+    def draw(view: View) -> list[Drawn]:
+        raise TypeError("nobody foresaw this")
+
+    few_figures(monkeypatch, bad=Kind("a bad one", draw))
+    done = build(make_results(models=("box",), objects=2), "--out", tmp_path / "report")
+    assert done.exit_code == 0
+    sentence = "Figure bad, a bad one, of objascale, could not be made: TypeError: nobody foresaw this"
+    assert f"warning: {sentence}" in done.stderr
+    assert sentence in Page(tmp_path / "report" / "index.html").words
+    assert (tmp_path / "report" / "figures" / "objascale" / "iou-by-size.svg").is_file()
+
+
+def test_names_of_data_sets_never_collide() -> None:
+    named = slugs(["coco", "coco-2", "COCO", "Coco", "コ"])
+    assert list(named.values()) == ["coco", "coco-2", "coco-3", "coco-4", "data"]
+
+
+def test_a_merged_run_names_every_machine(make_results, tmp_path, monkeypatch) -> None:
+    few_figures(monkeypatch)
+    folder = make_results(models=("box",), objects=1)
+    run = json.loads((folder / "run.json").read_text())
+    run["merged"] = {"a": {"cpu": "one", "cores": 1}, "b": {"cpu": "another", "cores": 2}}
+    (folder / "run.json").write_text(json.dumps(run))
+    build(folder, "--out", tmp_path / "report")
+    assert "one (1 cores), no GPU and another (2 cores), no GPU" in Page(tmp_path / "report" / "index.html").words
+
+
+def test_only_rows_of_models_have_their_colours(make_results, tmp_path, monkeypatch) -> None:
+    few_figures(monkeypatch)
+    build(make_results(models=("box", 'a"</style>é'), objects=6), "--out", tmp_path / "report")
+    style = (tmp_path / "report" / "index.html").read_text().split("</style>")[0]
+    assert '.of-models [data-row="box"] th::before' in style
+    assert r'.of-models [data-row="a\22 \3c \2f style\3e \e9 "] th::before' in style
+    folder = tmp_path / "report" / "tables" / "objascale"
+    assert 'class="of-models"' in (folder / "iou.html").read_text()
+    assert "of-models" not in (folder / "iou-by-category.html").read_text()
 
 
 def test_what_cannot_be_made_is_told_and_the_rest_is_built(make_results, tmp_path) -> None:
@@ -181,9 +255,9 @@ def test_a_table_that_cannot_be_made_gets_one_sentence(make_results, tmp_path, w
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("what", [["table", "size"], ["figure", "10"]])
+@pytest.mark.parametrize("what", [["table", "size"], ["figure", "10"], ["check"]])
 def test_times_are_no_masks(make_timing, tmp_path, what: list[str]) -> None:
-    done = runner.invoke(app, [*what, str(make_timing(sam_b=(1, 1, 1))), "--out", str(tmp_path / "out")])
+    done = runner.invoke(app, [*what, str(make_timing(sam_b=(1, 1, 1))), "--out", str(tmp_path / "out.md")])
     assert done.exit_code == 1
     assert "the results hold times and no masks" in done.stderr
 
@@ -217,6 +291,8 @@ def rewrite(folder: Path, change) -> Path:
         (lambda f: (f / "run.json").write_text("[]") and f, "does not describe a run"),
         (lambda f: (f / "run.json").write_text('{"schema": 2, "models": "box"}') and f, "does not describe a run"),
         (lambda f: (f / "run.json").write_text('{"schema": 2, "models": [1]}') and f, "does not describe a run"),
+        (lambda f: (f / "run.json").write_text('{"schema": 2, "prompt": "box"}') and f, "does not describe a run"),
+        (lambda f: (f / "run.json").write_text('{"schema": 2, "merged": {"a": 1}}') and f, "does not describe a run"),
         (lambda f: (f / "results.parquet").write_bytes(b"PAR1 nothing PAR1") and f, "is no readable Parquet file"),
         (lambda f: (f / "results.parquet").write_bytes(b"") or f, "is no readable Parquet file"),
         (lambda f: rewrite(f, lambda rows: rows.iloc[:0]), "holds no rows"),
