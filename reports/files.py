@@ -31,7 +31,8 @@ def _describes_a_run(run: Any) -> bool:
     """Whether what is looked up in it is of the right kind, where it is there at all."""
     if not isinstance(run, dict):
         return False
-    parts = {"environment": dict, "merged": dict, "dataset": dict, "timing": dict, "before": dict, "models": list}
+    objects = ("environment", "merged", "dataset", "timing", "before", "prompt")
+    parts: dict[str, type] = {**dict.fromkeys(objects, dict), "models": list, "noise": list}
     if not all(isinstance(run.get(name, kind()), kind) for name, kind in parts.items()):
         return False
     cards = run.get("models", [])

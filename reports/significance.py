@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 FLIPS = 9999
+CLUSTERS = 6  # with fewer, no test by flips of signs has p below 0.05
 _CHUNK = 250  # sign vectors at once: 250 × 10,200 clusters is 20 MB
 
 

@@ -17,9 +17,9 @@ from objascale.files import write_atomically
 from reports.claims import Against
 from reports.claims.registry import CLAIMS
 from reports.claims.table import BOTH, claims_table, number, source, statistics, verdict
-from reports.commands.common import RESULTS, ResultsFolders, Seed, errors
+from reports.commands.common import ResultsFolders, Seed, errors, read
 from reports.formats import WRITERS, Table
-from reports.results import ReportError, read_results
+from reports.results import ReportError
 from reports.style import assign_styles
 from reports.view import View
 
@@ -40,10 +40,10 @@ def check(
     with errors():
         if out and out.suffix[1:] not in ("json", *WRITERS):
             raise ReportError(f"{out} does not end in .json, .{', .'.join(WRITERS)}: choose another --out")
-        read = read_results(results or RESULTS)
-        styles = assign_styles(read.rows["series"])
+        known = read(results)
+        styles = assign_styles(known.rows["series"])
         chosen: Sequence[Against] = BOTH if against == "both" else (against,)
-        tables = [claims_table(View(read, dataset, styles, seed), chosen) for dataset in read.datasets]
+        tables = [claims_table(View(known, dataset, styles, seed), chosen) for dataset in known.datasets]
         if out:
             _write(tables, out)
     console = Console() if sys.stdout.isatty() else Console(width=150)

@@ -90,7 +90,7 @@ def categories(view: View) -> list[Drawn]:
         + (f", which are the {chosen} best of {every} by mean IoU" if chosen < every else "")
         + f". {interval_note(view.seed)} A dot without a line has objects of one asset only."
         + (f" Hollow dots have fewer than {FEW} objects." if (means["n"] < FEW).any() else "")
-        + error_note(rows)
+        + error_note(rows[rows["series"].isin(means["series"])])
     )
     alt = (
         f"Mean IoU of {chosen} models in {len(across)} categories: best on average {across.index[-1]} "

@@ -7,7 +7,7 @@ import pandas as pd
 
 from bench.statistics import FEW, clustered_means
 from reports.formats import Cell, Column, Table
-from reports.tables.cells import few, few_note, interval, interval_note, left_out_note, marks, percent
+from reports.tables.cells import failure_notes, few, few_note, interval, interval_note, left_out_note, marks, percent
 from reports.view import NothingToShow, View
 
 
@@ -49,5 +49,5 @@ def category_table(view: View) -> Table:
             line.append(Cell(percent(cell["mean"]), interval(cell["low"], cell["high"]), mark))
         cells.append(line)
     notes = [f"Mean IoU in percent. {interval_note(data['clusters'].max(), view.seed)}"]
-    notes += left_out_note(view) + few_note(data["n"])
+    notes += failure_notes(view) + left_out_note(view) + few_note(data["n"])
     return Table("iou-by-category", f"IoU by category on {view.dataset}", columns, cells, notes, data)

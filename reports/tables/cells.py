@@ -80,6 +80,28 @@ def left_out_note(view: View) -> list[str]:
     ]
 
 
+def failed(rows: pd.DataFrame) -> pd.DataFrame:
+    """Per series the columns errors, and no_detection: objects without an error whose mask is empty."""
+    errors = rows["error"].notna()
+    empty = ~errors & (rows["predicted_area"].fillna(0) == 0)
+    return pd.DataFrame({"errors": errors, "no_detection": empty}).groupby(rows["series"], sort=False).sum()
+
+
+def failure_notes(view: View) -> list[str]:
+    """Errors and empty masks of the plain rows, and errors that no mean counts."""
+    return [
+        f"Errors and empty masks count as IoU 0: {failures(failed(view.plain).reset_index()) or 'none'}.",
+        *unread_note(view),
+    ]
+
+
+def unread_note(view: View) -> list[str]:
+    """How many errors of each series stand apart, for their objects have no size."""
+    counts = view.unread["series"].value_counts(sort=False)
+    told = "; ".join(f"{series} {count}" for series, count in counts.items())
+    return [f"Of no size, so in no mean: objects whose true mask could not be read, {told}."] if told else []
+
+
 def failures(data: pd.DataFrame) -> str:
     """Errors and empty masks per series in words, of rows with the columns series, errors and no_detection."""
     told = [

@@ -9,7 +9,7 @@ import pandas as pd
 
 from bench.statistics import FEW, SIZE_LABELS, clustered_means, size_bin
 from reports.formats import Cell, Column, Table
-from reports.tables.cells import few, few_note, interval, interval_note, left_out_note, marks, percent
+from reports.tables.cells import failure_notes, few, few_note, interval, interval_note, left_out_note, marks, percent
 from reports.view import View
 
 
@@ -44,6 +44,6 @@ def size_table(view: View) -> Table:
         sizes = sorted({0 if cell is None else int(cell["n"]) for cell in here})
         counts.append(Cell(f"{sizes[0]}–{sizes[-1]}" if len(sizes) > 1 else str(sizes[0])))
     notes = [f"Mean IoU in percent. {interval_note(data['clusters'].max(), view.seed)}"]
-    notes += left_out_note(view) + few_note(data["n"])
+    notes += failure_notes(view) + left_out_note(view) + few_note(data["n"])
     caption = f"IoU by relative mask size on {view.dataset}"
     return Table("iou-by-size", caption, columns, [*grid, counts], notes, data)
