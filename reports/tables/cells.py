@@ -9,6 +9,7 @@ import pandas as pd
 
 from bench.statistics import FEW, REPLICATES
 from reports.formats import Mark
+from reports.significance import TOO_FEW, too_few
 from reports.view import View
 
 
@@ -54,6 +55,11 @@ def ms(value: float) -> str:
 def few(n: int) -> str:
     """The mark of a number of objects that is too small."""
     return "†" if n < FEW else ""
+
+
+def too_few_note(data: pd.DataFrame) -> list[str]:
+    """What the mark says where it is of means (`too_few`), if any has it."""
+    return [f"† {TOO_FEW}: no basis for a comparison."] if too_few(data).any() else []
 
 
 def few_note(counts: Iterable[int]) -> list[str]:

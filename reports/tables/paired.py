@@ -135,8 +135,8 @@ def paired_table(view: View) -> Table:
         "in all comparisons), and equal is the very same IoU. " + interval_note(data["clusters"].max(), view.seed),
         f"Verdict at the {100 * (1 - LEVEL):.0f} % level: paired randomisation test, {FLIPS} draws of a sign for each "
         f"asset; p is adjusted by Holm's method for the {_unordered(data).nunique()} pairs of this table, so that "
-        "the chance of even one false better or worse among them is at most that. The interval is not adjusted. The best was found "
-        "on these same objects, which flatters its lead.",
+        "the chance of even one false better or worse among them is at most that. The interval is not adjusted. The "
+        "best was found on these same objects, which flatters its lead.",
         *failure_notes(view),
         *_not_compared(view, data),
         *left_out_note(view),
