@@ -85,7 +85,8 @@ def statistics(seed: int) -> str:
         f"Intervals: bootstrap over whole assets (pictures where there are none), {REPLICATES} draws, seed {seed}. "
         f"A verdict needs {FEW} objects, {CLUSTERS} assets ({ALIKE} if all are alike), an interval that leaves out the "
         "bound, and p < 0.05 by flips of the signs of whole assets, after Holm for all comparisons of its claim. "
-        "Errors count with IoU 0. A verdict is about the models that it names; weights of the paper's FLIP-S, -M and -L are not public."
+        "Errors count with IoU 0. A verdict is about the models that it names; "
+        "weights of the paper's FLIP-S, -M and -L are not public."
     )
 
 
