@@ -15,9 +15,10 @@ every kind of prompt is wrong by the same.
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import cv2
 import numpy as np
@@ -46,6 +47,13 @@ class PromptSettings:
     source: PromptSource = "matched"
     noise: float = 0.0
     seed: int = 0
+
+
+def settings_hash(model: dict[str, Any], prompt: PromptSettings) -> str:
+    """Twelve hex digits over what decides a mask besides weights and image: the model's and the prompt's settings."""
+    told = {"source": prompt.source, "noise": prompt.noise, "seed": prompt.seed}
+    text = json.dumps({"model": model, "prompt": told}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def make_prompt(truth: RegionMask, accepts: tuple[PromptKind, ...], settings: PromptSettings, object_id: str) -> Prompt:

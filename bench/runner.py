@@ -6,8 +6,6 @@ wherever they come from.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -19,7 +17,7 @@ from numpy.typing import NDArray
 from bench.datasets import Dataset, Sample, TruthObject
 from bench.environment import environment
 from bench.metrics import score
-from bench.prompts import PromptSettings, make_prompt
+from bench.prompts import PromptSettings, make_prompt, settings_hash
 from bench.results import Results, Row, RowKey, unread
 from bench.segmenter import Batches, ModelCard, Prompt, Segmenter
 from bench.selection import Selection
@@ -64,13 +62,6 @@ def run(
             if not results.done(row.key):
                 results.append(row)
         progress(done, len(samples))
-
-
-def settings_hash(card: ModelCard, prompt: PromptSettings) -> str:
-    """Twelve hex digits over what decides a mask besides weights and image: the model's and the prompt's settings."""
-    told = {"source": prompt.source, "noise": prompt.noise, "seed": prompt.seed}
-    text = json.dumps({"model": card.settings, "prompt": told}, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True)
@@ -157,7 +148,7 @@ class Measurer:
         for i, (segmenter, card) in enumerate(zip(self._segmenters, self.cards, strict=True)):
             step = TOGETHER if isinstance(segmenter, Batches) else 1
             for prompt in self._prompts:
-                key = RowKey(card.name, card.weights_sha256, settings_hash(card, prompt), sha256, "")
+                key = RowKey(card.name, card.weights_sha256, settings_hash(card.settings, prompt), sha256, "")
                 for start in range(0, len(truths), step):
                     together = tuple(truths[start : start + step])
                     if not all(done(key._replace(object_id=truth.object_id)) for truth in together):
@@ -206,7 +197,7 @@ class Measurer:
         return Row(
             model=card.name,
             weights_sha256=card.weights_sha256,
-            settings_hash=settings_hash(card, task.prompt),
+            settings_hash=settings_hash(card.settings, task.prompt),
             dataset=self._dataset.name,
             dataset_path=str(self._dataset.path),
             image_id=sample.image_id,

@@ -16,7 +16,7 @@ from reports.gallery import build_gallery
 from reports.html import PageFigure, PageTable, Section, render_page
 from reports.output import Output
 from reports.parallel import Progress
-from reports.results import ReportError, read_results
+from reports.results import ReportError, Results, read_results
 from reports.style import assign_styles
 from reports.tables.published import published_table
 from reports.tables.registry import OF_ALL, OF_EACH
@@ -68,15 +68,14 @@ def build_report(
     return Report(out / "index.html", tables, failed)
 
 
-def make_tables(which: str, folders: Sequence[Path], out: Path, seed: int = 0) -> list[tuple[Table, list[Path]]]:
+def make_tables(which: str, results: Results, out: Path, seed: int = 0) -> list[tuple[Table, list[Path]]]:
     """Write one table of OF_ALL into `out`/tables, or one of OF_EACH for each data set into `out`/tables/DATASET.
 
-    Gives the tables and the paths of their files. Raises ReportError as `build_report`, for a table that does not
-    exist, and if no data set has anything for it.
+    Gives the tables and the paths of their files. Raises ReportError for an `out` that cannot be written, for a table
+    that does not exist, and if no data set has anything for it.
     """
     if which not in (names := [*OF_ALL, *OF_EACH]):
         raise ReportError(f"there is no table {which}: there are {', '.join(names)}")
-    results = read_results(folders)
     made, reasons = [], []
     if which in OF_ALL:
         made.append((OF_ALL[which].make(results, seed), "tables"))
@@ -93,14 +92,14 @@ def make_tables(which: str, folders: Sequence[Path], out: Path, seed: int = 0) -
     return [(table, [out / name for name in output.table(table, folder)]) for table, folder in made]
 
 
-def draw_figure(which: str, folders: Sequence[Path], out: Path, seed: int = 0, bins: int | None = None) -> list[Path]:
+def draw_figure(which: str, results: Results, out: Path, seed: int = 0, bins: int | None = None) -> list[Path]:
     """Draw one figure of FIGURES for each data set into `out`/figures/DATASET/, and give the paths of its files.
 
-    Raises ReportError as `build_report`, for a figure that does not exist, and if no data set has anything for it.
+    Raises ReportError for an `out` that cannot be written, for a figure that does not exist, and if no data set has
+    anything for it.
     """
     if which not in FIGURES:
         raise ReportError(f"there is no figure {which}: there are {', '.join(FIGURES)}")
-    results = read_results(folders)
     styles = assign_styles(results.rows["series"])
     output, written, reasons = Output(out), [], []
     for dataset, slug in slugs(results.datasets).items():

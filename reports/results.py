@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from bench.statistics import clusters
 from reports.files import ReportError, read_description, read_table
+from reports.naming import VARIANT, prompt_sources, settings_by_hash, variant_names
 from reports.times import Timing, is_timing, timed
 
 __all__ = ["COLUMNS", "ReportError", "Results", "read_results"]
@@ -20,8 +22,10 @@ _NUMBERS = ["width", "height", "area", "fraction", "noise", "iou", "predicted_ar
 _NAMES = ["model", "weights_sha256", "settings_hash", "dataset", "dataset_path", "category", "asset_id"]
 _NAMES += ["image_id", "image_file", "image_sha256", "object_id", "prompt", "prompt_source", "untrained", "error"]
 COLUMNS = [*_NAMES, *_NUMBERS, "truth_rle", "predicted_rle"]
-_KEY = ["model", "weights_sha256", "settings_hash", "prompt_source", "noise", "dataset", "image_sha256", "object_id"]
-VARIANT = ["prompt_source", "noise", "tokens", "weights_sha256", "settings_hash"]
+_KEY = ["model", "weights_sha256", "settings", "prompt_source", "noise", "dataset", "image_sha256", "object_id"]
+_TEXTS = ["model", "settings_hash", "dataset", "dataset_path", "image_id", "image_file", "image_sha256", "object_id"]
+_TEXTS += ["prompt_source"]
+_ALWAYS = [*_TEXTS, "noise", "iou", "area", "fraction"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,9 @@ class Results:
     `rows` has the columns of results.parquet and besides
     `series` (str, the model's name, with whatever tells two variants of it apart),
     `cluster` (str, the asset; the picture where there is none),
-    `object` (str, unique for an object within a data set) and `folder` (where the row came from).
+    `object` (str, unique for an object within a data set), `settings` (`settings_by_hash`; the hash if the run does not
+    describe it) and `folder` (where the row came from). Every row is about an object with a pixel. `unread` are rows
+    alike of objects whose true mask could not be read: they have an error and no size, and are in no number.
     `runs` are the run.json contents, in the order of the folders; `timings` are the folders of `bench run --timing`
     among them; `notes` are sentences for the reader. Where there are times only, there are no rows and no data sets.
     """
@@ -40,6 +46,7 @@ class Results:
     runs: list[dict]
     timings: list[Timing]
     notes: list[str]
+    unread: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["dataset", "series"]))
 
     @property
     def datasets(self) -> list[str]:
@@ -61,7 +68,7 @@ def read_results(folders: Sequence[Path]) -> Results:
     """Read and join results folders and folders of times; one that is given twice counts once.
 
     Raises ReportError for a missing folder or file, a file that is not what its name says, missing columns,
-    schema versions that this program does not know or that differ, and results without a row.
+    schema versions that this program does not know or that differ, rows that cannot be right, and results without one.
     """
     folders = list({folder.resolve(): folder for folder in folders}.values())
     with_rows = [folder for folder in folders if _has_results(folder)]
@@ -73,24 +80,30 @@ def read_results(folders: Sequence[Path]) -> Results:
         return Results(pd.DataFrame(columns=[*COLUMNS, "series", "cluster", "object", "folder"]), [], timings, [])
     runs = [_read_run(folder) for folder in with_rows]
     _check_versions(runs)
-    rows = pd.concat([_read_rows(folder) for folder in with_rows], ignore_index=True)
+    rows = pd.concat([_read_rows(*each) for each in zip(with_rows, runs, strict=True)], ignore_index=True)
     notes = _without_rows(runs, rows)
     doubled = rows.duplicated(_KEY, keep="last")
     if doubled.any():
         notes.append(f"{doubled.sum()} rows are in more than one results folder; the last of each was taken.")
         rows = rows[~doubled].reset_index(drop=True)
-    nothing = rows["area"] <= 0
+    nothing = (rows["area"] <= 0) & rows["error"].isna()
     if nothing.any():
         notes.append(f"{nothing.sum()} rows are about objects without a pixel and were left out.")
         rows = rows[~nothing].reset_index(drop=True)
-    if rows.empty:
+    if not (rows["area"] > 0).any():
         raise ReportError("no row of the results is about an object with a pixel: there is nothing to report")
     rows["dataset"] = _distinct_datasets(rows)
     rows["series"] = variant_names(rows, VARIANT)
     rows["cluster"] = clusters(rows)
     rows["object"] = rows["image_id"].str.cat(rows["object_id"], sep="/")
-    notes += _uneven(rows)
-    return Results(rows, runs, timings, notes)
+    unread, rows = (rows[found].reset_index(drop=True) for found in (rows["area"] <= 0, rows["area"] > 0))
+    if len(unread):
+        notes.append(
+            f"{len(unread)} rows are errors about objects whose true mask could not be read: without a size they are "
+            "in no mean, and the tables name them apart."
+        )
+    notes += _uneven(rows) + _without_category(rows)
+    return Results(rows, runs, timings, notes, unread)
 
 
 def _check_versions(runs: Sequence[dict]) -> None:
@@ -126,11 +139,22 @@ def _read_run(folder: Path) -> dict:
     return read_description(folder / "run.json", "it is not a results folder, or its run was not begun")
 
 
-def _read_rows(folder: Path) -> pd.DataFrame:
-    rows = read_table(folder / "results.parquet", COLUMNS, _NUMBERS)
-    if rows[["iou", "area", "fraction"]].isna().any(axis=None):
-        raise ReportError(f"{folder}/results.parquet has rows without iou, area or fraction: measure again")
-    return rows.assign(folder=str(folder))
+def _read_rows(folder: Path, run: dict) -> pd.DataFrame:
+    path = folder / "results.parquet"
+    rows = read_table(path, COLUMNS, _NUMBERS)
+    lacking = [name for name in _ALWAYS if rows[name].isna().any()]
+    if lacking:
+        raise ReportError(f"{path} has rows without {' or '.join(lacking)}: measure again")
+    if not rows["iou"].between(0, 1).all():
+        raise ReportError(f"{path} has an IoU that is not between 0 and 1: measure again")
+    sizes = rows.loc[rows["area"] > 0, ["area", "fraction", "width", "height"]]
+    if not (np.isfinite(sizes) & (sizes > 0)).all(axis=None):
+        raise ReportError(f"{path} has an object whose area, fraction, width or height is no size: measure again")
+    rows = rows.astype(dict.fromkeys(_TEXTS, str)).assign(folder=str(folder), untrained=rows["untrained"].eq(True))
+    rows["category"] = rows["category"].fillna("").astype(str)
+    known = settings_by_hash(run)
+    rows["settings"] = rows["settings_hash"].map(lambda each: known.get(each, each))
+    return rows.assign(prompt_source=prompt_sources(rows))
 
 
 def _distinct_datasets(rows: pd.DataFrame) -> pd.Series:
@@ -140,27 +164,15 @@ def _distinct_datasets(rows: pd.DataFrame) -> pd.Series:
     return rows["dataset"].where(~shared, rows["dataset"] + " (" + rows["dataset_path"] + ")")
 
 
-def variant_names(rows: pd.DataFrame, fields: Sequence[str]) -> pd.Series:
-    """A name per row: the model, and for each of the `fields` (of VARIANT) in which its variants differ, that field."""
-    names: pd.Series = rows["model"].astype(object)
-    for model, group in rows.groupby("model", sort=False):
-        variants = group[list(fields)].drop_duplicates()
-        varying = [field for field in fields if variants[field].nunique(dropna=False) > 1]
-        plain = [field for field in varying if field != "settings_hash"]
-        if plain and len(variants[plain].drop_duplicates()) == len(variants):
-            varying = plain  # the hash would only repeat what the others tell
-        for values, same in group.groupby(varying, sort=False, dropna=False) if varying else ():
-            told = ", ".join(_tell(field, value) for field, value in zip(varying, values, strict=True))
-            names[same.index] = f"{model}: {told}"
-    return names.where(~rows["untrained"].astype(bool), names + " (untrained)")
-
-
-def _tell(field: str, value: object) -> str:
-    if field in ("weights_sha256", "settings_hash"):
-        return f"{'weights' if field == 'weights_sha256' else 'settings'} {str(value)[:8]}"
-    if field == "tokens":
-        return "no tokens" if pd.isna(value) else f"{int(value)} tokens"  # type: ignore[call-overload]
-    return f"noise {value:g}" if field == "noise" else f"{value} prompts"
+def _without_category(rows: pd.DataFrame) -> list[str]:
+    """A sentence for each data set in which some objects have a category and others none."""
+    objects = rows.drop_duplicates(["dataset", "object"])
+    none = (objects["category"] == "").groupby(objects["dataset"], sort=False).agg(["sum", "all"])
+    return [
+        f"{count} objects of {dataset} have no category; the figure by category does without them."
+        for dataset, count in none.loc[~none["all"], "sum"].items()
+        if count
+    ]
 
 
 def _uneven(rows: pd.DataFrame) -> list[str]:

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
+from bench.statistics import FEW
+
 FLIPS = 9999
+CLUSTERS = 6  # with fewer, no test by flips of signs has p below 0.05
+TOO_FEW = f"fewer than {FEW} objects or {CLUSTERS} assets"
 _CHUNK = 250  # sign vectors at once: 250 × 10,200 clusters is 20 MB
+
+
+def too_few(means: pd.DataFrame) -> pd.Series:
+    """Which of the means (`bench.statistics.clustered_means`) rest on too little to be compared: `TOO_FEW`."""
+    return (means["n"] < FEW) | (means["clusters"] < CLUSTERS)
 
 
 def sign_flip(sums: NDArray[np.float64], rng: np.random.Generator, flips: int = FLIPS) -> NDArray[np.float64]:

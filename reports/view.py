@@ -46,6 +46,11 @@ class View:
         """All rows of the data set, as `Results.rows` has them."""
         return self.results.of(self.dataset)
 
+    @property
+    def unread(self) -> pd.DataFrame:
+        """The rows of the data set whose object has no size, as `Results.unread` has them."""
+        return self.results.unread[self.results.unread["dataset"] == self.dataset]
+
     @cached_property
     def plain(self) -> pd.DataFrame:
         """Of each model and prompt source the rows without noise, or with the least, and with the usual tokens.
@@ -54,6 +59,12 @@ class View:
         Where no run had 512 tokens, the number nearest to it counts.
         """
         return usual_tokens(least_noise(self.rows))
+
+
+def told_from(rows: pd.DataFrame, source: str) -> pd.DataFrame:
+    """The rows of series whose prompts came from `source`, also where that is the model's own kind anyway."""
+    kinds = rows.groupby("series")["prompt"].transform("first")
+    return rows[(rows["prompt_source"] == source) | ((rows["prompt_source"] == "matched") & (kinds == source))]
 
 
 def least_noise(rows: pd.DataFrame) -> pd.DataFrame:

@@ -13,10 +13,10 @@ from bench.compare import Comparison
 from bench.results import ResultsError
 from bench.statistics import FEW, LEVEL, clustered_draws
 from reports.claims import Finding
-from reports.significance import holm, sign_flip
+from reports.significance import CLUSTERS, FLIPS, holm, sign_flip
 
 REPLICATES = 4000  # of the bootstrap
-CLUSTERS = 6  # with fewer, no sign test has p below 0.05
+ALIKE = 30  # with fewer clusters, that all are alike is no proof that others would be
 
 
 @dataclass(frozen=True)
@@ -92,8 +92,9 @@ def estimate(samples: Sequence[Sample], seed: int) -> list[Estimate]:
 def decide(estimates: Sequence[Estimate], seed: int, bound: float = 0.0, *, above: bool = True) -> list[Finding]:
     """A verdict on "the value lies above `bound`" (or below) for each estimate.
 
-    It cannot be told from fewer than 5 objects, or objects of fewer than 6 assets, nor unless the interval leaves out
-    `bound` and p is below 0.05, after Holm for as many comparisons as are made here.
+    It cannot be told from fewer than 5 objects, or objects of fewer than 6 assets, or of fewer than 30 that are all
+    alike, so that the interval has no width; nor unless the interval leaves out `bound` and p is below 0.05, after Holm
+    for as many comparisons as are made here.
     """
     enough = [item.n >= FEW and len(item.sums) >= CLUSTERS and bool(np.isfinite(item.value)) for item in estimates]
     tested = [item for item, told in zip(estimates, enough, strict=True) if told]
@@ -133,9 +134,19 @@ def _finding(item: Estimate, p: float, bound: float, above: bool, comparisons: i
         return replace(told, reason=f"{why}The interval contains {bound:g}.")
     side = bool(low > bound)
     where = f"{why}The interval is {'above' if side else 'below'} {bound:g}"
+    if low == high and clusters < ALIKE:
+        return replace(told, reason=f"{why}All {clusters} assets are alike; that takes {ALIKE} to tell anything.")
+    if p >= 1 - LEVEL and comparisons * _least_p(clusters) >= 1 - LEVEL:
+        many = _count(comparisons, "comparison")
+        return replace(told, reason=f"{where}, but {clusters} assets cannot tell with {many}.")
     if p >= 1 - LEVEL:
         return replace(told, reason=f"{where}, but p is {p:.2f} after Holm for {_count(comparisons, 'comparison')}.")
     return replace(told, verdict="holds" if side == above else "does not hold", reason=f"{where}.")
+
+
+def _least_p(clusters: int) -> float:
+    """The least that a two-sided test by flips of so many signs can give."""
+    return max(2.0 ** (1 - clusters), 1 / (FLIPS + 1))
 
 
 def _count(n: int, one: str, many: str = "") -> str:

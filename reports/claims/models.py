@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from reports.claims.evidence import difference
-from reports.view import NothingToShow, View
+from reports.view import NothingToShow, View, told_from
 
 MEASURE = "bench run --models"
 
@@ -37,22 +37,23 @@ SAM_ON_CROP = Family("SAM@crop", SAM.begins, "mobilesam-onnx@crop", crop=True)
 
 def told(view: View, source: str = "matched") -> pd.DataFrame:
     """The plain rows of trained models that were prompted from `source`. Raises NothingToShow if there is none."""
-    rows = view.plain
-    rows = rows[(rows["prompt_source"] == source) & ~rows["untrained"].astype(bool)]
+    rows = told_from(view.plain, source)
+    rows = rows[~rows["untrained"].astype(bool)]
     if rows.empty:
         raise NothingToShow(f"no model was told a prompt of this kind: `{MEASURE} … --prompt {source}` measures it")
     return rows
 
 
-def series(rows: pd.DataFrame, family: Family) -> Named:
+def series(rows: pd.DataFrame, family: Family, source: str = "matched") -> Named:
     """The family's models, each with its rows; one of several variants (weights, settings) comes as several.
 
-    Raises NothingToShow if there is none.
+    Raises NothingToShow if there is none, with the command that measures one with prompts from `source`.
     """
     models = rows["model"]
     fitting = rows[models.str.startswith(family.begins) & (models.str.contains("@crop") == family.crop)]
     if fitting.empty:
-        raise NothingToShow(f"these results have no trained {family.name}: `{MEASURE} {family.example}` measures one")
+        command = f"{MEASURE} {family.example}" + ("" if source == "matched" else f" --prompt {source}")
+        raise NothingToShow(f"these results have no trained {family.name}: `{command}` measures one")
     found: Named = []
     for model, group in fitting.groupby("model", sort=False):
         variants = [(str(name), each) for name, each in group.groupby("series", sort=False)]

@@ -17,18 +17,24 @@ def adds_to_prompt(view: View) -> list[Finding]:
     """Each model − the box or ellipse that it was given, by size; of every source of prompts."""
     rows = view.plain
     rows = rows[~rows["untrained"].astype(bool)]
-    found = []
+    found, lacking = [], []
     for (name, source, noise), model in rows.groupby(["series", "prompt_source", "noise"], sort=False):
         kind = model["prompt"].mode()
         alone = ALONE.get(kind.iloc[0]) if len(kind) else None
         if alone is None or model["model"].iloc[0] in ALONE.values():
             continue
         bare = rows[(rows["model"] == alone) & (rows["prompt_source"] == source) & (rows["noise"] == noise)]
+        about = f"{name} − its {alone}"
         if len(bare):
-            found.append((f"{name} − its {alone}", difference(model, bare)))
-    if not found:
-        raise NothingToShow(f"no model was measured beside its prompt alone: `{MEASURE} …,ellipse,box` does")
-    return _by_size(view, found)
+            found.append((about, difference(model, bare)))
+        else:
+            why = (
+                f"There are no rows of the {alone} alone: `{MEASURE} {alone} --prompt {source} --noise {noise:g}` does."
+            )
+            lacking.append(Finding(about, "all", "cannot be told", why))
+    if not found and not lacking:
+        raise NothingToShow(f"no model was told a box or a Gaussian: `{MEASURE} flip-tiny,ellipse` measures one")
+    return _by_size(view, found) + lacking
 
 
 def ahead_of_crop(view: View) -> list[Finding]:
@@ -40,7 +46,7 @@ def ahead_of_crop(view: View) -> list[Finding]:
 def same_box(view: View) -> list[Finding]:
     """FLIP − SAM where both were told the box, by size."""
     rows = told(view, "box")
-    return _by_size(view, pairs(series(rows, FLIP), series(rows, SAM)))
+    return _by_size(view, pairs(series(rows, FLIP, "box"), series(rows, SAM, "box")))
 
 
 def _by_size(view: View, found: Iterable[tuple[str, pd.DataFrame]]) -> list[Finding]:

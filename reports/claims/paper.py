@@ -78,6 +78,10 @@ def pixels_not_fraction(view: View) -> list[Finding]:
             [_slope(name, rows, rows["fraction"]), _slope(name, rows, rows["area"])], view.seed
         )
         of_px, of_fraction = fixed_fraction.value, -fixed_px.value
+        if np.isnan([of_px, of_fraction]).any():
+            why = "Objects of one fraction, or of as many pixels, do not differ in the size of their images."
+            estimates.append(replace(fixed_fraction, value=np.nan, why=why))
+            continue
         why = (
             f"Ten times the pixels at the same fraction: {of_px:+.3f} IoU; ten times the fraction at the same pixels: "
             f"{of_fraction:+.3f} (images of {low:,.0f} to {high:,.0f} px)."

@@ -11,9 +11,11 @@ import pandas as pd
 
 from bench.statistics import FEW
 from reports.claims import Against, Claim, Finding
-from reports.claims.evidence import CLUSTERS, REPLICATES
+from reports.claims.evidence import ALIKE, REPLICATES
 from reports.claims.registry import CLAIMS
 from reports.formats import Cell, Column, Table
+from reports.significance import CLUSTERS
+from reports.tables.cells import failure_notes
 from reports.view import NothingToShow, View
 
 BOTH: tuple[Against, ...] = get_args(Against)
@@ -62,7 +64,14 @@ def claims_table(view: View, against: Sequence[Against] = BOTH) -> Table:
         for claim in CLAIMS
         if claim.against in against
     ]
-    return Table("claims", f"Claims, checked on {view.dataset}", columns, cells, [*notes, statistics(view.seed)], data)
+    return Table(
+        "claims",
+        f"Claims, checked on {view.dataset}",
+        columns,
+        cells,
+        [*notes, statistics(view.seed), *failure_notes(view)],
+        data,
+    )
 
 
 def source(claim: Claim) -> str:
@@ -74,9 +83,10 @@ def statistics(seed: int) -> str:
     """How verdicts are reached, and of which models."""
     return (
         f"Intervals: bootstrap over whole assets (pictures where there are none), {REPLICATES} draws, seed {seed}. "
-        f"A verdict needs {FEW} objects, {CLUSTERS} assets, an interval that leaves out the bound, and p < 0.05 by "
-        "flips of the signs of whole assets, after Holm for all comparisons of its claim. Errors count with IoU 0. "
-        "A verdict is about the models that it names; weights of the paper's FLIP-S, -M and -L are not public."
+        f"A verdict needs {FEW} objects, {CLUSTERS} assets ({ALIKE} if all are alike), an interval that leaves out the "
+        "bound, and p < 0.05 by flips of the signs of whole assets, after Holm for all comparisons of its claim. "
+        "Errors count with IoU 0. A verdict is about the models that it names; "
+        "weights of the paper's FLIP-S, -M and -L are not public."
     )
 
 

@@ -18,9 +18,9 @@ from objascale.files import write_atomically
 from reports.claims import Against
 from reports.claims.registry import CLAIMS
 from reports.claims.table import BOTH, claims_table, number, source, statistics, verdict
-from reports.commands.common import RESULTS, ResultsFolders, Seed, errors
+from reports.commands.common import ResultsFolders, Seed, errors, read
 from reports.formats import WRITERS, Table
-from reports.results import ReportError, read_results
+from reports.results import ReportError
 from reports.style import assign_styles
 from reports.times import ONLY_TIMES
 from reports.view import View, slugs
@@ -42,14 +42,14 @@ def check(
     with errors():
         if out and out.suffix[1:] not in ("json", *WRITERS):
             raise ReportError(f"{out} does not end in .json, .{', .'.join(WRITERS)}: choose another --out")
-        read = read_results(results or RESULTS)
-        if not read.datasets:
+        known = read(results)
+        if not known.datasets:
             raise ReportError(ONLY_TIMES)
-        styles = assign_styles(read.rows["series"])
+        styles = assign_styles(known.rows["series"])
         chosen: Sequence[Against] = BOTH if against == "both" else (against,)
         tables = [
-            replace(claims_table(View(read, dataset, styles, seed), chosen), within=slug)
-            for dataset, slug in slugs(read.datasets).items()
+            replace(claims_table(View(known, dataset, styles, seed), chosen), within=slug)
+            for dataset, slug in slugs(known.datasets).items()
         ]
         if out:
             _write(tables, out)

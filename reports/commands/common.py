@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from reports.results import ReportError
+from reports.results import ReportError, Results, read_results
 
 ResultsFolders = Annotated[
     list[Path] | None, typer.Argument(metavar="RESULTS", help="Results folders.", show_default="results")
@@ -43,6 +43,14 @@ def show_progress() -> Iterator[Callable[[str, int, int], None]]:
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("", total=None)
         yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total)
+
+
+def read(folders: list[Path] | None) -> Results:
+    """The results, those of the usual folder if none is named; what is to be known of them goes to standard error."""
+    results = read_results(folders or RESULTS)
+    for note in results.notes:
+        typer.echo(f"note: {note}", err=True)
+    return results
 
 
 @contextmanager

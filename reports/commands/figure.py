@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from reports.build import draw_figure
-from reports.commands.common import REPORT, RESULTS, Bins, Out, ResultsFolders, Seed, errors
+from reports.commands.common import REPORT, Bins, Out, ResultsFolders, Seed, errors, read
 from reports.figures.registry import FIGURES
 
 _KINDS = "; ".join(f"{number}: {kind.about}" for number, kind in FIGURES.items())
@@ -27,5 +27,5 @@ def figure(
 ) -> None:
     """Draw one figure for every data set in the results (PDF, SVG, PNG)."""
     with errors():
-        for path in draw_figure(which, results or RESULTS, out, seed, bins):
+        for path in draw_figure(which, read(results), out, seed, bins):
             typer.echo(path)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from reports.build import make_tables
-from reports.commands.common import REPORT, RESULTS, Out, ResultsFolders, Seed, errors
+from reports.commands.common import REPORT, Out, ResultsFolders, Seed, errors, read
 from reports.commands.terminal import show
 from reports.tables.registry import OF_ALL, OF_EACH
 
@@ -32,7 +32,7 @@ def table(
     `bench run --timing` may be among the results: table 1 then has its times.
     """
     with errors():
-        for made, paths in make_tables(which, results or RESULTS, out, seed):
+        for made, paths in make_tables(which, read(results), out, seed):
             show(made)
             for path in paths:
                 typer.echo(path, err=True)

@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bench.statistics import FEW, clustered_means
+from bench.statistics import clustered_means
 from reports.figures import Drawn
 from reports.figures.parts import add_legend, error_note, interval_note, new_axes
+from reports.significance import TOO_FEW, too_few
 from reports.style import RC, Style
 from reports.view import NothingToShow, View
 
@@ -41,7 +42,7 @@ def category_means(rows: pd.DataFrame, seed: int) -> pd.DataFrame:
 def draw_categories(means: pd.DataFrame, styles: dict[str, Style]) -> Figure:
     """A dot and its 95 % interval per series in each category's row, best category on top, one series above the other.
 
-    The number in brackets is how many objects a category has; a hollow dot has fewer than 5.
+    The number in brackets is how many objects a category has; a hollow dot is `too_few`.
     """
     categories = list(means["category"].cat.categories)
     shown = [series for series in styles if series in set(means["series"])]
@@ -58,7 +59,7 @@ def draw_categories(means: pd.DataFrame, styles: dict[str, Style]) -> Figure:
                 "markeredgewidth": 0.6,
             }
             axes.plot(points["mean"], y, linestyle="", label=series, **look)
-            few = points["n"] < FEW
+            few = too_few(points)
             axes.plot(points["mean"][few], y[few], linestyle="", markerfacecolor="white", **look)
         counts = means.groupby("category", observed=True)["n"].max()
         axes.set_yticks(range(len(categories)), [f"{_plain(name)} ({counts[name]})" for name in categories])
@@ -89,8 +90,8 @@ def categories(view: View) -> list[Drawn]:
         + ", of each as many as its brackets say, sorted by the mean over the models shown"
         + (f", which are the {chosen} best of {every} by mean IoU" if chosen < every else "")
         + f". {interval_note(view.seed)} A dot without a line has objects of one asset only."
-        + (f" Hollow dots have fewer than {FEW} objects." if (means["n"] < FEW).any() else "")
-        + error_note(rows)
+        + (f" Hollow dots have {TOO_FEW}." if too_few(means).any() else "")
+        + error_note(rows[rows["series"].isin(means["series"])])
     )
     alt = (
         f"Mean IoU of {chosen} models in {len(across)} categories: best on average {across.index[-1]} "

@@ -15,7 +15,7 @@ from reports.figures import Drawn
 from reports.figures.heatmaps import HeatMap, add_bar, cells_told, draw_cells, heat_maps, panel_grid
 from reports.figures.parts import error_note
 from reports.style import RC
-from reports.view import NothingToShow, View
+from reports.view import NothingToShow, View, told_from
 
 RIVALS = 4
 DIVERGING = LinearSegmentedColormap.from_list("rival-flip", ["#7f3b08", "#e08214", "#f7f7f7", "#8073ac", "#2d004b"])
@@ -37,7 +37,7 @@ def paired_differences(view: View) -> pd.DataFrame:
     best = best.sort_values("mean", ascending=False, kind="stable")
     flips = best["model"].str.startswith("flip")
     ours = best.index[flips]
-    alike = best["source"] == best["source"].get(ours[0] if len(ours) else None)
+    alike = best.index.isin(told_from(rows, best["source"].get(ours[0], "") if len(ours) else "")["series"])
     rivals = best.index[~flips & alike & best["model"].map(learned)][:RIVALS]
     if ours.empty or rivals.empty:
         raise NothingToShow(
@@ -81,11 +81,13 @@ def draw_differences(maps: list[HeatMap]) -> Figure:
 def size_differences(view: View) -> list[Drawn]:
     """Difference maps of one data set: FLIP against each of its rivals."""
     pairs = paired_differences(view)
+    names = {name for pair in pairs["series"].unique() for name in pair.split(" − ")}
+    drawn = view.plain[view.plain["series"].isin(names)]
     maps = heat_maps(pairs, view.bins, "difference")
     caption = (
         "Mean per cell of the difference of IoU on the same objects, without intervals: purple where FLIP is ahead, "
         f"orange where the other is, near white where they are equal, hatched where no object is. {cells_told(maps)} "
-        f"Colours end at the greatest difference in a cell of {FEW} objects or more.{error_note(view.plain)}"
+        f"Colours end at the greatest difference in a cell of {FEW} objects or more.{error_note(drawn)}"
     )
     told = []
     for heat in maps:

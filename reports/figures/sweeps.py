@@ -25,7 +25,7 @@ from reports.figures.parts import (
     new_panels,
     objects_told,
 )
-from reports.results import variant_names
+from reports.naming import variant_names
 from reports.style import RC, Style, assign_styles
 from reports.view import NothingToShow, View, least_noise, usual_tokens
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from bench.statistics import FEW, clustered_means
+from bench.statistics import clustered_means
 from reports.formats import Cell, Column, Table
-from reports.tables.cells import few, few_note, interval, interval_note, left_out_note, marks, percent
+from reports.significance import too_few
+from reports.tables.cells import failure_notes, interval, interval_note, left_out_note, marks, percent, too_few_note
 from reports.view import NothingToShow, View
 
 
@@ -42,12 +43,16 @@ def category_table(view: View) -> Table:
     cells = []
     for name, group in data.groupby("category", sort=False):
         found = group.set_index("series").reindex(every)
-        best = marks(found["mean"].where(found["n"] >= FEW))
+        best = marks(found["mean"].where(~too_few(found)))
+        few = "†" if too_few(group).any() else ""
         lowest, most = int(found["n"].fillna(0).min()), group["objects"].iloc[0]
-        line = [Cell(str(name) or "(none)"), Cell(f"{f'{lowest}–' if lowest < most else ''}{most}{few(most)}")]
-        for cell, mark in zip(found.to_dict("records"), best, strict=True):
-            line.append(Cell(percent(cell["mean"]), interval(cell["low"], cell["high"]), mark))
+        line = [
+            Cell(str(name) or "(none)"),
+            Cell(f"{f'{lowest}–' if lowest < most else ''}{most}{few}"),
+        ]
+        for cell, rank in zip(found.to_dict("records"), best, strict=True):
+            line.append(Cell(percent(cell["mean"]), interval(cell["low"], cell["high"]), rank))
         cells.append(line)
     notes = [f"Mean IoU in percent. {interval_note(data['clusters'].max(), view.seed)}"]
-    notes += left_out_note(view) + few_note(data["n"])
+    notes += failure_notes(view) + left_out_note(view) + too_few_note(data)
     return Table("iou-by-category", f"IoU by category on {view.dataset}", columns, cells, notes, data)

@@ -9,6 +9,7 @@ import pandas as pd
 
 from bench.statistics import FEW, REPLICATES
 from reports.formats import Mark
+from reports.significance import TOO_FEW, too_few
 from reports.view import View
 
 
@@ -56,6 +57,11 @@ def few(n: int) -> str:
     return "†" if n < FEW else ""
 
 
+def too_few_note(data: pd.DataFrame) -> list[str]:
+    """What the mark says where it is of means (`too_few`), if any has it."""
+    return [f"† {TOO_FEW}: no basis for a comparison."] if too_few(data).any() else []
+
+
 def few_note(counts: Iterable[int]) -> list[str]:
     """What the mark says, if any of `counts` has it."""
     return [f"† fewer than {FEW} objects: no basis for a comparison."] if any(n < FEW for n in counts) else []
@@ -78,6 +84,28 @@ def left_out_note(view: View) -> list[str]:
     return [
         f"Not here but in the table iou, for their noise or number of patches, of {view.dataset}: {'; '.join(others)}."
     ]
+
+
+def failed(rows: pd.DataFrame) -> pd.DataFrame:
+    """Per series the columns errors, and no_detection: objects without an error whose mask is empty."""
+    errors = rows["error"].notna()
+    empty = ~errors & (rows["predicted_area"].fillna(0) == 0)
+    return pd.DataFrame({"errors": errors, "no_detection": empty}).groupby(rows["series"], sort=False).sum()
+
+
+def failure_notes(view: View) -> list[str]:
+    """Errors and empty masks of the plain rows, and errors that no mean counts."""
+    return [
+        f"Errors and empty masks count as IoU 0: {failures(failed(view.plain).reset_index()) or 'none'}.",
+        *unread_note(view),
+    ]
+
+
+def unread_note(view: View) -> list[str]:
+    """How many errors of each series stand apart, for their objects have no size."""
+    counts = view.unread["series"].value_counts(sort=False)
+    told = "; ".join(f"{series} {count}" for series, count in counts.items())
+    return [f"Of no size, so in no mean: objects whose true mask could not be read, {told}."] if told else []
 
 
 def failures(data: pd.DataFrame) -> str:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from bench.statistics import clustered_means
 from reports.formats import Cell, Column, Table
-from reports.tables.cells import count, few, few_note, interval, interval_note, marks, ms, percent
+from reports.tables.cells import count, failed, few, few_note, interval, interval_note, marks, ms, percent, unread_note
 from reports.view import View
 
 _STAGES = ("pre", "model", "post")
@@ -23,17 +23,19 @@ def iou_data(view: View) -> pd.DataFrame:
     rows = view.rows
     table = clustered_means(rows, ["series"], np.random.default_rng(view.seed))
     by_series = rows.groupby("series", sort=False)
-    failed = rows["error"].notna()
     first = by_series.first()
     table.insert(0, "model", first["model"])
     table.insert(1, "prompt", by_series[["prompt", "prompt_source", "noise"]].apply(_prompt))
     table.insert(2, "parameters", [view.results.card(model).get("parameters") for model in first["model"]])
-    scored = rows[~failed]
+    scored = rows[rows["error"].isna()]
     images = scored.drop_duplicates(["series", "image_id"])
     table = table.join(_medians(scored, "", "predict")).join(_medians(images, "image_", "image"))
-    table["errors"] = failed.groupby(rows["series"]).sum()
-    table["no_detection"] = (~failed & (rows["predicted_area"].fillna(0) == 0)).groupby(rows["series"]).sum()
-    return table.astype({"parameters": float}).assign(dataset=view.dataset, seed=view.seed).reset_index()
+    return (
+        table.join(failed(rows))
+        .astype({"parameters": float})
+        .assign(dataset=view.dataset, seed=view.seed)
+        .reset_index()
+    )
 
 
 def _prompt(rows: pd.DataFrame) -> str:
@@ -81,5 +83,6 @@ def iou_table(view: View) -> Table:
         "of the sums. Other work may have run beside the models, and objects answered together share their time: "
         "table 1 says where better times are.",
         f"Errors ({data['errors'].sum()}) and empty masks ({data['no_detection'].sum()}) count as IoU 0.",
+        *unread_note(view),
     ]
     return Table("iou", f"IoU and time on {view.dataset}", columns, cells, notes + few_note(data["n"]), data)

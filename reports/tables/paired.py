@@ -10,7 +10,7 @@ from bench.results import ResultsError
 from bench.statistics import FEW, LEVEL, clustered_means
 from reports.formats import Cell, Column, Table
 from reports.significance import FLIPS, holm, sign_flip, sums_by_cluster
-from reports.tables.cells import few, few_note, interval, interval_note, left_out_note, percent
+from reports.tables.cells import failure_notes, few, few_note, interval, interval_note, left_out_note, percent
 from reports.view import ALONE, NothingToShow, View
 
 BEST, PROMPT = "best", "own prompt"
@@ -21,8 +21,8 @@ def paired_data(view: View) -> pd.DataFrame:
 
     Columns: series, other, against ("best", "own prompt" or "best, own prompt"), n, clusters, mean, other_mean,
     difference (0 to 1), low, high (95 %), won, equal, lost (shares of the objects), errors, other_errors, alone,
-    other_alone (objects of one side only, which do not count), p (`sign_flip`), p_holm (over all rows), verdict
-    ("better", "worse", "cannot be told"), dataset, seed.
+    other_alone (objects of one side only, which do not count), p (`sign_flip`), p_holm (over all pairs, each once),
+    verdict ("better", "worse", "cannot be told"), dataset, seed.
     Raises NothingToShow if there are no two series to compare.
     """
     sides = dict(tuple(view.rows.groupby("series", sort=False)))
@@ -92,11 +92,18 @@ def _measure(compared: pd.DataFrame, pairs: pd.DataFrame, seed: int) -> pd.DataF
         pairs["difference"].to_numpy(float), pairs["comparison"].to_numpy(), pd.factorize(pairs["cluster"])[0]
     )
     table["p"] = sign_flip(sums, np.random.default_rng(seed))
-    table["p_holm"] = holm(table["p"].to_numpy())
+    pairs_once = table.assign(pair=_unordered(table)).drop_duplicates("pair").set_index("pair")["p"]
+    adjusted = dict(zip(pairs_once.index, holm(pairs_once.to_numpy()), strict=True))
+    table["p_holm"] = _unordered(table).map(adjusted)
     told = (table["p_holm"] < 1 - LEVEL) & (table["n"] >= FEW)
     table["verdict"] = np.where(told, np.where(table["difference"] > 0, "better", "worse"), "cannot be told")
     order = ["series", "other", "against", "n", "clusters", "mean", "other_mean", "difference", "low", "high"]
     return table[[*order, *(column for column in table if column not in order)]]
+
+
+def _unordered(table: pd.DataFrame) -> pd.Series:
+    """Which two are compared, whichever is named first: they are one test."""
+    return pd.Series([frozenset(pair) for pair in zip(table["series"], table["other"], strict=True)], table.index)
 
 
 def paired_table(view: View) -> Table:
@@ -125,9 +132,10 @@ def paired_table(view: View) -> Table:
         f"Over the objects that both have; errors count as IoU 0 ({data[['errors', 'other_errors']].to_numpy().sum()} "
         "in all comparisons), and equal is the very same IoU. " + interval_note(data["clusters"].max(), view.seed),
         f"Verdict at the {100 * (1 - LEVEL):.0f} % level: paired randomisation test, {FLIPS} draws of a sign for each "
-        f"asset; p is adjusted by Holm's method for the {len(data)} comparisons of this table, so that the chance of "
-        "even one false better or worse among them is at most that. The interval is not adjusted. The best was found "
-        "on these same objects, which flatters its lead.",
+        f"asset; p is adjusted by Holm's method for the {_unordered(data).nunique()} pairs of this table, so that "
+        "the chance of even one false better or worse among them is at most that. The interval is not adjusted. The "
+        "best was found on these same objects, which flatters its lead.",
+        *failure_notes(view),
         *_not_compared(view, data),
         *left_out_note(view),
         *few_note(data["n"]),

@@ -7,9 +7,10 @@ import math
 import numpy as np
 import pandas as pd
 
-from bench.statistics import FEW, SIZE_LABELS, clustered_means, size_bin
+from bench.statistics import SIZE_LABELS, clustered_means, size_bin
 from reports.formats import Cell, Column, Table
-from reports.tables.cells import few, few_note, interval, interval_note, left_out_note, marks, percent
+from reports.significance import too_few
+from reports.tables.cells import failure_notes, interval, interval_note, left_out_note, marks, percent, too_few_note
 from reports.view import View
 
 
@@ -28,22 +29,23 @@ def size_data(view: View) -> pd.DataFrame:
 def size_table(view: View) -> Table:
     """Mean IoU in percent with its interval, by mask area over image area. The last row counts the objects."""
     data = size_data(view)
-    found = data.set_index(["series", "bin"])
+    found = data.assign(few=too_few(data)).set_index(["series", "bin"])
     every = list(dict.fromkeys(data["series"]))
     columns = [Column("Model", left=True)] + [Column(label, "mask / picture") for label in SIZE_LABELS]
     grid: list[list[Cell]] = [[Cell(series)] for series in every]
     counts = [Cell("objects")]
     for index in range(len(SIZE_LABELS)):
         here = [found.loc[(series, index)] if (series, index) in found.index else None for series in every]
-        best = marks([math.nan if cell is None or cell["n"] < FEW else cell["mean"] for cell in here])
+        best = marks([math.nan if cell is None or cell["few"] else cell["mean"] for cell in here])
         for line, cell, mark in zip(grid, here, best, strict=True):
             if cell is None:
                 line.append(Cell("—"))
             else:
-                line.append(Cell(percent(cell["mean"]) + few(cell["n"]), interval(cell["low"], cell["high"]), mark))
+                text = percent(cell["mean"]) + ("†" if cell["few"] else "")
+                line.append(Cell(text, interval(cell["low"], cell["high"]), mark))
         sizes = sorted({0 if cell is None else int(cell["n"]) for cell in here})
         counts.append(Cell(f"{sizes[0]}–{sizes[-1]}" if len(sizes) > 1 else str(sizes[0])))
     notes = [f"Mean IoU in percent. {interval_note(data['clusters'].max(), view.seed)}"]
-    notes += left_out_note(view) + few_note(data["n"])
+    notes += failure_notes(view) + left_out_note(view) + too_few_note(data)
     caption = f"IoU by relative mask size on {view.dataset}"
     return Table("iou-by-size", caption, columns, [*grid, counts], notes, data)

@@ -23,6 +23,7 @@ from reports.tables.cells import (
     ms,
     percent,
     signed,
+    unread_note,
 )
 from reports.tables.table1_data import COSTS, table_1_data
 from reports.times import hardware
@@ -118,7 +119,8 @@ def _notes(results: Results, data: pd.DataFrame, mixed: bool) -> list[str]:
             "where data set and kind of prompt are the same and the weights are trained."
         )
     for dataset in results.datasets:
-        notes += left_out_note(View(results, dataset, {}))
+        view = View(results, dataset, {})
+        notes += unread_note(view) + left_out_note(view)
     return notes + few_note(data["n"].dropna())
 
 

@@ -35,10 +35,11 @@ function headings(table) {
   return columns;
 }
 
-/** The number that a cell begins with, M and k counted; its text where there is none; null for a dash. */
+/** The number that a cell begins with, M and k counted; its text where there is none; null for a dash. Details are left out. */
 function value(cell) {
-  const text = cell.textContent.trim();
-  const found = /^[<>≈]?\s*([+−-]?)(\d[\d,]*\.?\d*)(?:×10([⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+))?\s*([MGk])?(?![\w-])/u.exec(text);
+  const parts = [...cell.childNodes].filter((node) => !node.classList?.contains("detail"));
+  const text = parts.map((node) => node.textContent).join("").trim();
+  const found = /^[[<>≈]?\s*([+−-]?)(\d[\d,]*\.?\d*)(?:×10([⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+))?\s*([MGk])?(?![\w-])/u.exec(text);
   if (!found) return /^[—–-]?$/u.test(text) ? null : text.toLowerCase();
   const power = [...(found[3] ?? "⁰")].map((digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹⁻".indexOf(digit)).map((d) => (d > 9 ? "-" : d)).join("");
   const unit = { k: 1e3, M: 1e6, G: 1e9 }[found[4]] ?? 1;

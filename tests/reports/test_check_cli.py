@@ -28,6 +28,16 @@ def test_every_claim_is_told_with_its_verdict(usual_results) -> None:
     assert "seed 0" in words
 
 
+@pytest.mark.parametrize("command", [["table", "iou"], ["figure", "10"], ["check"]])
+def test_what_is_to_be_known_of_the_results_is_said(make_results, tmp_path, command: list[str]) -> None:
+    folder = make_results(models=("box", "ellipse"), objects=6)
+    rows = pd.read_parquet(folder / "results.parquet")
+    rows.iloc[1:].to_parquet(folder / "results.parquet")
+    out = [] if command == ["check"] else ["--out", tmp_path / "report"]
+    done = runner.invoke(app, [*command, str(folder), *map(str, out)])
+    assert "note: Of the 6 objects of objascale some models were scored on fewer: box 5." in done.stderr
+
+
 @pytest.mark.parametrize("against", ["paper", "ours"])
 def test_one_side_alone(usual_results, against: str) -> None:
     done = check(usual_results, "--against", against)

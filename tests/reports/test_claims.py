@@ -48,6 +48,7 @@ def rows(model: str, iou: Any, **columns: Any) -> pd.DataFrame:
         "tokens": 512.0 if model.startswith("flip") else np.nan,
         "untrained": False,
         "error": None,
+        "predicted_area": 50.0,
         "iou": np.atleast_1d(iou),
     }
     return pd.DataFrame(usual | columns)
@@ -176,6 +177,14 @@ def test_pixels_or_fraction(iou, verdict: str) -> None:
     assert "Ten times the pixels at the same fraction" in found.reason
 
 
+def test_objects_that_share_no_size_cannot_tell_pixels_from_the_fraction() -> None:
+    sides = np.geomspace(100, 30_000, 12)
+    apart = rows("flip-tiny", spread(0.5, 12), width=sides, height=sides, area=sides**3, fraction=sides / 1e5)
+    (found,) = judge("Pixels count, not the fraction", apart)
+    assert found.verdict == "cannot be told"
+    assert "nan" not in found.reason
+
+
 def test_images_of_one_size_cannot_tell_pixels_from_the_fraction() -> None:
     (found,) = judge("Pixels count, not the fraction", sized(lambda px, _: saturating(px, 2.5), np.full(300, 1000.0)))
     assert (found.verdict, found.n) == ("cannot be told", 300)
@@ -234,6 +243,12 @@ def test_each_model_against_its_own_prompt_by_size() -> None:
     }
 
 
+def test_a_model_without_its_prompt_alone_says_so() -> None:
+    found = judge("More than the prompt", rows("flip-tiny", spread(0.5)), rows("box", spread(0.4)))
+    assert [(item.about, item.verdict) for item in found] == [("flip-tiny − its ellipse", "cannot be told")]
+    assert "`bench run --models ellipse --prompt matched --noise 0`" in found[0].reason
+
+
 def test_flip_against_sam_on_a_crop_and_from_a_box() -> None:
     flip, crop = rows("flip-tiny", spread(0.6)), rows("mobilesam-onnx@crop", spread(0.8, seed=1))
     boxes = [
@@ -260,6 +275,23 @@ def test_what_one_comparison_would_tell_many_may_not() -> None:
     assert "after Holm for 31 comparisons" in found.reason
 
 
+def test_too_few_assets_for_so_many_comparisons_are_named() -> None:
+    rng, clusters = np.random.default_rng(0), [str(i) for i in range(7)]
+    many = [Sample(str(i), "all", 0.5 + rng.normal(0, 0.01, 7), clusters, np.ones(7)) for i in range(20)]
+    found = decide(estimate(many, 0), 0)
+    assert {item.verdict for item in found} == {"cannot be told"}
+    assert found[0].reason == "The interval is above 0, but 7 assets cannot tell with 20 comparisons."
+    assert decide(estimate(many[:2], 0), 0)[0].verdict == "holds"
+
+
+@pytest.mark.parametrize(("n", "verdict"), [(29, "cannot be told"), (30, "holds")])
+def test_few_assets_that_are_all_alike_tell_nothing(n: int, verdict: str) -> None:
+    sample = Sample("", "all", np.zeros(n), [str(i) for i in range(n)], np.ones(n))
+    (found,) = decide(estimate([sample], 0), 0, 0.05, above=False)
+    assert found.verdict == verdict
+    assert ("assets are alike" in found.reason) == (n < 30)
+
+
 def test_draws_of_a_ratio_take_whole_clusters() -> None:
     cells, clusters = np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1])
     draws = clustered_draws(
@@ -275,7 +307,8 @@ def test_the_table_has_every_claim_and_the_same_verdicts_each_time() -> None:
     table = claims_table(view(*parts))
     assert list(dict.fromkeys(row[0].text for row in table.cells)) == [claim.title for claim in CLAIMS]
     assert all(claim.sentence in " ".join(table.notes) for claim in CLAIMS)
-    assert "seed 0" in table.notes[-1]
+    assert "seed 0" in table.notes[-2]
+    assert table.notes[-1] == "Errors and empty masks count as IoU 0: none."
     pd.testing.assert_frame_equal(table.data, claims_data(view(*parts)))
     ours = claims_data(view(*parts, seed=1), ("ours",))
     assert set(ours["against"]) == {"ours"}

@@ -218,6 +218,14 @@ def test_tables_are_sorted_by_click_and_key(page: Page) -> None:
     assert heading.get_attribute("aria-sort") is None
     names = table.locator("tbody th").all_inner_texts()
     assert names == sorted(names)
+    costs = page.locator("#table-table-1")
+    costs.get_by_role("button", name="Parameters").click()  # with the paper's below some of them
+    largest = costs.locator("tbody tr td:nth-child(3)").all_inner_texts()
+    assert largest[0].startswith("10.1 M")
+    assert largest[1].startswith("0.51 M")
+    table.get_by_role("button", name="95 % CI").click()
+    bounds = [float(text.split(",")[0].strip("[")) for text in table.locator("tbody td:nth-child(6)").all_inner_texts()]
+    assert bounds == sorted(bounds, reverse=True)
     sized = page.locator("#table-objascale-iou-by-size").first
     sized.get_by_role("button").nth(3).click()
     assert sized.locator("tbody th").all_inner_texts()[-1] == "objects"

@@ -58,6 +58,15 @@ def test_each_model_meets_the_best_and_its_own_prompt(make_results) -> None:
     assert set(data["verdict"]) == {"cannot be told"}  # three assets can hardly tell anything
 
 
+def test_a_pair_named_both_ways_is_one_test(make_results) -> None:
+    folder = make_results(models=("flip-tiny", "ellipse"), objects=60)
+    rows = pd.read_parquet(folder / "results.parquet")
+    rows.assign(iou=np.where(rows["model"] == "ellipse", 0.5, 0.6)).to_parquet(folder / "results.parquet")
+    table = paired_table(view_of(folder))
+    assert table.data["p_holm"].tolist() == table.data["p"].tolist() == [table.data["p"][0]] * 2
+    assert "for the 1 pairs of this table" in " ".join(table.notes)
+
+
 def test_verdicts(make_results) -> None:
     folder = make_results(models=("grabcut", "box"), objects=60)
     path = folder / "results.parquet"

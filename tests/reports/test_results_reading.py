@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
-from reports.results import read_results
+from bench.prompts import PromptSettings, settings_hash
+from reports.results import ReportError, read_results
+from reports.tables.registry import OF_EACH
+from reports.tables.table1 import table_1
+from reports.view import View, told_from
 
 
 def edit(folder, change) -> None:
@@ -32,8 +39,47 @@ def test_variants_of_one_model_are_told_apart(make_results) -> None:
 
 def test_a_setting_that_nothing_else_tells_shows_its_hash(make_results) -> None:
     one = make_results("one", ("grabcut",), 1, settings_hash="aaaabbbbcccc")
-    two = make_results("two", ("grabcut",), 1, settings_hash="ddddeeeeffff")
+    path = pd.read_parquet(one / "results.parquet")["dataset_path"][0]
+    two = make_results("two", ("grabcut",), 1, settings_hash="ddddeeeeffff", dataset_path=path)
     assert set(read_results([one, two]).rows["series"]) == {"grabcut: settings aaaabbbb", "grabcut: settings ddddeeee"}
+
+
+def test_settings_that_no_data_set_has_two_of_are_no_variants(make_results) -> None:
+    one = make_results("one", ("grabcut",), 1, settings_hash="aaaabbbbcccc")
+    two = make_results("two", ("grabcut",), 1, settings_hash="ddddeeeeffff", dataset="coco")
+    assert set(read_results([one, two]).rows["series"]) == {"grabcut"}
+
+
+def measured_with(make_results, name: str, data: str | None, source: str = "matched", **settings) -> Path:
+    """Rows of SAM whose run.json says with which settings they were made; `data` is the data set's path."""
+    where = {"dataset_path": data} if data else {}
+    told = settings_hash(settings, PromptSettings(source))
+    folder = make_results(name, ("sam-b",), 3, settings_hash=told, prompt_source=source, **where)
+    run = json.loads((folder / "run.json").read_text())
+    run["models"][0]["settings"], run["prompt"]["source"] = settings, source
+    (folder / "run.json").write_text(json.dumps(run))
+    return folder
+
+
+def test_known_settings_are_told_by_what_differs_in_them(make_results) -> None:
+    one = measured_with(make_results, "one", "/data", device="cpu", stride=4, size=1024)
+    two = measured_with(make_results, "two", "/data", device="cuda", stride=8, size=1024)
+    assert list(read_results([one, two]).rows["series"].unique()) == ["sam-b: stride 4", "sam-b: stride 8"]
+
+
+def test_the_device_makes_no_variant(make_results) -> None:
+    folders = [measured_with(make_results, device, "/data", device=device, size=1024) for device in ("cpu", "cuda")]
+    results = read_results(folders)
+    assert (list(results.rows["series"]), set(results.rows["folder"])) == (["sam-b"] * 3, {str(folders[1])})
+
+
+def test_the_same_prompt_asked_for_in_two_ways_is_one_series(make_results) -> None:
+    folders = [measured_with(make_results, source, "/data", source, size=1024) for source in ("matched", "box")]
+    edit(folders[1], lambda rows: rows.assign(prompt=["box", "box", None], error=[None, None, "ValueError: no prompt"]))
+    rows = read_results(folders).rows
+    assert list(rows["series"]) == ["sam-b"] * 3
+    assert len(told_from(rows, "matched")) == len(told_from(rows, "box")) == 3
+    assert told_from(rows, "gaussian").empty
 
 
 def test_untrained_models_say_so(make_results) -> None:
@@ -74,6 +120,51 @@ def test_objects_without_a_pixel_are_left_out_and_counted(make_results) -> None:
     results = read_results([folder])
     assert len(results.rows) == 2
     assert "1 rows are about objects without a pixel" in results.notes[0]
+
+
+def test_objects_that_could_not_be_read_stand_apart(make_results) -> None:
+    folder = make_results(models=("box", "ellipse"), objects=8)
+    unread = {"area": 0, "fraction": 0.0, "iou": 0.0, "error": "ValueError: bad RLE", "prompt": None}
+    edit(folder, lambda rows: pd.concat([rows.iloc[:14], rows.iloc[14:].assign(**unread)]))
+    results = read_results([folder])
+    assert (len(results.rows), list(results.unread["series"])) == (14, ["box", "ellipse"])
+    assert "2 rows are errors about objects whose true mask could not be read" in results.notes[0]
+    told = "Of no size, so in no mean: objects whose true mask could not be read, box 1; ellipse 1."
+    view = View(results, "objascale", {})
+    for table in (table_1(results, 0), *(kind.make(view) for kind in OF_EACH.values())):
+        assert sum(told in note for note in table.notes) == 1, table.name
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({"model": None}, "rows without model"),
+        ({"image_id": None, "dataset": None}, "rows without dataset or image_id"),
+        ({"noise": None}, "rows without noise"),
+        ({"iou": 1.5}, "IoU that is not between 0 and 1"),
+        ({"iou": float("inf")}, "IoU that is not between 0 and 1"),
+        ({"fraction": 0.0}, "is no size"),
+        ({"area": float("inf")}, "is no size"),
+        ({"width": None}, "is no size"),
+    ],
+)
+def test_rows_that_cannot_be_right_are_named(make_results, columns: dict, words: str) -> None:
+    with pytest.raises(ReportError, match=words):
+        read_results([make_results(models=("box",), objects=2, **columns)])
+
+
+def test_ids_may_be_numbers(make_results) -> None:
+    folder = make_results(models=("box", "ellipse"), objects=3)
+    edit(
+        folder, lambda rows: rows.assign(image_id=rows["image_id"].astype(int), object_id=rows["object_id"].astype(int))
+    )
+    assert set(read_results([folder]).rows["object"]) == {"0/0", "1/1", "2/2"}
+
+
+def test_objects_without_a_category_are_counted(make_results) -> None:
+    folder = make_results(models=("box", "ellipse"), objects=3)
+    edit(folder, lambda rows: rows.assign(category=["mug", "", None] * 2))
+    assert "2 objects of objascale have no category" in read_results([folder]).notes[0]
 
 
 @pytest.mark.parametrize("asset", ["", None])

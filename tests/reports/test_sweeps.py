@@ -28,7 +28,7 @@ def make_sweep(make_results):
         path = folder / "results.parquet"
         rows, parts = pd.read_parquet(path), []
         for number, columns in enumerate(steps):
-            part = rows.assign(iou=rows["iou"].clip(upper=0.9) - 0.1 * number, settings_hash=f"{number}", **columns)
+            part = rows.assign(iou=rows["iou"].clip(0.5, 0.9) - 0.1 * number, settings_hash=f"{number}", **columns)
             parts.append(part.assign(tokens=part["tokens"].where(part["model"] == "flip-tiny")))
         together = pd.concat(parts).drop_duplicates(["model", "prompt_source", "tokens", "noise", "object_id"])
         together.to_parquet(path)

@@ -109,7 +109,7 @@ def test_bins_with_few_objects_are_marked_and_never_called_best(make_results) ->
         cell = table.cells[order.index(row.series)][row.bin + 1]
         assert cell.text.endswith("†") == (row.n < FEW)
         assert not (row.n < FEW and cell.mark)
-    assert any(note.startswith("† fewer than 5 objects") for note in table.notes)
+    assert any(note.startswith("† fewer than 5 objects or 6 assets") for note in table.notes)
     assert [cell.text for cell in table.cells[-1][1:]] == [
         str(data[(data["bin"] == i) & (data["series"] == "box")]["n"].sum()) for i in range(5)
     ]
@@ -141,7 +141,7 @@ def test_the_category_table_is_what_pandas_says(make_results) -> None:
         assert (row.mean, row.n) == pytest.approx(tuple(expected.loc[(row.category, row.series)]))
     sizes = raw[raw["model"] == "box"]["category"].value_counts()
     assert [line[0].text for line in table.cells] == sorted(sizes.index, key=lambda name: (-sizes[name], name))
-    assert [line[1].text for line in table.cells] == [f"{n}{'†' if n < FEW else ''}" for n in sorted(sizes)[::-1]]
+    assert [line[1].text for line in table.cells] == [f"{n}†" for n in sorted(sizes)[::-1]]  # of 1 or 2 assets
     assert all(not cell.mark for line in table.cells for cell in line if line[1].text.endswith("†"))
 
 

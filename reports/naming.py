@@ -1,0 +1,79 @@
+"""Which measurements are of one series, and what each series is called."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pandas as pd
+
+from bench.prompts import PromptSettings, settings_hash
+
+VARIANT = ["prompt_source", "noise", "tokens", "weights_sha256", "settings"]
+
+
+def settings_by_hash(run: dict[str, Any]) -> dict[str, str]:
+    """What decides the masks of a run besides weights, pictures and the size of noise: JSON, by `settings_hash`.
+
+    The device is not part of it, and the seed only where there is noise.
+    """
+    prompt = run.get("prompt", {})
+    found = {}
+    for card in run.get("models", []):
+        settings = card.get("settings", {})
+        kept = {name: value for name, value in settings.items() if name != "device"}
+        for noise in run.get("noise", []):
+            told = PromptSettings(prompt.get("source"), noise, prompt.get("seed"))
+            seed = {"seed of noise": told.seed} if noise else {}
+            found[settings_hash(settings, told)] = json.dumps(kept | seed, sort_keys=True)
+    return found
+
+
+def prompt_sources(rows: pd.DataFrame) -> pd.Series:
+    """Where prompts came from: "matched" also where a model was asked to be told what it is told anyway."""
+    kinds = rows.groupby(["folder", "model", "weights_sha256", "settings_hash"], dropna=False)["prompt"]
+    return rows["prompt_source"].mask(kinds.transform("first") == rows["prompt_source"], "matched")
+
+
+def variant_names(rows: pd.DataFrame, fields: Sequence[str]) -> pd.Series:
+    """A name per row: the model, and for each of the `fields` (of VARIANT) in which its variants differ, that field.
+
+    Settings are told only where nothing else tells two variants of a data set apart.
+    """
+    names: pd.Series = rows["model"].astype(object)
+    for model, group in rows.groupby("model", sort=False):
+        others = [field for field in fields if field != "settings"]
+        varying = [field for field in others if group[field].nunique(dropna=False) > 1]
+        words: dict[object, str] = {}
+        alike = group.groupby(["dataset", *varying], dropna=False)
+        if "settings" in fields and (alike["settings"].nunique() > 1).any():
+            varying.append("settings")
+            words = _settings_in_words(group["settings"].unique())
+        for values, same in group.groupby(varying, sort=False, dropna=False) if varying else ():
+            told = (words.get(value) or _tell(field, value) for field, value in zip(varying, values, strict=True))
+            names[same.index] = f"{model}: {', '.join(told)}"
+    return names.where(~rows["untrained"].astype(bool), names + " (untrained)")
+
+
+def _settings_in_words(several: Iterable[str]) -> dict[object, str]:
+    """Each one's values of what they differ in; of settings that are not known, the hash."""
+    several = list(several)
+    known = {text: json.loads(text) for text in several if text.startswith("{")}
+    every = sorted({name for settings in known.values() for name in settings} - {"tokens"})
+    differing = [name for name in every if len({repr(settings.get(name)) for settings in known.values()}) > 1]
+    words: dict[object, str] = {}
+    for text in several:
+        told = [f"{name} {known[text].get(name, 'unset')}" for name in differing] if text in known else []
+        digest = hashlib.sha256(text.encode()).hexdigest() if text in known else text
+        words[text] = ", ".join(told) or f"settings {digest[:8]}"
+    return words
+
+
+def _tell(field: str, value: object) -> str:
+    if field == "weights_sha256":
+        return f"weights {str(value)[:8]}"
+    if field == "tokens":
+        return "no tokens" if pd.isna(value) else f"{int(value)} tokens"  # type: ignore[call-overload]
+    return f"noise {value:g}" if field == "noise" else f"{value} prompts"
