@@ -7,16 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from bench.datasets import ImageError, Sample
 from bench.datasets.formats import open_dataset
 from flip.gaussian import Gaussian
-from flip.model import Flip
-from flip.paper_predictor import PaperPredictor
 from flip.sampler import NoPatches
-from flip.training.config import Phase, TrainingError
+from flip.training.config import TrainingError
+from flip.training.task import Predictor
 from objascale.dataset import DatasetError
 from objascale.masks import MaskError
 
@@ -53,12 +51,11 @@ def held_out(path: Path, pictures: int) -> list[Sample]:
     return samples
 
 
-def validate(model: Flip, held: Sequence[Sample], phase: Phase, device: torch.device) -> Score:
-    """Predict every held-out object from its own Gaussian, with a phase's patches. The model is left in training mode.
+def validate(predictor: Predictor, held: Sequence[Sample]) -> Score:
+    """Predict every held-out object from its own Gaussian.
 
     Raises TrainingError for a picture or a mask that cannot be read.
     """
-    predictor = PaperPredictor(model, tokens=phase.tokens, outputs=phase.outputs, device=device)
     found, ellipses, areas = [], [], []
     for sample in held:
         try:
@@ -76,5 +73,4 @@ def validate(model: Flip, held: Sequence[Sample], phase: Phase, device: torch.de
                 found.append(0.0)
             ellipses.append(gaussian.ellipse_mask(mask.width, mask.height).iou(mask))
             areas.append(mask.area)
-    model.train()
     return Score(np.array(found), np.array(ellipses), np.array(areas))

@@ -68,21 +68,22 @@ def losses_of(out: Path) -> list[tuple[float, float, float]]:
 def test_a_batch_depends_on_its_number_alone() -> None:
     straight = list(Batches(Ellipses(), SMALL, 0))
     assert len(straight) == SMALL.steps
-    later = next(iter(pickle.loads(pickle.dumps(Batches(Ellipses(), SMALL, 4)))))
-    halves = [Batches(Ellipses(), SMALL, 4, rank, 2).batch(4) for rank in range(2)]
-    assert torch.equal(later.gaussian, straight[4].gaussian)
-    assert torch.equal(torch.cat([half.gaussian for half in halves]), straight[4].gaussian)
-    assert all(torch.equal(later.seen.pixels[p], straight[4].seen.pixels[p]) for p in later.seen.pixels)
+    later = next(iter(pickle.loads(pickle.dumps(Batches(Ellipses(), SMALL, 4))))).batch
+    halves = [Batches(Ellipses(), SMALL, 4, rank, 2).batch(4).batch for rank in range(2)]
+    fifth = straight[4].batch
+    assert torch.equal(later.gaussian, fifth.gaussian)
+    assert torch.equal(torch.cat([half.gaussian for half in halves]), fifth.gaussian)
+    assert all(torch.equal(later.seen.pixels[p], fifth.seen.pixels[p]) for p in later.seen.pixels)
     with torch.random.fork_rng():
         by_workers = list(load(Batches(Ellipses(), SMALL, 0), 2))
     for one, other in zip(straight, by_workers, strict=True):
         assert one.names == other.names
-        assert all(torch.equal(one.seen.pixels[p], other.seen.pixels[p]) for p in one.seen.pixels)
+        assert all(torch.equal(one.batch.seen.pixels[p], other.batch.seen.pixels[p]) for p in one.batch.seen.pixels)
 
 
 def test_tokens_vary_about_their_mean() -> None:
     config = SMALL.model_copy(update={"phases": (Phase(steps=200, tokens=24, outputs=12),)})
-    counts = [Batches(Ellipses(), config, 0).batch(k).seen.layout.real.shape[1] for k in range(60)]
+    counts = [Batches(Ellipses(), config, 0).batch(k).batch.seen.layout.real.shape[1] for k in range(60)]
     assert max(counts) <= 36
     assert len(set(counts)) > 8
 
