@@ -10,8 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import torch
 from lightning_fabric import Fabric
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.tensorboard import SummaryWriter
@@ -20,9 +23,11 @@ from bench.datasets import Sample
 from flip.training.checkpoint import export_weights, read_checkpoint, save_checkpoint
 from flip.training.config import Config, Optimiser, Precision, TrainingError
 from flip.training.loader import Batches, Delivery, load
+from flip.training.samples import draw_samples
 from flip.training.scenes import SceneError, Source
 from flip.training.task import Task, task_of
 from flip.training.validation import Score, validate
+from objascale.files import write_atomically
 
 METRICS = "metrics.jsonl"
 FAILURES_TOLD = 10
@@ -115,6 +120,7 @@ def train(
                     averaged.load_state_dict(average)
                     predictor = task.predictor(averaged, config.phase(number), fabric.device)
                     report(journal.validated(done, validate(predictor, held)))
+                    journal.drawn(done, draw_samples(predictor, held))
             clock.begin()
     except SceneError as error:
         raise TrainingError(str(error)) from None
@@ -207,7 +213,7 @@ class _Clock:
 
 
 class Journal:
-    """OUT/metrics.jsonl, a line a step or a validation, and the same for TensorBoard in OUT/tensorboard.
+    """OUT/metrics.jsonl, a line a step or a validation, OUT/samples/STEP.png, and the same in OUT/tensorboard.
 
     Lines after the checkpoint's step, which are going to be made again, are taken out.
     """
@@ -225,6 +231,7 @@ class Journal:
         path.write_text("".join(f"{line}\n" for line in kept))
         self._file = path.open("a")
         self._board = SummaryWriter(str(out / "tensorboard"), purge_step=start + 1)
+        self._samples = out / "samples"
         self._failures = 0
 
     def step(self, step: Step) -> None:
@@ -243,6 +250,12 @@ class Journal:
         for label, (iou, _, _) in score.by_size().items():
             self._board.add_scalar(f"validation/IoU {label}", iou, step)
         return line
+
+    def drawn(self, step: int, picture: NDArray[np.uint8]) -> None:
+        """Keep a picture (H×W×3 RGB) of what the model finds."""
+        _, data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+        write_atomically(self._samples / f"{step}.png", data.tobytes())
+        self._board.add_image("validation/samples", picture, step, dataformats="HWC")
 
     def failed(self, sentences: Sequence[str], report: Callable[[str], None]) -> None:
         """Count scenes that could not be used, and report the first of them."""
