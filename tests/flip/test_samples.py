@@ -15,7 +15,6 @@ from flip.released import ReleasedFlip
 from flip.training.config import Config, Optimiser, Phase
 from flip.training.loop import Machine, train
 from flip.training.samples import SIDE, draw_samples
-from flip.training.scenes import Scene
 from flip.training.stored import Stored
 from flip.training.validation import held_out
 from objascale.masks import RegionMask
@@ -61,7 +60,6 @@ def test_the_outline_is_about_the_truth_and_what_is_found_is_orange(tiny: Releas
 
 def test_a_run_leaves_a_sheet_at_every_validation(shared: Path, held: list[Sample], tmp_path: Path) -> None:
     source = Stored(shared / "assets/photos/coco128", seed=0, short_side=100)
-    assert isinstance(source.scene(0), Scene)
     config = Config(
         model="flip-s",
         scenes=1,
