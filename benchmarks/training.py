@@ -3,9 +3,9 @@
     python benchmarks/training.py [--data CROPS --backgrounds PHOTOS] [--config flip-s-compositions] [--workers 1,2]
         [--tokens 64,128,256] [--scenes 4] [--batches 12] [--device cpu] [--threads 1] [--precision float32]
 
-Batches are compositions; without --data and --backgrounds, of random silhouettes before noise. `ratio` is how many times
-as fast batches are made as they are learned from: from 1 on, the step is kept busy. `waiting` is the share of a real
-run's time that the step waits.
+Batches are compositions; without --data and --backgrounds, of random silhouettes before noise. `ratio` is how many
+times as fast batches are made as they are learned from: from 1 on, the step is kept busy. `waiting` is the share of a
+real run's time that the step waits.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--data")
     parser.add_argument("--backgrounds", type=Path)
     parser.add_argument("--config", default="flip-s-compositions")
-    parser.add_argument("--workers", default="1,2")
+    parser.add_argument("--workers", default="1,2", help="loader processes; the last is for ratio and together")
     parser.add_argument("--tokens", default="64,128,256")
     parser.add_argument("--scenes", type=int, default=4)
     parser.add_argument("--batches", type=int, default=12)
@@ -87,8 +87,7 @@ def given_source(data: str | None, backgrounds: Path | None, scratch: Path) -> S
 def shortened(config: Config, scenes: int, batches: int, tokens: int) -> Config:
     """The configuration with one phase of so many batches, and the first phase's outputs a token."""
     first = config.phases[0]
-    outputs = max(8, first.outputs * tokens // first.tokens) if config.model.startswith("flip-s") else first.outputs
-    phase = Phase(steps=batches, tokens=tokens, outputs=outputs)
+    phase = Phase(steps=batches, tokens=tokens, outputs=max(8, first.outputs * tokens // first.tokens))
     return config.model_copy(update={"phases": (phase,), "scenes": scenes, "save_every": 10**9})
 
 

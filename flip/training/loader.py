@@ -80,7 +80,11 @@ class Batches(IterableDataset[Delivery]):
 
 
 def load(batches: Batches, workers: int) -> DataLoader[Delivery]:
-    """The batches in their order, made by `workers` processes; by this one if 0."""
+    """The batches in their order, made by `workers` processes; by this one if 0.
+
+    OpenCV's threads end here: a process that is forked while they are there waits for them forever.
+    """
+    cv2.setNumThreads(1)
     ahead = AHEAD if workers else None
     return DataLoader(
         batches, batch_size=None, num_workers=workers, prefetch_factor=ahead, pin_memory=torch.cuda.is_available()
