@@ -49,6 +49,7 @@ lint: setup
 benchmarks: setup
 	$(BIN)/python benchmarks/render.py
 	$(BIN)/python benchmarks/background.py
+	$(BIN)/python benchmarks/training.py
 
 clean:
 	rm -rf $(VENV) build *.egg-info

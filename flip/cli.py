@@ -34,7 +34,8 @@ from objascale.masks import MaskError, RegionMask
 app = typer.Typer(no_args_is_help=True, help="FLIP: segment one object from fovea-like patches around it.")
 app.command(
     "train",
-    epilog="Example: flip train --data data/crops --backgrounds data/hdris --validate data/objascale --out runs/flip-s",
+    epilog="Examples: flip train --data data/crops --backgrounds data/hdris --validate data/objascale --out runs/flip-s"
+    "\n\nflip train --config flip-l --data sa1b=3 --data data/crops --backgrounds photos --out runs/flip-l",
 )(train)
 
 MODEL = f"{', '.join(WEIGHTS)}, or a file: {', '.join(SUFFIXES)}; of a pair of .onnx graphs, either."

@@ -40,10 +40,15 @@ def show_patches(image: NDArray[np.uint8], patches: Patches, mask: RegionMask) -
         for start, last in corners:
             cv2.rectangle(picture, start, last, COLOURS[size], 1)
     inside = cv2.resize(mask.window((x0, y0, x1, y1)).astype(np.uint8), (width, height), interpolation=way)
-    outlines, _ = cv2.findContours(inside, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+    draw_outlines(picture, inside)
+    return picture
+
+
+def draw_outlines(picture: NDArray[np.uint8], inside: NDArray) -> None:
+    """Draw the outlines of a mask (H×W, not 0 inside) over `picture` (uint8 H×W×3), white within black."""
+    outlines, _ = cv2.findContours(inside.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     for colour, thickness in ((BLACK, 4), (WHITE, 2)):
         cv2.drawContours(picture, outlines, -1, colour, thickness)
-    return picture
 
 
 def _region(patches: Patches, mask: RegionMask) -> tuple[int, int, int, int]:

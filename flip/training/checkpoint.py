@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import pickle
 from pathlib import Path
 from typing import Any
@@ -19,11 +18,17 @@ FILE = "checkpoint.pt"
 
 
 def save_checkpoint(
-    out: Path, step: int, config: Config, model: nn.Module, average: dict[str, Tensor], optimiser: optim.Optimizer
+    out: Path,
+    step: int,
+    config: Config,
+    model: nn.Module,
+    average: dict[str, Tensor],
+    optimiser: optim.Optimizer,
+    memory: Tensor,
 ) -> None:
     """Write OUT/checkpoint.pt: all that the next step depends on. `step` is the number of steps that are done."""
     buffer = io.BytesIO()
-    state = {"model": model.state_dict(), "average": average, "optimiser": optimiser.state_dict()}
+    state = {"model": model.state_dict(), "average": average, "optimiser": optimiser.state_dict(), "memory": memory}
     torch.save({"step": step, "config": config.model_dump_json(), **state}, buffer)
     write_atomically(out / FILE, buffer.getvalue())
 
@@ -39,12 +44,12 @@ def read_checkpoint(out: Path, config: Config) -> dict[str, Any] | None:
         return None
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        theirs = json.loads(state["config"])
+        theirs = Config.model_validate_json(state["config"]).model_dump(mode="json")
         step = int(state["step"])
     except (OSError, RuntimeError, EOFError, KeyError, TypeError, ValueError, pickle.UnpicklingError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise TrainingError(f"{path} is no whole checkpoint ({reason}); move it away to begin anew") from None
-    ours = json.loads(config.model_dump_json())
+    ours = config.model_dump(mode="json")
     for run in (theirs, ours):
         run["phases"] = _done(run["phases"], step)
         del run["validate_every"], run["save_every"]

@@ -41,7 +41,7 @@ class _Report:
 
     def __call__(self, what: Step | dict[str, Any] | str) -> None:
         if not isinstance(what, dict | str):
-            line = f"step {what.step}: mask {what.mask:.3f} position {what.position:.3f} box {what.box:.3f}"
+            line = f"step {what.step}: " + " ".join(f"{name} {value:.3f}" for name, value in what.told.items())
             line += f", {what.examples_per_second:.0f} examples/s, {what.wait:.0%} waiting"
             self._bar.update(self._task, completed=what.step, description=line)
             if not self._console.is_terminal and what.step % self._every == 0:
@@ -55,10 +55,20 @@ class _Report:
 
 
 def train(
-    data: Annotated[list[Path], typer.Option(help="Folder of crops (objascale crops); may be given several times.")],
+    data: Annotated[
+        list[str],
+        typer.Option(
+            metavar="PATH[=SHARE]",
+            help="Crops (objascale crops), a folder of SA-1B's tars, or a data set as `bench run` takes it. "
+            "May be given several times: a=3 and b=1 give three scenes of a to one of b.",
+        ),
+    ],
     config: Annotated[
         str,
-        typer.Option(help="flip-s, flip-m, flip-l (the paper's training), each with -compositions, or a TOML file."),
+        typer.Option(
+            help="flip-s, flip-m, flip-l (the paper's training), each with -compositions; flip-tiny, flip-small, "
+            "flip-middle, flip-large (the released line's); or a TOML file."
+        ),
     ] = "flip-s-compositions",
     backgrounds: Annotated[
         list[Path] | None, typer.Option(help="Photographs or environment maps that crops are pasted on.")
@@ -88,7 +98,7 @@ def train(
     count = 1 if devices == "auto" and accelerator == "cpu" else int(devices) if devices.isdecimal() else devices
     try:
         settings = read_config(config)
-        source = open_source(data, backgrounds or [], settings.seed)
+        source = open_source(data, backgrounds or [], settings.seed, settings.short_side)
         samples = held_out(held, pictures) if held else []
         machine = loop.Machine(accelerator, count, nodes, precision, workers)
         with _Report(console, settings.steps) as report:

@@ -6,13 +6,24 @@ import tomllib
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
 
-from flip.model import CONFIGS
+from flip.model import CONFIGS as PAPER
+from flip.released import CONFIGS as RELEASED
 from flip.training.losses import Unit
 
 Precision = Literal["float32", "bfloat16"]
 RECIPES = Path(__file__).parent / "recipes"
+
+SHIPPED = {
+    **{model: (model, "paper") for model in PAPER},
+    **{f"{model}-compositions": (model, "compositions") for model in PAPER},
+    **{model: (model, "released") for model in RELEASED},
+}
+"""What comes with the package: the model of each configuration, and its recipe."""
+
+FEWEST_TOKENS, MOST_TOKENS = 32, 2048
+"""Input patches that the released line is trained on."""
 
 
 class TrainingError(ValueError):
@@ -24,7 +35,10 @@ class _Part(BaseModel):
 
 
 class Phase(_Part):
-    """A stretch of the schedule: `steps` with so many input and output patches on average, maybe at half resolution."""
+    """A stretch of the schedule: `steps` with so many input and output patches on average, maybe at half resolution.
+
+    For the released line `outputs` are the points of an object at which the mask is asked.
+    """
 
     steps: PositiveInt
     tokens: int = Field(ge=4)
@@ -33,13 +47,14 @@ class Phase(_Part):
 
 
 class Optimiser(_Part):
-    """AdamW: the rate rises over `warmup` steps, stays, and falls to 0 in the last share `cooldown` of all steps.
+    """The rate rises over `warmup` steps, stays, and falls to 0 in the last share `cooldown` of all steps.
 
     As nothing before the fall depends on when it begins, a run that has not come to it may be made longer.
     """
 
+    name: Literal["adamw", "radam"] = "adamw"
     rate: PositiveFloat
-    cooldown: float = Field(default=0.2, gt=0, le=1)
+    cooldown: float = Field(default=0.2, ge=0, le=1)
     decay: float = Field(default=0.05, ge=0)
     betas: tuple[float, float] = (0.9, 0.98)
     warmup: int = Field(default=1000, ge=0)
@@ -59,18 +74,29 @@ class Config(_Part):
     """A training run. A batch has `scenes` pictures with `masks` prompts each, over all processes together.
 
     `sampling`: patches as section 3.1 has them, or as in the authors' released code (`flip.sampler.RECIPES`).
+    `short_side`: pictures whose shorter side is longer are shrunk to so many px; compositions stay as they are made.
     """
 
-    model: Literal["flip-s", "flip-m", "flip-l"]
+    model: Literal["flip-s", "flip-m", "flip-l", "flip-tiny", "flip-small", "flip-middle", "flip-large"]
     scenes: PositiveInt
     masks: PositiveInt
     phases: tuple[Phase, ...] = Field(min_length=1)
     optimiser: Optimiser
     losses: Weights = Weights()
     sampling: Literal["paper", "released"] = "paper"
+    short_side: PositiveInt | None = None
     seed: int = Field(default=0, ge=0)
     validate_every: PositiveInt = 5000
     save_every: PositiveInt = 1000
+
+    @model_validator(mode="after")
+    def _fits_the_model(self) -> Config:
+        if self.model in RELEASED:
+            if self.sampling != "released":
+                raise ValueError(f'{self.model} takes patches with sampling = "released" only')
+            if not all(FEWEST_TOKENS < phase.tokens < MOST_TOKENS for phase in self.phases):
+                raise ValueError(f"tokens of {self.model} must be between {FEWEST_TOKENS} and {MOST_TOKENS}")
+        return self
 
     @property
     def steps(self) -> int:
@@ -90,16 +116,17 @@ def read_config(name: str) -> Config:
     """The run described by a TOML file, or by one that comes with the package, called by its name.
 
     `flip-s`, `-m`, `-l` follow the paper; `flip-s-compositions` is how the weights in this package were made (-m, -l
-    likewise). Raises TrainingError for a file that is missing, is no TOML, or says something that is not understood.
+    likewise); `flip-tiny` to `flip-large` follow the released line. Raises TrainingError for a file that is missing, is
+    no TOML, or says something that is not understood.
     """
-    path = Path(name)
-    given: dict = {}
+    path, given = Path(name), {}
     if path.suffix != ".toml":
-        model = name.removesuffix("-compositions")
-        if model not in CONFIGS:
-            known = [shipped for model in CONFIGS for shipped in (model, f"{model}-compositions")]
-            raise TrainingError(f"there is no configuration {name}: there are {', '.join(known)}, or give a .toml file")
-        path, given = RECIPES / ("paper.toml" if model == name else "compositions.toml"), {"model": model}
+        if name not in SHIPPED:
+            raise TrainingError(
+                f"there is no configuration {name}: there are {', '.join(SHIPPED)}, or give a .toml file"
+            )
+        given["model"], recipe = SHIPPED[name]
+        path = RECIPES / f"{recipe}.toml"
     try:
         return Config(**{**tomllib.loads(path.read_text(encoding="utf-8")), **given})
     except FileNotFoundError:

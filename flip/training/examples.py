@@ -38,7 +38,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Batch:
-    """B examples. `truth[p]` is bool (Σ n_p, p, p), `gaussian` (B, 6), `box` (B, 4), `side` (B,); `names` of scenes."""
+    """B examples. `truth[p]` is bool (Σ n_p, p, p), `gaussian` (B, 6), `box` (B, 4), `side` (B,)."""
 
     seen: Glimpses
     where: Layout
@@ -46,11 +46,9 @@ class Batch:
     gaussian: Tensor
     box: Tensor
     side: Tensor
-    names: tuple[str, ...] = ()
-    failures: tuple[str, ...] = ()  # sentences on scenes that could not be used
 
     @classmethod
-    def of(cls, examples: Sequence[Example], names: Sequence[str] = (), failures: Sequence[str] = ()) -> Batch:
+    def of(cls, examples: Sequence[Example]) -> Batch:
         """Put examples together, padded to the longest."""
         truth = {
             p: torch.from_numpy(np.concatenate([e.truth.get(p, np.empty((0, p, p), bool)) for e in examples]))
@@ -63,8 +61,6 @@ class Batch:
             torch.stack([e.gaussian for e in examples]),
             torch.stack([e.box for e in examples]),
             torch.tensor([e.side for e in examples]),
-            tuple(names),
-            tuple(failures),
         )
 
     def to(self, device: torch.device | str) -> Batch:

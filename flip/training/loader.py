@@ -3,36 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from flip.sampler import RECIPES, NoPatches
+from flip.sampler import NoPatches
 from flip.training.config import Config, TrainingError
-from flip.training.examples import Batch, Example, make_example
 from flip.training.halves import halved
 from flip.training.scenes import Scene, SceneError, Source
+from flip.training.task import task_of
 
 AHEAD = 4  # batches that a loader process keeps ready
 
 
-class Batches(IterableDataset[Batch]):
+@dataclass(frozen=True)
+class Delivery:
+    """A batch of the task's kind, the `names` of its scenes, and sentences on scenes that could not be used."""
+
+    batch: Any
+    names: tuple[str, ...]
+    failures: tuple[str, ...]
+
+
+class Batches(IterableDataset[Delivery]):
     """The batches from number `start` on, those parts of them that process `rank` of `world` learns from.
 
     Batch k has the scenes at positions k·scenes … (k+1)·scenes − 1; what is drawn for a scene (objects, prompts,
-    patches) depends on the seed and its position alone, and how many patches on the seed and k. So neither the number
-    of ranks nor that of loader processes changes what is learned from, nor does a restart.
+    patches) depends on the seed, its position and k alone. So neither the number of ranks nor that of loader processes
+    changes what is learned from, nor does a restart.
     """
 
     def __init__(self, source: Source, config: Config, start: int = 0, rank: int = 0, world: int = 1) -> None:
         if config.scenes % world:
             raise TrainingError(f"{config.scenes} scenes a batch cannot be shared by {world} processes alike")
-        self.source, self.config, self.recipe = source, config, RECIPES[config.sampling]
+        self.source, self.config, self.task = source, config, task_of(config)
         self.start, self.rank, self.world = start, rank, world
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[Delivery]:
         cv2.setNumThreads(1)
         torch.set_num_threads(1)
         worker = get_worker_info()
@@ -40,16 +51,12 @@ class Batches(IterableDataset[Batch]):
         for number in range(self.start + first, self.config.steps, stride):
             yield self.batch(number)
 
-    def batch(self, number: int) -> Batch:
+    def batch(self, number: int) -> Delivery:
         """Batch `number`. Raises SceneError if none of its scenes can be used."""
         phase, seed = self.config.phase(number), self.config.seed
-        rng = np.random.default_rng((seed, 0, number))
-        tokens, outputs = (
-            int(rng.integers(mean // 2, mean * 3 // 2, endpoint=True)) for mean in (phase.tokens, phase.outputs)
-        )
         share = self.config.scenes // self.world
         first = number * self.config.scenes + self.rank * share
-        examples: list[Example] = []
+        examples: list[Any] = []
         names, failures = [], []
         for position in range(first, first + share):
             rng = np.random.default_rng((seed, 1, position))
@@ -57,23 +64,27 @@ class Batches(IterableDataset[Batch]):
                 scene = self.source.scene(position)
                 if phase.half:
                     scene = halved(scene)
-                examples += self._examples(scene, tokens, outputs, rng)
+                examples += self._examples(scene, number, rng)
                 names.append(scene.name)
             except (SceneError, NoPatches) as error:
                 failures.append(str(error))
         if not examples:
             raise SceneError(f"none of the {share} scenes of batch {number} can be used: {failures[0]}")
-        return Batch.of(examples, names, failures)
+        return Delivery(self.task.collate(examples), tuple(names), tuple(failures))
 
-    def _examples(self, scene: Scene, tokens: int, outputs: int, rng: np.random.Generator) -> list[Example]:
+    def _examples(self, scene: Scene, number: int, rng: np.random.Generator) -> list[Any]:
         """`masks` objects of a scene, drawn without repetition while there are others."""
         order = rng.permutation(len(scene.masks))
         chosen = [scene.masks[order[i % len(order)]] for i in range(self.config.masks)]
-        return [make_example(scene, mask, tokens, outputs, self.recipe, rng) for mask in chosen]
+        return [self.task.example(scene, mask, number, rng) for mask in chosen]
 
 
-def load(batches: Batches, workers: int) -> DataLoader[Batch]:
-    """The batches in their order, made by `workers` processes; by this one if 0."""
+def load(batches: Batches, workers: int) -> DataLoader[Delivery]:
+    """The batches in their order, made by `workers` processes; by this one if 0.
+
+    OpenCV's threads end here: a process that is forked while they are there waits for them forever.
+    """
+    cv2.setNumThreads(1)
     ahead = AHEAD if workers else None
     return DataLoader(
         batches, batch_size=None, num_workers=workers, prefetch_factor=ahead, pin_memory=torch.cuda.is_available()

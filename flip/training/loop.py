@@ -10,22 +10,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import torch
 from lightning_fabric import Fabric
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.tensorboard import SummaryWriter
 
 from bench.datasets import Sample
-from flip.model import CONFIGS, Flip
-from flip.sampler import RECIPES
 from flip.training.checkpoint import export_weights, read_checkpoint, save_checkpoint
 from flip.training.config import Config, Optimiser, Precision, TrainingError
-from flip.training.examples import Batch
-from flip.training.loader import Batches, load
-from flip.training.losses import losses
+from flip.training.loader import Batches, Delivery, load
+from flip.training.samples import draw_samples
 from flip.training.scenes import SceneError, Source
+from flip.training.task import Task, task_of
 from flip.training.validation import Score, validate
+from objascale.files import write_atomically
 
 METRICS = "metrics.jsonl"
 FAILURES_TOLD = 10
@@ -47,12 +49,11 @@ class Machine:
 
 @dataclass(frozen=True)
 class Step:
-    """What is reported of a step. `step` counts from 1; `wait` is the share of the time that went into waiting."""
+    """What is reported of a step. `step` counts from 1, `told` is what the task says of it (losses, for instance),
+    `gradient` the norm before clipping, `wait` the share of the time that went into waiting for the batch."""
 
     step: int
-    mask: float
-    position: float
-    box: float
+    told: dict[str, float]
     gradient: float
     rate: float
     examples_per_second: float
@@ -70,20 +71,22 @@ def train(
     """Train, or go on with the run in `out`, and write its averaged weights; gives their path.
 
     A run that was interrupted and goes on has the losses of one that was not: batches depend on their number alone,
-    and the checkpoint holds model, average and optimiser. `report` is told steps, validations (dicts) and sentences,
-    in the first process only. Raises TrainingError for a checkpoint of another run, a loss that is no number (nothing
-    is saved then), and data that cannot be used.
+    and the checkpoint holds model, average, optimiser and the task's memory. `report` is told steps, validations
+    (dicts) and sentences, in the first process only. Raises TrainingError for a checkpoint of another run, a loss that
+    is no number (nothing is saved then), and data that cannot be used.
     """
     fabric = Fabric(accelerator=machine.accelerator, devices=machine.devices, num_nodes=machine.nodes)
     fabric.launch()
     torch.manual_seed(config.seed)
-    model = Flip(CONFIGS[config.model], RECIPES[config.sampling])
+    task = task_of(config)
+    model = task.model()
     optimiser = _optimiser(model, config.optimiser)
     state = read_checkpoint(out, config)
     start = state["step"] if state else 0
     if state:
         model.load_state_dict(state["model"])
         optimiser.load_state_dict(state["optimiser"])
+    memory = (state or {}).get("memory", task.memory())
     average = state["average"] if state else {name: p.detach().clone() for name, p in model.state_dict().items()}
     wrapped, optimiser = fabric.setup(model, optimiser)
     average = {name: tensor.to(fabric.device) for name, tensor in average.items()}
@@ -92,28 +95,32 @@ def train(
     journal = Journal(out, start) if fabric.is_global_zero else None
     clock = _Clock()
     try:
-        for number, batch in enumerate(load(batches, machine.workers), start):
+        for number, delivery in enumerate(load(batches, machine.workers), start):
             clock.loaded()
             if journal:
-                journal.failed(batch.failures, report)
+                journal.failed(delivery.failures, report)
             rate = learning_rate(number, config)
             for group in optimiser.param_groups:
                 group["lr"] = rate
-            told = _step(fabric, wrapped, optimiser, batch, config, number, machine.precision)
+            total, told = _losses(fabric, task, wrapped, delivery, memory, number, machine.precision)
+            norm = _update(fabric, wrapped, optimiser, total, config.optimiser.clip)
+            memory = task.remember(memory, told)
             _average(average, model, config.optimiser.ema, number)
             done = number + 1
             seconds, waited = clock.stepped()
             if journal:
                 examples = config.scenes * config.masks / seconds
-                step = Step(done, *told, rate, examples, waited / seconds)
+                step = Step(done, told, norm, rate, examples, waited / seconds)
                 journal.step(step)
                 report(step)
                 if done % config.save_every == 0 or done == config.steps:
-                    save_checkpoint(out, done, config, model, average, optimiser)
+                    save_checkpoint(out, done, config, model, average, optimiser, memory)
                 if held and (done % config.validate_every == 0 or done == config.steps):
-                    averaged = _averaged(config, average)
-                    score = validate(averaged, held, config.phase(number), fabric.device)
-                    report(journal.validated(done, score))
+                    averaged = task.model()
+                    averaged.load_state_dict(average)
+                    predictor = task.predictor(averaged, config.phase(number), fabric.device)
+                    report(journal.validated(done, validate(predictor, held)))
+                    journal.drawn(done, draw_samples(predictor, held))
             clock.begin()
     except SceneError as error:
         raise TrainingError(str(error)) from None
@@ -123,29 +130,38 @@ def train(
     return export_weights(out, config, average)
 
 
-def _step(
-    fabric: Fabric, model: nn.Module, optimiser: Any, batch: Batch, config: Config, number: int, precision: Precision
-) -> tuple[float, float, float, float]:
-    """One update; gives the three losses and the norm of the gradient before clipping. Raises TrainingError for NaN."""
-    batch = batch.to(fabric.device)
-    mixed = torch.autocast(fabric.device.type, torch.bfloat16, enabled=precision == "bfloat16")
+def _losses(
+    fabric: Fabric,
+    task: Task,
+    model: nn.Module,
+    delivery: Delivery,
+    memory: Tensor,
+    number: int,
+    precision: Precision,
+) -> tuple[Tensor, dict[str, float]]:
+    """This rank's loss, and what is told of it, means over all ranks. Raises TrainingError for NaN on any of them."""
     with _attention(fabric.device):
-        with mixed:
-            answer = model(batch.seen, batch.where)
-        found = losses(answer, batch, config.losses.unit)
-        total = found.total(config.losses.position, config.losses.box)
-        finite = fabric.all_reduce(total.detach().isfinite().float(), reduce_op="mean")
-        if not isinstance(finite, Tensor) or finite.item() < 1:
-            raise TrainingError(
-                f"the loss of batch {number} is not a number, of scenes {', '.join(batch.names)}; the last checkpoint "
-                "is kept: lower the rate, or leave these scenes out, and start again"
-            )
+        total, told = task.losses(model, delivery.batch.to(fabric.device), memory, getattr(torch, precision))
+    scalars = torch.stack([total.detach().float(), *(value.detach().float() for value in told.values())])
+    means = fabric.all_reduce(scalars, reduce_op="mean")
+    assert isinstance(means, Tensor)
+    if not means[0].isfinite():
+        raise TrainingError(
+            f"the loss of batch {number} is not a number, of scenes {', '.join(delivery.names)}; the last checkpoint "
+            "is kept: lower the rate, or leave these scenes out, and start again"
+        )
+    return total, dict(zip(told, means[1:].tolist(), strict=True))
+
+
+def _update(fabric: Fabric, model: nn.Module, optimiser: Any, total: Tensor, clip: float) -> float:
+    """Follow the gradient; gives its norm before clipping."""
+    with _attention(fabric.device):
         fabric.backward(total)
-    norm = fabric.clip_gradients(model, optimiser, max_norm=config.optimiser.clip, error_if_nonfinite=False)
+    norm = fabric.clip_gradients(model, optimiser, max_norm=clip, error_if_nonfinite=False)
     optimiser.step()
     optimiser.zero_grad()
     assert norm is not None  # gradients are clipped by their norm
-    return found.mask.item(), found.position.item(), found.box.item(), norm.item()
+    return norm.item()
 
 
 def _attention(device: torch.device) -> AbstractContextManager[Any]:
@@ -157,15 +173,19 @@ def learning_rate(step: int, config: Config) -> float:
     """At a step, counted from 0."""
     settings, left = config.optimiser, config.steps - step
     rising = (step + 1) / max(settings.warmup, 1)
-    falling = left / (settings.cooldown * config.steps)
+    falling = left / max(settings.cooldown * config.steps, 1)
     return settings.rate * min(1.0, rising, falling)
 
 
-def _optimiser(model: nn.Module, settings: Optimiser) -> torch.optim.AdamW:
-    """AdamW; nothing with a single dimension (biases, norms) decays."""
-    decaying = [p for p in model.parameters() if p.ndim > 1]
-    others = [p for p in model.parameters() if p.ndim < 2]
-    groups = [{"params": decaying, "weight_decay": settings.decay}, {"params": others, "weight_decay": 0.0}]
+def _optimiser(model: nn.Module, settings: Optimiser) -> torch.optim.Optimizer:
+    """AdamW or RAdam, with decoupled decay; nothing with a single dimension (biases, norms) decays."""
+    trained = [p for p in model.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": settings.decay},
+        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    if settings.name == "radam":
+        return torch.optim.RAdam(groups, lr=settings.rate, betas=settings.betas, decoupled_weight_decay=True)
     return torch.optim.AdamW(groups, lr=settings.rate, betas=settings.betas, fused=True)
 
 
@@ -174,12 +194,6 @@ def _average(average: dict[str, Tensor], model: nn.Module, decay: float, number:
     """Move the exponential average towards the model; in the first steps faster, as it began with random weights."""
     decay = min(decay, (1 + number) / (10 + number))
     torch._foreach_lerp_(list(average.values()), list(model.state_dict().values()), 1 - decay)
-
-
-def _averaged(config: Config, average: dict[str, Tensor]) -> Flip:
-    model = Flip(CONFIGS[config.model], RECIPES[config.sampling])
-    model.load_state_dict(average)
-    return model
 
 
 class _Clock:
@@ -199,7 +213,7 @@ class _Clock:
 
 
 class Journal:
-    """OUT/metrics.jsonl, a line a step or a validation, and the same for TensorBoard in OUT/tensorboard.
+    """OUT/metrics.jsonl, a line a step or a validation, OUT/samples/STEP.png, and the same in OUT/tensorboard.
 
     Lines after the checkpoint's step, which are going to be made again, are taken out.
     """
@@ -217,13 +231,15 @@ class Journal:
         path.write_text("".join(f"{line}\n" for line in kept))
         self._file = path.open("a")
         self._board = SummaryWriter(str(out / "tensorboard"), purge_step=start + 1)
+        self._samples = out / "samples"
         self._failures = 0
 
     def step(self, step: Step) -> None:
         """Write down a step."""
-        self._write(vars(step))
-        for name in ("mask", "position", "box", "gradient", "rate", "examples_per_second", "wait"):
-            self._board.add_scalar(f"training/{name}", getattr(step, name), step.step)
+        numbers = {**step.told, **{name: value for name, value in vars(step).items() if name not in ("step", "told")}}
+        self._write({"step": step.step, **numbers})
+        for name, value in numbers.items():
+            self._board.add_scalar(f"training/{name}", value, step.step)
 
     def validated(self, step: int, score: Score) -> dict[str, Any]:
         """Write down a validation, and give what was written."""
@@ -234,6 +250,12 @@ class Journal:
         for label, (iou, _, _) in score.by_size().items():
             self._board.add_scalar(f"validation/IoU {label}", iou, step)
         return line
+
+    def drawn(self, step: int, picture: NDArray[np.uint8]) -> None:
+        """Keep a picture (H×W×3 RGB) of what the model finds."""
+        _, data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+        write_atomically(self._samples / f"{step}.png", data.tobytes())
+        self._board.add_image("validation/samples", picture, step, dataformats="HWC")
 
     def failed(self, sentences: Sequence[str], report: Callable[[str], None]) -> None:
         """Count scenes that could not be used, and report the first of them."""

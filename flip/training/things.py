@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flip.training.packed import Packed, packed
-from objascale.crops import read_crops
+from objascale.crops import TABLE, read_crops
 from objascale.dataset import DatasetError
 from objascale.files import file_sha256
 
@@ -32,7 +32,7 @@ def crops(folders: Sequence[Path]) -> Packed:
         raise DatasetError("no crops were named; objascale crops makes them")
     files = [folder / file for folder in folders for file in read_crops(folder)["file"]]
     origin = "crops of " + " ".join(str(folder.resolve()) for folder in folders)
-    version = " ".join(("1", *(file_sha256(folder / "crops.parquet") for folder in folders)))
+    version = " ".join(("1", *(file_sha256(folder / TABLE) for folder in folders)))
     return packed(origin, version, lambda: (level for file in files for level in _levels(file)))
 
 

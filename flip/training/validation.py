@@ -7,18 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from bench.datasets import ImageError, Sample
 from bench.datasets.formats import open_dataset
 from flip.gaussian import Gaussian
-from flip.model import Flip
-from flip.paper_predictor import PaperPredictor
 from flip.sampler import NoPatches
-from flip.training.config import Phase, TrainingError
+from flip.training.config import TrainingError
+from flip.training.task import Predictor
 from objascale.dataset import DatasetError
-from objascale.masks import MaskError
+from objascale.masks import MaskError, RegionMask
 
 EDGES = (30, 100, 1000, 10_000)  # px
 LABELS = ("under 30 px", "30 to 100 px", "100 to 1,000 px", "1,000 to 10,000 px", "10,000 px and more")
@@ -53,22 +51,25 @@ def held_out(path: Path, pictures: int) -> list[Sample]:
     return samples
 
 
-def validate(model: Flip, held: Sequence[Sample], phase: Phase, device: torch.device) -> Score:
-    """Predict every held-out object from its own Gaussian, with a phase's patches. The model is left in training mode.
+def decoded(sample: Sample) -> tuple[NDArray[np.uint8], list[RegionMask]]:
+    """A held-out picture (H×W×3 RGB) and its masks that cover anything. Raises TrainingError if one cannot be read."""
+    try:
+        image, masks = sample.picture().decode(), [thing.mask() for thing in sample.objects()]
+    except (ImageError, DatasetError, MaskError, OSError) as error:
+        raise TrainingError(f"the data for validation cannot be read: {error}") from None
+    return image, [mask for mask in masks if mask.area]
+
+
+def validate(predictor: Predictor, held: Sequence[Sample]) -> Score:
+    """Predict every held-out object from its own Gaussian.
 
     Raises TrainingError for a picture or a mask that cannot be read.
     """
-    predictor = PaperPredictor(model, tokens=phase.tokens, outputs=phase.outputs, device=device)
     found, ellipses, areas = [], [], []
     for sample in held:
-        try:
-            predictor.set_image(sample.picture().decode())
-            masks = [thing.mask() for thing in sample.objects()]
-        except (ImageError, DatasetError, MaskError, OSError) as error:
-            raise TrainingError(f"the data for validation cannot be read: {error}") from None
+        image, masks = decoded(sample)
+        predictor.set_image(image)
         for mask in masks:
-            if not mask.area:
-                continue
             gaussian = Gaussian.from_mask(mask)
             try:
                 found.append(predictor.predict(gaussian=gaussian).iou(mask))
@@ -76,5 +77,4 @@ def validate(model: Flip, held: Sequence[Sample], phase: Phase, device: torch.de
                 found.append(0.0)
             ellipses.append(gaussian.ellipse_mask(mask.width, mask.height).iou(mask))
             areas.append(mask.area)
-    model.train()
     return Score(np.array(found), np.array(ellipses), np.array(areas))

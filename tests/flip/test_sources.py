@@ -14,17 +14,22 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flip.training import sa1b
+from flip.training.compositions import Compositions
+from flip.training.config import TrainingError
 from flip.training.order import shuffled, shuffled_in_windows
 from flip.training.sa1b import SA1B, read_scene
 from flip.training.scenes import Scene, SceneError
 from flip.training.shrink import shrunk
+from flip.training.sources import Mixed, open_source
 from flip.training.stored import Stored
-from objascale.dataset import DatasetError
+from objascale.crops import HEADER
+from objascale.dataset import Dataset, DatasetError, write_parquet
 from objascale.masks import RegionMask
 
 NUMBERS = [[3, 1, 12], [25, 20], [31]]
@@ -310,3 +315,73 @@ def test_a_stored_data_set_that_is_bad_is_named(tmp_path: Path):
     (tmp_path / "instances.json").write_text(json.dumps(content))
     with pytest.raises(DatasetError):
         Stored(tmp_path / "instances.json", seed=0)
+
+
+def write_crops(folder: Path) -> Path:
+    """One grey square, as objascale crops would leave it."""
+    Dataset(folder, HEADER).open({"fingerprint": {}})
+    cv2.imwrite(str(folder / "0.png"), np.full((64, 64, 4), 255, np.uint8))
+    write_parquet(pd.DataFrame([{"file": "0.png", "opaque": 64 * 64}]), folder / "crops.parquet")
+    return folder
+
+
+def test_what_lies_at_a_path_tells_the_source(tars: Path, tmp_path: Path, shared: Path):
+    assert isinstance(open_source([str(tars)], [], 0), SA1B)
+    photographs = shared / "assets/photos/coco128"
+    assert isinstance(open_source([str(photographs)], [], 0), Stored)
+    crops = [write_crops(tmp_path / name) for name in ("a", "b=2")]
+    ground = tmp_path / "ground.png"
+    cv2.imwrite(str(ground), np.full((100, 100, 3), 90, np.uint8))
+    both = open_source([str(each) for each in crops], [ground], 0)
+    assert isinstance(both, Compositions)
+    assert len(both.crops) == 2 * len(open_source([str(crops[0])], [ground], 0).crops)
+    mixed = open_source([f"{tars}=3", str(crops[0]), str(crops[1])], [ground], 0, short_side=15)
+    assert isinstance(mixed, Mixed)
+    assert mixed.shares == [3, 2]
+    names = [pickle.loads(pickle.dumps(mixed)).scene(position).name for position in range(10)]
+    assert [name for name in names if name.startswith("composition")] == [
+        f"composition {k} of seed 0" for k in range(4)
+    ]
+    alone = open_source([str(tars)], [], 0, short_side=15)
+    assert [name for name in names if "sa_" in name] == [alone.scene(k).name for k in range(6)]
+    assert min(mixed.scene(0).image.shape[:2]) == 15
+
+
+class Counting:
+    def scene(self, position: int) -> Scene:
+        return Scene(np.zeros((1, 1, 3), np.uint8), [], str(position))
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=5), st.integers(1, 3))
+def test_sources_in_turn_keep_their_shares(shares: list[int], periods: int):
+    mixed = Mixed([(Counting(), share) for share in shares])
+    seen: list[list[int]] = [[] for _ in shares]
+    for position in range(periods * sum(shares)):
+        i, _ = mixed._turns[position % sum(shares)]
+        seen[i].append(int(mixed.scene(position).name))
+        for share, each in zip(shares, seen, strict=True):
+            due = (position + 1) * share / sum(shares)
+            assert abs(len(each) - due) <= len(shares), "evenly spread"
+    assert seen == [list(range(periods * share)) for share in shares]
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        ("{folder}/gone", "there is no data set .*gone"),
+        ("{folder}/gone=3", "there is no data set .*gone;"),
+        ("{tars}=0", "a share, a whole number from 1 to 1000"),
+        ("{tars}=2000", "a share, a whole number from 1 to 1000"),
+        ("{tars}=0.5", "a share, a whole number from 1 to 1000"),
+        ("{tars}=" + "9" * 5000, "File name too long"),
+        ("{folder}", "is none of the data sets"),
+        ("{crops}", "no background was named"),
+    ],
+)
+def test_data_that_cannot_be_opened_is_a_sentence(data: str, sentence: str, tars: Path, tmp_path: Path):
+    named = data.format(folder=tmp_path, tars=tars, crops=write_crops(tmp_path / "crops"))
+    with pytest.raises(TrainingError, match=sentence):
+        open_source([named], [], 0)
+    with pytest.raises(TrainingError, match="no --data is a folder of crops"):
+        open_source([str(tars)], [tmp_path], 0)

@@ -18,7 +18,7 @@ import torch
 from flip.checkpoint import load_model
 from flip.gaussian import Gaussian
 from flip.model import CONFIGS, Flip
-from flip.predictor import load_predictor
+from flip.paper_predictor import PaperPredictor
 from flip.training.checkpoint import FILE
 from flip.training.config import Config, Optimiser, Phase, TrainingError, read_config
 from flip.training.halves import halved
@@ -68,21 +68,42 @@ def losses_of(out: Path) -> list[tuple[float, float, float]]:
 def test_a_batch_depends_on_its_number_alone() -> None:
     straight = list(Batches(Ellipses(), SMALL, 0))
     assert len(straight) == SMALL.steps
-    later = next(iter(pickle.loads(pickle.dumps(Batches(Ellipses(), SMALL, 4)))))
-    halves = [Batches(Ellipses(), SMALL, 4, rank, 2).batch(4) for rank in range(2)]
-    assert torch.equal(later.gaussian, straight[4].gaussian)
-    assert torch.equal(torch.cat([half.gaussian for half in halves]), straight[4].gaussian)
-    assert all(torch.equal(later.seen.pixels[p], straight[4].seen.pixels[p]) for p in later.seen.pixels)
+    later = next(iter(pickle.loads(pickle.dumps(Batches(Ellipses(), SMALL, 4))))).batch
+    halves = [Batches(Ellipses(), SMALL, 4, rank, 2).batch(4).batch for rank in range(2)]
+    fifth = straight[4].batch
+    assert torch.equal(later.gaussian, fifth.gaussian)
+    assert torch.equal(torch.cat([half.gaussian for half in halves]), fifth.gaussian)
+    assert all(torch.equal(later.seen.pixels[p], fifth.seen.pixels[p]) for p in later.seen.pixels)
     with torch.random.fork_rng():
         by_workers = list(load(Batches(Ellipses(), SMALL, 0), 2))
     for one, other in zip(straight, by_workers, strict=True):
         assert one.names == other.names
-        assert all(torch.equal(one.seen.pixels[p], other.seen.pixels[p]) for p in one.seen.pixels)
+        assert all(torch.equal(one.batch.seen.pixels[p], other.batch.seen.pixels[p]) for p in one.batch.seen.pixels)
+
+
+def test_loaders_start_after_opencv_has_used_threads() -> None:
+    """As when backgrounds were decoded just before: a forked process would wait for threads that it does not have."""
+    code = (
+        "import sys, cv2, numpy as np\n"
+        f"sys.path[:0] = [{str(Path(__file__).parent)!r}]\n"
+        "from test_training import SMALL, Ellipses\n"
+        "from flip.training.loader import Batches, load\n"
+        "class Blurred(Ellipses):\n"
+        "    def scene(self, position):\n"
+        "        cv2.GaussianBlur(np.zeros((2000, 2000, 3), np.uint8), (0, 0), 3)\n"
+        "        return super().scene(position)\n"
+        "cv2.setNumThreads(4)\n"
+        "Blurred().scene(0)\n"
+        "print(len(list(load(Batches(Blurred(), SMALL), 1))))\n"
+    )
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=90)
+    assert done.stdout.strip() == str(SMALL.steps), done.stderr[-2000:]
 
 
 def test_tokens_vary_about_their_mean() -> None:
     config = SMALL.model_copy(update={"phases": (Phase(steps=200, tokens=24, outputs=12),)})
-    counts = [Batches(Ellipses(), config, 0).batch(k).seen.layout.real.shape[1] for k in range(60)]
+    counts = [Batches(Ellipses(), config, 0).batch(k).batch.seen.layout.real.shape[1] for k in range(60)]
     assert max(counts) <= 36
     assert len(set(counts)) > 8
 
@@ -101,7 +122,9 @@ def test_it_learns_one_scene(tmp_path: Path) -> None:
     found = losses_of(tmp_path)
     assert found[-1][0] < found[0][0] / 2
     scene = Ellipses().scene(0)
-    predictor = load_predictor(path, tokens=24)
+    model = load_model(path)
+    assert isinstance(model, Flip)
+    predictor = PaperPredictor(model, tokens=24, outputs=24)
     predictor.set_image(scene.image)
     ious = [predictor.predict(mask=mask).iou(mask) for mask in scene.masks]
     assert min(ious) > 0.4
