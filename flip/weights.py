@@ -104,7 +104,7 @@ def _paper(size: str, released: str) -> WeightsRecord:
         files=(WeightsFile(f"flip-{size}.safetensors", None),),
         licence="GPL-3.0-or-later",
         source=f"a training of your own, `flip train --config flip-{size}-compositions`: the paper's authors have "
-        f"published none (they released {released} instead: `flip fetch {released}`)",
+        f"published none (they released {released} instead: `bench fetch {released}`)",
     )
 
 
