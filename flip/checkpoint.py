@@ -6,6 +6,7 @@ whose weights come from `flip train`, has safetensors alone.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection
 from pathlib import Path
@@ -27,6 +28,9 @@ SUFFIXES = (".ckpt", ".onnx", ".safetensors")
 OTHER_HALF = {"encoder": "predictor", "predictor": "encoder"}
 """Of a pair of ONNX graphs, as they are called in their files' names."""
 
+
+TRAINED = "flip"
+"""Metadata of a safetensors file: JSON with `model`, `sampling` (of `flip.sampler.RECIPES`) and `outputs`."""
 
 PAPERS_OWN = "predictor.pe.4.bias"
 """A parameter that the paper's model has, of as many numbers as it has channels, and no released one."""
@@ -50,7 +54,7 @@ def load_model(path: Path) -> ReleasedFlip | Flip:
     state = read_weights(path)
     model: ReleasedFlip | Flip
     if PAPERS_OWN in state:
-        model = Flip(_paper_config(state, path), _recipe(path))
+        model = Flip(_paper_config(state, path), *_trained_on(path))
         load_state_dict_checked(model, state, path)
     else:
         model = ReleasedFlip(config_of(state, path))
@@ -58,13 +62,18 @@ def load_model(path: Path) -> ReleasedFlip | Flip:
     return model.eval().requires_grad_(False)
 
 
-def _recipe(path: Path) -> Recipe:
-    """Of the patches that a model of the paper was trained on, as its file says; the paper's if it does not."""
+def _trained_on(path: Path) -> tuple[Recipe, int]:
+    """The patches that a model of the paper was trained on, and how many it wrote in, as its file says (TRAINED).
+
+    The paper's own, and 512, where the file says nothing.
+    """
     with safe_open(path, "pt") as file:
-        sampling = (file.metadata() or {}).get("sampling", "paper")
-    if sampling not in RECIPES:
-        raise WeightsBroken(f"{path} was trained on patches called {sampling}, which this version does not know")
-    return RECIPES[sampling]
+        text = (file.metadata() or {}).get(TRAINED, "{}")
+    try:
+        told = json.loads(text)
+        return RECIPES[told.get("sampling", "paper")], int(told.get("outputs", 512))
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise WeightsBroken(f"{path} was trained in a way that this version does not know: {text[:200]}") from None
 
 
 def _paper_config(state: dict[str, Tensor], path: Path) -> PaperConfig:

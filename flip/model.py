@@ -272,11 +272,11 @@ class MaskPredictor(nn.Module):
 
 
 class Flip(nn.Module):
-    """The model of the paper, untrained. `recipe` is that of the patches that it is trained on."""
+    """The model of the paper, untrained. It is trained on patches of `recipe` and to write in `outputs` patches."""
 
-    def __init__(self, config: PaperConfig, recipe: Recipe = PAPER) -> None:
+    def __init__(self, config: PaperConfig, recipe: Recipe = PAPER, outputs: int = 512) -> None:
         super().__init__()
-        c, self.recipe = config.channels, recipe
+        c, self.recipe, self.outputs = config.channels, recipe, outputs
         self.embed = nn.ModuleDict({str(p): mlp(3 * p * p, 4 * c, c) for p in SIZES})  # E_r, section 3.1
         self.blocks = nn.ModuleList(Block(c) for _ in range(config.blocks))
         self.perceptual, self.positional = PerceptualCode(c), PositionalCode(c)

@@ -30,16 +30,17 @@ class PaperPredictor:
         model: Flip,
         *,
         tokens: int = 512,
-        outputs: int = 512,
+        outputs: int | None = None,
         seed: int = 0,
         recipe: Recipe | None = None,
         device: str | torch.device = "cpu",
     ) -> None:
-        """Predict with `model`, which is moved to `device`, from at most `tokens` patches, drawn by `recipe` or
-        as in its training, in `outputs` patches.
+        """Predict with `model`, which is moved to `device`, from at most `tokens` patches, drawn by `recipe`, in
+        `outputs` patches; both as in the model's training if None.
 
         Raises PredictorError for `tokens` below 1, `outputs` below 4, and a device that is not here.
         """
+        outputs = model.outputs if outputs is None else outputs
         if tokens < 1 or outputs < 4:
             raise PredictorError(f"FLIP needs one patch to look at and four to write in, not {tokens} and {outputs}")
         self.device = find_device(device)

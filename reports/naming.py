@@ -73,7 +73,7 @@ def _settings_in_words(several: Iterable[str]) -> dict[object, str]:
 
 def _tell(field: str, value: object) -> str:
     if field == "weights_sha256":
-        return f"weights {str(value)[:8]}"
+        return f"weights {str(value)[:8]}" if value else "no weights"
     if field == "tokens":
         return "no tokens" if pd.isna(value) else f"{int(value)} tokens"  # type: ignore[call-overload]
     return f"noise {value:g}" if field == "noise" else f"{value} prompts"

@@ -152,6 +152,7 @@ def _read_rows(folder: Path, run: dict) -> pd.DataFrame:
         raise ReportError(f"{path} has an object whose area, fraction, width or height is no size: measure again")
     rows = rows.astype(dict.fromkeys(_TEXTS, str)).assign(folder=str(folder), untrained=rows["untrained"].eq(True))
     rows["category"] = rows["category"].fillna("").astype(str)
+    rows["weights_sha256"] = rows["weights_sha256"].fillna("")  # of what has none; None and NaN are not alike
     known = settings_by_hash(run)
     rows["settings"] = rows["settings_hash"].map(lambda each: known.get(each, each))
     return rows.assign(prompt_source=prompt_sources(rows))

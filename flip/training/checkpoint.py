@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import pickle
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn, optim
 
+from flip.checkpoint import TRAINED
 from flip.training.config import Config, TrainingError
 from objascale.files import write_atomically
 
@@ -75,5 +77,6 @@ def export_weights(out: Path, config: Config, average: dict[str, Tensor]) -> Pat
     """Write OUT/MODEL.safetensors, the averaged weights in half precision, which `flip predict --model` takes."""
     path = out / f"{config.model}.safetensors"
     halves = {name: tensor.detach().to("cpu", torch.float16).contiguous() for name, tensor in average.items()}
-    write_atomically(path, save(halves, metadata={"model": config.model, "sampling": config.sampling}))
+    told = {"model": config.model, "sampling": config.sampling, "outputs": config.phases[-1].outputs}
+    write_atomically(path, save(halves, metadata={TRAINED: json.dumps(told)}))  # one entry: their order is not fixed
     return path

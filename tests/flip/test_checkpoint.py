@@ -14,8 +14,11 @@ import torch
 from safetensors.torch import save_file
 
 from flip.checkpoint import OnnxMissing, WeightsBroken, load_model, load_state_dict_checked, read_weights
+from flip.model import CONFIGS as PAPER_CONFIGS
+from flip.model import Flip
 from flip.predictor import load_predictor
 from flip.released import CONFIGS, UNREAD, FlipConfig, ReleasedFlip
+from flip.sampler import RECIPES
 
 
 def lightning(state: dict[str, torch.Tensor], path: Path) -> Path:
@@ -207,3 +210,21 @@ def test_without_the_onnx_package(weights: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(OnnxMissing, match=r"pip install objascale-suite\[onnx\]"):
         load_model(weights / "flip-tiny.onnx")
+
+
+def test_what_the_papers_model_was_trained_on_is_in_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "flip-s.safetensors"
+    state = Flip(PAPER_CONFIGS["flip-s"]).state_dict()
+    save_file(state, path)
+    assert (load_model(path).recipe, load_model(path).outputs) == (RECIPES["paper"], 512)
+    save_file(state, path, {"flip": '{"sampling": "released", "outputs": 96}'})
+    model = load_predictor(path).model
+    assert (model.recipe, model.outputs) == (RECIPES["released"], 96)
+    for wrong in ("[", "[]", '{"sampling": "mine"}', '{"outputs": null}'):
+        save_file(state, path, {"flip": wrong})
+        with pytest.raises(WeightsBroken, match="trained in a way that this version does not know"):
+            load_model(path)
+    del state["box.2.bias"]
+    save_file(state, path)
+    with pytest.raises(WeightsBroken, match="box.2.bias is missing"):
+        load_model(path)

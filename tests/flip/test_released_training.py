@@ -174,6 +174,7 @@ def test_small_objects_are_not_refused() -> None:
     assert example.inside.sum(1).tolist() == [10] * 7
 
 
+@pytest.mark.slow
 def test_it_learns_one_scene(tmp_path: Path) -> None:
     @dataclass(frozen=True)
     class One:

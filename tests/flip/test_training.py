@@ -124,7 +124,8 @@ def test_it_learns_one_scene(tmp_path: Path) -> None:
     scene = Ellipses().scene(0)
     model = load_model(path)
     assert isinstance(model, Flip)
-    predictor = PaperPredictor(model, tokens=24, outputs=24)
+    predictor = PaperPredictor(model, tokens=24)
+    assert predictor.outputs == 24
     predictor.set_image(scene.image)
     ious = [predictor.predict(mask=mask).iou(mask) for mask in scene.masks]
     assert min(ious) > 0.4

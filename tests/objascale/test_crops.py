@@ -97,6 +97,7 @@ def test_an_object_that_fails_is_recorded_and_left_out(made, run_objascale: Comm
         read_crops(tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_a_long_object_fills_its_crops_from_its_end_too(run_objascale: Command, made, tmp_path: Path):
     (tmp_path / "rod").mkdir()
     corners = "".join(f"v {x} {y} {z}\n" for x in (0, 30) for y in (0, 1) for z in (0, 1))
@@ -151,6 +152,7 @@ def test_no_crops_are_an_error_with_a_sentence(tmp_path: Path):
         read_crops(tmp_path)
 
 
+@pytest.mark.slow
 def test_the_map_turns_with_its_view(look, tmp_path: Path):
     box = tmp_path / "box.obj"
     corners = "".join(f"v {x} {y} {z}\n" for x in (0, 1) for y in (0, 1) for z in (0, 1))
