@@ -226,5 +226,5 @@ def test_what_the_papers_model_was_trained_on_is_in_its_file(tmp_path: Path) -> 
             load_model(path)
     del state["box.2.bias"]
     save_file(state, path)
-    with pytest.raises(WeightsBroken, match="box.2.bias is missing"):
+    with pytest.raises(WeightsBroken, match=r"box\.2\.bias is missing"):
         load_model(path)
