@@ -25,3 +25,7 @@ app.command(
     epilog="Example: bench compare results flip-tiny mobilesam-onnx --out pairs.csv\n\n"
     "What noise costs: bench compare results flip-tiny flip-tiny --noise 0,0.1"
 )(compare)
+
+
+if __name__ == "__main__":
+    app()

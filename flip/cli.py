@@ -202,3 +202,7 @@ def _write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
     data = io.BytesIO()
     Image.fromarray(pixels).save(data, format="PNG")
     write_atomically(path, data.getvalue())
+
+
+if __name__ == "__main__":
+    app()

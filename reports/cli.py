@@ -21,3 +21,7 @@ app.command(epilog="Examples: reports table 1 results times --out report; report
     table
 )
 app.command(epilog="Example: reports check results --against paper")(check)
+
+
+if __name__ == "__main__":
+    app()
