@@ -132,20 +132,29 @@ def _name(rows: pd.DataFrame) -> str:
     return f"{first['model']} ({', '.join(words)})"
 
 
-def _table(rows: pd.DataFrame, seed: int) -> pd.DataFrame:
-    means = clustered_means(rows, ["group"], np.random.default_rng(seed), value="difference")
-    marked = rows.assign(
-        win=rows["difference"] > 0,
-        tie=rows["difference"] == 0,
-        loss=rows["difference"] < 0,
-        errors_a=rows["error_a"].notna(),
-        errors_b=rows["error_b"].notna(),
+def summarise_pairs(pairs: pd.DataFrame, by: str, seed: int) -> pd.DataFrame:
+    """Per value of the column `by` (the index, in order of appearance) of `Comparison.pairs`.
+
+    Columns: difference, low, high (95 %, by whole clusters), n, clusters, mean_a, mean_b; win, tie, loss (shares of the
+    objects); errors_a, errors_b.
+    """
+    means = clustered_means(pairs, [by], np.random.default_rng(seed), value="difference")
+    marked = pairs.assign(
+        win=pairs["difference"] > 0,
+        tie=pairs["difference"] == 0,
+        loss=pairs["difference"] < 0,
+        errors_a=pairs["error_a"].notna(),
+        errors_b=pairs["error_b"].notna(),
     )
-    groups = marked.groupby("group", sort=False, observed=True)
+    groups = marked.groupby(by, sort=False, observed=True)
     shares = groups[["iou_a", "iou_b", "win", "tie", "loss"]].mean()
     counts = groups[["errors_a", "errors_b"]].sum()
-    table = means.drop(columns="std").join(shares).join(counts).reset_index()
-    return table.rename(columns={"mean": "difference", "iou_a": "mean_a", "iou_b": "mean_b"}).astype({"group": str})
+    table = means.drop(columns="std").join(shares).join(counts)
+    return table.rename(columns={"mean": "difference", "iou_a": "mean_a", "iou_b": "mean_b"})
+
+
+def _table(rows: pd.DataFrame, seed: int) -> pd.DataFrame:
+    return summarise_pairs(rows, "group", seed).reset_index().astype({"group": str})
 
 
 def write_pairs(comparison: Comparison, path: Path) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from flip.devices import device_stopwatch, find_device
 from flip.gaussian import Gaussian
 from flip.model import Flip, Glimpses, glimpse
-from flip.prompts import PredictorError, Prompt, as_gaussian, one_prompt
+from flip.prompts import PredictorError, Prompt, as_gaussian, check_image, one_prompt
 from flip.sampler import Patches, Recipe, generator, sample, sample_many
 from objascale.masks import RegionMask
 
@@ -51,8 +51,7 @@ class PaperPredictor:
 
     def set_image(self, image: NDArray[np.uint8]) -> None:
         """Take the next image, uint8 RGB H×W×3. Raises PredictorError for any other type or shape."""
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-            raise PredictorError(f"an image must be uint8 H×W×3 RGB, not {image.dtype} {image.shape}")
+        check_image(image)
         with self.stopwatch("pre"):
             self._image = np.ascontiguousarray(image)
 

@@ -22,7 +22,7 @@ from flip.devices import device_stopwatch, find_device
 from flip.gaussian import UNIT, Gaussian
 from flip.model import Flip
 from flip.paper_predictor import PaperPredictor
-from flip.prompts import PredictorError, Prompt, as_gaussian, one_prompt
+from flip.prompts import PredictorError, Prompt, as_gaussian, check_image, one_prompt
 from flip.refine import Pixels
 from flip.released import ReleasedFlip
 from flip.sampler import Patches, Recipe, generator, sample_many
@@ -87,9 +87,7 @@ class FlipPredictor:
         It may be a tensor on any device, also another than the network's. Patches are cut where the image lies, with
         the same pixels everywhere. Raises PredictorError for any other type or shape.
         """
-        kind, shape = str(image.dtype).removeprefix("torch."), tuple(image.shape)
-        if kind != "uint8" or len(shape) != 3 or shape[2] != 3:
-            raise PredictorError(f"an image must be uint8 H×W×3 RGB, not {kind} {shape}")
+        check_image(image)
         with self.stopwatch("pre"):
             self._image = image if isinstance(image, Tensor) else np.ascontiguousarray(image)
 

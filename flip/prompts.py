@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from numpy.typing import NDArray
 
 from flip.gaussian import Gaussian
 from objascale.masks import RegionMask
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 Prompt = RegionMask | Gaussian | tuple[float, float, float, float]  # a tuple is a box, xyxy pixel edges
 
 
 class PredictorError(ValueError):
     """A predictor that was asked for something it cannot do."""
+
+
+def check_image(image: NDArray | Tensor) -> None:
+    """Raises PredictorError for anything but uint8 H×W×3."""
+    kind, shape = str(image.dtype).removeprefix("torch."), tuple(image.shape)
+    if kind != "uint8" or len(shape) != 3 or shape[2] != 3:
+        raise PredictorError(f"an image must be uint8 H×W×3 RGB, not {kind} {shape}")
 
 
 def one_prompt(

@@ -28,7 +28,7 @@ from objascale.color import to_display
 from objascale.dataset import Dataset, DatasetError, read_header, write_parquet
 from objascale.engine import Worker, run
 from objascale.plan import RenderSettings
-from objascale.render import ask_twice, credits, versions
+from objascale.render import ask_twice, described
 from objascale.sources import Asset
 
 HEADER = "crops.json"
@@ -119,7 +119,8 @@ class Cropping:
 
     def begin(self) -> list[int]:
         """Open the folder and return the numbers of the objects that were not tried yet. Raises DatasetError."""
-        self.folder.open(self._description())
+        settings = {"crops": self.settings.model_dump(), "render": self.render.model_dump()}
+        self.folder.open(described(settings, self.objects, self.maps))
         tried = {record["number"] for record in self.folder.records()}
         return [number for number in range(len(self.objects)) if number not in tried]
 
@@ -166,18 +167,6 @@ class Cropping:
             if row is not None
         ]
         return {**record, "status": "done", "crops": rows, "seconds": reply["seconds"]}
-
-    def _description(self) -> dict[str, Any]:
-        return {
-            "fingerprint": {
-                "crops": self.settings.model_dump(),
-                "render": self.render.model_dump(),
-                "objects": {asset.id: asset.sha256[:16] for asset in self.objects},
-                "maps": {asset.id: asset.sha256[:16] for asset in self.maps},
-            },
-            "versions": versions(),
-            "credits": credits((*self.objects, *self.maps)),
-        }
 
 
 def read_crops(folder: Path) -> pd.DataFrame:

@@ -135,17 +135,17 @@ def ask_twice(worker: Worker, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def describe(plan: Plan) -> dict[str, Any]:
-    """dataset.json but for its schema: the fingerprint, which is all that pixels depend on, versions, and credits."""
-    return {
-        "fingerprint": {
-            "plan": plan.settings.model_dump(),
-            "render": plan.render.model_dump(),
-            "objects": {asset.id: asset.sha256[:16] for asset in plan.objects},
-            "maps": {asset.id: asset.sha256[:16] for asset in plan.maps},
-        },
-        "versions": versions(),
-        "credits": credits((*plan.objects, *plan.maps)),
+    """dataset.json but for its schema."""
+    settings = {"plan": plan.settings.model_dump(), "render": plan.render.model_dump()}
+    return described(settings, plan.objects, plan.maps)
+
+
+def described(settings: dict[str, Any], objects: Sequence[Asset], maps: Sequence[Asset]) -> dict[str, Any]:
+    """The fingerprint, which is all that pixels depend on, versions, and credits."""
+    assets = {
+        name: {each.id: each.sha256[:16] for each in some} for name, some in (("objects", objects), ("maps", maps))
     }
+    return {"fingerprint": settings | assets, "versions": versions(), "credits": credits((*objects, *maps))}
 
 
 def versions() -> dict[str, str]:

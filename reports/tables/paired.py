@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from bench.compare import Comparison
+from bench.compare import Comparison, summarise_pairs
 from bench.results import ResultsError
-from bench.statistics import FEW, LEVEL, clustered_means
+from bench.statistics import FEW, LEVEL
 from reports.formats import Cell, Column, Table
 from reports.significance import FLIPS, holm, sign_flip, sums_by_cluster
 from reports.tables.cells import failure_notes, few, few_note, interval, interval_note, left_out_note, percent
@@ -71,23 +71,9 @@ def bare_prompt(every: pd.DataFrame, rows: pd.DataFrame) -> str | None:
 
 
 def _measure(compared: pd.DataFrame, pairs: pd.DataFrame, seed: int) -> pd.DataFrame:
-    rng = np.random.default_rng(seed)
-    means = clustered_means(pairs, ["comparison"], rng, value="difference")
-    pairs = pairs.assign(
-        won=pairs["difference"] > 0,
-        equal=pairs["difference"] == 0,
-        lost=pairs["difference"] < 0,
-        errors=pairs["error_a"].notna(),
-        other_errors=pairs["error_b"].notna(),
-    )
-    groups = pairs.groupby("comparison")
-    shares = (
-        groups[["iou_a", "iou_b", "won", "equal", "lost"]]
-        .mean()
-        .rename(columns={"iou_a": "mean", "iou_b": "other_mean"})
-    )
-    table = compared.join(means.rename(columns={"mean": "difference"}).drop(columns="std")).join(shares)
-    table = table.join(groups[["errors", "other_errors"]].sum())
+    names = {"mean_a": "mean", "mean_b": "other_mean", "win": "won", "tie": "equal", "loss": "lost"}
+    names |= {"errors_a": "errors", "errors_b": "other_errors"}
+    table = compared.join(summarise_pairs(pairs, "comparison", seed).rename(columns=names))
     sums = sums_by_cluster(
         pairs["difference"].to_numpy(float), pairs["comparison"].to_numpy(), pd.factorize(pairs["cluster"])[0]
     )

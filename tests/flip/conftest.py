@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,3 +84,17 @@ def weights(shared: Path) -> Path:
 @pytest.fixture(scope="session")
 def tiny(weights: Path) -> ReleasedFlip:
     return load_model(weights / "flip-tiny.safetensors")
+
+
+@pytest.fixture
+def killed_after() -> Callable[[int], Callable[[object], None]]:
+    """`killed_after(5)` is a `report` of `flip.training.loop.train` that stops it, as Ctrl-C does, after step 5."""
+
+    def at(last: int) -> Callable[[object], None]:
+        def report(what: object) -> None:
+            if getattr(what, "step", None) == last:
+                raise KeyboardInterrupt
+
+        return report
+
+    return at

@@ -22,7 +22,7 @@ from flip.released import CONFIGS, ReleasedFlip
 from flip.training.checkpoint import FILE
 from flip.training.config import Config, Optimiser, Phase, TrainingError, read_config
 from flip.training.loader import Batches
-from flip.training.loop import METRICS, Machine, Step, train
+from flip.training.loop import METRICS, Machine, train
 from flip.training.points import REACHES, edge_distance, grouped_points
 from flip.training.released import FLOOR, Released, drawn_tokens, shares
 from flip.training.scenes import Scene
@@ -199,19 +199,11 @@ def test_it_learns_one_scene(tmp_path: Path) -> None:
     assert min(predictor.predict(mask=mask).iou(mask) for mask in scene.masks) > 0.8
 
 
-def test_an_interrupted_run_has_the_same_losses(tmp_path: Path) -> None:
+def test_an_interrupted_run_has_the_same_losses(tmp_path: Path, killed_after) -> None:
     """Killed after step 5, of which 4 are in the checkpoint: the memory of the groups' IoU comes back, too."""
-
-    class Killed(Exception):
-        pass
-
-    def report(what: object) -> None:
-        if isinstance(what, Step) and what.step == 5:
-            raise Killed
-
     train(TINY, Discs(), tmp_path / "straight", QUICK)
-    with pytest.raises(Killed):
-        train(TINY, Discs(), tmp_path / "killed", QUICK, report=report)
+    with pytest.raises(KeyboardInterrupt):
+        train(TINY, Discs(), tmp_path / "killed", QUICK, report=killed_after(5))
     saved = torch.load(tmp_path / "killed" / FILE, weights_only=True)
     assert saved["step"] == 4
     assert saved["memory"].min() > 0

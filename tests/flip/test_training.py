@@ -23,7 +23,7 @@ from flip.training.checkpoint import FILE
 from flip.training.config import Config, Optimiser, Phase, TrainingError, read_config
 from flip.training.halves import halved
 from flip.training.loader import Batches, load
-from flip.training.loop import METRICS, Machine, Step, learning_rate, train
+from flip.training.loop import METRICS, Machine, learning_rate, train
 from flip.training.scenes import Scene, SceneError
 from objascale.masks import RegionMask
 
@@ -131,19 +131,11 @@ def test_it_learns_one_scene(tmp_path: Path) -> None:
     assert min(ious) > 0.4
 
 
-def test_an_interrupted_run_has_the_same_losses(tmp_path: Path) -> None:
+def test_an_interrupted_run_has_the_same_losses(tmp_path: Path, killed_after) -> None:
     """Killed after step 5, of which only 4 are in the checkpoint; then the same command again."""
-
-    class Killed(Exception):
-        pass
-
-    def report(what: object) -> None:
-        if isinstance(what, Step) and what.step == 5:
-            raise Killed
-
     train(SMALL, Ellipses(), tmp_path / "straight", QUICK)
-    with pytest.raises(Killed):
-        train(SMALL, Ellipses(), tmp_path / "killed", QUICK, report=report)
+    with pytest.raises(KeyboardInterrupt):
+        train(SMALL, Ellipses(), tmp_path / "killed", QUICK, report=killed_after(5))
     assert len(losses_of(tmp_path / "killed")) == 5
     train(SMALL, Ellipses(), tmp_path / "killed", QUICK)
     assert losses_of(tmp_path / "killed") == losses_of(tmp_path / "straight")
