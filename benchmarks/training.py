@@ -118,7 +118,7 @@ def learning(source: Source, config: Config, device: torch.device, dtype: torch.
         if repeat:
             start = time.perf_counter()
         for batch in batches if repeat else batches[:2]:
-            total, told = task.losses(model, batch, task.memory(), dtype)
+            total, told = task.losses(model, batch, task.memory(), config.phases[0], dtype)
             total.backward()
             optimiser.step()
             optimiser.zero_grad()

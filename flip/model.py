@@ -26,6 +26,8 @@ from objascale.masks import RegionMask
 
 SIZES = (1, 2, 4, 8, 16)  # p_1 … p_K
 HEAD = 32  # channels of an attention head
+CODE_HEAD = 4  # and of one that gathers the perceptual code
+LEAST = 1e-6  # σ²; added to spreads, which are 0 if there is one token
 EPSILON = 0.1  # px; the least deviation in a positional code (section 3.4)
 
 
@@ -157,10 +159,18 @@ def mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
 
 
 class PositionEmbedding(nn.Sequential):
-    """PE of section 3.2: relative coordinates (…, 2) → (…, C)."""
+    """PE of section 3.2: relative coordinates (…, 2) → (…, C).
+
+    It begins with features that bend all over ±3σ, and twice as large as usual, so that attention tells places apart
+    from the first step on.
+    """
 
     def __init__(self, channels: int) -> None:
-        super().__init__(nn.Linear(2, 32), nn.SiLU(), nn.Linear(32, 32), nn.SiLU(), nn.Linear(32, channels))
+        first, second, last = nn.Linear(2, 32), nn.Linear(32, 32), nn.Linear(32, channels)
+        for linear, scale in ((first, 2.0), (second, 1.5), (last, 2.0)):
+            nn.init.uniform_(linear.weight, -(bound := scale / math.sqrt(linear.in_features)), bound)
+        nn.init.uniform_(first.bias, -3, 3)
+        super().__init__(first, nn.SiLU(), second, nn.SiLU(), last)
 
     def forward(self, places: Tensor) -> Tensor:
         """In single precision always: with bfloat16's 8 bits, places would be a hundredth of σ apart."""
@@ -171,8 +181,9 @@ class PositionEmbedding(nn.Sequential):
 class Attention(nn.Module):
     """softmax(Q′K′ᵀ/√d_k)·V in heads, then one linear layer (section 3.2). What is added to Q and K is not to V."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, head: int = HEAD) -> None:
         super().__init__()
+        self.head = head  # channels of each
         self.query, self.key = nn.Linear(channels, channels), nn.Linear(channels, channels)
         self.value, self.out = nn.Linear(channels, channels), nn.Linear(channels, channels)
 
@@ -181,7 +192,7 @@ class Attention(nn.Module):
     ) -> Tensor:
         """From `x` (B, m, C) to those `tokens` (B, n, C) for which `mask` (B, n) is true: (B, m, C)."""
         q, k, v = (
-            t.unflatten(-1, (-1, HEAD)).transpose(1, 2)  # (B, h, m or n, 32)
+            t.unflatten(-1, (-1, self.head)).transpose(1, 2)  # (B, h, m or n, d_k)
             for t in (self.query(x) + pe_q, self.key(tokens) + pe_k, self.value(tokens))
         )
         seen = F.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None, None, :])
@@ -189,12 +200,17 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """Object-centric attention (section 3.2, figure 5): pre-norm, positions in queries and keys of every layer."""
+    """Object-centric attention (section 3.2, figure 5): pre-norm, positions in queries and keys of every layer.
+
+    Keys begin as equal to queries: a token then attends to those that look like it and lie near it.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.norm, self.attention = nn.LayerNorm(channels), Attention(channels)
         self.pe_q, self.pe_k = PositionEmbedding(channels), PositionEmbedding(channels)  # MLP_i and MLP_j
+        self.attention.key.load_state_dict(self.attention.query.state_dict())
+        self.pe_k.load_state_dict(self.pe_q.state_dict())
         self.ffn = nn.Sequential(nn.LayerNorm(channels), mlp(channels, 4 * channels, channels))
 
     def forward(self, x: Tensor, places: Tensor, mask: Tensor) -> Tensor:
@@ -205,19 +221,24 @@ class Block(nn.Module):
 
 
 class PerceptualCode(nn.Module):
-    """z_p = z_avg + CrossAttentionLayer(z_avg, T) (section 3.3); the layer is attention and FFN, without positions."""
+    """z_p = z_avg + CrossAttentionLayer(z_avg, T) (section 3.3); the layer is attention and FFN.
+
+    Positions are in the keys, as in every layer, and heads are small: what there is at a place gets into the code only
+    by a head that looks there, and all of the shape must be in the code.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.norm_query, self.norm_tokens = nn.LayerNorm(channels), nn.LayerNorm(channels)
-        self.attention = Attention(channels)
+        self.attention, self.pe_k = Attention(channels, CODE_HEAD), PositionEmbedding(channels)
         self.ffn = nn.Sequential(nn.LayerNorm(channels), mlp(channels, 4 * channels, channels))
 
-    def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
-        """Tokens (B, n, C) → (B, C)."""
+    def forward(self, tokens: Tensor, places: Tensor, mask: Tensor) -> Tensor:
+        """Tokens (B, n, C) at relative `places` (B, n, 2) → (B, C)."""
         real = mask[..., None].to(tokens)
         average = (tokens * real).sum(1, keepdim=True) / real.sum(1, keepdim=True)
-        code = average + self.attention(self.norm_query(average), self.norm_tokens(tokens), mask)
+        found = self.attention(self.norm_query(average), self.norm_tokens(tokens), mask, pe_k=self.pe_k(places))
+        code = average + found
         return (code + self.ffn(code)).squeeze(1)
 
 
@@ -225,6 +246,8 @@ class PositionalCode(nn.Module):
     """z_pos (section 3.3): three attentions over token coordinates, one each for μ, σ and θ, two numbers from each.
 
     The coordinates are the relative ones. As the weights a_i add up to 1, Σ a_i·x_i is the same there as in pixels.
+    Equal weights stand for the prompt itself: from what the heads gather, what the drawn tokens would give with equal
+    weights is taken away, so that the prompt's place is not lost in the chance of the draw (σ·√(2/n)).
     """
 
     def __init__(self, channels: int) -> None:
@@ -237,17 +260,23 @@ class PositionalCode(nn.Module):
         keys = self.key(tokens).unflatten(-1, (3, -1))  # k_i = W_k·t_i
         scores = (keys * self.queries).sum(-1).to(places.dtype).masked_fill(~mask[..., None], -math.inf)
         with torch.autocast(places.device.type, enabled=False):
-            return self._gathered(scores.softmax(1), places, gaussian)
+            return self._gathered(scores.softmax(1), places, mask, gaussian)
 
-    def _gathered(self, weights: Tensor, places: Tensor, gaussian: Tensor) -> Tensor:
+    def _gathered(self, weights: Tensor, places: Tensor, mask: Tensor, gaussian: Tensor) -> Tensor:
         """The attentions' weights a_i (B, n, 3) over `places` → (B, 6), in the coordinates' own precision."""
+        equal = mask[..., None].to(places) / mask.sum(1)[:, None, None]  # (B, n, 1)
+        drawn = (equal * places).sum(1)
         (mean, middle, turn) = torch.einsum("bnk,bnd->kbd", weights, places)
-        spread = (weights[..., 1:2] * (places - middle[:, None]).square()).sum(1)
+        mean, turn = mean - drawn, turn - drawn
+        spread, usual = (
+            (weight * (places - about[:, None]).square()).sum(1)
+            for weight, about in ((weights[..., 1:2], middle), (equal, drawn))
+        )
         axis, sigma = gaussian[:, 4:], gaussian[:, 2:4]
         a, b = axis.unbind(-1)
         dx, dy = (mean * sigma).unbind(-1)
         centre = gaussian[:, :2] + torch.stack((a * dx + b * dy, a * dy - b * dx), -1)
-        deviations = (spread * sigma.square()).clamp_min(EPSILON**2).sqrt()
+        deviations = ((spread + LEAST) / (usual + LEAST) * sigma.square()).clamp_min(EPSILON**2).sqrt()
         c, s = F.normalize(turn + turn.new_tensor((1.0, 0.0)), dim=-1).unbind(-1)  # no turn: the prompt's own axes
         return torch.cat((centre, deviations, torch.stack((a * c - b * s, b * c + a * s), -1)), -1)
 
@@ -283,18 +312,27 @@ class Flip(nn.Module):
         self.box = mlp(c, c, 4)
         self.predictor = MaskPredictor(c)
 
-    def encode(self, seen: Glimpses) -> tuple[Tensor, Tensor, Tensor]:
-        """Sections 3.1 to 3.3: z_p (B, C), z_pos (B, 6) and boxes (B, 4)."""
+    def tokens(self, seen: Glimpses) -> tuple[Tensor, Tensor]:
+        """Sections 3.1 and 3.2: encoded tokens (B, n, C) and their relative places (B, n, 2)."""
         real, places = seen.layout.real, relative(seen.layout.centres, seen.gaussian)
-        colours = {p: pixels.flatten(1).to(seen.gaussian.dtype) / 255 for p, pixels in seen.pixels.items()}
+        colours = {p: pixels.flatten(1).to(seen.gaussian.dtype) / 127.5 - 1 for p, pixels in seen.pixels.items()}
         embedded = torch.cat([self.embed[str(p)](colours[p]) for p in SIZES])
         order = torch.cat([seen.layout.slots[p] for p in SIZES])
         tokens = embedded.new_zeros(real.numel(), embedded.shape[-1]).index_copy(0, order, embedded)
         tokens = tokens.unflatten(0, real.shape)
         for block in self.blocks:
             tokens = block(tokens, places, real)
-        code = self.perceptual(tokens, real)
+        return tokens, places
+
+    def codes(self, tokens: Tensor, places: Tensor, seen: Glimpses) -> tuple[Tensor, Tensor, Tensor]:
+        """Section 3.3, from what `tokens` gives: z_p (B, C), z_pos (B, 6) and boxes (B, 4)."""
+        real = seen.layout.real
+        code = self.perceptual(tokens, places, real)
         return code, self.positional(tokens, places, real, seen.gaussian), self._boxes(code, seen.gaussian)
+
+    def encode(self, seen: Glimpses) -> tuple[Tensor, Tensor, Tensor]:
+        """Sections 3.1 to 3.3: z_p (B, C), z_pos (B, 6) and boxes (B, 4)."""
+        return self.codes(*self.tokens(seen), seen)
 
     def forward(self, seen: Glimpses, where: Layout) -> Answer:
         """For prompts as seen, with the output patches given: what is trained, as these are where the truth is."""

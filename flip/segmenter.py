@@ -20,7 +20,7 @@ from flip.predictor import make_predictor
 from flip.prompts import PredictorError
 from flip.released import CONFIGS, ReleasedFlip
 from flip.stopwatch import Stopwatch
-from flip.weights import sha256
+from flip.weights import OURS, SHIPPED, sha256
 from objascale.masks import RegionMask
 
 if TYPE_CHECKING:
@@ -75,12 +75,14 @@ class FlipSegmenter:
 
         predictor, recipe = self.predictor, self.predictor.recipe
         if isinstance(predictor, PaperPredictor):
-            special: dict[str, str | int | bool] = {"outputs": predictor.outputs}
+            family, special = "FLIP (paper)", {"outputs": predictor.outputs}
         else:
-            special = {"dense": predictor.dense, "dtype": predictor.dtype}
+            family, special = "FLIP", {"dense": predictor.dense, "dtype": predictor.dtype}
+        if self.weights and self.weights.parent == SHIPPED:
+            family += OURS
         return ModelCard(
             name=self.name,
-            family="FLIP (paper)" if isinstance(predictor, PaperPredictor) else "FLIP",
+            family=family,
             parameters=sum(p.numel() for p in predictor.model.parameters()),
             weights=self.weights.name if self.weights else None,
             weights_sha256=sha256(self.weights) if self.weights else None,

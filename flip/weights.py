@@ -40,6 +40,9 @@ __all__ = [
 SHIPPED = Path(__file__).parent / "shipped"
 """Weights that come with the package."""
 
+OURS = ", this project's weights"
+"""What a card adds to the family of a model that has them."""
+
 
 class WeightsMissing(LookupError):
     """Weights that are not on this machine, or that no record names."""
@@ -97,13 +100,20 @@ def _flip(size: str, share: str, *published: WeightsFile) -> WeightsRecord:
     )
 
 
-def _paper(size: str, released: str) -> WeightsRecord:
+def _paper(size: str, source: str) -> WeightsRecord:
     """The paper's own model, of which its authors have published no weights."""
     return WeightsRecord(
         name=f"flip-{size}",
         files=(WeightsFile(f"flip-{size}.safetensors", None),),
         licence="GPL-3.0-or-later",
-        source=f"a training of your own, `flip train --config flip-{size}-compositions`: the paper's authors have "
+        source=source,
+    )
+
+
+def _untrained(size: str, released: str) -> WeightsRecord:
+    return _paper(
+        size,
+        f"a training of your own, `flip train --config flip-{size}-compositions`: the paper's authors have "
         f"published none (they released {released} instead: `bench fetch {released}`)",
     )
 
@@ -125,9 +135,9 @@ WEIGHTS = {
         _flip("small", "Zj3xDBXrZcSMtoy"),
         _flip("middle", "Cx4kTMbRrD5DCmt"),
         _flip("large", "57NXrqrxmzjxzoX"),
-        _paper("s", "flip-small"),
-        _paper("m", "flip-middle"),
-        _paper("l", "flip-large"),
+        _paper("s", "this project, which has trained it and ships it: flip/shipped/flip-s.md"),
+        _untrained("m", "flip-middle"),
+        _untrained("l", "flip-large"),
     )
 }
 
@@ -213,15 +223,18 @@ def fetch(
 ) -> tuple[Path, ...]:
     """Download a model's files into `folder` (the user's cache if None), where they are not there yet.
 
-    If they cannot be had, the alternatives are tried, one after the other. See `objascale.download.download`. Raises
-    DownloadFailed, WeightsMissing if a file has no address, or WeightsChanged if one without a published hash is not
-    the one that was fetched first, here or at its publisher's.
+    Those that come with the package stay where they are. If files cannot be had, the alternatives are tried, one after
+    the other. See `objascale.download.download`. Raises DownloadFailed, WeightsMissing if a file has no address, or
+    WeightsChanged if one without a published hash is not the one that was fetched first, here or at its publisher's.
     """
     folder = folder or cache_folder()
     get = partial(download, timeout=timeout, attempts=attempts, progress=progress)
     failures = []
     for form in (record.files, *record.alternatives):
         addresses = [file.url for file in form if file.url]
+        shipped = tuple(SHIPPED / file.filename for file in form)
+        if all(path.is_file() for path in shipped):
+            return shipped
         if len(addresses) < len(form):
             raise WeightsMissing(f"{record.name} cannot be fetched by a program; get it from {record.source}")
         try:

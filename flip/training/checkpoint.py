@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import pickle
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ from objascale.files import write_atomically
 
 FILE = "checkpoint.pt"
 
+AUXILIARY = "auxiliary."
+"""How the names of parameters begin that only training needs."""
+
 
 def save_checkpoint(
     out: Path,
@@ -25,12 +29,13 @@ def save_checkpoint(
     config: Config,
     model: nn.Module,
     average: dict[str, Tensor],
-    optimiser: optim.Optimizer,
+    optimisers: Sequence[optim.Optimizer],
     memory: Tensor,
 ) -> None:
     """Write OUT/checkpoint.pt: all that the next step depends on. `step` is the number of steps that are done."""
     buffer = io.BytesIO()
-    state = {"model": model.state_dict(), "average": average, "optimiser": optimiser.state_dict(), "memory": memory}
+    followed = [optimiser.state_dict() for optimiser in optimisers]
+    state = {"model": model.state_dict(), "average": average, "optimisers": followed, "memory": memory}
     torch.save({"step": step, "config": config.model_dump_json(), **state}, buffer)
     write_atomically(out / FILE, buffer.getvalue())
 
@@ -76,7 +81,11 @@ def _done(phases: list[dict[str, Any]], step: int) -> list[dict[str, Any]]:
 def export_weights(out: Path, config: Config, average: dict[str, Tensor]) -> Path:
     """Write OUT/MODEL.safetensors, the averaged weights in half precision, which `flip predict --model` takes."""
     path = out / f"{config.model}.safetensors"
-    halves = {name: tensor.detach().to("cpu", torch.float16).contiguous() for name, tensor in average.items()}
+    halves = {
+        name: tensor.detach().to("cpu", torch.float16).contiguous()
+        for name, tensor in average.items()
+        if not name.startswith(AUXILIARY)
+    }
     told = {"model": config.model, "sampling": config.sampling, "outputs": config.phases[-1].outputs}
     write_atomically(path, save(halves, metadata={TRAINED: json.dumps(told)}))  # one entry: their order is not fixed
     return path

@@ -83,6 +83,9 @@ def train(
     nodes: Annotated[int, typer.Option(min=1, help="Machines; start the same command on each with torchrun.")] = 1,
     precision: Annotated[Precision, typer.Option(help="Of the arithmetic; coordinates are float32.")] = "bfloat16",
     workers: Annotated[int, typer.Option(min=0, help="Processes that make batches, for each device.")] = 1,
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="Compile the blocks first: a minute or two, and needs a C++ compiler.")
+    ] = False,
 ) -> None:
     """Train FLIP. The same command goes on with a run that was stopped, with the losses it would have had."""
     try:
@@ -100,7 +103,7 @@ def train(
         settings = read_config(config)
         source = open_source(data, backgrounds or [], settings.seed, settings.short_side)
         samples = held_out(held, pictures) if held else []
-        machine = loop.Machine(accelerator, count, nodes, precision, workers)
+        machine = loop.Machine(accelerator, count, nodes, precision, workers, compiled)
         with _Report(console, settings.steps) as report:
             weights = loop.train(settings, source, out, machine, samples, report)
     except TrainingError as error:

@@ -37,13 +37,15 @@ class _Part(BaseModel):
 class Phase(_Part):
     """A stretch of the schedule: `steps` with so many input and output patches on average, maybe at half resolution.
 
-    For the released line `outputs` are the points of an object at which the mask is asked.
+    For the released line `outputs` are the points of an object at which the mask is asked. `overlap` is the weight of a
+    loss that is not the paper's, 1 − IoU of probabilities, for the paper's models; 0 is the paper's training.
     """
 
     steps: PositiveInt
     tokens: int = Field(ge=4)
     outputs: int = Field(ge=8)
     half: bool = False
+    overlap: float = Field(default=0, ge=0)
 
 
 class Optimiser(_Part):
@@ -52,7 +54,7 @@ class Optimiser(_Part):
     As nothing before the fall depends on when it begins, a run that has not come to it may be made longer.
     """
 
-    name: Literal["adamw", "radam"] = "adamw"
+    name: Literal["adamw", "radam", "muon"] = "adamw"
     rate: PositiveFloat
     cooldown: float = Field(default=0.2, ge=0, le=1)
     decay: float = Field(default=0.05, ge=0)
@@ -63,10 +65,15 @@ class Optimiser(_Part):
 
 
 class Weights(_Part):
-    """λ_pos and λ_bbox of section 3.5, and the unit of length of these two losses (`flip.training.losses`)."""
+    """λ_pos and λ_bbox of section 3.5, and the unit of length of these two losses (`flip.training.losses`).
+
+    `tokens` is the weight of a loss that is not the paper's: each encoded token has to tell how much of its patch is
+    object. 0 is the paper's training.
+    """
 
     position: float = Field(default=0.1, ge=0)
     box: float = Field(default=0.05, ge=0)
+    tokens: float = Field(default=0, ge=0)
     unit: Unit = "object"
 
 
@@ -74,6 +81,7 @@ class Config(_Part):
     """A training run. A batch has `scenes` pictures with `masks` prompts each, over all processes together.
 
     `sampling`: patches as section 3.1 has them, or as in the authors' released code (`flip.sampler.RECIPES`).
+    `exact`: the share of prompts that are not perturbed, as a benchmark's are not.
     `short_side`: pictures whose shorter side is longer are shrunk to so many px; compositions stay as they are made.
     """
 
@@ -84,6 +92,7 @@ class Config(_Part):
     optimiser: Optimiser
     losses: Weights = Weights()
     sampling: Literal["paper", "released"] = "paper"
+    exact: float = Field(default=0, ge=0, le=1)
     short_side: PositiveInt | None = None
     seed: int = Field(default=0, ge=0)
     validate_every: PositiveInt = 5000

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -14,21 +15,22 @@ from flip.cover import Cover, cover
 from flip.gaussian import Gaussian
 from flip.model import SIZES, Glimpse, Glimpses, Layout, glimpse
 from flip.sampler import NoPatches, Recipe, sample
+from flip.training.prompts import prompts
 from flip.training.scenes import Scene
 from objascale.masks import RegionMask
-
-TRIES = 5  # at a prompt whose perturbation leaves no patch in the picture
 
 
 @dataclass(frozen=True)
 class Example:
-    """One object as seen through a perturbed prompt, and the truth.
+    """One object as seen through a prompt, and the truth.
 
-    `truth[p]` bool (n_p, p, p) is the mask at the output patches of `where`; `gaussian` (6,) and `box` (4,) are those
-    of the true mask in pixels; `side` is the picture's shorter one.
+    `covered[p]` float32 (n_p,) is the share of each input patch that the object covers; `truth[p]` bool (n_p, p, p) is
+    the mask at the output patches of `where`; `gaussian` (6,) and `box` (4,) are those of the true mask in pixels;
+    `side` is the picture's shorter one.
     """
 
     seen: Glimpse
+    covered: dict[int, NDArray[np.float32]]
     where: Cover
     truth: dict[int, NDArray[np.bool_]]
     gaussian: Tensor
@@ -38,9 +40,10 @@ class Example:
 
 @dataclass(frozen=True)
 class Batch:
-    """B examples. `truth[p]` is bool (Σ n_p, p, p), `gaussian` (B, 6), `box` (B, 4), `side` (B,)."""
+    """B examples. `covered` is (B, n), `truth[p]` bool (Σ n_p, p, p), `gaussian` (B, 6), `box` (B, 4), `side` (B,)."""
 
     seen: Glimpses
+    covered: Tensor
     where: Layout
     truth: dict[int, Tensor]
     gaussian: Tensor
@@ -54,8 +57,13 @@ class Batch:
             p: torch.from_numpy(np.concatenate([e.truth.get(p, np.empty((0, p, p), bool)) for e in examples]))
             for p in SIZES
         }
+        seen = Glimpses.of([e.seen for e in examples])
+        covered = torch.zeros(seen.layout.real.shape)
+        for p, slots in seen.layout.slots.items():
+            covered.view(-1)[slots] = torch.from_numpy(np.concatenate([e.covered[p] for e in examples]))
         return cls(
-            Glimpses.of([e.seen for e in examples]),
+            seen,
+            covered,
             Layout.of([e.where.centres() for e in examples]),
             truth,
             torch.stack([e.gaussian for e in examples]),
@@ -70,6 +78,7 @@ class Batch:
         return replace(
             self,
             seen=self.seen.to(device),
+            covered=self.covered.to(device, non_blocking=True),
             where=self.where.to(device),
             truth=truth,
             gaussian=gaussian,
@@ -79,30 +88,45 @@ class Batch:
 
 
 def make_example(
-    scene: Scene, mask: RegionMask, tokens: int, outputs: int, recipe: Recipe, rng: np.random.Generator
+    scene: Scene, mask: RegionMask, tokens: int, outputs: int, recipe: Recipe, exact: float, rng: np.random.Generator
 ) -> Example:
-    """The object of `mask` seen through at most `tokens` patches about its perturbed Gaussian (section 3.5).
+    """The object of `mask` seen through at most `tokens` patches about one of its `prompts`.
 
     The output patches cover the true Gaussian. Raises NoPatches where neither it nor its perturbations leave a patch.
     """
     true = Gaussian.from_mask(mask)
-    for attempt in range(TRIES):
-        prompt = true.perturbed(rng) if attempt < TRIES - 1 else true
+    for prompt in prompts(true, exact, rng):
         try:
             seen = glimpse(sample(scene.image, prompt, tokens, rng, recipe), prompt)
             break
         except NoPatches:
-            if attempt == TRIES - 1:
+            if prompt is true:
                 raise
     where = cover(true, mask.width, mask.height, outputs)
     return Example(
         seen,
+        {p: covered_by(mask, centres, p) for p, centres in seen.centres.items()},
         where,
         truth_at(mask, where),
         torch.tensor((true.x, true.y, true.sigma1, true.sigma2, true.a, true.b), dtype=torch.float32),
         torch.tensor(mask.box, dtype=torch.float32),
         float(min(mask.width, mask.height)),
     )
+
+
+def covered_by(mask: RegionMask, centres: NDArray[np.float64], size: int) -> NDArray[np.float32]:
+    """The share of each patch of `size`×`size` px about `centres` (n, 2) that a mask covers, (n,)."""
+    height, width = mask.data.shape
+    sums = cv2.integral(mask.data.astype(np.uint8))  # of the pixels above and to the left
+    total = np.zeros(len(centres))
+    for right, below in ((False, False), (True, False), (False, True), (True, True)):
+        corner = centres - (mask.x, mask.y) + (np.array((right, below)) - 0.5) * size
+        x, y = np.clip(corner, 0, (width, height)).T
+        column, row = (np.minimum(v.astype(int), last - 1) for v, last in ((x, width), (y, height)))
+        fx, fy = x - column, y - row
+        above, under = (sums[r, column] * (1 - fx) + sums[r, column + 1] * fx for r in (row, row + 1))
+        total += (1 if right == below else -1) * (above * (1 - fy) + under * fy)
+    return (total / size**2).astype(np.float32)
 
 
 def truth_at(mask: RegionMask, where: Cover) -> dict[int, NDArray[np.bool_]]:

@@ -21,8 +21,10 @@ from torch.utils.tensorboard import SummaryWriter
 
 from bench.datasets import Sample
 from flip.training.checkpoint import export_weights, read_checkpoint, save_checkpoint
-from flip.training.config import Config, Optimiser, Precision, TrainingError
+from flip.training.config import Config, Precision, TrainingError
+from flip.training.curve import draw_curve
 from flip.training.loader import Batches, Delivery, load
+from flip.training.optimisers import make_optimisers
 from flip.training.samples import draw_samples
 from flip.training.scenes import SceneError, Source
 from flip.training.task import Task, task_of
@@ -38,6 +40,7 @@ class Machine:
     """Where a run takes place: Fabric's accelerator, devices and nodes, and loader processes a device.
 
     `precision` "bfloat16" is mixed precision, which is not left to Fabric: it would round the coordinates, too.
+    `compile`: the network's blocks are compiled first.
     """
 
     accelerator: str = "auto"
@@ -45,6 +48,7 @@ class Machine:
     nodes: int = 1
     precision: Precision = "bfloat16"
     workers: int = 1
+    compile: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,15 +84,19 @@ def train(
     torch.manual_seed(config.seed)
     task = task_of(config)
     model = task.model()
-    optimiser = _optimiser(model, config.optimiser)
+    if machine.compile:
+        for block in task.blocks(model):
+            block.compile(dynamic=True)
+    optimisers = make_optimisers(model, config.optimiser)
     state = read_checkpoint(out, config)
     start = state["step"] if state else 0
     if state:
         model.load_state_dict(state["model"])
-        optimiser.load_state_dict(state["optimiser"])
+        for optimiser, saved in zip(optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(saved)
     memory = (state or {}).get("memory", task.memory())
     average = state["average"] if state else {name: p.detach().clone() for name, p in model.state_dict().items()}
-    wrapped, optimiser = fabric.setup(model, optimiser)
+    wrapped, *optimisers = fabric.setup(model, *optimisers)
     average = {name: tensor.to(fabric.device) for name, tensor in average.items()}
 
     batches = Batches(source, config, start, fabric.global_rank, fabric.world_size)
@@ -100,10 +108,10 @@ def train(
             if journal:
                 journal.failed(delivery.failures, report)
             rate = learning_rate(number, config)
-            for group in optimiser.param_groups:
-                group["lr"] = rate
-            total, told = _losses(fabric, task, wrapped, delivery, memory, number, machine.precision)
-            norm = _update(fabric, wrapped, optimiser, total, config.optimiser.clip)
+            for group in (group for optimiser in optimisers for group in optimiser.param_groups):
+                group["lr"] = rate * group["share"]
+            total, told = _losses(fabric, task, wrapped, delivery, memory, config, number, machine.precision)
+            norm = _update(fabric, wrapped, optimisers, total, config.optimiser.clip)
             memory = task.remember(memory, told)
             _average(average, model, config.optimiser.ema, number)
             done = number + 1
@@ -114,7 +122,7 @@ def train(
                 journal.step(step)
                 report(step)
                 if done % config.save_every == 0 or done == config.steps:
-                    save_checkpoint(out, done, config, model, average, optimiser, memory)
+                    save_checkpoint(out, done, config, model, average, optimisers, memory)
                 if held and (done % config.validate_every == 0 or done == config.steps):
                     averaged = task.model()
                     averaged.load_state_dict(average)
@@ -136,12 +144,14 @@ def _losses(
     model: nn.Module,
     delivery: Delivery,
     memory: Tensor,
+    config: Config,
     number: int,
     precision: Precision,
 ) -> tuple[Tensor, dict[str, float]]:
     """This rank's loss, and what is told of it, means over all ranks. Raises TrainingError for NaN on any of them."""
     with _attention(fabric.device):
-        total, told = task.losses(model, delivery.batch.to(fabric.device), memory, getattr(torch, precision))
+        batch, phase = delivery.batch.to(fabric.device), config.phase(number)
+        total, told = task.losses(model, batch, memory, phase, getattr(torch, precision))
     scalars = torch.stack([total.detach().float(), *(value.detach().float() for value in told.values())])
     means = fabric.all_reduce(scalars, reduce_op="mean")
     assert isinstance(means, Tensor)
@@ -153,14 +163,14 @@ def _losses(
     return total, dict(zip(told, means[1:].tolist(), strict=True))
 
 
-def _update(fabric: Fabric, model: nn.Module, optimiser: Any, total: Tensor, clip: float) -> float:
+def _update(fabric: Fabric, model: nn.Module, optimisers: Sequence[Any], total: Tensor, clip: float) -> float:
     """Follow the gradient; gives its norm before clipping."""
     with _attention(fabric.device):
         fabric.backward(total)
-    norm = fabric.clip_gradients(model, optimiser, max_norm=clip, error_if_nonfinite=False)
-    optimiser.step()
-    optimiser.zero_grad()
-    assert norm is not None  # gradients are clipped by their norm
+    norm = nn.utils.clip_grad_norm_(model.parameters(), clip)
+    for optimiser in optimisers:
+        optimiser.step()
+        optimiser.zero_grad()
     return norm.item()
 
 
@@ -175,18 +185,6 @@ def learning_rate(step: int, config: Config) -> float:
     rising = (step + 1) / max(settings.warmup, 1)
     falling = left / max(settings.cooldown * config.steps, 1)
     return settings.rate * min(1.0, rising, falling)
-
-
-def _optimiser(model: nn.Module, settings: Optimiser) -> torch.optim.Optimizer:
-    """AdamW or RAdam, with decoupled decay; nothing with a single dimension (biases, norms) decays."""
-    trained = [p for p in model.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": settings.decay},
-        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
-    ]
-    if settings.name == "radam":
-        return torch.optim.RAdam(groups, lr=settings.rate, betas=settings.betas, decoupled_weight_decay=True)
-    return torch.optim.AdamW(groups, lr=settings.rate, betas=settings.betas, fused=True)
 
 
 @torch.no_grad()
@@ -213,7 +211,7 @@ class _Clock:
 
 
 class Journal:
-    """OUT/metrics.jsonl, a line a step or a validation, OUT/samples/STEP.png, and the same in OUT/tensorboard.
+    """OUT/metrics.jsonl, a line a step or a validation, OUT/samples/STEP.png, OUT/curve.png, and OUT/tensorboard.
 
     Lines after the checkpoint's step, which are going to be made again, are taken out.
     """
@@ -231,7 +229,7 @@ class Journal:
         path.write_text("".join(f"{line}\n" for line in kept))
         self._file = path.open("a")
         self._board = SummaryWriter(str(out / "tensorboard"), purge_step=start + 1)
-        self._samples = out / "samples"
+        self._out, self._samples = out, out / "samples"
         self._failures = 0
 
     def step(self, step: Step) -> None:
@@ -252,10 +250,11 @@ class Journal:
         return line
 
     def drawn(self, step: int, picture: NDArray[np.uint8]) -> None:
-        """Keep a picture (H×W×3 RGB) of what the model finds."""
+        """Keep a picture (H×W×3 RGB) of what the model finds, and one of how the run went so far."""
         _, data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
         write_atomically(self._samples / f"{step}.png", data.tobytes())
         self._board.add_image("validation/samples", picture, step, dataformats="HWC")
+        write_atomically(self._out / "curve.png", draw_curve(self._out / METRICS))
 
     def failed(self, sentences: Sequence[str], report: Callable[[str], None]) -> None:
         """Count scenes that could not be used, and report the first of them."""

@@ -1,4 +1,4 @@
-"""The three losses of section 3.5, each a mean over the batch."""
+"""The three losses of section 3.5, and two of ours, each a mean over the batch."""
 
 from __future__ import annotations
 
@@ -45,6 +45,13 @@ def losses(answer: Answer, batch: Batch, unit: Unit) -> Losses:
     )
 
 
+def token_loss(logits: Tensor, batch: Batch) -> Tensor:
+    """Binary cross-entropy of the share of each input patch that the object covers, a mean over its patches, (B,)."""
+    errors = F.binary_cross_entropy_with_logits(logits.float(), batch.covered, reduction="none")
+    real = batch.seen.layout.real
+    return (errors * real).sum(1) / real.sum(1)
+
+
 def mask_loss(answer: Answer, batch: Batch) -> Tensor:
     """Binary cross-entropy, summed over an object's output patches and divided by its own mask samples, (B,)."""
     rows, longest = batch.where.real.shape
@@ -57,6 +64,22 @@ def mask_loss(answer: Answer, batch: Batch) -> Tensor:
         errors = errors.index_add(0, owner, error)
         sizes = sizes.index_add(0, owner, truth.sum((1, 2)))
     return errors / sizes.clamp_min(1)
+
+
+def overlap_loss(answer: Answer, batch: Batch) -> Tensor:
+    """1 − IoU of probabilities: Σ p·t / Σ (p + t − p·t) over an object's mask samples, (B,).
+
+    A mask that is not certain is best cut at a half for cross-entropy, but lower for its IoU; this loss makes it so.
+    """
+    rows, longest = batch.where.real.shape
+    device = batch.where.real.device
+    common, either = torch.zeros(rows, device=device), torch.zeros(rows, device=device)
+    for p, logits in answer.logits.items():
+        truth, found = batch.truth[p].to(torch.float32), logits.float().sigmoid()
+        owner = batch.where.slots[p] // longest
+        common = common.index_add(0, owner, (found * truth).sum((1, 2)))
+        either = either.index_add(0, owner, (found + truth - found * truth).sum((1, 2)))
+    return 1 - common / either.clamp_min(1e-6)
 
 
 def position_loss(found: Tensor, true: Tensor, length: Tensor, sigma: Tensor) -> Tensor:

@@ -9,14 +9,29 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from flip.model import CONFIGS, Flip
+from flip.model import CONFIGS, Answer, Flip, Glimpses, Layout, PaperConfig
 from flip.paper_predictor import PaperPredictor
-from flip.sampler import RECIPES
+from flip.sampler import RECIPES, Recipe
 from flip.training.config import Config, Phase
 from flip.training.examples import Batch, Example, make_example
-from flip.training.losses import losses
+from flip.training.losses import losses, overlap_loss, token_loss
 from flip.training.scenes import Scene
 from objascale.masks import RegionMask
+
+
+class Learner(Flip):
+    """The paper's model with a head that only its training needs: how much of a token's patch is object."""
+
+    def __init__(self, config: PaperConfig, recipe: Recipe) -> None:
+        super().__init__(config, recipe)
+        self.auxiliary = nn.Linear(config.channels, 1)
+
+    def forward(self, seen: Glimpses, where: Layout) -> tuple[Answer, Tensor]:  # type: ignore[override]
+        """As the model's, and logits of the tokens (B, n)."""
+        tokens, places = self.tokens(seen)
+        code, position, boxes = self.codes(tokens, places, seen)
+        answer = Answer(code, position, boxes, self.predictor(code, position, where))
+        return answer, self.auxiliary(tokens).squeeze(-1)
 
 
 @dataclass(frozen=True)
@@ -25,9 +40,14 @@ class Paper:
 
     config: Config
 
-    def model(self) -> Flip:
+    def model(self) -> Learner:
         """With random weights."""
-        return Flip(CONFIGS[self.config.model], RECIPES[self.config.sampling])
+        return Learner(CONFIGS[self.config.model], RECIPES[self.config.sampling])
+
+    def blocks(self, model: nn.Module) -> list[nn.Module]:
+        """Of encoder and mask predictor."""
+        assert isinstance(model, Flip)
+        return [*model.blocks, *model.predictor.blocks]
 
     def example(self, scene: Scene, mask: RegionMask, number: int, rng: np.random.Generator) -> Example:
         """As `make_example`."""
@@ -36,7 +56,8 @@ class Paper:
         tokens, outputs = (
             int(common.integers(mean // 2, mean * 3 // 2, endpoint=True)) for mean in (phase.tokens, phase.outputs)
         )
-        return make_example(scene, mask, tokens, outputs, RECIPES[self.config.sampling], rng)
+        recipe = RECIPES[self.config.sampling]
+        return make_example(scene, mask, tokens, outputs, recipe, self.config.exact, rng)
 
     def collate(self, examples: Sequence[Example]) -> Batch:
         """Padded to the longest."""
@@ -47,14 +68,17 @@ class Paper:
         return torch.zeros(0)
 
     def losses(
-        self, model: nn.Module, batch: Batch, memory: Tensor, dtype: torch.dtype
+        self, model: nn.Module, batch: Batch, memory: Tensor, phase: Phase, dtype: torch.dtype
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The weighted sum of the three, and each."""
+        """The weighted sum, and each."""
         with torch.autocast(batch.gaussian.device.type, dtype, enabled=dtype != torch.float32):
-            answer = model(batch.seen, batch.where)
-        found = losses(answer, batch, self.config.losses.unit)
-        total = found.total(self.config.losses.position, self.config.losses.box)
-        return total, {"mask": found.mask, "position": found.position, "box": found.box}
+            answer, tokens = model(batch.seen, batch.where)
+        weights = self.config.losses
+        found = losses(answer, batch, weights.unit)
+        inside, overlap = token_loss(tokens, batch).mean(), overlap_loss(answer, batch).mean()
+        total = found.total(weights.position, weights.box) + weights.tokens * inside + phase.overlap * overlap
+        told = {"mask": found.mask, "position": found.position, "box": found.box}
+        return total, {**told, "tokens": inside, "overlap": overlap}
 
     def remember(self, memory: Tensor, told: dict[str, float]) -> Tensor:
         """Nothing."""

@@ -19,10 +19,10 @@ from flip.sampler import NoPatches, Patches, Recipe, sample
 from flip.target import evaluation_box
 from flip.training.config import FEWEST_TOKENS, MOST_TOKENS, Config, Phase
 from flip.training.points import REACHES, grouped_points
+from flip.training.prompts import prompts
 from flip.training.scenes import Scene
 from objascale.masks import RegionMask
 
-TRIES = 5  # at a prompt whose perturbation leaves no patch in the picture
 OVERLAP, COVERAGE = (0.0, 4.0), (0.1, 2.0)  # τ and κ are drawn evenly from these
 FLOOR = 4 / 2048  # the least share of a group in the loss
 FORGETTING = math.exp(-1 / 1000)  # of the running IoU, a step
@@ -110,6 +110,11 @@ class Released:
         """With random weights."""
         return Learner(CONFIGS[self.config.model])
 
+    def blocks(self, model: nn.Module) -> list[nn.Module]:
+        """Of the encoder."""
+        assert isinstance(model, ReleasedFlip)
+        return list(model.layers)
+
     def example(self, scene: Scene, mask: RegionMask, number: int, rng: np.random.Generator) -> PointExample:
         """The object seen through patches about its perturbed Gaussian, with `outputs` points in that one's box.
 
@@ -118,7 +123,7 @@ class Released:
         """
         phase = self.config.phase(number)
         tokens = drawn_tokens(phase.tokens, rng)
-        prompt, patches = _seen(scene.image, Gaussian.from_mask(mask), tokens, rng)
+        prompt, patches = _seen(scene.image, Gaussian.from_mask(mask), tokens, self.config.exact, rng)
         box = evaluation_box(prompt, mask.width, mask.height)
         points, inside = grouped_points(mask, box, phase.outputs // len(REACHES), rng)
         centres, units = (
@@ -137,7 +142,7 @@ class Released:
         return torch.zeros(len(REACHES), dtype=torch.float64)
 
     def losses(
-        self, model: nn.Module, batch: PointBatch, memory: Tensor, dtype: torch.dtype
+        self, model: nn.Module, batch: PointBatch, memory: Tensor, phase: Phase, dtype: torch.dtype
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted mean over the groups, and each group's IoU, a mean over objects."""
         lengths = [batch.inside[0].numel()] * len(batch.inside)
@@ -173,17 +178,16 @@ def shares(memory: Tensor) -> Tensor:
 
 
 def _seen(
-    image: NDArray[np.uint8], true: Gaussian, tokens: int, rng: np.random.Generator
+    image: NDArray[np.uint8], true: Gaussian, tokens: int, exact: float, rng: np.random.Generator
 ) -> tuple[Gaussian, Patches[NDArray[np.uint8]]]:
-    """A perturbed prompt and its patches: by a random recipe, or by the usual one where that gives too few."""
-    for attempt in range(TRIES):
-        prompt = true.perturbed(rng) if attempt < TRIES - 1 else true
+    """One of the `prompts` and its patches: by a random recipe, or by the usual one where that gives too few."""
+    for prompt in prompts(true, exact, rng):
         recipe = Recipe(overlap=rng.uniform(*OVERLAP), coverage=rng.uniform(*COVERAGE))
         if recipe.counts(prompt, tokens).sum() < FEWEST_TOKENS:
             recipe = Recipe()
         try:
             return prompt, sample(image, prompt, tokens, rng, recipe)
         except NoPatches:
-            if attempt == TRIES - 1:
+            if prompt is true:
                 raise
     raise AssertionError("the last attempt returns or raises")

@@ -30,6 +30,9 @@ class Task(Protocol):
     def model(self) -> nn.Module:
         """The network with random weights."""
 
+    def blocks(self, model: nn.Module) -> Sequence[nn.Module]:
+        """Its transformer blocks, which take most of the time."""
+
     def example(self, scene: Scene, mask: RegionMask, number: int, rng: np.random.Generator) -> Any:
         """An object of a scene for batch `number`, a pure function of its arguments. Raises NoPatches."""
 
@@ -40,7 +43,7 @@ class Task(Protocol):
         """Before the first step."""
 
     def losses(
-        self, model: nn.Module, batch: Any, memory: Tensor, dtype: torch.dtype
+        self, model: nn.Module, batch: Any, memory: Tensor, phase: Phase, dtype: torch.dtype
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """What is made small, and scalars to report; `dtype` bfloat16 is mixed precision."""
 

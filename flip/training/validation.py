@@ -11,15 +11,13 @@ from numpy.typing import NDArray
 
 from bench.datasets import ImageError, Sample
 from bench.datasets.formats import open_dataset
+from bench.statistics import PIXEL_LABELS, pixel_bin
 from flip.gaussian import Gaussian
 from flip.sampler import NoPatches
 from flip.training.config import TrainingError
 from flip.training.task import Predictor
 from objascale.dataset import DatasetError
 from objascale.masks import MaskError, RegionMask
-
-EDGES = (30, 100, 1000, 10_000)  # px
-LABELS = ("under 30 px", "30 to 100 px", "100 to 1,000 px", "1,000 to 10,000 px", "10,000 px and more")
 
 
 @dataclass(frozen=True)
@@ -31,11 +29,11 @@ class Score:
     area: NDArray[np.int64]
 
     def by_size(self) -> dict[str, tuple[float, float, int]]:
-        """For each of LABELS that has objects: mean IoU of the model, of the ellipse, and their number."""
-        bins = np.searchsorted(EDGES, self.area, side="right")
+        """For each of PIXEL_LABELS that has objects: mean IoU of the model, of the ellipse, and their number."""
+        bins = pixel_bin(self.area)
         return {
             label: (float(self.model[here].mean()), float(self.ellipse[here].mean()), int(here.sum()))
-            for i, label in enumerate(LABELS)
+            for i, label in enumerate(PIXEL_LABELS)
             if (here := bins == i).any()
         }
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from flip.weights import OURS
 from objascale.dataset import differences, shortened
 from reports.formats import Cell, Column, Mark, Table
 from reports.published import SOURCE
@@ -118,6 +119,8 @@ def _notes(results: Results, data: pd.DataFrame, mixed: bool) -> list[str]:
             f"Paper: {SOURCE}, on the authors' pictures and hardware, and ours less that. Its IoU stands below ours "
             "where data set and kind of prompt are the same and the weights are trained."
         )
+    if ours := list(dict.fromkeys(data.loc[data["family"].str.endswith(OURS), "model"])):
+        notes.append(f"{', '.join(ours)}: with weights that this project has trained, not the paper's authors.")
     for dataset in results.datasets:
         view = View(results, dataset, {})
         notes += unread_note(view) + left_out_note(view)

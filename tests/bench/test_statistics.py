@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.statistics import SIZE_LABELS, clustered_interval, clustered_means, size_bin
+from bench.statistics import PIXEL_LABELS, SIZE_LABELS, clustered_interval, clustered_means, pixel_bin, size_bin
 
 
 def frame(values: np.ndarray, clusters: np.ndarray) -> pd.DataFrame:
@@ -127,3 +127,8 @@ def test_ten_models_on_the_full_dataset_take_seconds() -> None:
 )
 def test_size_bins(fraction: float, label: int) -> None:
     assert SIZE_LABELS[size_bin(np.array([fraction]))[0]] == SIZE_LABELS[label]
+
+
+@pytest.mark.parametrize(("area", "label"), [(1, 0), (29, 0), (30, 1), (99, 1), (100, 2), (9999, 3), (10_000, 4)])
+def test_pixel_bins(area: int, label: int) -> None:
+    assert PIXEL_LABELS[pixel_bin(np.array([area]))[0]] == PIXEL_LABELS[label]

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from flip.gaussian import Gaussian
 from flip.model import Answer
 from flip.sampler import PAPER
-from flip.training.examples import Batch, make_example, truth_at
-from flip.training.losses import losses, mask_loss, position_loss
+from flip.training.examples import Batch, covered_by, make_example, truth_at
+from flip.training.losses import losses, mask_loss, overlap_loss, position_loss, token_loss
+from flip.training.prompts import prompts
 from flip.training.scenes import Scene
 from objascale.masks import RegionMask
 
@@ -30,7 +31,7 @@ def scene(*gaussians: Gaussian) -> Scene:
 def batch() -> Batch:
     rng = np.random.default_rng(1)
     shown = scene(Gaussian.from_ellipse(100, 70, 30, 12, 0.5), Gaussian.from_ellipse(60, 90, 4, 3, 2))
-    return Batch.of([make_example(shown, mask, 64, 64, PAPER, rng) for mask in shown.masks])
+    return Batch.of([make_example(shown, mask, 64, 64, PAPER, 0, rng) for mask in shown.masks])
 
 
 def perfect(batch: Batch, sure: float) -> Answer:
@@ -101,3 +102,59 @@ def test_the_truth_at_output_patches_puts_together_the_mask(seed: int) -> None:
         for (left, top), samples in zip(corners, truth[p], strict=True):
             blocks = padded[top : top + p * unit, left : left + p * unit].reshape(p, unit, p, unit)
             assert np.array_equal(samples, 2 * blocks.sum((1, 3)) >= unit**2)
+
+
+@given(st.integers(0, 2**32), st.sampled_from((1, 2, 4, 8, 16)))
+@settings(max_examples=40, deadline=None)
+def test_covered_shares_are_those_of_a_fine_grid(seed: int, size: int) -> None:
+    """Patches anywhere, in eighths of a pixel, so that a grid of eighths counts exactly."""
+    rng = np.random.default_rng(seed)
+    mask = RegionMask.from_full(rng.uniform(size=(40, 50)) < 0.5)
+    centres = rng.integers(8 * 9, 8 * 30, (20, 2)) / 8
+    fine = mask.full().repeat(8, 0).repeat(8, 1)
+    for share, (x, y) in zip(covered_by(mask, centres, size), centres, strict=True):
+        left, top = round(8 * (x - size / 2)), round(8 * (y - size / 2))
+        assert share == pytest.approx(fine[top : top + 8 * size, left : left + 8 * size].mean(), abs=1e-5)
+
+
+def test_patches_beside_the_mask_are_not_covered() -> None:
+    mask = RegionMask(10, 10, np.ones((4, 6), bool), 100, 100)
+    centres = np.array(((5.0, 12.0), (13.0, 12.0), (16.5, 12.0), (13.0, 14.5), (90.0, 90.0)))
+    assert covered_by(mask, centres, 2).tolist() == [0, 1, 0.25, 0.25, 0]
+
+
+def test_the_tokens_loss_is_a_mean_over_real_tokens(batch: Batch) -> None:
+    rows, longest = batch.covered.shape
+    assert not batch.covered[~batch.seen.layout.real].any()
+    assert token_loss(torch.zeros(rows, longest), batch).tolist() == pytest.approx([math.log(2)] * rows)
+    sure = torch.where(batch.covered > 0.5, 100.0, -100.0)
+    partly = (batch.covered > 0) & (batch.covered < 1)
+    assert partly.any()
+    assert not partly.all()
+    real = batch.seen.layout.real
+    expected = (100 * torch.minimum(batch.covered, 1 - batch.covered)).sum(1) / real.sum(1)
+    assert torch.allclose(token_loss(sure, batch), expected)
+
+
+def test_a_share_of_prompts_is_exact() -> None:
+    true = Gaussian.from_ellipse(50, 40, 12, 7, 1)
+    rng = np.random.default_rng(0)
+    tried = [list(prompts(true, 0.25, rng)) for _ in range(2000)]
+    assert all(each[-1] is true for each in tried)
+    assert all(each[0] is not true for each in tried if len(each) > 1)
+    assert np.mean([len(each) == 1 for each in tried]) == pytest.approx(0.25, abs=0.03)
+    assert all(len(list(prompts(true, 1, rng))) == 1 for _ in range(100))
+    assert all(len(list(prompts(true, 0, rng))) > 1 for _ in range(100))
+
+
+def test_the_overlap_loss_of_a_sure_answer_is_one_less_its_iou(batch: Batch) -> None:
+    assert overlap_loss(perfect(batch, 100.0), batch).tolist() == pytest.approx([0, 0], abs=1e-6)
+    rng = np.random.default_rng(0)
+    flipped = {p: torch.from_numpy(rng.uniform(size=tuple(t.shape)) < 0.2) for p, t in batch.truth.items()}
+    wrong = Batch(**{**vars(batch), "truth": {p: t ^ flipped[p] for p, t in batch.truth.items()}})
+    losses_found = overlap_loss(perfect(wrong, 100.0), batch)
+    for row, loss in enumerate(losses_found.tolist()):
+        here = {p: batch.where.slots[p] // batch.where.real.shape[1] == row for p in batch.truth}
+        common = sum(int((batch.truth[p] & wrong.truth[p])[mine].sum()) for p, mine in here.items())
+        either = sum(int((batch.truth[p] | wrong.truth[p])[mine].sum()) for p, mine in here.items())
+        assert loss == pytest.approx(1 - common / either, rel=1e-5)

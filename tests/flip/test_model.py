@@ -12,7 +12,7 @@ import torch
 
 from flip.gaussian import Gaussian
 from flip.model import CONFIGS, EPSILON, SIZES, Flip, Glimpse, Glimpses, PaperConfig, glimpse, relative
-from flip.sampler import PAPER, Patches, sample
+from flip.sampler import PAPER, Patches, Recipe, sample
 
 WIDTH, HEIGHT = 320, 240
 PROMPTS = (
@@ -163,8 +163,20 @@ def test_relative_coordinates_by_hand() -> None:
     assert torch.allclose(relative(points, gaussian)[0], torch.eye(2), atol=1e-6)
 
 
+def test_equal_attention_gives_the_prompt(model: Flip, image: np.ndarray) -> None:
+    """Whatever tokens were drawn, and by whatever recipe."""
+    with torch.no_grad():
+        model.positional.queries.zero_()
+    for recipe in (PAPER, Recipe()):
+        for tokens in (5, 60):
+            batch = [glimpse(sample(image, g, tokens, 1, recipe), g, torch.float64) for g in PROMPTS]
+            with torch.inference_mode():
+                _, positions, _ = model.encode(Glimpses.of(batch))
+            assert torch.allclose(positions, torch.stack([one.gaussian for one in batch]))
+
+
 def test_positional_codes_are_gaussians(model: Flip, image: np.ndarray) -> None:
-    """Unit axes and deviations of at least ε, also where all tokens lie on one spot."""
+    """Unit axes and deviations of at least ε; of a single token, the prompt's own."""
     point = Gaussian.from_point(50.5, 50.5, 0.3)
     places = {p: np.empty((0, 2)) for p in SIZES} | {1: np.array(((50.5, 50.5),))}
     pixels = {p: np.empty((0, p, p, 3), np.uint8) for p in SIZES} | {1: image[50:51, 50:51][None]}
@@ -173,7 +185,7 @@ def test_positional_codes_are_gaussians(model: Flip, image: np.ndarray) -> None:
         _, positions, _ = model.encode(Glimpses.of([alone, *(seen(image, gaussian) for gaussian in PROMPTS)]))
     assert torch.allclose(positions[:, 4:].norm(dim=-1), torch.ones(4, dtype=torch.float64))
     assert (positions[:, 2:4] >= EPSILON).all()
-    assert torch.allclose(positions[0, :4], torch.tensor((50.5, 50.5, EPSILON, EPSILON), dtype=torch.float64))
+    assert torch.allclose(positions[0, :4], torch.tensor((50.5, 50.5, 0.3, 0.3), dtype=torch.float64))
 
 
 def test_the_mask_is_the_patches_and_nothing_else(model: Flip, image: np.ndarray) -> None:

@@ -17,7 +17,7 @@ import torch
 
 from flip.checkpoint import load_model
 from flip.gaussian import Gaussian
-from flip.model import CONFIGS, Flip
+from flip.model import Flip
 from flip.paper_predictor import PaperPredictor
 from flip.training.checkpoint import FILE
 from flip.training.config import Config, Optimiser, Phase, TrainingError, read_config
@@ -25,6 +25,7 @@ from flip.training.halves import halved
 from flip.training.loader import Batches, load
 from flip.training.loop import METRICS, Machine, learning_rate, train
 from flip.training.scenes import Scene, SceneError
+from flip.training.task import task_of
 from objascale.masks import RegionMask
 
 QUICK = Machine(accelerator="cpu", devices=1, precision="float32", workers=0)
@@ -169,7 +170,7 @@ def test_two_processes_are_as_one(tmp_path: Path) -> None:
     train(SMALL, Ellipses(), tmp_path / "one", QUICK)
     one, two = (torch.load(tmp_path / name / FILE, weights_only=True) for name in ("one", "two"))
     assert two["step"] == SMALL.steps
-    start = Flip(CONFIGS["flip-s"]).state_dict()
+    start = task_of(SMALL).model().state_dict()
     for name, tensor in one["model"].items():
         assert torch.allclose(two["model"][name], tensor, atol=2e-4), name
         assert start[name].shape == tensor.shape

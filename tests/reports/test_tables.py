@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.statistics import FEW
+from bench.statistics import FEW, PIXEL_LABELS
 from reports.results import read_results
 from reports.tables.category import category_data, category_table
 from reports.tables.cells import marks
 from reports.tables.iou import iou_data, iou_table
-from reports.tables.size import size_data, size_table
+from reports.tables.registry import OF_EACH
+from reports.tables.size import IN_PIXELS, size_data, size_table
 from reports.view import NothingToShow, View
 
 
@@ -97,6 +98,20 @@ def test_the_size_table_is_what_pandas_says(make_results) -> None:
     row: Any
     for row in data.itertuples():
         assert (row.mean, row.n) == pytest.approx(tuple(expected.loc[(row.series, row.bin)]))
+
+
+def test_sizes_in_pixels_are_what_pandas_says(make_results) -> None:
+    folder = make_results(objects=60, side=700)
+    raw = pd.read_parquet(folder / "results.parquet")
+    data = size_data(view_of(folder), IN_PIXELS)
+    bins = pd.cut(raw["area"], [0, 30, 100, 1000, 10_000, 10**9], labels=False, right=False)
+    expected = raw.groupby(["model", bins])["iou"].agg(["mean", "size"])
+    assert len(data) == len(expected) > 5
+    row: Any
+    for row in data.itertuples():
+        assert (row.mean, row.n) == pytest.approx(tuple(expected.loc[(row.series, row.bin)]))
+    table = OF_EACH["pixels"].make(view_of(folder))
+    assert (table.name, [column.title for column in table.columns[1:]]) == ("iou-by-pixels", list(PIXEL_LABELS))
 
 
 def test_bins_with_few_objects_are_marked_and_never_called_best(make_results) -> None:
