@@ -43,31 +43,50 @@ CONFIGS = {"flip-s": PaperConfig(128, 3), "flip-m": PaperConfig(192, 6), "flip-l
 
 
 class Layout(NamedTuple):
-    """Where the patches of B prompts are: `centres` (B, n, 2), and `real` (B, n), false where it is padding.
+    """Where the patches of B prompts are: `centres` (B, n, 2) and `sides` (B, n) in pixels; `real` (B, n) is false
+    where it is padding.
 
     `slots[p]` (Σ n_p,) are the places of the patches of p×p in the flattened (B·n), for each of SIZES.
     """
 
     centres: Tensor
+    sides: Tensor
     real: Tensor
     slots: dict[int, Tensor]
 
     @classmethod
-    def of(cls, prompts: Sequence[Mapping[int, NDArray[np.float64]]], dtype: torch.dtype = torch.float32) -> Layout:
-        """From the centres (n_p, 2) of each prompt's patches, by size in ascending order."""
+    def of(
+        cls,
+        prompts: Sequence[Mapping[int, NDArray[np.float64]]],
+        units: Sequence[int] | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> Layout:
+        """From the centres (n_p, 2) of each prompt's patches, by size in ascending order.
+
+        `units`: pixels along the side of one sample of each prompt's patches, 1 if not given.
+        """
         lengths = [sum(map(len, one.values())) for one in prompts]
         real = np.arange(max(lengths)) < np.array(lengths)[:, None]
         joined = np.zeros((*real.shape, 2))
         joined[real] = np.concatenate([centres for one in prompts for centres in one.values()])
         sizes = np.full(real.shape, 0)
         sizes[real] = np.concatenate([np.full(len(centres), p) for one in prompts for p, centres in one.items()])
+        sides = sizes * np.array(units or [1] * len(prompts))[:, None]
         slots = {p: torch.from_numpy(np.flatnonzero(sizes == p)) for p in SIZES}
-        return cls(torch.from_numpy(joined).to(dtype), torch.from_numpy(real), slots)
+        return cls(torch.from_numpy(joined).to(dtype), torch.from_numpy(sides).to(dtype), torch.from_numpy(real), slots)
 
     def to(self, device: torch.device | str) -> Layout:
         """The same on another device."""
-        slots = {p: slot.to(device, non_blocking=True) for p, slot in self.slots.items()}
-        return Layout(self.centres.to(device, non_blocking=True), self.real.to(device, non_blocking=True), slots)
+        centres, sides, real = (each.to(device, non_blocking=True) for each in self[:3])
+        return Layout(centres, sides, real, {p: slot.to(device, non_blocking=True) for p, slot in self.slots.items()})
+
+    def relative(self, gaussian: Tensor) -> Tensor:
+        """Patches (B, n, 6) relative to `gaussian` (B, 6): where the centre is, and, from there, the middles of the
+        right and of the lower side."""
+        half = self.sides[..., None] / 2
+        ends = [self.centres + half * half.new_tensor(step) for step in ((0, 0), (1, 0), (0, 1))]
+        centre, right, lower = (relative(end, gaussian) for end in ends)
+        return torch.cat((centre, right - centre, lower - centre), -1)
 
 
 @dataclass(frozen=True)
@@ -92,7 +111,7 @@ class Glimpses(NamedTuple):
         pixels = {p: torch.cat([one.pixels[p] for one in batch]) for p in SIZES}
         return cls(
             pixels,
-            Layout.of([one.centres for one in batch], batch[0].gaussian.dtype),
+            Layout.of([one.centres for one in batch], dtype=batch[0].gaussian.dtype),
             torch.stack([one.gaussian for one in batch]),
         )
 
@@ -159,15 +178,18 @@ def mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
 
 
 class PositionEmbedding(nn.Sequential):
-    """PE of section 3.2: relative coordinates (…, 2) → (…, C).
+    """PE of section 3.2: a patch in relative coordinates (…, 6), as `Layout.relative` has it → (…, C).
+
+    The text has the centre's two numbers only. In coordinates that are turned and scaled, these do not tell how far a
+    patch reaches, nor which way its rows run, and a mask cannot be written without knowing.
 
     It begins with features that bend all over ±3σ, and twice as large as usual, so that attention tells places apart
     from the first step on.
     """
 
     def __init__(self, channels: int) -> None:
-        first, second, last = nn.Linear(2, 32), nn.Linear(32, 32), nn.Linear(32, channels)
-        for linear, scale in ((first, 2.0), (second, 1.5), (last, 2.0)):
+        first, second, last = nn.Linear(6, 32), nn.Linear(32, 32), nn.Linear(32, channels)
+        for linear, scale in ((first, 3.5), (second, 1.5), (last, 2.0)):
             nn.init.uniform_(linear.weight, -(bound := scale / math.sqrt(linear.in_features)), bound)
         nn.init.uniform_(first.bias, -3, 3)
         super().__init__(first, nn.SiLU(), second, nn.SiLU(), last)
@@ -214,7 +236,7 @@ class Block(nn.Module):
         self.ffn = nn.Sequential(nn.LayerNorm(channels), mlp(channels, 4 * channels, channels))
 
     def forward(self, x: Tensor, places: Tensor, mask: Tensor) -> Tensor:
-        """Tokens (B, n, C) at relative `places` (B, n, 2) → tokens."""
+        """Tokens (B, n, C) at relative `places` (B, n, 6) → tokens."""
         normed = self.norm(x)
         y = x + self.attention(normed, normed, mask, self.pe_q(places), self.pe_k(places))
         return y + self.ffn(y)
@@ -234,7 +256,7 @@ class PerceptualCode(nn.Module):
         self.ffn = nn.Sequential(nn.LayerNorm(channels), mlp(channels, 4 * channels, channels))
 
     def forward(self, tokens: Tensor, places: Tensor, mask: Tensor) -> Tensor:
-        """Tokens (B, n, C) at relative `places` (B, n, 2) → (B, C)."""
+        """Tokens (B, n, C) at relative `places` (B, n, 6) → (B, C)."""
         real = mask[..., None].to(tokens)
         average = (tokens * real).sum(1, keepdim=True) / real.sum(1, keepdim=True)
         found = self.attention(self.norm_query(average), self.norm_tokens(tokens), mask, pe_k=self.pe_k(places))
@@ -292,7 +314,7 @@ class MaskPredictor(nn.Module):
 
     def forward(self, code: Tensor, position: Tensor, where: Layout) -> dict[int, Tensor]:
         """z_p (B, C), z_pos (B, 6) and where to predict → mask logits by patch size, (Σ n_p, p, p) each."""
-        places = relative(where.centres, position)
+        places = where.relative(position)
         tokens = code[:, None] + self.pe(places)
         for block in self.blocks:
             tokens = block(tokens, places, where.real)
@@ -313,8 +335,8 @@ class Flip(nn.Module):
         self.predictor = MaskPredictor(c)
 
     def tokens(self, seen: Glimpses) -> tuple[Tensor, Tensor]:
-        """Sections 3.1 and 3.2: encoded tokens (B, n, C) and their relative places (B, n, 2)."""
-        real, places = seen.layout.real, relative(seen.layout.centres, seen.gaussian)
+        """Sections 3.1 and 3.2: encoded tokens (B, n, C) and their relative places (B, n, 6)."""
+        real, places = seen.layout.real, seen.layout.relative(seen.gaussian)
         colours = {p: pixels.flatten(1).to(seen.gaussian.dtype) / 127.5 - 1 for p, pixels in seen.pixels.items()}
         embedded = torch.cat([self.embed[str(p)](colours[p]) for p in SIZES])
         order = torch.cat([seen.layout.slots[p] for p in SIZES])
@@ -328,7 +350,7 @@ class Flip(nn.Module):
         """Section 3.3, from what `tokens` gives: z_p (B, C), z_pos (B, 6) and boxes (B, 4)."""
         real = seen.layout.real
         code = self.perceptual(tokens, places, real)
-        return code, self.positional(tokens, places, real, seen.gaussian), self._boxes(code, seen.gaussian)
+        return code, self.positional(tokens, places[..., :2], real, seen.gaussian), self._boxes(code, seen.gaussian)
 
     def encode(self, seen: Glimpses) -> tuple[Tensor, Tensor, Tensor]:
         """Sections 3.1 to 3.3: z_p (B, C), z_pos (B, 6) and boxes (B, 4)."""
@@ -343,7 +365,8 @@ class Flip(nn.Module):
         """For pictures of one size, with N_out = `patches` about z_pos."""
         codes, positions, boxes = self.encode(seen)
         covers = [cover(_canonical(position), width, height, patches) for position in positions]
-        where = Layout.of([one.centres() for one in covers], positions.dtype).to(positions.device)
+        units = [one.unit for one in covers]
+        where = Layout.of([one.centres() for one in covers], units, positions.dtype).to(positions.device)
         logits = self.predictor(codes, positions, where)
         parts = {p: found.split([len(one.corners.get(p, ())) for one in covers]) for p, found in logits.items()}
         return [

@@ -241,8 +241,12 @@ def load_predictor(
 
     A name's weights are looked for as `flip.weights.find_weights` says. Raises WeightsMissing, WeightsBroken.
     """
-    path = Path(name) if Path(name).suffix in SUFFIXES else find_weights(str(name), folder)
-    return make_predictor(load_model(path), tokens=tokens, seed=seed, device=device)
+    return make_predictor(load_model(weights_file(name, folder)), tokens=tokens, seed=seed, device=device)
+
+
+def weights_file(name: str | Path, folder: Path | None = None) -> Path:
+    """The path that `name` is, or of the weights of the model that it names. Raises WeightsMissing."""
+    return Path(name) if Path(name).suffix in SUFFIXES else find_weights(str(name), folder)
 
 
 def make_predictor(

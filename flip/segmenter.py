@@ -74,6 +74,7 @@ class FlipSegmenter:
         from bench.segmenter import ModelCard
 
         predictor, recipe = self.predictor, self.predictor.recipe
+        special: dict[str, str | int | bool]
         if isinstance(predictor, PaperPredictor):
             family, special = "FLIP (paper)", {"outputs": predictor.outputs}
         else:

@@ -9,6 +9,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("suite", deadline=None)  # tests assert no times: the machine may be busy
+settings.load_profile("suite")
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn, optim
 
-from flip.checkpoint import TRAINED
+from flip.checkpoint import TRAINED, OnnxMissing, WeightsBroken, load_model
 from flip.training.config import Config, TrainingError
 from objascale.files import write_atomically
 
@@ -67,6 +67,21 @@ def read_checkpoint(out: Path, config: Config) -> dict[str, Any] | None:
         )
     state["step"] = step
     return state
+
+
+def begin_with(model: nn.Module, weights: Path) -> None:
+    """Copy the weights of a file into a model in training, all but the AUXILIARY ones, which no file has.
+
+    Raises TrainingError for a file that cannot be read, and for one of another model.
+    """
+    try:
+        state = load_model(weights).state_dict()
+    except (WeightsBroken, OnnxMissing, OSError) as error:
+        raise TrainingError(f"training cannot begin with these weights: {error}") from None
+    ours = {name: each.shape for name, each in model.state_dict().items() if not name.startswith(AUXILIARY)}
+    if ours != {name: each.shape for name, each in state.items()}:
+        raise TrainingError(f"{weights} holds another model than the one that is to be trained; see --config")
+    model.load_state_dict(state, strict=False)
 
 
 def _done(phases: list[dict[str, Any]], step: int) -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from flip.training.config import Precision, TrainingError, read_config
+from flip.weights import WeightsMissing
 
 if TYPE_CHECKING:
     from flip.training.loop import Step
@@ -74,6 +75,10 @@ def train(
         list[Path] | None, typer.Option(help="Photographs or environment maps that crops are pasted on.")
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder of the run; an unfinished one is continued.")] = Path("runs/flip"),
+    begin: Annotated[
+        str | None,
+        typer.Option("--begin-with", metavar="MODEL|FILE", help="Weights to begin with, to train them further."),
+    ] = None,
     held: Annotated[
         Path | None, typer.Option("--validate", help="Data set to measure IoU on, as `bench run --data` takes it.")
     ] = None,
@@ -89,6 +94,7 @@ def train(
 ) -> None:
     """Train FLIP. The same command goes on with a run that was stopped, with the losses it would have had."""
     try:
+        from flip.predictor import weights_file
         from flip.training import loop
         from flip.training.sources import open_source
         from flip.training.validation import held_out
@@ -105,8 +111,9 @@ def train(
         samples = held_out(held, pictures) if held else []
         machine = loop.Machine(accelerator, count, nodes, precision, workers, compiled)
         with _Report(console, settings.steps) as report:
-            weights = loop.train(settings, source, out, machine, samples, report)
-    except TrainingError as error:
+            first = weights_file(begin) if begin else None
+            weights = loop.train(settings, source, out, machine, samples, report, first)
+    except (TrainingError, WeightsMissing) as error:
         console.print(f"[red]error:[/red] {escape(str(error))}")
         raise typer.Exit(1) from None
     except KeyboardInterrupt:

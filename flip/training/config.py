@@ -67,13 +67,15 @@ class Optimiser(_Part):
 class Weights(_Part):
     """λ_pos and λ_bbox of section 3.5, and the unit of length of these two losses (`flip.training.losses`).
 
-    `tokens` is the weight of a loss that is not the paper's: each encoded token has to tell how much of its patch is
-    object. 0 is the paper's training.
+    `tokens` and `code` are the weights of two losses that are not the paper's: each encoded token has to tell how much
+    of its patch is object, and the perceptual code where the object is, each through one linear layer. 0 is the
+    paper's training.
     """
 
     position: float = Field(default=0.1, ge=0)
     box: float = Field(default=0.05, ge=0)
     tokens: float = Field(default=0, ge=0)
+    code: float = Field(default=0, ge=0)
     unit: Unit = "object"
 
 

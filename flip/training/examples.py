@@ -19,18 +19,22 @@ from flip.training.prompts import prompts
 from flip.training.scenes import Scene
 from objascale.masks import RegionMask
 
+LATTICE, REACH = 16, 2.5
+
 
 @dataclass(frozen=True)
 class Example:
     """One object as seen through a prompt, and the truth.
 
-    `covered[p]` float32 (n_p,) is the share of each input patch that the object covers; `truth[p]` bool (n_p, p, p) is
+    `covered[p]` float32 (n_p,) is the share of each input patch that the object covers, `lattice` bool (LATTICE²,) the
+    mask at points about the prompt, as `at_lattice` has them; `truth[p]` bool (n_p, p, p) is
     the mask at the output patches of `where`; `gaussian` (6,) and `box` (4,) are those of the true mask in pixels;
     `side` is the picture's shorter one.
     """
 
     seen: Glimpse
     covered: dict[int, NDArray[np.float32]]
+    lattice: NDArray[np.bool_]
     where: Cover
     truth: dict[int, NDArray[np.bool_]]
     gaussian: Tensor
@@ -40,10 +44,12 @@ class Example:
 
 @dataclass(frozen=True)
 class Batch:
-    """B examples. `covered` is (B, n), `truth[p]` bool (Σ n_p, p, p), `gaussian` (B, 6), `box` (B, 4), `side` (B,)."""
+    """B examples. `covered` is (B, n), `lattice` (B, LATTICE²), both float32; `truth[p]` bool (Σ n_p, p, p), `gaussian`
+    (B, 6), `box` (B, 4), `side` (B,)."""
 
     seen: Glimpses
     covered: Tensor
+    lattice: Tensor
     where: Layout
     truth: dict[int, Tensor]
     gaussian: Tensor
@@ -64,7 +70,8 @@ class Batch:
         return cls(
             seen,
             covered,
-            Layout.of([e.where.centres() for e in examples]),
+            torch.from_numpy(np.stack([e.lattice for e in examples])).float(),
+            Layout.of([e.where.centres() for e in examples], [e.where.unit for e in examples]),
             truth,
             torch.stack([e.gaussian for e in examples]),
             torch.stack([e.box for e in examples]),
@@ -79,6 +86,7 @@ class Batch:
             self,
             seen=self.seen.to(device),
             covered=self.covered.to(device, non_blocking=True),
+            lattice=self.lattice.to(device, non_blocking=True),
             where=self.where.to(device),
             truth=truth,
             gaussian=gaussian,
@@ -106,12 +114,25 @@ def make_example(
     return Example(
         seen,
         {p: covered_by(mask, centres, p) for p, centres in seen.centres.items()},
+        at_lattice(mask, prompt),
         where,
         truth_at(mask, where),
         torch.tensor((true.x, true.y, true.sigma1, true.sigma2, true.a, true.b), dtype=torch.float32),
         torch.tensor(mask.box, dtype=torch.float32),
         float(min(mask.width, mask.height)),
     )
+
+
+def at_lattice(mask: RegionMask, prompt: Gaussian) -> NDArray[np.bool_]:
+    """A mask at LATTICE × LATTICE points within ±REACH deviations along a prompt's axes, row by row, (LATTICE²,)."""
+    steps = np.linspace(-REACH, REACH, LATTICE)
+    along = np.stack(np.meshgrid(steps, steps), -1).reshape(-1, 2) @ prompt.axes().T + prompt.mean
+    columns, rows = np.floor(along).astype(int).T - np.array(((mask.x,), (mask.y,)))
+    height, width = mask.data.shape
+    inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
+    found = np.zeros(len(along), bool)
+    found[inside] = mask.data[rows[inside], columns[inside]]
+    return found
 
 
 def covered_by(mask: RegionMask, centres: NDArray[np.float64], size: int) -> NDArray[np.float32]:

@@ -20,7 +20,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.tensorboard import SummaryWriter
 
 from bench.datasets import Sample
-from flip.training.checkpoint import export_weights, read_checkpoint, save_checkpoint
+from flip.training.checkpoint import begin_with, export_weights, read_checkpoint, save_checkpoint
 from flip.training.config import Config, Precision, TrainingError
 from flip.training.curve import draw_curve
 from flip.training.loader import Batches, Delivery, load
@@ -71,13 +71,15 @@ def train(
     machine: Machine = Machine(),
     held: Sequence[Sample] = (),
     report: Callable[[Step | dict[str, Any] | str], None] = lambda what: None,
+    begin: Path | None = None,
 ) -> Path:
     """Train, or go on with the run in `out`, and write its averaged weights; gives their path.
 
     A run that was interrupted and goes on has the losses of one that was not: batches depend on their number alone,
-    and the checkpoint holds model, average, optimiser and the task's memory. `report` is told steps, validations
-    (dicts) and sentences, in the first process only. Raises TrainingError for a checkpoint of another run, a loss that
-    is no number (nothing is saved then), and data that cannot be used.
+    and the checkpoint holds model, average, optimisers and the task's memory. `report` is told steps, validations
+    (dicts) and sentences, in the first process only. `begin`: weights to begin with instead of random ones. Raises
+    TrainingError for a checkpoint of another run, a loss that is no number (nothing is saved then), and data that
+    cannot be used.
     """
     fabric = Fabric(accelerator=machine.accelerator, devices=machine.devices, num_nodes=machine.nodes)
     fabric.launch()
@@ -94,6 +96,8 @@ def train(
         model.load_state_dict(state["model"])
         for optimiser, saved in zip(optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(saved)
+    elif begin:
+        begin_with(model, begin)
     memory = (state or {}).get("memory", task.memory())
     average = state["average"] if state else {name: p.detach().clone() for name, p in model.state_dict().items()}
     wrapped, *optimisers = fabric.setup(model, *optimisers)

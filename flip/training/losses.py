@@ -1,4 +1,4 @@
-"""The three losses of section 3.5, and two of ours, each a mean over the batch."""
+"""The three losses of section 3.5, and three of ours, each a mean over the batch."""
 
 from __future__ import annotations
 
@@ -50,6 +50,11 @@ def token_loss(logits: Tensor, batch: Batch) -> Tensor:
     errors = F.binary_cross_entropy_with_logits(logits.float(), batch.covered, reduction="none")
     real = batch.seen.layout.real
     return (errors * real).sum(1) / real.sum(1)
+
+
+def code_loss(logits: Tensor, batch: Batch) -> Tensor:
+    """Binary cross-entropy of the mask at the points of `at_lattice`, a mean over them, (B,)."""
+    return F.binary_cross_entropy_with_logits(logits.float(), batch.lattice, reduction="none").mean(1)
 
 
 def mask_loss(answer: Answer, batch: Batch) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,25 +14,35 @@ from flip.model import CONFIGS, Answer, Flip, Glimpses, Layout, PaperConfig
 from flip.paper_predictor import PaperPredictor
 from flip.sampler import RECIPES, Recipe
 from flip.training.config import Config, Phase
-from flip.training.examples import Batch, Example, make_example
-from flip.training.losses import losses, overlap_loss, token_loss
+from flip.training.examples import LATTICE, Batch, Example, make_example
+from flip.training.losses import code_loss, losses, overlap_loss, token_loss
 from flip.training.scenes import Scene
 from objascale.masks import RegionMask
 
 
+class Told(NamedTuple):
+    """What a model in training tells: its `answer`, and logits of what its `tokens` (B, n) and its `code` (B, LATTICE²)
+    know of the mask."""
+
+    answer: Answer
+    tokens: Tensor
+    code: Tensor
+
+
 class Learner(Flip):
-    """The paper's model with a head that only its training needs: how much of a token's patch is object."""
+    """The paper's model with two linear layers that only its training needs."""
 
     def __init__(self, config: PaperConfig, recipe: Recipe) -> None:
         super().__init__(config, recipe)
-        self.auxiliary = nn.Linear(config.channels, 1)
+        layers = {"tokens": nn.Linear(config.channels, 1), "code": nn.Linear(config.channels, LATTICE**2)}
+        self.auxiliary = nn.ModuleDict(layers)
 
-    def forward(self, seen: Glimpses, where: Layout) -> tuple[Answer, Tensor]:  # type: ignore[override]
-        """As the model's, and logits of the tokens (B, n)."""
+    def forward(self, seen: Glimpses, where: Layout) -> Told:  # type: ignore[override]
+        """As the model's, and what tokens and code tell."""
         tokens, places = self.tokens(seen)
         code, position, boxes = self.codes(tokens, places, seen)
         answer = Answer(code, position, boxes, self.predictor(code, position, where))
-        return answer, self.auxiliary(tokens).squeeze(-1)
+        return Told(answer, self.auxiliary["tokens"](tokens).squeeze(-1), self.auxiliary["code"](code))
 
 
 @dataclass(frozen=True)
@@ -72,13 +83,14 @@ class Paper:
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted sum, and each."""
         with torch.autocast(batch.gaussian.device.type, dtype, enabled=dtype != torch.float32):
-            answer, tokens = model(batch.seen, batch.where)
+            told = model(batch.seen, batch.where)
         weights = self.config.losses
-        found = losses(answer, batch, weights.unit)
-        inside, overlap = token_loss(tokens, batch).mean(), overlap_loss(answer, batch).mean()
-        total = found.total(weights.position, weights.box) + weights.tokens * inside + phase.overlap * overlap
-        told = {"mask": found.mask, "position": found.position, "box": found.box}
-        return total, {**told, "tokens": inside, "overlap": overlap}
+        found, overlap = losses(told.answer, batch, weights.unit), overlap_loss(told.answer, batch).mean()
+        tokens, code = token_loss(told.tokens, batch).mean(), code_loss(told.code, batch).mean()
+        total = found.total(weights.position, weights.box) + phase.overlap * overlap
+        total = total + weights.tokens * tokens + weights.code * code
+        scalars = {"mask": found.mask, "position": found.position, "box": found.box}
+        return total, {**scalars, "overlap": overlap, "tokens": tokens, "code": code}
 
     def remember(self, memory: Tensor, told: dict[str, float]) -> Tensor:
         """Nothing."""

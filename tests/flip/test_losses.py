@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from flip.gaussian import Gaussian
 from flip.model import Answer
 from flip.sampler import PAPER
-from flip.training.examples import Batch, covered_by, make_example, truth_at
-from flip.training.losses import losses, mask_loss, overlap_loss, position_loss, token_loss
+from flip.training.examples import LATTICE, REACH, Batch, at_lattice, covered_by, make_example, truth_at
+from flip.training.losses import code_loss, losses, mask_loss, overlap_loss, position_loss, token_loss
 from flip.training.prompts import prompts
 from flip.training.scenes import Scene
 from objascale.masks import RegionMask
@@ -158,3 +158,24 @@ def test_the_overlap_loss_of_a_sure_answer_is_one_less_its_iou(batch: Batch) -> 
         common = sum(int((batch.truth[p] & wrong.truth[p])[mine].sum()) for p, mine in here.items())
         either = sum(int((batch.truth[p] | wrong.truth[p])[mine].sum()) for p, mine in here.items())
         assert loss == pytest.approx(1 - common / either, rel=1e-5)
+
+
+def test_the_lattice_lies_along_the_prompts_axes() -> None:
+    """Of an ellipse through its own Gaussian, a disc of radius 2 there; beyond the picture there is nothing."""
+    prompt = Gaussian.from_ellipse(100, 70, 60, 24, 0.5)
+    mask = prompt.ellipse_mask(WIDTH, HEIGHT)
+    steps = np.linspace(-REACH, REACH, LATTICE)
+    radius = np.hypot(steps[:, None], steps[None]).ravel()
+    found = at_lattice(mask, prompt)
+    clear = abs(radius - 2) > 0.1
+    assert np.array_equal(found[clear], (radius < 2)[clear])
+    half = RegionMask.from_full(mask.full() & (np.indices((HEIGHT, WIDTH))[1] < 100))
+    centres = np.stack(np.meshgrid(steps, steps), -1).reshape(-1, 2) @ prompt.axes().T + prompt.mean
+    assert np.array_equal(at_lattice(half, prompt), found & (centres[:, 0] < 100))
+    corner = Gaussian.from_ellipse(3, 3, 30, 30, 0)
+    assert at_lattice(RegionMask.from_full(np.ones((HEIGHT, WIDTH), bool)), corner).mean() < 0.5
+
+
+def test_the_codes_loss_is_a_mean_over_the_lattice(batch: Batch) -> None:
+    assert code_loss(torch.zeros(batch.lattice.shape), batch).tolist() == pytest.approx([math.log(2)] * 2)
+    assert code_loss(200 * batch.lattice - 100, batch).tolist() == pytest.approx([0, 0], abs=1e-6)

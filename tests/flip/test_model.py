@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from flip.gaussian import Gaussian
-from flip.model import CONFIGS, EPSILON, SIZES, Flip, Glimpse, Glimpses, PaperConfig, glimpse, relative
+from flip.model import CONFIGS, EPSILON, SIZES, Flip, Glimpse, Glimpses, Layout, PaperConfig, glimpse, relative
 from flip.sampler import PAPER, Patches, Recipe, sample
 
 WIDTH, HEIGHT = 320, 240
@@ -141,8 +141,7 @@ def test_shifting_coordinates(model: Flip, image: np.ndarray) -> None:
 
 @pytest.mark.parametrize(("turn", "scale"), [(math.pi / 2, 1.0), (0.7, 1.0), (0.0, 2.5), (-1.2, 0.6)])
 def test_turning_and_scaling_coordinates(turn: float, scale: float, model: Flip, image: np.ndarray) -> None:
-    """The same patches elsewhere on a turned and scaled plane: the same z_p; z_pos turns and scales along."""
-    one = seen(image, PROMPTS[0], 200)
+    """Tokens that attend alike on a turned and scaled plane: z_pos turns and scales along."""
     c, s = scale * math.cos(turn), scale * math.sin(turn)
     plane = torch.tensor(((c, -s), (s, c)), dtype=torch.float64)
 
@@ -150,11 +149,23 @@ def test_turning_and_scaling_coordinates(turn: float, scale: float, model: Flip,
         axis = torch.stack((position[4], -position[5])) @ plane.T / scale  # axis 1 is (a, −b)
         return torch.cat((position[:2] @ plane.T, position[2:4] * scale, axis * axis.new_tensor((1, -1))))
 
-    other = Glimpse(one.pixels, {p: at @ plane.numpy().T for p, at in one.centres.items()}, moved(one.gaussian))
+    batch = Glimpses.of([seen(image, PROMPTS[0], 200)])
     with torch.inference_mode():
-        codes, positions, _ = model.encode(Glimpses.of([one, other]))
-    assert torch.allclose(codes[0], codes[1], atol=1e-9)
-    assert torch.allclose(moved(positions[0]), positions[1], atol=1e-8)
+        tokens, places = model.tokens(batch)
+        _, here, _ = model.codes(tokens, places, batch)
+        _, there, _ = model.codes(tokens, places, batch._replace(gaussian=moved(batch.gaussian[0])[None]))
+    assert torch.allclose(moved(here[0]), there[0], atol=1e-8)
+
+
+def test_patches_in_relative_coordinates() -> None:
+    """The middles of a patch's right and lower sides, from its centre, whatever the samples' size."""
+    gaussian = torch.tensor(((10.0, 20.0, 2.0, 5.0, 0.6, 0.8),))
+    centres = {4: np.array(((13.0, 21.0),)), 8: np.array(((8.0, 30.0),))}
+    found = Layout.of([centres], units=[2]).relative(gaussian)[0]
+    for row, (x, y), half in zip(found, ((13, 21), (8, 30)), (4, 8), strict=True):
+        corners = torch.tensor((((x, y), (x + half, y), (x, y + half)),), dtype=torch.float32)
+        middle, right, lower = relative(corners, gaussian)[0]
+        assert torch.allclose(row, torch.cat((middle, right - middle, lower - middle)), atol=1e-5)
 
 
 def test_relative_coordinates_by_hand() -> None:

@@ -144,6 +144,35 @@ def test_an_interrupted_run_has_the_same_losses(tmp_path: Path, killed_after) ->
     assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
 
 
+def test_training_goes_on_from_given_weights(tmp_path: Path) -> None:
+    """A rate of almost nothing keeps them; what only training needs is new; other models' are refused."""
+    first = train(SMALL, Ellipses(), tmp_path / "first", QUICK)
+    still = SMALL.model_copy(update={"optimiser": Optimiser(rate=1e-12, decay=0)})
+    second = train(still, Ellipses(), tmp_path / "second", QUICK, begin=first)
+    before, after = (load_model(path).state_dict() for path in (first, second))
+    assert all(torch.allclose(after[name], before[name], atol=1e-6) for name in before)
+    assert losses_of(tmp_path / "second")[0] != losses_of(tmp_path / "first")[0]
+    larger = SMALL.model_copy(update={"model": "flip-m"})
+    with pytest.raises(TrainingError, match="holds another model"):
+        train(larger, Ellipses(), tmp_path / "third", QUICK, begin=first)
+    first.write_bytes(b"no weights")
+    with pytest.raises(TrainingError, match="cannot begin with these weights"):
+        train(SMALL, Ellipses(), tmp_path / "fourth", QUICK, begin=first)
+    assert not (tmp_path / "fourth" / FILE).exists()
+
+
+@pytest.mark.parametrize("name", ["adamw", "radam", "muon"])
+def test_every_optimiser_learns_and_goes_on_as_it_was(name: str, tmp_path: Path, killed_after) -> None:
+    config = SMALL.model_copy(update={"optimiser": Optimiser(name=name, rate=1e-3, warmup=2)})
+    train(config, Ellipses(), tmp_path / "straight", QUICK)
+    with pytest.raises(KeyboardInterrupt):
+        train(config, Ellipses(), tmp_path / "killed", QUICK, report=killed_after(4))
+    train(config, Ellipses(), tmp_path / "killed", QUICK)
+    found = losses_of(tmp_path / "straight")
+    assert losses_of(tmp_path / "killed") == found
+    assert found[-1] != found[0]
+
+
 def test_a_finished_run_does_nothing_more(tmp_path: Path) -> None:
     first = train(SMALL, Ellipses(), tmp_path, QUICK).read_bytes()
     told: list[object] = []
