@@ -83,7 +83,10 @@ def test_the_page_is_whole(report) -> None:
 def test_every_form_is_written(report) -> None:
     written = {path.relative_to(report).as_posix() for path in report.rglob("*.*")}
     kinds = {"tables": ("md", "csv", "tex", "html"), "figures": ("pdf", "svg", "png")}
-    names = {"tables": ("iou", "iou-by-size", "iou-by-category", "paired"), "figures": ("iou-by-size", "heat-maps")}
+    names = {
+        "tables": ("iou", "iou-by-size", "iou-by-pixels", "iou-by-category", "paired"),
+        "figures": ("iou-by-size", "heat-maps"),
+    }
     for room, suffixes in kinds.items():
         assert {f"{room}/objascale/{name}.{kind}" for name in names[room] for kind in suffixes} <= written
     assert {f"tables/table-1.{kind}" for kind in kinds["tables"]} <= written
@@ -242,7 +245,7 @@ def test_a_table_of_each_data_set(make_results, tmp_path) -> None:
 @pytest.mark.parametrize(
     ("which", "sentence"),
     [
-        ("2", "there is no table 2: there are 1, iou, size, category, paired"),
+        ("2", "there is no table 2: there are 1, iou, size, pixels, category, paired"),
         ("category", "table category cannot be made; objascale: all objects of objascale are of one category"),
     ],
 )
@@ -263,8 +266,8 @@ def test_times_are_no_masks(make_timing, tmp_path, what: list[str]) -> None:
 
 
 def test_tables_are_completed_by_name() -> None:
-    assert [name for name, _ in complete("")] == ["1", "iou", "size", "category", "paired", "claims"]
-    assert [name for name, _ in complete("p")] == ["paired"]
+    assert [name for name, _ in complete("")] == ["1", "iou", "size", "pixels", "category", "paired", "claims"]
+    assert [name for name, _ in complete("p")] == ["pixels", "paired"]
 
 
 def test_missing_pictures_are_noted_and_the_rest_is_built(make_results, tmp_path) -> None:
