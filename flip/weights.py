@@ -100,13 +100,20 @@ def _flip(size: str, share: str, *published: WeightsFile) -> WeightsRecord:
     )
 
 
-def _paper(size: str, released: str) -> WeightsRecord:
+def _paper(size: str, source: str) -> WeightsRecord:
     """The paper's own model, of which its authors have published no weights."""
     return WeightsRecord(
         name=f"flip-{size}",
         files=(WeightsFile(f"flip-{size}.safetensors", None),),
         licence="GPL-3.0-or-later",
-        source=f"a training of your own, `flip train --config flip-{size}-compositions`: the paper's authors have "
+        source=source,
+    )
+
+
+def _untrained(size: str, released: str) -> WeightsRecord:
+    return _paper(
+        size,
+        f"a training of your own, `flip train --config flip-{size}-compositions`: the paper's authors have "
         f"published none (they released {released} instead: `bench fetch {released}`)",
     )
 
@@ -128,9 +135,9 @@ WEIGHTS = {
         _flip("small", "Zj3xDBXrZcSMtoy"),
         _flip("middle", "Cx4kTMbRrD5DCmt"),
         _flip("large", "57NXrqrxmzjxzoX"),
-        _paper("s", "flip-small"),
-        _paper("m", "flip-middle"),
-        _paper("l", "flip-large"),
+        _paper("s", "this project, which has trained it and ships it: flip/shipped/flip-s.md"),
+        _untrained("m", "flip-middle"),
+        _untrained("l", "flip-large"),
     )
 }
 

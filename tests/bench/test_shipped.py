@@ -1,55 +1,70 @@
-"""Weights that come with the package: found without a download, and called this project's."""
+"""The weights that come with the package: found without a download, called this project's, and worth their prompt."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
 from bench.cli import app as bench
-from bench.commands import models
-from flip import segmenter, weights
 from flip.cli import app as flip
-from flip.training.checkpoint import export_weights
-from flip.training.config import read_config
-from flip.training.task import task_of
-from flip.weights import OURS, WEIGHTS, fetch, find_weights, sha256
+from flip.gaussian import Gaussian
+from flip.predictor import load_predictor
+from flip.weights import OURS, SHIPPED, WEIGHTS, fetch, find_weights, sha256
+
+FILE = SHIPPED / "flip-s.safetensors"
 
 
-@pytest.fixture
-def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A file of flip-s, of random numbers, in the package's folder, and no other weights on the machine."""
-    config = read_config("flip-s-compositions")
-    path = export_weights(tmp_path / "shipped", config, task_of(config).model().state_dict())
-    for module in (weights, segmenter, models):
-        monkeypatch.setattr(module, "SHIPPED", path.parent)
+@pytest.fixture(autouse=True)
+def _no_weights_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("COLUMNS", "300")
     monkeypatch.delenv("OBJASCALE_WEIGHTS", raising=False)
-    return path
 
 
-def test_they_are_found_and_need_no_fetching(shipped: Path, tmp_path: Path) -> None:
-    assert find_weights("flip-s") == shipped
-    assert fetch(WEIGHTS["flip-s"], tmp_path) == (shipped,)
-    assert CliRunner().invoke(flip, ["fetch", "flip-s"]).output == f"{shipped} (GPL-3.0-or-later)\n"
-    assert CliRunner().invoke(bench, ["fetch", "flip-s"]).output == f"flip-s: {shipped}\n"
+def test_they_are_found_and_need_no_fetching(tmp_path: Path) -> None:
+    assert find_weights("flip-s") == FILE
+    assert fetch(WEIGHTS["flip-s"], tmp_path) == (FILE,)
+    assert CliRunner().invoke(flip, ["fetch", "flip-s"]).output == f"{FILE} (GPL-3.0-or-later)\n"
+    assert CliRunner().invoke(bench, ["fetch", "flip-s"]).output == f"flip-s: {FILE}\n"
     assert CliRunner().invoke(bench, ["models"]).output.count("in this package, trained by this project") == 1
 
 
-def test_the_users_own_come_first(shipped: Path, tmp_path: Path) -> None:
+def test_the_users_own_come_first(tmp_path: Path) -> None:
     own = tmp_path / "flip-s.safetensors"
-    own.write_bytes(shipped.read_bytes())
+    own.write_bytes(FILE.read_bytes())
     assert find_weights("flip-s", tmp_path) == own
 
 
-def test_results_say_whose_they_are(shipped: Path, discs, tmp_path: Path) -> None:
+def test_the_card_is_of_this_file() -> None:
+    card = (SHIPPED / "flip-s.md").read_text()
+    assert sha256(FILE) in card
+    parameters = sum(p.numel() for p in load_predictor("flip-s").model.parameters())
+    assert f"{parameters:,} parameters" in card
+
+
+def test_results_say_whose_they_are(discs, tmp_path: Path) -> None:
     out = tmp_path / "results"
-    done = CliRunner().invoke(bench, ["run", "--models", "flip-s", "--data", str(discs(1)), "--out", str(out)])
+    done = CliRunner().invoke(bench, ["run", "--models", "flip-s", "--data", str(discs(2)), "--out", str(out)])
     assert done.exit_code == 0, done.output
     (card,) = json.loads((out / "run.json").read_text())["models"]
     assert card["family"].endswith(OURS)
-    assert card["weights_sha256"] == sha256(shipped)
+    assert card["weights_sha256"] == sha256(FILE)
     assert not card["untrained"]
+    assert pd.read_parquet(out / "results.parquet")["iou"].min() > 0.7
+
+
+def test_the_ellipse_is_found_where_nothing_else_is_to_be_seen() -> None:
+    """Bright ellipses on dark ground, which prompts tell exactly: 0.8 of them, at any size and turn."""
+    rng = np.random.default_rng(0)
+    predictor = load_predictor("flip-s")
+    for semi1, semi2 in ((3, 2), (8, 8), (20, 9), (60, 40)):
+        truth = Gaussian.from_ellipse(120, 100, semi1, semi2, rng.uniform(0, 3)).ellipse_mask(240, 200)
+        image = rng.integers(30, 40, (200, 240, 3), np.uint8)
+        image[truth.full()] = (200, 120, 40)
+        predictor.set_image(image)
+        assert predictor.predict(gaussian=Gaussian.from_mask(truth)).iou(truth) > 0.8
