@@ -7,7 +7,7 @@ import os
 import pickle
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -171,6 +171,13 @@ def test_every_optimiser_learns_and_goes_on_as_it_was(name: str, tmp_path: Path,
     found = losses_of(tmp_path / "straight")
     assert losses_of(tmp_path / "killed") == found
     assert found[-1] != found[0]
+
+
+@pytest.mark.slow
+def test_compiled_blocks_have_the_same_losses(tmp_path: Path) -> None:
+    train(SMALL, Ellipses(), tmp_path / "plain", QUICK)
+    train(SMALL, Ellipses(), tmp_path / "compiled", replace(QUICK, compile=True))
+    assert np.allclose(losses_of(tmp_path / "compiled"), losses_of(tmp_path / "plain"), rtol=1e-3, atol=1e-4)
 
 
 def test_a_finished_run_does_nothing_more(tmp_path: Path) -> None:
