@@ -1,6 +1,6 @@
 """FLIP as the paper describes it (Traub & Butz, arXiv 2502.02763, sections 3.1 to 3.4): flip-s, flip-m and flip-l.
 
-No trained weights of it were ever published; this is the model to train. The published ones are `flip.released`.
+Its authors have published no weights of it; theirs are of `flip.released`.
 Shapes: B prompts, n tokens (padded, `mask` says which are real), C channels, h heads. Numbers are pixels; a Gaussian is
 a tensor (6,) or (B, 6): μx, μy, σx, σy, θa, θb, axes as in `flip.gaussian`. docs/flip.md lists what the paper leaves
 open and what is chosen here.

@@ -27,9 +27,9 @@ class Example:
     """One object as seen through a prompt, and the truth.
 
     `covered[p]` float32 (n_p,) is the share of each input patch that the object covers, `lattice` bool (LATTICE²,) the
-    mask at points about the prompt, as `at_lattice` has them; `truth[p]` bool (n_p, p, p) is
-    the mask at the output patches of `where`; `gaussian` (6,) and `box` (4,) are those of the true mask in pixels;
-    `side` is the picture's shorter one.
+    mask at points about the prompt, as `at_lattice` has them; `truth[p]` bool (n_p, p, p) is the mask at the output
+    patches of `where`; `gaussian` (6,) and `box` (4,) are those of the true mask in pixels; `side` is the picture's
+    shorter one.
     """
 
     seen: Glimpse
@@ -81,18 +81,11 @@ class Batch:
     def to(self, device: torch.device | str) -> Batch:
         """The same on another device."""
         truth = {p: mask.to(device, non_blocking=True) for p, mask in self.truth.items()}
-        gaussian, box, side = (part.to(device, non_blocking=True) for part in (self.gaussian, self.box, self.side))
-        return replace(
-            self,
-            seen=self.seen.to(device),
-            covered=self.covered.to(device, non_blocking=True),
-            lattice=self.lattice.to(device, non_blocking=True),
-            where=self.where.to(device),
-            truth=truth,
-            gaussian=gaussian,
-            box=box,
-            side=side,
-        )
+        plain = {
+            name: getattr(self, name).to(device, non_blocking=True)
+            for name in ("covered", "lattice", "gaussian", "box", "side")
+        }
+        return replace(self, seen=self.seen.to(device), where=self.where.to(device), truth=truth, **plain)
 
 
 def make_example(

@@ -59,16 +59,12 @@ def code_loss(logits: Tensor, batch: Batch) -> Tensor:
 
 def mask_loss(answer: Answer, batch: Batch) -> Tensor:
     """Binary cross-entropy, summed over an object's output patches and divided by its own mask samples, (B,)."""
-    rows, longest = batch.where.real.shape
-    device = batch.where.real.device
-    errors, sizes = torch.zeros(rows, device=device), torch.zeros(rows, device=device)
+    errors, sizes = {}, {}
     for p, logits in answer.logits.items():
         truth = batch.truth[p].to(torch.float32)
-        error = F.binary_cross_entropy_with_logits(logits.float(), truth, reduction="none").sum((1, 2))
-        owner = batch.where.slots[p] // longest
-        errors = errors.index_add(0, owner, error)
-        sizes = sizes.index_add(0, owner, truth.sum((1, 2)))
-    return errors / sizes.clamp_min(1)
+        errors[p] = F.binary_cross_entropy_with_logits(logits.float(), truth, reduction="none")
+        sizes[p] = truth
+    return _by_object(errors, batch) / _by_object(sizes, batch).clamp_min(1)
 
 
 def overlap_loss(answer: Answer, batch: Batch) -> Tensor:
@@ -76,15 +72,21 @@ def overlap_loss(answer: Answer, batch: Batch) -> Tensor:
 
     A mask that is not certain is best cut at a half for cross-entropy, but lower for its IoU; this loss makes it so.
     """
-    rows, longest = batch.where.real.shape
-    device = batch.where.real.device
-    common, either = torch.zeros(rows, device=device), torch.zeros(rows, device=device)
+    common, either = {}, {}
     for p, logits in answer.logits.items():
         truth, found = batch.truth[p].to(torch.float32), logits.float().sigmoid()
-        owner = batch.where.slots[p] // longest
-        common = common.index_add(0, owner, (found * truth).sum((1, 2)))
-        either = either.index_add(0, owner, (found + truth - found * truth).sum((1, 2)))
-    return 1 - common / either.clamp_min(1e-6)
+        common[p] = found * truth
+        either[p] = found + truth - common[p]
+    return 1 - _by_object(common, batch) / _by_object(either, batch).clamp_min(1e-6)
+
+
+def _by_object(samples: dict[int, Tensor], batch: Batch) -> Tensor:
+    """Sums of each object's mask samples, (Σ n_p, p, p) by patch size → (B,)."""
+    rows, longest = batch.where.real.shape
+    sums = torch.zeros(rows, device=batch.where.real.device)
+    for p, each in samples.items():
+        sums = sums.index_add(0, batch.where.slots[p] // longest, each.sum((1, 2)))
+    return sums
 
 
 def position_loss(found: Tensor, true: Tensor, length: Tensor, sigma: Tensor) -> Tensor:
