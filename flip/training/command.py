@@ -60,7 +60,8 @@ def train(
         list[str],
         typer.Option(
             metavar="PATH[=SHARE]",
-            help="Crops (objascale crops), a folder of SA-1B's tars, or a data set as `bench run` takes it. "
+            help="Crops (objascale crops, or a folder of PNGs with transparency), a folder of SA-1B's tars, or a "
+            "data set as `bench run` takes it. "
             "May be given several times: a=3 and b=1 give three scenes of a to one of b.",
         ),
     ],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,18 +12,22 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from flip.training import things
 from flip.training.backgrounds import backgrounds
 from flip.training.scenes import Scene, SceneError
-from flip.training.things import LEVELS, crops, silhouette
+from flip.training.things import LEVELS, silhouette
+from objascale.dataset import DatasetError
 from objascale.masks import RegionMask
 
 _SIDES = 128, 512  # px
 _LONGEST_ASPECT = 1.5
-_THINGS = 3, 12
+_THINGS = 3, 16
 _SMALLEST, _LARGEST = 10, 1 / 3  # px, and share of the picture, that a thing would cover alone
 _OPAQUE = 128  # of 255, the least share of a pixel that makes it the thing's
 _LEAST_SEEN, _LEAST_SHARE = 8, 0.4  # px and share of its own that must be seen for a thing to have a mask
 _DRAWS = 10
+_ENLARGED = 2  # how many times a crop is, at the most
+_WIDEST_SHAPE = 400  # px
 
 
 @dataclass(frozen=True)
@@ -36,19 +40,23 @@ class Layer:
 
 
 class Compositions:
-    """A Source of scenes: 3 to 12 things before a background of 128 to 512 px a side.
+    """A Source of scenes: 3 to 16 things before a background of 128 to 512 px a side.
 
-    crop_folders: what `objascale crops` made. background_paths: photographs and environment maps, see
-    flip.training.backgrounds. shapes: the share of things that are random silhouettes with a background's texture
-    instead of objects: whatever has an edge can be an object. A thing's mask are the pixels that show at least half
-    (128/255) of it, once those before it have taken their share; one that is mostly hidden has none. The first time,
-    crops and backgrounds are decoded into the user's cache, which takes minutes for ten thousand. Raises DatasetError.
+    crops: folders of crops (see `flip.training.things.crops`), each with its share. background_paths: photographs and
+    environment maps, see flip.training.backgrounds. shapes: the share of things that are random silhouettes with
+    backgrounds' textures instead of objects: whatever has an edge can be an object. A thing's mask are the pixels that
+    show at least half (128/255) of it, once those before it have taken their share; one that is mostly hidden has none.
+    The first time, crops and backgrounds are decoded into the user's cache, which takes minutes for ten thousand.
+    Raises DatasetError.
     """
 
     def __init__(
-        self, crop_folders: Sequence[Path], background_paths: Sequence[Path], seed: int, shapes: float = 0.25
+        self, crops: Mapping[Path, int], background_paths: Sequence[Path], seed: int, shapes: float = 0.25
     ) -> None:
-        self.crops, self.backgrounds = crops(crop_folders), backgrounds(background_paths)
+        if not crops:
+            raise DatasetError("no crops were named; objascale crops makes them")
+        self.crops, self.backgrounds = [things.crops(folder) for folder in crops], backgrounds(background_paths)
+        self.shares = np.cumsum(list(crops.values())) / sum(crops.values())
         self.seed, self.shapes = seed, shapes
 
     def scene(self, position: int) -> Scene:
@@ -101,17 +109,21 @@ class Compositions:
         return place(_coloured(source, rng), matrix, rng.uniform(0, width), rng.uniform(0, height), width, height)
 
     def _crop(self, area: float, rng: np.random.Generator) -> tuple[NDArray[np.uint8], float]:
-        """A crop, and the scale at which it covers that area. It is sharp, or one in five a little soft."""
-        first = LEVELS * int(rng.integers(len(self.crops) // LEVELS))
-        covered = 16.0 * cv2.sumElems(self.crops[first + 2])[3] / 255
-        scale = math.sqrt(area / max(covered, 1))
+        """A crop, and the scale at which it covers that area, or less if it would have to be enlarged too much for
+        that. It is sharp, or one in five a little soft."""
+        folder = self.crops[int(np.searchsorted(self.shares, rng.uniform(), side="right"))]
+        first = LEVELS * int(rng.integers(len(folder) // LEVELS))
+        covered = 16.0 * cv2.sumElems(folder[first + 2])[3] / 255
+        scale = min(math.sqrt(area / max(covered, 1)), _ENLARGED)
         level = math.floor(-math.log2(scale)) + (rng.uniform() < 0.2)
         level = min(max(level, 0), LEVELS - 1)
-        return self.crops[first + level], scale * 2**level
+        return folder[first + level], scale * 2**level
 
     def _shape(self, area: float, rng: np.random.Generator) -> tuple[NDArray[np.uint8], float]:
-        side = min(max(round(1.7 * math.sqrt(area)), 16), 256)
-        drawn = silhouette(self._piece(side, side, rng), rng)
+        """A silhouette, and the scale at which it covers that area. A third have parts."""
+        side = min(max(round(1.7 * math.sqrt(area)), 16), _WIDEST_SHAPE)
+        parts = 1 if rng.uniform() < 2 / 3 else int(rng.integers(2, 4))
+        drawn = silhouette([self._piece(side, side, rng) for _ in range(parts)], rng)
         return drawn, math.sqrt(area / max(cv2.sumElems(drawn)[3] / 255, 1))
 
 

@@ -12,7 +12,7 @@ from flip.training.config import TrainingError
 from flip.training.sa1b import SA1B
 from flip.training.scenes import Scene, Source
 from flip.training.stored import Stored
-from objascale.crops import TABLE
+from flip.training.things import holds_crops
 from objascale.dataset import DatasetError
 
 MOST = 1000
@@ -42,7 +42,8 @@ def open_source(data: Sequence[str], backgrounds: Sequence[Path], seed: int, sho
     """Scenes from what lies at each of `data`: crops, SA-1B's tars, or a data set that `bench run` reads.
 
     Each is a path, or PATH=SHARE with a whole number, 1 if there is none: of four scenes, a=3 has three and b one.
-    All crops are one source, pasted before `backgrounds`, with their shares added up. Pictures that are not made are
+    Crops are pasted before `backgrounds`; all folders of them are one source, with their shares added up, and give its
+    scenes' things in proportion to them. Pictures that are not made are
     shrunk to a shorter side of `short_side` px. Raises TrainingError for what is none of these, or cannot be read.
     """
     try:
@@ -56,7 +57,7 @@ def _open(data: Sequence[str], backgrounds: Sequence[Path], seed: int, short_sid
     for text in data:
         path, share = _told(text)
         shares[path] += share
-    cropped = [path for path in shares if (path / TABLE).is_file()]
+    cropped = {path: share for path, share in shares.items() if holds_crops(path)}
     if backgrounds and not cropped:
         raise TrainingError("--backgrounds are for crops to be pasted on, but no --data is a folder of crops")
     sources: list[tuple[Source, int]] = [
@@ -65,7 +66,7 @@ def _open(data: Sequence[str], backgrounds: Sequence[Path], seed: int, short_sid
         if path not in cropped
     ]
     if cropped:
-        sources.append((Compositions(cropped, backgrounds, seed), sum(shares[path] for path in cropped)))
+        sources.append((Compositions(cropped, backgrounds, seed), sum(cropped.values())))
     return sources[0][0] if len(sources) == 1 else Mixed(sources)
 
 

@@ -1,4 +1,6 @@
-"""Things to paste: crops of objects, and random silhouettes of any texture. All are RGBA, multiplied by alpha."""
+"""Things to paste: crops of objects, cut-outs of photographs, and random silhouettes of any texture.
+
+All are RGBA, multiplied by alpha."""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from flip.training.packed import Packed, packed
+from flip.training.packed import Packed, packed, state
 from objascale.crops import TABLE, read_crops
 from objascale.dataset import DatasetError
 from objascale.files import file_sha256
@@ -23,23 +25,32 @@ _MARGIN = 3  # px around a silhouette
 _SIDE_WITH_HOLES = 40  # px
 
 
-def crops(folders: Sequence[Path]) -> Packed:
-    """All crops that `objascale crops` left in the folders: uint8 h×w×4, multiplied by alpha; LEVELS pictures each.
+def holds_crops(path: Path) -> bool:
+    """Whether it is a folder that `objascale crops` made, or one of cut-outs: of PNG files, whatever else is in it."""
+    return (path / TABLE).is_file() or next(path.glob("*.png"), None) is not None
 
-    Made at the first call and kept in the user's cache. Raises DatasetError if one is missing, empty or damaged.
+
+def crops(folder: Path) -> Packed:
+    """All crops of a folder for which `holds_crops`: uint8 h×w×4, multiplied by alpha; LEVELS pictures each.
+
+    Made at the first call and kept in the user's cache. Raises DatasetError if one is missing or damaged, or has no
+    transparency.
     """
-    if not folders:
-        raise DatasetError("no crops were named; objascale crops makes them")
-    files = [folder / file for folder in folders for file in read_crops(folder)["file"]]
-    origin = "crops of " + " ".join(str(folder.resolve()) for folder in folders)
-    version = " ".join(("1", *(file_sha256(folder / TABLE) for folder in folders)))
-    return packed(origin, version, lambda: (level for file in files for level in _levels(file)))
+    if (folder / TABLE).is_file():
+        files = [folder / file for file in read_crops(folder)["file"]]
+        version = f"1 {file_sha256(folder / TABLE)}"
+    else:
+        files = sorted(folder.glob("*.png"))
+        version = "\n".join(("1", *map(state, files)))
+    if not files:
+        raise DatasetError(f"{folder} holds no crop; objascale crops makes them, or put PNGs with transparency there")
+    return packed(f"crops of {folder.resolve()}", version, lambda: (level for file in files for level in _levels(file)))
 
 
 def _levels(file: Path) -> Iterator[NDArray[np.uint8]]:
     straight = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
     if straight is None or straight.ndim != 3 or straight.shape[2] != 4:
-        raise DatasetError(f"{file} is no PNG with transparency; delete its folder and make the crops anew")
+        raise DatasetError(f"{file} is no PNG with transparency; take it away, or make its crops anew")
     crop = multiplied(np.asarray(cv2.cvtColor(straight, cv2.COLOR_BGRA2RGBA), np.uint8))
     for _ in range(LEVELS):
         yield crop
@@ -57,20 +68,30 @@ def multiplied(straight: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return out
 
 
-def silhouette(texture: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """A random outline filled with a piece of `texture` (H×W×3): side×side×4, multiplied by alpha.
+def silhouette(textures: Sequence[NDArray[np.uint8]], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """A random outline filled with `textures` (each side×side×3): side×side×4, multiplied by alpha.
 
-    Outlines are smooth or have corners, are round or deeply indented; of the larger ones one
-    in five has a hole. `side` is the texture's
-    shorter side.
+    The first is everywhere, each further one in another random outline, as things have parts that look different.
+    Outlines are smooth or have corners, are round or deeply indented; of the larger ones one in five has a hole.
     """
-    side = min(texture.shape[:2])
+    first, *others = textures
+    side = len(first)
     alpha = np.zeros((side, side), np.uint8)
     _fill(alpha, (0, 0), side / 2 - _MARGIN, 255, rng)
     if side >= _SIDE_WITH_HOLES and rng.uniform() < 0.2:
-        angle, away = rng.uniform(0, 2 * math.pi), side * rng.uniform(0, 0.15)
-        _fill(alpha, (away * math.cos(angle), away * math.sin(angle)), side * rng.uniform(0.1, 0.25), 0, rng)
-    return multiplied(np.dstack([texture[:side, :side], alpha]))
+        _fill(alpha, _away(0.15 * side, rng), side * rng.uniform(0.1, 0.25), 0, rng)
+    for other in others:
+        part = np.zeros((side, side), np.uint8)
+        _fill(part, _away(0.4 * side, rng), side * rng.uniform(0.2, 0.5), 255, rng)
+        share = part[..., None] / np.float32(255)
+        first = np.rint(other * share + first * (1 - share)).astype(np.uint8)
+    return multiplied(np.dstack([first, alpha]))
+
+
+def _away(most: float, rng: np.random.Generator) -> tuple[float, float]:
+    """Up to so far in any direction."""
+    angle, distance = rng.uniform(0, 2 * math.pi), rng.uniform(0, most)
+    return distance * math.cos(angle), distance * math.sin(angle)
 
 
 def _fill(

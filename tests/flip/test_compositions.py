@@ -18,7 +18,7 @@ from flip.training.backgrounds import LONGEST, VIEWS, backgrounds
 from flip.training.compositions import Compositions, Layer, paste, place
 from flip.training.packed import packed
 from flip.training.scenes import Scene
-from flip.training.things import LEVELS, crops, silhouette
+from flip.training.things import LEVELS, crops, holds_crops, silhouette
 from objascale.crops import HEADER
 from objascale.dataset import Dataset, DatasetError, write_parquet
 from objascale.maps import write_exr
@@ -49,7 +49,7 @@ def photographs(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def made(cropped: Path, photographs: Path) -> Compositions:
-    return Compositions([cropped], [photographs], seed=7)
+    return Compositions({cropped: 1}, [photographs], seed=7)
 
 
 def write_crops(folder: Path) -> Path:
@@ -106,7 +106,7 @@ def test_scenes_are_as_promised(made: Compositions):
         height, width = scene.image.shape[:2]
         assert 128 <= min(height, width) <= max(height, width) <= 512
         assert max(height, width) / min(height, width) < 1.52
-        assert 1 <= len(scene.masks) <= 12
+        assert 1 <= len(scene.masks) <= 16
         assert all((mask.width, mask.height) == (width, height) for mask in scene.masks)
         assert all(mask.area >= 8 for mask in scene.masks)
         assert sum(mask.full().astype(int) for mask in scene.masks).max() == 1, "masks are disjoint"
@@ -120,7 +120,7 @@ def test_a_mask_is_where_the_thing_is(cropped: Path, tmp_path: Path):
     """Before grey, whatever is plainly coloured is a mask's, and what is plainly grey is none's."""
     grey = np.full((600, 600, 3), 128, np.uint8)
     cv2.imwrite(str(tmp_path / "grey.png"), grey)
-    source = Compositions([cropped], [tmp_path / "grey.png"], seed=1, shapes=0)
+    source = Compositions({cropped: 1}, [tmp_path / "grey.png"], seed=1, shapes=0)
     shares = []
     for position in range(60):
         scene = source.scene(position)
@@ -184,25 +184,81 @@ def test_a_thing_stands_where_it_was_put():
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.integers(16, 90))
-def test_silhouettes_stay_inside_and_carry_the_texture(seed: int, side: int):
-    texture = np.full((side, side + 5, 3), (200, 100, 50), np.uint8)
-    shape = silhouette(texture, np.random.default_rng(seed))
+@given(st.integers(0, 2**32 - 1), st.integers(16, 90), st.integers(1, 3))
+def test_silhouettes_stay_inside_and_carry_their_textures(seed: int, side: int, parts: int):
+    colours = np.array([(200, 100, 50), (20, 250, 50), (90, 90, 50)])[:parts]
+    textures = [np.full((side, side, 3), colour, np.uint8) for colour in colours]
+    shape = silhouette(textures, np.random.default_rng(seed))
     alpha = shape[..., 3].astype(int)
     assert shape.shape == (side, side, 4)
     assert alpha[[0, -1]].max() == 0
     assert alpha[:, [0, -1]].max() == 0
     assert (alpha >= 128).any()
-    np.testing.assert_allclose(shape[..., :3], np.array((200, 100, 50)) * alpha[..., None] / 255, atol=0.51)
+    np.testing.assert_allclose(shape[..., 2], 50 * alpha / 255, atol=1.01)
+    opaque = shape[alpha == 255][:, :3].astype(int)
+    plain = np.abs(opaque[:, None] - colours).sum(2).min(1) <= 2
+    assert plain.all() or (parts > 1 and plain.mean() > 0.5), "parts are of one texture each, but for their edges"
+
+
+def test_parts_can_be_seen():
+    textures = [np.full((100, 100, 3), value, np.uint8) for value in (250, 10)]
+    shapes = [silhouette(textures, np.random.default_rng(seed)) for seed in range(20)]
+    dark = [np.mean(shape[shape[..., 3] == 255][:, 0] < 20) for shape in shapes]
+    assert 0.05 < np.median(dark) < 0.6
 
 
 def test_crops_are_kept_at_every_scale(cropped: Path):
-    levels = crops([cropped])
+    levels = crops(cropped)
     assert len(levels) == 2 * LEVELS
     assert [level.shape for level in levels[:LEVELS]] == [(n, n, 4) for n in (101, 51, 26, 13, 7, 4)]
     covered = [level[..., 3].sum() * 4**k for k, level in enumerate(levels[:LEVELS])]
     np.testing.assert_allclose(covered, covered[0], rtol=0.02)
     assert levels[1][..., 1:3].max() <= 1, "no other colour comes in"
+
+
+def test_a_folder_of_cut_outs_is_one_of_crops(tmp_path: Path):
+    (tmp_path / "readme.txt").write_text("by somebody")
+    assert not holds_crops(tmp_path)
+    cutout = np.full((40, 60, 4), 255, np.uint8)
+    cutout[:, 30:, 3] = 0
+    cv2.imwrite(str(tmp_path / "half.png"), cutout)
+    assert holds_crops(tmp_path)
+    first = crops(tmp_path)
+    assert len(first) == LEVELS
+    assert first[0][:, 30:].max() == 0, "multiplied by alpha"
+    cv2.imwrite(str(tmp_path / "another.png"), cutout)
+    assert len(crops(tmp_path)) == 2 * LEVELS, "made anew when a file is added"
+
+
+def test_things_come_from_folders_in_proportion_to_their_shares(photographs: Path, tmp_path: Path):
+    for name, value in {"dark": 0, "bright": 255}.items():
+        (tmp_path / name).mkdir()
+        cv2.imwrite(str(tmp_path / name / "a.png"), np.full((9, 9, 4), (value, value, value, 255), np.uint8))
+    source = Compositions({tmp_path / "dark": 3, tmp_path / "bright": 1}, [photographs], seed=0)
+    rng = np.random.default_rng(0)
+    bright = [source._crop(50, rng)[0][..., 0].max() > 0 for _ in range(1000)]
+    assert np.mean(bright) == pytest.approx(0.25, abs=0.05)
+
+
+def test_no_crop_is_enlarged_more_than_twice(made: Compositions):
+    rng = np.random.default_rng(0)
+    for area in (10, 1000, 1e5, 1e6):
+        patch, scale = made._crop(area, rng)
+        shown = cv2.sumElems(patch)[3] / 255 * scale**2
+        most = 4 * np.pi * 50**2
+        assert shown <= 1.05 * min(area, most) or area == 10
+
+
+def test_a_large_photograph_gives_several_pieces(tmp_path: Path):
+    fine = np.random.default_rng(0).integers(0, 256, (1000, 3000, 3), np.uint8)
+    cv2.imwrite(str(tmp_path / "large.png"), fine)
+    cv2.imwrite(str(tmp_path / "small.png"), fine[:200, :300])
+    pieces = backgrounds([tmp_path])
+    assert len(pieces) == VIEWS + 1
+    assert np.array_equal(pieces[VIEWS], fine[:200, :300, ::-1])
+    assert all(piece.shape[1] == LONGEST and 256 <= piece.shape[0] <= LONGEST for piece in pieces[:VIEWS])
+    spreads = [piece.std() for piece in pieces[:VIEWS]]
+    assert max(spreads) > 2 * min(spreads), "some are shrunk, which takes noise away, and some are not"
 
 
 def test_maps_become_pictures(tmp_path: Path):
@@ -248,12 +304,14 @@ def test_bad_material_is_named_with_a_sentence(cropped: Path, photographs: Path,
         r"tiny\.png is too small": [tmp_path / "tiny.png"],
     }.items():
         with pytest.raises(DatasetError, match=sentence):
-            Compositions([cropped], paths, seed=0)
-    with pytest.raises(DatasetError, match="is no folder of crops"):
-        Compositions([tmp_path], [photographs], seed=0)
+            Compositions({cropped: 1}, paths, seed=0)
+    with pytest.raises(DatasetError, match="empty holds no crop"):
+        Compositions({tmp_path / "empty": 1}, [photographs], seed=0)
+    with pytest.raises(DatasetError, match=r"tiny\.png is no PNG with transparency; take it away"):
+        Compositions({tmp_path: 1}, [photographs], seed=0)
     with pytest.raises(DatasetError, match="no crops were named"):
-        Compositions([], [photographs], seed=0)
+        Compositions({}, [photographs], seed=0)
     damaged = write_crops(tmp_path / "damaged")
     (damaged / "1.png").write_bytes(b"no png")
     with pytest.raises(DatasetError, match=r"1\.png is no PNG with transparency"):
-        Compositions([damaged], [photographs], seed=0)
+        Compositions({damaged: 1}, [photographs], seed=0)

@@ -334,7 +334,12 @@ def test_what_lies_at_a_path_tells_the_source(tars: Path, tmp_path: Path, shared
     cv2.imwrite(str(ground), np.full((100, 100, 3), 90, np.uint8))
     both = open_source([str(each) for each in crops], [ground], 0)
     assert isinstance(both, Compositions)
-    assert len(both.crops) == 2 * len(open_source([str(crops[0])], [ground], 0).crops)
+    assert both.shares.tolist() == [0.5, 1]
+    cutouts = tmp_path / "cutouts"
+    cutouts.mkdir()
+    cv2.imwrite(str(cutouts / "a.png"), np.full((64, 64, 4), 255, np.uint8))
+    weighed = open_source([str(crops[0]), f"{cutouts}=3"], [ground], 0)
+    assert weighed.shares.tolist() == [0.25, 1]
     mixed = open_source([f"{tars}=3", str(crops[0]), str(crops[1])], [ground], 0, short_side=15)
     assert isinstance(mixed, Mixed)
     assert mixed.shares == [3, 2]
