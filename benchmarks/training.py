@@ -79,7 +79,7 @@ def given_source(data: str | None, backgrounds: Path | None, scratch: Path) -> S
     Dataset(crops, HEADER).open({"fingerprint": {}})
     names = [f"{number}.png" for number in range(64)]
     for name in names:
-        cv2.imwrite(str(crops / name), silhouette([rng.integers(0, 256, (256, 256, 3), np.uint8)], rng))
+        cv2.imwrite(str(crops / name), silhouette(rng.integers(0, 256, (256, 256, 3), np.uint8), rng))
     write_parquet(pd.DataFrame({"file": names, "opaque": 10_000}), crops / "crops.parquet")
     return open_source([str(crops)], [scratch / "photographs"], 0)
 

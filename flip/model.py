@@ -26,7 +26,7 @@ from objascale.masks import RegionMask
 
 SIZES = (1, 2, 4, 8, 16)  # p_1 … p_K
 HEAD = 32  # channels of an attention head
-CODE_HEAD = 4  # and of one that gathers the perceptual code
+CODE_HEAD = 1  # and of one that gathers the perceptual code
 LEAST = 1e-6  # σ²; added to spreads, which are 0 if there is one token
 EPSILON = 0.1  # px; the least deviation in a positional code (section 3.4)
 
@@ -242,24 +242,47 @@ class Block(nn.Module):
         return y + self.ffn(y)
 
 
+class Windows(nn.Linear):
+    """Where each head of the perceptual code looks: patches (…, 6), as `Layout.relative` has them → (…, C).
+
+    A quadratic form of a patch's centre, so that attention is a Gaussian window. The windows begin round, with a
+    deviation of 0.4 of the prompt's own, at places drawn from a little more than the prompt.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(5, channels, bias=False)
+        where, sharp = 1.1 * torch.randn(channels, 2), 3.0
+        square = torch.tensor((-sharp, 0.0, -sharp)).expand(channels, 3)
+        self.weight = nn.Parameter(torch.cat((2 * sharp * where, square), 1))  # −3·‖x − c‖², but for a constant
+
+    def forward(self, places: Tensor) -> Tensor:
+        """In single precision always, as `PositionEmbedding`."""
+        x, y = places[..., 0], places[..., 1]
+        with torch.autocast(places.device.type, enabled=False):
+            return super().forward(torch.stack((x, y, x * x, x * y, y * y), -1))
+
+
 class PerceptualCode(nn.Module):
     """z_p = z_avg + CrossAttentionLayer(z_avg, T) (section 3.3); the layer is attention and FFN.
 
-    Positions are in the keys, as in every layer, and heads are small: what there is at a place gets into the code only
-    by a head that looks there, and all of the shape must be in the code.
+    A head has one channel, and looks at a place of its own from the first step on: what there is gets into the code
+    only by a head that looks there, and all of the shape must be in the code.
     """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.norm_query, self.norm_tokens = nn.LayerNorm(channels), nn.LayerNorm(channels)
-        self.attention, self.pe_k = Attention(channels, CODE_HEAD), PositionEmbedding(channels)
+        self.attention, self.windows = Attention(channels, CODE_HEAD), Windows(channels)
+        nn.init.ones_(self.attention.query.bias)
+        for content in (self.attention.query.weight, self.attention.key.weight):
+            nn.init.normal_(content, 0, 0.1 / math.sqrt(channels))
         self.ffn = nn.Sequential(nn.LayerNorm(channels), mlp(channels, 4 * channels, channels))
 
     def forward(self, tokens: Tensor, places: Tensor, mask: Tensor) -> Tensor:
         """Tokens (B, n, C) at relative `places` (B, n, 6) → (B, C)."""
         real = mask[..., None].to(tokens)
         average = (tokens * real).sum(1, keepdim=True) / real.sum(1, keepdim=True)
-        found = self.attention(self.norm_query(average), self.norm_tokens(tokens), mask, pe_k=self.pe_k(places))
+        found = self.attention(self.norm_query(average), self.norm_tokens(tokens), mask, pe_k=self.windows(places))
         code = average + found
         return (code + self.ffn(code)).squeeze(1)
 

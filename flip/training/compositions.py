@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from flip.training import things
 from flip.training.backgrounds import backgrounds
 from flip.training.scenes import Scene, SceneError
-from flip.training.things import LEVELS, silhouette
+from flip.training.things import LEVELS, silhouette, with_part
 from objascale.dataset import DatasetError
 from objascale.masks import RegionMask
 
@@ -28,6 +28,7 @@ _LEAST_SEEN, _LEAST_SHARE = 8, 0.4  # px and share of its own that must be seen 
 _DRAWS = 10
 _ENLARGED = 2  # how many times a crop is, at the most
 _WIDEST_SHAPE = 400  # px
+_LEAST_WITH_PARTS = 16  # px of a thing's shorter side
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Compositions:
         name = f"composition {position} of seed {self.seed}"
         for _ in range(_DRAWS):
             background = self._background(rng)
-            layers = [self._thing(background.shape, rng) for _ in range(rng.integers(*_THINGS, endpoint=True))]
+            layers = [self._thing(background, rng) for _ in range(rng.integers(*_THINGS, endpoint=True))]
             image, masks = paste(background, [layer for layer in layers if layer is not None])
             if masks:
                 return Scene(_photographed(image, rng), masks, name)
@@ -96,34 +97,41 @@ class Compositions:
         resized = np.asarray(cv2.resize(piece, (width, height), interpolation=how), np.uint8)
         return resized[:, ::-1] if rng.uniform() < 0.5 else resized
 
-    def _thing(self, shape: tuple[int, ...], rng: np.random.Generator) -> Layer | None:
-        """A thing somewhere in a picture of that shape, None if it is all outside."""
-        height, width = shape[:2]
+    def _thing(self, background: NDArray[np.uint8], rng: np.random.Generator) -> Layer | None:
+        """A thing somewhere before a background, None if it is all outside.
+
+        One in five has a part of another texture, and one in three is about as bright and coloured as what is behind.
+        """
+        height, width = background.shape[:2]
         area = math.exp(rng.uniform(math.log(_SMALLEST), math.log(_LARGEST * width * height)))
         source, scale = self._shape(area, rng) if rng.uniform() < self.shapes else self._crop(area, rng)
+        rows, columns = source.shape[:2]
+        if min(rows, columns) >= _LEAST_WITH_PARTS and rng.uniform() < 0.2:
+            source = with_part(source, self._piece(columns, rows, rng), rng)
+        x, y = rng.uniform(0, width), rng.uniform(0, height)
+        alike = background[int(y), int(x)] / 255 if rng.uniform() < 1 / 3 else None
         turn = rng.uniform(-math.pi, math.pi) if rng.uniform() < 0.15 else rng.normal(0, 0.15)
         stretch, shear = math.exp(rng.normal(0, 0.08)), rng.normal(0, 0.06)
         mirror = 1 if rng.uniform() < 0.5 else -1
         sine, cosine = math.sin(turn), math.cos(turn)
         matrix = scale * np.array(((cosine, -sine), (sine, cosine))) @ ((mirror * stretch, shear), (0, 1 / stretch))
-        return place(_coloured(source, rng), matrix, rng.uniform(0, width), rng.uniform(0, height), width, height)
+        return place(_coloured(source, alike, rng), matrix, x, y, width, height)
 
     def _crop(self, area: float, rng: np.random.Generator) -> tuple[NDArray[np.uint8], float]:
         """A crop, and the scale at which it covers that area, or less if it would have to be enlarged too much for
-        that. It is sharp, or one in five a little soft."""
+        that. It is sharp, or one in three is soft."""
         folder = self.crops[int(np.searchsorted(self.shares, rng.uniform(), side="right"))]
         first = LEVELS * int(rng.integers(len(folder) // LEVELS))
         covered = 16.0 * cv2.sumElems(folder[first + 2])[3] / 255
         scale = min(math.sqrt(area / max(covered, 1)), _ENLARGED)
-        level = math.floor(-math.log2(scale)) + (rng.uniform() < 0.2)
+        level = math.floor(-math.log2(scale)) + int(rng.choice((0, 1, 2), p=(0.67, 0.2, 0.13)))
         level = min(max(level, 0), LEVELS - 1)
         return folder[first + level], scale * 2**level
 
     def _shape(self, area: float, rng: np.random.Generator) -> tuple[NDArray[np.uint8], float]:
-        """A silhouette, and the scale at which it covers that area. A third have parts."""
+        """A silhouette, and the scale at which it covers that area."""
         side = min(max(round(1.7 * math.sqrt(area)), 16), _WIDEST_SHAPE)
-        parts = 1 if rng.uniform() < 2 / 3 else int(rng.integers(2, 4))
-        drawn = silhouette([self._piece(side, side, rng) for _ in range(parts)], rng)
+        drawn = silhouette(self._piece(side, side, rng), rng)
         return drawn, math.sqrt(area / max(cv2.sumElems(drawn)[3] / 255, 1))
 
 
@@ -159,26 +167,39 @@ def paste(background: NDArray[np.uint8], layers: Sequence[Layer]) -> tuple[NDArr
     return image, masks
 
 
-def _coloured(source: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """With other brightness, contrast, saturation and tint: a linear map of (R, G, B, alpha), so edges stay right."""
+def _coloured(
+    source: NDArray[np.uint8], alike: NDArray[np.float64] | None, rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    """With other brightness, contrast, saturation and tint: a linear map of (R, G, B, alpha), so edges stay right.
+
+    Where there is a colour (R, G, B of 0 to 1) to be `alike`, its mean comes near that.
+    """
     saturation, contrast = rng.uniform(0.5, 1.3), rng.uniform(0.7, 1.3)
     gains = contrast * rng.uniform(0.75, 1.25) * rng.uniform(0.93, 1.07, 3)
     matrix = np.zeros((4, 4))
     matrix[:3, :3] = gains[:, None] * (saturation * np.eye(3) + (1 - saturation) / 3)
     matrix[:3, 3] = 0.5 * (1 - contrast) + rng.normal(0, 0.04)
     matrix[3, 3] = 1
+    if alike is not None:
+        matrix[:3, :3] *= rng.uniform(0.4, 1)
+        *light, alpha = cv2.sumElems(source)
+        mean = matrix[:3] @ (*np.array(light) / max(alpha, 1), 1)
+        matrix[:3, 3] += rng.uniform(0.5, 1) * (alike - mean)
     return np.asarray(cv2.transform(source, matrix), np.uint8)
 
 
 def _photographed(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """As a camera might have taken it: another tone curve, a little soft, noisy, or compressed."""
-    gamma, soft, noisy, compressed = rng.uniform(0.8, 1.25), *(rng.uniform(size=3) < (0.25, 0.25, 0.3))
-    tones = np.rint(255 * (np.arange(256) / 255) ** gamma).astype(np.uint8)
-    image = np.asarray(cv2.LUT(image, tones), np.uint8)
+    """As a camera might have taken it: with other tones, dark, hazy, grey, a little soft, noisy, or compressed."""
+    grey, soft, noisy, compressed = rng.uniform(size=4) < (0.1, 0.3, 0.3, 0.3)
+    if grey:
+        image = np.asarray(cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB), np.uint8)
+    gamma, contrast = math.exp(rng.normal(0, 0.3)), min(math.exp(rng.normal(-0.15, 0.4)), 1)
+    tones = rng.uniform(0, 1 - contrast) + contrast * (np.arange(256) / 255) ** gamma
+    image = np.asarray(cv2.LUT(image, np.rint(255 * tones).astype(np.uint8)), np.uint8)
     if soft:
-        image = np.asarray(cv2.GaussianBlur(image, (3, 3), rng.uniform(0.3, 0.8)), np.uint8)
+        image = np.asarray(cv2.GaussianBlur(image, (0, 0), math.exp(rng.uniform(math.log(0.3), math.log(2)))), np.uint8)
     if noisy:
-        _roughen(image, rng.integers(0, 256, image.size, dtype=np.uint8), rng.uniform(1, 8))
+        _roughen(image, rng.integers(0, 256, image.size, dtype=np.uint8), math.exp(rng.uniform(0, math.log(16))))
     if compressed:
         _, data = cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(40, 96))))
         image = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)

@@ -5,7 +5,7 @@ All are RGBA, multiplied by alpha."""
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -68,24 +68,31 @@ def multiplied(straight: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return out
 
 
-def silhouette(textures: Sequence[NDArray[np.uint8]], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """A random outline filled with `textures` (each side×side×3): side×side×4, multiplied by alpha.
+def silhouette(texture: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """A random outline filled with `texture` (side×side×3): side×side×4, multiplied by alpha.
 
-    The first is everywhere, each further one in another random outline, as things have parts that look different.
     Outlines are smooth or have corners, are round or deeply indented; of the larger ones one in five has a hole.
     """
-    first, *others = textures
-    side = len(first)
+    side = len(texture)
     alpha = np.zeros((side, side), np.uint8)
     _fill(alpha, (0, 0), side / 2 - _MARGIN, 255, rng)
     if side >= _SIDE_WITH_HOLES and rng.uniform() < 0.2:
         _fill(alpha, _away(0.15 * side, rng), side * rng.uniform(0.1, 0.25), 0, rng)
-    for other in others:
-        part = np.zeros((side, side), np.uint8)
-        _fill(part, _away(0.4 * side, rng), side * rng.uniform(0.2, 0.5), 255, rng)
-        share = part[..., None] / np.float32(255)
-        first = np.rint(other * share + first * (1 - share)).astype(np.uint8)
-    return multiplied(np.dstack([first, alpha]))
+    return multiplied(np.dstack([texture, alpha]))
+
+
+def with_part(thing: NDArray[np.uint8], texture: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """A thing (h×w×4, multiplied by alpha) that has `texture` (h×w×3) in a random outline, as clothes have a pattern.
+
+    Its alpha is the same.
+    """
+    side = min(thing.shape[:2])
+    part = np.zeros(thing.shape[:2], np.uint8)
+    _fill(part, _away(0.4 * side, rng), side * rng.uniform(0.2, 0.5), 255, rng)
+    share, alpha = part[..., None] / np.float32(255), thing[..., 3:] / np.float32(255)
+    out = thing.copy()
+    out[..., :3] = np.rint(share * alpha * texture + (1 - share) * thing[..., :3])
+    return out
 
 
 def _away(most: float, rng: np.random.Generator) -> tuple[float, float]:
@@ -109,6 +116,6 @@ def _fill(
         angles = np.sort((np.arange(corners) + rng.uniform(-0.4, 0.4, corners)) * 2 * math.pi / corners)
         radii = rng.uniform(rng.uniform(0.25, 1), 1, corners)
     radii *= radius / radii.max()
-    middle = alpha.shape[0] / 2 - 0.5
+    middle = np.array(alpha.shape[::-1]) / 2 - 0.5
     points = np.stack([np.cos(angles) * radii + offset[0], np.sin(angles) * radii + offset[1]], 1) + middle
     cv2.fillPoly(alpha, [np.rint(points * 16).astype(np.int32)], (value,), cv2.LINE_AA, 4)

@@ -14,11 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flip.training import compositions
 from flip.training.backgrounds import LONGEST, VIEWS, backgrounds
-from flip.training.compositions import Compositions, Layer, paste, place
+from flip.training.compositions import Compositions, Layer, _coloured, _photographed, paste, place
 from flip.training.packed import packed
 from flip.training.scenes import Scene
-from flip.training.things import LEVELS, crops, holds_crops, silhouette
+from flip.training.things import LEVELS, crops, holds_crops, silhouette, with_part
 from objascale.crops import HEADER
 from objascale.dataset import Dataset, DatasetError, write_parquet
 from objascale.maps import write_exr
@@ -116,8 +117,11 @@ def test_scenes_are_as_promised(made: Compositions):
     assert not same(scenes[0], Scene(scenes[1].image, scenes[1].masks, scenes[0].name))
 
 
-def test_a_mask_is_where_the_thing_is(cropped: Path, tmp_path: Path):
-    """Before grey, whatever is plainly coloured is a mask's, and what is plainly grey is none's."""
+def test_a_mask_is_where_the_thing_is(cropped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Before grey, with colours left as they are, masks are where half of a pixel or more is coloured."""
+    monkeypatch.setattr(compositions, "_coloured", lambda source, alike, rng: source)
+    monkeypatch.setattr(compositions, "with_part", lambda thing, texture, rng: thing)
+    monkeypatch.setattr(compositions, "_photographed", lambda image, rng: image)
     grey = np.full((600, 600, 3), 128, np.uint8)
     cv2.imwrite(str(tmp_path / "grey.png"), grey)
     source = Compositions({cropped: 1}, [tmp_path / "grey.png"], seed=1, shapes=0)
@@ -125,9 +129,9 @@ def test_a_mask_is_where_the_thing_is(cropped: Path, tmp_path: Path):
     for position in range(60):
         scene = source.scene(position)
         pixels = scene.image.astype(int)
-        coloured = np.ptp(pixels, axis=2) > 60
+        colour = np.ptp(pixels, axis=2) / 250  # of the red and the green crop
         inside = np.any([mask.full() for mask in scene.masks], axis=0)
-        shares.append((np.mean(coloured[inside]) if inside.sum() > 50 else 1, np.mean(coloured[~inside])))
+        shares.append((np.mean(colour[inside] > 0.48) if inside.sum() > 50 else 1, np.mean(colour[~inside] > 0.52)))
     inside, outside = np.array(shares).T
     assert np.median(inside) > 0.95
     assert np.median(outside) < 0.01
@@ -184,27 +188,58 @@ def test_a_thing_stands_where_it_was_put():
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.integers(16, 90), st.integers(1, 3))
-def test_silhouettes_stay_inside_and_carry_their_textures(seed: int, side: int, parts: int):
-    colours = np.array([(200, 100, 50), (20, 250, 50), (90, 90, 50)])[:parts]
-    textures = [np.full((side, side, 3), colour, np.uint8) for colour in colours]
-    shape = silhouette(textures, np.random.default_rng(seed))
+@given(st.integers(0, 2**32 - 1), st.integers(16, 90))
+def test_silhouettes_stay_inside_and_carry_the_texture(seed: int, side: int):
+    texture = np.full((side, side, 3), (200, 100, 50), np.uint8)
+    shape = silhouette(texture, np.random.default_rng(seed))
     alpha = shape[..., 3].astype(int)
     assert shape.shape == (side, side, 4)
     assert alpha[[0, -1]].max() == 0
     assert alpha[:, [0, -1]].max() == 0
     assert (alpha >= 128).any()
-    np.testing.assert_allclose(shape[..., 2], 50 * alpha / 255, atol=1.01)
-    opaque = shape[alpha == 255][:, :3].astype(int)
-    plain = np.abs(opaque[:, None] - colours).sum(2).min(1) <= 2
-    assert plain.all() or (parts > 1 and plain.mean() > 0.5), "parts are of one texture each, but for their edges"
+    np.testing.assert_allclose(shape[..., :3], np.array((200, 100, 50)) * alpha[..., None] / 255, atol=0.51)
 
 
-def test_parts_can_be_seen():
-    textures = [np.full((100, 100, 3), value, np.uint8) for value in (250, 10)]
-    shapes = [silhouette(textures, np.random.default_rng(seed)) for seed in range(20)]
-    dark = [np.mean(shape[shape[..., 3] == 255][:, 0] < 20) for shape in shapes]
-    assert 0.05 < np.median(dark) < 0.6
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(16, 90), st.integers(16, 90))
+def test_a_part_changes_colours_and_no_outline(seed: int, rows: int, columns: int):
+    rng = np.random.default_rng(seed)
+    alpha = rng.integers(0, 256, (rows, columns, 1))
+    thing = np.concatenate([np.broadcast_to(alpha, (rows, columns, 3)), alpha], 2).astype(np.uint8)  # white
+    changed = with_part(thing, np.zeros((rows, columns, 3), np.uint8), rng)
+    np.testing.assert_array_equal(changed[..., 3], thing[..., 3])
+    assert (changed <= thing).all(), "black comes in"
+    opaque = changed[thing[..., 3] > 100]
+    share = 1 - opaque[:, 0] / opaque[:, 3]
+    assert 0.005 < np.mean(share > 0.5) < 0.9
+    assert np.mean((share > 0.02) & (share < 0.98)) < 0.25, "but for its edges, a pixel is of one or the other"
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_a_thing_can_be_coloured_like_what_is_behind_it(seed: int):
+    rng = np.random.default_rng(seed)
+    source = np.full((20, 20, 4), 255, np.uint8)
+    source[:, :10] = 0
+    source[..., :3] = source[..., :3] // 255 * rng.integers(0, 256, 3)
+    alike = rng.uniform(0.2, 0.8, 3)
+    far, near = (
+        [np.abs(_coloured(source, to, np.random.default_rng(k))[15, 15, :3] / 255 - alike).mean() for k in range(30)]
+        for to in (None, alike)
+    )
+    assert np.mean(near) < 0.6 * np.mean(far) + 0.02
+    assert not _coloured(source, alike, rng)[:, :10].any(), "what is clear stays clear"
+
+
+def test_pictures_are_taken_in_many_ways():
+    """Some are dark, some hazy, some grey; none is all of one tone."""
+    image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    taken = [_photographed(image, np.random.default_rng(k)).astype(float) for k in range(200)]
+    assert np.percentile([each.max() for each in taken], 10) < 200
+    assert np.percentile([each.min() for each in taken], 90) > 30
+    grey = np.mean([np.ptp(each, axis=2).mean() < 1 for each in taken])
+    assert 0.02 < grey < 0.25
+    assert min(each.std() for each in taken) > 2
 
 
 def test_crops_are_kept_at_every_scale(cropped: Path):

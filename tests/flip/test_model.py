@@ -11,7 +11,19 @@ import pytest
 import torch
 
 from flip.gaussian import Gaussian
-from flip.model import CONFIGS, EPSILON, SIZES, Flip, Glimpse, Glimpses, Layout, PaperConfig, glimpse, relative
+from flip.model import (
+    CONFIGS,
+    EPSILON,
+    SIZES,
+    Flip,
+    Glimpse,
+    Glimpses,
+    Layout,
+    PaperConfig,
+    PerceptualCode,
+    glimpse,
+    relative,
+)
 from flip.sampler import PAPER, Patches, Recipe, sample
 
 WIDTH, HEIGHT = 320, 240
@@ -184,6 +196,26 @@ def test_equal_attention_gives_the_prompt(model: Flip, image: np.ndarray) -> Non
             with torch.inference_mode():
                 _, positions, _ = model.encode(Glimpses.of(batch))
             assert torch.allclose(positions, torch.stack([one.gaussian for one in batch]))
+
+
+def test_heads_of_the_code_begin_by_looking_at_places_of_their_own() -> None:
+    """With tokens that all look alike, each head's attention is a window of 0.4 σ, and they are all over the object."""
+    torch.manual_seed(0)
+    code = PerceptualCode(128)
+    grid = torch.linspace(-3, 3, 31)
+    centres = torch.cartesian_prod(grid, grid)
+    places = torch.cat((centres, torch.zeros(len(centres), 4)), 1)
+    weights = code.windows(places).softmax(0)  # (n, heads)
+    middles = weights.T @ centres
+    inside = middles.norm(dim=1) < 2  # the others are cut by the grid's edge
+    spread = (weights.T @ centres.square() - middles.square()).sqrt()[inside]
+    assert inside.float().mean() > 0.75
+    assert spread.min() > 0.3
+    assert spread.max() < 0.5
+    nearest = torch.cdist(middles, middles).fill_diagonal_(math.inf).amin(1)
+    assert (nearest > 0.05).float().mean() > 0.8
+    query = code.attention.query(code.norm_query(torch.randn(1, 128)))
+    assert (query > 0.5).all(), "so that the windows count as they are"
 
 
 def test_positional_codes_are_gaussians(model: Flip, image: np.ndarray) -> None:
