@@ -100,7 +100,7 @@ class Compositions:
     def _thing(self, background: NDArray[np.uint8], rng: np.random.Generator) -> Layer | None:
         """A thing somewhere before a background, None if it is all outside.
 
-        One in five has a part of another texture, and one in three is about as bright and coloured as what is behind.
+        One in five has a part of another texture, and two in five are about as bright and coloured as what is behind.
         """
         height, width = background.shape[:2]
         area = math.exp(rng.uniform(math.log(_SMALLEST), math.log(_LARGEST * width * height)))
@@ -109,7 +109,7 @@ class Compositions:
         if min(rows, columns) >= _LEAST_WITH_PARTS and rng.uniform() < 0.2:
             source = with_part(source, self._piece(columns, rows, rng), rng)
         x, y = rng.uniform(0, width), rng.uniform(0, height)
-        alike = background[int(y), int(x)] / 255 if rng.uniform() < 1 / 3 else None
+        alike = background[int(y), int(x)] / 255 if rng.uniform() < 0.4 else None
         turn = rng.uniform(-math.pi, math.pi) if rng.uniform() < 0.15 else rng.normal(0, 0.15)
         stretch, shear = math.exp(rng.normal(0, 0.08)), rng.normal(0, 0.06)
         mirror = 1 if rng.uniform() < 0.5 else -1
@@ -181,7 +181,7 @@ def _coloured(
     matrix[:3, 3] = 0.5 * (1 - contrast) + rng.normal(0, 0.04)
     matrix[3, 3] = 1
     if alike is not None:
-        matrix[:3, :3] *= rng.uniform(0.4, 1)
+        matrix[:3, :3] *= rng.uniform(0.2, 1)
         *light, alpha = cv2.sumElems(source)
         mean = matrix[:3] @ (*np.array(light) / max(alpha, 1), 1)
         matrix[:3, 3] += rng.uniform(0.5, 1) * (alike - mean)
