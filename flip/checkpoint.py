@@ -30,7 +30,7 @@ OTHER_HALF = {"encoder": "predictor", "predictor": "encoder"}
 
 
 TRAINED = "flip"
-"""Metadata of a safetensors file: JSON with `model`, `sampling` (of `flip.sampler.RECIPES`) and `outputs`."""
+"""Metadata of a safetensors file: JSON with `model`, `sampling` (of `flip.sampler.RECIPES`), `outputs` and `tokens`."""
 
 PAPERS_OWN = "predictor.pe.4.bias"
 """A parameter that the paper's model has, of as many numbers as it has channels, and no released one."""
@@ -62,8 +62,8 @@ def load_model(path: Path) -> ReleasedFlip | Flip:
     return model.eval().requires_grad_(False)
 
 
-def _trained_on(path: Path) -> tuple[Recipe, int]:
-    """The patches that a model of the paper was trained on, and how many it wrote in, as its file says (TRAINED).
+def _trained_on(path: Path) -> tuple[Recipe, int, int]:
+    """A model of the paper's patches in training, how many it wrote in and looked at, as its file says (TRAINED).
 
     The paper's own, and 512, where the file says nothing.
     """
@@ -71,7 +71,8 @@ def _trained_on(path: Path) -> tuple[Recipe, int]:
         text = (file.metadata() or {}).get(TRAINED, "{}")
     try:
         told = json.loads(text)
-        return RECIPES[told.get("sampling", "paper")], int(told.get("outputs", 512))
+        recipe = RECIPES[told.get("sampling", "paper")]
+        return recipe, int(told.get("outputs", 512)), max(int(told.get("tokens", 512)), 1)
     except (ValueError, TypeError, KeyError, AttributeError):
         raise WeightsBroken(f"{path} was trained in a way that this version does not know: {text[:200]}") from None
 

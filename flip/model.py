@@ -346,11 +346,14 @@ class MaskPredictor(nn.Module):
 
 
 class Flip(nn.Module):
-    """The model of the paper, untrained. It is trained on patches of `recipe` and to write in `outputs` patches."""
+    """The model of the paper, untrained.
 
-    def __init__(self, config: PaperConfig, recipe: Recipe = PAPER, outputs: int = 512) -> None:
+    It is trained on `glance` patches of `recipe` at a time, on average, and to write in `outputs` patches.
+    """
+
+    def __init__(self, config: PaperConfig, recipe: Recipe = PAPER, outputs: int = 512, glance: int = 512) -> None:
         super().__init__()
-        c, self.recipe, self.outputs = config.channels, recipe, outputs
+        c, self.recipe, self.outputs, self.glance = config.channels, recipe, outputs, glance
         self.embed = nn.ModuleDict({str(p): mlp(3 * p * p, 4 * c, c) for p in SIZES})  # E_r, section 3.1
         self.blocks = nn.ModuleList(Block(c) for _ in range(config.blocks))
         self.perceptual, self.positional = PerceptualCode(c), PositionalCode(c)
@@ -384,9 +387,14 @@ class Flip(nn.Module):
         code, position, boxes = self.encode(seen)
         return Answer(code, position, boxes, self.predictor(code, position, where))
 
-    def predict(self, seen: Glimpses, width: int, height: int, patches: int = 512) -> list[Prediction]:
-        """For pictures of one size, with N_out = `patches` about z_pos."""
-        codes, positions, boxes = self.encode(seen)
+    def predict(
+        self, seen: Glimpses, width: int, height: int, patches: int = 512, glances: int = 1
+    ) -> list[Prediction]:
+        """For pictures of one size, with N_out = `patches` about z_pos.
+
+        Each prompt is in `seen` as often as it was glanced at, and its codes are their means.
+        """
+        codes, positions, boxes = (each.unflatten(0, (-1, glances)).mean(1) for each in self.encode(seen))
         covers = [cover(_canonical(position), width, height, patches) for position in positions]
         units = [one.unit for one in covers]
         where = Layout.of([one.centres() for one in covers], units, positions.dtype).to(positions.device)

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from flip.devices import device_stopwatch, find_device
 from flip.gaussian import Gaussian
-from flip.model import Flip, Glimpses, glimpse
+from flip.model import SIZES, Flip, Glimpses, glimpse
 from flip.prompts import PredictorError, Prompt, as_gaussian, check_image, one_prompt
-from flip.sampler import Patches, Recipe, generator, sample, sample_many
+from flip.sampler import Patches, Recipe, generator, sample_many
 from objascale.masks import RegionMask
 
 TOGETHER = 8192  # input and output patches of the prompts that are looked at in one call
@@ -21,8 +21,9 @@ TOGETHER = 8192  # input and output patches of the prompts that are looked at in
 class PaperPredictor:
     """Segments what masks, boxes, points, ellipses or Gaussians point at, with a model of `flip.model`.
 
-    The same prompt on the same image gives the same mask. `stopwatch` adds up milliseconds of "pre" (patches,
-    transfer), "model" (network, and where it writes) and "post" (threshold, mask).
+    More patches than the model has learned to look at are drawn in several glances, whose codes are averaged. The same
+    prompt on the same image gives the same mask. `stopwatch` adds up milliseconds of "pre" (patches, transfer), "model"
+    (network, and where it writes) and "post" (threshold, mask).
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class PaperPredictor:
         self.device = find_device(device)
         self.model = model.to(self.device).eval()
         self.tokens, self.outputs, self.seed, self.recipe = tokens, outputs, seed, recipe or model.recipe
+        self.glances = max(1, round(tokens / model.glance))
         self.stopwatch = device_stopwatch(self.device)
         self._image: NDArray[np.uint8] | None = None
 
@@ -68,7 +70,18 @@ class PaperPredictor:
 
     def patches(self, gaussian: Gaussian) -> Patches:
         """The patches that `predict` looks at. Raises PredictorError without an image, and NoPatches."""
-        return sample(self._asked(), gaussian, self.tokens, generator(gaussian, self.seed), self.recipe)
+        looks = [look for look, _ in self._draw([gaussian])]
+        pixels = {p: np.concatenate([look.pixels[p] for look in looks]) for p in SIZES}
+        return Patches(pixels, {p: np.concatenate([look.centres[p] for look in looks]) for p in SIZES})
+
+    def _draw(self, gaussians: Sequence[Gaussian]) -> list[tuple[Patches, Gaussian]]:
+        """As many glances in a row of each as there are."""
+        rngs = [rng for gaussian in gaussians for rng in generator(gaussian, self.seed).spawn(self.glances)]
+        each = [gaussian for gaussian in gaussians for _ in range(self.glances)]
+        tokens = self.tokens // self.glances
+        return list(
+            zip(sample_many(self._asked(), each, tokens, rngs, self.recipe, torch.get_num_threads()), each, strict=True)
+        )
 
     def predict_many(self, prompts: Sequence[Prompt]) -> list[RegionMask]:
         """The masks of several objects of the image, in the order of their prompts. Raises as `predict`."""
@@ -80,11 +93,9 @@ class PaperPredictor:
         for start in range(0, len(gaussians), together):
             group = gaussians[start : start + together]
             with self.stopwatch("pre"):
-                rngs = [generator(gaussian, self.seed) for gaussian in group]
-                drawn = sample_many(image, group, self.tokens, rngs, self.recipe, torch.get_num_threads())
-                seen = Glimpses.of([glimpse(*one) for one in zip(drawn, group, strict=True)]).to(self.device)
+                seen = Glimpses.of([glimpse(*one) for one in self._draw(group)]).to(self.device)
             with self.stopwatch("model"), torch.inference_mode():
-                found = self.model.predict(seen, width, height, self.outputs)
+                found = self.model.predict(seen, width, height, self.outputs, self.glances)
             with self.stopwatch("post"):
                 masks += [one.mask(width, height) for one in found]
         return masks

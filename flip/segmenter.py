@@ -76,7 +76,7 @@ class FlipSegmenter:
         predictor, recipe = self.predictor, self.predictor.recipe
         special: dict[str, str | int | bool]
         if isinstance(predictor, PaperPredictor):
-            family, special = "FLIP (paper)", {"outputs": predictor.outputs}
+            family, special = "FLIP (paper)", {"outputs": predictor.outputs, "glances": predictor.glances}
         else:
             family, special = "FLIP", {"dense": predictor.dense, "dtype": predictor.dtype}
         if self.weights and self.weights.parent == SHIPPED:

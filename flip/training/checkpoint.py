@@ -101,6 +101,7 @@ def export_weights(out: Path, config: Config, average: dict[str, Tensor]) -> Pat
         for name, tensor in average.items()
         if not name.startswith(AUXILIARY)
     }
-    told = {"model": config.model, "sampling": config.sampling, "outputs": config.phases[-1].outputs}
+    last = config.phases[-1]
+    told = {"model": config.model, "sampling": config.sampling, "outputs": last.outputs, "tokens": last.tokens}
     write_atomically(path, save(halves, metadata={TRAINED: json.dumps(told)}))  # one entry: their order is not fixed
     return path

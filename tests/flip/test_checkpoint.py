@@ -216,10 +216,11 @@ def test_what_the_papers_model_was_trained_on_is_in_its_file(tmp_path: Path) -> 
     path = tmp_path / "flip-s.safetensors"
     state = Flip(PAPER_CONFIGS["flip-s"]).state_dict()
     save_file(state, path)
-    assert (load_model(path).recipe, load_model(path).outputs) == (RECIPES["paper"], 512)
-    save_file(state, path, {"flip": '{"sampling": "released", "outputs": 96}'})
+    model = load_model(path)
+    assert (model.recipe, model.outputs, model.glance) == (RECIPES["paper"], 512, 512)
+    save_file(state, path, {"flip": '{"sampling": "released", "outputs": 96, "tokens": 128}'})
     model = load_predictor(path).model
-    assert (model.recipe, model.outputs) == (RECIPES["released"], 96)
+    assert (model.recipe, model.outputs, model.glance) == (RECIPES["released"], 96, 128)
     for wrong in ("[", "[]", '{"sampling": "mine"}', '{"outputs": null}'):
         save_file(state, path, {"flip": wrong})
         with pytest.raises(WeightsBroken, match="trained in a way that this version does not know"):

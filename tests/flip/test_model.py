@@ -24,6 +24,7 @@ from flip.model import (
     glimpse,
     relative,
 )
+from flip.paper_predictor import PaperPredictor
 from flip.sampler import PAPER, Patches, Recipe, sample
 
 WIDTH, HEIGHT = 320, 240
@@ -129,6 +130,33 @@ def test_a_batch_equals_its_members(model: Flip, image: np.ndarray) -> None:
             assert np.array_equal(one.where.corners[size], other.where.corners[size])
             assert torch.allclose(one.logits[size], other.logits[size], atol=1e-9)
         assert one.mask(WIDTH, HEIGHT).rle() == other.mask(WIDTH, HEIGHT).rle()
+
+
+def test_codes_of_several_glances_are_averaged(model: Flip, image: np.ndarray) -> None:
+    glances = [seen(image, prompt, 80, seed) for prompt in PROMPTS for seed in (0, 1, 2)]
+    found = model.predict(Glimpses.of(glances), WIDTH, HEIGHT, 32, glances=3)
+    assert len(found) == len(PROMPTS)
+    perceptual, _, boxes = model.encode(Glimpses.of(glances))
+    for number, one in enumerate(found):
+        own = slice(3 * number, 3 * number + 3)
+        torch.testing.assert_close(one.perceptual, perceptual[own].mean(0))
+        torch.testing.assert_close(one.box, boxes[own].mean(0))
+
+
+def test_more_patches_than_were_learned_from_are_several_glances(image: np.ndarray) -> None:
+    torch.manual_seed(0)
+    learned = Flip(PaperConfig(64, 2), glance=50)
+    for tokens, glances in {20: 1, 74: 1, 100: 2, 210: 4}.items():
+        predictor = PaperPredictor(learned, tokens=tokens, outputs=32)
+        assert predictor.glances == glances
+        predictor.set_image(image)
+        patches = predictor.patches(PROMPTS[0])
+        assert glances < len(patches) <= tokens
+        assert {p: len(each) for p, each in patches.pixels.items()} == {
+            p: len(each) for p, each in patches.centres.items()
+        }
+        masks = predictor.predict_many(PROMPTS)
+        assert [mask.rle() for mask in masks] == [predictor.predict(gaussian=each).rle() for each in PROMPTS]
 
 
 def test_shifting_coordinates(model: Flip, image: np.ndarray) -> None:
