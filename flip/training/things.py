@@ -78,6 +78,7 @@ def silhouette(texture: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[
     _fill(alpha, (0, 0), side / 2 - _MARGIN, 255, rng)
     if side >= _SIDE_WITH_HOLES and rng.uniform() < 0.2:
         _fill(alpha, _away(0.15 * side, rng), side * rng.uniform(0.1, 0.25), 0, rng)
+    alpha[[0, -1]] = alpha[:, [0, -1]] = 0  # the smooth edge of a sharp corner can reach that far
     return multiplied(np.dstack([texture, alpha]))
 
 

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from flip.training import compositions
@@ -189,6 +189,7 @@ def test_a_thing_stands_where_it_was_put():
 
 @settings(max_examples=50, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(16, 90))
+@example(156997, 16)
 def test_silhouettes_stay_inside_and_carry_the_texture(seed: int, side: int):
     texture = np.full((side, side, 3), (200, 100, 50), np.uint8)
     shape = silhouette(texture, np.random.default_rng(seed))
