@@ -27,6 +27,12 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "objascale"
 
 
+def file_state(path: Path) -> str:
+    """Its path, size and date: what changes when a file does, without reading it. Raises OSError."""
+    status = path.stat()
+    return f"{path.resolve()} {status.st_size} {status.st_mtime_ns}"
+
+
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
     return file_digest(path, "sha256")

@@ -30,6 +30,11 @@ FORMATS: dict[str, Format] = {
 """From the most special to the least: the first that recognises a path reads it."""
 
 
+def format_of(path: Path) -> str | None:
+    """The first format that recognises what is at `path`, None if none does. Raises OSError."""
+    return next((name for name, each in FORMATS.items() if each.recognises(path)), None)
+
+
 def open_dataset(path: Path, name: str | None = None) -> Dataset:
     """The data set at `path`, of the format `name`, or of the first format that recognises it.
 
@@ -43,7 +48,7 @@ def open_dataset(path: Path, name: str | None = None) -> Dataset:
     if name is not None and name not in FORMATS:
         raise DatasetError(f"no data set format is called {name}; there are {', '.join(FORMATS)}")
     try:
-        name = name or next((name for name, each in FORMATS.items() if each.recognises(path)), None)
+        name = name or format_of(path)
         if name is not None:
             return FORMATS[name].read(path)
     except OSError as error:

@@ -11,11 +11,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from flip.training.packed import Packed, packed, state
+from flip.training.packed import Packed, packed
 from objascale.background import render_rows
 from objascale.camera import Camera
 from objascale.color import to_display
 from objascale.dataset import DatasetError
+from objascale.files import file_state
 from objascale.maps import EnvironmentMapError, load_map
 from objascale.sources.folder import MAP_ENDINGS
 
@@ -41,7 +42,7 @@ def backgrounds(paths: Sequence[Path]) -> Packed:
     if not files:
         raise DatasetError("no background was named; training needs photographs or environment maps to paste before")
     origin = "backgrounds of " + " ".join(str(path.resolve()) for path in paths)
-    return packed(origin, "\n".join((f"2 {LONGEST} {VIEWS}", *map(state, files))), lambda: _pictures(files))
+    return packed(origin, "\n".join((f"2 {LONGEST} {VIEWS}", *map(file_state, files))), lambda: _pictures(files))
 
 
 def _files(path: Path) -> list[Path]:

@@ -12,10 +12,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from flip.training import things
 from flip.training.backgrounds import backgrounds
 from flip.training.scenes import Scene, SceneError
-from flip.training.things import LEVELS, silhouette, with_part
+from flip.training.things import LEVELS, crops, silhouette, with_part
 from objascale.dataset import DatasetError
 from objascale.masks import RegionMask
 
@@ -43,21 +42,21 @@ class Layer:
 class Compositions:
     """A Source of scenes: 3 to 16 things before a background of 128 to 512 px a side.
 
-    crops: folders of crops (see `flip.training.things.crops`), each with its share. background_paths: photographs and
-    environment maps, see flip.training.backgrounds. shapes: the share of things that are random silhouettes with
-    backgrounds' textures instead of objects: whatever has an edge can be an object. A thing's mask are the pixels that
-    show at least half (128/255) of it, once those before it have taken their share; one that is mostly hidden has none.
-    The first time, crops and backgrounds are decoded into the user's cache, which takes minutes for ten thousand.
-    Raises DatasetError.
+    crop_folders: folders of crops (see `flip.training.things.crops`), each with its share. background_paths:
+    photographs and environment maps, see flip.training.backgrounds. shapes: the share of things that are random
+    silhouettes with backgrounds' textures instead of objects: whatever has an edge can be an object. A thing's mask are
+    the pixels that show at least half (128/255) of it, once those before it have taken their share; one that is mostly
+    hidden has none. The first time, crops and backgrounds are decoded into the user's cache, which takes minutes for
+    ten thousand. Raises DatasetError.
     """
 
     def __init__(
-        self, crops: Mapping[Path, int], background_paths: Sequence[Path], seed: int, shapes: float = 0.25
+        self, crop_folders: Mapping[Path, int], background_paths: Sequence[Path], seed: int, shapes: float = 0.25
     ) -> None:
-        if not crops:
+        if not crop_folders:
             raise DatasetError("no crops were named; objascale crops makes them")
-        self.crops, self.backgrounds = [things.crops(folder) for folder in crops], backgrounds(background_paths)
-        self.shares = np.cumsum(list(crops.values())) / sum(crops.values())
+        self.crops, self.backgrounds = [crops(folder) for folder in crop_folders], backgrounds(background_paths)
+        self.shares = np.cumsum(list(crop_folders.values())) / sum(crop_folders.values())
         self.seed, self.shapes = seed, shapes
 
     def scene(self, position: int) -> Scene:

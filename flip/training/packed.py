@@ -49,12 +49,6 @@ class Packed(Sequence[NDArray[np.uint8]]):
         return np.asarray(np.memmap(self.folder / _PIXELS, np.uint8, mode="r"))
 
 
-def state(file: Path) -> str:
-    """What changes when a file does, for a version."""
-    told = file.stat()
-    return f"{file.resolve()} {told.st_size} {told.st_mtime_ns}"
-
-
 def packed(origin: str, version: str, pictures: Callable[[], Iterable[NDArray[np.uint8]]]) -> Packed:
     """The pictures in the user's cache, made now if no version equal to this one is there.
 

@@ -32,8 +32,8 @@ class Told(NamedTuple):
 class Learner(Flip):
     """The paper's model with two linear layers that only its training needs."""
 
-    def __init__(self, config: PaperConfig, recipe: Recipe) -> None:
-        super().__init__(config, recipe)
+    def __init__(self, config: PaperConfig, recipe: Recipe, glance: int) -> None:
+        super().__init__(config, recipe, glance=glance)
         layers = {"tokens": nn.Linear(config.channels, 1), "code": nn.Linear(config.channels, LATTICE**2)}
         self.auxiliary = nn.ModuleDict(layers)
 
@@ -53,7 +53,8 @@ class Paper:
 
     def model(self) -> Learner:
         """With random weights."""
-        return Learner(CONFIGS[self.config.model], RECIPES[self.config.sampling])
+        last = self.config.phases[-1]
+        return Learner(CONFIGS[self.config.model], RECIPES[self.config.sampling], last.tokens)
 
     def blocks(self, model: nn.Module) -> list[nn.Module]:
         """Of encoder and mask predictor."""

@@ -24,7 +24,7 @@ from flip.training.order import shuffled_in_windows
 from flip.training.scenes import Scene, SceneError
 from flip.training.shrink import shrunk
 from objascale.dataset import DatasetError
-from objascale.files import cache_folder, write_atomically
+from objascale.files import cache_folder, file_state, write_atomically
 from objascale.masks import MaskError, RegionMask
 
 MAX_MEMBER_BYTES = 64 << 20
@@ -100,14 +100,12 @@ def _read(file: io.FileIO, start: int, size: int, name: str) -> bytes:
 
 def _index(shard: Path) -> NDArray[np.int64]:
     """(pictures, 5): number, where the JPEG begins and its bytes, likewise the JSON; in the order of the tar."""
-    status = shard.stat()
-    return _index_of(shard.resolve(), status.st_size, status.st_mtime_ns)
+    return _index_of(shard, file_state(shard))
 
 
 @lru_cache(maxsize=8)
-def _index_of(shard: Path, size: int, mtime: int) -> NDArray[np.int64]:
-    key = f"{shard} {size} {mtime}"
-    file = cache_folder() / "sa1b" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npy"
+def _index_of(shard: Path, state: str) -> NDArray[np.int64]:
+    file = cache_folder() / "sa1b" / f"{hashlib.sha256(state.encode()).hexdigest()[:32]}.npy"
     try:
         return np.load(file)
     except (OSError, ValueError):  # not there yet, or damaged: it is only a memory

@@ -7,12 +7,13 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.datasets.formats import format_of
 from flip.training.compositions import Compositions
 from flip.training.config import TrainingError
 from flip.training.sa1b import SA1B
 from flip.training.scenes import Scene, Source
 from flip.training.stored import Stored
-from flip.training.things import holds_crops
+from objascale.crops import TABLE
 from objascale.dataset import DatasetError
 
 MOST = 1000
@@ -78,6 +79,13 @@ def _told(text: str) -> tuple[Path, int]:
     if not re.fullmatch("[0-9]{1,4}", share) or not 1 <= int(share) <= MOST:
         raise TrainingError(f"--data {text}: after = comes a share, a whole number from 1 to {MOST}")
     return Path(path), int(share)
+
+
+def holds_crops(path: Path) -> bool:
+    """Whether it is a folder that `objascale crops` made, or one of PNGs that is no other source of scenes."""
+    if (path / TABLE).is_file():
+        return True
+    return path.is_dir() and any(path.glob("*.png")) and not _holds_tars(path) and format_of(path) is None
 
 
 def _holds_tars(path: Path) -> bool:

@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from flip.training.packed import Packed, packed, state
+from flip.training.packed import Packed, packed
 from objascale.crops import TABLE, read_crops
 from objascale.dataset import DatasetError
-from objascale.files import file_sha256
+from objascale.files import file_sha256, file_state
 
 LEVELS = 6
 """Each crop is kept whole, and halved 5 times."""
@@ -25,13 +25,8 @@ _MARGIN = 3  # px around a silhouette
 _SIDE_WITH_HOLES = 40  # px
 
 
-def holds_crops(path: Path) -> bool:
-    """Whether it is a folder that `objascale crops` made, or one of cut-outs: of PNG files, whatever else is in it."""
-    return (path / TABLE).is_file() or next(path.glob("*.png"), None) is not None
-
-
 def crops(folder: Path) -> Packed:
-    """All crops of a folder for which `holds_crops`: uint8 h×w×4, multiplied by alpha; LEVELS pictures each.
+    """All that `objascale crops` left in a folder, or else its PNGs: uint8 h×w×4, multiplied by alpha; LEVELS of each.
 
     Made at the first call and kept in the user's cache. Raises DatasetError if one is missing or damaged, or has no
     transparency.
@@ -41,7 +36,7 @@ def crops(folder: Path) -> Packed:
         version = f"1 {file_sha256(folder / TABLE)}"
     else:
         files = sorted(folder.glob("*.png"))
-        version = "\n".join(("1", *map(state, files)))
+        version = "\n".join(("1", *map(file_state, files)))
     if not files:
         raise DatasetError(f"{folder} holds no crop; objascale crops makes them, or put PNGs with transparency there")
     return packed(f"crops of {folder.resolve()}", version, lambda: (level for file in files for level in _levels(file)))

@@ -19,7 +19,8 @@ from flip.training.backgrounds import LONGEST, VIEWS, backgrounds
 from flip.training.compositions import Compositions, Layer, _coloured, _photographed, paste, place
 from flip.training.packed import packed
 from flip.training.scenes import Scene
-from flip.training.things import LEVELS, crops, holds_crops, silhouette, with_part
+from flip.training.sources import holds_crops
+from flip.training.things import LEVELS, crops, silhouette, with_part
 from objascale.crops import HEADER
 from objascale.dataset import Dataset, DatasetError, write_parquet
 from objascale.maps import write_exr

@@ -26,7 +26,7 @@ from flip.training.order import shuffled, shuffled_in_windows
 from flip.training.sa1b import SA1B, read_scene
 from flip.training.scenes import Scene, SceneError
 from flip.training.shrink import shrunk
-from flip.training.sources import Mixed, open_source
+from flip.training.sources import Mixed, holds_crops, open_source
 from flip.training.stored import Stored
 from objascale.crops import HEADER
 from objascale.dataset import Dataset, DatasetError, write_parquet
@@ -350,6 +350,20 @@ def test_what_lies_at_a_path_tells_the_source(tars: Path, tmp_path: Path, shared
     alone = open_source([str(tars)], [], 0, short_side=15)
     assert [name for name in names if "sa_" in name] == [alone.scene(k).name for k in range(6)]
     assert min(mixed.scene(0).image.shape[:2]) == 15
+
+
+def test_a_picture_beside_it_makes_no_cut_outs_of_a_data_set(tars: Path, shared: Path, tmp_path: Path):
+    """Such as a contact sheet, or COCO's pictures where they lie beside their JSON."""
+    photographs = shared / "assets/photos/coco128"
+    beside = {tars: SA1B, photographs: Stored}
+    for number, (folder, kind) in enumerate(beside.items()):
+        copy = tmp_path / str(number)
+        copy.mkdir()
+        for each in folder.iterdir():
+            (copy / each.name).symlink_to(each)
+        cv2.imwrite(str(copy / "sheet.png"), np.zeros((64, 64, 3), np.uint8))
+        assert not holds_crops(copy)
+        assert isinstance(open_source([str(copy)], [], 0), kind)
 
 
 class Counting:

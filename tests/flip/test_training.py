@@ -180,6 +180,17 @@ def test_compiled_blocks_have_the_same_losses(tmp_path: Path) -> None:
     assert np.allclose(losses_of(tmp_path / "compiled"), losses_of(tmp_path / "plain"), rtol=1e-3, atol=1e-4)
 
 
+def test_validation_looks_as_training_does() -> None:
+    """At once, at no more than the last phase's patches, however many these are."""
+    for name in ("flip-s", "flip-s-compositions"):
+        config = read_config(name)
+        task = task_of(config)
+        model = task.model()
+        for phase in config.phases:
+            predictor = task.predictor(model, phase, torch.device("cpu"))
+            assert (predictor.tokens, predictor.glances) == (phase.tokens, 1)
+
+
 def test_a_finished_run_does_nothing_more(tmp_path: Path) -> None:
     first = train(SMALL, Ellipses(), tmp_path, QUICK).read_bytes()
     told: list[object] = []
