@@ -161,6 +161,11 @@ class Gaussian:
         directions = np.array(((c, -s), (s, c))) @ ((self.a, self.b), (-self.b, self.a))
         return Gaussian.from_axes(self.mean + shift, directions * sigmas)
 
+    def shrunk(self, factor: float) -> Gaussian:
+        """The same in an image that is `factor` times smaller."""
+        f = factor
+        return Gaussian(self.x / f, self.y / f, self.sigma1 / f, self.sigma2 / f, self.a, self.b)
+
     @property
     def mean(self) -> NDArray[np.float64]:
         """(x, y) in pixels, shape (2,)."""

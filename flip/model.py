@@ -91,11 +91,15 @@ class Layout(NamedTuple):
 
 @dataclass(frozen=True)
 class Glimpse:
-    """What the network sees of one prompt: `pixels[p]` uint8 (n_p, 3, p, p), `centres[p]` (n_p, 2), `gaussian` (6,)."""
+    """What the network sees of one prompt: `pixels[p]` uint8 (n_p, 3, p, p), `centres[p]` (n_p, 2), `gaussian` (6,).
+
+    A sample of a patch is the mean of `unit`×`unit` pixels of the picture.
+    """
 
     pixels: dict[int, Tensor]
     centres: dict[int, NDArray[np.float64]]
     gaussian: Tensor
+    unit: int = 1
 
 
 class Glimpses(NamedTuple):
@@ -111,7 +115,7 @@ class Glimpses(NamedTuple):
         pixels = {p: torch.cat([one.pixels[p] for one in batch]) for p in SIZES}
         return cls(
             pixels,
-            Layout.of([one.centres for one in batch], dtype=batch[0].gaussian.dtype),
+            Layout.of([one.centres for one in batch], [one.unit for one in batch], batch[0].gaussian.dtype),
             torch.stack([one.gaussian for one in batch]),
         )
 
@@ -163,7 +167,8 @@ def glimpse(patches: Patches, gaussian: Gaussian, dtype: torch.dtype = torch.flo
     """Sampled patches and their prompt as tensors; section 3.1's patches are those of `flip.sampler.PAPER`."""
     g = gaussian
     pixels = {p: torch.as_tensor(a).permute(0, 3, 1, 2) for p, a in patches.pixels.items()}
-    return Glimpse(pixels, patches.centres, torch.tensor((g.x, g.y, g.sigma1, g.sigma2, g.a, g.b), dtype=dtype))
+    prompt = torch.tensor((g.x, g.y, g.sigma1, g.sigma2, g.a, g.b), dtype=dtype)
+    return Glimpse(pixels, patches.centres, prompt, patches.unit)
 
 
 def relative(points: Tensor, gaussian: Tensor) -> Tensor:

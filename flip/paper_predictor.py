@@ -72,7 +72,8 @@ class PaperPredictor:
         """The patches that `predict` looks at. Raises PredictorError without an image, and NoPatches."""
         looks = [look for look, _ in self._draw([gaussian])]
         pixels = {p: np.concatenate([look.pixels[p] for look in looks]) for p in SIZES}
-        return Patches(pixels, {p: np.concatenate([look.centres[p] for look in looks]) for p in SIZES})
+        centres = {p: np.concatenate([look.centres[p] for look in looks]) for p in SIZES}
+        return Patches(pixels, centres, looks[0].unit)
 
     def _draw(self, gaussians: Sequence[Gaussian]) -> list[tuple[Patches, Gaussian]]:
         """As many glances in a row of each as there are."""

@@ -9,6 +9,7 @@ masks = predictor.predict_many([(40, 60, 90, 200), Gaussian.from_point(120, 80, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -61,7 +62,8 @@ class FlipPredictor:
 
         The mask is looked for where the object's outline is (`flip.refine`), or, if `dense`, at every pixel, as the
         authors do. `dtype` "bfloat16" or "float16" runs the encoder's blocks in mixed precision. Raises PredictorError
-        for `tokens` below 1, another `dtype`, a device that is not here, and a recipe of other sizes than the model's.
+        for `tokens` below 1, another `dtype`, a device that is not here, and a recipe of other sizes than the model's
+        or one that shrinks.
         """
         if tokens < 1:
             raise PredictorError(f"FLIP needs at least one patch to look at, not {tokens}")
@@ -72,6 +74,8 @@ class FlipPredictor:
             raise PredictorError(
                 f"this model takes patches of {model.config.patch_sizes} px, not {self.recipe.sizes}: change the recipe"
             )
+        if self.recipe.most < math.inf:
+            raise PredictorError("the released models know no patches of a shrunk image: use a recipe without `most`")
         self.device = find_device(device)
         self.model = model.to(self.device).eval()
         self.tokens = tokens

@@ -1,7 +1,8 @@
 """The fovea: patches of five sizes drawn around a Gaussian, small ones in its middle, large ones about it.
 
 `Recipe()` is the one of the authors' released models (CognitiveModeling/FLIP, `flip_position`), `PAPER` the one that
-section 3.1 of the paper tells. Time and memory depend on the number of patches, never on the image's size.
+section 3.1 of the paper tells, `SHRUNK` the one of the weights in this package. Time and memory depend on the number of
+patches, and with `SHRUNK` on the prompt's area, never on the image's size.
 All coordinates are pixels with pixel centres at +½.
 """
 
@@ -14,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+import cv2
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -26,6 +28,7 @@ Result = TypeVar("Result")
 TOUCHING = 1e-6  # px; patches that share less than this in x or y do not overlap
 DRAWS = 10  # at most so many draws for each wanted patch
 MARGIN = 0.5  # px; patches keep this far from the image's edge, so no sample needs a pixel outside
+NARROWEST = 4  # px; shrinking leaves so much of an image's shorter side, and of a prompt's shorter axis (±2σ)
 
 
 class NoPatches(ValueError):
@@ -35,13 +38,15 @@ class NoPatches(ValueError):
 @dataclass(frozen=True)
 class Recipe:
     """How patches are laid out. The defaults are the authors' evaluation settings, but for `least`, which is ours.
+    So is `most`.
 
     `sizes`: side lengths in pixels, ascending. `overlap` (τ): a patch is refused if the patches placed before it cover
     it more than τ times its own area, where each is counted once per grid cell that both touch (so real overlaps stay
     far below τ; 0 means disjoint). `coverage` (κ): how many times the patches of one size may cover the area
     4π·σ1·σ2. `spread`: deviations of the Gaussian that patches are drawn from, in the prompt's. `least`: the area
     4π·σ1·σ2 in pixels that a prompt counts for where its own is smaller; 0 for the authors' way, by which a single
-    pixel gets one patch.
+    pixel gets one patch. `most`: the area in pixels beyond which a prompt is looked at in an image that is shrunk, see
+    `unit`.
     """
 
     sizes: tuple[int, ...] = (1, 2, 4, 8, 16)
@@ -49,6 +54,7 @@ class Recipe:
     coverage: float = 1.44
     spread: float = math.sqrt(2)
     least: float = 16.0
+    most: float = math.inf
 
     def counts(self, gaussian: Gaussian, tokens: int, room: float = math.inf) -> NDArray[np.int64]:
         """How many patches of each size are wanted, (len(sizes),); together at most `tokens`.
@@ -63,6 +69,15 @@ class Recipe:
             remaining -= wanted[-1]
         return np.array(wanted[::-1], np.int64)
 
+    def unit(self, gaussian: Gaussian, width: int, height: int) -> int:
+        """Pixels of a `width`×`height` image along the side of one sample of the prompt's patches.
+
+        The least whole number by which the image has to be shrunk for the prompt's area to be at most `most`, but no
+        more than leaves NARROWEST pixels across the prompt and across the image.
+        """
+        wanted = math.ceil(math.sqrt(4 * math.pi * gaussian.sigma1 * gaussian.sigma2 / self.most))
+        return max(1, min(wanted, int(4 * gaussian.sigma1 / NARROWEST), min(width, height) // NARROWEST))
+
     def deviations(self, gaussian: Gaussian) -> tuple[float, float]:
         """Of the Gaussian that patches are drawn from, along the prompt's two axes, in pixels.
 
@@ -76,18 +91,21 @@ class Recipe:
 
 # Section 3.1: the inner 99 % of a Gaussian is an ellipse of area 2π·ln 100·σ1·σ2; draws from N(μ, Σ); no overlap.
 PAPER = Recipe(overlap=0.0, coverage=math.log(100) / 2, spread=1.0, least=0.0)
-RECIPES = {"paper": PAPER, "released": Recipe()}
+SHRUNK = Recipe(most=400.0)
+RECIPES = {"paper": PAPER, "released": Recipe(), "shrunk": SHRUNK}
 
 
 @dataclass(frozen=True)
 class Patches(Generic[Array]):
     """Patches by side length p: `pixels[p]` is uint8 (n, p, p, 3), `centres[p]` float64 (n, 2) as x, y in pixels.
 
-    `pixels` are NumPy arrays here, and tensors on the image's device in `flip.sampler_torch`.
+    A sample is the mean of `unit`×`unit` pixels of the image. `pixels` are NumPy arrays here, and tensors on the
+    image's device in `flip.sampler_torch`.
     """
 
     pixels: dict[int, Array]
     centres: dict[int, NDArray[np.float64]]
+    unit: int = 1
 
     def __len__(self) -> int:
         return sum(len(centres) for centres in self.centres.values())
@@ -113,8 +131,11 @@ def sample(
     Raises NoPatches if not a single patch could be placed.
     """
     height, width = image.shape[:2]
-    centres = place(width, height, gaussian, tokens, rng, recipe)
-    return Patches({size: extract(image, where, size) for size, where in centres.items()}, centres)
+    unit = recipe.unit(gaussian, width, height)
+    centres = place(width // unit, height // unit, gaussian.shrunk(unit), tokens, rng, recipe)
+    corner, part = _shrunk(image, centres, unit)
+    pixels = {size: extract(part, where - corner, size) for size, where in centres.items()}
+    return Patches(pixels, {size: unit * where for size, where in centres.items()}, unit)
 
 
 def sample_many(
@@ -192,6 +213,25 @@ def extract(image: NDArray[np.uint8], centres: NDArray[np.float64], size: int) -
     if len(centres) and (centres.min() < reach or (centres.max(0) > (width - reach, height - reach)).any()):
         raise ValueError(f"a {size}×{size} patch leaves the {width}×{height} image")
     return _extract(image, centres, size)
+
+
+def _shrunk(
+    image: NDArray[np.uint8], centres: dict[int, NDArray[np.float64]], unit: int
+) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+    """What the patches about `centres` show of the image that is shrunk by `unit`, and where its upper left is there.
+
+    Only that much is shrunk. What is left over at the right and lower edge of the image belongs to no sample.
+    """
+    if unit == 1:
+        return np.zeros(2), image
+    reach = max(centres) / 2 + 1
+    whole = np.array((image.shape[1], image.shape[0])) // unit
+    every = np.concatenate(list(centres.values()))
+    first = np.maximum(np.floor(every.min(0) - reach), 0).astype(int)
+    end = np.minimum(np.ceil(every.max(0) + reach), whole).astype(int)
+    (x0, y0), (x1, y1) = first * unit, end * unit
+    small = cv2.resize(image[y0:y1, x0:x1], (end - first).tolist(), interpolation=cv2.INTER_AREA)
+    return first.astype(float), np.asarray(small, np.uint8)
 
 
 def _on_threads(threads: int, one: Callable[..., Result], *arguments: Sequence[Any]) -> list[Result]:

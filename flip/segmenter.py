@@ -3,6 +3,7 @@ but the types of its prompts and its card."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -74,9 +75,11 @@ class FlipSegmenter:
         from bench.segmenter import ModelCard
 
         predictor, recipe = self.predictor, self.predictor.recipe
-        special: dict[str, str | int | bool]
+        special: dict[str, str | int | float | bool]
         if isinstance(predictor, PaperPredictor):
             family, special = "FLIP (paper)", {"outputs": predictor.outputs, "glances": predictor.glances}
+            if recipe.most < math.inf:
+                special["most"] = recipe.most
         else:
             family, special = "FLIP", {"dense": predictor.dense, "dtype": predictor.dtype}
         if self.weights and self.weights.parent == SHIPPED:

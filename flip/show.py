@@ -30,8 +30,8 @@ def show_patches(image: NDArray[np.uint8], patches: Patches, mask: RegionMask) -
     part = np.ascontiguousarray(image[y0:y1, x0:x1])
     picture = np.asarray(cv2.resize(part, (width, height), interpolation=way), np.uint8)
     for size in sorted(patches.centres, reverse=True):
-        upper_left = (patches.centres[size] - size / 2 - (x0, y0)) * scale
-        first, end = np.round(upper_left).astype(int), np.round(upper_left + size * scale).astype(int)
+        upper_left = (patches.centres[size] - size * patches.unit / 2 - (x0, y0)) * scale
+        first, end = np.round(upper_left).astype(int), np.round(upper_left + size * patches.unit * scale).astype(int)
         corners = list(zip(first.tolist(), np.maximum(first, end - 1).tolist(), strict=True))
         tinted = picture.copy()
         for start, last in corners:
@@ -53,7 +53,8 @@ def draw_outlines(picture: NDArray[np.uint8], inside: NDArray) -> None:
 
 def _region(patches: Patches, mask: RegionMask) -> tuple[int, int, int, int]:
     """The box (xyxy pixel edges) of all patches and of the mask; both lie in the image."""
-    edges = [np.hstack((where - size / 2, where + size / 2)) for size, where in patches.centres.items()]
+    half = patches.unit / 2
+    edges = [np.hstack((where - size * half, where + size * half)) for size, where in patches.centres.items()]
     boxes = np.concatenate((*edges, np.array([mask.box] if mask.box else []).reshape(-1, 4)))
     x0, y0 = np.floor(boxes[:, :2].min(0)).astype(int).tolist()
     x1, y1 = np.ceil(boxes[:, 2:].max(0)).astype(int).tolist()

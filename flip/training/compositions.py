@@ -21,7 +21,7 @@ from objascale.masks import RegionMask
 _SIDES = 128, 512  # px
 _LONGEST_ASPECT = 1.5
 _THINGS = 3, 16
-_SMALLEST, _LARGEST = 10, 1 / 3  # px, and share of the picture, that a thing would cover alone
+_SMALLEST, _LARGEST = 10, 0.7  # px, and share of the picture, that a thing would cover alone
 _OPAQUE = 128  # of 255, the least share of a pixel that makes it the thing's
 _LEAST_SEEN, _LEAST_SHARE = 8, 0.4  # px and share of its own that must be seen for a thing to have a mask
 _DRAWS = 10

@@ -82,7 +82,8 @@ class Weights(_Part):
 class Config(_Part):
     """A training run. A batch has `scenes` pictures with `masks` prompts each, over all processes together.
 
-    `sampling`: patches as section 3.1 has them, or as in the authors' released code (`flip.sampler.RECIPES`).
+    `sampling`: patches as section 3.1 has them, as in the authors' released code, or as there, large objects in a
+    shrunk picture (`flip.sampler.RECIPES`).
     `exact`: the share of prompts that are not perturbed, as a benchmark's are not.
     `short_side`: pictures whose shorter side is longer are shrunk to so many px; compositions stay as they are made.
     """
@@ -93,7 +94,7 @@ class Config(_Part):
     phases: tuple[Phase, ...] = Field(min_length=1)
     optimiser: Optimiser
     losses: Weights = Weights()
-    sampling: Literal["paper", "released"] = "paper"
+    sampling: Literal["paper", "released", "shrunk"] = "paper"
     exact: float = Field(default=0, ge=0, le=1)
     short_side: PositiveInt | None = None
     seed: int = Field(default=0, ge=0)

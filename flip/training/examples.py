@@ -106,7 +106,7 @@ def make_example(
     where = cover(true, mask.width, mask.height, outputs)
     return Example(
         seen,
-        {p: covered_by(mask, centres, p) for p, centres in seen.centres.items()},
+        {p: covered_by(mask, centres, p * seen.unit) for p, centres in seen.centres.items()},
         at_lattice(mask, prompt),
         where,
         truth_at(mask, where),

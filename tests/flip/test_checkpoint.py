@@ -221,6 +221,8 @@ def test_what_the_papers_model_was_trained_on_is_in_its_file(tmp_path: Path) -> 
     save_file(state, path, {"flip": '{"sampling": "released", "outputs": 96, "tokens": 128}'})
     model = load_predictor(path).model
     assert (model.recipe, model.outputs, model.glance) == (RECIPES["released"], 96, 128)
+    save_file(state, path, {"flip": '{"sampling": "shrunk"}'})
+    assert load_model(path).recipe == RECIPES["shrunk"]
     for wrong in ("[", "[]", '{"sampling": "mine"}', '{"outputs": null}'):
         save_file(state, path, {"flip": wrong})
         with pytest.raises(WeightsBroken, match="trained in a way that this version does not know"):

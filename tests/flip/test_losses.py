@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from flip.gaussian import Gaussian
 from flip.model import Answer
-from flip.sampler import PAPER
+from flip.sampler import PAPER, Recipe
 from flip.training.examples import LATTICE, REACH, Batch, at_lattice, covered_by, make_example, truth_at
 from flip.training.losses import code_loss, losses, mask_loss, overlap_loss, position_loss, token_loss
 from flip.training.prompts import prompts
@@ -121,6 +121,19 @@ def test_patches_beside_the_mask_are_not_covered() -> None:
     mask = RegionMask(10, 10, np.ones((4, 6), bool), 100, 100)
     centres = np.array(((5.0, 12.0), (13.0, 12.0), (16.5, 12.0), (13.0, 14.5), (90.0, 90.0)))
     assert covered_by(mask, centres, 2).tolist() == [0, 1, 0.25, 0.25, 0]
+
+
+@pytest.mark.parametrize("most", [math.inf, 260.0])
+def test_of_a_white_object_a_patch_is_as_bright_as_it_is_covered(most: float) -> None:
+    """Also where a sample is the mean of 5×5 pixels, of which the object has all or none."""
+    mask = RegionMask(50, 40, np.ones((60, 100), bool), WIDTH, HEIGHT)
+    image = np.repeat(np.where(mask.full(), 255, 0).astype(np.uint8)[..., None], 3, 2)
+    seen = make_example(Scene(image, [mask], "white"), mask, 64, 16, Recipe(most=most), 1, np.random.default_rng(1))
+    assert seen.seen.unit == (1 if most == math.inf else 5)
+    assert sum(map(len, seen.covered.values())) > 40
+    for size, shares in seen.covered.items():
+        bright = seen.seen.pixels[size].double().mean((1, 2, 3)) / 255
+        np.testing.assert_allclose(shares, bright, atol=0.005)
 
 
 def test_the_tokens_loss_is_a_mean_over_real_tokens(batch: Batch) -> None:

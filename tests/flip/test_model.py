@@ -159,6 +159,27 @@ def test_more_patches_than_were_learned_from_are_several_glances(image: np.ndarr
         assert [mask.rle() for mask in masks] == [predictor.predict(gaussian=each).rle() for each in PROMPTS]
 
 
+@pytest.mark.parametrize("factor", [2, 5])
+def test_an_image_enlarged_and_shrunk_again_says_the_same(factor: int, image: np.ndarray) -> None:
+    """By the recipe that shrinks: each pixel becomes a square, and each sample is one of these."""
+    torch.manual_seed(0)
+    recipe = Recipe(most=1000)
+    model = Flip(PaperConfig(64, 2), recipe).double()
+    small = Gaussian.from_ellipse(100.3, 120.8, 20, 15.5, 0.4)  # 974 px²: enlarged by k, too large until shrunk by k
+    large = small.shrunk(1 / factor)
+
+    def codes(image: np.ndarray, gaussian: Gaussian) -> tuple[torch.Tensor, ...]:
+        one = glimpse(sample(image, gaussian, 120, 3, recipe), gaussian, torch.float64)
+        assert one.unit == (1 if gaussian is small else factor)
+        return model.encode(Glimpses.of([one]))
+
+    with torch.inference_mode():
+        here, there = codes(image, small), codes(image.repeat(factor, 0).repeat(factor, 1), large)
+    torch.testing.assert_close(there[0], here[0])
+    torch.testing.assert_close(there[1][:, :4], factor * here[1][:, :4])
+    torch.testing.assert_close(there[2], factor * here[2])
+
+
 def test_shifting_coordinates(model: Flip, image: np.ndarray) -> None:
     """By multiples of 32 px, which keeps the output grid: all is the same, further right and down."""
     one = seen(image, PROMPTS[0], 200)

@@ -14,7 +14,7 @@ from flip.gaussian import Gaussian, GaussianError
 from flip.predictor import FlipPredictor, load_predictor
 from flip.prompts import PredictorError
 from flip.released import ReleasedFlip
-from flip.sampler import NoPatches, Recipe
+from flip.sampler import SHRUNK, NoPatches, Recipe
 from flip.segmenter import FlipSegmenter
 from flip.target import evaluation_box
 from objascale.files import file_sha256
@@ -269,3 +269,5 @@ def test_segmenter_with_another_precision(weights: Path, photo: np.ndarray) -> N
 def test_a_recipe_of_other_sizes_is_named(tiny: ReleasedFlip) -> None:
     with pytest.raises(PredictorError, match=r"patches of \(1, 2, 4, 8, 16\) px, not \(2, 4\)"):
         FlipPredictor(tiny, recipe=Recipe(sizes=(2, 4)))
+    with pytest.raises(PredictorError, match="the released models know no patches of a shrunk image"):
+        FlipPredictor(tiny, recipe=SHRUNK)

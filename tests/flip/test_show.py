@@ -49,6 +49,14 @@ def test_patches_are_where_they_were_drawn() -> None:
         assert where.max(0).tolist() == [rows[1] - 1, columns[1] - 1]
 
 
+def test_a_patch_of_a_shrunk_image_is_as_large_as_what_it_shows() -> None:
+    """2×2 samples of 3×3 px: 6 px, enlarged by 32."""
+    patches = Patches({2: np.zeros((1, 2, 2, 3), np.uint8)}, {2: np.array(((53.0, 33.0),))}, unit=3)
+    picture = show_patches(np.zeros((100, 100, 3), np.uint8), patches, RegionMask.empty(100, 100))
+    assert picture.shape == (6 * 32, 6 * 32, 3)
+    assert (picture[[0, -1], [0, -1]] == COLOURS[2]).all()
+
+
 def test_a_fine_patch_is_seen_upon_a_coarse_one() -> None:
     both = Patches(
         {1: np.zeros((1, 1, 1, 3), np.uint8), 16: np.zeros((1, 16, 16, 3), np.uint8)},
