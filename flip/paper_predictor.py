@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from flip.devices import device_stopwatch, find_device
 from flip.gaussian import Gaussian
-from flip.model import SIZES, Flip, Glimpses, glimpse
+from flip.glimpses import SIZES, Glimpses, glimpse
+from flip.model import Flip
 from flip.prompts import PredictorError, Prompt, as_gaussian, check_image, one_prompt
 from flip.sampler import Patches, Recipe, generator, sample_many
 from objascale.masks import RegionMask

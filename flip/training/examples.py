@@ -13,7 +13,7 @@ from torch import Tensor
 
 from flip.cover import Cover, cover
 from flip.gaussian import Gaussian
-from flip.model import SIZES, Glimpse, Glimpses, Layout, glimpse
+from flip.glimpses import SIZES, Glimpse, Glimpses, Layout, glimpse
 from flip.sampler import NoPatches, Recipe, sample
 from flip.training.prompts import prompts
 from flip.training.scenes import Scene

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from flip.model import CONFIGS, Answer, Flip, Glimpses, Layout, PaperConfig
+from flip.glimpses import Glimpses, Layout
+from flip.model import CONFIGS, Answer, Flip, PaperConfig
 from flip.paper_predictor import PaperPredictor
 from flip.sampler import RECIPES, Recipe
 from flip.training.config import Config, Phase

@@ -11,19 +11,8 @@ import pytest
 import torch
 
 from flip.gaussian import Gaussian
-from flip.model import (
-    CONFIGS,
-    EPSILON,
-    SIZES,
-    Flip,
-    Glimpse,
-    Glimpses,
-    Layout,
-    PaperConfig,
-    PerceptualCode,
-    glimpse,
-    relative,
-)
+from flip.glimpses import SIZES, Glimpse, Glimpses, Layout, glimpse, relative
+from flip.model import CONFIGS, EPSILON, Flip, PaperConfig, PerceptualCode
 from flip.paper_predictor import PaperPredictor
 from flip.sampler import PAPER, Patches, Recipe, sample
 
