@@ -2,7 +2,7 @@
 
 `Recipe()` is the one of the authors' released models (CognitiveModeling/FLIP, `flip_position`), `PAPER` the one that
 section 3.1 of the paper tells, `SHRUNK` the one of the weights in this package. Time and memory depend on the number of
-patches, and with `SHRUNK` on the prompt's area, never on the image's size.
+patches, never on the image's size.
 All coordinates are pixels with pixel centres at +½.
 """
 
@@ -15,7 +15,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-import cv2
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -28,6 +27,7 @@ Result = TypeVar("Result")
 TOUCHING = 1e-6  # px; patches that share less than this in x or y do not overlap
 DRAWS = 10  # at most so many draws for each wanted patch
 MARGIN = 0.5  # px; patches keep this far from the image's edge, so no sample needs a pixel outside
+ACROSS = 16  # pixels along the side of a sample that are looked at, at most
 NARROWEST = 4  # px; shrinking leaves so much of an image's shorter side, and of a prompt's shorter axis (±2σ)
 
 
@@ -91,7 +91,7 @@ class Recipe:
 
 # Section 3.1: the inner 99 % of a Gaussian is an ellipse of area 2π·ln 100·σ1·σ2; draws from N(μ, Σ); no overlap.
 PAPER = Recipe(overlap=0.0, coverage=math.log(100) / 2, spread=1.0, least=0.0)
-SHRUNK = Recipe(most=400.0)
+SHRUNK = Recipe(most=250.0)
 RECIPES = {"paper": PAPER, "released": Recipe(), "shrunk": SHRUNK}
 
 
@@ -99,8 +99,8 @@ RECIPES = {"paper": PAPER, "released": Recipe(), "shrunk": SHRUNK}
 class Patches(Generic[Array]):
     """Patches by side length p: `pixels[p]` is uint8 (n, p, p, 3), `centres[p]` float64 (n, 2) as x, y in pixels.
 
-    A sample is the mean of `unit`×`unit` pixels of the image. `pixels` are NumPy arrays here, and tensors on the
-    image's device in `flip.sampler_torch`.
+    A sample is the mean of `unit`×`unit` pixels of the image, or of ACROSS×ACROSS spread over them. `pixels` are NumPy
+    arrays here, and tensors on the image's device in `flip.sampler_torch`.
     """
 
     pixels: dict[int, Array]
@@ -229,9 +229,8 @@ def _shrunk(
     every = np.concatenate(list(centres.values()))
     first = np.maximum(np.floor(every.min(0) - reach), 0).astype(int)
     end = np.minimum(np.ceil(every.max(0) + reach), whole).astype(int)
-    (x0, y0), (x1, y1) = first * unit, end * unit
-    small = cv2.resize(image[y0:y1, x0:x1], (end - first).tolist(), interpolation=cv2.INTER_AREA)
-    return first.astype(float), np.asarray(small, np.uint8)
+    (x0, y0), (width, height) = first.tolist(), (end - first).tolist()
+    return first.astype(float), _means(image, x0, y0, width, height, unit, min(unit, ACROSS))
 
 
 def _on_threads(threads: int, one: Callable[..., Result], *arguments: Sequence[Any]) -> list[Result]:
@@ -329,4 +328,27 @@ def _extract(image, centres, size):
                     upper = image[r0, c0, channel] * (1 - fx) + image[r0, c1, channel] * fx
                     lower = image[r1, c0, channel] * (1 - fx) + image[r1, c1, channel] * fx
                     out[n, i, j, channel] = int(upper * (1 - fy) + lower * fy + 0.5)
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _means(image, x0, y0, width, height, unit, across):
+    """height×width samples, of which the first is (x0, y0), each of unit×unit pixels; rounded half up.
+
+    Of the pixels across×across are added up, evenly spread.
+    """
+    out = np.empty((height, width, 3), np.uint8)
+    many = across * across
+    for row in range(height):
+        for column in range(width):
+            red = green = blue = 0
+            for i in range(across):
+                y = (y0 + row) * unit + (2 * i + 1) * unit // (2 * across)
+                for j in range(across):
+                    x = (x0 + column) * unit + (2 * j + 1) * unit // (2 * across)
+                    red += image[y, x, 0]
+                    green += image[y, x, 1]
+                    blue += image[y, x, 2]
+            for channel, total in enumerate((red, green, blue)):
+                out[row, column, channel] = (2 * total + many) // (2 * many)
     return out

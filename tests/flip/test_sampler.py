@@ -5,7 +5,6 @@ from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from flip.gaussian import Gaussian
-from flip.sampler import NARROWEST, PAPER, SHRUNK, NoPatches, Recipe, extract, place, sample
+from flip.sampler import ACROSS, NARROWEST, PAPER, SHRUNK, NoPatches, Recipe, extract, place, sample
 
 SIZES = (1, 2, 4, 8, 16)
 gaussians = st.builds(
@@ -264,10 +263,10 @@ def test_an_image_is_shrunk_as_little_as_it_has_to_be(gaussian: Gaussian, width:
 
 
 def test_units_by_hand() -> None:
-    """400 px² at the most: 20×20 px are looked at as they are, 21×21 and 40×40 at half size, a needle never."""
+    """250 px² at the most: 15×15 px are looked at as they are, 16×16 and 31×31 at half size, a needle never."""
     units = [
         SHRUNK.unit(Gaussian.from_point(500, 500, side / math.sqrt(4 * math.pi)), 1000, 1000)
-        for side in (20, 21, 40, 41)
+        for side in (15, 16, 31, 32)
     ]
     assert units == [1, 2, 2, 3]
     assert SHRUNK.unit(Gaussian.from_ellipse(500, 500, 400, 3, 0), 1000, 1000) == 1
@@ -276,19 +275,32 @@ def test_units_by_hand() -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(gaussians, seeds, st.floats(20, 2000))
+@given(gaussians, seeds, st.floats(180, 2000))
 def test_patches_of_a_shrunk_image(gaussian: Gaussian, seed: int, most: float) -> None:
     """The same as when all of the image is shrunk first, and the prompt with it."""
     recipe = Recipe(most=most)
     found = sample(PHOTO, gaussian, 100, seed, recipe)
     unit = recipe.unit(gaussian, 301, 203)
-    assert found.unit == unit
+    assert found.unit == unit <= ACROSS
     width, height = 301 // unit, 203 // unit
-    small = cv2.resize(PHOTO[: height * unit, : width * unit], (width, height), interpolation=cv2.INTER_AREA)
-    expected = sample(np.asarray(small, np.uint8), gaussian.shrunk(unit), 100, seed)
+    squares = PHOTO[: height * unit, : width * unit].reshape(height, unit, width, unit, 3)
+    small = np.floor(squares.mean((1, 3)) + 0.5).astype(np.uint8)
+    expected = sample(small, gaussian.shrunk(unit), 100, seed)
     for size in SIZES:
         np.testing.assert_array_equal(found.pixels[size], expected.pixels[size])
         np.testing.assert_array_equal(found.centres[size], expected.centres[size] * unit)
+
+
+def test_of_a_very_large_sample_some_pixels_stand_for_all() -> None:
+    """40×40 px: 16×16 of them, spread evenly, with a mean about as near to that of all as chance allows."""
+    noise = np.random.default_rng(1).integers(0, 256, (1200, 1600, 3), dtype=np.uint8)
+    gaussian = Gaussian.from_point(800, 600, 40 * math.sqrt(250 / 4 / math.pi) - 1e-6)
+    assert SHRUNK.unit(gaussian, 1600, 1200) == 40
+    found = sample(noise, gaussian, 60, 0, SHRUNK).pixels[4].astype(float)
+    assert abs(found - 127.5).max() < 6 * 74 / 16
+    assert 0.5 * 74 / 16 < found.std() < 74 / 16
+    flat = np.full((1200, 1600, 3), 200, np.uint8)
+    assert all((pixels == 200).all() for pixels in sample(flat, gaussian, 60, 0, SHRUNK).pixels.values())
 
 
 # ---- content
