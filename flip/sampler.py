@@ -75,8 +75,9 @@ class Recipe:
         The least whole number by which the image has to be shrunk for the prompt's area to be at most `most`, but no
         more than leaves NARROWEST pixels across the prompt and across the image.
         """
-        wanted = math.ceil(math.sqrt(4 * math.pi * gaussian.sigma1 * gaussian.sigma2 / self.most))
-        return max(1, min(wanted, int(4 * gaussian.sigma1 / NARROWEST), min(width, height) // NARROWEST))
+        room = min(4 * gaussian.sigma1, width, height) // NARROWEST
+        wanted = math.sqrt(4 * math.pi / self.most) * math.sqrt(gaussian.sigma1) * math.sqrt(gaussian.sigma2)
+        return max(1, math.ceil(min(wanted, room)))
 
     def deviations(self, gaussian: Gaussian) -> tuple[float, float]:
         """Of the Gaussian that patches are drawn from, along the prompt's two axes, in pixels.
@@ -132,7 +133,10 @@ def sample(
     """
     height, width = image.shape[:2]
     unit = recipe.unit(gaussian, width, height)
-    centres = place(width // unit, height // unit, gaussian.shrunk(unit), tokens, rng, recipe)
+    try:
+        centres = place(width // unit, height // unit, gaussian.shrunk(unit), tokens, rng, recipe)
+    except NoPatches:  # the caller knows nothing of a shrunk image
+        raise _no_patches(width, height, gaussian) from None
     corner, part = _shrunk(image, centres, unit)
     pixels = {size: extract(part, where - corner, size) for size, where in centres.items()}
     return Patches(pixels, {size: unit * where for size, where in centres.items()}, unit)
@@ -178,11 +182,7 @@ def place(
         np.random.default_rng(rng), sizes, wanted, (g.x, g.y), deviations, axis, frame, recipe.overlap, cell
     )
     if not placed.any():
-        raise NoPatches(
-            f"no patch fits into the {width}×{height} image around the prompt at ({g.x:.6g}, {g.y:.6g}) with "
-            f"σ {g.sigma1:.3g} and {g.sigma2:.3g} px; check that the prompt lies in the image, "
-            "and that this is at least 3 px high and wide"
-        )
+        raise _no_patches(width, height, gaussian)
     return dict(zip(recipe.sizes, np.split(centres, placed.cumsum()[:-1]), strict=True))
 
 
@@ -213,6 +213,15 @@ def extract(image: NDArray[np.uint8], centres: NDArray[np.float64], size: int) -
     if len(centres) and (centres.min() < reach or (centres.max(0) > (width - reach, height - reach)).any()):
         raise ValueError(f"a {size}×{size} patch leaves the {width}×{height} image")
     return _extract(image, centres, size)
+
+
+def _no_patches(width: int, height: int, gaussian: Gaussian) -> NoPatches:
+    g = gaussian
+    return NoPatches(
+        f"no patch fits into the {width}×{height} image around the prompt at ({g.x:.6g}, {g.y:.6g}) with "
+        f"σ {g.sigma1:.3g} and {g.sigma2:.3g} px; check that the prompt lies in the image, "
+        "and that this is at least 3 px high and wide"
+    )
 
 
 def _shrunk(

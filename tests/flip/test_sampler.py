@@ -256,7 +256,7 @@ def test_an_image_is_shrunk_as_little_as_it_has_to_be(gaussian: Gaussian, width:
     unit = Recipe(most=most).unit(gaussian, width, height)
     assert unit >= 1
     if unit > 1:  # by one less it would still be too large, and what is left has some width
-        assert 4 * math.pi * gaussian.sigma1 * gaussian.sigma2 / (unit - 1) ** 2 > most
+        assert 4 * math.pi * gaussian.sigma1 * gaussian.sigma2 / (unit - 1) ** 2 > most * (1 - 1e-9)
         assert min(4 * gaussian.sigma1, width, height) / unit >= NARROWEST
     if 4 * math.pi * gaussian.sigma1 * gaussian.sigma2 / unit**2 > most * (1 + 1e-9):  # by one more it would not
         assert min(4 * gaussian.sigma1, width, height) / (unit + 1) < NARROWEST
@@ -271,6 +271,8 @@ def test_units_by_hand() -> None:
     assert units == [1, 2, 2, 3]
     assert SHRUNK.unit(Gaussian.from_ellipse(500, 500, 400, 3, 0), 1000, 1000) == 1
     assert SHRUNK.unit(Gaussian.from_point(500, 5, 100), 1000, 9) == 2
+    assert SHRUNK.unit(Gaussian.from_point(500, 500, 1e308), 1000, 1200) == 250
+    assert Recipe().unit(Gaussian.from_point(500, 500, 1e308), 1000, 1200) == 1
     assert all(recipe.unit(Gaussian.from_point(500, 500, 300), 1000, 1000) == 1 for recipe in (PAPER, Recipe()))
 
 
@@ -289,6 +291,11 @@ def test_patches_of_a_shrunk_image(gaussian: Gaussian, seed: int, most: float) -
     for size in SIZES:
         np.testing.assert_array_equal(found.pixels[size], expected.pixels[size])
         np.testing.assert_array_equal(found.centres[size], expected.centres[size] * unit)
+
+
+def test_a_prompt_without_a_patch_is_told_in_pixels_of_the_image() -> None:
+    with pytest.raises(NoPatches, match=r"the 301×203 image around the prompt at \(1000, 100\) with σ 60 and 60 px"):
+        sample(PHOTO, Gaussian.from_point(1000, 100, 60), 100, 0, SHRUNK)
 
 
 def test_of_a_very_large_sample_some_pixels_stand_for_all() -> None:
