@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -68,3 +69,20 @@ def test_the_ellipse_is_found_where_nothing_else_is_to_be_seen() -> None:
         image[truth.full()] = (200, 120, 40)
         predictor.set_image(image)
         assert predictor.predict(gaussian=Gaussian.from_mask(truth)).iou(truth) > 0.8
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_card_says_how_good_they_are_on_photographs(shared: Path, tmp_path: Path) -> None:
+    """On COCO128, to the last digit but for what another processor rounds otherwise."""
+    told = re.search(
+        r"COCO128, 887 objects\*\* \((0\.\d+) over all; .*?ellipse (0\.\d+)", (SHIPPED / "flip-s.md").read_text()
+    )
+    assert told
+    out, photos = tmp_path / "results", shared / "assets/photos/coco128"
+    arguments = ["--models", "flip-s,ellipse", "--data", str(photos), "--out", str(out)]
+    done = CliRunner().invoke(bench, ["run", *arguments])
+    assert done.exit_code == 0, done.output
+    found = pd.read_parquet(out / "results.parquet").groupby("model")["iou"].mean()
+    assert found["flip-s"] > found["ellipse"]
+    assert [found["flip-s"], found["ellipse"]] == pytest.approx([float(iou) for iou in told.groups()], abs=0.0015)
