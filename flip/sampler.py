@@ -37,8 +37,8 @@ class NoPatches(ValueError):
 
 @dataclass(frozen=True)
 class Recipe:
-    """How patches are laid out. The defaults are the authors' evaluation settings, but for `least`, which is ours.
-    So is `most`.
+    """How patches are laid out. The defaults are the authors' evaluation settings, but for `least` and `most`,
+    which are ours.
 
     `sizes`: side lengths in pixels, ascending. `overlap` (τ): a patch is refused if the patches placed before it cover
     it more than τ times its own area, where each is counted once per grid cell that both touch (so real overlaps stay
@@ -132,11 +132,7 @@ def sample(
     Raises NoPatches if not a single patch could be placed.
     """
     height, width = image.shape[:2]
-    unit = recipe.unit(gaussian, width, height)
-    try:
-        centres = place(width // unit, height // unit, gaussian.shrunk(unit), tokens, rng, recipe)
-    except NoPatches:  # the caller knows nothing of a shrunk image
-        raise _no_patches(width, height, gaussian) from None
+    unit, centres = _placed(width, height, gaussian, tokens, rng, recipe)
     corner, part = _shrunk(image, centres, unit)
     pixels = {size: extract(part, where - corner, size) for size, where in centres.items()}
     return Patches(pixels, {size: unit * where for size, where in centres.items()}, unit)
@@ -172,18 +168,8 @@ def place(
     patch would leave the image or lie too much on earlier ones; what a size fails to place is not given to others,
     unless no patch of that size has room anywhere in the image.
     """
-    wanted = recipe.counts(gaussian, tokens, min(width, height) - 2 * MARGIN)
-    sizes = np.array(recipe.sizes, np.int64)
-    cell = sizes[wanted.argmax()] / 2
-    g = gaussian
-    deviations, axis = recipe.deviations(g), (g.a, g.b)
-    frame = (MARGIN, MARGIN, width - MARGIN, height - MARGIN)
-    centres, placed = _place(
-        np.random.default_rng(rng), sizes, wanted, (g.x, g.y), deviations, axis, frame, recipe.overlap, cell
-    )
-    if not placed.any():
-        raise _no_patches(width, height, gaussian)
-    return dict(zip(recipe.sizes, np.split(centres, placed.cumsum()[:-1]), strict=True))
+    unit, centres = _placed(width, height, gaussian, tokens, rng, recipe)
+    return {size: unit * where for size, where in centres.items()}
 
 
 def place_many(
@@ -215,13 +201,27 @@ def extract(image: NDArray[np.uint8], centres: NDArray[np.float64], size: int) -
     return _extract(image, centres, size)
 
 
-def _no_patches(width: int, height: int, gaussian: Gaussian) -> NoPatches:
-    g = gaussian
-    return NoPatches(
-        f"no patch fits into the {width}×{height} image around the prompt at ({g.x:.6g}, {g.y:.6g}) with "
-        f"σ {g.sigma1:.3g} and {g.sigma2:.3g} px; check that the prompt lies in the image, "
-        "and that this is at least 3 px high and wide"
+def _placed(
+    width: int, height: int, gaussian: Gaussian, tokens: int, rng: np.random.Generator | int, recipe: Recipe
+) -> tuple[int, dict[int, NDArray[np.float64]]]:
+    """By how much a `width`×`height` image is shrunk for a prompt, and `place`'s centres in what that makes of it."""
+    unit = recipe.unit(gaussian, width, height)
+    columns, rows, g = width // unit, height // unit, gaussian.shrunk(unit)
+    wanted = recipe.counts(g, tokens, min(columns, rows) - 2 * MARGIN)
+    sizes = np.array(recipe.sizes, np.int64)
+    cell = sizes[wanted.argmax()] / 2
+    deviations, axis = recipe.deviations(g), (g.a, g.b)
+    frame = (MARGIN, MARGIN, columns - MARGIN, rows - MARGIN)
+    centres, placed = _place(
+        np.random.default_rng(rng), sizes, wanted, (g.x, g.y), deviations, axis, frame, recipe.overlap, cell
     )
+    if not placed.any():
+        raise NoPatches(
+            f"no patch fits into the {width}×{height} image around the prompt at ({gaussian.x:.6g}, {gaussian.y:.6g}) "
+            f"with σ {gaussian.sigma1:.3g} and {gaussian.sigma2:.3g} px; check that the prompt lies in the image, "
+            "and that this is at least 3 px high and wide"
+        )
+    return unit, dict(zip(recipe.sizes, np.split(centres, placed.cumsum()[:-1]), strict=True))
 
 
 def _shrunk(

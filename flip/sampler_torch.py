@@ -30,7 +30,7 @@ def sample_on_device(
 
     Equal to the last bit on every device, and the generators end in the same state. One transfer carries the centres
     of all patches, and each size is cut for all prompts together. Time and memory do not depend on the image's size.
-    Raises NoPatches if a prompt gets not one.
+    `recipe` must not shrink. Raises NoPatches if a prompt gets not one.
     """
     height, width = image.shape[:2]
     centres = place_many(width, height, gaussians, tokens, rngs, recipe, threads)

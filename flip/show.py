@@ -30,8 +30,9 @@ def show_patches(image: NDArray[np.uint8], patches: Patches, mask: RegionMask) -
     part = np.ascontiguousarray(image[y0:y1, x0:x1])
     picture = np.asarray(cv2.resize(part, (width, height), interpolation=way), np.uint8)
     for size in sorted(patches.centres, reverse=True):
-        upper_left = (patches.centres[size] - size * patches.unit / 2 - (x0, y0)) * scale
-        first, end = np.round(upper_left).astype(int), np.round(upper_left + size * patches.unit * scale).astype(int)
+        side = size * patches.unit
+        upper_left = (patches.centres[size] - side / 2 - (x0, y0)) * scale
+        first, end = np.round(upper_left).astype(int), np.round(upper_left + side * scale).astype(int)
         corners = list(zip(first.tolist(), np.maximum(first, end - 1).tolist(), strict=True))
         tinted = picture.copy()
         for start, last in corners:

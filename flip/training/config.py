@@ -127,9 +127,9 @@ class Config(_Part):
 def read_config(name: str) -> Config:
     """The run described by a TOML file, or by one that comes with the package, called by its name.
 
-    `flip-s`, `-m`, `-l` follow the paper; `flip-s-compositions` is how the weights in this package were made (-m, -l
-    likewise); `flip-tiny` to `flip-large` follow the released line. Raises TrainingError for a file that is
-    missing, is no TOML, or says something that is not understood.
+    `flip-s`, `-m`, `-l` follow the paper; `flip-s-compositions` is how, but for changes on the way, the weights in this
+    package were made (-m, -l likewise); `flip-tiny` to `flip-large` follow the released line. Raises TrainingError for
+    a file that is missing, is no TOML, or says something that is not understood.
     """
     path, given = Path(name), {}
     if path.suffix != ".toml":

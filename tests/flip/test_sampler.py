@@ -282,6 +282,8 @@ def test_patches_of_a_shrunk_image(gaussian: Gaussian, seed: int, most: float) -
     """The same as when all of the image is shrunk first, and the prompt with it."""
     recipe = Recipe(most=most)
     found = sample(PHOTO, gaussian, 100, seed, recipe)
+    placed = place(301, 203, gaussian, 100, seed, recipe)
+    assert all(np.array_equal(placed[size], found.centres[size]) for size in SIZES)
     unit = recipe.unit(gaussian, 301, 203)
     assert found.unit == unit <= ACROSS
     width, height = 301 // unit, 203 // unit
@@ -334,6 +336,12 @@ def test_patches_are_bilinear(size: int, along: float, down: float, seed: int) -
     offsets = np.arange(size) - size / 2 + 0.5
     inside = np.array([[bilinear(image, x + dx, y + dy) for dx in offsets] for dy in offsets])
     assert abs(patch - inside).max() <= 0.5 + 1e-9
+
+
+def test_half_way_is_rounded_up() -> None:
+    image = np.arange(20, dtype=np.uint8).reshape(1, 20, 1).repeat(8, 0).repeat(3, 2)
+    patch = extract(image, np.array(((8.5, 4.0),)), 4)[0]
+    assert np.array_equal(patch[..., 0], np.arange(7, 11)[None].repeat(4, 0))
 
 
 def test_a_patch_on_whole_pixels_is_a_crop() -> None:
