@@ -11,7 +11,7 @@ BLENDER_LIBRARIES := libx11-6 libxrender1 libxfixes3 libxi6 libxkbcommon0 libsm6
 help:
 	@echo "make demo        render, run and report in ten minutes"
 	@echo "make test        the tests; make test-slow: the long proofs"
-	@echo "make lint        ruff and mypy"
+	@echo "make lint        ruff, mypy and import-linter"
 	@echo "make benchmarks  seconds by stage"
 	@echo "make setup       only the virtual environment"
 
@@ -45,11 +45,12 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 benchmarks: setup
-	$(BIN)/python benchmarks/render.py
-	$(BIN)/python benchmarks/background.py
-	$(BIN)/python benchmarks/training.py
+	$(BIN)/python tests/benchmarks/render.py
+	$(BIN)/python tests/benchmarks/background.py
+	$(BIN)/python tests/benchmarks/training.py
 
 clean:
 	rm -rf $(VENV) build *.egg-info

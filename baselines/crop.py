@@ -12,8 +12,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from baselines.segmenter import ModelCard, Prompt, PromptKind, Segmenter
 from baselines.trivial import box_pixels
-from bench.segmenter import ModelCard, Prompt, PromptKind, Segmenter
 from flip.stopwatch import Stopwatch
 from objascale.masks import Box, RegionMask
 

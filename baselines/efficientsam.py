@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baselines.onnx_sam import pair_card, session
+from baselines.segmenter import ModelCard, Prompt, PromptKind
 from baselines.upsample import SIDE, Step, positive
-from bench.segmenter import ModelCard, Prompt, PromptKind
 from flip.stopwatch import Stopwatch
 from objascale.masks import RegionMask
 

@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from baselines.sam import card
+from baselines.segmenter import ModelCard, ModelUnavailable, Prompt, PromptKind
 from baselines.ultralytics_offline import offline
 from baselines.upsample import Step, positive
-from bench.segmenter import ModelCard, ModelUnavailable, Prompt, PromptKind
 from flip.checkpoint import WeightsBroken, load_state_dict_checked
 from flip.lightning import CheckpointBroken, read_state_dict
 from flip.stopwatch import Stopwatch

@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from baselines.segmenter import ModelCard, Prompt, PromptKind
 from baselines.trivial import box_pixels
-from bench.segmenter import ModelCard, Prompt, PromptKind
 from flip.stopwatch import Stopwatch
 from objascale.masks import RegionMask
 

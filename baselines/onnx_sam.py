@@ -18,8 +18,8 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from baselines.sam import prepare, to_input
+from baselines.segmenter import ModelCard, ModelUnavailable, Prompt, PromptKind
 from baselines.upsample import SIDE, enlarge
-from bench.segmenter import ModelCard, ModelUnavailable, Prompt, PromptKind
 from flip.stopwatch import Stopwatch
 from objascale.files import file_sha256
 from objascale.masks import RegionMask

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
+from baselines.segmenter import ModelCard, ModelUnavailable, OutOfMemory, Precision, Prompt, PromptKind
 from baselines.torchvision_cpu import prepare_torchvision
 from baselines.upsample import SIDE, enlarge, resized
-from bench.segmenter import ModelCard, ModelUnavailable, OutOfMemory, Precision, Prompt, PromptKind
 from flip.checkpoint import WeightsBroken, load_state_dict_checked
 from flip.stopwatch import Stopwatch
 from objascale.files import file_sha256

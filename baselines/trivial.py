@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.segmenter import ModelCard, Prompt, PromptKind
+from baselines.segmenter import ModelCard, Prompt, PromptKind
 from flip.stopwatch import Stopwatch
 from objascale.masks import Box, RegionMask
 

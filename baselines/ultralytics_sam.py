@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from torch.nn.functional import affine_grid, grid_sample
 
 from baselines.sam import MEAN, STD, Fit, TorchSam, card
+from baselines.segmenter import ModelUnavailable, Precision
 from baselines.ultralytics_offline import offline
 from baselines.upsample import BAND, SIDE, Step, positive
-from bench.segmenter import ModelUnavailable, Precision
 from flip.checkpoint import WeightsBroken, load_state_dict_checked
 from flip.lightning import CheckpointBroken, read_state_dict
 from objascale.masks import RegionMask

@@ -17,9 +17,10 @@ import pandas as pd
 from rich.table import Table
 
 from bench.results import SCHEMA, ResultsError, read_run
-from bench.statistics import FEW, REPLICATES, clustered_means, clusters, size_bin
+from bench.statistics import FEW, REPLICATES, clustered_means, clusters
 from bench.summary import LABELS
 from objascale.files import write_atomically
+from objascale.sizes import size_bin
 
 By = Literal["size", "category"]
 _OBJECT = ["image_sha256", "object_id"]

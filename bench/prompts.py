@@ -24,7 +24,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.segmenter import Prompt, PromptKind
+from baselines.segmenter import Prompt, PromptKind
 from flip.gaussian import Gaussian
 from objascale.masks import RegionMask
 

@@ -13,11 +13,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from bench.datasets import Sample
+from baselines.segmenter import ModelCard
 from bench.results import Results, Row, RowKey
-from bench.segmenter import ModelCard
 from bench.setup import Setup
 from objascale.dataset import differences
+from objascale.datasets import Sample
 from objascale.engine import Fatal
 from objascale.engine.ray import connect, room
 

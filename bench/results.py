@@ -28,8 +28,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bench.datasets import Dataset
 from objascale.dataset import differences
+from objascale.datasets import Dataset
 from objascale.files import write_atomically
 
 SCHEMA = 2

@@ -14,14 +14,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.datasets import Dataset, Sample, TruthObject
+from baselines.segmenter import Batches, ModelCard, Prompt, Segmenter
 from bench.environment import environment
 from bench.metrics import score
 from bench.prompts import PromptSettings, make_prompt, settings_hash
 from bench.results import Results, Row, RowKey, unread
-from bench.segmenter import Batches, ModelCard, Prompt, Segmenter
 from bench.selection import Selection
 from flip.stopwatch import Stopwatch
+from objascale.datasets import Dataset, Sample, TruthObject
 from objascale.masks import RegionMask
 
 Progress = Callable[[int, int], None]

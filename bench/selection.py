@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.datasets import Dataset, Sample, TruthObject
+from objascale.datasets import Dataset, Sample, TruthObject
 
 Range = tuple[float, float]  # both ends included
 ALL: Range = (0.0, math.inf)

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench import registry
-from bench.datasets import Sample
-from bench.datasets.formats import open_dataset
+from baselines import registry
+from baselines.segmenter import Options, Segmenter
 from bench.prompts import PromptSettings
 from bench.runner import Measurer
-from bench.segmenter import Options, Segmenter
 from bench.selection import Selection
+from objascale.datasets import Sample
+from objascale.datasets.formats import open_dataset
 
 
 @dataclass(frozen=True)

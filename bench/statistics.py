@@ -15,21 +15,7 @@ from numpy.typing import NDArray
 REPLICATES = 1000
 LEVEL = 0.95
 FEW = 5  # a bin with fewer objects than this is marked wherever it is shown
-SIZE_EDGES = (1e-5, 1e-4, 1e-3, 1e-2)
-SIZE_LABELS = ("to 10⁻⁵", "10⁻⁵ to 10⁻⁴", "10⁻⁴ to 10⁻³", "10⁻³ to 10⁻²", "above 10⁻²")
-PIXEL_EDGES = (30, 100, 1000, 10_000)
-PIXEL_LABELS = ("under 30 px", "30 to 100 px", "100 to 1,000 px", "1,000 to 10,000 px", "10,000 px and more")
 _CHUNK = 50  # replicates drawn at once: 50 × 10,200 clusters is 4 MB
-
-
-def size_bin(fractions: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Index into SIZE_LABELS for each mask area over image area; an upper edge belongs to its bin."""
-    return np.searchsorted(SIZE_EDGES, fractions, side="left")
-
-
-def pixel_bin(areas: NDArray[np.integer]) -> NDArray[np.int64]:
-    """Index into PIXEL_LABELS for each mask area in pixels; a lower edge belongs to its bin."""
-    return np.searchsorted(PIXEL_EDGES, areas, side="right")
 
 
 def clusters(rows: pd.DataFrame) -> pd.Series:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from rich.table import Table
 
-from bench.statistics import SIZE_EDGES
+from objascale.sizes import SIZE_EDGES
 
 EDGES = (0.0, *SIZE_EDGES, 1.0)  # of mask area over image area; a bin holds its upper edge
 LABELS = ("≤ 1e-5", "≤ 1e-4", "≤ 1e-3", "≤ 1e-2", "> 1e-2")

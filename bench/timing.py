@@ -26,13 +26,13 @@ from numpy.typing import NDArray
 from rich.markup import escape
 from rich.table import Table
 
-from bench.datasets import Dataset, TruthObject
+from baselines.segmenter import Batches, Prompt, Segmenter
 from bench.environment import gpus, threads
 from bench.prompts import PromptSettings, make_prompt
 from bench.results import ResultsError, disk_errors
 from bench.runner import TOGETHER, Progress, sentence
-from bench.segmenter import Batches, Prompt, Segmenter
 from bench.selection import Selection
+from objascale.datasets import Dataset, TruthObject
 from objascale.files import write_atomically
 
 IMAGES = 5  # that are timed if nobody says how many

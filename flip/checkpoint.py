@@ -1,7 +1,7 @@
 """Weights from a file into a FLIP model: the authors' Lightning checkpoint, their ONNX graphs, or safetensors.
 
-The forms differ in how they call a parameter; here all of them get the names of `flip.released`. The paper's model,
-whose weights come from `flip train`, has safetensors alone.
+The forms differ in how they call a parameter; here all of them get the names of `flip.released.model`. The paper's
+model, whose weights come from `flip train`, has safetensors alone.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from flip.lightning import CheckpointBroken, read_state_dict
-from flip.model import CONFIGS as PAPER_CONFIGS
-from flip.model import Flip, PaperConfig
-from flip.released import CONFIGS, UNREAD, FlipConfig, ReleasedFlip
+from flip.paper.model import CONFIGS as PAPER_CONFIGS
+from flip.paper.model import Flip, PaperConfig
+from flip.released.model import CONFIGS, UNREAD, FlipConfig, ReleasedFlip
 from flip.sampler import RECIPES, Recipe
 
 SUFFIXES = (".ckpt", ".onnx", ".safetensors")

@@ -19,11 +19,11 @@ from rich.markup import escape
 
 from flip.checkpoint import SUFFIXES, OnnxMissing, WeightsBroken
 from flip.download_bar import download_bar
-from flip.export import export_onnx
 from flip.gaussian import Gaussian, GaussianError
 from flip.predictor import load_predictor
 from flip.prompts import PredictorError
-from flip.released import ReleasedFlip
+from flip.released.export import export_onnx
+from flip.released.model import ReleasedFlip
 from flip.sampler import NoPatches
 from flip.show import show_patches
 from flip.training.command import train

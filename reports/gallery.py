@@ -19,9 +19,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench.statistics import SIZE_LABELS, size_bin
 from objascale.files import write_atomically
 from objascale.masks import Box, MaskError, RegionMask
+from objascale.sizes import SIZE_LABELS, size_bin
 from reports.files import picture_path
 from reports.outlines import grid_size, outline_of
 from reports.parallel import Progress, work

@@ -12,9 +12,9 @@ import pandas as pd
 import typer
 from rich.console import Console
 
-from bench.registry import UnknownModel
+from baselines.registry import UnknownModel
+from baselines.segmenter import ModelUnavailable
 from bench.results import Results, ResultsError
-from bench.segmenter import ModelUnavailable
 from bench.selection import SelectionError
 from bench.summary import rich_table, summarise
 from flip.weights import DownloadFailed, WeightsMissing

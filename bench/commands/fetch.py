@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bench import registry
+from baselines import registry
 from bench.commands.common import Weights, console, errors
 from flip.download_bar import download_bar
 from flip.weights import cache_folder

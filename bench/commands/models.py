@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from bench import registry
+from baselines import registry
 from bench.commands.common import Weights, console
 from flip.weights import SHIPPED, WeightsMissing, find_files
 

@@ -12,7 +12,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from bench import registry
+from baselines import registry
+from baselines.segmenter import Device, ModelCard, Options, Precision
 from bench.commands.common import (
     Weights,
     complain,
@@ -24,8 +25,6 @@ from bench.commands.common import (
     report,
     whole_numbers,
 )
-from bench.datasets import Dataset
-from bench.datasets.formats import FORMATS, open_dataset
 from bench.environment import environment
 from bench.progress import show_progress
 from bench.prompts import PromptSettings, PromptSource
@@ -33,12 +32,13 @@ from bench.ray import Cluster
 from bench.results import open_results
 from bench.runner import Engine, Measurer
 from bench.runner import run as measure
-from bench.segmenter import Device, ModelCard, Options, Precision
 from bench.selection import SelectionError, parse_selection
 from bench.setup import Setup
 from bench.timing import IMAGES as TIMED_IMAGES
 from bench.timing import TimingSettings, rich_table, run_timing, summarise_times
 from flip.weights import WeightsMissing
+from objascale.datasets import Dataset
+from objascale.datasets.formats import FORMATS, open_dataset
 
 MOST_NOISE = 2.0
 MOST_TOKENS = 1 << 16

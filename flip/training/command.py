@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from flip.training.config import Precision, TrainingError, read_config
 from flip.weights import WeightsMissing
+from objascale.dataset import DatasetError
 
 if TYPE_CHECKING:
     from flip.training.loop import Step
@@ -97,8 +98,8 @@ def train(
     try:
         from flip.predictor import weights_file
         from flip.training import loop
-        from flip.training.sources import open_source
         from flip.training.validation import held_out
+        from objascale.scenes.sources import open_source
     except ImportError as error:
         typer.echo(f"error: training needs {error.name}: pip install objascale-suite[train]", err=True)
         raise typer.Exit(1) from None
@@ -114,7 +115,7 @@ def train(
         with _Report(console, settings.steps) as report:
             first = weights_file(begin) if begin else None
             weights = loop.train(settings, source, out, machine, samples, report, first)
-    except (TrainingError, WeightsMissing) as error:
+    except (DatasetError, TrainingError, WeightsMissing) as error:
         console.print(f"[red]error:[/red] {escape(str(error))}")
         raise typer.Exit(1) from None
     except KeyboardInterrupt:

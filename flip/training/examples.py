@@ -11,13 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from flip.cover import Cover, cover
 from flip.gaussian import Gaussian
-from flip.glimpses import SIZES, Glimpse, Glimpses, Layout, glimpse
+from flip.paper.cover import Cover, cover
+from flip.paper.glimpses import SIZES, Glimpse, Glimpses, Layout, glimpse
 from flip.sampler import NoPatches, Recipe, sample
 from flip.training.prompts import prompts
-from flip.training.scenes import Scene
 from objascale.masks import RegionMask
+from objascale.scenes import Scene
 
 LATTICE, REACH = 16, 2.5
 

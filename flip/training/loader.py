@@ -13,9 +13,9 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from flip.sampler import NoPatches
 from flip.training.config import Config, TrainingError
-from flip.training.halves import halved
-from flip.training.scenes import Scene, SceneError, Source
 from flip.training.task import task_of
+from objascale.scenes import Scene, SceneError, Source
+from objascale.scenes.halves import halved
 
 AHEAD = 4  # batches that a loader process keeps ready
 

@@ -19,17 +19,17 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.tensorboard import SummaryWriter
 
-from bench.datasets import Sample
 from flip.training.checkpoint import begin_with, export_weights, read_checkpoint, save_checkpoint
 from flip.training.config import Config, Precision, TrainingError
 from flip.training.curve import draw_curve
 from flip.training.loader import Batches, Delivery, load
 from flip.training.optimisers import make_optimisers
 from flip.training.samples import draw_samples
-from flip.training.scenes import SceneError, Source
 from flip.training.task import Task, task_of
 from flip.training.validation import Score, validate
+from objascale.datasets import Sample
 from objascale.files import write_atomically
+from objascale.scenes import SceneError, Source
 
 METRICS = "metrics.jsonl"
 FAILURES_TOLD = 10

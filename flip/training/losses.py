@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from flip.model import Answer
+from flip.paper.model import Answer
 from flip.training.examples import Batch
 
 Unit = Literal["object", "picture"]

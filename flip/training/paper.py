@@ -10,15 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from flip.glimpses import Glimpses, Layout
-from flip.model import CONFIGS, Answer, Flip, PaperConfig
-from flip.paper_predictor import PaperPredictor
+from flip.paper.glimpses import Glimpses, Layout
+from flip.paper.model import CONFIGS, Answer, Flip, PaperConfig
+from flip.paper.predictor import PaperPredictor
 from flip.sampler import RECIPES, Recipe
 from flip.training.config import Config, Phase
 from flip.training.examples import LATTICE, Batch, Example, make_example
 from flip.training.losses import code_loss, losses, overlap_loss, token_loss
-from flip.training.scenes import Scene
 from objascale.masks import RegionMask
+from objascale.scenes import Scene
 
 
 class Told(NamedTuple):

@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from flip.gaussian import Gaussian
-from flip.predictor import FlipPredictor, to_units
-from flip.released import CONFIGS, Patched, ReleasedFlip
+from flip.released.model import CONFIGS, Patched, ReleasedFlip
+from flip.released.predictor import FlipPredictor, to_units
+from flip.released.target import evaluation_box
 from flip.sampler import NoPatches, Patches, Recipe, sample
-from flip.target import evaluation_box
 from flip.training.config import FEWEST_TOKENS, MOST_TOKENS, Config, Phase
 from flip.training.points import REACHES, grouped_points
 from flip.training.prompts import prompts
-from flip.training.scenes import Scene
 from objascale.masks import RegionMask
+from objascale.scenes import Scene
 
 OVERLAP, COVERAGE = (0.0, 4.0), (0.1, 2.0)  # τ and κ are drawn evenly from these
 FLOOR = 4 / 2048  # the least share of a group in the loss

@@ -8,12 +8,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.datasets import Sample
 from flip.gaussian import Gaussian
 from flip.sampler import NoPatches
 from flip.show import BLACK, WHITE, draw_outlines
 from flip.training.task import Predictor
 from flip.training.validation import decoded
+from objascale.datasets import Sample
 from objascale.masks import RegionMask
 
 ROWS, COLUMNS = 2, 4

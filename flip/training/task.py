@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from flip.paper_predictor import PaperPredictor
-from flip.predictor import FlipPredictor
-from flip.released import CONFIGS as RELEASED
+from flip.paper.predictor import PaperPredictor
+from flip.released.model import CONFIGS as RELEASED
+from flip.released.predictor import FlipPredictor
 from flip.training.config import Config, Phase
 from flip.training.paper import Paper
 from flip.training.released import Released
-from flip.training.scenes import Scene
 from objascale.masks import RegionMask
+from objascale.scenes import Scene
 
 Predictor = FlipPredictor | PaperPredictor
 

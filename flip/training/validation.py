@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.datasets import ImageError, Sample
-from bench.datasets.formats import open_dataset
-from bench.statistics import PIXEL_LABELS, pixel_bin
 from flip.gaussian import Gaussian
 from flip.sampler import NoPatches
 from flip.training.config import TrainingError
 from flip.training.task import Predictor
 from objascale.dataset import DatasetError
+from objascale.datasets import ImageError, Sample
+from objascale.datasets.formats import open_dataset
 from objascale.masks import MaskError, RegionMask
+from objascale.sizes import PIXEL_LABELS, pixel_bin
 
 
 @dataclass(frozen=True)

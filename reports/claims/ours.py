@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from bench.statistics import SIZE_LABELS, size_bin
+from objascale.sizes import SIZE_LABELS, size_bin
 from reports.claims import Finding
 from reports.claims.evidence import Sample, decide, difference, estimate
 from reports.claims.models import FLIP, MEASURE, SAM, SAM_ON_CROP, pairs, series, told

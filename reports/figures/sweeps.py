@@ -12,7 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator, ScalarFormatter
 
-from bench.statistics import SIZE_LABELS, clustered_means, size_bin
+from bench.statistics import clustered_means
+from objascale.sizes import SIZE_LABELS, size_bin
 from reports.figures import Drawn
 from reports.figures.parts import (
     BAND,

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.statistics import PIXEL_LABELS, SIZE_LABELS, clustered_means, pixel_bin, size_bin
+from bench.statistics import clustered_means
+from objascale.sizes import PIXEL_LABELS, SIZE_LABELS, pixel_bin, size_bin
 from reports.formats import Cell, Column, Table
 from reports.significance import too_few
 from reports.tables.cells import failure_notes, interval, interval_note, left_out_note, marks, percent, too_few_note

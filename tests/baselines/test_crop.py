@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from baselines import registry
 from baselines.crop import Cropped, NoExtent, square
 from baselines.sam import TorchSam, card
+from baselines.segmenter import Options, Prompt
 from baselines.trivial import BoxFill, EllipseFill, PromptOutside
-from bench import registry
-from bench.segmenter import Options, Prompt
 from flip.gaussian import Gaussian
 from objascale.masks import RegionMask
 

@@ -12,8 +12,8 @@ import torch
 from torch.nn.functional import interpolate
 
 from baselines.efficientsam import EfficientSam, squeeze
-from bench.registry import MODELS, fetch_weights, find_all_weights
-from bench.segmenter import ModelUnavailable, Options, Prompt
+from baselines.registry import MODELS, fetch_weights, find_all_weights
+from baselines.segmenter import ModelUnavailable, Options, Prompt
 from flip.weights import WeightsMissing
 
 ENCODER = """

@@ -15,10 +15,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from baselines import fastsam
 from baselines.fastsam import BINS, FastSam, build, load, prepare
+from baselines.registry import MODELS
 from baselines.sam import card
+from baselines.segmenter import ModelUnavailable, Prompt
 from baselines.ultralytics_offline import offline
-from bench.registry import MODELS
-from bench.segmenter import ModelUnavailable, Prompt
 
 with offline():
     from ultralytics.models.fastsam import FastSAMPredictor
@@ -239,7 +239,7 @@ before = dict(os.environ), cv2.getNumThreads(), torch.get_num_threads(), np.get_
 from pathlib import Path
 from baselines.fastsam import load
 import baselines.ultralytics_sam
-from bench.segmenter import Prompt
+from baselines.segmenter import Prompt
 model = load("fastsam-s", "s", Path(sys.argv[1]))
 model.set_image(np.full((90, 120, 3), 80, np.uint8))
 model.predict(Prompt("box", box=(5, 5, 50, 50)))

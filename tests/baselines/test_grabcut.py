@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from baselines.grabcut import GrabCut
+from baselines.segmenter import Prompt
 from baselines.trivial import PromptOutside
-from bench.segmenter import Prompt
 from objascale.masks import RegionMask
 
 

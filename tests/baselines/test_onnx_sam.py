@@ -12,8 +12,8 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from baselines.onnx_sam import OnnxSam
-from bench.registry import MODELS
-from bench.segmenter import ModelUnavailable, Prompt
+from baselines.registry import MODELS
+from baselines.segmenter import ModelUnavailable, Prompt
 from objascale.masks import RegionMask
 
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from baselines import sam
+from baselines.registry import MODELS
 from baselines.sam import MEAN, SIZES, TorchSam, build_sam, card, load_checkpoint, prepare
-from bench.registry import MODELS
-from bench.segmenter import ModelUnavailable, OutOfMemory, Prompt
+from baselines.segmenter import ModelUnavailable, OutOfMemory, Prompt
 
 BOXES = [(10, 10, 200, 160), (3, 5, 4, 6), (0, 0, 500, 333), (400.5, 20.25, 480, 300), (499, 332, 500, 333)]
 PROMPTS = [Prompt("box", box=box) for box in BOXES]

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from baselines.segmenter import Prompt
 from baselines.trivial import BoxFill, EllipseFill, PromptOutside, box_pixels
-from bench.segmenter import Prompt
 from flip.gaussian import Gaussian
 from objascale.masks import RegionMask
 

@@ -13,11 +13,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from baselines import ultralytics_sam
+from baselines.registry import MODELS
 from baselines.sam import Fit, TorchSam, card
+from baselines.segmenter import ModelUnavailable, Prompt
 from baselines.ultralytics_offline import offline
 from baselines.ultralytics_sam import SAM2_SIZES, Sam2, build_mobilesam, build_sam2, enlarge, load_mobilesam, prepare
-from bench.registry import MODELS
-from bench.segmenter import ModelUnavailable, Prompt
 
 with offline():
     from ultralytics.models.sam import SAM2Predictor

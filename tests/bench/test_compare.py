@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 from bench.cli import app
 from bench.compare import Comparison, rows_of
-from bench.datasets import Dataset
 from bench.results import ResultsError, Row, open_results
+from objascale.datasets import Dataset
 
 
 def row(model: str, item: int, iou: float, **columns) -> Row:

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from bench.datasets import ImageError, LazySamples, Sample, from_file
-from bench.datasets.formats import FORMATS, open_dataset
 from objascale.dataset import DatasetError
+from objascale.datasets import ImageError, LazySamples, Sample, from_file
+from objascale.datasets.formats import FORMATS, open_dataset
 
 
 def test_an_objascale_folder_is_read_in_order_with_its_masks(discs):

@@ -7,11 +7,11 @@ import torch
 
 from baselines.sam import TorchSam, card
 from baselines.torchvision_cpu import prepare_torchvision
-from bench.datasets.formats import open_dataset
 from bench.prompts import PromptSettings
 from bench.results import open_results
 from bench.runner import Measurer, run
 from bench.selection import EVERYTHING
+from objascale.datasets.formats import open_dataset
 
 
 def test_an_object_too_many_is_a_named_error_and_the_run_goes_on(discs, tmp_path):

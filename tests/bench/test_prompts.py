@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from baselines.segmenter import Prompt
 from bench.prompts import PromptError, PromptSettings, inner_point, make_prompt
-from bench.segmenter import Prompt
 from flip.gaussian import Gaussian
 from objascale.masks import RegionMask
 

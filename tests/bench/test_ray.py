@@ -15,16 +15,16 @@ import pytest
 import ray
 from typer.testing import CliRunner
 
+from baselines.segmenter import ModelCard, Options
 from baselines.trivial import BoxFill
 from bench.cli import app
-from bench.datasets.formats import open_dataset
 from bench.prompts import PromptSettings
 from bench.ray import LOSSES, Cluster
 from bench.results import open_results
 from bench.runner import Measurer, run
-from bench.segmenter import ModelCard, Options
 from bench.selection import EVERYTHING
 from bench.setup import Setup
+from objascale.datasets.formats import open_dataset
 from objascale.engine import Fatal
 
 TIMES = ["image_pre_ms", "image_model_ms", "image_post_ms", "pre_ms", "model_ms", "post_ms"]

@@ -9,15 +9,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.datasets.formats import open_dataset
+from baselines.registry import find_models, load
+from baselines.segmenter import ModelCard, Options
 from bench.prompts import PromptSettings
-from bench.registry import find_models, load
 from bench.results import ResultsError, merge_results, open_results
 from bench.runner import Measurer, run
-from bench.segmenter import ModelCard, Options
 from bench.selection import EVERYTHING, Selection
 from flip.stopwatch import Stopwatch
 from objascale.dataset import DatasetError
+from objascale.datasets.formats import open_dataset
 from objascale.masks import RegionMask
 
 TIMES = ["image_pre_ms", "image_model_ms", "image_post_ms", "pre_ms", "model_ms", "post_ms"]
@@ -234,7 +234,7 @@ def test_damaged_results_are_named(discs, tmp_path):
 
 
 def test_an_image_is_decoded_once_for_all_models(discs, tmp_path, monkeypatch):
-    from bench.datasets import Picture
+    from objascale.datasets import Picture
 
     decoded, decode = [], Picture.decode
 

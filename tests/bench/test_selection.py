@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.datasets import Dataset, Sample, TruthObject
 from bench.selection import SelectionError, parse_selection
+from objascale.datasets import Dataset, Sample, TruthObject
 
 
 def truth(category: str = "chair", area: int = 100) -> TruthObject:

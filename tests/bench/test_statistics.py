@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.statistics import PIXEL_LABELS, SIZE_LABELS, clustered_interval, clustered_means, pixel_bin, size_bin
+from bench.statistics import clustered_interval, clustered_means
+from objascale.sizes import PIXEL_LABELS, SIZE_LABELS, pixel_bin, size_bin
 
 
 def frame(values: np.ndarray, clusters: np.ndarray) -> pd.DataFrame:

@@ -11,15 +11,15 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from baselines.segmenter import ModelCard
 from bench.cli import app
-from bench.datasets.formats import open_dataset
 from bench.environment import GPU_FIELDS, gpus
 from bench.prompts import PromptSettings
 from bench.results import ResultsError
-from bench.segmenter import ModelCard
 from bench.selection import EVERYTHING
 from bench.timing import COLUMNS, TimingSettings, run_timing, summarise_times
 from flip.stopwatch import Stopwatch
+from objascale.datasets.formats import open_dataset
 from objascale.masks import RegionMask
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from flip.checkpoint import load_model
 from flip.gaussian import Gaussian
-from flip.released import ReleasedFlip
+from flip.released.model import ReleasedFlip
 from flip.sampler import Patches
 
 PROMPTS = ("plate", "clip", "cat_eye", "head", "rocket")

@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 
 from flip.gaussian import Gaussian
-from flip.predictor import FlipPredictor
 from flip.prompts import PredictorError
-from flip.released import ReleasedFlip
+from flip.released.model import ReleasedFlip
+from flip.released.predictor import FlipPredictor
 from flip.sampler import NoPatches, sample, sample_many
 from objascale.masks import RegionMask
 
@@ -64,8 +64,8 @@ def test_groups_of_any_size(
     predictor = FlipPredictor(tiny)
     predictor.set_image(photo)
     whole = predictor.predict_many(prompts[:6])
-    monkeypatch.setattr("flip.predictor.TOGETHER", 1)
-    monkeypatch.setattr("flip.predictor.CHUNK", {"cpu": 37})
+    monkeypatch.setattr("flip.released.predictor.TOGETHER", 1)
+    monkeypatch.setattr("flip.released.predictor.CHUNK", {"cpu": 37})
     for mask, other in zip(predictor.predict_many(prompts[:6]), whole, strict=True):
         assert mask.rle() == other.rle() or mask.iou(other) >= 0.9999
 

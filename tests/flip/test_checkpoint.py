@@ -14,10 +14,10 @@ import torch
 from safetensors.torch import save_file
 
 from flip.checkpoint import OnnxMissing, WeightsBroken, load_model, load_state_dict_checked, read_weights
-from flip.model import CONFIGS as PAPER_CONFIGS
-from flip.model import Flip
+from flip.paper.model import CONFIGS as PAPER_CONFIGS
+from flip.paper.model import Flip
 from flip.predictor import load_predictor
-from flip.released import CONFIGS, UNREAD, FlipConfig, ReleasedFlip
+from flip.released.model import CONFIGS, UNREAD, FlipConfig, ReleasedFlip
 from flip.sampler import RECIPES
 
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flip.cover import Cover, cover
 from flip.gaussian import Gaussian
+from flip.paper.cover import Cover, cover
 
 WIDTH, HEIGHT = 200, 150
 gaussians = st.builds(

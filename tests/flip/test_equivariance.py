@@ -11,8 +11,8 @@ import pytest
 from numpy.typing import NDArray
 
 from flip.gaussian import Gaussian
-from flip.predictor import FlipPredictor
-from flip.released import ReleasedFlip
+from flip.released.model import ReleasedFlip
+from flip.released.predictor import FlipPredictor
 from objascale.masks import RegionMask
 
 SIDE = 400

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from flip.checkpoint import OnnxMissing, load_model
-from flip.export import export_onnx
-from flip.released import CONFIGS, UNREAD, ReleasedFlip
+from flip.released.export import export_onnx
+from flip.released.model import CONFIGS, UNREAD, ReleasedFlip
 
 ort = pytest.importorskip("onnxruntime")
 
@@ -127,7 +127,7 @@ def test_larger_models(name: str) -> None:
 
 def test_without_the_onnx_package(monkeypatch: pytest.MonkeyPatch, untrained: tuple[ReleasedFlip, Runner]) -> None:
     real = importlib.util.find_spec
-    monkeypatch.setattr("flip.export.find_spec", lambda name: None if name == "onnx" else real(name))
+    monkeypatch.setattr("flip.released.export.find_spec", lambda name: None if name == "onnx" else real(name))
     with pytest.raises(OnnxMissing, match=r"pip install objascale-suite\[onnx\]"):
         export_onnx(untrained[0])
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 
 import numpy as np
@@ -185,26 +184,6 @@ def test_fetch_keeps_what_is_there(weights: Path) -> None:
     result = run("fetch", "flip-tiny", "--weights", weights)
     assert result.exit_code == 0, result.output
     assert "flip-tiny.onnx" in result.output
-
-
-def test_flip_needs_neither_blender_nor_the_harness() -> None:
-    rooms = (
-        "gaussian",
-        "sampler",
-        "released",
-        "weights",
-        "checkpoint",
-        "predictor",
-        "segmenter",
-        "show",
-        "export",
-        "cli",
-    )
-    for name in rooms:
-        source = Path(str(importlib.import_module(f"flip.{name}").__file__)).read_text()
-        assert "import bpy" not in source
-        runtime = [line for line in source.splitlines() if line.startswith(("import ", "from "))]
-        assert not [line for line in runtime if line.split()[1].split(".")[0] in ("bench", "baselines", "reports")]
 
 
 def test_pictures_are_seen_as_a_viewer_shows_them(picture: Path, weights: Path, tmp_path: Path) -> None:

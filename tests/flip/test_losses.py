@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flip.gaussian import Gaussian
-from flip.model import Answer
+from flip.paper.model import Answer
 from flip.sampler import PAPER, Recipe
 from flip.training.examples import LATTICE, REACH, Batch, at_lattice, covered_by, make_example, truth_at
 from flip.training.losses import code_loss, losses, mask_loss, overlap_loss, position_loss, token_loss
 from flip.training.prompts import prompts
-from flip.training.scenes import Scene
 from objascale.masks import RegionMask
+from objascale.scenes import Scene
 
 WIDTH, HEIGHT = 200, 150
 
@@ -85,7 +85,7 @@ def test_all_names_of_an_ellipses_axes_cost_the_same(angle: float, s1: float, s2
 @settings(max_examples=60, deadline=None)
 def test_the_truth_at_output_patches_puts_together_the_mask(seed: int) -> None:
     """Written back where the patches are, it is the mask, wherever samples are single pixels and the cover reaches."""
-    from flip.cover import cover
+    from flip.paper.cover import cover
 
     rng = np.random.default_rng(seed)
     data = np.zeros((HEIGHT, WIDTH), bool)

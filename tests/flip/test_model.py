@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from flip.gaussian import Gaussian
-from flip.glimpses import SIZES, Glimpse, Glimpses, Layout, glimpse, relative
-from flip.model import CONFIGS, EPSILON, Flip, PaperConfig, PerceptualCode
-from flip.paper_predictor import PaperPredictor
+from flip.paper.glimpses import SIZES, Glimpse, Glimpses, Layout, glimpse, relative
+from flip.paper.model import CONFIGS, EPSILON, Flip, PaperConfig, PerceptualCode
+from flip.paper.predictor import PaperPredictor
 from flip.sampler import PAPER, Patches, Recipe, sample
 
 WIDTH, HEIGHT = 320, 240

@@ -9,14 +9,15 @@ import pytest
 from PIL import Image
 from pycocotools.coco import COCO
 
-from bench.segmenter import Prompt, Segmenter
+from baselines.flip import FlipSegmenter
+from baselines.segmenter import Prompt, Segmenter
 from flip.gaussian import Gaussian, GaussianError
-from flip.predictor import FlipPredictor, load_predictor
+from flip.predictor import load_predictor
 from flip.prompts import PredictorError
-from flip.released import ReleasedFlip
+from flip.released.model import ReleasedFlip
+from flip.released.predictor import FlipPredictor
+from flip.released.target import evaluation_box
 from flip.sampler import SHRUNK, NoPatches, Recipe
-from flip.segmenter import FlipSegmenter
-from flip.target import evaluation_box
 from objascale.files import file_sha256
 from objascale.masks import MaskError, RegionMask
 

@@ -16,10 +16,10 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from flip.gaussian import Gaussian
-from flip.predictor import FlipPredictor
 from flip.refine import Pixels, refine
-from flip.released import ReleasedFlip
-from flip.target import first_step, own_lattice
+from flip.released.model import ReleasedFlip
+from flip.released.predictor import FlipPredictor
+from flip.released.target import first_step, own_lattice
 from objascale.masks import RegionMask
 
 Field = Callable[[NDArray, NDArray], NDArray]

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from flip.predictor import FlipPredictor, network_input
-from flip.released import CONFIGS, UNREAD, FlipConfig, ReleasedFlip, attend, position_features
-from flip.target import Target
+from flip.released.model import CONFIGS, UNREAD, FlipConfig, ReleasedFlip, attend, position_features
+from flip.released.predictor import FlipPredictor, network_input
+from flip.released.target import Target
 
 PROMPTS = ("plate", "clip", "cat_eye", "head", "rocket")
 

@@ -16,17 +16,17 @@ from numpy.typing import NDArray
 
 from flip.checkpoint import load_model
 from flip.gaussian import Gaussian
-from flip.model import CONFIGS as PAPER
+from flip.paper.model import CONFIGS as PAPER
 from flip.predictor import load_predictor
-from flip.released import CONFIGS, ReleasedFlip
+from flip.released.model import CONFIGS, ReleasedFlip
 from flip.training.checkpoint import FILE
 from flip.training.config import Config, Optimiser, Phase, TrainingError, read_config
 from flip.training.loader import Batches
 from flip.training.loop import METRICS, Machine, train
 from flip.training.points import REACHES, edge_distance, grouped_points
 from flip.training.released import FLOOR, Released, drawn_tokens, shares
-from flip.training.scenes import Scene
 from objascale.masks import RegionMask
+from objascale.scenes import Scene
 
 TINY = Config(
     model="flip-tiny",

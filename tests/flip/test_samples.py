@@ -9,15 +9,15 @@ import cv2
 import numpy as np
 import pytest
 
-from bench.datasets import Sample
-from flip.predictor import FlipPredictor
-from flip.released import ReleasedFlip
+from flip.released.model import ReleasedFlip
+from flip.released.predictor import FlipPredictor
 from flip.training.config import Config, Optimiser, Phase
 from flip.training.loop import Machine, train
 from flip.training.samples import SIDE, draw_samples
-from flip.training.stored import Stored
 from flip.training.validation import held_out
+from objascale.datasets import Sample
 from objascale.masks import RegionMask
+from objascale.scenes.stored import Stored
 
 
 @pytest.fixture(scope="module")

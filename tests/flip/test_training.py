@@ -17,16 +17,16 @@ import torch
 
 from flip.checkpoint import load_model
 from flip.gaussian import Gaussian
-from flip.model import Flip
-from flip.paper_predictor import PaperPredictor
+from flip.paper.model import Flip
+from flip.paper.predictor import PaperPredictor
 from flip.training.checkpoint import FILE
 from flip.training.config import Config, Optimiser, Phase, TrainingError, read_config
-from flip.training.halves import halved
 from flip.training.loader import Batches, load
 from flip.training.loop import METRICS, Machine, learning_rate, train
-from flip.training.scenes import Scene, SceneError
 from flip.training.task import task_of
 from objascale.masks import RegionMask
+from objascale.scenes import Scene, SceneError
+from objascale.scenes.halves import halved
 
 QUICK = Machine(accelerator="cpu", devices=1, precision="float32", workers=0)
 SMALL = Config(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import flip
-from flip.segmenter import FlipSegmenter
+from baselines.flip import FlipSegmenter
 from flip.weights import (
     WEIGHTS,
     WeightsChanged,

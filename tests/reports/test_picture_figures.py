@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
 
 from flip.gaussian import Gaussian
-from flip.predictor import FlipPredictor
-from flip.released import CONFIGS, ReleasedFlip
+from flip.released.model import CONFIGS, ReleasedFlip
+from flip.released.predictor import FlipPredictor
 from objascale.masks import RegionMask
 from reports.figures.examples import magnified_examples
 from reports.figures.objects import COLOURS, SIDE, draw_crop, edges, patches, see

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.statistics import FEW, PIXEL_LABELS
+from bench.statistics import FEW
+from objascale.sizes import PIXEL_LABELS
 from reports.results import read_results
 from reports.tables.category import category_data, category_table
 from reports.tables.cells import marks

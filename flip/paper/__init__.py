@@ -1,0 +1,1 @@
+"""The paper's FLIP-S, FLIP-M and FLIP-L."""

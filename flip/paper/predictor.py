@@ -1,0 +1,108 @@
+"""PaperPredictor: the paper's model behind the calls of `flip.released.predictor.FlipPredictor`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from flip.devices import device_stopwatch, find_device
+from flip.gaussian import Gaussian
+from flip.paper.glimpses import SIZES, Glimpses, glimpse
+from flip.paper.model import Flip
+from flip.prompts import PredictorError, Prompt, as_gaussian, check_image, one_prompt
+from flip.sampler import Patches, Recipe, generator, sample_many
+from objascale.masks import RegionMask
+
+TOGETHER = 8192  # input and output patches of the prompts that are looked at in one call
+
+
+class PaperPredictor:
+    """Segments what masks, boxes, points, ellipses or Gaussians point at, with a model of `flip.paper.model`.
+
+    More patches than the model has learned to look at are drawn in several glances, whose codes are averaged. The same
+    prompt on the same image gives the same mask. `stopwatch` adds up milliseconds of "pre" (patches, transfer), "model"
+    (network, and where it writes) and "post" (threshold, mask).
+    """
+
+    def __init__(
+        self,
+        model: Flip,
+        *,
+        tokens: int = 512,
+        outputs: int | None = None,
+        seed: int = 0,
+        recipe: Recipe | None = None,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        """Predict with `model`, which is moved to `device`, from at most `tokens` patches, drawn by `recipe`, in
+        `outputs` patches; both as in the model's training if None.
+
+        Raises PredictorError for `tokens` below 1, `outputs` below 4, and a device that is not here.
+        """
+        outputs = model.outputs if outputs is None else outputs
+        if tokens < 1 or outputs < 4:
+            raise PredictorError(f"FLIP needs one patch to look at and four to write in, not {tokens} and {outputs}")
+        self.device = find_device(device)
+        self.model = model.to(self.device).eval()
+        self.tokens, self.outputs, self.seed, self.recipe = tokens, outputs, seed, recipe or model.recipe
+        self.glances = max(1, round(tokens / model.glance))
+        self.stopwatch = device_stopwatch(self.device)
+        self._image: NDArray[np.uint8] | None = None
+
+    def set_image(self, image: NDArray[np.uint8]) -> None:
+        """Take the next image, uint8 RGB H×W×3. Raises PredictorError for any other type or shape."""
+        check_image(image)
+        with self.stopwatch("pre"):
+            self._image = np.ascontiguousarray(image)
+
+    def predict(
+        self,
+        mask: RegionMask | NDArray | None = None,
+        box: tuple[float, float, float, float] | None = None,
+        gaussian: Gaussian | None = None,
+        point: tuple[float, float, float] | None = None,
+        ellipse: tuple[float, float, float, float, float] | None = None,
+    ) -> RegionMask:
+        """The mask of one object from exactly one prompt, as `FlipPredictor.predict`."""
+        return self.predict_many([one_prompt(mask, box, gaussian, point, ellipse)])[0]
+
+    def patches(self, gaussian: Gaussian) -> Patches:
+        """The patches that `predict` looks at. Raises PredictorError without an image, and NoPatches."""
+        looks = [look for look, _ in self._draw([gaussian])]
+        pixels = {p: np.concatenate([look.pixels[p] for look in looks]) for p in SIZES}
+        centres = {p: np.concatenate([look.centres[p] for look in looks]) for p in SIZES}
+        return Patches(pixels, centres, looks[0].unit)
+
+    def _draw(self, gaussians: Sequence[Gaussian]) -> list[tuple[Patches, Gaussian]]:
+        """As many glances in a row of each as there are."""
+        rngs = [rng for gaussian in gaussians for rng in generator(gaussian, self.seed).spawn(self.glances)]
+        each = [gaussian for gaussian in gaussians for _ in range(self.glances)]
+        tokens = self.tokens // self.glances
+        return list(
+            zip(sample_many(self._asked(), each, tokens, rngs, self.recipe, torch.get_num_threads()), each, strict=True)
+        )
+
+    def predict_many(self, prompts: Sequence[Prompt]) -> list[RegionMask]:
+        """The masks of several objects of the image, in the order of their prompts. Raises as `predict`."""
+        image = self._asked()
+        height, width = image.shape[:2]
+        gaussians = [as_gaussian(prompt, width, height) for prompt in prompts]
+        together = max(1, TOGETHER // (self.tokens + self.outputs))
+        masks: list[RegionMask] = []
+        for start in range(0, len(gaussians), together):
+            group = gaussians[start : start + together]
+            with self.stopwatch("pre"):
+                seen = Glimpses.of([glimpse(*one) for one in self._draw(group)]).to(self.device)
+            with self.stopwatch("model"), torch.inference_mode():
+                found = self.model.predict(seen, width, height, self.outputs, self.glances)
+            with self.stopwatch("post"):
+                masks += [one.mask(width, height) for one in found]
+        return masks
+
+    def _asked(self) -> NDArray[np.uint8]:
+        if self._image is None:
+            raise PredictorError("call set_image before asking for a mask")
+        return self._image

@@ -1,0 +1,1 @@
+"""The models that the authors released: FLIP-Tiny to FLIP-Large."""

@@ -1,0 +1,156 @@
+"""Data sets as the harness sees them: pictures and true masks that are read when they are needed, not before."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import overload
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from objascale.dataset import DatasetError
+from objascale.datasets.stored import read_hdf5
+from objascale.masks import MaskError, RegionMask
+
+
+class ImageError(ValueError):
+    """An image that is missing, cannot be decoded, or is not the one that was annotated."""
+
+
+@dataclass(frozen=True)
+class TruthObject:
+    """One object to segment. `counts` is its COCO RLE, `area` the number of object pixels that it must have."""
+
+    object_id: str  # unique in the data set
+    asset_id: str  # what the object is a picture of; objects that share it are not independent
+    category: str
+    area: int
+    size: tuple[int, int]  # height, width
+    counts: str
+
+    @classmethod
+    def of(cls, mask: RegionMask, object_id: str, asset_id: str, category: str) -> TruthObject:
+        """The object whose mask this is."""
+        return cls(object_id, asset_id, category, mask.area, (mask.height, mask.width), mask.rle()["counts"])
+
+    def mask(self) -> RegionMask:
+        """The decoded mask. Raises MaskError if the RLE contradicts its size or the annotated area."""
+        mask = RegionMask.from_rle({"size": self.size, "counts": self.counts})
+        if mask.area != self.area:
+            raise MaskError(f"object {self.object_id}: the mask has {mask.area} px, its annotation says {self.area}")
+        return mask
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image and how to get at it. What was annotated about the file is checked; None where nothing was."""
+
+    image_id: str  # unique in the data set
+    file: str  # relative to the data set's folder; of many in one HDF5 file "NAME.h5#INDEX"
+    content: Callable[[], bytes]  # the encoded picture; raises ImageError or OSError
+    objects: Callable[[], Sequence[TruthObject]]  # raises objascale.dataset.DatasetError or OSError
+    size: tuple[int, int] | None = None  # width, height
+    sha256: str | None = None  # of `content`
+
+    def picture(self) -> Picture:
+        """Read the file, not decoded yet. Raises ImageError if it is missing or has not the annotated SHA-256."""
+        try:
+            content = self.content()
+        except OSError as error:
+            raise ImageError(f"cannot read {self.file} ({error.strerror}); put the file there again") from error
+        sha256 = hashlib.sha256(content).hexdigest()
+        if self.sha256 not in (None, sha256):
+            raise ImageError(
+                f"{self.file} is not the file that was annotated, it is cut off or changed (SHA-256 differs); "
+                "put the right one there again"
+            )
+        return Picture(self.file, content, sha256, self.size)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An encoded image with its SHA-256, and the width and height that it must have (None: any)."""
+
+    file: str
+    content: bytes
+    sha256: str
+    size: tuple[int, int] | None
+
+    def decode(self) -> NDArray[np.uint8]:
+        """H×W×3 RGB, of the first eight bits of deeper ones. Raises ImageError for a broken file or another size."""
+        # By OpenCV, which decodes into one array; Pillow holds three copies, 600 MB at 8192².
+        flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+        try:
+            decoded = cv2.imdecode(np.frombuffer(self.content, np.uint8), flags) if self.content else None
+        except cv2.error:  # it says that it has more than 2^30 pixels
+            decoded = None
+        if decoded is None:
+            raise ImageError(f"{self.file} is no image that OpenCV can decode; png and jpg are")
+        pixels = decoded.astype(np.uint8, copy=False)
+        height, width = pixels.shape[:2]
+        if self.size not in (None, (width, height)):
+            raise ImageError(f"{self.file} is {width}×{height}, its annotation says {self.size[0]}×{self.size[1]}")
+        return pixels
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set on disk: its name, its folder, its images in order."""
+
+    name: str
+    path: Path
+    samples: Sequence[Sample]
+
+
+@dataclass(frozen=True)
+class LazySamples(Sequence[Sample]):
+    """Samples that are made when they are asked for: a list of millions costs no more than its index."""
+
+    indices: range
+    make: Callable[[int], Sample]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    @overload
+    def __getitem__(self, which: int) -> Sample: ...
+    @overload
+    def __getitem__(self, which: slice) -> LazySamples: ...
+    def __getitem__(self, which: int | slice) -> Sample | LazySamples:
+        chosen = self.indices[which]
+        return self.make(chosen) if isinstance(chosen, int) else LazySamples(chosen, self.make)
+
+
+def from_file(folder: Path, file: str) -> Callable[[], bytes]:
+    """`Sample.content` of the image that `file` names."""
+    return partial(read_content, folder, file)
+
+
+def read_content(folder: Path, file: str) -> bytes:
+    """The encoded picture that `Sample.file` names, in the data set's folder.
+
+    Raises ImageError if `file` leads outside, or is of an HDF5 file without such a picture; OSError if it is not there.
+    """
+    if not stays_inside(file):
+        raise ImageError(
+            f"{file} leads out of the data set's folder {folder}, so it is not read; correct the file name"
+        )
+    in_hdf5 = re.fullmatch(r"(.+\.(?:h5|hdf5))#(\d+)", file)
+    if not in_hdf5:
+        return (folder / file).read_bytes()
+    try:
+        return bytes(read_hdf5(folder / in_hdf5[1], "rgb_images", int(in_hdf5[2])))
+    except DatasetError as error:
+        raise ImageError(str(error)) from error
+
+
+def stays_inside(file: str) -> bool:
+    """Whether a relative path names something below where it starts. Links that lie there count as being there."""
+    return "\0" not in file and not file.startswith("/") and os.path.normpath(file).split("/")[0] not in ("..", ".")

@@ -1,0 +1,93 @@
+"""Reads the HDF5 files that the FLIP authors train on and evaluate with, and that `objascale export flip-hdf5` writes.
+
+Source: the loader and evaluation of CognitiveModeling/FLIP; docs/formats.md has the layout. Their stored positions and
+boxes are not read: prompts are made from the masks, in the harness's own pixel convention. A file has no categories.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from objascale.dataset import DatasetError
+from objascale.datasets import Dataset, LazySamples, Sample, TruthObject, from_file
+from objascale.datasets.stored import open_hdf5, read_hdf5, read_png, table
+from objascale.masks import RegionMask
+
+_SUFFIXES = (".h5", ".hdf5")
+
+
+def recognises(path: Path) -> bool:
+    """Whether `path` is an HDF5 file, or a folder of some."""
+    return bool(_files(path))
+
+
+def read(path: Path) -> Dataset:
+    """Every image with a mask, by file and index. `path` is a file, or a folder of those of one data set.
+
+    Raises DatasetError if a file has not that layout, or the files are of several data sets.
+    """
+    folder = path if path.is_dir() else path.parent
+    names, images = set(), []
+    for file in _files(path):
+        name, indices, sequences = _index(file)
+        names.add(name or path.stem)
+        images += [
+            (file.name, index, int(first), int(count), int(sequence))
+            for index, ((first, count), sequence) in enumerate(zip(indices, sequences, strict=True))
+            if count
+        ]
+    if not images:
+        raise DatasetError(f"{path} holds no mask; download it again")
+    if len(names) > 1:
+        raise DatasetError(
+            f"{path} has the files of {len(names)} data sets ({', '.join(sorted(names))}); name one file"
+        )
+    name = f"flip-hdf5/{names.pop()}"
+
+    def sample(index: int) -> Sample:
+        file, image, first, count, sequence = images[index]
+        stem = Path(file).stem
+        objects = partial(_objects, folder / file, slice(first, first + count), f"{name}/{stem}/{sequence}")
+        return Sample(f"{stem}/{image}", f"{file}#{image}", from_file(folder, f"{file}#{image}"), objects)
+
+    return Dataset(name, folder, LazySamples(range(len(images)), sample))
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_dir():
+        return sorted(file for file in path.iterdir() if file.suffix in _SUFFIXES)
+    return [path] if path.suffix in _SUFFIXES else []
+
+
+def _index(path: Path) -> tuple[str, NDArray[np.int64], NDArray[np.int64]]:
+    """The data set's name, "" if not told; first mask and number of masks by image; each image's sequence.
+
+    A sequence is known by its first image, and stills are sequences of one.
+    """
+    with open_hdf5(path) as file:
+        images, masks = (len(table(file, name)) for name in ("rgb_images", "instance_masks"))
+        indices = np.asarray(table(file, "image_instance_indices"), np.int64)
+        inside = (indices >= 0) & (indices <= masks)
+        if indices.shape != (images, 2) or not inside.all() or (indices.sum(1) > masks).any():
+            raise ValueError(f"image_instance_indices does not fit {images} images and {masks} masks")
+        sequences = np.arange(images)
+        for first, length in np.asarray(table(file, "sequence_indices")) if "sequence_indices" in file else ():
+            sequences[first : first + length] = first
+        metadata = file["metadata"].attrs if "metadata" in file else {}
+        name = metadata.get("dataset_name", "")
+        return name.decode() if isinstance(name, bytes) else str(name), indices, sequences
+
+
+def _objects(path: Path, masks: slice, asset_id: str) -> list[TruthObject]:
+    objects = []
+    for number, stored in enumerate(read_hdf5(path, "instance_masks", masks), masks.start):
+        values = read_png(stored.tobytes(), f"mask {number} of {path}")
+        # As the authors evaluate: masks of 0 and 255, or of 0 and 1.
+        mask = RegionMask.from_full(values > (128 if values.max() > 1 else 0))
+        if mask.area:
+            objects.append(TruthObject.of(mask, f"{path.stem}/{number}", asset_id, "object"))
+    return objects

@@ -1,0 +1,53 @@
+"""Reads the folder that `objascale render` writes."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+
+from objascale.dataset import read_annotations
+from objascale.datasets import Dataset, Sample, TruthObject, from_file
+
+MARK = "annotations.parquet"
+
+
+def recognises(path: Path) -> bool:
+    """Whether `path` is such a folder."""
+    return (path / MARK).is_file()
+
+
+def read(folder: Path) -> Dataset:
+    """Every image of an ObjaScale folder, ordered by image id.
+
+    Raises objascale.dataset.DatasetError if `folder` is no such folder or holds no object.
+    """
+    samples = []
+    for image_id, rows in read_annotations(folder).groupby("image_id", sort=True):
+        first = rows.iloc[0]
+        samples.append(
+            Sample(
+                image_id=str(image_id),
+                file=str(first["file"]),
+                content=from_file(folder, str(first["file"])),
+                objects=partial(_objects, rows),
+                size=(int(first["width"]), int(first["height"])),
+                sha256=str(first["image_sha256"]),
+            )
+        )
+    return Dataset("objascale", folder, samples)
+
+
+def _objects(rows: pd.DataFrame) -> list[TruthObject]:
+    return [
+        TruthObject(
+            object_id=str(row["object_id"]),
+            asset_id=str(row["asset_id"]),
+            category=str(row["category"]),
+            area=int(row["area"]),
+            size=(int(row["rle_size"][0]), int(row["rle_size"][1])),
+            counts=str(row["rle_counts"]),
+        )
+        for row in rows.to_dict("records")
+    ]

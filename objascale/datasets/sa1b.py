@@ -1,0 +1,73 @@
+"""Reads SA-1B: `sa_1.jpg` beside `sa_1.json`, with the masks as COCO's RLE; all in one folder, or one for each archive.
+
+Nothing but names is read before an image is asked for, and of eleven million names only the numbers are kept.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from objascale.dataset import DatasetError
+from objascale.datasets import Dataset, LazySamples, Sample, TruthObject, from_file
+from objascale.datasets.outlines import MALFORMED, image_size, truth_object
+
+_ANNOTATIONS = re.compile(r"sa_(0|[1-9]\d{0,17})\.json")
+_ARCHIVE = re.compile(r"sa_\d{6}")
+
+
+def recognises(path: Path) -> bool:
+    """Whether `path` is a folder with such annotations, or with an archive's folder."""
+    if not path.is_dir():
+        return False
+    with os.scandir(path) as entries:
+        return any(_ANNOTATIONS.fullmatch(entry.name) or _is_archive(entry) for entry in entries)
+
+
+def read(folder: Path) -> Dataset:
+    """Every image that has annotations, by archive and number. Raises DatasetError if there is none."""
+    with os.scandir(folder) as entries:
+        folders = ["", *sorted(entry.name for entry in entries if _is_archive(entry))]
+    numbers = [_numbers(folder / each) for each in folders]
+    ends = np.cumsum([len(each) for each in numbers])
+    if not ends[-1]:
+        raise DatasetError(f"{folder} holds no sa_….json; unpack SA-1B's archives there")
+
+    def sample(index: int) -> Sample:
+        which = int(np.searchsorted(ends, index, "right"))
+        number = int(numbers[which][index - ends[which]])
+        file = str(Path(folders[which]) / f"sa_{number}.jpg")
+        return Sample(str(number), file, from_file(folder, file), partial(_objects, folder / file))
+
+    return Dataset("sa1b", folder, LazySamples(range(int(ends[-1])), sample))
+
+
+def _is_archive(entry: os.DirEntry[str]) -> bool:
+    return bool(_ARCHIVE.fullmatch(entry.name)) and entry.is_dir()
+
+
+def _numbers(folder: Path) -> NDArray[np.int64]:
+    with os.scandir(folder) as entries:
+        found = (_ANNOTATIONS.fullmatch(entry.name) for entry in entries)
+        return np.sort(np.fromiter((int(each[1]) for each in found if each), np.int64))
+
+
+def _objects(image_file: Path) -> list[TruthObject]:
+    path = image_file.with_suffix(".json")
+    try:
+        content = json.loads(path.read_bytes())
+        size = image_size(content["image"])
+        image = path.stem.removeprefix("sa_")
+        objects = [
+            truth_object(each, size, object_id=f"{image}/{each['id']}", asset_id=f"sa1b/{image}", category="object")
+            for each in content["annotations"]
+        ]
+    except MALFORMED as error:
+        raise DatasetError(f"{path} is not as SA-1B publishes it ({error!r}); unpack it again") from error
+    return [each for each in objects if each]

@@ -1,0 +1,161 @@
+"""The registry's rows of FLIP against the models themselves."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from baselines import registry
+from baselines.segmenter import ModelUnavailable, Options
+from flip.paper import model as paper
+from flip.released.model import CONFIGS, ReleasedFlip
+from flip.weights import WeightsMissing
+
+
+@pytest.fixture(autouse=True)
+def _no_weights_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("OBJASCALE_WEIGHTS", raising=False)
+
+
+def save(name: str, path: Path) -> None:
+    state = ReleasedFlip(CONFIGS[name]).state_dict()
+    torch.save({"state_dict": {f"net.encoder.{key}": tensor for key, tensor in state.items()}}, path)
+
+
+def test_the_list_is_made_without_the_networks() -> None:
+    code = "import sys, baselines.registry; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_rows_of_flip(name: str) -> None:
+    row = registry.MODELS[name]
+    with torch.device("meta"):
+        network = ReleasedFlip(CONFIGS[name])
+    assert row.parameters == sum(p.numel() for p in network.parameters())
+    assert (row.family, row.prompts, row.licence) == ("FLIP", ("gaussian",), "MIT")
+    with pytest.raises(WeightsMissing, match=f"bench fetch {name}"):
+        registry.find_all_weights([row], None)
+
+
+def test_each_row_loads_its_own_model(tmp_path: Path) -> None:
+    save("flip-small", tmp_path / "flip-small.ckpt")
+    row = registry.MODELS["flip-small"]
+    card = registry.load(row, registry.find_all_weights([row], tmp_path)["flip-small"], Options("cpu")).describe()
+    assert (card.name, card.parameters, card.weights) == ("flip-small", 2_344_690, "flip-small.ckpt")
+
+
+def test_broken_weights_are_named(tmp_path: Path) -> None:
+    (tmp_path / "flip-small.ckpt").write_bytes(b"half")
+    row = registry.MODELS["flip-small"]
+    with pytest.raises(ModelUnavailable, match=r"flip-small\.ckpt is no whole checkpoint"):
+        registry.load(row, registry.find_all_weights([row], tmp_path)["flip-small"], Options("cpu"))
+
+
+# ---- NAME@crop
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("sam-b@crop", "sam-b@crop"),
+        ("sam-b@crop=2", "sam-b@crop"),
+        ("sam-b@crop=3", "sam-b@crop=3"),
+        ("sam-b@crop=1.50", "sam-b@crop=1.5"),
+    ],
+)
+def test_a_crop_is_a_row_made_from_the_models(name: str, expected: str) -> None:
+    (row,) = registry.find_models([name])
+    plain = registry.MODELS["sam-b"]
+    assert (row.name, row.parameters, row.weights) == (expected, plain.parameters, plain.weights)
+    assert row.prompts == ("box",)
+
+
+def test_a_model_and_its_crops_are_different_rows() -> None:
+    names = ["sam-b@crop", "sam-b", "sam-b@crop=2.0", "sam-b@crop=4"]
+    assert [row.name for row in registry.find_models(names)] == ["sam-b@crop", "sam-b", "sam-b@crop=4"]
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("flip-tiny@crop", "flip-tiny has no image encoder .*@crop is for .*sam-b"),
+        ("ellipse@crop=3", "ellipse has no image encoder"),
+        ("sam-b@crop=", "sam-b@crop= is no variant of sam-b; write sam-b@crop or"),
+        ("sam-b@crop=wide", "is no variant of sam-b"),
+        ("sam-b@crop=0.5", "a number from 1 up"),
+        ("sam-b@crop=inf", "a number from 1 up"),
+        ("sam-b@crop=nan", "a number from 1 up"),
+        ("sam-b@crop3", "is no variant of sam-b"),
+        ("sam-b@", "is no variant of sam-b"),
+        ("sam-x@crop", "no model is called 'sam-x'; did you mean sam-"),
+        ("@crop", "no model is called ''"),
+    ],
+)
+def test_what_is_no_crop_gets_a_sentence(name: str, sentence: str) -> None:
+    with pytest.raises(registry.UnknownModel, match=sentence):
+        registry.find_models([name])
+
+
+# ---- weights that are not here
+
+
+@pytest.mark.parametrize("name", ["sam-b", "sam-l", "sam-h"])
+def test_rows_of_sam(name: str) -> None:
+    row = registry.MODELS[name]
+    assert row.weights is not None
+    (file,) = row.weights.files
+    assert file.url == f"https://dl.fbaipublicfiles.com/segment_anything/{file.filename}"
+    assert file.filename == f"sam_vit_{name[-1]}_{file.sha256_start}.pth"
+    with pytest.raises(WeightsMissing, match=f"no weights for {name}: .*bench fetch {name}"):
+        registry.find_all_weights([row], None)
+
+
+def test_untrained_models_are_the_same_every_time_and_say_so() -> None:
+    row = registry.MODELS["flip-tiny"]
+    files = registry.find_all_weights([row], None, allow_untrained=True)
+    assert files == {"flip-tiny": None}
+    state = torch.random.get_rng_state()
+    first, second = (registry.load(row, files["flip-tiny"], Options("cpu")) for _ in range(2))
+    assert torch.equal(state, torch.random.get_rng_state())
+    card = first.describe()
+    assert (card.untrained, card.parameters, card.weights) == (True, row.parameters, None)
+    for one, other in zip(*(model.predictor.model.parameters() for model in (first, second)), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_untrained_is_no_way_round_weights_that_are_broken(tmp_path: Path) -> None:
+    (tmp_path / "sam_vit_b_01ec64.pth").write_bytes(b"something else")
+    with pytest.raises(WeightsMissing, match=r"sam_vit_b_01ec64\.pth is not the published file"):
+        registry.find_all_weights([registry.MODELS["sam-b"]], tmp_path, allow_untrained=True)
+
+
+def test_a_pair_of_graphs_cannot_be_untrained() -> None:
+    with pytest.raises(ModelUnavailable, match="cannot be made untrained"):
+        registry.load(registry.MODELS["mobilesam-onnx"], None, Options("cpu"))
+
+
+def test_a_missing_package_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "segment_anything", None)
+    with pytest.raises(ModelUnavailable, match=r"sam-b cannot be loaded: .*pip install 'objascale-suite\[sam\]'"):
+        registry.load(registry.MODELS["sam-b"], None, Options("cpu"))
+
+
+def test_the_papers_own_sizes_have_their_parameters() -> None:
+    for name, config in paper.CONFIGS.items():
+        (row,) = registry.find_models([name])
+        with torch.device("meta"):
+            assert row.parameters == sum(parameter.numel() for parameter in paper.Flip(config).parameters())
+
+
+def test_sizes_that_nobody_has_trained_say_so(tmp_path: Path) -> None:
+    for row in registry.find_models(["flip-m", "flip-l"]):
+        with pytest.raises(WeightsMissing, match=rf"no weights for {row.name}.*bench fetch flip-(middle|large)"):
+            registry.find_all_weights([row], tmp_path)
+        with pytest.raises(WeightsMissing, match="bench fetch flip-"):
+            registry.fetch_weights(row, tmp_path)

@@ -1,0 +1,47 @@
+"""Does a worker's memory stay flat? The most that one Blender process had resident until every fiftieth image.
+
+    python tests/benchmarks/memory.py [--objects glbs] [--hdris maps] [--images 500] [--max-px 2048]
+
+The process is not replaced, which `objascale render` does after every hundred images.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from objascale.engine import EngineSettings, worker_request
+from objascale.engine.local import LocalWorker
+from objascale.plan import PRESETS, Plan, RenderSettings
+from objascale.sources import embedded, folder
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--objects", type=Path)
+    parser.add_argument("--hdris", type=Path)
+    parser.add_argument("--images", type=int, default=500)
+    parser.add_argument("--max-px", type=int, default=2048)
+    arguments = parser.parse_args()
+    objects = folder.objects(arguments.objects) if arguments.objects else embedded.objects()
+    maps = folder.environment_maps(arguments.hdris) if arguments.hdris else embedded.environment_maps()
+    settings = RenderSettings(samples=8, format="jpg", min_area=2)
+    ranges = PRESETS["paper"].model_copy(update={"max_px": arguments.max_px, "max_area": 5000})
+    plan = Plan(objects, maps, ranges, settings, arguments.images)
+    worker = LocalWorker(EngineSettings(workers=1, threads=2, restart_after=10**9))
+    print(f"{'images':>7} {'MiB':>8}")
+    peak = 0
+    with tempfile.TemporaryDirectory() as scratch:
+        for number in range(1, arguments.images + 1):
+            spec = plan.draw(number)
+            reply = worker.ask(worker_request(spec, settings, plan.paths, Path(scratch) / "image.jpg"))
+            if "annotations" in reply:
+                peak = reply["annotations"][0]["peak_mib"]
+            if number % 50 == 0 or number == 10:
+                print(f"{number:>7} {peak:>8}", flush=True)
+    worker.stop()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""Milliseconds of one FLIP-Tiny prompt by stage, of many at once, and of sampling in pictures of several sizes.
+
+    python tests/benchmarks/predict.py [--weights DIR] [--threads 1] [--rounds 5]
+
+Prompts: two objects of the authors' demo picture where the test material lies beside the checkout, else discs of three
+sizes in a picture made here. Medians over rounds in which the stages take turns, so that what else the machine does
+falls on all alike. `whole` is what a prompt takes from patches to mask; each ratio says how much faster the column
+before it is than with every pixel; `IoU` is between the two masks. Then objects of three sizes, 32 prompts each: one
+after another and together, with as many threads; the medians' ratio.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from flip.gaussian import UNIT, Gaussian
+from flip.predictor import load_predictor
+from flip.released.predictor import FlipPredictor, network_input
+from flip.released.target import Target, evaluation_box
+from flip.sampler import sample
+from flip.stopwatch import Stopwatch
+
+SHARED = Path(__file__).resolve().parents[3] / "shared"
+COLUMNS = ("box px", "sample", "s. 2048", "encoder", "dense", "refined", "ratio", "whole", "ratio", "IoU")
+
+
+def demo() -> tuple[NDArray[np.uint8], dict[str, Gaussian]]:
+    """The authors' demo picture and two of their prompts for it."""
+    image = np.asarray(Image.open(SHARED / "assets" / "photos" / "flip-demo.png").convert("RGB"))
+    prompts = {}
+    with np.load(SHARED / "flip" / "golden.npz") as golden:
+        for name in ("plate", "clip"):
+            x, y, s1, s2, a, b = golden[f"{name}/position_128"].astype(np.float64)
+            axes = np.array(((a, b), (-b, a))) * (s1 * UNIT, s2 * UNIT)
+            mean = (x * UNIT + image.shape[1] / 2 + 0.5, y * UNIT + image.shape[0] / 2 + 0.5)
+            prompts[name] = Gaussian.from_moments(mean, axes @ axes.T)
+    return image, prompts
+
+
+def discs() -> tuple[NDArray[np.uint8], dict[str, Gaussian]]:
+    """Three discs before noise."""
+    image = np.random.default_rng(0).integers(0, 120, (1024, 1024, 3), dtype=np.uint8)
+    prompts = {}
+    for name, x, y, radius in (("large", 400, 420, 140), ("middle", 800, 300, 40), ("small", 700, 800, 10)):
+        prompts[name] = Gaussian.from_ellipse(x, y, radius, radius, 0)
+        image[prompts[name].ellipse_mask(1024, 1024).full()] += 120
+    return image, prompts
+
+
+def measure(predictor: FlipPredictor, image: NDArray[np.uint8], gaussian: Gaussian, rounds: int) -> tuple[dict, float]:
+    """Median milliseconds by stage, and the IoU of the two masks."""
+    height, width = image.shape[:2]
+    box = evaluation_box(gaussian, width, height)
+    prompt = torch.from_numpy(gaussian.released(width, height))
+    watch, times = Stopwatch(), []
+    for _ in range(rounds + 1):
+        with watch("sample"):
+            patches = sample(image, gaussian, 512, 0)
+        with watch("sample 2048"):
+            sample(image, gaussian, 2048, 0)
+        pixels, centres = network_input(patches, width, height)
+        with watch("encode"):
+            encoded = predictor.model.encode(pixels, centres, prompt)
+        with watch("dense"):
+            (dense,) = predictor.find([Target((width, height), box, prompt, encoded)])
+        with watch("refined"):
+            (refined,) = predictor.find([Target((width, height), box, prompt, encoded, gaussian)])
+        times.append(watch.reset())
+    del times[0]  # the first round compiled and warmed up
+    return {stage: median(round[stage] for round in times) for stage in times[0]}, dense.iou(refined)
+
+
+def singles_and_batches(predictor: FlipPredictor, rounds: int) -> None:
+    """Milliseconds a prompt, one by one and 32 together, for objects of three radii."""
+    image, _ = discs()
+    predictor.set_image(image)
+    rng, watch = np.random.default_rng(0), Stopwatch()
+    print(f"\n{'radius':>7} {'single':>7} {'of 32':>7} {'ratio':>7}")
+    for radius in (3, 9, 18):
+        prompts = [Gaussian.from_ellipse(*rng.uniform(100, 900, 2), radius, radius * 0.7, 1) for _ in range(32)]
+        times = []
+        for _ in range(rounds + 1):
+            with watch("single"):
+                for prompt in prompts:
+                    predictor.predict(gaussian=prompt)
+            with watch("many"):
+                predictor.predict_many(prompts)
+            times.append(watch.reset())
+        single, many = (median(round[stage] / 32 for round in times[1:]) for stage in ("single", "many"))
+        print(f"{radius:7} {single:7.1f} {many:7.1f} {single / many:7.1f}")
+
+
+def sampling(rounds: int) -> None:
+    """Milliseconds of sampling 512 patches, in pictures of five sizes in turn."""
+    sides, watch, times = (512, 1024, 2048, 4096, 8192), Stopwatch(), []
+    images = {side: np.zeros((side, side, 3), np.uint8) for side in sides}
+    for i in range(20 * rounds):
+        for side, image in images.items():
+            with watch(str(side)):
+                sample(image, Gaussian.from_ellipse(side / 2, side / 2, 60, 40, 0.5), 512, i)
+        times.append(watch.reset())
+    print("\nsample  " + " ".join(f"{side:7}" for side in sides))
+    print("        " + " ".join(f"{median(round[str(side)] for round in times):7.2f}" for side in sides))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--weights", type=Path, default=SHARED / "assets" / "weights")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    predictor = load_predictor("flip-tiny", arguments.weights)
+    image, prompts = demo() if SHARED.is_dir() else discs()
+    print(f"{'prompt':>7} " + " ".join(f"{column:>7}" for column in COLUMNS))
+    for name, gaussian in prompts.items():
+        x0, y0, x1, y1 = evaluation_box(gaussian, image.shape[1], image.shape[0])
+        with torch.inference_mode():
+            ms, iou = measure(predictor, image, gaussian, arguments.rounds)
+        before = ms["sample"] + ms["encode"]
+        cells = (
+            *(f"{(x1 - x0) * (y1 - y0)}", f"{ms['sample']:.2f}", f"{ms['sample 2048']:.2f}", f"{ms['encode']:.1f}"),
+            *(f"{ms['dense']:.1f}", f"{ms['refined']:.1f}", f"{ms['dense'] / ms['refined']:.1f}"),
+            *(f"{before + ms['refined']:.1f}", f"{(before + ms['dense']) / (before + ms['refined']):.1f}"),
+            f"{iou:.4f}",
+        )
+        print(f"{name:>7} " + " ".join(f"{cell:>7}" for cell in cells))
+    singles_and_batches(predictor, arguments.rounds)
+    sampling(arguments.rounds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""What denoising and fewer samples do to pictures and masks, against 1024 paths a pixel.
+
+    python tests/benchmarks/quality.py [--objects glbs] [--hdris maps] [--n 12]
+
+Objects of 5,000 px in pictures of 512 px. PSNR is over the object's own pixels, in the picture's 8 bits; masks are
+compared pixel by pixel. The reference is neither denoised nor sampled adaptively.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from objascale.dataset import mask_of
+from objascale.engine import worker_request
+from objascale.engine.local import LocalWorker, local_engine
+from objascale.plan import Plan, PlanSettings, RenderSettings
+from objascale.sources import embedded, folder
+
+REFERENCE = RenderSettings(samples=1024, denoise=False, noise_threshold=0, paths=10**9)
+WAYS = {
+    f"{samples} samples{', denoised' if denoise else ''}": RenderSettings(samples=samples, denoise=denoise)
+    for samples in (8, 16, 32, 64, 128)
+    for denoise in (False, True)
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--objects", type=Path)
+    parser.add_argument("--hdris", type=Path)
+    parser.add_argument("--n", type=int, default=12)
+    arguments = parser.parse_args()
+    objects = folder.objects(arguments.objects) if arguments.objects else embedded.objects()
+    maps = folder.environment_maps(arguments.hdris) if arguments.hdris else embedded.environment_maps()
+    ranges = PlanSettings(min_px=512, max_px=512, min_fraction=0.019, max_fraction=0.019, place="centre")
+    plan = Plan(objects, maps, ranges, REFERENCE, arguments.n)
+    worker = LocalWorker(local_engine(1))
+    decibels: dict[str, list[float]] = {name: [] for name in WAYS}
+    seconds: dict[str, list[float]] = {name: [] for name in WAYS}
+    differing = dict.fromkeys(WAYS, 0)
+
+    with tempfile.TemporaryDirectory() as scratch:
+
+        def render(slot: int, settings: RenderSettings) -> tuple[np.ndarray, np.ndarray, float] | None:
+            spec = plan.draw(slot)
+            image = Path(scratch) / "image.png"
+            reply = worker.ask(worker_request(spec, settings, plan.paths, image))
+            if "refused" in reply:
+                return None
+            (row,) = reply["annotations"]
+            return cv2.imread(str(image)).astype(np.float64), mask_of(row).full(), row["seconds_trace"]
+
+        for slot in range(arguments.n):
+            truth = render(slot, REFERENCE)
+            for name, settings in WAYS.items() if truth else ():
+                picture, mask, trace = render(slot, settings)
+                error = np.mean((picture[mask] - truth[0][mask]) ** 2)
+                decibels[name].append(10 * np.log10(255**2 / max(error, 1e-9)))
+                seconds[name].append(trace)
+                differing[name] += np.count_nonzero(mask != truth[1])
+    worker.stop()
+    print(f"{'':>24} {'PSNR, median':>12} {'worst':>6} {'seconds':>8} {'mask px that differ':>20}")
+    for name, values in decibels.items():
+        print(
+            f"{name:>24} {statistics.median(values):>9.1f} dB {min(values):>6.1f} "
+            f"{statistics.median(seconds[name]):>8.2f} {differing[name]:>20}"
+        )
+
+
+if __name__ == "__main__":
+    main()

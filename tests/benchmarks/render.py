@@ -1,0 +1,84 @@
+"""Seconds per image by stage, cropped against full frame, over resolution and mask size.
+
+    python tests/benchmarks/render.py [--pixels 512,4096] [--fractions 1e-4,1e-3] [--samples 16] [--format jpg]
+        [--full-frame]
+
+The object is a starter object before one of Blender's maps, or before --map. Without --adaptive, neither adaptive
+sampling nor denoising, so that both ways trace the same number of paths a pixel. `full` is Blender's own render of the
+whole frame; it takes minutes at 4096 px and is left out unless asked for. `MiB` is the largest memory of the worker.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+from objascale.engine import worker_request
+from objascale.engine.local import LocalWorker, local_engine
+from objascale.plan import Plan, PlanSettings, RenderSettings
+from objascale.sources import Asset, embedded
+
+STAGES = ("import", "place", "trace", "compose", "encode", "write")
+COLUMNS = (*STAGES, "total", "MiB", "full", "ratio")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pixels", default="512,2048,4096,8192")
+    parser.add_argument("--fractions", default="1e-5,1e-4,1e-3,1e-2")
+    parser.add_argument("--samples", type=int, default=16)
+    parser.add_argument("--format", default="png")
+    parser.add_argument("--map", type=Path)
+    parser.add_argument("--adaptive", action="store_true", help="adaptive sampling and denoising, as render does")
+    parser.add_argument("--full-frame", action="store_true")
+    arguments = parser.parse_args()
+
+    thing = next(asset for asset in embedded.objects() if asset.category == "fireplug")
+    environment = Asset("map", "", arguments.map, "") if arguments.map else embedded.environment_maps()[0]
+    settings = RenderSettings(samples=arguments.samples, format=arguments.format)
+    if not arguments.adaptive:
+        settings = settings.model_copy(update={"denoise": False, "noise_threshold": 0})
+    print(f"{'px':>6} {'fraction':>9} " + " ".join(f"{name:>8}" for name in COLUMNS))
+    with tempfile.TemporaryDirectory() as folder:
+        for pixels in map(int, arguments.pixels.split(",")):
+            for fraction in map(float, arguments.fractions.split(",")):
+                ranges = PlanSettings(
+                    min_px=pixels,
+                    max_px=pixels,
+                    min_fraction=fraction,
+                    max_fraction=fraction,
+                    min_area=1,
+                    place="centre",
+                )
+                plan = Plan([thing], [environment], ranges, settings, 1)
+                image = Path(folder) / f"image.{arguments.format}"
+                request = worker_request(plan.draw(0), settings, plan.paths, image)
+                cells = measure(request, Path(folder) / "full.png" if arguments.full_frame else None)
+                print(f"{pixels:>6} {fraction:>9.0e} " + " ".join(f"{cell:>8}" for cell in cells), flush=True)
+
+
+def measure(request: dict, full: Path | None) -> list[str]:
+    """One line of the table, from a fresh worker that has rendered the picture once before."""
+    worker = LocalWorker(local_engine(1))
+    try:
+        reply = worker.ask(request)
+        if "refused" in reply:
+            return [reply["message"]]
+        reply = worker.ask(request)
+        row = reply["annotations"][0]
+        seconds = [row[f"seconds_{stage}"] for stage in STAGES]
+        cells = [f"{value:.2f}" for value in (*seconds, sum(seconds))] + [str(row["peak_mib"])]
+        if full:
+            started = time.perf_counter()
+            worker.ask({**request, "full_frame": str(full)})
+            whole = time.perf_counter() - started - sum(seconds)
+            cells += [f"{whole:.1f}", f"{whole / sum(seconds):.0f}×"]
+        return cells
+    finally:
+        worker.stop()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+"""Open Images' segmentations as they are published: a CSV, a PNG a mask at a size of its own, images by split."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from PIL import Image
+
+from objascale.dataset import DatasetError
+from objascale.datasets import ImageError
+from objascale.datasets.formats import open_dataset
+from objascale.datasets.openimages import read, resized
+
+COLUMNS = "MaskPath,ImageID,LabelName,BoxID,BoxXMin,BoxXMax,BoxYMin,BoxYMax,PredictedIoU,Clicks"
+WIDTH, HEIGHT = 24, 16
+CAT, DOG = "/m/01yrx", "/m/0bt9lr"
+
+
+def write(
+    folder: Path,
+    masks: list[tuple[str, str, str, np.ndarray]],
+    split: str = "validation",
+    images: str = "validation",
+    pngs: str = "validation-masks-{digit}",
+) -> Path:
+    """The CSV of (image id, label, box id, mask), with masks as 1-bit PNGs, images and class names; the CSV's path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for image_id, label, box_id, mask in masks:
+        name = f"{image_id}_{label.removeprefix('/').replace('/', '')}_{box_id}.png"
+        image = folder / images.format(digit=image_id[0]) / f"{image_id}.jpg"
+        png = folder / pngs.format(digit=image_id[0]) / name
+        for path in (image, png):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (WIDTH, HEIGHT), (99, 9, 200)).save(image)
+        Image.fromarray(mask).save(png)
+        clicks = "0.95498 0.65197 1;0.89370 0.56579 1"
+        rows.append([name, image_id, label, box_id, 0.1, 0.9, -0.2, 1.5, 0.86864, clicks])  # a box outside the image
+    path = folder / f"{split}-annotations-object-segmentation.csv"
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([COLUMNS.split(","), *rows])
+    (folder / "oidv7-class-descriptions-boxable.csv").write_text(f"LabelName,DisplayName\n{CAT},Cat\n")
+    return path
+
+
+def square(width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
+    mask = np.zeros((height, width), bool)
+    mask[: height // 2, : width // 4] = True
+    return mask
+
+
+def test_the_published_layout(tmp_path, all_objects):
+    masks = [
+        ("ff00000000000001", DOG, "9a041d52", square()),
+        ("0001eeaf4aed83f9", CAT, "b64632f9", square(12, 8)),
+        ("0001eeaf4aed83f9", CAT, "00000000", square(12, 8)),
+        ("0001eeaf4aed83f9", CAT, "11111111", np.zeros((8, 12), bool)),
+    ]
+    path = write(tmp_path, masks)
+    (tmp_path / "validation-annotations-bbox.csv").touch()
+    for opened in (tmp_path, path):
+        dataset = open_dataset(opened)
+        assert (dataset.name, dataset.path) == ("openimages", tmp_path)
+        files = ["validation/0001eeaf4aed83f9.jpg", "validation/ff00000000000001.jpg"]
+        assert [sample.file for sample in dataset.samples] == files
+        assert [(each.object_id, each.asset_id, each.category) for each in all_objects(dataset)] == [
+            ("0001eeaf4aed83f9_m01yrx_00000000", "openimages/0001eeaf4aed83f9", "Cat"),
+            ("0001eeaf4aed83f9_m01yrx_b64632f9", "openimages/0001eeaf4aed83f9", "Cat"),
+            ("ff00000000000001_m0bt9lr_9a041d52", "openimages/ff00000000000001", DOG),
+        ]
+        assert all((each.mask().full() == square()).all() for each in all_objects(dataset))
+
+
+@pytest.mark.parametrize(
+    ("split", "images", "pngs"),
+    [("train", "train_{digit}", "train-masks-{digit}"), ("test", "test", "test-masks"), ("train", "images", "masks")],
+)
+def test_archives_may_be_unpacked_apart_or_together(tmp_path, all_objects, split, images, pngs):
+    masks = [(f"{digit}000000000000000", CAT, "0", square()) for digit in "0f"]
+    write(tmp_path, masks, split, images, pngs)
+    assert len(all_objects(open_dataset(tmp_path))) == 2
+
+
+@given(mask=arrays(bool, (HEIGHT, WIDTH)))
+def test_masks_survive(tmp_path_factory, mask):
+    path = write(tmp_path_factory.mktemp("openimages"), [("00", CAT, "1", mask)])
+    found = [each.mask().full() for each in read(path).samples[0].objects()]
+    assert len(found) == mask.any()
+    assert all((each == mask).all() for each in found)
+
+
+@given(
+    mask=arrays(bool, st.tuples(*[st.integers(1, 9)] * 2)),
+    width=st.integers(1, 30),
+    height=st.integers(1, 30),
+)
+def test_a_pixel_takes_what_its_centre_lies_in(mask, width, height):
+    out = resized(mask, width, height)
+    assert out.shape == (height, width)
+    for row, column in np.ndindex(out.shape):
+        y, x = (row + 0.5) * mask.shape[0] / height, (column + 0.5) * mask.shape[1] / width
+        assert out[row, column] in {mask[int(y - 1e-9), int(x - 1e-9)], mask[int(y + 1e-9), int(x + 1e-9)]}
+    assert (resized(mask, mask.shape[1], mask.shape[0]) == mask).all()
+    assert (resized(resized(mask, mask.shape[1] * 3, mask.shape[0] * 2), mask.shape[1], mask.shape[0]) == mask).all()
+
+
+def test_a_bad_file_costs_its_own_sample(tmp_path):
+    write(tmp_path, [(f"0{digit}", CAT, "1", np.random.default_rng(0).random((99, 99)) > 0.5) for digit in range(6)])
+    paths = [tmp_path / f"validation-masks-0/0{digit}_m01yrx_1.png" for digit in range(6)]
+    paths[0].write_bytes(paths[0].read_bytes()[:200])
+    paths[1].unlink()
+    paths[2].write_bytes(b"words")
+    Image.new("RGB", (WIDTH, HEIGHT)).save(paths[3])
+    *bad, no_image, good = open_dataset(tmp_path).samples
+    (tmp_path / no_image.file).unlink()
+    for number, sample in enumerate(bad):
+        with pytest.raises(DatasetError, match=rf"validation-masks-0/0{number}_m01yrx_1\.png"):
+            sample.objects()
+        assert sample.picture().decode().shape == (HEIGHT, WIDTH, 3)
+    with pytest.raises(DatasetError, match=r"validation/04\.jpg cannot be read"):
+        no_image.objects()
+    with pytest.raises(ImageError, match=r"validation/04\.jpg"):
+        no_image.picture()
+    assert len(good.objects()) == 1
+
+
+def test_a_truncated_image_still_tells_its_size(tmp_path):
+    write(tmp_path, [("00", CAT, "1", square(12, 8)), ("01", CAT, "1", square(12, 8))])
+    path = tmp_path / "validation/00.jpg"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)).save(path)
+    path.write_bytes(path.read_bytes()[:-200])
+    (tmp_path / "validation/01.jpg").write_bytes(b"")
+    cut_off, empty = open_dataset(tmp_path).samples
+    assert cut_off.objects()[0].size == (HEIGHT, WIDTH)
+    with pytest.raises(ImageError, match="can decode"):
+        cut_off.picture().decode()
+    with pytest.raises(DatasetError, match=r"01\.jpg does not tell its size"):
+        empty.objects()
+
+
+@pytest.mark.parametrize("row", ["../../x.png,00,/m/1,0", "a.png,../../00,/m/1,0", "a.png,../../../etc/00,/m/1,0"])
+def test_what_leads_outside_is_refused(tmp_path, row):
+    (tmp_path / "x.png").touch()
+    folder = tmp_path / "set"
+    path = write(folder, [("00", CAT, "1", square())])
+    path.write_text(f"{COLUMNS}\n{row},0,1,0,1,1,\n")
+    (sample,) = open_dataset(folder).samples
+    with pytest.raises(DatasetError, match="leads out of the data set's folder"):
+        sample.objects()
+
+
+@pytest.mark.parametrize(
+    "content", ["", "words\n1\n", f"{COLUMNS}\n", "MaskPath,ImageID\na.png,0\n", "\udcff\udcfe,\x00"]
+)
+def test_a_table_that_is_not_as_published_is_named(tmp_path, content):
+    write(tmp_path, [("00", CAT, "1", square())]).write_text(content, errors="surrogateescape")
+    with pytest.raises(DatasetError, match=r"validation-annotations-object-segmentation\.csv .*download it again"):
+        open_dataset(tmp_path)
+
+
+def test_a_broken_table_of_class_names_is_named(tmp_path):
+    write(tmp_path, [("00", CAT, "1", square())])
+    for content in (b"\xff\xfe\x00,", b"a" * 200_000):
+        (tmp_path / "class-descriptions.csv").write_bytes(content)
+        with pytest.raises(DatasetError, match=r"class-descriptions\.csv is no table of class names"):
+            open_dataset(tmp_path)
+
+
+def test_one_of_several_tables_must_be_named(tmp_path):
+    path = write(tmp_path, [("00", CAT, "1", square())])
+    (tmp_path / "test-annotations-object-segmentation.csv").write_bytes(path.read_bytes())
+    with pytest.raises(DatasetError, match="there are 2; name one with --data"):
+        open_dataset(tmp_path)
+    assert len(open_dataset(path).samples) == 1
