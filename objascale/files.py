@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 from pathlib import Path
 
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a file, and its folder if need be; whatever happens meanwhile, it is never seen half-written."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    partial = unique_partial(path)
     try:
-        with partial.open("wb") as file:
+        with partial.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -20,6 +21,14 @@ def write_atomically(path: Path, data: bytes) -> None:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def unique_partial(path: Path) -> Path:
+    """A hidden name beside `path`, `.NAME.RANDOM.part`, to write to before the file takes its place.
+
+    It is random because process ids are not unique: threads share one, and hosts that share a file system repeat them.
+    """
+    return path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
 
 
 def cache_folder() -> Path:
