@@ -47,7 +47,9 @@ class FlipSegmenter:
         self.name = name
         self.weights = weights
         model = _trained(weights, sha256(weights), device) if weights else _untrained(name)
-        self.predictor = make_predictor(model, tokens=tokens, seed=seed, dense=dense, device=device, dtype=dtype)
+        self.predictor = make_predictor(
+            model, tokens=tokens, seed=seed, dense=dense, device=device, dtype=dtype, name=name
+        )
 
     @property
     def stopwatch(self) -> Stopwatch:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from baselines.sam import prepare, to_input
 from baselines.segmenter import ModelCard, ModelUnavailable, Prompt, PromptKind
 from baselines.upsample import SIDE, enlarge
+from flip.finite import check_finite
 from flip.stopwatch import Stopwatch
 from objascale.files import file_sha256
 from objascale.masks import RegionMask
@@ -49,12 +50,13 @@ class OnnxSam:
         self._size = (width, height)
 
     def predict(self, prompt: Prompt) -> RegionMask:
-        """The mask of the object in the prompted box (xyxy pixel edges)."""
+        """The mask of the object in the prompted box (xyxy pixel edges). Raises NotFinite."""
         with self.stopwatch("pre"):
             feeds = self._feeds(prompt)
         with self.stopwatch("model"):
             logits = self._decoder.run(["low_res_masks"], feeds)[0][0, 0]
         with self.stopwatch("post"):
+            check_finite(logits, self._card.name, prompt)
             return enlarge(logits, *self._size)
 
     def describe(self) -> ModelCard:

@@ -321,7 +321,9 @@ class Flip(nn.Module):
         logits = self.predictor(codes.perceptual, codes.positional, where)
         parts = {p: found.split([len(one.corners.get(p, ())) for one in covers]) for p, found in logits.items()}
         return [
-            Prediction(*(each[i] for each in codes), {p: parts[p][i] for p in one.corners}, one)
+            Prediction(
+                codes.perceptual[i], codes.positional[i], codes.box[i], {p: parts[p][i] for p in one.corners}, one
+            )
             for i, one in enumerate(covers)
         ]
 

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from flip.devices import device_stopwatch, find_device
+from flip.finite import check_finite
 from flip.gaussian import Gaussian
 from flip.paper.glimpses import SIZES, Glimpses, glimpse
 from flip.paper.model import Flip
@@ -36,9 +37,10 @@ class PaperPredictor:
         seed: int = 0,
         recipe: Recipe | None = None,
         device: str | torch.device = "cpu",
+        name: str = "FLIP",
     ) -> None:
         """Predict with `model`, which is moved to `device`, from at most `tokens` patches, drawn by `recipe`, in
-        `outputs` patches; both as in the model's training if None.
+        `outputs` patches; both as in the model's training if None. Errors call the model `name`.
 
         Raises PredictorError for `tokens` below 1, `outputs` below 4, and a device that is not here.
         """
@@ -48,6 +50,7 @@ class PaperPredictor:
         self.device = find_device(device)
         self.model = model.to(self.device).eval()
         self.tokens, self.outputs, self.seed, self.recipe = tokens, outputs, seed, recipe or model.recipe
+        self.name = name
         self.glances = max(1, round(tokens / model.glance))
         self.stopwatch = device_stopwatch(self.device)
         self._image: NDArray[np.uint8] | None = None
@@ -97,9 +100,15 @@ class PaperPredictor:
             with self.stopwatch("pre"):
                 seen = Glimpses.of([glimpse(*one) for one in self._draw(group)]).to(self.device)
             with self.stopwatch("model"), torch.inference_mode():
-                found = self.model.predict(seen, width, height, self.outputs, self.glances)
+                codes = self.model.mean_codes(seen, self.glances)
+                for position, gaussian in zip(codes.positional.numpy(force=True), group, strict=True):
+                    check_finite(position, self.name, gaussian)  # it says where the mask is to be written
+                found = self.model.write(codes, width, height, self.outputs)
             with self.stopwatch("post"):
-                masks += [one.mask(width, height) for one in found]
+                for one, gaussian in zip(found, group, strict=True):
+                    for logits in one.logits.values():
+                        check_finite(logits.numpy(force=True), self.name, gaussian)
+                    masks.append(one.mask(width, height))
         return masks
 
     def _asked(self) -> NDArray[np.uint8]:

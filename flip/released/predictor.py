@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from flip.devices import device_stopwatch, find_device
+from flip.finite import check_finite
 from flip.gaussian import UNIT, Gaussian
 from flip.prompts import PredictorError, Prompt, as_gaussian, check_image, one_prompt
 from flip.refine import Pixels
@@ -52,13 +53,14 @@ class FlipPredictor:
         dense: bool = False,
         device: str | torch.device = "cpu",
         dtype: str = "float32",
+        name: str = "FLIP",
     ) -> None:
         """Predict with `model`, which is moved to `device`, from at most `tokens` patches drawn by `recipe`.
 
         The mask is looked for where the object's outline is (`flip.refine`), or, if `dense`, at every pixel, as the
-        authors do. `dtype` "bfloat16" or "float16" runs the encoder's blocks in mixed precision. Raises PredictorError
-        for `tokens` below 1, another `dtype`, a device that is not here, and a recipe of other sizes than the model's
-        or one that shrinks.
+        authors do. `dtype` "bfloat16" or "float16" runs the encoder's blocks in mixed precision. Errors call the model
+        `name`. Raises PredictorError for `tokens` below 1, another `dtype`, a device that is not here, and a recipe of
+        other sizes than the model's or one that shrinks.
         """
         if tokens < 1:
             raise PredictorError(f"FLIP needs at least one patch to look at, not {tokens}")
@@ -77,6 +79,7 @@ class FlipPredictor:
         self.seed = seed
         self.dense = dense
         self.dtype = dtype
+        self.name = name
         self.stopwatch = device_stopwatch(self.device)
         self._image: NDArray[np.uint8] | Tensor | None = None
 
@@ -106,7 +109,8 @@ class FlipPredictor:
         by how many radians the first is turned from right to down. `gaussian`: what all others are turned into, for
         which `Gaussian` has more ways. Raises PredictorError without an image, with none or several prompts, with one
         of too few or too many numbers, or a mask of another size than the image's, GaussianError or MaskError for a
-        prompt without extent, NoPatches for one that leaves no patch in the image.
+        prompt without extent, NoPatches for one that leaves no patch in the image, NotFinite if the network returns NaN
+        or infinite logits.
         """
         return self.predict_many([one_prompt(mask, box, gaussian, point, ellipse)])[0]
 
@@ -189,7 +193,7 @@ class FlipPredictor:
             ]
 
     def _ask(self, targets: Sequence[Target], questions: Sequence[Pixels]) -> list[NDArray[np.float32]]:
-        """The logits of each target at columns and rows that count from the corner of its box."""
+        """The logits of each target at columns and rows that count from the corner of its box. Raises NotFinite."""
         with self.stopwatch("pre"):
             ends = np.cumsum([0, *(len(columns) for columns, _ in questions)])
             pixels = np.concatenate(
@@ -207,7 +211,10 @@ class FlipPredictor:
                 part = points[start : start + chunk]
                 answers.append(self.model.decode_many(part, encoded, prompts[here], lengths[here].tolist()))
         with self.stopwatch("post"):
-            return np.split(torch.cat(answers).cpu().numpy(), ends[1:-1])
+            parts = np.split(torch.cat(answers).cpu().numpy(), ends[1:-1])
+            for target, logits in zip(targets, parts, strict=True):
+                check_finite(logits, self.name, target.guide or f"the prompt with the search box {target.box}")
+            return parts
 
     def _sample(self, image: NDArray[np.uint8] | Tensor, gaussians: Sequence[Gaussian]) -> Sequence[Patches]:
         """The prompts' patches, cut where the image lies."""
