@@ -8,6 +8,7 @@ from pathlib import Path
 
 from baselines import registry
 from baselines.segmenter import Options, Segmenter
+from baselines.threads import limit_threads
 from bench.prompts import PromptSettings
 from bench.runner import Measurer
 from bench.selection import Selection
@@ -37,7 +38,8 @@ class Setup:
         return Measurer(dataset, self.segmenters(), self.prompts, self.selection), self.selection.samples(dataset)
 
     def segmenters(self) -> list[Segmenter]:
-        """The models. Raises ModelUnavailable."""
+        """The models, on no more threads than there are cores. Raises ModelUnavailable."""
+        limit_threads()
         return [
             registry.load(model, self.weights[model.name], replace(self.options, tokens=tokens))
             for model in registry.find_models(list(self.weights))
