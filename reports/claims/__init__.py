@@ -9,7 +9,8 @@ from typing import Literal
 from reports.view import View
 
 Against = Literal["paper", "ours"]
-Verdict = Literal["holds", "does not hold", "cannot be told"]
+Verdict = Literal["holds", "does not hold", "cannot be told", "not judged"]
+"""`not judged`: a model has seen some of the objects, or the data set, in training."""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bench.seen import unfair
 from reports.claims import Finding
 from reports.claims.evidence import Sample, decide, difference, estimate
 from reports.claims.models import FASTSAM, FLIP, MEASURE, SAM, pairs, series, told
@@ -102,7 +103,7 @@ def _slope(name: str, rows: pd.DataFrame, fixed: pd.Series) -> Sample:
         _within(values, logs, strata)
         for values in (np.log10((rows["width"] * rows["height"]).to_numpy(float)), rows["iou"].to_numpy(float))
     )
-    return Sample(name, "all", x * y, list(rows["cluster"]), x * x)
+    return Sample(name, "all", x * y, list(rows["cluster"]), x * x, int(unfair(rows).sum()))
 
 
 def _within(values: NDArray[np.float64], logs: NDArray[np.float64], strata: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -85,7 +85,8 @@ def statistics(seed: int) -> str:
         f"Intervals: bootstrap over whole assets (pictures where there are none), {REPLICATES} draws, seed {seed}. "
         f"A verdict needs {FEW} objects, {CLUSTERS} assets ({ALIKE} if all are alike), an interval that leaves out the "
         "bound, and p < 0.05 by flips of the signs of whole assets, after Holm for all comparisons of its claim. "
-        "Errors count with IoU 0. A verdict is about the models that it names; "
+        "Errors count with IoU 0. Where a model has seen an object or the data set in training, nothing is judged, "
+        "unless `reports check --include-seen` asks for it. A verdict is about the models that it names; "
         "weights of the paper's FLIP-S, -M and -L are not public."
     )
 
@@ -97,4 +98,6 @@ def number(value: float) -> str:
 
 def verdict(row: dict) -> str:
     """The verdict in words."""
+    if row["verdict"] == "not judged":
+        return "not judged: measured on seen objects"
     return f"cannot be told from {row['n']} objects" if row["verdict"] == "cannot be told" else str(row["verdict"])

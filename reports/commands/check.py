@@ -25,7 +25,7 @@ from reports.style import assign_styles
 from reports.times import ONLY_TIMES
 from reports.view import View, slugs
 
-STYLES = {"holds": "bold green", "does not hold": "bold red", "cannot be told": "yellow"}
+STYLES = {"holds": "bold green", "does not hold": "bold red", "cannot be told": "yellow", "not judged": "yellow"}
 
 
 def check(
@@ -36,6 +36,10 @@ def check(
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help=f"Write the verdicts too: .json, .{', .'.join(WRITERS)}.")
     ] = None,
+    include_seen: Annotated[
+        bool,
+        typer.Option("--include-seen", help="Judge also on objects and data sets that a model has seen in training."),
+    ] = False,
     seed: Seed = 0,
 ) -> None:
     """Which claims hold in these results, which do not, and of which that cannot be told."""
@@ -45,6 +49,8 @@ def check(
         known = read(results)
         if not known.datasets:
             raise ReportError(ONLY_TIMES)
+        if include_seen:
+            known = known.as_unseen()
         styles = assign_styles(known.rows["series"])
         chosen: Sequence[Against] = BOTH if against == "both" else (against,)
         tables = [

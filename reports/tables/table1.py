@@ -15,6 +15,7 @@ from reports.results import Results
 from reports.tables.cells import (
     count,
     failures,
+    fair,
     few,
     few_note,
     interval,
@@ -23,6 +24,8 @@ from reports.tables.cells import (
     marks,
     ms,
     percent,
+    seen_mark,
+    seen_note,
     signed,
     unread_note,
 )
@@ -92,7 +95,7 @@ def _cost(row: dict[Hashable, Any], name: str, mark: Mark, mixed: bool) -> Cell:
 def _of_data_set(part: pd.DataFrame) -> list[tuple[str, list[Cell]]]:
     """The columns of one data set; `part` has the rows of `table_1_data`, missing where a model was not run on it."""
     n = part["n"].fillna(0).astype(int)
-    best = marks(part["mean"].where(n.map(few) == ""))
+    best = marks(part["mean"].where((n.map(few) == "") & fair(part)))
     means = [_mean(row, mark) for row, mark in zip(part.to_dict("records"), best, strict=True)]
     return [("mean ± std", means), ("n", [Cell(f"{objects}{few(objects)}" if objects else "—") for objects in n])]
 
@@ -103,7 +106,8 @@ def _mean(row: dict[Hashable, Any], mark: Mark) -> Cell:
     details = [interval(row["low"], row["high"])]
     if pd.notna(row["published_mean"]):
         details.append(f"paper {100 * row['published_mean']:.2f}, {percent(row['difference'], sign=True)}")
-    return Cell(f"{percent(row['mean'])} ± {percent(row['std'])}", "\n".join(filter(None, details)), mark)
+    text = f"{percent(row['mean'])} ± {percent(row['std'])}{seen_mark(row['seen_in_training'])}"
+    return Cell(text, "\n".join(filter(None, details)), mark)
 
 
 def _notes(results: Results, data: pd.DataFrame, mixed: bool) -> list[str]:
@@ -113,7 +117,7 @@ def _notes(results: Results, data: pd.DataFrame, mixed: bool) -> list[str]:
         told = {name: failures(data[data["dataset"] == name]) for name in results.datasets}
         counted = [f"on {name} {words}" for name, words in told.items() if words]
         notes.append(f"Errors and empty masks count as IoU 0: {'; '.join(counted) or 'none'}.")
-    notes += _times_notes(results, data, mixed)
+    notes += seen_note(data["seen_in_training"]) + _times_notes(results, data, mixed)
     if data[["published_mean", "published_parameters"]].notna().any(axis=None):
         notes.append(
             f"Paper: {SOURCE}, on the authors' pictures and hardware, and ours less that. Its IoU stands below ours "

@@ -17,7 +17,7 @@ from reports.view import View
 
 COSTS = ["parameters", *TIMES]
 _COUNTS = ["n", "clusters", "errors", "no_detection"]
-_OF_DATA_SET = ["series", "prompt", "dataset", "mean", "std", "low", "high", *_COUNTS]
+_OF_DATA_SET = ["series", "prompt", "dataset", "mean", "std", "low", "high", *_COUNTS, "seen_in_training"]
 _PUBLISHED = ["published_mean", "published_std", "difference"]
 
 
@@ -27,7 +27,7 @@ def table_1_data(results: Results, seed: int) -> pd.DataFrame:
     Columns: series, model, tokens, family; parameters, pre_post_ms, model_ms, total_ms (picture and object together),
     each with the paper's in published_… and ours less that in difference_…; times ("timing": `timed`, or "run":
     `ordinary`); prompt, dataset, mean, std, low, high (IoU, 0 to 1; errors count as 0), n, clusters, errors,
-    no_detection, published_mean, published_std, difference; seed.
+    no_detection, seen_in_training (the worst of the rows), published_mean, published_std, difference; seed.
     The paper's IoU stands beside rows of the same data set, the paper's kind of prompt without noise, and trained
     weights only. What is not known is missing.
     """

@@ -94,7 +94,7 @@ def _results_maker(parent: Path) -> ResultsMaker:
         seed: int = 0,
         side: int = 256,
         dataset: str = "objascale",
-        schema: int = 2,
+        schema: int = 3,
         **columns: Any,
     ) -> Path:
         rng = np.random.default_rng(seed)
@@ -146,6 +146,7 @@ def _results_maker(parent: Path) -> ResultsMaker:
                         "post_ms": post,
                         "tokens": 512 if model.startswith("flip") else None,
                         "untrained": False,
+                        "seen_in_training": "no",
                         "error": None,
                     }
                 )

@@ -47,6 +47,7 @@ def rows(model: str, iou: Any, **columns: Any) -> pd.DataFrame:
         "noise": 0.0,
         "tokens": 512.0 if model.startswith("flip") else np.nan,
         "untrained": False,
+        "seen_in_training": "no",
         "error": None,
         "predicted_area": 50.0,
         "iou": np.atleast_1d(iou),
