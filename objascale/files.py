@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+from functools import lru_cache
 from pathlib import Path
 
 
@@ -45,6 +46,20 @@ def file_state(path: Path) -> str:
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
     return file_digest(path, "sha256")
+
+
+def remembered_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal; this process reads the file again only if it was changed since.
+
+    A change shows in the file's identity, size, or the times at which its content or its entry changed. Raises OSError.
+    """
+    status = path.stat()
+    return _sha256_of(path, (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
+
+
+@lru_cache(maxsize=1024)
+def _sha256_of(path: Path, _state: tuple[int, ...]) -> str:
+    return file_sha256(path)
 
 
 def file_digest(path: Path, algorithm: str) -> str:
