@@ -24,8 +24,10 @@ from flip.prompts import PredictorError, Prompt, as_gaussian, check_image, one_p
 from flip.refine import Pixels
 from flip.released.model import ReleasedFlip
 from flip.released.target import Target, area, evaluation_box
-from flip.sampler import Patches, Recipe, generator, sample_many
+from flip.sampler import Patches, Recipe
 from flip.sampler_torch import sample_on_device
+from flip.sampling import Sampling
+from flip.weights import find_weights
 from objascale.masks import Box, RegionMask
 
 CHUNK = {"cpu": 2048, "cuda": 1 << 17}  # points or tokens a call, about: on a CPU, what its cache holds
@@ -66,17 +68,16 @@ class FlipPredictor:
             raise PredictorError(f"FLIP needs at least one patch to look at, not {tokens}")
         if dtype not in DTYPES:
             raise PredictorError(f"FLIP computes in {', '.join(DTYPES)}, not in {dtype}")
-        self.recipe = recipe or Recipe()
-        if self.recipe.sizes != model.config.patch_sizes:
+        self.sampling = Sampling(tokens, seed, recipe or Recipe())
+        sizes = self.sampling.recipe.sizes
+        if sizes != model.config.patch_sizes:
             raise PredictorError(
-                f"this model takes patches of {model.config.patch_sizes} px, not {self.recipe.sizes}: change the recipe"
+                f"this model takes patches of {model.config.patch_sizes} px, not {sizes}: change the recipe"
             )
-        if self.recipe.most < math.inf:
+        if self.sampling.recipe.most < math.inf:
             raise PredictorError("the released models know no patches of a shrunk image: use a recipe without `most`")
         self.device = find_device(device)
         self.model = model.to(self.device).eval()
-        self.tokens = tokens
-        self.seed = seed
         self.dense = dense
         self.dtype = dtype
         self.name = name
@@ -218,10 +219,11 @@ class FlipPredictor:
 
     def _sample(self, image: NDArray[np.uint8] | Tensor, gaussians: Sequence[Gaussian]) -> Sequence[Patches]:
         """The prompts' patches, cut where the image lies."""
-        rngs, threads = [generator(gaussian, self.seed) for gaussian in gaussians], torch.get_num_threads()
+        sampling, threads = self.sampling, torch.get_num_threads()
         if isinstance(image, Tensor):
-            return sample_on_device(image, gaussians, self.tokens, rngs, self.recipe, threads)
-        return sample_many(image, gaussians, self.tokens, rngs, self.recipe, threads)
+            rngs = [rng for gaussian in gaussians for rng in sampling.generators(gaussian)]
+            return sample_on_device(image, gaussians, sampling.tokens, rngs, sampling.recipe, threads)
+        return sampling.draw(image, gaussians, threads)
 
 
 def _groups(sizes: Sequence[int], limit: int) -> list[slice]:

@@ -180,7 +180,7 @@ def test_more_patches_than_were_learned_from_are_several_glances(image: np.ndarr
     learned = Flip(PaperConfig(64, 2), glance=50)
     for tokens, glances in {20: 1, 74: 1, 100: 2, 210: 4}.items():
         predictor = PaperPredictor(learned, tokens=tokens, outputs=32)
-        assert predictor.glances == glances
+        assert predictor.sampling.glances == glances
         predictor.set_image(image)
         patches = predictor.patches(PROMPTS[0])
         assert glances < len(patches) <= tokens

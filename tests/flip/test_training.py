@@ -190,7 +190,7 @@ def test_validation_looks_as_training_does() -> None:
         model = task.model()
         for phase in config.phases:
             predictor = task.predictor(model, phase, torch.device("cpu"))
-            assert (predictor.tokens, predictor.glances) == (phase.tokens, 1)
+            assert (predictor.sampling.tokens, predictor.sampling.glances) == (phase.tokens, 1)
 
 
 def test_a_finished_run_does_nothing_more(tmp_path: Path) -> None:
