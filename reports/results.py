@@ -63,6 +63,12 @@ class Results:
         """The same results, as if no model had seen any of them in training."""
         return replace(self, rows=self.rows.assign(seen_in_training="no"))
 
+    def masks(self, dataset: str) -> int | None:
+        """The number of masks in the data set's files; None if its runs do not say."""
+        folders = set(self.of(dataset)["folder"])
+        counts = (run.get("dataset", {}).get("masks") for run in self.runs if run["folder"] in folders)
+        return max((count for count in counts if count is not None), default=None)
+
     def card(self, model: str) -> dict:
         """The model's card out of the last run that names it, or of the last timing; empty if none does."""
         runs = [*(timing.run for timing in self.timings), *self.runs]

@@ -171,7 +171,12 @@ def _description(
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
-        "dataset": {"name": dataset.name, "path": str(dataset.path), "images": len(dataset.samples)},
+        "dataset": {
+            "name": dataset.name,
+            "path": str(dataset.path),
+            "images": len(dataset.samples),
+            "masks": dataset.masks,
+        },
         "models": [asdict(card) | {"training": learned.get(card.name, UNKNOWN).summary()} for card in cards],
         "prompt": {"source": prompts[0].source, "seed": prompts[0].seed},
         "noise": [prompt.noise for prompt in prompts],

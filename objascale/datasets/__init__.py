@@ -108,11 +108,15 @@ class Picture:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set on disk: its name, its folder, its images in order."""
+    """A data set on disk: its name, its folder, its images in order, and the number of their masks.
+
+    `masks` is None where the index does not tell.
+    """
 
     name: str
     path: Path
     samples: Sequence[Sample]
+    masks: int | None = None
 
 
 @dataclass(frozen=True)

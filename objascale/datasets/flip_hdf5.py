@@ -60,7 +60,7 @@ def read(path: Path) -> Dataset:
         content = from_file(folder, f"{file}#{image}")
         return Sample(f"{stem}/{image}", f"{file}#{image}", content, objects, collection=collection)
 
-    return Dataset(name, folder, LazySamples(range(len(images)), sample))
+    return Dataset(name, folder, LazySamples(range(len(images)), sample), sum(count for *_, count, _ in images))
 
 
 def _files(path: Path) -> list[Path]:
