@@ -177,23 +177,6 @@ def place(
     return {size: unit * where for size, where in centres.items()}
 
 
-def place_many(
-    width: int,
-    height: int,
-    gaussians: Sequence[Gaussian],
-    tokens: int,
-    rngs: Sequence[np.random.Generator | int],
-    recipe: Recipe = Recipe(),
-    threads: int = 1,
-) -> list[dict[int, NDArray[np.float64]]]:
-    """`place` for several prompts, as `sample_many` is `sample` for several."""
-
-    def one(gaussian: Gaussian, rng: np.random.Generator | int) -> dict[int, NDArray[np.float64]]:
-        return place(width, height, gaussian, tokens, rng, recipe)
-
-    return _on_threads(threads, one, gaussians, rngs)
-
-
 def extract(image: NDArray[np.uint8], centres: NDArray[np.float64], size: int) -> NDArray[np.uint8]:
     """Cut patches of `size`×`size` pixels out of `image` (uint8 H×W×3) about `centres` ((n, 2), x and y in pixels).
 

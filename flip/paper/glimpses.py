@@ -107,7 +107,7 @@ class Glimpses(NamedTuple):
 def glimpse(patches: Patches, gaussian: Gaussian, dtype: torch.dtype = torch.float32) -> Glimpse:
     """Sampled patches and their prompt as tensors; section 3.1's patches are those of `flip.sampler.PAPER`."""
     g = gaussian
-    pixels = {p: torch.as_tensor(a).permute(0, 3, 1, 2) for p, a in patches.pixels.items()}
+    pixels = {p: torch.from_numpy(a).permute(0, 3, 1, 2) for p, a in patches.pixels.items()}
     prompt = torch.tensor((g.x, g.y, g.sigma1, g.sigma2, g.a, g.b), dtype=dtype)
     return Glimpse(pixels, patches.centres, prompt, patches.unit)
 

@@ -25,9 +25,7 @@ from flip.refine import Pixels
 from flip.released.model import ReleasedFlip
 from flip.released.target import Target, area, evaluation_box
 from flip.sampler import Patches, Recipe
-from flip.sampler_torch import sample_on_device
 from flip.sampling import Sampling
-from flip.weights import find_weights
 from objascale.masks import Box, RegionMask
 
 CHUNK = {"cpu": 2048, "cuda": 1 << 17}  # points or tokens a call, about: on a CPU, what its cache holds
@@ -82,17 +80,20 @@ class FlipPredictor:
         self.dtype = dtype
         self.name = name
         self.stopwatch = device_stopwatch(self.device)
-        self._image: NDArray[np.uint8] | Tensor | None = None
+        self._image: NDArray[np.uint8] | None = None
 
-    def set_image(self, image: NDArray[np.uint8] | Tensor) -> None:
-        """Take `image`, uint8 RGB H×W×3, for the predictions to come. It is kept, not copied; FLIP prepares nothing.
+    def set_image(self, image: NDArray[np.uint8]) -> None:
+        """Set the image for the next predictions. It is not copied.
 
-        It may be a tensor on any device, also another than the network's. Patches are cut where the image lies, with
-        the same pixels everywhere. Raises PredictorError for any other type or shape.
+        Args:
+            image: uint8 RGB, (H, W, 3).
+
+        Raises:
+            PredictorError: The image has another dtype or shape.
         """
         check_image(image)
         with self.stopwatch("pre"):
-            self._image = image if isinstance(image, Tensor) else np.ascontiguousarray(image)
+            self._image = np.ascontiguousarray(image)
 
     def predict(
         self,
@@ -122,7 +123,7 @@ class FlipPredictor:
         """
         if self._image is None:
             raise PredictorError("call set_image before patches")
-        return self._sample(self._image, [gaussian])[0]
+        return self.sampling.patches(self._image, gaussian)
 
     def predict_many(self, prompts: Sequence[Prompt]) -> list[RegionMask]:
         """The masks of several objects of the image, in the order of their prompts; any kinds may be mixed.
@@ -154,20 +155,20 @@ class FlipPredictor:
         A target is evaluated at the pixel centres of its box: by `flip.refine.refine` if it has a guide, else at every
         one. Memory is four bytes a pixel of the boxes.
         """
-        masks = [RegionMask.empty(*target.frame) for target in targets]
-        searches = {i: target.search() for i, target in enumerate(targets) if area(target.box)}
-        with self.stopwatch("post"):
-            questions = {i: next(search) for i, search in searches.items()}
-        while questions:
-            answers = self._ask([targets[i] for i in questions], list(questions.values()))
+        searches = [target.search() for target in targets]
+        active = list(range(len(targets)))
+        while True:
             with self.stopwatch("post"):
-                for i, logits in zip(list(questions), answers, strict=True):
-                    try:
-                        questions[i] = searches[i].send(logits)
-                    except StopIteration as end:
-                        del questions[i]
-                        masks[i] = RegionMask(*targets[i].box[:2], end.value, *targets[i].frame).tight()
-        return masks
+                asked = {i: pixels for i in active if (pixels := searches[i].ask()) is not None}
+            if not asked:
+                break
+            active = list(asked)
+            answers = self._ask([targets[i] for i in active], list(asked.values()))
+            with self.stopwatch("post"):
+                for i, logits in zip(active, answers, strict=True):
+                    searches[i].tell(logits)
+        with self.stopwatch("post"):
+            return [target.region(search.mask()) for target, search in zip(targets, searches, strict=True)]
 
     def _targets(self, prompts: Sequence[Prompt]) -> Iterator[list[Target]]:
         """Draw the prompts' patches and run the encoder over them, for as many at a time as memory is meant for."""
@@ -178,7 +179,7 @@ class FlipPredictor:
         boxes = [evaluation_box(gaussian, width, height) for gaussian in gaussians]
         for group in _groups([max(area(box), LEAST) for box in boxes], TOGETHER):
             with self.stopwatch("pre"):
-                drawn = self._sample(self._image, gaussians[group])
+                drawn = self.sampling.draw(self._image, gaussians[group], torch.get_num_threads())
                 released = np.stack([gaussian.released(width, height) for gaussian in gaussians[group]])
                 numbers = torch.from_numpy(released).to(self.device)
                 inputs = []
@@ -217,14 +218,6 @@ class FlipPredictor:
                 check_finite(logits, self.name, target.guide or f"the prompt with the search box {target.box}")
             return parts
 
-    def _sample(self, image: NDArray[np.uint8] | Tensor, gaussians: Sequence[Gaussian]) -> Sequence[Patches]:
-        """The prompts' patches, cut where the image lies."""
-        sampling, threads = self.sampling, torch.get_num_threads()
-        if isinstance(image, Tensor):
-            rngs = [rng for gaussian in gaussians for rng in sampling.generators(gaussian)]
-            return sample_on_device(image, gaussians, sampling.tokens, rngs, sampling.recipe, threads)
-        return sampling.draw(image, gaussians, threads)
-
 
 def _groups(sizes: Sequence[int], limit: int) -> list[slice]:
     """Cut a sequence of things of certain sizes into groups: of at most `limit` in sum, or of one larger thing."""
@@ -240,10 +233,9 @@ def _groups(sizes: Sequence[int], limit: int) -> list[slice]:
 def network_input(patches: Patches, width: int, height: int) -> tuple[list[Tensor], Tensor]:
     """Patches of a `width`×`height` image as the released networks take them.
 
-    Returns one float tensor (n, 3, p, p) in 0…1 for each size, on the device of its pixels, and all centres (Σn, 2) in
-    units of 128 px.
+    Returns one float tensor (n, 3, p, p) in 0…1 for each size, and all centres (Σn, 2) in units of 128 px.
     """
-    pixels = [torch.as_tensor(p).permute(0, 3, 1, 2).float() / 255 for p in patches.pixels.values()]
+    pixels = [torch.from_numpy(p).permute(0, 3, 1, 2).float() / 255 for p in patches.pixels.values()]
     centres = torch.from_numpy(np.concatenate(list(patches.centres.values())))
     return pixels, to_units(centres, width, height).float()
 

@@ -6,12 +6,13 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from flip.gaussian import Gaussian
-from flip.refine import Pixels, Search, refine
+from flip.refine import MaskSearch, Pixels
 from flip.released.model import Encoded
-from objascale.masks import Box
+from objascale.masks import Box, RegionMask
 
 REACH = 5.0  # the mask is looked for within so many standard deviations of the major axis, as the network was trained
 
@@ -28,12 +29,16 @@ class Target:
     encoded: Encoded
     guide: Gaussian | None = None
 
-    def search(self) -> Search:
-        """The questions to ask for the mask of the box, which must have an area."""
+    def search(self) -> MaskSearch:
+        """Return a search for the mask inside the box."""
         x0, y0, x1, y1 = self.box
         if self.guide is None:
-            return refine(x1 - x0, y1 - y0, 1)
-        return refine(x1 - x0, y1 - y0, first_step(self.guide, self.box), own_lattice(self.guide, self.box))
+            return MaskSearch(x1 - x0, y1 - y0, 1)
+        return MaskSearch(x1 - x0, y1 - y0, first_step(self.guide, self.box), own_lattice(self.guide, self.box))
+
+    def region(self, mask: NDArray[np.bool_]) -> RegionMask:
+        """Return a mask of the box's size in the frame of the image."""
+        return RegionMask(*self.box[:2], mask, *self.frame).tight()
 
 
 def area(box: Box) -> int:

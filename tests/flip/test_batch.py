@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from flip.gaussian import Gaussian
@@ -78,21 +77,6 @@ def test_patches_on_any_number_of_threads(photo: np.ndarray, prompts: list[Gauss
             assert all(np.array_equal(one.centres[p], other.centres[p]) for p in one.centres)
 
 
-def test_a_tensor_gives_the_masks_of_the_array(photo: np.ndarray, prompts: list[Gaussian], tiny: ReleasedFlip) -> None:
-    """Also one that is stored with the channels first."""
-    predictor = FlipPredictor(tiny)
-    predictor.set_image(photo)
-    expected = predictor.predict_many(prompts)
-    patches = predictor.patches(prompts[5])
-    for tensor in (torch.tensor(photo), torch.tensor(photo).permute(2, 0, 1).contiguous().permute(1, 2, 0)):
-        predictor.set_image(tensor)
-        assert [mask.rle() for mask in predictor.predict_many(prompts)] == [mask.rle() for mask in expected]
-        assert all(
-            np.array_equal(pixels, patches.pixels[p]) for p, pixels in predictor.patches(prompts[5]).pixels.items()
-        )
-        assert predictor.predict_many([]) == []
-
-
 def test_kinds_of_prompts_mix(photo: np.ndarray, tiny: ReleasedFlip) -> None:
     predictor = FlipPredictor(tiny)
     predictor.set_image(photo)
@@ -126,11 +110,5 @@ def test_wrong_calls(photo: np.ndarray, tiny: ReleasedFlip) -> None:
     predictor.set_image(photo)
     with pytest.raises(NoPatches, match=r"\(2000, "):
         predictor.predict_many([Gaussian.from_point(50, 50, 5), Gaussian.from_point(2000, 5, 5)])
-    predictor.set_image(torch.tensor(photo))
-    with pytest.raises(NoPatches, match=r"\(2000, "):
-        predictor.predict_many([Gaussian.from_point(50, 50, 5), Gaussian.from_point(2000, 5, 5)])
-    for wrong in (torch.zeros(8, 9, 3), torch.zeros(3, 8, 9, dtype=torch.uint8), torch.zeros(8, 9, dtype=torch.uint8)):
-        with pytest.raises(PredictorError, match=r"must be uint8 H×W×3 RGB, not (float32|uint8) \("):
-            predictor.set_image(wrong)
     with pytest.raises(PredictorError, match="not in int8"):
         FlipPredictor(tiny, dtype="int8")
