@@ -19,7 +19,7 @@ from torch import Tensor
 
 from flip.devices import device_stopwatch, find_device
 from flip.finite import check_finite
-from flip.gaussian import UNIT, Gaussian
+from flip.gaussian import RELEASED_UNIT, Gaussian
 from flip.prompts import PredictorError, Prompt, as_gaussian, check_image, one_prompt
 from flip.refine import Pixels
 from flip.released.model import ReleasedFlip
@@ -245,4 +245,4 @@ def to_units(points: Tensor, width: int, height: int) -> Tensor:
 
     The authors put pixel centres at whole numbers, so half a pixel is taken off.
     """
-    return (points - points.new_tensor((0.5 + width / 2, 0.5 + height / 2))) / UNIT
+    return (points - points.new_tensor((0.5 + width / 2, 0.5 + height / 2))) / RELEASED_UNIT
