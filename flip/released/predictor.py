@@ -72,8 +72,8 @@ class FlipPredictor:
             raise PredictorError(
                 f"this model takes patches of {model.config.patch_sizes} px, not {sizes}: change the recipe"
             )
-        if self.sampling.recipe.most < math.inf:
-            raise PredictorError("the released models know no patches of a shrunk image: use a recipe without `most`")
+        if self.sampling.recipe.max_area < math.inf:
+            raise PredictorError("the released models know no patches of a shrunk image: use a recipe without max_area")
         self.device = find_device(device)
         self.model = model.to(self.device).eval()
         self.dense = dense

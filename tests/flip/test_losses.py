@@ -128,7 +128,7 @@ def test_of_a_white_object_a_patch_is_as_bright_as_it_is_covered(most: float) ->
     """Also where a sample is the mean of 5×5 pixels, of which the object has all or none."""
     mask = RegionMask(50, 40, np.ones((60, 100), bool), WIDTH, HEIGHT)
     image = np.repeat(np.where(mask.full(), 255, 0).astype(np.uint8)[..., None], 3, 2)
-    seen = make_example(Scene(image, [mask], "white"), mask, 64, 16, Recipe(most=most), 1, np.random.default_rng(1))
+    seen = make_example(Scene(image, [mask], "white"), mask, 64, 16, Recipe(max_area=most), 1, np.random.default_rng(1))
     assert seen.seen.unit == (1 if most == math.inf else 5)
     assert sum(map(len, seen.covered.values())) > 40
     for size, shares in seen.covered.items():

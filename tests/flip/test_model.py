@@ -195,7 +195,7 @@ def test_more_patches_than_were_learned_from_are_several_glances(image: np.ndarr
 def test_an_image_enlarged_and_shrunk_again_says_the_same(factor: int, image: np.ndarray) -> None:
     """By the recipe that shrinks: each pixel becomes a square, and each sample is one of these."""
     torch.manual_seed(0)
-    recipe = Recipe(most=1000)
+    recipe = Recipe(max_area=1000)
     model = Flip(PaperConfig(64, 2), recipe).double()
     small = Gaussian.from_ellipse(100.3, 120.8, 20, 15.5, 0.4)  # 974 px²: enlarged by k, too large until shrunk by k
     large = small.shrunk(1 / factor)

@@ -131,7 +131,7 @@ def test_single_pixels(photo: np.ndarray, tiny: ReleasedFlip) -> None:
     for x, y in pixels:
         image[y, x] = (image[y, x].astype(int) + 128) % 256
     truths = [RegionMask(x, y, np.ones((1, 1), bool), 648, 364) for x, y in pixels]
-    ours, theirs = FlipPredictor(tiny), FlipPredictor(tiny, recipe=Recipe(least=0))
+    ours, theirs = FlipPredictor(tiny), FlipPredictor(tiny, recipe=Recipe(min_area=0))
     scores = []
     for predictor in (ours, theirs):
         predictor.set_image(image)
