@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 from baselines.segmenter import ModelCard, Prompt, PromptKind
 from flip.checkpoint import load_model
 from flip.gaussian import Gaussian
-from flip.paper.model import CONFIGS as PAPER_CONFIGS
-from flip.paper.model import Flip
+from flip.paper.model import PAPER_CONFIGS, Flip
 from flip.paper.predictor import PaperPredictor
 from flip.predictor import make_predictor
 from flip.prompts import PredictorError
-from flip.released.model import CONFIGS, ReleasedFlip
+from flip.released.model import RELEASED_CONFIGS, ReleasedFlip
 from flip.stopwatch import Stopwatch
 from flip.weights import OURS, SHIPPED, sha256
 from objascale.masks import RegionMask
@@ -95,7 +94,7 @@ def _trained(path: Path, sha256: str, device: str) -> ReleasedFlip | Flip:
 
 
 def _untrained(name: str) -> ReleasedFlip | Flip:
-    return ReleasedFlip(CONFIGS[name]) if name in CONFIGS else Flip(PAPER_CONFIGS[name])
+    return ReleasedFlip(RELEASED_CONFIGS[name]) if name in RELEASED_CONFIGS else Flip(PAPER_CONFIGS[name])
 
 
 def _given(prompt: Prompt) -> Gaussian | tuple[float, float, float, float]:

@@ -38,7 +38,7 @@ class PaperConfig:
     blocks: int
 
 
-CONFIGS = {"flip-s": PaperConfig(128, 3), "flip-m": PaperConfig(192, 6), "flip-l": PaperConfig(384, 7)}
+PAPER_CONFIGS = {"flip-s": PaperConfig(128, 3), "flip-m": PaperConfig(192, 6), "flip-l": PaperConfig(384, 7)}
 
 
 class Codes(NamedTuple):

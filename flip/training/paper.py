@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from flip.paper.glimpses import Glimpses, Layout
-from flip.paper.model import CONFIGS, Answer, Flip, PaperConfig
+from flip.paper.model import PAPER_CONFIGS, Answer, Flip, PaperConfig
 from flip.paper.predictor import PaperPredictor
 from flip.sampler import RECIPES, Recipe
 from flip.training.config import Config, Phase
@@ -55,7 +55,7 @@ class Paper:
     def model(self) -> Learner:
         """With random weights."""
         last = self.config.phases[-1]
-        return Learner(CONFIGS[self.config.model], RECIPES[self.config.sampling], last.tokens)
+        return Learner(PAPER_CONFIGS[self.config.model], RECIPES[self.config.sampling], last.tokens)
 
     def blocks(self, model: nn.Module) -> list[nn.Module]:
         """Of encoder and mask predictor."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from flip.gaussian import Gaussian
-from flip.released.model import CONFIGS, Patched, ReleasedFlip
+from flip.released.model import RELEASED_CONFIGS, Patched, ReleasedFlip
 from flip.released.predictor import FlipPredictor, to_units
 from flip.released.target import evaluation_box
 from flip.sampler import NoPatches, Patches, Recipe, sample
@@ -108,7 +108,7 @@ class Released:
 
     def model(self) -> Learner:
         """With random weights."""
-        return Learner(CONFIGS[self.config.model])
+        return Learner(RELEASED_CONFIGS[self.config.model])
 
     def blocks(self, model: nn.Module) -> list[nn.Module]:
         """Of the encoder."""

@@ -63,8 +63,8 @@ def test_groups_of_any_size(
     predictor = FlipPredictor(tiny)
     predictor.set_image(photo)
     whole = predictor.predict_many(prompts[:6])
-    monkeypatch.setattr("flip.released.predictor.TOGETHER", 1)
-    monkeypatch.setattr("flip.released.predictor.CHUNK", {"cpu": 37})
+    monkeypatch.setattr("flip.released.predictor.PIXELS_PER_GROUP", 1)
+    monkeypatch.setattr("flip.released.predictor.POINTS_PER_CALL", {"cpu": 37})
     for mask, other in zip(predictor.predict_many(prompts[:6]), whole, strict=True):
         assert mask.rle() == other.rle() or mask.iou(other) >= 0.9999
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from flip.gaussian import Gaussian
 from flip.paper.glimpses import SIZES, Glimpse, Glimpses, Layout, glimpse, relative
-from flip.paper.model import CONFIGS, EPSILON, Flip, PaperConfig, PerceptualCode, mean_position
+from flip.paper.model import EPSILON, PAPER_CONFIGS, Flip, PaperConfig, PerceptualCode, mean_position
 from flip.paper.predictor import PaperPredictor
 from flip.sampler import PAPER, Patches, Recipe, sample
 
@@ -45,7 +45,7 @@ def seen(image: np.ndarray, gaussian: Gaussian, tokens: int = 120, seed: int = 0
 def test_sizes_of_the_paper(name: str, millions: float, blocks: int) -> None:
     """Within 5 % of section 3.5's numbers (its Table 1 says 2.1 M for S, which contradicts that text)."""
     with torch.device("meta"):
-        model = Flip(CONFIGS[name])
+        model = Flip(PAPER_CONFIGS[name])
     assert len(model.blocks) == blocks
     assert sum(p.numel() for p in model.parameters()) / 1e6 == pytest.approx(millions, rel=0.05)
 
@@ -71,7 +71,7 @@ def test_gradients_reach_every_parameter(model: Flip, image: np.ndarray) -> None
 def test_gradients_reach_every_parameter_of_flip_s(image: np.ndarray) -> None:
     """Of the model as it is to be trained, in single precision; only what the small one's test says has none."""
     torch.manual_seed(0)
-    model = Flip(CONFIGS["flip-s"])
+    model = Flip(PAPER_CONFIGS["flip-s"])
     prompts = (*PROMPTS[:2], Gaussian.from_ellipse(160, 120, 4, 3, 1))
     batch = [glimpse(sample(image, gaussian, 250, 0, PAPER), gaussian) for gaussian in prompts]
     for patches in (16, 64, 200):
