@@ -17,6 +17,7 @@ from objascale.color import to_display
 from objascale.dataset import DatasetError
 from objascale.files import file_state
 from objascale.maps import EnvironmentMapError, load_map
+from objascale.pictures import PictureError, decode, orientation, turned
 from objascale.scenes.packed import Packed, packed
 from objascale.sources.folder import MAP_ENDINGS
 
@@ -65,12 +66,14 @@ def _pictures(files: Sequence[Path]) -> Iterator[NDArray[np.uint8]]:
 
 
 def _photograph(file: Path) -> NDArray[np.uint8]:
-    picture = cv2.imread(str(file), cv2.IMREAD_COLOR_RGB)
-    if picture is None:
-        raise DatasetError(f"{file} is no picture that OpenCV can decode; take it out of the backgrounds")
+    try:
+        content = file.read_bytes()
+        picture = turned(decode(content), orientation(content))
+    except (OSError, PictureError) as error:
+        raise DatasetError(f"{file} is no picture that OpenCV can decode; take it out of the backgrounds") from error
     if min(picture.shape[:2]) * min(LONGEST / max(picture.shape[:2]), 1) < _SHORTEST:
         raise DatasetError(f"{file} is too small or too narrow for a background; take it out of them")
-    return np.asarray(picture, np.uint8)
+    return picture
 
 
 def _pieces(picture: NDArray[np.uint8], rng: np.random.Generator) -> Iterator[NDArray[np.uint8]]:
