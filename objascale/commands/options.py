@@ -30,9 +30,7 @@ def _option(text: str, panel: str, **more: Any) -> Any:
 
 _StarterSplit = Annotated[
     StarterSplit,
-    _option(
-        "Which of the starter objects. train: flip-s has learned from them. test: none that is shipped has.", _ASSETS
-    ),
+    _option("Which of the starter objects. train: flip-s has learned from them. test: nothing shipped has.", _ASSETS),
 ]
 
 
