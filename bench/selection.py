@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 
+from bench.results import Row, unread
 from objascale.datasets import Dataset, Sample, TruthObject
 
 Range = tuple[float, float]  # both ends included
 ALL: Range = (0.0, math.inf)
+MOST_NAMES = 20  # of categories that an error lists
 
 
 class SelectionError(ValueError):
@@ -38,10 +41,38 @@ class Selection:
     def wants(self, truth: TruthObject) -> bool:
         """Whether this object is measured."""
         height, width = truth.size
+        return self._fits(truth.category, truth.area, width * height)
+
+    def check(self, dataset: Dataset) -> None:
+        """Check the names of the categories.
+
+        Raises:
+            SelectionError: The data set has no category of such a name. The sentence offers the nearest ones.
+        """
+        known = dataset.categories
+        unknown = sorted(self.categories - known) if self.categories and known is not None else []
+        if known is None or not unknown:
+            return
+        plain = {name.lower(): name for name in sorted(known)}
+        near = [plain[hit] for name in unknown for hit in get_close_matches(name.lower(), plain, n=3)]
+        some = ", ".join(sorted(known)[:MOST_NAMES]) + (", …" if len(known) > MOST_NAMES else "")
+        hint = f"did you mean {' or '.join(dict.fromkeys(near))}?" if near else f"there are {len(known)}: {some}"
+        raise SelectionError(f"no category of {dataset.path} is called {' or '.join(map(repr, unknown))}; {hint}")
+
+    def found(self, dataset: Dataset, rows: Iterable[Row]) -> bool:
+        """Whether any of the rows is about an object of this selection, or about one that could not be read."""
+        images = {
+            row.image_id
+            for row in rows
+            if row.object_id == unread(row.image_id) or self._fits(row.category, row.area, row.width * row.height)
+        }
+        return bool(images) and any(sample.image_id in images for sample in self.samples(dataset))
+
+    def _fits(self, category: str, area: int, pixels: int) -> bool:
         return (
-            (self.categories is None or truth.category in self.categories)
-            and self.area[0] <= truth.area <= self.area[1]
-            and self.fraction[0] <= truth.area / (width * height) <= self.fraction[1]
+            (self.categories is None or category in self.categories)
+            and self.area[0] <= area <= self.area[1]
+            and self.fraction[0] <= area / max(pixels, 1) <= self.fraction[1]
         )
 
 

@@ -115,6 +115,7 @@ def run(
         here = {name: found and tuple(file.absolute() for file in found) for name, found in files.items()}
         setup = Setup(here, Options(device, precision), data.absolute(), format, prompts, selection, patches, exif)
         dataset = open_dataset(data, format)
+        selection.check(dataset)
         if timing:
             if engine != "local" or len(prompts) > 1 or len(patches) > 1:
                 raise SelectionError("--timing is for this machine, one --noise and one --tokens")
@@ -131,7 +132,7 @@ def run(
                     measure(there, selection.samples(dataset), results, progress)
             except KeyboardInterrupt:
                 fail(f"interrupted; {len(results.rows)} rows are safe in {out}, the same command goes on", code=130)
-            if not results.rows:
+            if not selection.found(dataset, results.rows.values()):
                 raise SelectionError(f"no object of {data} is selected, so there is nothing to measure")
         report(results, out)
         fail_if_only_errors(results.frame(), [card.name for card in there.cards])
