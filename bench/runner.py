@@ -6,8 +6,7 @@ wherever they come from.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -24,8 +23,6 @@ from bench.seen import seen_in_training
 from bench.selection import Selection
 from flip.stopwatch import Stopwatch
 from flip.training_data import UNKNOWN, TrainingData
-from objascale.datasets import Dataset, Sample, TruthObject
-from objascale.masks import RegionMask
 from objascale.datasets import Dataset, Exif, Sample, TruthObject
 from objascale.masks import MaskError, RegionMask, as_region_mask
 

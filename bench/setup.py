@@ -13,7 +13,6 @@ from bench.prompts import PromptSettings
 from bench.runner import Measurer
 from bench.selection import Selection
 from flip.training_data import TrainingData
-from objascale.datasets import Dataset, Sample
 from objascale.datasets import Dataset, Exif, Sample
 from objascale.datasets.formats import open_dataset
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,7 +37,7 @@ from bench.selection import SelectionError, parse_selection
 from bench.setup import Setup
 from bench.timing import IMAGES as TIMED_IMAGES
 from bench.timing import TimingSettings, rich_table, run_timing, summarise_times
-from flip.training_data import UNKNOWN, TrainingData
+from flip.training_data import UNKNOWN
 from flip.weights import WeightsMissing
 from objascale.datasets import Dataset, Exif
 from objascale.datasets.formats import FORMATS, open_dataset
