@@ -19,7 +19,7 @@ from flip.weights import WeightsMissing
 from objascale.dataset import DatasetError
 
 if TYPE_CHECKING:
-    from flip.training.loop import Step
+    from flip.training.journal import Step
 
 
 class _Report:

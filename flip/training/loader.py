@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from flip.sampler import NoPatches
 from flip.training.config import Config, TrainingError
-from flip.training.task import task_of
+from flip.training.tasks import task_of
 from objascale.scenes import Scene, SceneError, Source
 from objascale.scenes.halves import halved
 

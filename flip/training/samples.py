@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from flip.gaussian import Gaussian
 from flip.sampler import NoPatches
 from flip.show import BLACK, WHITE, draw_outlines
-from flip.training.task import Predictor
+from flip.training.tasks import Predictor
 from flip.training.validation import decoded
 from objascale.datasets import Sample
 from objascale.masks import RegionMask

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from flip.gaussian import Gaussian
 from flip.sampler import NoPatches
 from flip.training.config import TrainingError
-from flip.training.task import Predictor
+from flip.training.tasks import Predictor
 from objascale.dataset import DatasetError
 from objascale.datasets import ImageError, Sample
 from objascale.datasets.formats import open_dataset

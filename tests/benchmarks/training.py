@@ -23,9 +23,10 @@ import pandas as pd
 import torch
 
 from flip.training.config import Config, Phase, read_config
+from flip.training.journal import Step
 from flip.training.loader import Batches, load
-from flip.training.loop import Machine, Step, train
-from flip.training.task import task_of
+from flip.training.loop import Machine, train
+from flip.training.tasks import task_of
 from objascale.crops import HEADER
 from objascale.dataset import Dataset, write_parquet
 from objascale.scenes import Source

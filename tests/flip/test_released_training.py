@@ -21,10 +21,11 @@ from flip.predictor import load_predictor
 from flip.released.model import CONFIGS, ReleasedFlip
 from flip.training.checkpoint import FILE
 from flip.training.config import Config, Optimiser, Phase, TrainingError, read_config
+from flip.training.journal import METRICS
 from flip.training.loader import Batches
-from flip.training.loop import METRICS, Machine, train
+from flip.training.loop import Machine, train
 from flip.training.points import REACHES, edge_distance, grouped_points
-from flip.training.released import FLOOR, Released, drawn_tokens, shares
+from flip.training.tasks.released import FLOOR, Released, drawn_tokens, shares
 from objascale.masks import RegionMask
 from objascale.scenes import Scene
 

@@ -21,9 +21,10 @@ from flip.paper.model import Flip
 from flip.paper.predictor import PaperPredictor
 from flip.training.checkpoint import FILE
 from flip.training.config import Config, Optimiser, Phase, TrainingError, read_config
+from flip.training.journal import METRICS
 from flip.training.loader import Batches, load
-from flip.training.loop import METRICS, Machine, learning_rate, train
-from flip.training.task import task_of
+from flip.training.loop import Machine, learning_rate, train
+from flip.training.tasks import task_of
 from objascale.masks import RegionMask
 from objascale.scenes import Scene, SceneError
 from objascale.scenes.halves import halved

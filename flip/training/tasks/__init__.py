@@ -13,8 +13,8 @@ from flip.paper.predictor import PaperPredictor
 from flip.released.model import CONFIGS as RELEASED
 from flip.released.predictor import FlipPredictor
 from flip.training.config import Config, Phase
-from flip.training.paper import Paper
-from flip.training.released import Released
+from flip.training.tasks.paper import Paper
+from flip.training.tasks.released import Released
 from objascale.masks import RegionMask
 from objascale.scenes import Scene
 

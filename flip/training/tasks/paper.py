@@ -48,7 +48,7 @@ class Learner(Flip):
 
 @dataclass(frozen=True)
 class Paper:
-    """A `flip.training.task.Task`. The numbers of patches are the same in a whole batch, up to half off their means."""
+    """Train the paper's model. All examples of a batch have the same number of patches, drawn around its mean."""
 
     config: Config
 

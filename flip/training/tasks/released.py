@@ -97,7 +97,7 @@ class Learner(ReleasedFlip):
 
 @dataclass(frozen=True)
 class Released:
-    """A `flip.training.task.Task`: binary cross-entropy at points in seven groups, by distance to the mask's edge.
+    """A `flip.training.tasks.Task`: binary cross-entropy at points in seven groups, by distance to the mask's edge.
 
     The authors draw more points in groups that are still bad, by the IoU of the steps before. Here all groups have as
     many points, and what is bad weighs more instead, which is the same on average; so examples do not depend on how
