@@ -15,7 +15,7 @@ from flip.sampler import NoPatches
 from flip.training.config import Config, TrainingError
 from flip.training.tasks import task_of
 from objascale.scenes import Scene, SceneError, Source
-from objascale.scenes.halves import halved
+from objascale.scenes.shrink import halve
 
 AHEAD = 4  # batches that a loader process keeps ready
 
@@ -63,7 +63,7 @@ class Batches(IterableDataset[Delivery]):
             try:
                 scene = self.source.scene(position)
                 if phase.half:
-                    scene = halved(scene)
+                    scene = halve(scene)
                 examples += self._examples(scene, number, rng)
                 names.append(scene.name)
             except (SceneError, NoPatches) as error:

@@ -25,7 +25,7 @@ from objascale.files import cache_folder, file_state, write_atomically
 from objascale.masks import MaskError, RegionMask
 from objascale.scenes import Scene, SceneError
 from objascale.scenes.order import shuffled_in_windows
-from objascale.scenes.shrink import shrunk
+from objascale.scenes.shrink import shrink
 
 MAX_MEMBER_BYTES = 64 << 20
 """A picture or its JSON; the largest that is published has some 10 MB."""
@@ -66,7 +66,7 @@ class SA1B:
         except (OSError, IndexError, DatasetError) as error:
             raise SceneError(f"{path} is no longer what it was when training began ({error})") from error
         scene = read_scene(picture, annotations, name)
-        return scene if self.short_side is None else shrunk(scene, self.short_side)
+        return scene if self.short_side is None else shrink(scene, self.short_side)
 
 
 def read_scene(picture: bytes, annotations: bytes, name: str) -> Scene:

@@ -11,7 +11,7 @@ from objascale.datasets.formats import open_dataset
 from objascale.masks import MaskError
 from objascale.scenes import Scene, SceneError
 from objascale.scenes.order import shuffled
-from objascale.scenes.shrink import shrunk
+from objascale.scenes.shrink import shrink
 
 
 class Stored:
@@ -53,4 +53,4 @@ class Stored:
                     "annotations and pictures do not belong together"
                 )
         scene = Scene(image, masks, name)
-        return scene if self.short_side is None else shrunk(scene, self.short_side)
+        return scene if self.short_side is None else shrink(scene, self.short_side)

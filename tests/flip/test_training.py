@@ -25,9 +25,7 @@ from flip.training.journal import METRICS
 from flip.training.loader import Batches, load
 from flip.training.loop import Machine, learning_rate, train
 from flip.training.tasks import task_of
-from objascale.masks import RegionMask
 from objascale.scenes import Scene, SceneError
-from objascale.scenes.halves import halved
 
 QUICK = Machine(accelerator="cpu", devices=1, precision="float32", workers=0)
 SMALL = Config(
@@ -305,16 +303,3 @@ def test_configurations_that_are_none(tmp_path: Path, text: str | None, reason: 
         read_config(str(path))
     with pytest.raises(TrainingError, match="no configuration flip-x"):
         read_config("flip-x")
-
-
-def test_halves() -> None:
-    image = np.zeros((5, 6, 3), np.uint8)
-    image[:2, :2] = 100, 60, 20
-    whole = np.zeros((5, 6), bool)
-    whole[0, :2] = whole[2, 2] = whole[4, 5] = True
-    half = halved(Scene(image, [RegionMask.from_full(whole)], "made"))
-    assert half.image.shape == (2, 3, 3)
-    assert half.image[0, 0].tolist() == [100, 60, 20]
-    assert half.masks[0].full().tolist() == [[True, False, False], [False, False, False]]
-    with pytest.raises(SceneError, match="made: no mask has a pixel left"):
-        halved(Scene(image, [RegionMask.from_full(np.eye(5, 6, dtype=bool) & (np.arange(6) == 3))], "made"))

@@ -26,7 +26,7 @@ from objascale.scenes import Scene, SceneError, sa1b
 from objascale.scenes.compositions import Compositions
 from objascale.scenes.order import shuffled, shuffled_in_windows
 from objascale.scenes.sa1b import SA1B, read_scene
-from objascale.scenes.shrink import shrunk
+from objascale.scenes.shrink import halve, shrink
 from objascale.scenes.sources import Mixed, holds_crops, open_source
 from objascale.scenes.stored import Stored
 
@@ -139,16 +139,16 @@ def test_a_shrunk_mask_is_where_half_a_pixel_is_covered(seed: int, height: int, 
     full &= rng.uniform(size=full.shape) < 0.9
     scene = Scene(np.zeros((height, width, 3), np.uint8), [RegionMask.from_full(full)], "here")
     if min(height, width) <= side:
-        assert shrunk(scene, side) is scene
+        assert shrink(scene, side) is scene
         return
     small = max(round(height * side / min(height, width)), 1), max(round(width * side / min(height, width)), 1)
     covered = _shares(height, small[0]) @ full @ _shares(width, small[1]).T
     sure = abs(covered - 0.5) > 1e-3
     if not (covered >= 0.5 - 1e-3).any():
         with pytest.raises(SceneError, match="here: no mask has a pixel left"):
-            shrunk(scene, side)
+            shrink(scene, side)
     elif (covered[sure] > 0.5).any():
-        result = shrunk(scene, side)
+        result = shrink(scene, side)
         assert result.image.shape[:2] == small
         np.testing.assert_array_equal(result.masks[0].full()[sure], (covered > 0.5)[sure])
 
@@ -159,6 +159,43 @@ def _shares(before: int, after: int) -> np.ndarray:
     low, high = edges[:-1], edges[1:]
     k = np.arange(after)[:, None]
     return np.clip(np.minimum(high, k + 1) - np.maximum(low, k), 0, None)
+
+
+def test_a_scene_is_halved():
+    image = np.zeros((5, 6, 3), np.uint8)
+    image[:2, :2] = 100, 60, 20
+    whole = np.zeros((5, 6), bool)
+    whole[0, :2] = whole[2, 2] = whole[4, 5] = True
+    half = halve(Scene(image, [RegionMask.from_full(whole)], "made"))
+    assert half.image.shape == (2, 3, 3)
+    assert half.image[0, 0].tolist() == [100, 60, 20]
+    assert half.masks[0].full().tolist() == [[True, False, False], [False, False, False]]
+    with pytest.raises(SceneError, match="made: no mask has a pixel left"):
+        halve(Scene(image, [RegionMask.from_full(np.eye(5, 6, dtype=bool) & (np.arange(6) == 3))], "made"))
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(1, 40))
+def test_a_halved_mask_has_the_blocks_with_two_or_more_of_its_pixels(seed: int, height: int, width: int):
+    rng = np.random.default_rng(seed)
+    image = rng.integers(0, 256, (height, width, 3), np.uint8)
+    full = rng.uniform(size=(height, width)) < 0.5
+    scene = Scene(image, [RegionMask.from_full(full)], "here")
+    rows, columns = height // 2, width // 2
+    if not rows or not columns:
+        with pytest.raises(SceneError, match="cannot be halved"):
+            halve(scene)
+        return
+    blocks = full[: 2 * rows, : 2 * columns].reshape(rows, 2, columns, 2)
+    expected = blocks.sum((1, 3)) >= 2
+    if not expected.any():
+        with pytest.raises(SceneError, match="here: no mask has a pixel left"):
+            halve(scene)
+        return
+    half = halve(scene)
+    np.testing.assert_array_equal(half.masks[0].full(), expected)
+    means = image[: 2 * rows, : 2 * columns].reshape(rows, 2, columns, 2, 3).mean((1, 3))
+    assert abs(half.image - means).max() <= 0.5
 
 
 def test_pictures_are_shrunk_to_a_short_side(tars: Path):
