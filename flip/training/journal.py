@@ -1,4 +1,4 @@
-"""The log of a training run: metrics, sample images and a curve."""
+"""The log of a training run: metrics, sample images, a curve and TensorBoard events."""
 
 from __future__ import annotations
 
@@ -13,21 +13,29 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 
-from flip.training.curve import draw_curve
-from flip.training.validation import Score
+from flip.training.curve import draw_training_curve
+from flip.training.validation import ValidationScores
 from objascale.files import write_atomically
 
-METRICS = "metrics.jsonl"
-FAILURES_TOLD = 10
+METRICS_FILE = "metrics.jsonl"
+MAX_REPORTED_FAILURES = 10  # enough to show a pattern; a bad data set would fill the terminal
 
 
 @dataclass(frozen=True)
-class Step:
-    """What is reported of a step. `step` counts from 1, `told` is what the task says of it (losses, for instance),
-    `gradient` the norm before clipping, `wait` the share of the time that went into waiting for the batch."""
+class StepReport:
+    """Report of a training step.
+
+    Args:
+        step: Number of the step, from 1.
+        metrics: Metrics of the task, such as its losses.
+        gradient: Norm of the gradient before clipping.
+        rate: Learning rate.
+        examples_per_second: Over all processes.
+        wait: Fraction of the time spent waiting for the batch.
+    """
 
     step: int
-    told: dict[str, float]
+    metrics: dict[str, float]
     gradient: float
     rate: float
     examples_per_second: float
@@ -35,20 +43,22 @@ class Step:
 
 
 class Journal:
-    """OUT/metrics.jsonl, a line a step or a validation, OUT/samples/STEP.png, OUT/curve.png, and OUT/tensorboard.
+    """Writes OUT/metrics.jsonl, OUT/samples/STEP.png, OUT/curve.png and OUT/tensorboard.
 
-    Lines after the checkpoint's step, which are going to be made again, are taken out.
+    Args:
+        out: Folder of the run.
+        start: Step of the checkpoint. Lines after it are deleted, because their steps are repeated.
     """
 
     def __init__(self, out: Path, start: int) -> None:
         out.mkdir(parents=True, exist_ok=True)
-        path = out / METRICS
+        path = out / METRICS_FILE
         kept = []
         for line in path.read_text().splitlines() if path.exists() else ():
             try:
                 if json.loads(line)["step"] <= start:
                     kept.append(line)
-            except (ValueError, KeyError, TypeError):  # a line that was cut off
+            except (ValueError, KeyError, TypeError):  # an incomplete line
                 break
         path.write_text("".join(f"{line}\n" for line in kept))
         self._file = path.open("a")
@@ -56,38 +66,39 @@ class Journal:
         self._out, self._samples = out, out / "samples"
         self._failures = 0
 
-    def step(self, step: Step) -> None:
-        """Write down a step."""
-        numbers = {**step.told, **{name: value for name, value in vars(step).items() if name not in ("step", "told")}}
-        self._write({"step": step.step, **numbers})
-        for name, value in numbers.items():
-            self._board.add_scalar(f"training/{name}", value, step.step)
+    def log_step(self, report: StepReport) -> None:
+        """Log a step."""
+        values = dict(vars(report))
+        step, metrics = values.pop("step"), values.pop("metrics")
+        self._write({"step": step, **metrics, **values})
+        for name, value in {**metrics, **values}.items():
+            self._board.add_scalar(f"training/{name}", value, step)
 
-    def validated(self, step: int, score: Score) -> dict[str, Any]:
-        """Write down a validation, and give what was written."""
-        line: dict[str, Any] = {"step": step, "iou": float(score.model.mean()), "ellipse": float(score.ellipse.mean())}
-        line["sizes"] = score.by_size()
+    def log_validation(self, step: int, scores: ValidationScores) -> dict[str, Any]:
+        """Log a validation, and return the line of metrics.jsonl."""
+        iou, ellipse, sizes = float(scores.model.mean()), float(scores.ellipse.mean()), scores.by_size()
+        line = {"step": step, "iou": iou, "ellipse": ellipse, "sizes": sizes}
         self._write(line)
-        self._board.add_scalar("validation/IoU", line["iou"], step)
-        for label, (iou, _, _) in score.by_size().items():
-            self._board.add_scalar(f"validation/IoU {label}", iou, step)
+        self._board.add_scalar("validation/IoU", iou, step)
+        for label, (mean, _, _) in sizes.items():
+            self._board.add_scalar(f"validation/IoU {label}", mean, step)
         return line
 
-    def drawn(self, step: int, picture: NDArray[np.uint8]) -> None:
-        """Keep a picture (H×W×3 RGB) of what the model finds, and one of how the run went so far."""
-        _, data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    def log_images(self, step: int, samples: NDArray[np.uint8]) -> None:
+        """Write the sample image (uint8 RGB, (H, W, 3)) and redraw the curve."""
+        _, data = cv2.imencode(".png", cv2.cvtColor(samples, cv2.COLOR_RGB2BGR))
         write_atomically(self._samples / f"{step}.png", data.tobytes())
-        self._board.add_image("validation/samples", picture, step, dataformats="HWC")
-        write_atomically(self._out / "curve.png", draw_curve(self._out / METRICS))
+        self._board.add_image("validation/samples", samples, step, dataformats="HWC")
+        write_atomically(self._out / "curve.png", draw_training_curve(self._out / METRICS_FILE))
 
-    def failed(self, sentences: Sequence[str], report: Callable[[str], None]) -> None:
-        """Count scenes that could not be used, and report the first of them."""
-        for sentence in sentences:
+    def log_failures(self, messages: Sequence[str], report: Callable[[str], None]) -> None:
+        """Report the first MAX_REPORTED_FAILURES scenes that failed."""
+        for message in messages:
             self._failures += 1
-            if self._failures <= FAILURES_TOLD:
-                report(sentence)
-            if self._failures == FAILURES_TOLD:
-                report("more such scenes are left out without a word")
+            if self._failures <= MAX_REPORTED_FAILURES:
+                report(message)
+            if self._failures == MAX_REPORTED_FAILURES:
+                report("further scenes that fail are left out without a message")
 
     def close(self) -> None:
         """Close the files."""

@@ -24,7 +24,7 @@ class Scene:
     name: str
 
 
-class Source(Protocol):
+class SceneSource(Protocol):
     """Scenes without end, the same at the same position in every process, so that any number of loaders, ranks and
     starts see the same ones. Positions that follow each other should lie near each other on disk. Sources are pickled
     into loader processes."""

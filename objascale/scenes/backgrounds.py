@@ -17,7 +17,7 @@ from objascale.color import to_display
 from objascale.dataset import DatasetError
 from objascale.files import file_state
 from objascale.maps import EnvironmentMapError, load_map
-from objascale.scenes.packed import Packed, packed
+from objascale.scenes.packed import PackedImages, packed
 from objascale.sources.folder import MAP_ENDINGS
 
 LONGEST = 768
@@ -30,7 +30,7 @@ _PHOTOGRAPH_ENDINGS = (".jpg", ".jpeg", ".png")
 _SHORTEST = 64  # px
 
 
-def backgrounds(paths: Sequence[Path]) -> Packed:
+def backgrounds(paths: Sequence[Path]) -> PackedImages:
     """uint8 H×W×3 RGB pictures, sides from 64 to LONGEST px, VIEWS of each photograph and environment map.
 
     paths: files, and folders of files, which are told by their endings: .exr and .hdr are maps. What a map shows goes

@@ -16,7 +16,7 @@ from objascale.dataset import DatasetError
 from objascale.masks import RegionMask
 from objascale.scenes import Scene, SceneError
 from objascale.scenes.backgrounds import backgrounds
-from objascale.scenes.things import LEVELS, crops, silhouette, with_part
+from objascale.scenes.things import PYRAMID_LEVELS, crops, silhouette, add_part
 
 _SIDES = 128, 512  # px
 _LONGEST_ASPECT = 1.5
@@ -32,7 +32,7 @@ _LEAST_WITH_PARTS = 16  # px of a thing's shorter side
 
 @dataclass(frozen=True)
 class Layer:
-    """A thing where it stands: h×w×4 uint8, multiplied by alpha, its upper left pixel at (x, y) of the picture."""
+    """A thing where it stands: h×w×4 uint8, premultiply_alpha by alpha, its upper left pixel at (x, y) of the picture."""
 
     patch: NDArray[np.uint8]
     x: int
@@ -40,7 +40,7 @@ class Layer:
 
 
 class Compositions:
-    """A Source of scenes: 3 to 16 things before a background of 128 to 512 px a side.
+    """A SceneSource of scenes: 3 to 16 things before a background of 128 to 512 px a side.
 
     crop_folders: folders of crops (see `objascale.scenes.things.crops`), each with its share. background_paths:
     photographs and environment maps, see objascale.scenes.backgrounds. shapes: the share of things that are random
@@ -106,7 +106,7 @@ class Compositions:
         source, scale = self._shape(area, rng) if rng.uniform() < self.shapes else self._crop(area, rng)
         rows, columns = source.shape[:2]
         if min(rows, columns) >= _LEAST_WITH_PARTS and rng.uniform() < 0.2:
-            source = with_part(source, self._piece(columns, rows, rng), rng)
+            source = add_part(source, self._piece(columns, rows, rng), rng)
         x, y = rng.uniform(0, width), rng.uniform(0, height)
         alike = background[int(y), int(x)] / 255 if rng.uniform() < 0.4 else None
         turn = rng.uniform(-math.pi, math.pi) if rng.uniform() < 0.15 else rng.normal(0, 0.15)
@@ -120,11 +120,11 @@ class Compositions:
         """A crop, and the scale at which it covers that area, or less if it would have to be enlarged too much for
         that. It is sharp, or one in three is soft."""
         folder = self.crops[int(np.searchsorted(self.shares, rng.uniform(), side="right"))]
-        first = LEVELS * int(rng.integers(len(folder) // LEVELS))
+        first = PYRAMID_LEVELS * int(rng.integers(len(folder) // PYRAMID_LEVELS))
         covered = 16.0 * cv2.sumElems(folder[first + 2])[3] / 255
         scale = min(math.sqrt(area / max(covered, 1)), _ENLARGED)
         level = math.floor(-math.log2(scale)) + int(rng.choice((0, 1, 2), p=(0.67, 0.2, 0.13)))
-        level = min(max(level, 0), LEVELS - 1)
+        level = min(max(level, 0), PYRAMID_LEVELS - 1)
         return folder[first + level], scale * 2**level
 
     def _shape(self, area: float, rng: np.random.Generator) -> tuple[NDArray[np.uint8], float]:

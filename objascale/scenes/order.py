@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 WINDOW = 1000
-"""Items that are shuffled among each other, when what lies near on disk should come near in time."""
+"""Items that are shuffled_index among each other, when what lies near on disk should come near in time."""
 
 
-def shuffled(position: int, count: int, seed: int) -> int:
+def shuffled_index(position: int, count: int, seed: int) -> int:
     """Which of `count` items comes at a position: another permutation of all in each epoch."""
     epoch, place = divmod(position, count)
     return int(_permutation(count, seed, epoch)[place])
@@ -22,7 +22,7 @@ def shuffled_in_windows(position: int, sizes: Sequence[int], seed: int, window: 
     """Which shard comes at a position, and which of its items; `sizes`: items of each shard.
 
     In each epoch the shards follow each other in another order, and of all their items in a row, each `window` are
-    shuffled among themselves.
+    shuffled_index among themselves.
     """
     total = sum(sizes)
     epoch, place = divmod(position, total)

@@ -18,14 +18,14 @@ from objascale.files import cache_folder
 _PIXELS, _INDEX = "pixels.bin", "index.npy"
 
 
-class Packed(Sequence[NDArray[np.uint8]]):
+class PackedImages(Sequence[NDArray[np.uint8]]):
     """uint8 H×W×C arrays, read-only. It is pickled as the name of its folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def __reduce__(self) -> tuple[type[Packed], tuple[Path]]:
-        return Packed, (self.folder,)
+    def __reduce__(self) -> tuple[type[PackedImages], tuple[Path]]:
+        return PackedImages, (self.folder,)
 
     def __len__(self) -> int:
         return len(self._index)
@@ -49,7 +49,7 @@ class Packed(Sequence[NDArray[np.uint8]]):
         return np.asarray(np.memmap(self.folder / _PIXELS, np.uint8, mode="r"))
 
 
-def packed(origin: str, version: str, pictures: Callable[[], Iterable[NDArray[np.uint8]]]) -> Packed:
+def packed(origin: str, version: str, pictures: Callable[[], Iterable[NDArray[np.uint8]]]) -> PackedImages:
     """The pictures in the user's cache, made now if no version equal to this one is there.
 
     origin: what they are made of; an older version of the same origin is deleted, for they are large. There is at least
@@ -59,7 +59,7 @@ def packed(origin: str, version: str, pictures: Callable[[], Iterable[NDArray[np
     stem = hashlib.sha256(origin.encode()).hexdigest()[:16]
     folder = place / f"{stem}-{hashlib.sha256(version.encode()).hexdigest()[:16]}"
     if folder.is_dir():
-        return Packed(folder)
+        return PackedImages(folder)
     place.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(dir=place, prefix=".part-"))
     try:
@@ -72,7 +72,7 @@ def packed(origin: str, version: str, pictures: Callable[[], Iterable[NDArray[np
             raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return Packed(folder)
+    return PackedImages(folder)
 
 
 def _write(folder: Path, pictures: Iterable[NDArray[np.uint8]]) -> None:

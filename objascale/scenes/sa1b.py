@@ -35,9 +35,9 @@ _MEMBER = re.compile(r"(?:.*/)?sa_(\d{1,18})\.(jpg|json)", re.DOTALL)
 
 
 class SA1B:
-    """A Source of SA-1B's pictures with all their masks, from a folder of its tars.
+    """A SceneSource of SA-1B's pictures with all their masks, from a folder of its tars.
 
-    In each epoch the tars come in another order, each thousand pictures in a row shuffled. `short_side`: shrink
+    In each epoch the tars come in another order, each thousand pictures in a row shuffled_index. `short_side`: shrink
     pictures whose shorter side is longer, in px; the FLIP authors trained at 352. Raises DatasetError for a folder
     without tars, and for a tar that is cut short, compressed, or without pictures.
     """

@@ -10,22 +10,22 @@ from pathlib import Path
 from objascale.crops import TABLE
 from objascale.dataset import DatasetError
 from objascale.datasets.formats import format_of
-from objascale.scenes import Scene, Source
+from objascale.scenes import Scene, SceneSource
 from objascale.scenes.compositions import Compositions
 from objascale.scenes.sa1b import SA1B
-from objascale.scenes.stored import Stored
+from objascale.scenes.stored import StoredSource
 
 MOST = 1000
 """The largest share that a path may have."""
 
 
-class Mixed:
-    """A Source of several in turn: of each Σ shares positions in a row, source i has shares[i], evenly spread.
+class MixedSource:
+    """A SceneSource of several in turn: of each Σ shares positions in a row, source i has shares[i], evenly spread.
 
     Each source's own positions follow each other. sources: (source, share), shares from 1 on.
     """
 
-    def __init__(self, sources: Sequence[tuple[Source, int]]) -> None:
+    def __init__(self, sources: Sequence[tuple[SceneSource, int]]) -> None:
         self.sources = [source for source, _ in sources]
         self.shares = [share for _, share in sources]
         times = sorted(((k + 0.5) / share, i, k) for i, share in enumerate(self.shares) for k in range(share))
@@ -38,7 +38,7 @@ class Mixed:
         return self.sources[i].scene(period * self.shares[i] + k)
 
 
-def open_source(data: Sequence[str], backgrounds: Sequence[Path], seed: int, short_side: int | None = None) -> Source:
+def open_source(data: Sequence[str], backgrounds: Sequence[Path], seed: int, short_side: int | None = None) -> SceneSource:
     """Scenes from what lies at each of `data`: crops, SA-1B's tars, or a data set that `bench run` reads.
 
     Each is a path, or PATH=SHARE with a whole number, 1 if there is none: of four scenes, a=3 has three and b one.
@@ -52,7 +52,7 @@ def open_source(data: Sequence[str], backgrounds: Sequence[Path], seed: int, sho
         raise DatasetError(str(error)) from None
 
 
-def _open(data: Sequence[str], backgrounds: Sequence[Path], seed: int, short_side: int | None) -> Source:
+def _open(data: Sequence[str], backgrounds: Sequence[Path], seed: int, short_side: int | None) -> SceneSource:
     shares: dict[Path, int] = defaultdict(int)
     for text in data:
         path, share = _told(text)
@@ -60,14 +60,14 @@ def _open(data: Sequence[str], backgrounds: Sequence[Path], seed: int, short_sid
     cropped = {path: share for path, share in shares.items() if holds_crops(path)}
     if backgrounds and not cropped:
         raise DatasetError("--backgrounds are for crops to be pasted on, but no --data is a folder of crops")
-    sources: list[tuple[Source, int]] = [
-        (SA1B(path, seed, short_side) if _holds_tars(path) else Stored(path, seed, short_side=short_side), share)
+    sources: list[tuple[SceneSource, int]] = [
+        (SA1B(path, seed, short_side) if _holds_tars(path) else StoredSource(path, seed, short_side=short_side), share)
         for path, share in shares.items()
         if path not in cropped
     ]
     if cropped:
         sources.append((Compositions(cropped, backgrounds, seed), sum(cropped.values())))
-    return sources[0][0] if len(sources) == 1 else Mixed(sources)
+    return sources[0][0] if len(sources) == 1 else MixedSource(sources)
 
 
 def _told(text: str) -> tuple[Path, int]:

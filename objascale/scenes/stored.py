@@ -10,12 +10,12 @@ from objascale.datasets import ImageError
 from objascale.datasets.formats import open_dataset
 from objascale.masks import MaskError
 from objascale.scenes import Scene, SceneError
-from objascale.scenes.order import shuffled
+from objascale.scenes.order import shuffled_index
 from objascale.scenes.shrink import shrink
 
 
-class Stored:
-    """A Source of a data set's pictures with all their masks, another permutation in each epoch.
+class StoredSource:
+    """A SceneSource of a data set's pictures with all their masks, another permutation in each epoch.
 
     path, name: as for objascale.datasets.formats.open_dataset. `short_side`: as for objascale.scenes.sa1b.SA1B. Raises
     DatasetError if there is no such data set, or it has no picture.
@@ -28,8 +28,8 @@ class Stored:
         self._arguments = (path, seed, name, short_side)
         self.seed, self.short_side = seed, short_side
 
-    def __reduce__(self) -> tuple[type[Stored], tuple[Any, ...]]:
-        return Stored, self._arguments  # a data set is opened again rather than pickled
+    def __reduce__(self) -> tuple[type[StoredSource], tuple[Any, ...]]:
+        return StoredSource, self._arguments  # a data set is opened again rather than pickled
 
     def __len__(self) -> int:
         """Pictures in an epoch."""
@@ -37,7 +37,7 @@ class Stored:
 
     def scene(self, position: int) -> Scene:
         """The scene at a position. Raises SceneError for a damaged picture or annotation, and if it has no mask."""
-        sample = self.dataset.samples[shuffled(position, len(self), self.seed)]
+        sample = self.dataset.samples[shuffled_index(position, len(self), self.seed)]
         name = f"{self.dataset.path}, {sample.file}"
         try:
             image = sample.picture().decode()

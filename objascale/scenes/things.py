@@ -1,6 +1,6 @@
 """Things to paste: crops of objects, cut-outs of photographs, and random silhouettes of any texture.
 
-All are RGBA, multiplied by alpha."""
+All are RGBA, premultiply_alpha by alpha."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from objascale.crops import TABLE, read_crops
 from objascale.dataset import DatasetError
 from objascale.files import file_sha256, file_state
-from objascale.scenes.packed import Packed, packed
+from objascale.scenes.packed import PackedImages, packed
 
-LEVELS = 6
+PYRAMID_LEVELS = 6
 """Each crop is kept whole, and halved 5 times."""
 
 _CORNERS = 96  # of a smooth outline
@@ -25,8 +25,8 @@ _MARGIN = 3  # px around a silhouette
 _SIDE_WITH_HOLES = 40  # px
 
 
-def crops(folder: Path) -> Packed:
-    """All that `objascale crops` left in a folder, or else its PNGs: uint8 h×w×4, multiplied by alpha; LEVELS of each.
+def crops(folder: Path) -> PackedImages:
+    """All that `objascale crops` left in a folder, or else its PNGs: uint8 h×w×4, premultiply_alpha by alpha; PYRAMID_LEVELS of each.
 
     Made at the first call and kept in the user's cache. Raises DatasetError if one is missing or damaged, or has no
     transparency.
@@ -46,8 +46,8 @@ def _levels(file: Path) -> Iterator[NDArray[np.uint8]]:
     straight = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
     if straight is None or straight.ndim != 3 or straight.shape[2] != 4:
         raise DatasetError(f"{file} is no PNG with transparency; take it away, or make its crops anew")
-    crop = multiplied(np.asarray(cv2.cvtColor(straight, cv2.COLOR_BGRA2RGBA), np.uint8))
-    for _ in range(LEVELS):
+    crop = premultiply_alpha(np.asarray(cv2.cvtColor(straight, cv2.COLOR_BGRA2RGBA), np.uint8))
+    for _ in range(PYRAMID_LEVELS):
         yield crop
         height, width = crop.shape[:2]
         even = np.pad(crop, ((0, height % 2), (0, width % 2), (0, 0)))
@@ -55,8 +55,8 @@ def _levels(file: Path) -> Iterator[NDArray[np.uint8]]:
         crop = np.asarray(cv2.resize(even, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def multiplied(straight: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """h×w×4 RGBA with its colours multiplied by alpha."""
+def premultiply_alpha(straight: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """h×w×4 RGBA with its colours premultiply_alpha by alpha."""
     out = straight.copy()
     alpha = straight[..., 3:].astype(np.uint16)
     out[..., :3] = (straight[..., :3] * alpha + 127) // 255
@@ -64,7 +64,7 @@ def multiplied(straight: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def silhouette(texture: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """A random outline filled with `texture` (side×side×3): side×side×4, multiplied by alpha.
+    """A random outline filled with `texture` (side×side×3): side×side×4, premultiply_alpha by alpha.
 
     Outlines are smooth or have corners, are round or deeply indented; of the larger ones one in five has a hole.
     """
@@ -74,11 +74,11 @@ def silhouette(texture: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[
     if side >= _SIDE_WITH_HOLES and rng.uniform() < 0.2:
         _fill(alpha, _away(0.15 * side, rng), side * rng.uniform(0.1, 0.25), 0, rng)
     alpha[[0, -1]] = alpha[:, [0, -1]] = 0  # the smooth edge of a sharp corner can reach that far
-    return multiplied(np.dstack([texture, alpha]))
+    return premultiply_alpha(np.dstack([texture, alpha]))
 
 
-def with_part(thing: NDArray[np.uint8], texture: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """A thing (h×w×4, multiplied by alpha) that has `texture` (h×w×3) in a random outline, as clothes have a pattern.
+def add_part(thing: NDArray[np.uint8], texture: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """A thing (h×w×4, premultiply_alpha by alpha) that has `texture` (h×w×3) in a random outline, as clothes have a pattern.
 
     Its alpha is the same.
     """

@@ -22,7 +22,7 @@ from objascale.scenes.backgrounds import LONGEST, VIEWS, backgrounds
 from objascale.scenes.compositions import Compositions, Layer, _coloured, _photographed, paste, place
 from objascale.scenes.packed import packed
 from objascale.scenes.sources import holds_crops
-from objascale.scenes.things import LEVELS, crops, silhouette, with_part
+from objascale.scenes.things import PYRAMID_LEVELS, crops, silhouette, add_part
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -120,7 +120,7 @@ def test_scenes_are_as_promised(made: Compositions):
 def test_a_mask_is_where_the_thing_is(cropped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Before grey, with colours left as they are, masks are where half of a pixel or more is coloured."""
     monkeypatch.setattr(compositions, "_coloured", lambda source, alike, rng: source)
-    monkeypatch.setattr(compositions, "with_part", lambda thing, texture, rng: thing)
+    monkeypatch.setattr(compositions, "add_part", lambda thing, texture, rng: thing)
     monkeypatch.setattr(compositions, "_photographed", lambda image, rng: image)
     grey = np.full((600, 600, 3), 128, np.uint8)
     cv2.imwrite(str(tmp_path / "grey.png"), grey)
@@ -207,7 +207,7 @@ def test_a_part_changes_colours_and_no_outline(seed: int, rows: int, columns: in
     rng = np.random.default_rng(seed)
     alpha = rng.integers(0, 256, (rows, columns, 1))
     thing = np.concatenate([np.broadcast_to(alpha, (rows, columns, 3)), alpha], 2).astype(np.uint8)  # white
-    changed = with_part(thing, np.zeros((rows, columns, 3), np.uint8), rng)
+    changed = add_part(thing, np.zeros((rows, columns, 3), np.uint8), rng)
     np.testing.assert_array_equal(changed[..., 3], thing[..., 3])
     assert (changed <= thing).all(), "black comes in"
     opaque = changed[thing[..., 3] > 100]
@@ -245,9 +245,9 @@ def test_pictures_are_taken_in_many_ways():
 
 def test_crops_are_kept_at_every_scale(cropped: Path):
     levels = crops(cropped)
-    assert len(levels) == 2 * LEVELS
-    assert [level.shape for level in levels[:LEVELS]] == [(n, n, 4) for n in (101, 51, 26, 13, 7, 4)]
-    covered = [level[..., 3].sum() * 4**k for k, level in enumerate(levels[:LEVELS])]
+    assert len(levels) == 2 * PYRAMID_LEVELS
+    assert [level.shape for level in levels[:PYRAMID_LEVELS]] == [(n, n, 4) for n in (101, 51, 26, 13, 7, 4)]
+    covered = [level[..., 3].sum() * 4**k for k, level in enumerate(levels[:PYRAMID_LEVELS])]
     np.testing.assert_allclose(covered, covered[0], rtol=0.02)
     assert levels[1][..., 1:3].max() <= 1, "no other colour comes in"
 
@@ -260,10 +260,10 @@ def test_a_folder_of_cut_outs_is_one_of_crops(tmp_path: Path):
     cv2.imwrite(str(tmp_path / "half.png"), cutout)
     assert holds_crops(tmp_path)
     first = crops(tmp_path)
-    assert len(first) == LEVELS
-    assert first[0][:, 30:].max() == 0, "multiplied by alpha"
+    assert len(first) == PYRAMID_LEVELS
+    assert first[0][:, 30:].max() == 0, "premultiply_alpha by alpha"
     cv2.imwrite(str(tmp_path / "another.png"), cutout)
-    assert len(crops(tmp_path)) == 2 * LEVELS, "made anew when a file is added"
+    assert len(crops(tmp_path)) == 2 * PYRAMID_LEVELS, "made anew when a file is added"
 
 
 def test_things_come_from_folders_in_proportion_to_their_shares(photographs: Path, tmp_path: Path):

@@ -24,11 +24,11 @@ from objascale.dataset import Dataset, DatasetError, write_parquet
 from objascale.masks import RegionMask
 from objascale.scenes import Scene, SceneError, sa1b
 from objascale.scenes.compositions import Compositions
-from objascale.scenes.order import shuffled, shuffled_in_windows
+from objascale.scenes.order import shuffled_index, shuffled_in_windows
 from objascale.scenes.sa1b import SA1B, read_scene
 from objascale.scenes.shrink import halve, shrink
-from objascale.scenes.sources import Mixed, holds_crops, open_source
-from objascale.scenes.stored import Stored
+from objascale.scenes.sources import MixedSource, holds_crops, open_source
+from objascale.scenes.stored import StoredSource
 
 NUMBERS = [[3, 1, 12], [25, 20], [31]]
 """Pictures of three tars, in their order there."""
@@ -126,7 +126,7 @@ def test_every_epoch_is_a_permutation_in_windows(sizes: list[int], seed: int, wi
 @settings(deadline=None)
 @given(st.integers(1, 300), st.integers(0, 99), st.integers(0, 5))
 def test_every_epoch_is_a_permutation(count: int, seed: int, epoch: int):
-    assert sorted(shuffled(epoch * count + k, count, seed) for k in range(count)) == list(range(count))
+    assert sorted(shuffled_index(epoch * count + k, count, seed) for k in range(count)) == list(range(count))
 
 
 @settings(deadline=None, max_examples=60)
@@ -312,8 +312,8 @@ def test_a_tar_that_changes_while_it_is_read_is_named(tars: Path, monkeypatch):
 
 
 def test_a_stored_data_set_is_a_source(shared: Path):
-    source = Stored(shared / "assets/photos/coco128", seed=3)
-    names = [source.dataset.samples[shuffled(k, len(source), 3)].file for k in range(len(source))]
+    source = StoredSource(shared / "assets/photos/coco128", seed=3)
+    names = [source.dataset.samples[shuffled_index(k, len(source), 3)].file for k in range(len(source))]
     assert sorted(names) == sorted(sample.file for sample in source.dataset.samples)
     travelled = pickle.loads(pickle.dumps(source))
     for position in range(8):
@@ -323,13 +323,13 @@ def test_a_stored_data_set_is_a_source(shared: Path):
         assert names[position] in scene.name
         assert [mask.rle() for mask in scene.masks] == [mask.rle() for mask in again.masks]
         assert all((mask.height, mask.width) == scene.image.shape[:2] for mask in scene.masks)
-    small = Stored(shared / "assets/photos/coco128", seed=3, short_side=100)
+    small = StoredSource(shared / "assets/photos/coco128", seed=3, short_side=100)
     assert min(small.scene(0).image.shape[:2]) == 100
 
 
 def test_a_stored_data_set_that_is_bad_is_named(tmp_path: Path):
     with pytest.raises(DatasetError, match="there is no data set"):
-        Stored(tmp_path / "gone", seed=0)
+        StoredSource(tmp_path / "gone", seed=0)
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((30, 40, 3), np.uint8))
     content = {
         "images": [{"id": 1, "file_name": "a.png", "width": 40, "height": 30}],
@@ -340,7 +340,7 @@ def test_a_stored_data_set_that_is_bad_is_named(tmp_path: Path):
         ],
     }
     (tmp_path / "instances.json").write_text(json.dumps(content))
-    source = Stored(tmp_path / "instances.json", seed=0)
+    source = StoredSource(tmp_path / "instances.json", seed=0)
     with pytest.raises(SceneError, match=r"a\.png cannot be used: "):
         source.scene(0)
     (tmp_path / "a.png").write_bytes(b"no picture")
@@ -349,7 +349,7 @@ def test_a_stored_data_set_that_is_bad_is_named(tmp_path: Path):
     content["images"] = content["annotations"] = []
     (tmp_path / "instances.json").write_text(json.dumps(content))
     with pytest.raises(DatasetError):
-        Stored(tmp_path / "instances.json", seed=0)
+        StoredSource(tmp_path / "instances.json", seed=0)
 
 
 def write_crops(folder: Path) -> Path:
@@ -363,7 +363,7 @@ def write_crops(folder: Path) -> Path:
 def test_what_lies_at_a_path_tells_the_source(tars: Path, tmp_path: Path, shared: Path):
     assert isinstance(open_source([str(tars)], [], 0), SA1B)
     photographs = shared / "assets/photos/coco128"
-    assert isinstance(open_source([str(photographs)], [], 0), Stored)
+    assert isinstance(open_source([str(photographs)], [], 0), StoredSource)
     crops = [write_crops(tmp_path / name) for name in ("a", "b=2")]
     ground = tmp_path / "ground.png"
     cv2.imwrite(str(ground), np.full((100, 100, 3), 90, np.uint8))
@@ -376,7 +376,7 @@ def test_what_lies_at_a_path_tells_the_source(tars: Path, tmp_path: Path, shared
     weighed = open_source([str(crops[0]), f"{cutouts}=3"], [ground], 0)
     assert weighed.shares.tolist() == [0.25, 1]
     mixed = open_source([f"{tars}=3", str(crops[0]), str(crops[1])], [ground], 0, short_side=15)
-    assert isinstance(mixed, Mixed)
+    assert isinstance(mixed, MixedSource)
     assert mixed.shares == [3, 2]
     names = [pickle.loads(pickle.dumps(mixed)).scene(position).name for position in range(10)]
     assert [name for name in names if name.startswith("composition")] == [
@@ -390,7 +390,7 @@ def test_what_lies_at_a_path_tells_the_source(tars: Path, tmp_path: Path, shared
 def test_a_picture_beside_it_makes_no_cut_outs_of_a_data_set(tars: Path, shared: Path, tmp_path: Path):
     """Such as a contact sheet, or COCO's pictures where they lie beside their JSON."""
     photographs = shared / "assets/photos/coco128"
-    beside = {tars: SA1B, photographs: Stored}
+    beside = {tars: SA1B, photographs: StoredSource}
     for number, (folder, kind) in enumerate(beside.items()):
         copy = tmp_path / str(number)
         copy.mkdir()
@@ -409,7 +409,7 @@ class Counting:
 @settings(deadline=None)
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=5), st.integers(1, 3))
 def test_sources_in_turn_keep_their_shares(shares: list[int], periods: int):
-    mixed = Mixed([(Counting(), share) for share in shares])
+    mixed = MixedSource([(Counting(), share) for share in shares])
     seen: list[list[int]] = [[] for _ in shares]
     for position in range(periods * sum(shares)):
         i, _ = mixed._turns[position % sum(shares)]

@@ -1,4 +1,4 @@
-"""What is learned: which network, from which examples, by which losses. There is one for each line of models."""
+"""Training tasks: the network, its examples and its losses, one task for each family of models."""
 
 from __future__ import annotations
 
@@ -13,47 +13,56 @@ from flip.paper.predictor import PaperPredictor
 from flip.released.model import CONFIGS as RELEASED
 from flip.released.predictor import FlipPredictor
 from flip.training.config import Config, Phase
-from flip.training.tasks.paper import Paper
-from flip.training.tasks.released import Released
+from flip.training.tasks.paper import PaperTask
+from flip.training.tasks.released import ReleasedTask
 from objascale.masks import RegionMask
 from objascale.scenes import Scene
 
 Predictor = FlipPredictor | PaperPredictor
 
 
-class Task(Protocol):
-    """Examples are made in loader processes and travel as batches, which have a method `to(device)`.
+class TrainingTask(Protocol):
+    """What the training loop needs to know of a family of models.
 
-    A task itself changes nothing; `memory` is what the losses of a step know of those before, the same on all ranks.
+    Examples are made in loader processes. They are collated into batches, which have a method `to(device)`. A task has
+    no state. State that the losses carry from step to step is the tensor `memory`, which is equal on all ranks.
     """
 
     def model(self) -> nn.Module:
-        """The network with random weights."""
+        """Return the network with random weights."""
 
     def blocks(self, model: nn.Module) -> Sequence[nn.Module]:
-        """Its transformer blocks, which take most of the time."""
+        """Return the transformer blocks, the parts that are worth compiling."""
 
     def example(self, scene: Scene, mask: RegionMask, number: int, rng: np.random.Generator) -> Any:
-        """An object of a scene for batch `number`, a pure function of its arguments. Raises NoPatches."""
+        """Make the example of one object for batch `number`. Raises NoPatches."""
 
     def collate(self, examples: Sequence[Any]) -> Any:
-        """A batch."""
+        """Return a batch of examples."""
 
     def memory(self) -> Tensor:
-        """Before the first step."""
+        """Return the initial memory."""
 
     def losses(
         self, model: nn.Module, batch: Any, memory: Tensor, phase: Phase, dtype: torch.dtype
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """What is made small, and scalars to report; `dtype` bfloat16 is mixed precision."""
+        """Return the loss and the metrics to log.
 
-    def remember(self, memory: Tensor, told: dict[str, float]) -> Tensor:
-        """After a step, from the means of its scalars over all ranks."""
+        Args:
+            model: The network, or its wrapper for several processes.
+            batch: A batch on the device of the model.
+            memory: State after the step before.
+            phase: Current phase of the schedule.
+            dtype: bfloat16 for mixed precision, else float32.
+        """
+
+    def remember(self, memory: Tensor, metrics: dict[str, float]) -> Tensor:
+        """Return the memory after a step, from the means of its metrics over all ranks."""
 
     def predictor(self, model: nn.Module, phase: Phase, device: torch.device) -> Predictor:
-        """The model as it will be used, with as many patches as it is trained on."""
+        """Return a predictor for validation, with the numbers of patches of the phase."""
 
 
-def task_of(config: Config) -> Task:
-    """The one of the configuration's model."""
-    return Released(config) if config.model in RELEASED else Paper(config)
+def task_of(config: Config) -> TrainingTask:
+    """Return the task of the configuration's model."""
+    return ReleasedTask(config) if config.model in RELEASED else PaperTask(config)

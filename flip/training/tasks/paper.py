@@ -1,4 +1,4 @@
-"""The training of the paper's model: section 3.5."""
+"""Training of the paper's models (section 3.5)."""
 
 from __future__ import annotations
 
@@ -15,90 +15,98 @@ from flip.paper.model import CONFIGS, Answer, Flip, PaperConfig
 from flip.paper.predictor import PaperPredictor
 from flip.sampler import RECIPES, Recipe
 from flip.training.config import Config, Phase
-from flip.training.examples import LATTICE, Batch, Example, make_example
-from flip.training.losses import code_loss, losses, overlap_loss, token_loss
+from flip.training.examples import GRID_SIDE, Batch, Example, make_example
+from flip.training.losses import code_loss, overlap_loss, paper_losses, token_loss
 from objascale.masks import RegionMask
 from objascale.scenes import Scene
 
 
-class Told(NamedTuple):
-    """What a model in training tells: its `answer`, and logits of what its `tokens` (B, n) and its `code` (B, LATTICE²)
-    know of the mask."""
+class LearnerOutput(NamedTuple):
+    """Output of the model, and logits of the auxiliary layers.
+
+    Args:
+        answer: Output of the model.
+        tokens: Logits of the patch coverage, (B, n).
+        code: Logits of the mask on the grid of `mask_at_grid`, (B, GRID_SIDE²).
+    """
 
     answer: Answer
     tokens: Tensor
     code: Tensor
 
 
-class Learner(Flip):
-    """The paper's model with two linear layers that only its training needs."""
+class PaperLearner(Flip):
+    """The paper's model with two auxiliary linear layers, which are not exported."""
 
     def __init__(self, config: PaperConfig, recipe: Recipe, glance: int) -> None:
         super().__init__(config, recipe, glance=glance)
-        layers = {"tokens": nn.Linear(config.channels, 1), "code": nn.Linear(config.channels, LATTICE**2)}
+        layers = {"tokens": nn.Linear(config.channels, 1), "code": nn.Linear(config.channels, GRID_SIDE**2)}
         self.auxiliary = nn.ModuleDict(layers)
 
-    def forward(self, seen: Glimpses, where: Layout) -> Told:  # type: ignore[override]
-        """As the model's, and what tokens and code tell."""
-        tokens, places = self.tokens(seen)
-        code, position, boxes = self.codes(tokens, places, seen)
-        answer = Answer(code, position, boxes, self.predictor(code, position, where))
-        return Told(answer, self.auxiliary["tokens"](tokens).squeeze(-1), self.auxiliary["code"](code))
+    def forward(self, inputs: Glimpses, outputs: Layout) -> LearnerOutput:  # type: ignore[override]
+        """Run the model and the auxiliary layers."""
+        tokens, places = self.tokens(inputs)
+        code, position, boxes = self.codes(tokens, places, inputs)
+        answer = Answer(code, position, boxes, self.predictor(code, position, outputs))
+        return LearnerOutput(answer, self.auxiliary["tokens"](tokens).squeeze(-1), self.auxiliary["code"](code))
 
 
 @dataclass(frozen=True)
-class Paper:
-    """Train the paper's model. All examples of a batch have the same number of patches, drawn around its mean."""
+class PaperTask:
+    """The `TrainingTask` of the paper's models.
+
+    The numbers of input and output patches are drawn once per batch, uniformly from ½ to 1½ of the phase's means.
+    """
 
     config: Config
 
-    def model(self) -> Learner:
-        """With random weights."""
+    def model(self) -> PaperLearner:
+        """Return the network with random weights."""
         last = self.config.phases[-1]
-        return Learner(CONFIGS[self.config.model], RECIPES[self.config.sampling], last.tokens)
+        return PaperLearner(CONFIGS[self.config.model], RECIPES[self.config.sampling], last.tokens)
 
     def blocks(self, model: nn.Module) -> list[nn.Module]:
-        """Of encoder and mask predictor."""
+        """Return the blocks of the encoder and of the mask predictor."""
         assert isinstance(model, Flip)
         return [*model.blocks, *model.predictor.blocks]
 
     def example(self, scene: Scene, mask: RegionMask, number: int, rng: np.random.Generator) -> Example:
-        """As `make_example`."""
+        """Make the example of one object for batch `number`. Raises NoPatches."""
         phase = self.config.phase(number)
-        common = np.random.default_rng((self.config.seed, 0, number))
-        tokens, outputs = (
-            int(common.integers(mean // 2, mean * 3 // 2, endpoint=True)) for mean in (phase.tokens, phase.outputs)
+        batch_rng = np.random.default_rng((self.config.seed, 0, number))
+        num_inputs, num_outputs = (
+            int(batch_rng.integers(mean // 2, mean * 3 // 2, endpoint=True)) for mean in (phase.tokens, phase.outputs)
         )
         recipe = RECIPES[self.config.sampling]
-        return make_example(scene, mask, tokens, outputs, recipe, self.config.exact, rng)
+        return make_example(scene, mask, num_inputs, num_outputs, recipe, self.config.exact, rng)
 
     def collate(self, examples: Sequence[Example]) -> Batch:
-        """Padded to the longest."""
+        """Return a batch, padded to the largest number of patches."""
         return Batch.of(examples)
 
     def memory(self) -> Tensor:
-        """None."""
+        """Return an empty memory."""
         return torch.zeros(0)
 
     def losses(
         self, model: nn.Module, batch: Batch, memory: Tensor, phase: Phase, dtype: torch.dtype
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The weighted sum, and each."""
+        """Return the weighted sum of the losses, and each loss."""
         with torch.autocast(batch.gaussian.device.type, dtype, enabled=dtype != torch.float32):
-            told = model(batch.seen, batch.where)
+            output = model(batch.inputs, batch.outputs)
         weights = self.config.losses
-        found, overlap = losses(told.answer, batch, weights.unit), overlap_loss(told.answer, batch).mean()
-        tokens, code = token_loss(told.tokens, batch).mean(), code_loss(told.code, batch).mean()
-        total = found.total(weights.position, weights.box) + phase.overlap * overlap
+        paper, overlap = paper_losses(output.answer, batch, weights.unit), overlap_loss(output.answer, batch).mean()
+        tokens, code = token_loss(output.tokens, batch).mean(), code_loss(output.code, batch).mean()
+        total = paper.total(weights.position, weights.box) + phase.overlap * overlap
         total = total + weights.tokens * tokens + weights.code * code
-        scalars = {"mask": found.mask, "position": found.position, "box": found.box}
-        return total, {**scalars, "overlap": overlap, "tokens": tokens, "code": code}
+        metrics = {"mask": paper.mask, "position": paper.position, "box": paper.box}
+        return total, {**metrics, "overlap": overlap, "tokens": tokens, "code": code}
 
-    def remember(self, memory: Tensor, told: dict[str, float]) -> Tensor:
-        """Nothing."""
+    def remember(self, memory: Tensor, metrics: dict[str, float]) -> Tensor:
+        """Return the empty memory."""
         return memory
 
     def predictor(self, model: nn.Module, phase: Phase, device: torch.device) -> PaperPredictor:
-        """With the phase's mean numbers of patches."""
+        """Return a predictor with the mean numbers of patches of the phase."""
         assert isinstance(model, Flip)
         return PaperPredictor(model, tokens=phase.tokens, outputs=phase.outputs, device=device)
