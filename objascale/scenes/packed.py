@@ -1,4 +1,4 @@
-"""Pictures of any sizes in one file that is mapped into memory: decoded once, and shared by all processes."""
+"""Images of any size in one memory-mapped file: decoded once, shared by all processes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PIXELS, _INDEX = "pixels.bin", "index.npy"
 
 
 class PackedImages(Sequence[NDArray[np.uint8]]):
-    """uint8 H×W×C arrays, read-only. It is pickled as the name of its folder."""
+    """A read-only sequence of uint8 arrays, (H, W, C). It is pickled as the path of its folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -49,11 +49,17 @@ class PackedImages(Sequence[NDArray[np.uint8]]):
         return np.asarray(np.memmap(self.folder / _PIXELS, np.uint8, mode="r"))
 
 
-def packed(origin: str, version: str, pictures: Callable[[], Iterable[NDArray[np.uint8]]]) -> PackedImages:
-    """The pictures in the user's cache, made now if no version equal to this one is there.
+def load_packed(origin: str, version: str, make_images: Callable[[], Iterable[NDArray[np.uint8]]]) -> PackedImages:
+    """Load images from the user's cache; make them if this version is missing.
 
-    origin: what they are made of; an older version of the same origin is deleted, for they are large. There is at least
-    one picture. Raises what `pictures` raises, and OSError.
+    Args:
+        origin: Identifies the files that the images are made of. Older versions of the same origin are deleted, because
+            they are large.
+        version: Identifies the state of these files and the way in which images are made.
+        make_images: Yields at least one image, uint8 (H, W, C). Its exceptions are passed on.
+
+    Raises:
+        OSError: The cache cannot be written.
     """
     place = cache_folder() / "packed"
     stem = hashlib.sha256(origin.encode()).hexdigest()[:16]
@@ -63,23 +69,23 @@ def packed(origin: str, version: str, pictures: Callable[[], Iterable[NDArray[np
     place.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(dir=place, prefix=".part-"))
     try:
-        _write(partial, pictures())
+        _write(partial, make_images())
         for older in place.glob(f"{stem}-*"):
             shutil.rmtree(older, ignore_errors=True)
         partial.rename(folder)
     except OSError:
-        if not folder.is_dir():  # else another process was faster
+        if not folder.is_dir():  # otherwise another process was faster
             raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return PackedImages(folder)
 
 
-def _write(folder: Path, pictures: Iterable[NDArray[np.uint8]]) -> None:
+def _write(folder: Path, images: Iterable[NDArray[np.uint8]]) -> None:
     index, start = [], 0
     with (folder / _PIXELS).open("wb") as file:
-        for picture in pictures:
-            index.append((start, *picture.shape))
-            file.write(np.ascontiguousarray(picture).data)
-            start += picture.size
+        for image in images:
+            index.append((start, *image.shape))
+            file.write(np.ascontiguousarray(image).data)
+            start += image.size
     np.save(folder / _INDEX, np.array(index, np.int64))

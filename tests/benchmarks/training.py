@@ -1,12 +1,12 @@
 """Examples per second of loading, of the training step, and of both together.
 
     python tests/benchmarks/training.py [--data CROPS --backgrounds PHOTOS] [--config flip-s-compositions]
-        [--workers 1,2] [--tokens 64,128,256]
-         [--scenes 4] [--batches 12] [--device cpu] [--threads 1] [--precision float32]
+        [--workers 1,2] [--tokens 64,128,256] [--scenes 4] [--batches 12]
+        [--device cpu] [--threads 1] [--precision float32]
 
-BatchLoader are compositions; without --data and --backgrounds, of random silhouettes before noise. `ratio` is how many
-times as fast batches are made as they are learned from: from 1 on, the step is kept busy. `waiting` is the share of a
-real run's time that the step waits.
+Batches are compositions. Without --data and --backgrounds they show random silhouettes on noise. `ratio` is the speed
+of loading over the speed of the step: from 1 on, the step never waits. `waiting` is the fraction of a real run's time
+spent waiting for batches.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from objascale.crops import HEADER
 from objascale.dataset import Dataset, write_parquet
 from objascale.scenes import SceneSource
 from objascale.scenes.sources import open_source
-from objascale.scenes.things import silhouette
+from objascale.scenes.things import draw_silhouette
 
 
 def main() -> None:
@@ -81,7 +81,7 @@ def given_source(data: str | None, backgrounds: Path | None, scratch: Path) -> S
     Dataset(crops, HEADER).open({"fingerprint": {}})
     names = [f"{number}.png" for number in range(64)]
     for name in names:
-        cv2.imwrite(str(crops / name), silhouette(rng.integers(0, 256, (256, 256, 3), np.uint8), rng))
+        cv2.imwrite(str(crops / name), draw_silhouette(rng.integers(0, 256, (256, 256, 3), np.uint8), rng))
     write_parquet(pd.DataFrame({"file": names, "opaque": 10_000}), crops / "crops.parquet")
     return open_source([str(crops)], [scratch / "photographs"], 0)
 
