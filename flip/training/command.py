@@ -8,29 +8,27 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
-from flip.training.config import Precision, TrainingError, read_config
+from flip.training.config import TrainingError, TrainingPrecision, read_config
 from flip.weights import WeightsMissing
 from objascale.dataset import DatasetError
 from objascale.progress import ProgressCallback, show_progress
 
 if TYPE_CHECKING:
-    from flip.training.journal import StepReport
+    from flip.training.journal import Event
 
 STEPS_PER_LINE = 100  # in log files
 
 
-def _printer(
-    console: Console, progress: ProgressCallback, num_steps: int
-) -> Callable[[StepReport | dict[str, Any] | str], None]:
+def _printer(console: Console, progress: ProgressCallback, num_steps: int) -> Callable[[Event], None]:
     """Return the `report` of `flip.training.loop.train`: a progress callback for steps, lines for the rest."""
 
-    def report(event: StepReport | dict[str, Any] | str) -> None:
+    def report(event: Event) -> None:
         if isinstance(event, str):
             console.print(f"[yellow]{escape(event)}[/yellow]")
         elif isinstance(event, dict):
@@ -84,7 +82,8 @@ def train(
         int, typer.Option(min=1, metavar="N", help="Number of nodes. Start the same command on each with torchrun.")
     ] = 1,
     precision: Annotated[
-        Precision, typer.Option(help="float32, or bfloat16 for mixed precision. Coordinates are always float32.")
+        TrainingPrecision,
+        typer.Option(help="float32, or bfloat16 for mixed precision. Coordinates are always float32."),
     ] = "bfloat16",
     workers: Annotated[int, typer.Option(min=0, metavar="N", help="Loader processes per device.")] = 1,
     compiled: Annotated[

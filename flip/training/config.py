@@ -12,7 +12,7 @@ from flip.paper.model import CONFIGS as PAPER
 from flip.released.model import CONFIGS as RELEASED
 from flip.training.losses import LengthUnit
 
-Precision = Literal["float32", "bfloat16"]
+TrainingPrecision = Literal["float32", "bfloat16"]
 RECIPE_FOLDER = Path(__file__).parent / "recipes"
 
 CONFIG_FILES = {

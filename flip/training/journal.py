@@ -42,6 +42,10 @@ class StepReport:
     wait: float
 
 
+Event = StepReport | dict[str, Any] | str
+"""A step, a validation (its line of metrics.jsonl), or a message."""
+
+
 class Journal:
     """Writes OUT/metrics.jsonl, OUT/samples/STEP.png, OUT/curve.png and OUT/tensorboard.
 

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from flip.training.checkpoint import export_weights, load_initial_weights, read_checkpoint, save_checkpoint
-from flip.training.config import Config, Precision, TrainingError
-from flip.training.journal import Journal, StepReport
+from flip.training.config import Config, TrainingError, TrainingPrecision
+from flip.training.journal import Event, Journal, StepReport
 from flip.training.loader import BatchLoader, LoadedBatch, make_loader
 from flip.training.optimisers import make_optimisers
 from flip.training.samples import draw_samples
@@ -42,7 +42,7 @@ class Machine:
     accelerator: str = "auto"
     devices: int | str = "auto"
     nodes: int = 1
-    precision: Precision = "bfloat16"
+    precision: TrainingPrecision = "bfloat16"
     workers: int = 1
     compile: bool = False
 
@@ -53,7 +53,7 @@ def train(
     out: Path,
     machine: Machine = Machine(),
     validation: Sequence[Sample] = (),
-    report: Callable[[StepReport | dict[str, Any] | str], None] = lambda event: None,
+    report: Callable[[Event], None] = lambda event: None,
     initial_weights: Path | None = None,
 ) -> Path:
     """Train a model, or resume the run in `out`.
@@ -67,7 +67,7 @@ def train(
         out: Folder of the run.
         machine: The hardware.
         validation: Held-out images.
-        report: Called in the first process with steps, validations (lines of metrics.jsonl) and messages.
+        report: Called with each event, in the first process only.
         initial_weights: Weights file to start from instead of random weights.
 
     Returns:
@@ -101,10 +101,10 @@ def train(
 
     batches = BatchLoader(source, config, start, fabric.global_rank, fabric.world_size)
     journal = Journal(out, start) if fabric.is_global_zero else None
-    clock = _Clock()
+    started = time.perf_counter()
     try:
         for number, loaded in enumerate(make_loader(batches, machine.workers), start):
-            clock.batch_loaded()
+            waited = time.perf_counter() - started
             if journal:
                 journal.log_failures(loaded.failures, report)
             rate = learning_rate(number, config)
@@ -115,7 +115,7 @@ def train(
             memory = task.remember(memory, metrics)
             _update_average(average, model, config.optimiser.ema, number)
             done = number + 1
-            seconds, waited = clock.step_done()
+            seconds = time.perf_counter() - started
             if journal:
                 examples_per_second = config.scenes * config.masks / seconds
                 step = StepReport(done, metrics, norm, rate, examples_per_second, waited / seconds)
@@ -129,7 +129,7 @@ def train(
                     predictor = task.predictor(averaged, config.phase(number), fabric.device)
                     report(journal.log_validation(done, validate(predictor, validation)))
                     journal.log_images(done, draw_samples(predictor, validation))
-            clock.start()
+            started = time.perf_counter()
     except SceneError as error:
         raise TrainingError(str(error)) from None
     finally:
@@ -154,7 +154,7 @@ def _losses(
     memory: Tensor,
     config: Config,
     number: int,
-    precision: Precision,
+    precision: TrainingPrecision,
 ) -> tuple[Tensor, dict[str, float]]:
     """Return this rank's loss and the means of the metrics over all ranks. Raises TrainingError if any loss is NaN."""
     with _attention(fabric.device):
@@ -192,20 +192,3 @@ def _update_average(average: dict[str, Tensor], model: nn.Module, decay: float, 
     """Update the exponential moving average. Its decay is smaller at first, to forget the initial weights."""
     decay = min(decay, (1 + number) / (10 + number))
     torch._foreach_lerp_(list(average.values()), list(model.state_dict().values()), 1 - decay)
-
-
-class _Clock:
-    """Times a step and the wait for its batch."""
-
-    def __init__(self) -> None:
-        self.start()
-
-    def start(self) -> None:
-        self._started = time.perf_counter()
-
-    def batch_loaded(self) -> None:
-        self._loaded = time.perf_counter()
-
-    def step_done(self) -> tuple[float, float]:
-        """Return the seconds of the step and of the wait."""
-        return time.perf_counter() - self._started, self._loaded - self._started

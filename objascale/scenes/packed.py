@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +17,7 @@ from objascale.files import cache_folder
 _PIXELS, _INDEX = "pixels.bin", "index.npy"
 
 
-class PackedImages(Sequence[NDArray[np.uint8]]):
+class PackedImages:
     """A read-only sequence of uint8 arrays, (H, W, C). It is pickled as the path of its folder."""
 
     def __init__(self, folder: Path) -> None:
@@ -30,14 +29,8 @@ class PackedImages(Sequence[NDArray[np.uint8]]):
     def __len__(self) -> int:
         return len(self._index)
 
-    @overload
-    def __getitem__(self, which: int) -> NDArray[np.uint8]: ...
-    @overload
-    def __getitem__(self, which: slice) -> list[NDArray[np.uint8]]: ...
-    def __getitem__(self, which: int | slice) -> NDArray[np.uint8] | list[NDArray[np.uint8]]:
-        if isinstance(which, slice):
-            return [self[each] for each in range(*which.indices(len(self)))]
-        start, *shape = self._index[which].tolist()
+    def __getitem__(self, number: int) -> NDArray[np.uint8]:
+        start, *shape = self._index[number].tolist()
         return self._pixels[start : start + shape[0] * shape[1] * shape[2]].reshape(shape)
 
     @cached_property

@@ -24,7 +24,7 @@ from objascale.files import cache_folder, file_state, write_atomically
 from objascale.masks import MaskError, RegionMask
 from objascale.scenes import Scene, SceneError
 from objascale.scenes.order import shuffled_in_windows
-from objascale.scenes.shrink import shrink
+from objascale.scenes.shrink import resize_short_side
 
 MAX_MEMBER_BYTES = 64 << 20
 """Maximum size of an image or its JSON. The largest published has about 10 MB; a larger one is damaged."""
@@ -69,7 +69,7 @@ class SA1B:
         except (OSError, IndexError, DatasetError) as error:
             raise SceneError(f"{path} changed during training ({error})") from error
         scene = read_scene(jpeg, annotations, name)
-        return scene if self.short_side is None else shrink(scene, self.short_side)
+        return scene if self.short_side is None else resize_short_side(scene, self.short_side)
 
 
 def read_scene(jpeg: bytes, annotations: bytes, name: str) -> Scene:

@@ -14,7 +14,7 @@ from objascale.scenes import Scene, SceneError
 COVERAGE_EPS = 1e-4  # half a pixel still counts as half after float32 rounding
 
 
-def shrink(scene: Scene, short_side: int) -> Scene:
+def resize_short_side(scene: Scene, short_side: int) -> Scene:
     """Resize a scene so that its shorter side has `short_side` px.
 
     A pixel is the mean of the area that it covers. It belongs to a mask that covers at least half of it. Masks without
@@ -35,7 +35,7 @@ def shrink(scene: Scene, short_side: int) -> Scene:
 
 
 def halve(scene: Scene) -> Scene:
-    """Resize a scene to half its size, by the same rule as `shrink`; an odd last row or column is cut off.
+    """Resize a scene to half its size, by the same rule as `resize_short_side`; an odd last row or column is cut off.
 
     Raises:
         SceneError: The image is one pixel high or wide, or no mask has a pixel left.

@@ -74,7 +74,7 @@ def _open(data: Sequence[str], backgrounds: Sequence[Path], seed: int, short_sid
     if backgrounds and not cropped:
         raise DatasetError("--backgrounds needs crops, but no --data is a folder of crops")
     sources: list[tuple[SceneSource, int]] = [
-        (SA1B(path, seed, short_side) if _holds_tars(path) else StoredSource(path, seed, short_side=short_side), share)
+        (SA1B(path, seed, short_side) if _holds_tars(path) else StoredSource(path, seed, short_side), share)
         for path, share in shares.items()
         if path not in cropped
     ]

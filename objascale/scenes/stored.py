@@ -11,7 +11,7 @@ from objascale.datasets.formats import open_dataset
 from objascale.masks import MaskError
 from objascale.scenes import Scene, SceneError
 from objascale.scenes.order import shuffled_index
-from objascale.scenes.shrink import shrink
+from objascale.scenes.shrink import resize_short_side
 
 
 class StoredSource:
@@ -20,18 +20,17 @@ class StoredSource:
     Args:
         path: Path of the data set, as for `objascale.datasets.formats.open_dataset`.
         seed: Seed of the order.
-        name: Name of the data set, likewise.
         short_side: Resize images with a longer short side to this, in px.
 
     Raises:
         DatasetError: The data set cannot be read or has no images.
     """
 
-    def __init__(self, path: Path, seed: int, name: str | None = None, short_side: int | None = None) -> None:
-        self.dataset = open_dataset(path, name)
+    def __init__(self, path: Path, seed: int, short_side: int | None = None) -> None:
+        self.dataset = open_dataset(path)
         if not self.dataset.samples:
             raise DatasetError(f"{path} has no images to train on")
-        self._arguments = (path, seed, name, short_side)
+        self._arguments = (path, seed, short_side)
         self.seed, self.short_side = seed, short_side
 
     def __reduce__(self) -> tuple[type[StoredSource], tuple[Any, ...]]:
@@ -59,4 +58,4 @@ class StoredSource:
                     "these annotations belong to other images"
                 )
         scene = Scene(image, masks, name)
-        return scene if self.short_side is None else shrink(scene, self.short_side)
+        return scene if self.short_side is None else resize_short_side(scene, self.short_side)

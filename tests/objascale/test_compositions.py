@@ -244,7 +244,7 @@ def test_camera_effects_vary():
 
 
 def test_crops_have_a_pyramid(cropped: Path):
-    levels = load_crops(cropped)
+    levels = list(load_crops(cropped))
     assert len(levels) == 2 * PYRAMID_LEVELS
     assert [level.shape for level in levels[:PYRAMID_LEVELS]] == [(n, n, 4) for n in (101, 51, 26, 13, 7, 4)]
     covered = [level[..., 3].sum() * 4**k for k, level in enumerate(levels[:PYRAMID_LEVELS])]
@@ -289,7 +289,7 @@ def test_a_large_photograph_gives_several_pieces(tmp_path: Path):
     fine = np.random.default_rng(0).integers(0, 256, (1000, 3000, 3), np.uint8)
     cv2.imwrite(str(tmp_path / "large.png"), fine)
     cv2.imwrite(str(tmp_path / "small.png"), fine[:200, :300])
-    pieces = load_backgrounds([tmp_path])
+    pieces = list(load_backgrounds([tmp_path]))
     assert len(pieces) == VIEWS_PER_FILE + 1
     assert np.array_equal(pieces[VIEWS_PER_FILE], fine[:200, :300, ::-1])
     assert all(

@@ -26,7 +26,7 @@ from objascale.scenes import Scene, SceneError, sa1b
 from objascale.scenes.compositions import Compositions
 from objascale.scenes.order import shuffled_in_windows, shuffled_index
 from objascale.scenes.sa1b import SA1B, read_scene
-from objascale.scenes.shrink import halve, shrink
+from objascale.scenes.shrink import halve, resize_short_side
 from objascale.scenes.sources import MixedSource, holds_crops, open_source
 from objascale.scenes.stored import StoredSource
 
@@ -139,16 +139,16 @@ def test_a_shrunk_mask_has_the_pixels_of_which_it_covers_half(seed: int, height:
     full &= rng.uniform(size=full.shape) < 0.9
     scene = Scene(np.zeros((height, width, 3), np.uint8), [RegionMask.from_full(full)], "here")
     if min(height, width) <= side:
-        assert shrink(scene, side) is scene
+        assert resize_short_side(scene, side) is scene
         return
     small = max(round(height * side / min(height, width)), 1), max(round(width * side / min(height, width)), 1)
     covered = _shares(height, small[0]) @ full @ _shares(width, small[1]).T
     sure = abs(covered - 0.5) > 1e-3
     if not (covered >= 0.5 - 1e-3).any():
         with pytest.raises(SceneError, match="here: no mask has a pixel left"):
-            shrink(scene, side)
+            resize_short_side(scene, side)
     elif (covered[sure] > 0.5).any():
-        result = shrink(scene, side)
+        result = resize_short_side(scene, side)
         assert result.image.shape[:2] == small
         np.testing.assert_array_equal(result.masks[0].full()[sure], (covered > 0.5)[sure])
 

@@ -30,7 +30,7 @@ IOU_DECAY = math.exp(-1 / 1000)  # of the running IoU, per step
 
 IOU_METRICS = tuple(f"iou_{distance}" for distance in EDGE_DISTANCES[:-1]) + ("iou_all",)
 
-IOU_EPS = 1e-6  # keeps the weights defined when all groups have an IoU of 1
+MIN_GROUP_ERROR = 1e-6  # keeps the weights defined when all groups have an IoU of 1
 
 
 @dataclass(frozen=True)
@@ -193,7 +193,7 @@ def draw_num_tokens(mean: int, rng: np.random.Generator) -> int:
 
 def group_weights(memory: Tensor) -> Tensor:
     """Return the weight of each group in the loss, (7,), with sum 1: proportional to 1 − IoU above a minimum."""
-    error = (1 - memory).clamp_min(IOU_EPS)
+    error = (1 - memory).clamp_min(MIN_GROUP_ERROR)
     return MIN_GROUP_WEIGHT + (1 - len(memory) * MIN_GROUP_WEIGHT) * error / error.sum()
 
 
