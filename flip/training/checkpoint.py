@@ -32,17 +32,7 @@ def save_checkpoint(
     optimisers: Sequence[optim.Optimizer],
     memory: Tensor,
 ) -> None:
-    """Write OUT/checkpoint.pt, which holds everything the next step depends on.
-
-    Args:
-        out: Folder of the run.
-        step: Number of steps done.
-        config: Configuration of the run.
-        model: The network.
-        average: Exponential moving average of the weights.
-        optimisers: The optimisers.
-        memory: State of the task, see `flip.training.tasks.TrainingTask`.
-    """
+    """Write OUT/checkpoint.pt, which holds everything the next step depends on; `step` is the number of steps done."""
     buffer = io.BytesIO()
     states = [optimiser.state_dict() for optimiser in optimisers]
     state = {"model": model.state_dict(), "average": average, "optimisers": states, "memory": memory}

@@ -14,14 +14,7 @@ MAX_POINTS_PER_CURVE = 200  # more are not visible at this width; each is a mean
 
 
 def draw_training_curve(metrics: Path) -> bytes:
-    """Plot a metrics.jsonl: losses on the left, IoU by object size on the right, prompt ellipses dashed.
-
-    Args:
-        metrics: Path of the file.
-
-    Returns:
-        The bytes of a PNG.
-    """
+    """Plot a metrics.jsonl as a PNG: losses on the left, IoU by object size on the right, prompt ellipses dashed."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 

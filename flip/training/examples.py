@@ -113,19 +113,10 @@ def make_example(
     exact: float,
     rng: np.random.Generator,
 ) -> Example:
-    """Make the example of one object.
+    """Make the example of the object of `mask`, with at most `num_inputs` input and `num_outputs` output patches.
 
-    Args:
-        scene: Scene of the object.
-        mask: Its mask.
-        num_inputs: Maximum number of input patches.
-        num_outputs: Number of output patches, see `flip.paper.cover.cover`.
-        recipe: How input patches are sampled.
-        exact: Probability of an unperturbed prompt.
-        rng: Draws the prompt and the patches.
-
-    Raises:
-        NoPatches: No patch fits into the image, around the true Gaussian or its perturbations.
+    `exact` is the probability of an unperturbed prompt. Raises NoPatches if no patch fits into the image, around the
+    true Gaussian or its perturbations.
     """
     true = Gaussian.from_mask(mask)
     for prompt in draw_prompts(true, exact, rng):
@@ -161,13 +152,7 @@ def mask_at_grid(mask: RegionMask, prompt: Gaussian) -> NDArray[np.bool_]:
 
 
 def patch_coverage(mask: RegionMask, centres: NDArray[np.float64], size: int) -> NDArray[np.float32]:
-    """Return the share of each patch that the mask covers, float32 (n,).
-
-    Args:
-        mask: The mask.
-        centres: Centres of the patches, (n, 2), x and y in px.
-        size: Side of the patches in px.
-    """
+    """Return the share of each `size`×`size` px patch that the mask covers, float32 (n,); `centres` (n, 2) in px."""
     height, width = mask.data.shape
     sums = cv2.integral(mask.data.astype(np.uint8))  # summed-area table
     total = np.zeros(len(centres))

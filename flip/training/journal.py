@@ -49,9 +49,7 @@ Event = StepReport | dict[str, Any] | str
 class Journal:
     """Writes OUT/metrics.jsonl, OUT/samples/STEP.png, OUT/curve.png and OUT/tensorboard.
 
-    Args:
-        out: Folder of the run.
-        start: Step of the checkpoint. Lines after it are deleted, because their steps are repeated.
+    Lines after step `start`, the checkpoint's, are deleted, because these steps are repeated.
     """
 
     def __init__(self, out: Path, start: int) -> None:

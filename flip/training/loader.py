@@ -33,14 +33,7 @@ class BatchLoader(IterableDataset[LoadedBatch]):
     """The batches of one rank, from batch `start` on.
 
     Batch k holds the scenes at positions k·scenes to (k+1)·scenes − 1. The objects, prompts and patches of a scene
-    depend on the seed, the position and k only.
-
-    Args:
-        source: Scenes by position.
-        config: Configuration of the run.
-        start: First batch.
-        rank: Number of this process.
-        world: Number of processes; it must divide `config.scenes`.
+    depend on the seed, the position and k only. `world` is the number of processes; it must divide `config.scenes`.
     """
 
     def __init__(self, source: SceneSource, config: Config, start: int = 0, rank: int = 0, world: int = 1) -> None:

@@ -10,19 +10,15 @@ MIN_MUON_SIDE = 32
 """Minimum rows and columns of a matrix for Muon. A smaller one has too few singular values to equalise."""
 
 ADAMW_RATE_SHARE = 1 / 5
-"""Learning rate of AdamW beside Muon, relative to Muon's. At a rate of 4e-3, AdamW so has 8e-4, a usual rate for it."""
+"""Learning rate of AdamW relative to Muon's. With Muon at 4e-3, AdamW has 8e-4, a usual rate for it."""
 
 
 def make_optimisers(model: nn.Module, settings: Optimiser) -> list[optim.Optimizer]:
     """Return one optimiser, or two for "muon".
 
     Weight decay is decoupled, and parameters with one dimension (biases, norms) have none. Muon (Jordan et al., 2024)
-    orthogonalises the update of each matrix; `match_rms_adamw` scales it to the size of Adam's (Liu et al., 2025).
-
-    Args:
-        model: The network.
-        settings: Of the configuration. Each parameter group has a `share`: its learning rate relative to the
-            schedule's.
+    orthogonalises the update of each matrix; `match_rms_adamw` scales it to the size of Adam's (Liu et al., 2025). The
+    `share` of a parameter group is its learning rate relative to the schedule's.
     """
     trained = [p for p in model.parameters() if p.requires_grad]
     large = [p for p in trained if settings.name == "muon" and p.ndim == 2 and min(p.shape) >= MIN_MUON_SIDE]

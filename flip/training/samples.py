@@ -24,19 +24,10 @@ PREDICTION_OPACITY = 0.45  # the image stays visible
 
 
 def draw_samples(predictor: Predictor, validation: Sequence[Sample]) -> NDArray[np.uint8]:
-    """Draw up to eight objects, at regular intervals over all validation images.
+    """Draw up to eight objects, at regular intervals over all validation images; uint8 RGB, (640, 1280, 3).
 
-    The predicted mask is orange. The true mask has a white and black outline. The IoU is written below.
-
-    Args:
-        predictor: The model.
-        validation: Validation images; the same images give the same objects.
-
-    Returns:
-        uint8 RGB, (640, 1280, 3).
-
-    Raises:
-        TrainingError: An image or a mask cannot be read.
+    The predicted mask is orange. The true mask has a white and black outline. The IoU is written below. The same images
+    give the same objects. Raises TrainingError if an image or a mask cannot be read.
     """
     sheet = np.zeros((TILE_ROWS, TILE_SIDE, TILE_COLUMNS, TILE_SIDE, 3), np.uint8)
     num_tiles = min(TILE_ROWS * TILE_COLUMNS, len(validation))

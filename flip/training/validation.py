@@ -65,11 +65,7 @@ def decode_sample(sample: Sample) -> tuple[NDArray[np.uint8], list[RegionMask]]:
 
 
 def validate(predictor: Predictor, validation: Sequence[Sample]) -> ValidationScores:
-    """Segment every object from its own Gaussian. An object that gets no patch has IoU 0.
-
-    Raises:
-        TrainingError: An image or a mask cannot be read.
-    """
+    """Segment every object from its own Gaussian. Without a patch the IoU is 0. Raises TrainingError for bad data."""
     ious, ellipse_ious, areas = [], [], []
     for sample in validation:
         image, masks = decode_sample(sample)

@@ -33,15 +33,9 @@ _MIN_SIDE_WITH_PART = 16  # px of an object's shorter side; a smaller part would
 
 @dataclass(frozen=True)
 class Layer:
-    """An object at its place in the image.
+    """An object at its place in the image; (x, y) is the upper left pixel of the patch."""
 
-    Args:
-        patch: uint8 RGBA, (h, w, 4), premultiplied by alpha.
-        x: Column of the patch's upper left pixel.
-        y: Row of the patch's upper left pixel.
-    """
-
-    patch: NDArray[np.uint8]
+    patch: NDArray[np.uint8]  # RGBA, (h, w, 4), premultiplied by alpha
     x: int
     y: int
 
@@ -157,18 +151,9 @@ class Compositions:
 def place_layer(
     source: NDArray[np.uint8], matrix: NDArray[np.float64], x: float, y: float, width: int, height: int
 ) -> Layer | None:
-    """Transform an object and place it in an image.
+    """Transform an object by a 2×2 matrix and centre it at (x, y) of a `width`×`height` image; None if it is outside.
 
-    Args:
-        source: uint8 RGBA, (h, w, 4), premultiplied by alpha.
-        matrix: 2×2, from the object's pixels to the image's.
-        x: Position of the object's centre in px, pixel centres at +½.
-        y: Likewise.
-        width: Width of the image in px.
-        height: Height of the image in px.
-
-    Returns:
-        The layer, cut to the image; None if it is outside.
+    `source` is uint8 RGBA, (h, w, 4), premultiplied by alpha. Coordinates are px with pixel centres at +½.
     """
     rows, columns = source.shape[:2]
     reach = np.abs(matrix) @ ((columns + 1) / 2, (rows + 1) / 2)
@@ -183,11 +168,7 @@ def place_layer(
 
 
 def paste_layers(background: NDArray[np.uint8], layers: Sequence[Layer]) -> tuple[NDArray[np.uint8], list[RegionMask]]:
-    """Paste layers on a background (uint8 RGB, (H, W, 3)), the nearest first.
-
-    Returns:
-        The image, and the masks of the layers that are visible enough.
-    """
+    """Paste layers on a background, the nearest first; return the image and the masks of visible layers."""
     height, width = background.shape[:2]
     light = np.zeros((height, width, 3), np.float32)  # sum of the layers so far
     transmittance = np.ones((height, width), np.float32)  # share that comes from behind them

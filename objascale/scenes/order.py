@@ -21,15 +21,9 @@ def shuffled_index(position: int, count: int, seed: int) -> int:
 def shuffled_in_windows(
     position: int, sizes: Sequence[int], seed: int, window: int = SHUFFLE_WINDOW
 ) -> tuple[int, int]:
-    """Return the shard and the item in it at a position.
+    """Return the shard and the item in it at a position; `sizes` are the numbers of items of the shards.
 
     Each epoch permutes the shards, concatenates them, and permutes the items within each window.
-
-    Args:
-        position: From 0.
-        sizes: Number of items of each shard.
-        seed: Seed of the permutations.
-        window: Number of items that are shuffled together.
     """
     total = sum(sizes)
     epoch, place = divmod(position, total)

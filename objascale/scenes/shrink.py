@@ -15,17 +15,10 @@ COVERAGE_EPS = 1e-4  # half a pixel still counts as half after float32 rounding
 
 
 def resize_short_side(scene: Scene, short_side: int) -> Scene:
-    """Resize a scene so that its shorter side has `short_side` px.
+    """Resize a scene so that its shorter side has `short_side` px. Smaller scenes are returned unchanged.
 
     A pixel is the mean of the area that it covers. It belongs to a mask that covers at least half of it. Masks without
-    a pixel are dropped.
-
-    Args:
-        scene: A scene of any size.
-        short_side: Length of the shorter side in px. A scene with a shorter side is returned unchanged.
-
-    Raises:
-        SceneError: No mask has a pixel left.
+    a pixel are dropped. Raises SceneError if none is left.
     """
     height, width = scene.image.shape[:2]
     factor = short_side / min(height, width)
@@ -37,8 +30,7 @@ def resize_short_side(scene: Scene, short_side: int) -> Scene:
 def halve(scene: Scene) -> Scene:
     """Resize a scene to half its size, by the same rule as `resize_short_side`; an odd last row or column is cut off.
 
-    Raises:
-        SceneError: The image is one pixel high or wide, or no mask has a pixel left.
+    Raises SceneError if the image is one pixel high or wide, or no mask has a pixel left.
     """
     rows, columns = scene.image.shape[:2]
     height, width = rows // 2, columns // 2

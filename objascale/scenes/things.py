@@ -71,16 +71,9 @@ def premultiply_alpha(straight: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def draw_silhouette(texture: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Fill a random outline with a texture.
+    """Fill a random outline with a texture (uint8 RGB, (side, side, 3)); return RGBA, premultiplied by alpha.
 
     Outlines are smooth or polygonal, round or deeply indented. One large silhouette in five has a hole.
-
-    Args:
-        texture: uint8 RGB, (side, side, 3).
-        rng: Draws the outline.
-
-    Returns:
-        uint8 RGBA, (side, side, 4), premultiplied by alpha.
     """
     side = len(texture)
     alpha = np.zeros((side, side), np.uint8)
@@ -92,16 +85,7 @@ def draw_silhouette(texture: NDArray[np.uint8], rng: np.random.Generator) -> NDA
 
 
 def add_part(source: NDArray[np.uint8], texture: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Give a part of an object another texture, in a random outline, like the pattern of clothes.
-
-    Args:
-        source: uint8 RGBA, (h, w, 4), premultiplied by alpha.
-        texture: uint8 RGB, (h, w, 3).
-        rng: Draws the outline.
-
-    Returns:
-        A copy of `source` with the same alpha.
-    """
+    """Fill a random outline on an object (RGBA, (h, w, 4)) with a texture (RGB, (h, w, 3)); alpha stays the same."""
     side = min(source.shape[:2])
     part = np.zeros(source.shape[:2], np.uint8)
     _draw_outline(part, _random_offset(0.4 * side, rng), side * rng.uniform(0.2, 0.5), 255, rng)

@@ -46,15 +46,7 @@ class TrainingTask(Protocol):
     def losses(
         self, model: nn.Module, batch: Any, memory: Tensor, phase: Phase, dtype: torch.dtype
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the loss and the metrics to log.
-
-        Args:
-            model: The network, or its wrapper for several processes.
-            batch: A batch on the device of the model.
-            memory: State after the step before.
-            phase: Current phase of the schedule.
-            dtype: bfloat16 for mixed precision, else float32.
-        """
+        """Return the loss and the metrics to log; `dtype` is bfloat16 for mixed precision, else float32."""
 
     def remember(self, memory: Tensor, metrics: dict[str, float]) -> Tensor:
         """Return the memory after a step, from the means of its metrics over all ranks."""

@@ -22,17 +22,11 @@ from objascale.scenes import Scene
 
 
 class LearnerOutput(NamedTuple):
-    """Output of the model, and logits of the auxiliary layers.
-
-    Args:
-        answer: Output of the model.
-        tokens: Logits of the patch coverage, (B, n).
-        code: Logits of the mask on the grid of `mask_at_grid`, (B, GRID_SIDE²).
-    """
+    """Output of the model, and logits of the auxiliary layers."""
 
     answer: Answer
-    tokens: Tensor
-    code: Tensor
+    tokens: Tensor  # logits of the patch coverage, (B, n)
+    code: Tensor  # logits of the mask on the grid of `mask_at_grid`, (B, GRID_SIDE²)
 
 
 class PaperLearner(Flip):
