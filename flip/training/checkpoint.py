@@ -66,8 +66,8 @@ def read_checkpoint(out: Path, config: Config) -> dict[str, Any] | None:
     if saved != given:
         different = ", ".join(key for key in given if saved.get(key) != given[key])
         raise TrainingError(
-            f"{path} belongs to another training run: it differs in {different}; give another --out, or that run's "
-            "--config"
+            f"{path} belongs to another training run: it differs in {different}; give another output folder, "
+            "or that run's configuration"
         )
     state["step"] = step
     return state
@@ -85,7 +85,7 @@ def load_initial_weights(model: nn.Module, weights: Path) -> None:
         raise TrainingError(f"training cannot start from these weights: {error}") from None
     shapes = {name: each.shape for name, each in model.state_dict().items() if not name.startswith(AUXILIARY_PREFIX)}
     if shapes != {name: each.shape for name, each in state.items()}:
-        raise TrainingError(f"{weights} holds another model than the one to train; give a matching --config")
+        raise TrainingError(f"{weights} holds another model than the configuration")
     model.load_state_dict(state, strict=False)
 
 

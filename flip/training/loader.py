@@ -39,7 +39,7 @@ class BatchLoader(IterableDataset[LoadedBatch]):
     def __init__(self, source: SceneSource, config: Config, start: int = 0, rank: int = 0, world: int = 1) -> None:
         if config.scenes % world:
             raise TrainingError(
-                f"{world} processes cannot share {config.scenes} scenes per batch equally; change scenes or --devices"
+                f"{world} processes cannot share {config.scenes} scenes per batch equally; change either number"
             )
         self.source, self.config, self.task = source, config, task_of(config)
         self.start, self.rank, self.world = start, rank, world

@@ -51,7 +51,7 @@ def load_validation(path: Path, num_images: int) -> list[Sample]:
     except DatasetError as error:
         raise TrainingError(f"the validation data cannot be read: {error}") from None
     if not samples:
-        raise TrainingError(f"{path} has no images; give --validate another data set")
+        raise TrainingError(f"{path} has no images for validation; give another data set")
     return samples
 
 

@@ -44,7 +44,7 @@ def load_backgrounds(paths: Sequence[Path]) -> PackedImages:
     """
     files = [file for path in paths for file in _background_files(path)]
     if not files:
-        raise DatasetError("crops need backgrounds: give photographs or environment maps with --backgrounds")
+        raise DatasetError("crops need backgrounds: give photographs or environment maps to paste them on")
     origin = "backgrounds of " + " ".join(str(path.resolve()) for path in paths)
     version = "\n".join((f"2 {MAX_BACKGROUND_SIDE} {VIEWS_PER_FILE}", *map(file_state, files)))
     return load_packed(origin, version, lambda: _images(files))

@@ -72,7 +72,7 @@ def _open(data: Sequence[str], backgrounds: Sequence[Path], seed: int, short_sid
         shares[path] += share
     cropped = {path: share for path, share in shares.items() if holds_crops(path)}
     if backgrounds and not cropped:
-        raise DatasetError("--backgrounds needs crops, but no --data is a folder of crops")
+        raise DatasetError("backgrounds are given, but no data path is a folder of crops to paste on them")
     sources: list[tuple[SceneSource, int]] = [
         (SA1B(path, seed, short_side) if _holds_tars(path) else StoredSource(path, seed, short_side), share)
         for path, share in shares.items()
@@ -89,7 +89,7 @@ def _parse_share(text: str) -> tuple[Path, int]:
     if not equals or Path(text).exists():
         return Path(text), 1
     if not re.fullmatch("[0-9]{1,4}", share) or not 1 <= int(share) <= MAX_SHARE:
-        raise DatasetError(f"--data {text}: the share after = must be an integer from 1 to {MAX_SHARE}")
+        raise DatasetError(f"{text}: the share after = must be an integer from 1 to {MAX_SHARE}")
     return Path(path), int(share)
 
 

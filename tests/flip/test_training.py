@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pickle
@@ -14,17 +15,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
+from typer.testing import CliRunner
 
 from flip.checkpoint import load_model
+from flip.cli import app
 from flip.gaussian import Gaussian
 from flip.paper.model import Flip
 from flip.paper.predictor import PaperPredictor
 from flip.training.checkpoint import CHECKPOINT_FILE
+from flip.training.command import STEPS_PER_LINE, _printer
 from flip.training.config import Config, Optimiser, Phase, TrainingError, read_config
-from flip.training.journal import METRICS_FILE
+from flip.training.journal import METRICS_FILE, StepReport
 from flip.training.loader import BatchLoader, make_loader
 from flip.training.loop import Machine, learning_rate, train
 from flip.training.tasks import task_of
+from objascale.progress import show_progress
 from objascale.scenes import Scene, SceneError
 
 QUICK = Machine(accelerator="cpu", devices=1, precision="float32", workers=0)
@@ -304,3 +310,28 @@ def test_invalid_configurations_are_refused(tmp_path: Path, text: str | None, re
         read_config(str(path))
     with pytest.raises(TrainingError, match="no configuration flip-x"):
         read_config("flip-x")
+
+
+def test_the_command_reports_an_error_in_one_line(tmp_path: Path) -> None:
+    arguments = ["train", "--data", str(tmp_path), "--config", "flip-x", "--out", str(tmp_path / "run")]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 1
+    assert done.output.startswith("error: there is no configuration flip-x: choose from flip-s, ")
+    assert done.output.count("\n") == 1
+
+
+def test_a_log_has_a_line_every_hundred_steps_and_for_every_validation() -> None:
+    log = io.StringIO()
+    console = Console(file=log, width=200)
+    with show_progress(console, STEPS_PER_LINE) as progress:
+        report = _printer(console, progress, 300)
+        for step in range(99, 102):
+            report(StepReport(step, {"mask": 0.5}, gradient=1, rate=1e-3, examples_per_second=20, wait=0.01))
+        report({"step": 101, "iou": 0.8, "ellipse": 0.7, "sizes": {"under 30 px": (0.6, 0.5, 3)}})
+        report("scene [3] is broken")
+    assert log.getvalue().splitlines() == [
+        "step 100: mask 0.500, 20 examples/s, 1% waiting, of 300",
+        "step 101: held-out IoU 0.800, ellipse 0.700",
+        "         under 30 px: 0.600, ellipse 0.500, n = 3",
+        "scene [3] is broken",
+    ]

@@ -437,5 +437,5 @@ def test_data_that_cannot_be_opened_gives_an_error(data: str, sentence: str, tar
     named = data.format(folder=tmp_path, tars=tars, crops=write_crops(tmp_path / "crops"))
     with pytest.raises(DatasetError, match=sentence):
         open_source([named], [], 0)
-    with pytest.raises(DatasetError, match="--backgrounds needs crops, but no --data is a folder of crops"):
+    with pytest.raises(DatasetError, match="backgrounds are given, but no data path is a folder of crops"):
         open_source([str(tars)], [tmp_path], 0)
