@@ -19,6 +19,7 @@ from rich.markup import escape
 
 from flip.checkpoint import SUFFIXES, OnnxMissing, WeightsBroken
 from flip.download_bar import download_bar
+from flip.finite import NotFinite
 from flip.gaussian import Gaussian, GaussianError
 from flip.predictor import load_predictor
 from flip.prompts import PredictorError
@@ -52,7 +53,7 @@ def _one_sentence() -> Iterator[None]:
         yield
     except (
         *(WeightsMissing, WeightsBroken, OnnxMissing, DownloadFailed),
-        *(GaussianError, MaskError, NoPatches, PredictorError),
+        *(GaussianError, MaskError, NoPatches, PredictorError, NotFinite),
         *(OSError, torch.OutOfMemoryError),
     ) as error:
         Console(stderr=True, soft_wrap=True, highlight=False).print(f"[red]error:[/red] {escape(str(error))}")

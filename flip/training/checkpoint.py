@@ -98,9 +98,13 @@ def _phases_done(phases: list[dict[str, Any]], step: int) -> list[dict[str, Any]
     return [phase for phase in done if phase["steps"]]
 
 
-def export_weights(out: Path, config: Config, average: dict[str, Tensor]) -> Path:
-    """Write the averaged weights to OUT/MODEL.safetensors in half precision, for `flip predict --model`."""
-    path = out / f"{config.model}.safetensors"
+def weights_path(out: Path, config: Config) -> Path:
+    """Return the path of the exported weights, OUT/MODEL.safetensors."""
+    return out / f"{config.model}.safetensors"
+
+
+def export_weights(out: Path, config: Config, average: dict[str, Tensor]) -> None:
+    """Write the averaged weights in half precision, for `flip predict --model`. Only one process may call it."""
     tensors = {
         name: tensor.detach().to("cpu", torch.float16).contiguous()
         for name, tensor in average.items()
@@ -109,5 +113,4 @@ def export_weights(out: Path, config: Config, average: dict[str, Tensor]) -> Pat
     last = config.phases[-1]
     settings = {"model": config.model, "sampling": config.sampling, "outputs": last.outputs, "tokens": last.tokens}
     # One JSON entry keeps the file reproducible: safetensors does not fix the order of metadata entries.
-    write_atomically(path, save(tensors, metadata={TRAINED: json.dumps(settings)}))
-    return path
+    write_atomically(weights_path(out, config), save(tensors, metadata={TRAINED: json.dumps(settings)}))

@@ -14,7 +14,14 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from flip.training.checkpoint import export_weights, load_initial_weights, read_checkpoint, save_checkpoint
+from flip.finite import NotFinite
+from flip.training.checkpoint import (
+    export_weights,
+    load_initial_weights,
+    read_checkpoint,
+    save_checkpoint,
+    weights_path,
+)
 from flip.training.config import Config, TrainingError, TrainingPrecision
 from flip.training.journal import Event, Journal, StepReport
 from flip.training.loader import BatchLoader, LoadedBatch, make_loader
@@ -74,8 +81,8 @@ def train(
         Path of the exported weights.
 
     Raises:
-        TrainingError: The checkpoint belongs to another run, the loss is not finite (the last checkpoint is kept), or
-            the data cannot be used.
+        TrainingError: The checkpoint belongs to another run, the loss is not finite (the last checkpoint is kept), the
+            logits of a validation are not finite, or the data cannot be used.
     """
     fabric = Fabric(accelerator=machine.accelerator, devices=machine.devices, num_nodes=machine.nodes)
     fabric.launch()
@@ -130,12 +137,15 @@ def train(
                     report(journal.log_validation(done, validate(predictor, validation)))
                     journal.log_images(done, draw_samples(predictor, validation))
             started = time.perf_counter()
-    except SceneError as error:
+    except (SceneError, NotFinite) as error:
         raise TrainingError(str(error)) from None
     finally:
         if journal:
             journal.close()
-    return export_weights(out, config, average)
+    if fabric.is_global_zero:
+        export_weights(out, config, average)
+    fabric.barrier()  # the file exists before any process returns its path
+    return weights_path(out, config)
 
 
 def learning_rate(step: int, config: Config) -> float:

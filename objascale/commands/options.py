@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 Source = StrEnum("Source", ["starter", "folder", "sweethome", "objaverse"])
+Split = StrEnum("Split", ["train", "test"])
 Preset = StrEnum("Preset", ["paper", "full"])
 Place = StrEnum("Place", ["centre", "anywhere", "cut"])
 Format = StrEnum("Format", ["png", "jpg"])
@@ -24,6 +25,11 @@ _ASSETS, _SIZES, _PICTURE = "Objects and environment maps", "Sizes and places", 
 
 def _option(text: str, panel: str, **more: Any) -> Any:
     return typer.Option(help=text, rich_help_panel=panel, **more)
+
+
+StarterSplit = Annotated[
+    Split, _option("Which of the starter objects. train: flip-s has learned from them. test: no model has.", _ASSETS)
+]
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,7 @@ class AssetOptions:
             show_default="objaverse with --categories, folder with --objects, else starter",
         ),
     ] = None
+    starter_split: StarterSplit = Split.train
     objects: Annotated[
         Path | None,
         _option(
@@ -77,8 +84,12 @@ class AssetOptions:
 
 @dataclass(frozen=True)
 class PlanOptions(AssetOptions):
-    """The options of `objascale plan`, which `objascale render` takes too."""
+    """The options of `objascale plan`, which `objascale render` takes too.
 
+    Pictures are made to measure models on, so they show the starter objects that no model has learned from.
+    """
+
+    starter_split: StarterSplit = Split.test
     n: Annotated[int, typer.Option(min=1, help="Number of images.")] = 100
     preset: Annotated[
         Preset,

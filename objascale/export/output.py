@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from objascale.dataset import DatasetError
+from objascale.files import unique_partial
 
 
 @contextmanager
@@ -19,7 +19,7 @@ def new_file(out: Path) -> Iterator[Path]:
     """
     if out.is_dir():
         raise DatasetError(f"--out {out} is a folder; name a file in it")
-    partial = _partial(out)
+    partial = unique_partial(out)
     with _sentences(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -39,7 +39,7 @@ def new_folder(out: Path) -> Iterator[Path]:
         raise DatasetError(
             f"{out} {'holds files' if out.is_dir() else 'is a file'} already; give a new folder with --out"
         )
-    partial = _partial(out)
+    partial = unique_partial(out)
     with _sentences(out):
         partial.mkdir(parents=True)
         try:
@@ -47,10 +47,6 @@ def new_folder(out: Path) -> Iterator[Path]:
             partial.rename(out)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-
-
-def _partial(out: Path) -> Path:
-    return out.with_name(f".{out.name}.{os.getpid()}.part")
 
 
 @contextmanager

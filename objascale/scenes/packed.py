@@ -64,7 +64,8 @@ def load_packed(origin: str, version: str, make_images: Callable[[], Iterable[ND
     try:
         _write(partial, make_images())
         for older in place.glob(f"{stem}-*"):
-            shutil.rmtree(older, ignore_errors=True)
+            if older != folder:  # another process may have made it in the meantime and use it
+                shutil.rmtree(older, ignore_errors=True)
         partial.rename(folder)
     except OSError:
         if not folder.is_dir():  # otherwise another process was faster

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -30,6 +31,7 @@ from flip.training.journal import METRICS_FILE, StepReport
 from flip.training.loader import BatchLoader, make_loader
 from flip.training.loop import Machine, learning_rate, train
 from flip.training.tasks import task_of
+from flip.training.validation import load_validation
 from objascale.progress import show_progress
 from objascale.scenes import Scene, SceneError
 
@@ -194,7 +196,7 @@ def test_validation_uses_the_patches_of_training() -> None:
         model = task.model()
         for phase in config.phases:
             predictor = task.predictor(model, phase, torch.device("cpu"))
-            assert (predictor.tokens, predictor.glances) == (phase.tokens, 1)
+            assert (predictor.sampling.tokens, predictor.sampling.glances) == (phase.tokens, 1)
 
 
 def test_a_finished_run_does_nothing_more(tmp_path: Path) -> None:
@@ -205,7 +207,10 @@ def test_a_finished_run_does_nothing_more(tmp_path: Path) -> None:
 
 
 def test_two_processes_train_as_one(tmp_path: Path) -> None:
-    """Two gloo ranks with half of each batch end with the parameters of one process, up to rounding."""
+    """Two gloo ranks with half of each batch end with the parameters of one process, up to rounding.
+
+    Only one of them writes the weights, and both return their path.
+    """
     script = tmp_path / "run.py"
     script.write_text(
         "import sys\n"
@@ -213,13 +218,18 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
         "from pathlib import Path\n"
         "from test_training import SMALL, Ellipses, QUICK\n"
         "from dataclasses import replace\n"
-        "from flip.training.loop import train\n"
+        "from flip.training import loop\n"
+        f"log = open({str(tmp_path / 'log')!r}, 'a')\n"
+        "write = loop.export_weights\n"
+        "loop.export_weights = lambda *arguments: (print('written', file=log, flush=True), write(*arguments))\n"
         "if __name__ == '__main__':\n"
-        f"    train(SMALL, Ellipses(), Path({str(tmp_path / 'two')!r}), replace(QUICK, devices=2))\n"
+        f"    path = loop.train(SMALL, Ellipses(), Path({str(tmp_path / 'two')!r}), replace(QUICK, devices=2))\n"
+        "    print('there' if path.is_file() else 'missing', file=log, flush=True)\n"
     )
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, env=environment, timeout=240)
     assert done.returncode == 0, done.stderr[-2000:]
+    assert sorted((tmp_path / "log").read_text().split()) == ["there", "there", "written"]
     train(SMALL, Ellipses(), tmp_path / "one", QUICK)
     one, two = (torch.load(tmp_path / name / CHECKPOINT_FILE, weights_only=True) for name in ("one", "two"))
     assert two["step"] == SMALL.steps
@@ -247,6 +257,30 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path, monkeypatch: py
     with pytest.raises(TrainingError, match=r"loss of batch 4 is not finite \(scenes ellipses 8, ellipses 9\)"):
         train(SMALL.model_copy(update={"save_every": 1}), Ellipses(), tmp_path, QUICK)
     assert (tmp_path / CHECKPOINT_FILE).read_bytes() == before
+
+
+def test_a_validation_without_finite_logits_stops_the_run(tmp_path: Path) -> None:
+    """The averaged weights are damaged. The loss, which uses the other weights, is finite."""
+    scene = Ellipses().scene(0)
+    (tmp_path / "held").mkdir()
+    Image.fromarray(scene.image).save(tmp_path / "held" / "a.png")
+    thing = {"id": 1, "image_id": 1, "category_id": 1, "iscrowd": 0, "area": scene.masks[0].area, "bbox": [0, 0, 1, 1]}
+    content = {
+        "images": [{"id": 1, "file_name": "a.png", "width": 128, "height": 96}],
+        "categories": [{"id": 1, "name": "ellipse"}],
+        "annotations": [{**thing, "segmentation": scene.masks[0].rle()}],
+    }
+    (tmp_path / "held" / "instances.json").write_text(json.dumps(content))
+    validation = load_validation(tmp_path / "held" / "instances.json", 1)
+
+    config, out = SMALL.model_copy(update={"save_every": 1}), tmp_path / "run"
+    train(config, Ellipses(), out, QUICK)
+    state = torch.load(out / CHECKPOINT_FILE, weights_only=True)
+    state["step"] = 5
+    state["average"]["predictor.pe.0.weight"].fill_(float("nan"))
+    torch.save(state, out / CHECKPOINT_FILE)
+    with pytest.raises(TrainingError, match="NaN or infinite logits for Gaussian"):
+        train(config, Ellipses(), out, QUICK, validation)
 
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:

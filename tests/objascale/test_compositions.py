@@ -327,6 +327,20 @@ def test_new_crops_replace_the_old_ones_in_the_cache(tmp_path: Path):
     assert [path.name for path in second.folder.parent.iterdir() if path.name.startswith(".")] == []
 
 
+def test_images_that_another_process_has_just_made_are_kept(tmp_path: Path):
+    """Two processes make the same images. The first one already reads its file when the second one ends."""
+    ours = [np.zeros((2, 3, 4), np.uint8)]
+
+    def slower():
+        before.append(load_packed("twice", "1", lambda: ours).folder.stat().st_ino)
+        yield from ours
+
+    before: list[int] = []
+    images = load_packed("twice", "1", slower)
+    assert [image.shape for image in images] == [(2, 3, 4)]
+    assert before == [images.folder.stat().st_ino], "the folder of the first process still exists"
+
+
 def test_errors_name_damaged_files(cropped: Path, photographs: Path, tmp_path: Path):
     (tmp_path / "empty").mkdir()
     broken = tmp_path / "broken"
