@@ -238,9 +238,12 @@ class Plan:
         return pixels, self._fraction(pixels, rng)
 
     def _fraction(self, pixels: int, rng: np.random.Generator) -> float:
-        """A fraction for a picture of so many px a side, log-uniform over what is allowed there."""
+        """A fraction for a picture of so many px a side, log-uniform over what is allowed there.
+
+        It has six significant digits, as the last ones of a logarithm differ between kinds of processors.
+        """
         low, high = self._log_fractions(np.log([pixels]))
-        return math.exp(rng.uniform(min(low[0], high[0]), high[0]))
+        return float(f"{math.exp(rng.uniform(min(low[0], high[0]), high[0])):.6g}")
 
     def _log_fractions(self, log_pixels: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Smallest and largest allowed log fraction at each log side; where none is allowed, the former is above."""

@@ -17,6 +17,7 @@ from objascale.color import to_display
 from objascale.dataset import DatasetError
 from objascale.files import file_state
 from objascale.maps import EnvironmentMapError, load_map
+from objascale.pictures import PictureError, decode, orientation, turned
 from objascale.scenes.packed import PackedImages, load_packed
 from objascale.sources.folder import MAP_ENDINGS
 
@@ -70,12 +71,14 @@ def _images(files: Sequence[Path]) -> Iterator[NDArray[np.uint8]]:
 
 
 def _photograph(file: Path) -> NDArray[np.uint8]:
-    image = cv2.imread(str(file), cv2.IMREAD_COLOR_RGB)
-    if image is None:
-        raise DatasetError(f"OpenCV cannot decode {file}; remove it from the backgrounds")
+    try:
+        content = file.read_bytes()
+        image = turned(decode(content), orientation(content))
+    except (OSError, PictureError) as error:
+        raise DatasetError(f"OpenCV cannot decode {file}; remove it from the backgrounds") from error
     if min(image.shape[:2]) * min(MAX_BACKGROUND_SIDE / max(image.shape[:2]), 1) < _MIN_SIDE:
         raise DatasetError(f"{file} is too small or too narrow for a background; remove it from the backgrounds")
-    return np.asarray(image, np.uint8)
+    return image
 
 
 def _photograph_pieces(image: NDArray[np.uint8], rng: np.random.Generator) -> Iterator[NDArray[np.uint8]]:

@@ -53,6 +53,8 @@ def _pyramid(file: Path) -> Iterator[NDArray[np.uint8]]:
     straight = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
     if straight is None or straight.ndim != 3 or straight.shape[2] != 4:
         raise DatasetError(f"{file} is not a PNG with transparency; remove it, or make its crops again")
+    if straight.dtype != np.uint8:
+        raise DatasetError(f"{file} has {straight.dtype} channels; save it with 8 bits per channel")
     crop = premultiply_alpha(np.asarray(cv2.cvtColor(straight, cv2.COLOR_BGRA2RGBA), np.uint8))
     for _ in range(PYRAMID_LEVELS):
         yield crop

@@ -285,6 +285,13 @@ def test_no_crop_is_enlarged_more_than_twice(made: Compositions):
         assert shown <= 1.05 * min(area, most) or area == 10
 
 
+def test_a_photograph_of_twelve_bits_in_a_file_of_sixteen_is_no_darker(tmp_path: Path):
+    eight = np.random.default_rng(0).integers(0, 256, (300, 300, 3), np.uint8)
+    cv2.imwrite(str(tmp_path / "12.png"), eight.astype(np.uint16) << 4)
+    (piece,) = load_backgrounds([tmp_path])
+    assert np.array_equal(piece, eight[..., ::-1])
+
+
 def test_a_large_photograph_gives_several_pieces(tmp_path: Path):
     fine = np.random.default_rng(0).integers(0, 256, (1000, 3000, 3), np.uint8)
     cv2.imwrite(str(tmp_path / "large.png"), fine)
@@ -361,6 +368,9 @@ def test_errors_name_damaged_files(cropped: Path, photographs: Path, tmp_path: P
     with pytest.raises(DatasetError, match="empty has no crops"):
         Compositions({tmp_path / "empty": 1}, [photographs], seed=0)
     with pytest.raises(DatasetError, match=r"tiny\.png is not a PNG with transparency; remove it"):
+        Compositions({tmp_path: 1}, [photographs], seed=0)
+    cv2.imwrite(str(tmp_path / "tiny.png"), np.full((9, 9, 4), 4095, np.uint16))
+    with pytest.raises(DatasetError, match=r"tiny\.png has uint16 channels; save it with 8 bits"):
         Compositions({tmp_path: 1}, [photographs], seed=0)
     with pytest.raises(DatasetError, match="a composition needs crops"):
         Compositions({}, [photographs], seed=0)
