@@ -61,7 +61,10 @@ def run(
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N images.")] = None,
     select: Annotated[
         list[str] | None,
-        typer.Option(help="Only objects with category=NAME,NAME, area=LOW..HIGH (px), fraction=LOW..HIGH."),
+        typer.Option(
+            help="Only objects with category=NAME,NAME, area=LOW..HIGH (px), fraction=LOW..HIGH; only images that a "
+            "text file names: image=FILE."
+        ),
     ] = None,
     shard: Annotated[str | None, typer.Option(metavar="I/N", help="Only the I-th of N parts; see bench merge.")] = None,
     prompt: Annotated[
