@@ -14,6 +14,7 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 from rich.table import Table
 
 from bench.results import SCHEMA, ResultsError, read_run
@@ -26,7 +27,7 @@ from objascale.sizes import size_bin
 By = Literal["size", "category"]
 _OBJECT = ["image_sha256", "object_id"]
 _SAME = ["image_id", "asset_id", "category", "area", "fraction"]  # of both models' rows of an object
-_OWN = ["model", "tokens", "prompt", "prompt_source", "noise", "untrained", "iou", "error", "seen_in_training"]
+_OWN = ["model", "tokens", "prompt", "prompt_source", "noise", "untrained", "iou", "error", "exif", "seen_in_training"]
 
 
 def rows_of(folder: Path, model: str, noise: float = 0.0, tokens: float | None = None) -> pd.DataFrame:
@@ -70,15 +71,18 @@ def _read(folder: Path) -> pd.DataFrame:
         raise ResultsError(f"{folder} has the schema version {schema}, this program reads {SCHEMA}; measure again")
     if not path.exists():
         raise ResultsError(f"{folder} has no results.parquet; finish the run with the same `bench run` command")
+    columns = [*_OBJECT, *_SAME, *_OWN]
     try:
-        rows = pd.read_parquet(path, columns=[*_OBJECT, *_SAME, *_OWN])
+        if "exif" not in pq.read_schema(path).names:  # written before `--exif`
+            columns.remove("exif")
+        rows = pd.read_parquet(path, columns=columns)
     except (OSError, ValueError, KeyError) as error:  # pyarrow's errors are such
         raise ResultsError(
             f"{path} is damaged ({str(error).splitlines()[0]}); the same `bench run` command makes it anew"
         ) from error
     if rows.empty:
         raise ResultsError(f"{folder} has no row; finish the run with the same `bench run` command")
-    return rows
+    return rows if "exif" in rows else rows.assign(exif=None)
 
 
 @dataclass(frozen=True)
@@ -97,12 +101,21 @@ class Comparison:
 
     @classmethod
     def of(cls, a: pd.DataFrame, b: pd.DataFrame) -> Comparison:
-        """Pair the rows of two sides. Raises ResultsError if they have no object in common."""
+        """Pair the rows of two sides.
+
+        Raises ResultsError if they have no object in common, or see a picture turned differently.
+        """
         own = [*_OBJECT, *_OWN]
         pairs = a.merge(b[own], on=_OBJECT, suffixes=("_a", "_b"), sort=True)
         names = _name(a), _name(b)
         if pairs.empty:
             raise ResultsError(f"{names[0]} and {names[1]} have no object in common; measure both on the same data set")
+        turned_otherwise = pairs[["exif_a", "exif_b"]].notna().all(axis=1) & (pairs["exif_a"] != pairs["exif_b"])
+        if turned_otherwise.any():
+            raise ResultsError(
+                f"{turned_otherwise.sum()} objects lie on pictures that one side turned by EXIF and the other did not; "
+                "measure both with the same --exif"
+            )
         pairs["difference"] = pairs["iou_a"] - pairs["iou_b"]
         pairs["seen"] = unfair(pairs, "seen_in_training_a") | unfair(pairs, "seen_in_training_b")
         pairs["cluster"] = clusters(pairs)

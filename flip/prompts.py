@@ -19,9 +19,16 @@ class PredictorError(ValueError):
 
 
 def check_image(image: NDArray[np.uint8]) -> None:
-    """Raise PredictorError unless `image` is uint8 (H, W, 3)."""
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        raise PredictorError(f"image must be uint8 H×W×3 RGB, not {image.dtype} {image.shape}")
+    """Check an image before a model takes it.
+
+    Raises:
+        PredictorError: The image is not a NumPy array of uint8 with shape (H, W, 3), or it has no pixels.
+    """
+    if not isinstance(image, np.ndarray):
+        raise PredictorError(f"image must be a NumPy array, uint8 H×W×3 RGB, not a {type(image).__name__}")
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+        remedy = "; objascale.pictures.eight_bits reduces 16 bits to 8" if image.dtype == np.uint16 else ""
+        raise PredictorError(f"image must be uint8 H×W×3 RGB, not {image.dtype} {image.shape}{remedy}")
 
 
 def one_prompt(

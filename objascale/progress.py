@@ -1,12 +1,34 @@
-"""How fast a run is and how long it will take, for people and for the journal."""
+"""Progress of a run: bars, plain lines, and the pace for the journal."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+ProgressCallback = Callable[[str, int, int], None]
+"""Takes a description, the number of items done and the total number."""
+
+
+@contextmanager
+def show_progress(console: Console, items_per_line: int) -> Iterator[ProgressCallback]:
+    """Show a bar on a terminal, and elsewhere a line for every `items_per_line` items; yield the callback."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=None)
+
+        def show(description: str, done: int, total: int) -> None:
+            bar.update(task, description=description, completed=done, total=total)
+            if not console.is_terminal and done % items_per_line == 0:
+                console.print(f"{description}, of {total}", markup=False)
+
+        yield show
 
 
 @dataclass

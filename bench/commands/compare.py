@@ -43,8 +43,8 @@ def compare(
         )
         if (seen := comparison.seen_told) and not include_seen:
             raise ResultsError(
-                f"of {len(comparison.pairs)} objects to compare, some were seen in training, {seen}; measure on others, "
-                "or give --include-seen to compare all the same"
+                f"of {len(comparison.pairs)} objects to compare, some were seen in training, {seen}; "
+                "measure on others, or give --include-seen to compare all the same"
             )
         for letter, name, alone in zip("AB", comparison.names, comparison.alone, strict=True):
             left_out = f"; {alone} objects that only {letter} has are left out" if alone else ""

@@ -12,8 +12,9 @@ from typing import Annotated, Any
 
 import typer
 
+from objascale.sources import StarterSplit
+
 Source = StrEnum("Source", ["starter", "folder", "sweethome", "objaverse"])
-Split = StrEnum("Split", ["train", "test"])
 Preset = StrEnum("Preset", ["paper", "full"])
 Place = StrEnum("Place", ["centre", "anywhere", "cut"])
 Format = StrEnum("Format", ["png", "jpg"])
@@ -27,8 +28,9 @@ def _option(text: str, panel: str, **more: Any) -> Any:
     return typer.Option(help=text, rich_help_panel=panel, **more)
 
 
-StarterSplit = Annotated[
-    Split, _option("Which of the starter objects. train: flip-s has learned from them. test: no model has.", _ASSETS)
+_StarterSplit = Annotated[
+    StarterSplit,
+    _option("Which of the starter objects. train: flip-s has learned from them. test: nothing shipped has.", _ASSETS),
 ]
 
 
@@ -44,7 +46,7 @@ class AssetOptions:
             show_default="objaverse with --categories, folder with --objects, else starter",
         ),
     ] = None
-    starter_split: StarterSplit = Split.train
+    starter_split: _StarterSplit = "train"
     objects: Annotated[
         Path | None,
         _option(
@@ -89,7 +91,7 @@ class PlanOptions(AssetOptions):
     Pictures are made to measure models on, so they show the starter objects that no model has learned from.
     """
 
-    starter_split: StarterSplit = Split.test
+    starter_split: _StarterSplit = "test"
     n: Annotated[int, typer.Option(min=1, help="Number of images.")] = 100
     preset: Annotated[
         Preset,

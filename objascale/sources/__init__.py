@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 Progress = Callable[[str, int, int], None]  # what is being fetched, how many are there, how many in all
 
@@ -26,6 +27,9 @@ class Asset:
     licence: str = ""
     url: str = ""
 
+
+StarterSplit = Literal["train", "test"]
+"""The starter objects that shipped weights have learned from, and those that none has."""
 
 STARTER_AUTHOR = "ObjaScale suite"
 """`Asset.author` of the objects that the starter source generates."""

@@ -26,7 +26,6 @@ from reports.tables.cells import (
     percent,
     seen_mark,
     seen_note,
-    signed,
     unread_note,
 )
 from reports.tables.table1_data import COSTS, table_1_data

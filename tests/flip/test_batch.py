@@ -110,5 +110,11 @@ def test_wrong_calls(photo: np.ndarray, tiny: ReleasedFlip) -> None:
     predictor.set_image(photo)
     with pytest.raises(NoPatches, match=r"\(2000, "):
         predictor.predict_many([Gaussian.from_point(50, 50, 5), Gaussian.from_point(2000, 5, 5)])
-    with pytest.raises(PredictorError, match="not in int8"):
+    with pytest.raises(PredictorError, match=r"not uint16 \(8, 9, 3\); objascale\.pictures\.eight_bits reduces"):
+        predictor.set_image(np.zeros((8, 9, 3), np.uint16))
+    with pytest.raises(PredictorError, match="image must be a NumPy array, uint8 H×W×3 RGB, not a list"):
+        predictor.set_image([[[1, 2, 3]]])
+    with pytest.raises(PredictorError, match=r"not uint8 \(0, 9, 3\)"):
+        predictor.set_image(np.zeros((0, 9, 3), np.uint8))
+    with pytest.raises(PredictorError, match="not int8"):
         FlipPredictor(tiny, dtype="int8")
