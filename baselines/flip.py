@@ -18,7 +18,7 @@ from flip.predictor import make_predictor
 from flip.prompts import PredictorError
 from flip.released.model import RELEASED_CONFIGS, ReleasedFlip
 from flip.stopwatch import Stopwatch
-from flip.weights import OURS, SHIPPED, sha256
+from flip.weights import PACKAGE_WEIGHTS, PACKAGE_WEIGHTS_SUFFIX, sha256
 from objascale.masks import RegionMask
 
 
@@ -74,8 +74,8 @@ class FlipSegmenter:
             family, special = "FLIP (paper)", {"outputs": predictor.outputs}
         else:
             family, special = "FLIP", {"dense": predictor.dense, "dtype": predictor.dtype}
-        if self.weights and self.weights.parent == SHIPPED:
-            family += OURS
+        if self.weights and self.weights.parent == PACKAGE_WEIGHTS:
+            family += PACKAGE_WEIGHTS_SUFFIX
         return ModelCard(
             name=self.name,
             family=family,

@@ -1,12 +1,13 @@
-"""FLIP segments the object that a prompt points at, from fovea-like patches around it.
+"""FLIP segments the object of a prompt from foveal patches around it.
 
     from flip import load_predictor
 
     predictor = load_predictor("flip-s")
-    predictor.set_image(image)  # uint8 H×W×3 RGB
+    predictor.set_image(image)  # uint8 RGB, (H, W, 3)
     mask = predictor.predict(box=(40, 60, 90, 200))
+    inside = np.asarray(mask)  # bool, (H, W)
 
-Names are imported when they are used, so that `import flip` does not load PyTorch.
+Names are imported on first use, so that `import flip` does not load PyTorch.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Weights from a file into a FLIP model: the authors' Lightning checkpoint, their ONNX graphs, or safetensors.
+"""Load FLIP models from weights files: Lightning checkpoints, ONNX graphs and safetensors.
 
-The forms differ in how they call a parameter; here all of them get the names of `flip.released.model`. The paper's
-model, whose weights come from `flip train`, has safetensors alone.
+These formats name parameters differently. All of them are converted to the names of `flip.released.model`. The paper's
+models, whose weights come from `flip train`, are safetensors only.
 """
 
 from __future__ import annotations
@@ -22,38 +22,44 @@ from flip.released.model import RELEASED_CONFIGS, UNUSED_PARAMETER, FlipConfig, 
 from flip.sampler import RECIPES, Recipe
 
 SUFFIXES = (".ckpt", ".onnx", ".safetensors")
-"""Of the files that weights are read from."""
+"""Suffixes of weights files."""
 
-OTHER_HALF = {"encoder": "predictor", "predictor": "encoder"}
-"""Of a pair of ONNX graphs, as they are called in their files' names."""
+COUNTERPARTS = {"encoder": "predictor", "predictor": "encoder"}
+"""The words in the file names of a pair of ONNX graphs."""
 
+TRAINING_METADATA = "flip"
+"""Metadata key of a safetensors file. The value is JSON with `model`, `sampling` (a key of `flip.sampler.RECIPES`),
+`outputs` and `tokens`."""
 
-TRAINED = "flip"
-"""Metadata of a safetensors file: JSON with `model`, `sampling` (of `flip.sampler.RECIPES`), `outputs` and `tokens`."""
-
-PAPERS_OWN = "predictor.pe.4.bias"
-"""A parameter that the paper's model has, of as many numbers as it has channels, and no released one."""
+PAPER_PARAMETER = "predictor.pe.4.bias"
+"""A parameter of the paper's models with C numbers, which the released models lack."""
 
 
 class OnnxMissing(ImportError):
-    """The optional package that reads ONNX files is not installed."""
+    """The optional onnx package is not installed."""
 
 
 class WeightsBroken(ValueError):
-    """A weights file that cannot be read, or holds something other than a FLIP model."""
+    """A weights file cannot be read, or holds no FLIP model."""
 
 
 def load_model(path: Path) -> ReleasedFlip | Flip:
-    """The FLIP model whose weights are in `path` (one of SUFFIXES), in evaluation mode on the CPU, in single precision.
+    """Load the FLIP model of a weights file, in evaluation mode on the CPU, in float32.
 
-    Whether it is a released one or the paper's, and which size, its parameters tell. Of the authors' pair of ONNX
-    graphs, either file will do where the other lies beside it. Raises WeightsBroken, FileNotFoundError, and OnnxMissing
-    where an ONNX file cannot be read for want of the package.
+    Names and shapes of the parameters determine the model and its size.
+
+    Args:
+        path: A file with one of SUFFIXES. Of a pair of ONNX graphs, either; the other must be in the same folder.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        WeightsBroken: The file cannot be read, or holds no FLIP model.
+        OnnxMissing: The file is ONNX, and the onnx package is not installed.
     """
     state = read_weights(path)
     model: ReleasedFlip | Flip
-    if PAPERS_OWN in state:
-        model = Flip(_paper_config(state, path), *_trained_on(path))
+    if PAPER_PARAMETER in state:
+        model = Flip(_paper_config(state, path), *_training_settings(path))
         load_state_dict_checked(model, state, path)
     else:
         model = ReleasedFlip(config_of(state, path))
@@ -61,31 +67,32 @@ def load_model(path: Path) -> ReleasedFlip | Flip:
     return model.eval().requires_grad_(False)
 
 
-def _trained_on(path: Path) -> tuple[Recipe, int, int]:
-    """A model of the paper's patches in training, how many it wrote in and looked at, as its file says (TRAINED).
+def _training_settings(path: Path) -> tuple[Recipe, int, int]:
+    """Return the recipe and the numbers of output and input patches in training, from the file's metadata.
 
-    The paper's own, and 512, where the file says nothing.
+    The defaults are the paper's recipe and 512.
     """
     with safe_open(path, "pt") as file:
-        text = (file.metadata() or {}).get(TRAINED, "{}")
+        text = (file.metadata() or {}).get(TRAINING_METADATA, "{}")
     try:
-        told = json.loads(text)
-        recipe = RECIPES[told.get("sampling", "paper")]
-        return recipe, int(told.get("outputs", 512)), max(int(told.get("tokens", 512)), 1)
+        settings = json.loads(text)
+        recipe = RECIPES[settings.get("sampling", "paper")]
+        return recipe, int(settings.get("outputs", 512)), max(int(settings.get("tokens", 512)), 1)
     except (ValueError, TypeError, KeyError, AttributeError):
-        raise WeightsBroken(f"{path} was trained in a way that this version does not know: {text[:200]}") from None
+        raise WeightsBroken(f"{path} has training settings that this version does not know: {text[:200]}") from None
 
 
 def _paper_config(state: dict[str, Tensor], path: Path) -> PaperConfig:
-    channels, blocks = len(state[PAPERS_OWN]), sum(bool(re.fullmatch(r"blocks\.\d+\.norm\.weight", n)) for n in state)
+    channels = len(state[PAPER_PARAMETER])
+    blocks = sum(bool(re.fullmatch(r"blocks\.\d+\.norm\.weight", name)) for name in state)
     for config in PAPER_CONFIGS.values():
         if (config.channels, config.blocks) == (channels, blocks):
             return config
-    raise WeightsBroken(f"{path} holds a model of {channels} channels and {blocks} blocks, which the paper has not")
+    raise WeightsBroken(f"{path} holds a model of {channels} channels and {blocks} blocks, which is none of the paper")
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Parameters by name from a file with one of SUFFIXES. Raises as `load_model`."""
+    """Return the parameters in a weights file by name. Arguments and errors are those of `load_model`."""
     if not path.is_file():
         raise FileNotFoundError(f"there is no weights file {path}")
     if path.suffix == ".ckpt":
@@ -95,15 +102,15 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             return load_file(path)
         except SafetensorError as error:
             raise WeightsBroken(
-                f"{path} is not a whole safetensors file ({error}); fetch or convert it again"
+                f"{path} is not a complete safetensors file ({error}); fetch or convert it again"
             ) from None
     if path.suffix == ".onnx":
         return {name: tensor for half in _halves(path) for name, tensor in _read_onnx(half).items()}
-    raise WeightsBroken(f"{path}: weights are read from {', '.join(SUFFIXES)} files, not from {path.suffix or 'this'}")
+    raise WeightsBroken(f"{path} must be a {', '.join(SUFFIXES)} file, not {path.suffix or 'one without suffix'}")
 
 
 def config_of(state: dict[str, Tensor], path: Path) -> FlipConfig:
-    """The released model that these parameters belong to, by their width and depth. Raises WeightsBroken if none."""
+    """Return the released model with the width and depth of these parameters. Raises WeightsBroken if there is none."""
     registers = state.get("sparsify.registers", torch.empty(0, 0))
     channels = registers.shape[-1]
     blocks = sum(name.startswith("layers.") and name.endswith(".mlp.alpha") for name in state)
@@ -116,22 +123,22 @@ def config_of(state: dict[str, Tensor], path: Path) -> FlipConfig:
 
 
 def load_state_dict_checked(model: nn.Module, state: dict[str, Tensor], path: Path) -> None:
-    """Copy `state` into `model`. Raises WeightsBroken with every missing, unknown and misshapen parameter."""
+    """Copy `state` into `model`. Raises WeightsBroken that lists all missing, unknown and misshapen parameters."""
     expected = model.state_dict()
-    complaints = [f"{name} is missing" for name in expected.keys() - state.keys()]
-    complaints += [f"{name} is unknown" for name in state.keys() - expected.keys()]
-    complaints += [
+    faults = [f"{name} is missing" for name in expected.keys() - state.keys()]
+    faults += [f"{name} is unknown" for name in state.keys() - expected.keys()]
+    faults += [
         f"{name} is {tuple(state[name].shape)}, not {tuple(expected[name].shape)}"
         for name in expected.keys() & state.keys()
         if state[name].shape != expected[name].shape
     ]
-    if complaints:
-        raise WeightsBroken(f"{path} does not fit the model: {'; '.join(sorted(complaints))}")
+    if faults:
+        raise WeightsBroken(f"{path} does not fit the model: {'; '.join(sorted(faults))}")
     model.load_state_dict(state)
 
 
 def _read_checkpoint(path: Path) -> dict[str, Tensor]:
-    """The network's part of the training module's state; the rest are the trainer's counters."""
+    """Return the network's part of the training module's state."""
     try:
         network = read_state_dict(path, "net.encoder.")
     except CheckpointBroken as error:
@@ -141,15 +148,15 @@ def _read_checkpoint(path: Path) -> dict[str, Tensor]:
 
 
 def _halves(path: Path) -> tuple[Path, ...]:
-    """The files of an exported model: itself, or encoder and predictor. Raises WeightsBroken if one is missing.
+    """Return the files of an exported model: one, or encoder and predictor. Raises WeightsBroken if one is missing.
 
-    A half is told by the last such word in its name: flip-encoder-tiny.onnx as the authors have it, or
-    flip-tiny-encoder.onnx as `flip export` has it.
+    The last word "encoder" or "predictor" in the file name counts: the authors write flip-encoder-tiny.onnx, and
+    `flip export` writes flip-tiny-encoder.onnx.
     """
     words = path.stem.split("-")
     for i in reversed(range(len(words))):
-        if words[i] in OTHER_HALF:
-            partner = path.with_stem("-".join((*words[:i], OTHER_HALF[words[i]], *words[i + 1 :])))
+        if words[i] in COUNTERPARTS:
+            partner = path.with_stem("-".join((*words[:i], COUNTERPARTS[words[i]], *words[i + 1 :])))
             if not partner.is_file():
                 raise WeightsBroken(f"{path} is half of a model; put {partner.name}, the other half, beside it")
             return path, partner
@@ -157,11 +164,11 @@ def _halves(path: Path) -> tuple[Path, ...]:
 
 
 def _read_onnx(path: Path) -> dict[str, Tensor]:
-    """An exported graph's parameters.
+    """Return the parameters of an exported graph.
 
-    Most initialisers kept their names, in a pair after "flip_encoder.". A matrix that the exporter folded into a
-    MatMul is anonymous and transposed; the node that uses it tells whose it is: /layers/layers.0/mlp/MatMul_1 is the
-    second matrix of layers.0.mlp.
+    Most initialisers keep their names, with the prefix "flip_encoder." in a pair. A matrix that the exporter folds into
+    a MatMul is anonymous and transposed. The node's name then determines the parameter: /layers/layers.0/mlp/MatMul_1
+    has the second matrix of layers.0.mlp.
     """
     try:
         import onnx
@@ -172,10 +179,10 @@ def _read_onnx(path: Path) -> dict[str, Tensor]:
         graph = onnx.load(path, load_external_data=False).graph
         arrays = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
     except (DecodeError, ValueError, TypeError, RuntimeError, onnx.checker.ValidationError) as error:
-        raise WeightsBroken(f"{path} is not a whole ONNX file ({error}); fetch it again") from None
+        raise WeightsBroken(f"{path} is not a complete ONNX file ({error}); fetch it again") from None
     state = {name.removeprefix("flip_encoder."): array for name, array in arrays.items() if "::" not in name}
     for node in graph.node:
-        if node.op_type == "Identity" and node.input[0] in arrays:  # parameters of equal value are stored once
+        if node.op_type == "Identity" and node.input[0] in arrays:  # equal parameters are stored once
             state[node.output[0].removeprefix("flip_encoder.")] = arrays[node.input[0]]
         for name in node.input:
             if node.op_type == "MatMul" and name in arrays and "::" in name:
@@ -184,12 +191,12 @@ def _read_onnx(path: Path) -> dict[str, Tensor]:
 
 
 def _parameter_of(node: str, named: Collection[str]) -> str:
-    """Name of the matrix that a MatMul node multiplies by, known by the bias that has kept its name.
+    """Return the name of the matrix of a MatMul node, from the bias of the same module, which keeps its name.
 
-    A node tells only the modules that were called on the way to it, so its name may lack the first ones.
+    The node's name may lack the first modules, as it contains only modules that are called.
     """
     *scopes, operation = node.strip("/").split("/")
-    # A list of modules appears twice, as itself and before its member's number: layers/layers.0 is layers.0.
+    # A list of modules appears twice: layers/layers.0 is layers.0.
     following = [*scopes[1:], ""]
     module = ".".join(s for s, after in zip(scopes, following, strict=True) if not after.startswith(f"{s}."))
     number = int(operation.removeprefix("MatMul").removeprefix("_") or 0) + 1

@@ -1,4 +1,4 @@
-"""`flip predict`, `flip export` and `flip fetch`: FLIP from the command line."""
+"""The commands `flip predict`, `flip export` and `flip fetch`."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from flip.checkpoint import SUFFIXES, OnnxMissing, WeightsBroken
+from flip.devices import parse_device
 from flip.download_bar import download_bar
 from flip.finite import NotFinite
 from flip.gaussian import Gaussian, GaussianError
@@ -33,17 +34,18 @@ from objascale.files import write_atomically
 from objascale.masks import MaskError, RegionMask
 from objascale.pictures import PictureError, decode, eight_bits, orientation, turned
 
-app = typer.Typer(no_args_is_help=True, help="FLIP: segment one object from fovea-like patches around it.")
+app = typer.Typer(no_args_is_help=True, help="FLIP: segment an object from foveal patches around it.")
 app.command(
     "train",
     epilog="Examples: flip train --data data/crops --backgrounds data/hdris --validate data/objascale --out runs/flip-s"
     "\n\nflip train --config flip-l --data sa1b=3 --data data/crops --backgrounds photos --out runs/flip-l",
 )(train)
 
-MODEL = f"{', '.join(WEIGHTS)}, or a file: {', '.join(SUFFIXES)}; of a pair of .onnx graphs, either."
+MODEL = f"{', '.join(WEIGHTS)}, or a file: {', '.join(SUFFIXES)}; either of a pair of .onnx graphs."
 
 WeightsFolder = Annotated[
-    Path | None, typer.Option("--weights", help="Folder of weights; else $OBJASCALE_WEIGHTS, then the user's cache.")
+    Path | None,
+    typer.Option("--weights", help="Weights folder. Default: $OBJASCALE_WEIGHTS, then the user's cache."),
 ]
 
 
@@ -62,51 +64,72 @@ def _one_sentence() -> Iterator[None]:
 
 
 def _numbers(option: str, text: str, metavar: str) -> list[float]:
-    """The numbers of an option, as many as its metavar names."""
+    """Return the numbers of an option, as many as in its metavar."""
     names = metavar.split(",")
     try:
         numbers = [float(number) for number in text.split(",")]
     except ValueError:
         numbers = []
     if len(numbers) != len(names):
-        raise typer.BadParameter(f"{option} {text}: give {len(names)} numbers {metavar}, with commas between them")
+        raise typer.BadParameter(f"{option} {text}: give {len(names)} numbers {metavar}, separated by commas")
     return numbers
 
 
 BOX, POINT, ELLIPSE = "X0,Y0,X1,Y1", "X,Y,SCALE", "X,Y,SEMI1,SEMI2,DEGREES"
 
 
+def _gaussian(option: str, text: str) -> Gaussian:
+    """Return the prompt of --box, --point or --ellipse. Raises GaussianError that names the option."""
+    try:
+        if option == "--box":
+            return Gaussian.from_box(_numbers(option, text, BOX))
+        if option == "--point":
+            return Gaussian.from_point(*_numbers(option, text, POINT))
+        *shape, degrees = _numbers(option, text, ELLIPSE)
+        return Gaussian.from_ellipse(*shape, math.radians(degrees))
+    except GaussianError as error:
+        raise GaussianError(f"{option} {text}: {error}") from None
+
+
+def _check_device(device: str) -> None:
+    """Raise PredictorError that names the option if a device is not available."""
+    try:
+        parse_device(device)
+    except PredictorError as error:
+        raise PredictorError(f"--{error}") from None  # the message starts with the argument, `device`
+
+
 @app.command(epilog="Example: flip predict photo.jpg --box 40,60,90,200 --out mask.png --show patches.png")
 def predict(
     image: Annotated[Path, typer.Argument(help="Picture in any common format.")],
-    out: Annotated[Path, typer.Option(help="PNG to write: 255 where the object is, 0 elsewhere.")],
+    out: Annotated[Path, typer.Option(help="PNG to write: 255 inside the mask, 0 outside.")],
     box: Annotated[
         str | None,
-        typer.Option(metavar=BOX, help="Box about the object: pixel edges, left, top, right, bottom."),
+        typer.Option(metavar=BOX, help="Box around the object: left, top, right and bottom edge in pixels."),
     ] = None,
     point: Annotated[
         str | None,
-        typer.Option(metavar=POINT, help="Middle of the object, and a quarter of its size in pixels."),
+        typer.Option(metavar=POINT, help="Centre of the object, and a quarter of its size in pixels."),
     ] = None,
     ellipse: Annotated[
         str | None,
         typer.Option(
             metavar=ELLIPSE,
-            help="Ellipse about the object: middle, semi-axes, and how far the first is turned from right to down.",
+            help="Ellipse around the object: centre, semi-axes, and angle of the first one from right to down.",
         ),
     ] = None,
-    mask: Annotated[Path | None, typer.Option(help="PNG of the image's size, non-zero where the object is.")] = None,
+    mask: Annotated[Path | None, typer.Option(help="Rough mask, a PNG of the image's size, non-zero inside.")] = None,
     show: Annotated[
         Path | None,
-        typer.Option(help="PNG to write: the patches over the image, 16 px purple, 8 yellow, 4 green, 2 blue, 1 red."),
+        typer.Option(help="PNG to write: the patches over the image; 16 px purple, 8 yellow, 4 green, 2 blue, 1 red."),
     ] = None,
     model: Annotated[str, typer.Option(help=MODEL)] = "flip-tiny",
     weights: WeightsFolder = None,
-    tokens: Annotated[int, typer.Option(min=1, max=65536, help="Patches to look at, at most.")] = 512,
-    seed: Annotated[int, typer.Option(min=0, help="Of the random patch positions.")] = 0,
+    tokens: Annotated[int, typer.Option(min=1, max=65536, help="Maximum number of patches.")] = 512,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the patch positions.")] = 0,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
 ) -> None:
-    """Segment one object, told by a box, a point, an ellipse or a rough mask."""
+    """Segment one object, given a box, a point, an ellipse or a rough mask."""
     if sum(prompt is not None for prompt in (box, point, ellipse, mask)) != 1:
         raise typer.BadParameter("give one of --box, --point, --ellipse and --mask")
     with _one_sentence():
@@ -115,23 +138,19 @@ def predict(
                 raise PredictorError(f"cannot write {path}: there is no folder {path.parent}")
         pixels = _read(image, "RGB")
         height, width = pixels.shape[:2]
-        if box is not None:
-            x0, y0, x1, y1 = _numbers("--box", box, BOX)
-            gaussian = Gaussian.from_box((x0, y0, x1, y1))
-        elif point is not None:
-            gaussian = Gaussian.from_point(*_numbers("--point", point, POINT))
-        elif ellipse is not None:
-            x, y, semi1, semi2, degrees = _numbers("--ellipse", ellipse, ELLIPSE)
-            gaussian = Gaussian.from_ellipse(x, y, semi1, semi2, math.radians(degrees))
-        elif mask is not None:
+        if mask is not None:
             gaussian = Gaussian.from_mask(_read_mask(mask, image, width, height))
+        for option, text in (("--box", box), ("--point", point), ("--ellipse", ellipse)):
+            if text is not None:
+                gaussian = _gaussian(option, text)
+        _check_device(device)
         predictor = load_predictor(model, weights, tokens=tokens, seed=seed, device=device)
         predictor.set_image(pixels)
-        found = predictor.predict(gaussian=gaussian)
+        prediction = predictor.predict(gaussian=gaussian)
         if show is not None:
-            _write_png(show, show_patches(pixels, predictor.patches(gaussian), found))
-        _write_png(out, np.where(found.full(), 255, 0).astype(np.uint8))
-    Console(soft_wrap=True, highlight=False).print(f"{out}: {found.area} of {width}×{height} pixels", markup=False)
+            _write_png(show, show_patches(pixels, predictor.patches(gaussian), prediction))
+        _write_png(out, np.where(prediction, 255, 0).astype(np.uint8))
+    Console(soft_wrap=True, highlight=False).print(f"{out}: {prediction.area} of {width}×{height} pixels", markup=False)
 
 
 @app.command(epilog="Example: flip export flip-tiny --out onnx")
@@ -140,11 +159,11 @@ def export(
     out: Annotated[Path, typer.Option(help="Folder for MODEL-encoder.onnx and MODEL-predictor.onnx.")],
     weights: WeightsFolder = None,
 ) -> None:
-    """Write a model as two ONNX graphs that take any number of patches of each size, none included."""
+    """Write a released model as two ONNX graphs, which accept any number of patches of each size."""
     with _one_sentence():
         network = load_predictor(model, weights).model
         if not isinstance(network, ReleasedFlip):
-            raise PredictorError(f"{model} is the paper's model; only the released ones are exported to ONNX")
+            raise PredictorError(f"{model} is a model of the paper; only the released models can be exported to ONNX")
         pair = export_onnx(network)
         for part, data in (("encoder", pair.encoder), ("predictor", pair.predictor)):
             target = out / f"{Path(model).stem}-{part}.onnx"
@@ -155,11 +174,11 @@ def export(
 @app.command("fetch", epilog="Example: flip fetch flip-tiny")
 def fetch_command(
     name: Annotated[str, typer.Argument(help=", ".join(WEIGHTS))],
-    weights: Annotated[Path | None, typer.Option(help="Folder to put them in; the user's cache if not given.")] = None,
+    weights: Annotated[Path | None, typer.Option(help="Target folder. Default: the user's cache.")] = None,
 ) -> None:
-    """Download a model's published weights, resumed where they were left, and checked by SHA-256.
+    """Download a model's published weights, resume interrupted downloads, and check their SHA-256.
 
-    Where the authors publish none, that of the first download is noted beside the file and holds from then on.
+    If the authors publish no SHA-256, that of the first download is written beside the file and checked later.
     """
     with _one_sentence():
         record = find_record(name)
@@ -189,14 +208,14 @@ def _read(path: Path, mode: str) -> NDArray[np.uint8]:
                 deep = np.asarray(upright)
                 upright = Image.fromarray(eight_bits(deep) if mode == "RGB" else deep.clip(max=255).astype(np.uint8))
             elif upright.mode in ("I", "F"):
-                raise PredictorError(f"{path} has {upright.mode} pixels, of no known range; save it with 8 or 16 bits")
+                raise PredictorError(f"{path} has {upright.mode} pixels of unknown range; save it with 8 or 16 bits")
             return np.asarray(upright.convert(mode))
     except (OSError, Image.DecompressionBombError) as error:
-        raise PredictorError(f"cannot read {path} as a picture: {error}") from None
+        raise PredictorError(f"{path} cannot be read as a picture: {error}") from None
 
 
 def _read_mask(path: Path, image: Path, width: int, height: int) -> RegionMask:
-    """The prompt's mask. Raises MaskError if it is empty or not of the image's size."""
+    """Read the mask of a prompt. Raises MaskError if it is empty or has another size than the image."""
     mask = RegionMask.from_full(_read(path, "LA").all(2))
     if (mask.width, mask.height) != (width, height):
         raise MaskError(f"{path} is {mask.width}×{mask.height}, but {image} is {width}×{height}")

@@ -1,11 +1,12 @@
-"""Tensors from a file of torch.save, without running anything in it: Lightning's checkpoints, whole pickled modules.
+"""Read tensors from files of torch.save without executing code: Lightning checkpoints and pickled modules.
 
-Such a file is a zip archive: `NAME/data.pkl` is a pickle of the whole object, in which each tensor is a call of
-torch._utils._rebuild_tensor_v2 with a storage's key, offset, shape and strides; `NAME/data/KEY` are a storage's bytes.
-A pickle may name any function of any module. Here nothing is imported: what describes tensors is known, and every
-other name, of trainers, optimisers and settings, becomes a placeholder that does nothing but keep the attributes it is
-given, among which are the tensors of a module. Storages are read only for tensors that are asked for, so the
-optimiser's, often three times the network's, stay where they are.
+Such a file is a zip archive. `NAME/data.pkl` is a pickle of the object, in which each tensor is a call of
+torch._utils._rebuild_tensor_v2 with a storage's key, offset, shape and strides. `NAME/data/KEY` has a storage's bytes.
+A pickle may call any function of any module. This reader imports nothing: it knows the names that describe tensors.
+Every other name, of trainers, optimisers and settings, becomes a placeholder, which only keeps its attributes. The
+tensors of a pickled module are among them. Storages are read for the requested tensors only, so the optimiser's, often
+three times the network's, are not.
+
 Source: torch/serialization.py, torch/_utils.py and torch/nn/modules/module.py of PyTorch 1.6 to 2.13.
 """
 
@@ -24,6 +25,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+# torch.load(weights_only=True) with placeholders as safe globals does not read all of these files: it refuses pickle
+# protocol 4 ("Unsupported operand 149") and subclasses of list and dict.
+
 _DTYPES = {
     "FloatStorage": torch.float32,
     "DoubleStorage": torch.float64,
@@ -33,23 +37,32 @@ _DTYPES = {
     "IntStorage": torch.int32,
     "BoolStorage": torch.bool,
 }
-_GARBLED = (
+_READ_ERRORS = (
     *(pickle.UnpicklingError, zipfile.BadZipFile, EOFError, MemoryError, ImportError),
     *(ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError),
 )
-"""What unpickling arbitrary bytes may raise, and rebuilding tensors from what came out."""
+"""Errors of unpickling arbitrary bytes, and of rebuilding tensors from the result."""
 
 
 class CheckpointBroken(ValueError):
-    """A checkpoint that is no whole file of torch.save, or has no state_dict of plain tensors."""
+    """A file is not a complete file of torch.save, or has no state_dict of plain tensors."""
 
 
 def read_state_dict(path: Path, prefix: str = "", keys: tuple[str, ...] = ("state_dict",)) -> dict[str, Tensor]:
-    """Those tensors of a checkpoint whose names begin with `prefix`, by the rest of the name.
+    """Read tensors of a checkpoint by name.
 
-    The tensors are a dict's, or a pickled module's, which get the names that its state_dict() would give them: that of
-    the first of `keys` that the checkpoint has anything under, or the whole file's if there are no `keys`. On the CPU,
-    in the type they were saved in. Raises CheckpointBroken, OSError.
+    Args:
+        path: A file of torch.save.
+        prefix: Only tensors with this prefix are read. It is removed from their names.
+        keys: Keys of the checkpoint. The first one with a value is read: a dict of tensors, or a pickled module. The
+            whole file is read if `keys` is empty.
+
+    Returns:
+        Tensors on the CPU, in their own dtypes, by the names in the dict, or by those of the module's state_dict().
+
+    Raises:
+        CheckpointBroken: The file is not a complete file of torch.save, or holds none of `keys`.
+        OSError: The file cannot be read.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -64,17 +77,17 @@ def read_state_dict(path: Path, prefix: str = "", keys: tuple[str, ...] = ("stat
                 if name.startswith(prefix) and isinstance(tensor, _Stored)
             }
     except StopIteration:
-        raise CheckpointBroken(f"{path} is a zip archive, but none of torch.save") from None
-    except _GARBLED as error:
+        raise CheckpointBroken(f"{path} is a zip archive, but not one of torch.save") from None
+    except _READ_ERRORS as error:
         raise CheckpointBroken(
-            f"{path} is no whole checkpoint of torch.save ({type(error).__name__}: {error}); fetch it again"
+            f"{path} is not a complete file of torch.save ({type(error).__name__}: {error}); fetch it again"
         ) from None
     return tensors
 
 
 @dataclass(frozen=True)
 class _Stored:
-    """A tensor in the archive: `count` numbers under `key`, looked at with an offset and strides, all in elements."""
+    """A tensor in the archive: a view of the `count` numbers of storage `key`; offset and strides are in elements."""
 
     dtype: torch.dtype
     key: str
@@ -94,7 +107,7 @@ class _Stored:
 
 
 class _Placeholder:
-    """Stands for any class, function or what they make; takes all that a pickle may do to it, and does nothing."""
+    """Stands for any class, function or instance. It accepts every operation of a pickle and does nothing."""
 
     attributes: object = None
 
@@ -112,7 +125,7 @@ class _Placeholder:
 
 
 def _first(found: dict, keys: tuple[str, ...]) -> Any:
-    """What lies under the first key that has anything."""
+    """Return the value of the first key that has one."""
     for key in keys:
         if found.get(key) is not None:
             return found[key]
@@ -120,7 +133,7 @@ def _first(found: dict, keys: tuple[str, ...]) -> Any:
 
 
 def _module_tensors(module: _Placeholder, prefix: str = "") -> Iterator[tuple[str, object]]:
-    """What state_dict() of a pickled torch.nn.Module would hold, from the dicts among its attributes."""
+    """Yield the entries of a pickled torch.nn.Module's state_dict(), from its attributes."""
     parts: Any = module.attributes
     for name, tensor in (*parts["_parameters"].items(), *parts["_buffers"].items()):
         if name not in parts["_non_persistent_buffers_set"]:
@@ -131,7 +144,7 @@ def _module_tensors(module: _Placeholder, prefix: str = "") -> Iterator[tuple[st
 
 
 class _Unpickler(pickle.Unpickler):
-    """Never imports: `find_class`, through which a pickle gets at everything it may call, knows only tensors."""
+    """Imports nothing: `find_class`, which returns all that a pickle can call, knows only tensors."""
 
     def find_class(self, module: str, name: str) -> Any:
         if module == "torch" and name in _DTYPES:
@@ -146,7 +159,7 @@ class _Unpickler(pickle.Unpickler):
         return known.get((module, name), _Placeholder)
 
     def persistent_load(self, pid: Any) -> Any:
-        """("storage", its type, key, device, number of elements) → what `_tensor` gets as its storage."""
+        """("storage", type, key, device, number of elements) → the `storage` of `_tensor`."""
         _, dtype, key, _, count = pid
         return dtype, key, count
 
@@ -159,7 +172,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 def _read(archive: zipfile.ZipFile, name: str) -> bytes:
-    """A member's bytes. torch.save compresses nothing, so what is larger than its place in the file is a trap."""
+    """Return a member's bytes. torch.save compresses nothing, and a compressed member could exhaust the memory."""
     info = archive.getinfo(name)
     if info.compress_type != zipfile.ZIP_STORED:
         raise ValueError(f"{name} is compressed, which torch.save never does")

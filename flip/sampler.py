@@ -23,10 +23,10 @@ from flip.gaussian import Gaussian
 Array = TypeVar("Array")
 
 OVERLAP_EPS = 1e-6  # px; patches that touch within rounding do not overlap
-DRAWS_PER_PATCH = 10  # as in the authors' code; more draws place hardly more patches
+DRAWS_PER_PATCH = 10  # at most, as in the authors' code
 EDGE_MARGIN = 0.5  # px; bilinear samples closer to the edge would need a pixel outside of the image
 MAX_SAMPLES_PER_SIDE = 16  # the mean of 16×16 pixels is within 1/16 of the noise of one pixel
-MIN_SIDE = 4  # px; a shrunk image, and a shrunk prompt (±2σ1), would lose all shape below this
+MIN_SIDE = 4  # px; a shrunk image and a shrunk prompt (±2σ1) keep this width, in which a shape is still visible
 
 
 class NoPatches(ValueError):

@@ -10,7 +10,7 @@ from flip.sampler import Patches
 from objascale.masks import RegionMask
 
 COLOURS = {16: (148, 60, 220), 8: (250, 210, 40), 4: (40, 190, 80), 2: (40, 110, 250), 1: (240, 40, 40)}  # RGB
-PICTURE_SIDE = 1024  # px; longer side of the drawing, as large as a browser window
+PICTURE_SIDE = 1024  # px; longer side of the drawing, which fits on a screen
 MAX_ENLARGEMENT = 32  # a pixel larger than this shows nothing more
 OPACITY = 0.3  # of a patch's colour inside its outline; the image stays visible
 WHITE, BLACK = (255, 255, 255), (0, 0, 0)

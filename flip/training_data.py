@@ -1,7 +1,7 @@
-"""What a model learned from, so that a benchmark can tell whether the model has seen its data before.
+"""Records of training data, so that a benchmark knows whether a model has seen its data.
 
-A published model has its record in its row of the registry. Weights of this project have it in a JSON file beside them,
-`flip-s.json` beside `flip-s.safetensors`, which names the SHA-256 of the weights that it is about.
+A published model has its record in the registry. Weights of this project have theirs in a JSON file beside them:
+`flip-s.json` beside `flip-s.safetensors`. It contains the SHA-256 of the weights.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from objascale.files import write_atomically
 
 
 class RecordBroken(ValueError):
-    """A record of training data that cannot be read."""
+    """A record of training data cannot be read."""
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What a model learned from.
+    """The training data of a model.
 
-    Attributes:
-        source: Where that is said: a publication, or how the record was made.
-        datasets: Public data sets, with the split after a hyphen where there are several: `sa1b`, `coco-train2017`.
-        objects: Name → SHA-256 of the file of each 3D object and of each cut-out. A starter object is called
-            `starter:ID`, and is known by that name as well (`objascale.sources.object_keys`).
+    Args:
+        source: A publication, or how the record was made.
+        datasets: Public data sets. If a set has several splits, the split follows a hyphen: `sa1b`, `coco-train2017`.
+        objects: Name → SHA-256 of the file of each 3D object and each cut-out. A starter object has the name
+            `starter:ID`, which identifies it as well as the hash (`objascale.sources.object_keys`).
         backgrounds: Name → SHA-256 of the file of each environment map and each photograph.
-        complete: Whether this is all. False where the publisher does not say.
+        complete: Whether the record lists all training data. False if the publisher does not say.
     """
 
     source: str
@@ -41,7 +41,7 @@ class TrainingData:
 
     @property
     def is_nothing(self) -> bool:
-        """Whether the model is known to have learned from nothing."""
+        """Whether the model is known to have no training data."""
         return self.complete and not (self.datasets or self.objects or self.backgrounds)
 
     def has_object(self, keys: tuple[str, ...]) -> bool:
@@ -56,8 +56,10 @@ class TrainingData:
         """Whether the data set `name` is among `datasets`.
 
         Args:
-            name: As in `datasets`. Without its split it may be another split of the same set, which is "unknown"; so
-                is "", a data set that nothing is known of.
+            name: As in `datasets`.
+
+        Returns:
+            "unknown" if `name` equals an entry except that one of the two has no split, and if `name` is empty.
         """
         if name in self.datasets:
             return "yes"
@@ -65,7 +67,7 @@ class TrainingData:
         return "unknown" if alike or not name else "no"
 
     def summary(self) -> dict[str, Any]:
-        """The record for run.json: objects and backgrounds are counted, not listed."""
+        """Return the record for run.json, with the numbers of objects and backgrounds instead of their names."""
         return {
             "datasets": list(self.datasets),
             "objects": len(self.objects),
@@ -88,7 +90,7 @@ UNKNOWN = TrainingData("not known", complete=False)
 
 
 def record_path(weights: Path) -> Path:
-    """Where the record of a weights file lies."""
+    """Return the path of the record of a weights file."""
     return weights.with_suffix(".json")
 
 
@@ -99,10 +101,10 @@ def write_record(data: TrainingData, weights: Path, weights_sha256: str) -> None
 
 
 def read_record(weights: Path, weights_sha256: str) -> TrainingData | None:
-    """The record that lies beside a weights file, or None if there is none, or it is about other weights.
+    """Return the record beside a weights file, or None if there is none or it belongs to other weights.
 
     Raises:
-        RecordBroken: The file is there and is no such record.
+        RecordBroken: The file exists and is not such a record.
     """
     path = record_path(weights)
     try:
@@ -114,5 +116,5 @@ def read_record(weights: Path, weights_sha256: str) -> TrainingData | None:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RecordBroken(
-            f"{path} is no record of what {weights.name} learned from ({error!r}); restore it, or delete it"
+            f"{path} is not a record of the training data of {weights.name} ({error!r}); restore it, or delete it"
         ) from error

@@ -1,9 +1,9 @@
-"""Trained weights: what they are called, where they come from, and where they lie on this machine.
+"""Weights files: names, sources, and search on this machine.
 
-The records and functions are not FLIP's own: any model can be described by a `WeightsRecord` and found or fetched here.
+Any model can have a `WeightsRecord`; the records of FLIP are in WEIGHTS.
 
-Where a publisher names no hash, or only its first digits, the file that is fetched first is believed if it has those:
-its SHA-256 is written down beside it, in FILE.json, and from then on nothing else is taken for it.
+Some publishers give no hash, or only its first digits. Then the first download pins the hash: the SHA-256 is written to
+FILE.json beside the file, and later files must have it.
 """
 
 from __future__ import annotations
@@ -37,27 +37,32 @@ __all__ = [
 ]
 
 
-SHIPPED = Path(__file__).parent / "shipped"
-"""Weights that come with the package."""
+PACKAGE_WEIGHTS = Path(__file__).parent / "shipped"
+"""Folder of the weights in this package."""
 
-OURS = ", this project's weights"
-"""What a card adds to the family of a model that has them."""
+PACKAGE_WEIGHTS_SUFFIX = ", this project's weights"
+"""Suffix of the model family, in the cards of models with these weights."""
 
 
 class WeightsMissing(LookupError):
-    """Weights that are not on this machine, or that no record names."""
+    """The weights are not on this machine, or the model is unknown."""
 
 
 class WeightsChanged(WeightsMissing):
-    """A file that has the name of published weights, and is neither them nor what was fetched first."""
+    """A file is neither the published one nor the one that was fetched first."""
 
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """One published file. `url` is None where a program cannot fetch it, `sha256` and `bytes` where nobody tells.
+    """A published file.
 
-    `sha256_start`: the first digits, where no more is published, as in the names that PyTorch's hub gives to files.
-    `git_blob`: the object id that Git gives to the file, SHA-1 of "blob SIZE", a zero byte and the content.
+    Args:
+        filename: Name of the file on this machine.
+        url: Address; None if a program cannot fetch the file.
+        sha256: Published SHA-256, in hex digits.
+        bytes: Published size.
+        sha256_start: First digits of the SHA-256, if only these are published, as in file names of PyTorch's hub.
+        git_blob: Git's object id of the file: SHA-1 of "blob SIZE", a zero byte and the content.
     """
 
     filename: str
@@ -70,21 +75,29 @@ class WeightsFile:
 
 @dataclass(frozen=True)
 class WeightsRecord:
-    """The weights of one model: all of `files`, or instead of them all of one of `alternatives`, where those cannot be
-    fetched, or one of `converted` (file names)."""
+    """The weights of a model.
+
+    Args:
+        name: Name of the model.
+        files: The files, all of which are needed.
+        licence: Licence of the weights.
+        source: Publisher, for credit and for fetching by hand.
+        alternatives: Other sets of files, for use when `files` cannot be fetched.
+        converted: Names of files with the same weights in another format, each of which is enough.
+    """
 
     name: str
     files: tuple[WeightsFile, ...]
     licence: str
-    source: str  # who published them, for credit and for fetching by hand
+    source: str
     alternatives: tuple[tuple[WeightsFile, ...], ...] = ()
     converted: tuple[str, ...] = ()
 
 
 def _flip(size: str, share: str, *published: WeightsFile) -> WeightsRecord:
-    """A released model: a checkpoint that the authors' university shares, and a pair of graphs on the author's server.
+    """Return the record of a released model: a checkpoint of the authors' university, or two graphs of the author.
 
-    `published`: a file that is fetched rather than those.
+    `published` files are preferred to these.
     """
     checkpoint = WeightsFile(f"flip-{size}.ckpt", f"https://nc.mlcloud.uni-tuebingen.de/index.php/s/{share}/download")
     graphs = (f"flip-encoder-{size}.onnx", f"flip-predictor-{size}.onnx")
@@ -101,7 +114,7 @@ def _flip(size: str, share: str, *published: WeightsFile) -> WeightsRecord:
 
 
 def _paper(size: str, source: str) -> WeightsRecord:
-    """The paper's own model, of which its authors have published no weights."""
+    """Return the record of a model of the paper, for which its authors have published no weights."""
     return WeightsRecord(
         name=f"flip-{size}",
         files=(WeightsFile(f"flip-{size}.safetensors", None),),
@@ -143,39 +156,42 @@ WEIGHTS = {
 
 
 def cache_folder() -> Path:
-    """Where downloads go: objascale/weights in the user's cache ($XDG_CACHE_HOME, else ~/.cache)."""
+    """Return the folder of downloads: objascale/weights in the user's cache ($XDG_CACHE_HOME, else ~/.cache)."""
     return files.cache_folder() / "weights"
 
 
 def search_path(folder: Path | None = None) -> list[Path]:
-    """Folders that are searched for weights: `folder`, $OBJASCALE_WEIGHTS, the user's cache, this package's own."""
+    """Return the folders to search: `folder`, $OBJASCALE_WEIGHTS, the user's cache, and that of this package."""
     environment = os.environ.get("OBJASCALE_WEIGHTS")
-    return [*filter(None, (folder, Path(environment) if environment else None)), cache_folder(), SHIPPED]
+    return [*filter(None, (folder, Path(environment) if environment else None)), cache_folder(), PACKAGE_WEIGHTS]
 
 
 def find_files(record: WeightsRecord, folder: Path | None = None) -> tuple[Path, ...]:
-    """Paths of a model's files, from the first folder of `search_path` that holds a complete set.
+    """Return the paths of a model's files, from the first folder of `search_path` with a complete set.
 
-    A converted form is preferred. Raises WeightsMissing, which says what to do. The files are not looked into: `check`.
+    Converted files are preferred. `check` verifies the files.
+
+    Raises:
+        WeightsMissing: No folder has a complete set. The error says how to get one.
     """
     forms = (record.files, *record.alternatives)
     sets = [*((name,) for name in record.converted), *(tuple(file.filename for file in form) for form in forms)]
     folders = search_path(folder)
-    for place in folders:
+    for parent in folders:
         for names in sets:
-            if all((place / name).is_file() for name in names):
-                return tuple(place / name for name in names)
+            if all((parent / name).is_file() for name in names):
+                return tuple(parent / name for name in names)
     wanted = " or ".join((" and ".join(file.filename for file in record.files), *record.converted))
     fetchable = all(file.url for file in record.files)
     remedy = f"run `bench fetch {record.name}`" if fetchable else f"get them from {record.source}"
     raise WeightsMissing(
         f"no weights for {record.name}: found no {wanted} in {', '.join(map(str, folders))}; "
-        f"{remedy}, or name their folder with --weights"
+        f"{remedy}, or set OBJASCALE_WEIGHTS to the folder that has them"
     )
 
 
 def find_weights(name: str, folder: Path | None = None) -> Path:
-    """Path of a FLIP model's weights, or of a pair's first file, by its name in WEIGHTS; see `find_files`, `check`."""
+    """Return the path of a FLIP model's weights, or of the first file of a pair. Raises WeightsMissing."""
     record = find_record(name)
     paths = find_files(record, folder)
     check(record, paths)
@@ -183,7 +199,7 @@ def find_weights(name: str, folder: Path | None = None) -> Path:
 
 
 def find_record(name: str) -> WeightsRecord:
-    """The record of a FLIP model. Raises WeightsMissing, with the nearest name, for one that is not known."""
+    """Return the record of a FLIP model. Raises WeightsMissing with the nearest name if it is unknown."""
     if name not in WEIGHTS:
         near = get_close_matches(name, WEIGHTS, n=1)
         hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(WEIGHTS)}"
@@ -192,9 +208,10 @@ def find_record(name: str) -> WeightsRecord:
 
 
 def check(record: WeightsRecord, paths: tuple[Path, ...]) -> None:
-    """Raises WeightsChanged for one of a model's files that is neither the published one nor the one fetched first.
+    """Verify a model's files. A file without published hash and without FILE.json cannot be verified and is accepted.
 
-    Nothing is known of a file that the user converted, or put there without its FILE.json.
+    Raises:
+        WeightsChanged: A file is neither the published one nor the one that was fetched first.
     """
     files = {file.filename: file for form in (record.files, *record.alternatives) for file in form}
     for path in paths:
@@ -203,7 +220,7 @@ def check(record: WeightsRecord, paths: tuple[Path, ...]) -> None:
 
 
 def sha256(path: Path) -> str:
-    """A file's SHA-256 in hex digits. It is read once, and again only when it has changed on disk."""
+    """Return a file's SHA-256 in hex digits. The file is read again only if it has changed on disk."""
     status = path.stat()
     return _sha256(path.absolute(), (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
 
@@ -221,20 +238,33 @@ def fetch(
     attempts: int = 4,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Path, ...]:
-    """Download a model's files into `folder` (the user's cache if None), where they are not there yet.
+    """Download the missing files of a model.
 
-    Those that come with the package stay where they are. If files cannot be had, the alternatives are tried, one after
-    the other. See `objascale.download.download`. Raises DownloadFailed, WeightsMissing if a file has no address, or
-    WeightsChanged if one without a published hash is not the one that was fetched first, here or at its publisher's.
+    The files of this package are not copied. If files cannot be fetched, the alternatives are tried in order.
+
+    Args:
+        record: The model's record.
+        folder: Target folder; the user's cache if None.
+        timeout: Seconds to connect, and seconds between bytes.
+        attempts: Number of attempts per file.
+        progress: See `objascale.download.download`.
+
+    Returns:
+        The paths of the files.
+
+    Raises:
+        DownloadFailed: Neither the files nor an alternative can be fetched.
+        WeightsMissing: A file has no address.
+        WeightsChanged: A file without published hash is not the one that was fetched first.
     """
     folder = folder or cache_folder()
     get = partial(download, timeout=timeout, attempts=attempts, progress=progress)
     failures = []
     for form in (record.files, *record.alternatives):
         addresses = [file.url for file in form if file.url]
-        shipped = tuple(SHIPPED / file.filename for file in form)
-        if all(path.is_file() for path in shipped):
-            return shipped
+        included = tuple(PACKAGE_WEIGHTS / file.filename for file in form)
+        if all(path.is_file() for path in included):
+            return included
         if len(addresses) < len(form):
             raise WeightsMissing(f"{record.name} cannot be fetched by a program; get it from {record.source}")
         try:
@@ -247,7 +277,7 @@ def fetch(
 
 
 def _fetch_file(file: WeightsFile, url: str, path: Path, get: Callable[[str, Path, Expected], Path]) -> Path:
-    """`get` one file unless it is there, and note its SHA-256 if nobody tells it."""
+    """Fetch one file with `get`, and write its SHA-256 to FILE.json if none is published."""
     known = _known_sha256(file, path)
     noted = known is not None and file.sha256 is None
     if noted and path.is_file():
@@ -258,8 +288,8 @@ def _fetch_file(file: WeightsFile, url: str, path: Path, get: Callable[[str, Pat
     except DownloadFailed as failure:
         if noted and failure.reason == "wrong-content":
             raise WeightsChanged(
-                f"{failure}, as it was when {path.name} was first fetched; if you trust what its publisher has put "
-                f"there since, delete {_note(path)}"
+                f"{failure}, as it was when {path.name} was first fetched; if you trust the publisher's new file, "
+                f"delete {_note(path)}"
             ) from None
         raise
     if known is None:
@@ -269,7 +299,7 @@ def _fetch_file(file: WeightsFile, url: str, path: Path, get: Callable[[str, Pat
 
 
 def _check_file(file: WeightsFile, path: Path) -> None:
-    """Raises as `check`."""
+    """Verify one file as `check` does."""
     known = _known_sha256(file, path) or file.sha256_start
     if not known and file.git_blob and _git_blob(path) != file.git_blob:
         raise WeightsChanged(f"{path} is not the published file (Git's id of it differs); delete it and fetch it again")
@@ -283,17 +313,17 @@ def _check_file(file: WeightsFile, path: Path) -> None:
     )
 
 
-_BEGINNINGS = {".ckpt": b"PK\x03\x04", ".pt": b"PK\x03\x04", ".onnx": b"\x08"}
+_MAGIC_BYTES = {".ckpt": b"PK\x03\x04", ".pt": b"PK\x03\x04", ".onnx": b"\x08"}
 
 
 def _fault(path: Path, file: WeightsFile) -> str:
-    """A page of excuses, which a server may send in a file's place, must not be what is believed ever after."""
+    """Reject HTML error pages before pinning a hash: return the fault of a file, or ""."""
     if file.sha256_start and not file_sha256(path).startswith(file.sha256_start):
         return f"its SHA-256 does not begin with {file.sha256_start}"
     if file.git_blob and _git_blob(path) != file.git_blob:
         return f"Git's id of it is not {file.git_blob}"
     kind = Path(file.filename).suffix
-    beginning = _BEGINNINGS.get(kind, b"")
+    beginning = _MAGIC_BYTES.get(kind, b"")
     with path.open("rb") as arrived:
         return "" if arrived.read(len(beginning)) == beginning else f"it does not begin as a {kind} file"
 
@@ -311,7 +341,7 @@ def _note(path: Path) -> Path:
 
 
 def _known_sha256(file: WeightsFile, path: Path) -> str | None:
-    """The published hash, or the noted one of what was fetched first. Raises WeightsChanged if the note is damaged."""
+    """Return the published SHA-256, else that of the first download. Raises WeightsChanged if FILE.json is damaged."""
     note = _note(path)
     if file.sha256 is not None or not note.is_file():
         return file.sha256

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from baselines import registry
 from bench.commands.common import Weights, console
-from flip.weights import SHIPPED, WeightsMissing, find_files
+from flip.weights import PACKAGE_WEIGHTS, WeightsMissing, find_files
 
 
 def models(weights: Weights = None) -> None:
@@ -31,7 +31,7 @@ def _whereabouts(model: registry.Model, folder: Path | None) -> str:
         return "none needed"
     try:
         place = find_files(model.weights, folder)[0].parent
-        return "in this package, trained by this project" if place == SHIPPED else str(place)
+        return "in this package, trained by this project" if place == PACKAGE_WEIGHTS else str(place)
     except WeightsMissing:
         published = model.npm or all(file.url for file in model.weights.files)
         return f"bench fetch {model.name}" if published else "not to be fetched"

@@ -27,10 +27,10 @@ from flip.paper.glimpses import PATCH_SIZES, Glimpses, Layout
 from flip.sampler import PAPER, Recipe
 from objascale.masks import RegionMask
 
-HEAD_CHANNELS = 32  # gives the paper's parameter counts with its numbers of blocks, and the released models have 32 too
+HEAD_CHANNELS = 32  # as in the released models, except for flip-tiny
 CODE_HEAD_CHANNELS = 1  # of the perceptual code; see `PerceptualCode`
-VARIANCE_EPS = 1e-6  # avoids 0/0 with a single token; far below the variance of any two
-MIN_AXIS_LENGTH = 1e-3  # a mean of unit vectors that is shorter has no direction in float32
+VARIANCE_EPS = 1e-6  # avoids 0/0 with a single token
+MIN_AXIS_LENGTH = 1e-3  # a shorter mean of unit vectors has no reliable direction
 MIN_SIGMA = 0.1  # px; ε of section 3.4, well below the 0.29 px of one pixel
 
 

@@ -1,4 +1,4 @@
-"""PaperPredictor: the paper's model behind the calls of `flip.released.predictor.FlipPredictor`."""
+"""Predictor of the paper's models, with the interface of `flip.released.predictor.FlipPredictor`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from flip.devices import device_stopwatch, parse_device
 from flip.finite import check_finite
@@ -18,15 +18,27 @@ from flip.sampler import Patches, Recipe
 from flip.sampling import Sampling
 from objascale.masks import RegionMask
 
-TOGETHER = 8192  # input and output patches of the prompts that are looked at in one call
+PATCHES_PER_CALL = 8192  # input and output patches of the prompts that are processed together; bounds the memory
 
 
 class PaperPredictor:
-    """Segments what masks, boxes, points, ellipses or Gaussians point at, with a model of `flip.paper.model`.
+    """Segments objects of an image, each from a prompt, with a model of `flip.paper.model`.
 
-    More patches than the model has learned to look at are drawn in several glances, whose codes are averaged. The same
-    prompt on the same image gives the same mask. `stopwatch` adds up milliseconds of "pre" (patches, transfer), "model"
-    (network, and where it writes) and "post" (threshold, mask).
+    If `tokens` exceeds the number of patches that the model was trained with, they are drawn in several glances, whose
+    codes are averaged. The same prompt on the same image gives the same mask. `stopwatch` sums milliseconds of the
+    stages "pre" (patches, transfer), "model" (network, output region) and "post" (threshold, mask).
+
+    Args:
+        model: The network, which is moved to `device`.
+        tokens: Maximum number of input patches per prompt.
+        outputs: Number of output patches per prompt; as in training if None.
+        seed: Seed of the patch positions.
+        recipe: The layout of the input patches; as in training if None.
+        device: "cpu", "cuda" or "cuda:1".
+        name: Name of the model in errors.
+
+    Raises:
+        PredictorError: `tokens` is below 1, `outputs` is below 4, or the device is not available.
     """
 
     def __init__(
@@ -40,14 +52,9 @@ class PaperPredictor:
         device: str | torch.device = "cpu",
         name: str = "FLIP",
     ) -> None:
-        """Predict with `model`, which is moved to `device`, from at most `tokens` patches, drawn by `recipe`, in
-        `outputs` patches; both as in the model's training if None. Errors call the model `name`.
-
-        Raises PredictorError for `tokens` below 1, `outputs` below 4, and a device that is not here.
-        """
         outputs = model.outputs if outputs is None else outputs
         if tokens < 1 or outputs < 4:
-            raise PredictorError(f"FLIP needs one patch to look at and four to write in, not {tokens} and {outputs}")
+            raise PredictorError(f"tokens must be at least 1 and outputs at least 4, not {tokens} and {outputs}")
         self.device = parse_device(device)
         self.model = model.to(self.device).eval()
         self.name = name
@@ -57,7 +64,7 @@ class PaperPredictor:
         self._image: NDArray[np.uint8] | None = None
 
     def set_image(self, image: NDArray[np.uint8]) -> None:
-        """Take the next image, uint8 RGB H×W×3. Raises PredictorError for any other type or shape."""
+        """Set the image for the next predictions, uint8 RGB (H, W, 3). It is not copied. Raises PredictorError."""
         check_image(image)
         with self.stopwatch("pre"):
             self._image = np.ascontiguousarray(image)
@@ -65,45 +72,45 @@ class PaperPredictor:
     def predict(
         self,
         mask: RegionMask | NDArray | None = None,
-        box: tuple[float, float, float, float] | None = None,
+        box: ArrayLike | None = None,
         gaussian: Gaussian | None = None,
-        point: tuple[float, float, float] | None = None,
-        ellipse: tuple[float, float, float, float, float] | None = None,
+        point: ArrayLike | None = None,
+        ellipse: ArrayLike | None = None,
     ) -> RegionMask:
-        """The mask of one object from exactly one prompt, as `FlipPredictor.predict`."""
+        """Predict the mask of one object from exactly one prompt, as `FlipPredictor.predict` does."""
         return self.predict_many([one_prompt(mask, box, gaussian, point, ellipse)])[0]
 
     def patches(self, gaussian: Gaussian) -> Patches:
-        """The patches that `predict` looks at. Raises PredictorError without an image, and NoPatches."""
-        return self.sampling.patches(self._asked(), gaussian)
+        """Return the patches that `predict` uses for a prompt. Raises PredictorError without an image, NoPatches."""
+        return self.sampling.patches(self._current_image(), gaussian)
 
     def predict_many(self, prompts: Sequence[PromptLike]) -> list[RegionMask]:
-        """The masks of several objects of the image, in the order of their prompts. Raises as `predict`."""
-        image = self._asked()
+        """Predict the masks of several objects, as `FlipPredictor.predict_many` does."""
+        image = self._current_image()
         height, width = image.shape[:2]
         gaussians = [as_gaussian(prompt, width, height) for prompt in prompts]
-        together = max(1, TOGETHER // (self.sampling.tokens + self.outputs))
+        prompts_per_call = max(1, PATCHES_PER_CALL // (self.sampling.tokens + self.outputs))
         masks: list[RegionMask] = []
-        for start in range(0, len(gaussians), together):
-            group = gaussians[start : start + together]
+        for start in range(0, len(gaussians), prompts_per_call):
+            group = gaussians[start : start + prompts_per_call]
             with self.stopwatch("pre"):
                 patches = self.sampling.draw(image, group, torch.get_num_threads())
                 glances = len(patches) // len(group)
                 each = [gaussian for gaussian in group for _ in range(glances)]
-                seen = Glimpses.of([glimpse(*one) for one in zip(patches, each, strict=True)]).to(self.device)
+                inputs = Glimpses.of([glimpse(*one) for one in zip(patches, each, strict=True)]).to(self.device)
             with self.stopwatch("model"), torch.inference_mode():
-                codes = self.model.mean_codes(seen, glances)
+                codes = self.model.mean_codes(inputs, glances)
                 for position, gaussian in zip(codes.positional.numpy(force=True), group, strict=True):
-                    check_finite(position, self.name, gaussian)  # it says where the mask is to be written
-                found = self.model.write(codes, width, height, self.outputs)
+                    check_finite(position, self.name, gaussian)  # the output region follows from it
+                predictions = self.model.write(codes, width, height, self.outputs)
             with self.stopwatch("post"):
-                for one, gaussian in zip(found, group, strict=True):
-                    for logits in one.logits.values():
+                for prediction, gaussian in zip(predictions, group, strict=True):
+                    for logits in prediction.logits.values():
                         check_finite(logits.numpy(force=True), self.name, gaussian)
-                    masks.append(one.mask(width, height))
+                    masks.append(prediction.mask(width, height))
         return masks
 
-    def _asked(self) -> NDArray[np.uint8]:
+    def _current_image(self) -> NDArray[np.uint8]:
         if self._image is None:
-            raise PredictorError("call set_image before asking for a mask")
+            raise PredictorError("call set_image first")
         return self._image

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn, optim
 
-from flip.checkpoint import TRAINED, OnnxMissing, WeightsBroken, load_model
+from flip.checkpoint import TRAINING_METADATA, OnnxMissing, WeightsBroken, load_model
 from flip.training.config import Config, TrainingError
 from objascale.files import write_atomically
 
@@ -113,4 +113,4 @@ def export_weights(out: Path, config: Config, average: dict[str, Tensor]) -> Non
     last = config.phases[-1]
     settings = {"model": config.model, "sampling": config.sampling, "outputs": last.outputs, "tokens": last.tokens}
     # One JSON entry keeps the file reproducible: safetensors does not fix the order of metadata entries.
-    write_atomically(weights_path(out, config), save(tensors, metadata={TRAINED: json.dumps(settings)}))
+    write_atomically(weights_path(out, config), save(tensors, metadata={TRAINING_METADATA: json.dumps(settings)}))

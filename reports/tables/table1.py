@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from flip.weights import OURS
+from flip.weights import PACKAGE_WEIGHTS_SUFFIX
 from objascale.dataset import differences, shortened
 from reports.formats import Cell, Column, Mark, Table
 from reports.published import SOURCE
@@ -113,7 +113,7 @@ def _notes(results: Results, data: pd.DataFrame, mixed: bool) -> list[str]:
     notes += seen_note(data["seen_in_training"]) + _times_notes(results, data, mixed)
     if data["published_mean"].notna().any():
         notes.append(f"Paper: {SOURCE}, on the same pictures from the authors' files, and ours less that.")
-    if ours := list(dict.fromkeys(data.loc[data["family"].str.endswith(OURS), "model"])):
+    if ours := list(dict.fromkeys(data.loc[data["family"].str.endswith(PACKAGE_WEIGHTS_SUFFIX), "model"])):
         notes.append(f"{', '.join(ours)}: with weights that this project has trained, not the paper's authors.")
     for dataset in results.datasets:
         view = View(results, dataset, {})

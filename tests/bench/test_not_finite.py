@@ -18,13 +18,13 @@ from bench.prompts import PromptSettings
 from bench.results import open_results
 from bench.runner import Measurer, run
 from bench.selection import EVERYTHING
-from flip.weights import SHIPPED
+from flip.weights import PACKAGE_WEIGHTS
 from objascale.datasets.formats import open_dataset
 
 
 def test_weights_with_nan_give_error_rows_and_no_mask(discs, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    with safe_open(SHIPPED / "flip-s.safetensors", "pt") as file:
+    with safe_open(PACKAGE_WEIGHTS / "flip-s.safetensors", "pt") as file:
         tensors, metadata = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
     tensors["predictor.pe.0.weight"][0, 0] = math.nan
     (tmp_path / "weights").mkdir()

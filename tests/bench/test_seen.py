@@ -17,7 +17,7 @@ from baselines.segmenter import ModelUnavailable
 from bench.cli import app
 from bench.seen import ORDER, footnote, seen_in_training, told, worst
 from flip.training_data import NOTHING, UNKNOWN, TrainingData, write_record
-from flip.weights import SHIPPED, sha256
+from flip.weights import PACKAGE_WEIGHTS, sha256
 from objascale.datasets import RENDERED, Sample, TruthObject
 from objascale.datasets.coco import _collection
 from objascale.datasets.objascale import read
@@ -136,7 +136,7 @@ def test_the_worst_of_several_rows_counts() -> None:
 def folder(discs) -> Path:
     """Four discs: two are objects of flip-s's training, one stands before one of its maps."""
     folder = discs(4)
-    record = json.loads((SHIPPED / "flip-s.json").read_text())
+    record = json.loads((PACKAGE_WEIGHTS / "flip-s.json").read_text())
     learned, background = next(iter(record["objects"].values())), next(iter(record["backgrounds"].values()))
     path = folder / "annotations.parquet"
     pd.read_parquet(path).assign(

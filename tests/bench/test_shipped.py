@@ -15,9 +15,9 @@ from bench.cli import app as bench
 from flip.cli import app as flip
 from flip.gaussian import Gaussian
 from flip.predictor import load_predictor
-from flip.weights import OURS, SHIPPED, WEIGHTS, fetch, find_weights, sha256
+from flip.weights import PACKAGE_WEIGHTS, PACKAGE_WEIGHTS_SUFFIX, WEIGHTS, fetch, find_weights, sha256
 
-FILE = SHIPPED / "flip-s.safetensors"
+FILE = PACKAGE_WEIGHTS / "flip-s.safetensors"
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +42,7 @@ def test_the_users_own_come_first(tmp_path: Path) -> None:
 
 
 def test_the_card_is_of_this_file() -> None:
-    card = (SHIPPED / "flip-s.md").read_text()
+    card = (PACKAGE_WEIGHTS / "flip-s.md").read_text()
     assert sha256(FILE) in card
     parameters = sum(p.numel() for p in load_predictor("flip-s").model.parameters())
     assert f"{parameters:,} parameters" in card
@@ -53,7 +53,7 @@ def test_results_say_whose_they_are(discs, tmp_path: Path) -> None:
     done = CliRunner().invoke(bench, ["run", "--models", "flip-s", "--data", str(discs(2)), "--out", str(out)])
     assert done.exit_code == 0, done.output
     (card,) = json.loads((out / "run.json").read_text())["models"]
-    assert card["family"].endswith(OURS)
+    assert card["family"].endswith(PACKAGE_WEIGHTS_SUFFIX)
     assert card["weights_sha256"] == sha256(FILE)
     assert not card["untrained"]
     assert pd.read_parquet(out / "results.parquet")["iou"].min() > 0.7
@@ -75,9 +75,8 @@ def test_the_ellipse_is_found_where_nothing_else_is_to_be_seen() -> None:
 @pytest.mark.timeout(600)
 def test_the_card_says_how_good_they_are_on_photographs(shared: Path, tmp_path: Path) -> None:
     """On COCO128, to the last digit but for what another processor rounds otherwise."""
-    told = re.search(
-        r"COCO128, 887 objects\*\* \((0\.\d+) over all; .*?ellipse (0\.\d+)", (SHIPPED / "flip-s.md").read_text()
-    )
+    card = (PACKAGE_WEIGHTS / "flip-s.md").read_text()
+    told = re.search(r"COCO128, 887 objects\*\* \((0\.\d+) over all; .*?ellipse (0\.\d+)", card)
     assert told
     out, photos = tmp_path / "results", shared / "assets/photos/coco128"
     arguments = ["--models", "flip-s,ellipse", "--data", str(photos), "--out", str(out)]

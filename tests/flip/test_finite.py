@@ -25,7 +25,7 @@ from flip.paper.predictor import PaperPredictor
 from flip.predictor import load_predictor
 from flip.released.model import FlipConfig, ReleasedFlip
 from flip.released.predictor import FlipPredictor
-from flip.weights import SHIPPED
+from flip.weights import PACKAGE_WEIGHTS
 
 WIDTH, HEIGHT = 160, 120
 PROMPTS = (Gaussian.from_ellipse(60.3, 50.8, 30, 12, 0.4), Gaussian.from_ellipse(125, 80, 9, 8, 0))
@@ -144,7 +144,7 @@ def test_a_weight_that_is_nan_is_an_error_or_makes_no_difference(make, data: st.
 
 def test_a_loaded_model_is_called_by_its_name_and_the_command_says_so(tmp_path: Path) -> None:
     file = tmp_path / "mine.safetensors"
-    poisoned(SHIPPED / "flip-s.safetensors", file)
+    poisoned(PACKAGE_WEIGHTS / "flip-s.safetensors", file)
     predictor = load_predictor(file)
     predictor.set_image(picture())
     with pytest.raises(NotFinite, match=r"mine\.safetensors returned NaN"):

@@ -139,11 +139,15 @@ def test_errors_of_input(picture: Path, weights: Path, tmp_path: Path) -> None:
     assert "text.png" in complain("predict", tmp_path / "text.png", *box, *out, *known)
     assert "empty.png is empty" in complain("predict", picture, "--mask", tmp_path / "empty.png", *out, *known)
     assert "81×60" in complain("predict", picture, "--mask", tmp_path / "other.png", *out, *known)
-    assert "no area" in complain("predict", picture, "--box", "30,20,30,40", *out, *known)
+    assert "error: --box 30,20,30,40: the box (30, 20, 30, 40) has no area" in complain(
+        "predict", picture, "--box", "30,20,30,40", *out, *known
+    )
     assert "no area" in complain("predict", picture, "--box", "50,20,30,40", *out, *known)
     assert "no area" in complain("predict", picture, "--box", "nan,20,30,40", *out, *known)
     assert "finite" in complain("predict", picture, "--box", "10,20,inf,40", *out, *known)
-    assert "positive scale" in complain("predict", picture, "--point=40,30,-5", *out, *known)
+    assert "--point 40,30,-5: a point needs a positive scale" in complain(
+        "predict", picture, "--point=40,30,-5", *out, *known
+    )
     assert "positive semi-axes" in complain("predict", picture, "--ellipse", "40,30,0,5,0", *out, *known)
     assert "no patch fits" in complain("predict", picture, "--point=-200,30,5", *out, *known)
     assert "no patch fits" in complain("predict", picture, "--box", "900,900,910,910", *out, *known)
@@ -152,7 +156,9 @@ def test_errors_of_input(picture: Path, weights: Path, tmp_path: Path) -> None:
     assert "there is no folder" in complain("predict", picture, *box, *out, *nowhere, *known)
     assert "bench fetch flip-tiny" in complain("predict", picture, *box, *out)
     assert "did you mean flip-tiny" in complain("predict", picture, *box, *out, "--model", "flip-tini")
-    assert "cpu or cuda" in complain("predict", picture, *box, *out, *known, "--device", "toaster")
+    assert "--device must be cpu or cuda, not toaster" in complain(
+        "predict", picture, *box, *out, *known, "--device", "toaster"
+    )
     assert not (tmp_path / "out.png").exists()
 
 
@@ -217,7 +223,7 @@ def test_pictures_are_seen_as_a_viewer_shows_them(picture: Path, weights: Path, 
     for other in found[1:]:
         assert np.array_equal(other, found[0])
     Image.fromarray(np.zeros((9, 9), np.float32)).save(tmp_path / "float.tiff")
-    assert "no known range" in complain("predict", tmp_path / "float.tiff", "--box", "1,1,5,5", "--out", tmp_path / "x")
+    assert "unknown range" in complain("predict", tmp_path / "float.tiff", "--box", "1,1,5,5", "--out", tmp_path / "x")
 
 
 @pytest.mark.parametrize(

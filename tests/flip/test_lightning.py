@@ -252,13 +252,13 @@ def test_a_tensor_beyond_its_storage(tmp_path: Path) -> None:
 def test_other_archives(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "z.ckpt", "w") as archive:
         archive.writestr("readme", "hello")
-    with pytest.raises(CheckpointBroken, match=r"z\.ckpt is a zip archive, but none of torch\.save"):
+    with pytest.raises(CheckpointBroken, match=r"z\.ckpt is a zip archive, but not one of torch\.save"):
         read_state_dict(tmp_path / "z.ckpt")
     torch.save([torch.zeros(1)], tmp_path / "list.ckpt")
-    with pytest.raises(CheckpointBroken, match=r"list\.ckpt is no whole checkpoint"):
+    with pytest.raises(CheckpointBroken, match=r"list\.ckpt is not a complete file of torch"):
         read_state_dict(tmp_path / "list.ckpt")
     buffer = io.BytesIO()
     torch.save({"state_dict": {}}, buffer, _use_new_zipfile_serialization=False)
     (tmp_path / "old.ckpt").write_bytes(buffer.getvalue())
-    with pytest.raises(CheckpointBroken, match=r"old\.ckpt is no whole checkpoint"):
+    with pytest.raises(CheckpointBroken, match=r"old\.ckpt is not a complete file of torch"):
         read_state_dict(tmp_path / "old.ckpt")

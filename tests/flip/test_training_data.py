@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flip.training_data import NOTHING, UNKNOWN, RecordBroken, TrainingData, read_record, record_path, write_record
-from flip.weights import SHIPPED, sha256
+from flip.weights import PACKAGE_WEIGHTS, sha256
 from objascale.sources import STARTER_AUTHOR, embedded, object_keys
 from objascale.sources.embedded import VARIANTS
 from objascale.sources.starter import CATEGORIES, write_object
 
-WEIGHTS = SHIPPED / "flip-s.safetensors"
+WEIGHTS = PACKAGE_WEIGHTS / "flip-s.safetensors"
 NAMES = st.from_regex(r"[a-z]{1,3}(-[a-z]{1,3})?", fullmatch=True)
 
 
@@ -43,7 +43,7 @@ def test_a_record_is_about_its_own_weights_only(tmp_path: Path) -> None:
 )
 def test_a_damaged_record_is_a_sentence_that_names_it(tmp_path: Path, content: str) -> None:
     (tmp_path / "mine.json").write_text(content)
-    with pytest.raises(RecordBroken, match=r"mine\.json is no record of what mine\.safetensors learned from"):
+    with pytest.raises(RecordBroken, match=r"mine\.json is not a record of the training data of mine\.safetensors"):
         read_record(tmp_path / "mine.safetensors", "1")
 
 
