@@ -2,9 +2,9 @@
 
 The renders of one asset share its shape and texture, and the objects of one photograph share its camera and light. Such
 objects form a cluster. Standard errors come from the cluster jackknife, which repeats an estimate with each cluster
-left out (CV3 in Bell and McCaffrey 2002, and in MacKinnon, Nielsen and Webb 2023). The t distribution that goes with
-them counts clusters of unequal size as fewer: Kish's effective number, less 1. Two additions make the intervals cover
-with few clusters and skewed values:
+left out (CV3 in MacKinnon, Nielsen and Webb 2023, here without its factor (G - 1) / G). The t distribution that goes
+with them counts clusters of unequal size as fewer: Kish's effective number, less 1. Two additions make the intervals
+cover with few clusters and skewed values:
 
 - A mean of IoUs has the interval of Korn and Graubard (1998), that of a binomial share with the same standard error. It
   stays between 0 and 1 and is asymmetric near either end.

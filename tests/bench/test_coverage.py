@@ -22,6 +22,8 @@ FALSE = 0.06
 ALIKE = 0.6  # correlation of two models' quality over assets is the square of this
 
 Interval = tuple[NDArray[np.float64], NDArray[np.float64]]
+Case = tuple[tuple[str, ...], str, int]
+"""One model, or two of which the difference is taken; the sizes of clusters; the number of clusters."""
 
 
 @dataclass(frozen=True)
@@ -80,9 +82,9 @@ class Draws:
         return ratios(self.values, np.ones_like(self.values), self.cells, self.clusters, support)
 
 
-def simulate(models: tuple[str, ...], sizes: str, clusters: int, draws: int, seed: int) -> Draws:
+def simulate(case: Case, draws: int, seed: int) -> Draws:
     """`draws` data sets of one model, or of the difference of two on the same objects."""
-    rng = np.random.default_rng(seed)
+    (models, sizes, clusters), rng = case, np.random.default_rng(seed)
     n = SIZES[sizes](rng, draws * clusters)
     shared = rng.normal(size=len(n))
     ious = [
@@ -97,14 +99,14 @@ def truth(models: tuple[str, ...], sizes: str) -> float:
     """The mean over so many clusters that its error does not matter; equal models do not differ."""
     if len(models) == 2 and models[0] == models[1]:
         return 0.0
-    return float(simulate(models, sizes, 1, 300_000, seed=1).values.mean())
+    return float(simulate((models, sizes, 1), 300_000, seed=1).values.mean())
 
 
-def coverage(interval: Callable[[Draws], Interval], models: tuple[str, ...], sizes: str, clusters: int, draws: int):
+def coverage(interval: Callable[[Draws], Interval], case: Case, draws: int) -> float:
     """Of the data sets that have an interval, the share whose interval covers the truth."""
-    low, high = interval(simulate(models, sizes, clusters, draws, seed=clusters))
-    printed = ~np.isnan(low)
-    return ((low <= truth(models, sizes)) & (truth(models, sizes) <= high))[printed].mean()
+    low, high = interval(simulate(case, draws, seed=case[2]))
+    true, printed = truth(*case[:2]), ~np.isnan(low)
+    return ((low <= true) & (true <= high))[printed].mean()
 
 
 def ours(draws: Draws) -> Interval:
@@ -122,48 +124,42 @@ def percentile_bootstrap(draws: Draws) -> Interval:
     return low, high
 
 
-def table(title: str, rows: list[tuple[str, ...]], share: Callable[[tuple[str, ...], str, int], float]) -> list[float]:
-    """Print and give the share for each row, size of clusters and number of clusters."""
-    print(f"\n{title}\n\n| | objects per cluster | " + " | ".join(map(str, DRAWS)) + " |")
-    print("|---|---|" + "---:|" * len(DRAWS))
-    shares = []
-    for models in rows:
-        for sizes in SIZES:
-            line = [share(models, sizes, clusters) for clusters in DRAWS]
-            print(
-                f"| {' − '.join(models)} | {sizes} | " + " | ".join(f"{each:.3f}" for each in line) + " |", flush=True
-            )
-            shares += line
+def table(title: str, models: list[tuple[str, ...]], share: Callable[[Case], float]) -> NDArray:
+    """Print and give the share by models and sizes of clusters (rows) and by number of clusters (columns)."""
+    rows = [(each, sizes) for each in models for sizes in SIZES]
+    shares = np.array([[share((each, sizes, clusters)) for clusters in DRAWS] for each, sizes in rows])
+    print(f"\n{title}, by number of clusters\n")
+    print(f"| models | objects per cluster | {' | '.join(map(str, DRAWS))} |\n|---|---|{'---:|' * len(DRAWS)}")
+    names = [(" − ".join(each), sizes) for each, sizes in rows] + [("lowest", ""), ("highest", "")]
+    for (name, sizes), line in zip(names, [*shares, shares.min(0), shares.max(0)], strict=True):
+        print(f"| {name} | {sizes} | {' | '.join(f'{each:.3f}' for each in line)} |")
     return shares
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("rows", [MEANS, DIFFERENCES], ids=["means", "paired differences"])
-def test_intervals_cover(rows: list[tuple[str, ...]]) -> None:
-    def covered(models: tuple[str, ...], sizes: str, clusters: int) -> float:
-        return coverage(ours, models, sizes, clusters, DRAWS[clusters])
-
-    assert min(table("Coverage of the 95 % interval by number of clusters", rows, covered)) >= COVERED
+@pytest.mark.parametrize(("of", "models"), [("means", MEANS), ("paired differences", DIFFERENCES)])
+def test_intervals_cover(of: str, models: list[tuple[str, ...]]) -> None:
+    shares = table(f"Coverage of the 95 % intervals of {of}", models, lambda case: coverage(ours, case, DRAWS[case[2]]))
+    assert shares.min() >= COVERED
 
 
 @pytest.mark.slow
 def test_tests_find_nothing_where_nothing_is() -> None:
-    def found(models: tuple[str, ...], sizes: str, clusters: int) -> float:
-        estimates = simulate(models, sizes, clusters, DRAWS[clusters], seed=clusters).estimates()
-        return (estimates.p(truth(models, sizes)) < 1 - LEVEL).mean()
+    def found(case: Case) -> float:
+        estimates = simulate(case, DRAWS[case[2]], seed=case[2]).estimates()
+        return (estimates.p(truth(*case[:2])) < 1 - LEVEL).mean()
 
-    shares = table("Share of p < 0.05 between models of equal mean by number of clusters", EQUALS, found)
-    assert max(shares) <= FALSE
-
-
-QUICK = [(("good",), "1 to 5", 6), (("lumpy",), "1 to 40", 6), (("precise", "lumpy"), "1 to 5", 8)]
+    assert table("Share of p < 0.05 between models of equal mean", EQUALS, found).max() <= FALSE
 
 
-@pytest.mark.parametrize("of", QUICK, ids=str)
-def test_intervals_cover_in_a_few_hundred_draws(of: tuple[tuple[str, ...], str, int]) -> None:
-    assert coverage(ours, *of, 500) >= COVERED
+QUICK: list[Case] = [(("good",), "1 to 5", 6), (("lumpy",), "1 to 40", 6), (("precise", "lumpy"), "1 to 5", 8)]
 
 
-@pytest.mark.parametrize("of", QUICK, ids=str)
-def test_a_few_hundred_draws_tell_a_method_that_does_not_cover(of: tuple[tuple[str, ...], str, int]) -> None:
-    assert coverage(percentile_bootstrap, *of, 500) < COVERED - 0.02
+@pytest.mark.parametrize("case", QUICK, ids=str)
+def test_intervals_cover_in_a_few_hundred_draws(case: Case) -> None:
+    assert coverage(ours, case, 500) >= COVERED
+
+
+@pytest.mark.parametrize("case", QUICK, ids=str)
+def test_a_few_hundred_draws_tell_a_method_that_does_not_cover(case: Case) -> None:
+    assert coverage(percentile_bootstrap, case, 500) < COVERED - 0.02
