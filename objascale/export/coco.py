@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from objascale.export.output import new_file
-from objascale.export.pictures import Picture, numbered, pictures
+from objascale.export.pictures import ExportImage, numbered, pictures
 
 
-def coco(found: list[Picture]) -> dict[str, Any]:
+def coco(found: list[ExportImage]) -> dict[str, Any]:
     """Pictures as COCO's dictionary.
 
     `file_name` is relative to the dataset's folder. Boxes are x, y, width, height in px. An image's `license` joins

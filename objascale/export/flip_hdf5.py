@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from objascale.compose import encode
 from objascale.dataset import DatasetError, mask_of
 from objascale.export.output import new_file
-from objascale.export.pictures import Picture, numbered, pictures
+from objascale.export.pictures import ExportImage, numbered, pictures
 from objascale.masks import MaskError
 
 _INDEX = {"compression": "gzip", "compression_opts": 5}
@@ -98,7 +98,7 @@ def position(row: dict[str, Any], width: int, height: int) -> NDArray[np.float32
     )
 
 
-def _write_tables(file: h5py.File, found: list[Picture]) -> None:
+def _write_tables(file: h5py.File, found: list[ExportImage]) -> None:
     """Everything but the images and masks."""
     counts = np.array([len(picture.objects) for picture in found])
     annotated = [(picture, row) for picture in found for row in picture.objects]
@@ -134,7 +134,7 @@ def _byte_strings(file: h5py.File, name: str, count: int) -> h5py.Dataset:
     return file.create_dataset(name, (count,), maxshape=(None,), dtype=h5py.vlen_dtype(np.uint8))
 
 
-def _jpeg(picture: Picture) -> bytes:
+def _jpeg(picture: ExportImage) -> bytes:
     data = picture.read()
     if picture.path.suffix == ".jpg":
         return data
@@ -144,7 +144,7 @@ def _jpeg(picture: Picture) -> bytes:
     return encode(np.asarray(pixels, np.uint8), "jpg")
 
 
-def _png(picture: Picture, row: dict[str, Any]) -> NDArray[np.uint8]:
+def _png(picture: ExportImage, row: dict[str, Any]) -> NDArray[np.uint8]:
     """PNG bytes of the whole mask, 0 and 255."""
     try:
         mask = mask_of(row)

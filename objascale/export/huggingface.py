@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from objascale.export.coco import xywh
 from objascale.export.output import new_folder
-from objascale.export.pictures import Credit, Picture, licence_of, numbered, pictures, split
+from objascale.export.pictures import Credit, ExportImage, licence_of, numbered, pictures, split
 
 _ROW_GROUP = 64_000_000  # bytes of images: what a reader holds at a time
 _OVERHEAD = 16_384  # bytes that Parquet adds to a picture at the most
@@ -55,7 +55,7 @@ def write_huggingface(folder: Path, out: Path, max_bytes: int) -> list[Path]:
     return [out / name for name in names]
 
 
-def _write_parquet(path: Path, shard: list[Picture], schema: pa.Schema, categories: list[str]) -> None:
+def _write_parquet(path: Path, shard: list[ExportImage], schema: pa.Schema, categories: list[str]) -> None:
     # Images do not shrink, and statistics or a dictionary of them would only repeat them.
     options = {"compression": "none", "use_dictionary": False, "write_statistics": False}
     with path.open("wb") as file, pq.ParquetWriter(file, schema, **options) as writer:
@@ -108,7 +108,7 @@ def _arrow(feature: Any) -> pa.DataType:
     return pa.struct({name: _arrow(inner) for name, inner in feature.items()})
 
 
-def _row(picture: Picture, categories: list[str]) -> dict[str, Any]:
+def _row(picture: ExportImage, categories: list[str]) -> dict[str, Any]:
     return {
         "image": {"bytes": picture.read(), "path": picture.name},
         **picture.about,
@@ -124,11 +124,11 @@ def _row(picture: Picture, categories: list[str]) -> dict[str, Any]:
     }
 
 
-def _size(picture: Picture) -> int:
+def _size(picture: ExportImage) -> int:
     return picture.path.stat().st_size + len(json.dumps([picture.environment_map, *picture.objects])) + _OVERHEAD
 
 
-def _write_credits(path: Path, found: list[Picture]) -> None:
+def _write_credits(path: Path, found: list[ExportImage]) -> None:
     shown: Counter[str] = Counter()
     credits: dict[str, tuple[str, Credit]] = {}
     for picture in found:
@@ -145,7 +145,7 @@ def _write_credits(path: Path, found: list[Picture]) -> None:
             writer.writerow((kind, *(credit[key] for key in _CREDIT), shown[name]))
 
 
-def _card(found: list[Picture]) -> str:
+def _card(found: list[ExportImage]) -> str:
     """README.md. What the assets' catalogues say reaches it quoted only."""
     credits = {credit["id"]: credit for picture in found for credit in (*picture.assets, picture.environment_map)}
     licences = Counter(licence_of(credit) for credit in credits.values())

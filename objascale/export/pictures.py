@@ -19,7 +19,7 @@ _OF_THE_IMAGE = ("image_id", "file", "width", "height", "hdri_id", "spec_id", "s
 
 
 @dataclass(frozen=True)
-class Picture:
+class ExportImage:
     """One image. `objects` are its rows of annotations.parquet without what all of them share, and without times."""
 
     path: Path
@@ -72,7 +72,7 @@ class Picture:
         return data
 
 
-def pictures(folder: Path) -> list[Picture]:
+def pictures(folder: Path) -> list[ExportImage]:
     """The images of a dataset by image id, none of them opened.
 
     Raises DatasetError if `folder` is no dataset, holds no object, or lacks an image or a credit.
@@ -90,7 +90,7 @@ def pictures(folder: Path) -> list[Picture]:
             raise DatasetError(f"{folder / 'dataset.json'} has no credits of {unknown[0]}, which {path} shows")
         environment_map, *assets = (credits[name] for name in ids)
         found.append(
-            Picture(
+            ExportImage(
                 path=path,
                 image_id=first["image_id"],
                 file=first["file"],
@@ -117,9 +117,9 @@ def numbered(names: Iterable[str]) -> dict[str, int]:
     return {name: number for number, name in enumerate(sorted(set(names)), 1)}
 
 
-def split(found: Sequence[Picture], size: Callable[[Picture], int], max_bytes: int) -> list[list[Picture]]:
+def split(found: Sequence[ExportImage], size: Callable[[ExportImage], int], max_bytes: int) -> list[list[ExportImage]]:
     """Consecutive groups whose `size`s sum to `max_bytes` at the most; a larger picture is a group alone."""
-    groups: list[list[Picture]] = []
+    groups: list[list[ExportImage]] = []
     room = 0
     for picture in found:
         if not groups or size(picture) > room:

@@ -8,7 +8,7 @@ import tarfile
 from pathlib import Path
 
 from objascale.export.output import new_folder
-from objascale.export.pictures import Picture, pictures, split
+from objascale.export.pictures import ExportImage, pictures, split
 
 _END = tarfile.RECORDSIZE + 2 * tarfile.BLOCKSIZE  # what the end of a tar file takes at the most
 
@@ -30,12 +30,12 @@ def write_webdataset(folder: Path, out: Path, max_bytes: int) -> list[Path]:
     return [out / name for name in names]
 
 
-def _text(picture: Picture) -> bytes:
+def _text(picture: ExportImage) -> bytes:
     content = {**picture.about, "objects": picture.objects}
     return json.dumps(content, ensure_ascii=False).encode()
 
 
-def _size(picture: Picture) -> int:
+def _size(picture: ExportImage) -> int:
     """Bytes in the tar file: a block of header for each member, and whole blocks of content."""
     return sum(
         tarfile.BLOCKSIZE * (1 + -(-length // tarfile.BLOCKSIZE))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from objascale.sources.starter.glb import Material, Part, Scene
+from objascale.sources.starter.glb import GlbScene, Material, Part
 from objascale.sources.starter.graphics import street_name
 from objascale.sources.starter.mesh import Mesh, join
 from objascale.sources.starter.shapes import box, curve, cylinder, loft, oval, rod, sphere, tube
@@ -12,7 +12,7 @@ from objascale.sources.starter.textures import checks, mottled, pick
 from objascale.sources.starter.wheels import CHROME, DARK, GLASS, HEADLIGHT, RUBBER, TAILLIGHT, wheel
 
 
-def car(rng: np.random.Generator) -> Scene:
+def car(rng: np.random.Generator) -> GlbScene:
     """A car: saloon, hatchback, off-roader or taxi, with windows, wheels, lights, mirrors and number plates."""
     kind = int(rng.integers(4))
     length, wide = (4.5, 3.9, 4.6, 4.6)[kind] * rng.uniform(0.97, 1.03), (1.8, 1.74, 1.9, 1.82)[kind]

@@ -44,10 +44,10 @@ class Part:
     material: Material
 
 
-Scene = list[Part]
+GlbScene = list[Part]
 
 
-def encode_glb(name: str, scene: Scene) -> bytes:
+def encode_glb(name: str, scene: GlbScene) -> bytes:
     """The scene as one GLB file: one node, one mesh, one primitive per material. Equal scenes give equal bytes."""
     binary = _Binary()
     materials = list(dict.fromkeys(part.material for part in scene))

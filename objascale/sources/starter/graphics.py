@@ -6,15 +6,17 @@ import cv2
 import numpy as np
 
 from objascale.sources.starter.glb import Colour
-from objascale.sources.starter.textures import Image, mottled, noise, resized, shade, to_image
+from objascale.sources.starter.textures import Texture, mottled, noise, resized, shade, to_image
 
 
-def canvas(width: int, height: int, colour: Colour) -> Image:
+def canvas(width: int, height: int, colour: Colour) -> Texture:
     """An image of one colour."""
     return np.full((height, width, 3), colour, np.uint8)
 
 
-def text(image: Image, words: str, centre: tuple[float, float], height: float, colour: Colour, weight: int = 2) -> None:
+def text(
+    image: Texture, words: str, centre: tuple[float, float], height: float, colour: Colour, weight: int = 2
+) -> None:
     """Draw a line of capitals about `centre` (x, y in pixels), `height` pixels tall, into the image."""
     (width, tall), _ = cv2.getTextSize(words, cv2.FONT_HERSHEY_DUPLEX, 1.0, 1)
     scale = height / tall
@@ -22,7 +24,7 @@ def text(image: Image, words: str, centre: tuple[float, float], height: float, c
     cv2.putText(image, words, origin, cv2.FONT_HERSHEY_DUPLEX, scale, colour, weight, cv2.LINE_AA)
 
 
-def label(rng: np.random.Generator, paper: Colour, ink: Colour, words: str) -> Image:
+def label(rng: np.random.Generator, paper: Colour, ink: Colour, words: str) -> Texture:
     """A product label that wraps once round (512×256): borders, a name on front and back, an emblem, small print."""
     image = canvas(512, 256, paper)
     for y in (14, 242):
@@ -46,7 +48,7 @@ def star(x: float, y: float, radius: float, points: int) -> np.ndarray:
     return np.round(np.stack([x + reach * np.cos(angle), y + reach * np.sin(angle)], axis=1)).astype(np.int32)
 
 
-def book_cover(rng: np.random.Generator, cloth: Colour, foil: Colour, title: str) -> Image:
+def book_cover(rng: np.random.Generator, cloth: Colour, foil: Colour, title: str) -> Texture:
     """A cover (256×352): worn cloth, a double frame, a title and an emblem in foil."""
     image = resized(mottled(rng, cloth, 0.12, 12), 256, 352)
     cv2.rectangle(image, (14, 14), (241, 337), foil, 3)
@@ -58,13 +60,13 @@ def book_cover(rng: np.random.Generator, cloth: Colour, foil: Colour, title: str
     return image
 
 
-def pages(rng: np.random.Generator) -> Image:
+def pages(rng: np.random.Generator) -> Texture:
     """The edge of a block of pages: fine lines that run down the image."""
     lines = np.repeat(rng.uniform(0.8, 1.0, 128), 2)[None, :, None]
     return to_image(np.asarray((238, 228, 204)) * lines * np.ones((64, 1, 1)))
 
 
-def clock_face(rng: np.random.Generator, paper: Colour, ink: Colour) -> Image:
+def clock_face(rng: np.random.Generator, paper: Colour, ink: Colour) -> Texture:
     """A dial (256×256) with twelve numerals and minute marks; the hands are the mesh's."""
     image = canvas(256, 256, paper)
     cv2.circle(image, (128, 128), 122, ink, 3, cv2.LINE_AA)
@@ -82,7 +84,7 @@ def clock_face(rng: np.random.Generator, paper: Colour, ink: Colour) -> Image:
     return image
 
 
-def stop_face(rng: np.random.Generator, red: Colour) -> Image:
+def stop_face(rng: np.random.Generator, red: Colour) -> Texture:
     """The face of a stop sign (256×256), to be cut to an octagon: white rim, STOP."""
     image = mottled(rng, red, 0.06)
     angle = np.pi / 8 + np.arange(8) * np.pi / 4
@@ -92,7 +94,7 @@ def stop_face(rng: np.random.Generator, red: Colour) -> Image:
     return image
 
 
-def street_name(ground: Colour, words: str) -> Image:
+def street_name(ground: Colour, words: str) -> Texture:
     """A street-name plate (512×96) with a white rim."""
     image = canvas(512, 96, ground)
     cv2.rectangle(image, (6, 6), (505, 89), (242, 242, 240), 5)
@@ -100,7 +102,7 @@ def street_name(ground: Colour, words: str) -> Image:
     return image
 
 
-def basketball_skin(rng: np.random.Generator, rubber: Colour, seam: Colour) -> Image:
+def basketball_skin(rng: np.random.Generator, rubber: Colour, seam: Colour) -> Texture:
     """Pebbled rubber with the eight panels' seams, wrapped round a sphere by longitude and latitude (512×256)."""
     longitude = (np.arange(512) + 0.5) * 2 * np.pi / 512
     latitude = np.pi / 2 - (np.arange(256)[:, None] + 0.5) * np.pi / 256
@@ -114,7 +116,7 @@ def basketball_skin(rng: np.random.Generator, rubber: Colour, seam: Colour) -> I
     return to_image(leather * (1 - line) + np.asarray(seam) * line)
 
 
-def airliner(rng: np.random.Generator, white: Colour, accent: Colour, stripe: bool) -> Image:
+def airliner(rng: np.random.Generator, white: Colour, accent: Colour, stripe: bool) -> Texture:
     """A fuselage's skin (512×512), nose at the top, belly at both edges: a row of windows and a band on each side."""
     image = canvas(512, 512, white)
     cv2.rectangle(image, (0, 0), (70, 511), shade(white, 0.82), -1)
@@ -135,7 +137,7 @@ def airliner(rng: np.random.Generator, white: Colour, accent: Colour, stripe: bo
     return image
 
 
-def panel_van(rng: np.random.Generator, ground: Colour, accent: Colour, words: str) -> Image:
+def panel_van(rng: np.random.Generator, ground: Colour, accent: Colour, words: str) -> Texture:
     """The side of a cargo box (512×256): ribs, a slanted band, a name."""
     image = resized(mottled(rng, ground, 0.05), 512, 256)
     slant = int(rng.integers(-90, 90))

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 AXES = {"x": 0, "y": 1, "z": 2}
-CREASE = 40.0
-_WELD = 1e-6
+CREASE_DEGREES = 40.0
+_WELD_METRES = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +72,9 @@ class Mesh:
         v = 0.5 - self.positions[:, AXES[up]] / height
         return replace(self, uvs=np.stack([u, v], axis=1).astype(np.float32))
 
-    def warped(self, move: Callable[[NDArray[np.float64]], NDArray[np.float64]], crease: float = CREASE) -> Mesh:
+    def warped(
+        self, move: Callable[[NDArray[np.float64]], NDArray[np.float64]], crease: float = CREASE_DEGREES
+    ) -> Mesh:
         """With every N×3 position passed through `move`, and normals made anew."""
         return shaded(move(self.positions.astype(float)), self.uvs, self.triangles, crease)
 
@@ -109,7 +111,7 @@ def frame(direction: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.stack([across, along, np.cross(across, along)])
 
 
-def shaded(positions: ArrayLike, uvs: ArrayLike, triangles: ArrayLike, crease: float = CREASE) -> Mesh:
+def shaded(positions: ArrayLike, uvs: ArrayLike, triangles: ArrayLike, crease: float = CREASE_DEGREES) -> Mesh:
     """A mesh whose normals are smooth except across edges that bend by more than `crease` degrees.
 
     Each corner averages the normals of the triangles around its point that lie within the crease angle of its own
@@ -118,11 +120,11 @@ def shaded(positions: ArrayLike, uvs: ArrayLike, triangles: ArrayLike, crease: f
     """
     points, texture = np.asarray(positions, float), np.asarray(uvs, float)
     faces = np.asarray(triangles, np.int64)
-    _, welded = np.unique(np.round(points / _WELD).astype(np.int64), axis=0, return_inverse=True)
+    _, welded = np.unique(np.round(points / _WELD_METRES).astype(np.int64), axis=0, return_inverse=True)
     corners = points[faces]
     cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     area = np.linalg.norm(cross, axis=1)
-    solid = area > _WELD**2
+    solid = area > _WELD_METRES**2
     faces, corners, face_normals = faces[solid], corners[solid], cross[solid] / area[solid, None]
 
     sides = np.roll(corners, -1, axis=1) - corners

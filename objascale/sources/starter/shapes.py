@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from objascale.sources.starter.mesh import CREASE, Mesh, frame, join, shaded
+from objascale.sources.starter.mesh import CREASE_DEGREES, Mesh, frame, join, shaded
 
 Points = NDArray[np.float64]
 
@@ -67,7 +67,7 @@ def oval(width: float, height: float, sides: int = 24, power: float = 2.0) -> Po
     return direction * radius[:, None] * [width / 2, height / 2]
 
 
-def sheet(points: ArrayLike, crease: float = CREASE, wrap: bool = False) -> Mesh:
+def sheet(points: ArrayLike, crease: float = CREASE_DEGREES, wrap: bool = False) -> Mesh:
     """A surface over an R×C×3 grid, whose outside sees rows going up and columns going right.
 
     With `wrap` the last column joins the first. u runs along the columns, v up the rows, both by mean lengths.
@@ -89,14 +89,14 @@ def _reach(grid: Points) -> Points:
     return np.concatenate([[0], np.cumsum(steps)]) / steps.sum()
 
 
-def loft(sections: ArrayLike, crease: float = CREASE) -> Mesh:
+def loft(sections: ArrayLike, crease: float = CREASE_DEGREES) -> Mesh:
     """A closed body through R outlines of C points (R×C×3), counter-clockwise against the direction of travel."""
     rows = np.asarray(sections, float)
     ends = [np.broadcast_to(row.mean(axis=0), row.shape)[None] for row in (rows[0], rows[-1])]
     return sheet(np.concatenate([ends[0], rows, ends[1]]), crease, wrap=True)
 
 
-def lathe(profile: ArrayLike, segments: int = 40, crease: float = CREASE) -> Mesh:
+def lathe(profile: ArrayLike, segments: int = 40, crease: float = CREASE_DEGREES) -> Mesh:
     """The surface of revolution of an N×2 profile of (radius, y): upwards on the outside, inwards over the rim."""
     r, y = np.asarray(profile, float).T
     angle = np.linspace(0, 2 * np.pi, segments, endpoint=False)
