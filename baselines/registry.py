@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -13,6 +13,7 @@ from baselines.npm import fetch_from_npm
 from baselines.segmenter import ModelUnavailable, Options, Segmenter
 from flip.weights import WeightsMissing, check, fetch, find_files
 from objascale.download import DownloadFailed
+from objascale.progress import ProgressCallback
 
 __all__ = ["MODELS", "Files", "Model", "UnknownModel", "fetch_weights", "find_all_weights", "find_models", "load"]
 
@@ -106,11 +107,11 @@ def load(model: Model, files: Files | None, options: Options) -> Segmenter:
         raise ModelUnavailable(f"{model.name} cannot be loaded: {error}{remedy}") from error
 
 
-def fetch_weights(model: Model, folder: Path, progress: Callable[[int, int], None] | None = None) -> Files:
+def fetch_weights(model: Model, folder: Path, progress: ProgressCallback | None = None) -> Files:
     """Put the model's weights into `folder`, where they are not there yet; nothing for a model without any.
 
-    `progress` is told the bytes that are there and those in all. Raises objascale.download.DownloadFailed,
-    flip.weights.WeightsMissing if they have no address, flip.weights.WeightsChanged.
+    `progress` takes the name of a file, its bytes so far and its bytes in all.
+    Raises objascale.download.DownloadFailed, flip.weights.WeightsMissing if they have no address, or WeightsChanged.
     """
     if model.weights is None:
         return ()

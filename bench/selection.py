@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from objascale.datasets import Dataset, Sample, TruthObject
+from objascale.terminal import UsageError, parse_shard
 
 Range = tuple[float, float]  # both ends included
 ALL: Range = (0.0, math.inf)
@@ -68,7 +69,11 @@ def parse_selection(texts: Sequence[str], limit: int | None = None, shard: str |
             raise SelectionError(
                 f"cannot select by {text!r}; give category=NAME,NAME, area=LOW..HIGH (px) or fraction=LOW..HIGH"
             )
-    return Selection(limit, _shard(shard), **fields)  # type: ignore[arg-type]
+    try:
+        part = parse_shard(shard)
+    except UsageError as error:
+        raise SelectionError(str(error)) from None
+    return Selection(limit, part, **fields)  # type: ignore[arg-type]
 
 
 def _range(text: str, value: str) -> Range:
@@ -80,12 +85,3 @@ def _range(text: str, value: str) -> Range:
     if not dots or not ends[0] <= ends[1]:
         raise SelectionError(f"cannot select by {text!r}; give a range LOW..HIGH, either end may be left out")
     return ends
-
-
-def _shard(text: str | None) -> tuple[int, int]:
-    if text is None:
-        return 1, 1
-    part, _, parts = text.partition("/")
-    if not (part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
-        raise SelectionError(f"--shard {text}: give I/N, the I-th of N parts, counted from 1")
-    return int(part), int(parts)

@@ -31,8 +31,8 @@ from objascale.plan import RenderSettings
 from objascale.render import ask_twice, described
 from objascale.sources import Asset
 
-HEADER = "crops.json"
-TABLE = "crops.parquet"
+CROPS_HEADER = "crops.json"
+CROPS_TABLE = "crops.parquet"
 
 _OBJECTS_PER_TABLE = 20  # it is written anew after so many, so that what is there can be used meanwhile
 _USUAL_ELEVATIONS = math.radians(-20), math.radians(60)
@@ -52,7 +52,7 @@ class CropSettings(BaseModel):
 
 
 @dataclass(frozen=True)
-class View:
+class CropView:
     """How one crop sees its object. Angles in radians."""
 
     map_id: str
@@ -63,7 +63,7 @@ class View:
     seed: int  # of the path tracer
 
 
-def draw_views(settings: CropSettings, maps: Sequence[Asset], number: int) -> list[View]:
+def draw_views(settings: CropSettings, maps: Sequence[Asset], number: int) -> list[CropView]:
     """The views of the object of that number; a pure function of its arguments.
 
     Directions are uniform over that part of the sphere from which pictures are usually taken, some over all of it.
@@ -72,9 +72,9 @@ def draw_views(settings: CropSettings, maps: Sequence[Asset], number: int) -> li
     return [_view(maps, rng) for _ in range(settings.views)]
 
 
-def _view(maps: Sequence[Asset], rng: np.random.Generator) -> View:
+def _view(maps: Sequence[Asset], rng: np.random.Generator) -> CropView:
     low, high = (-math.pi / 2, math.pi / 2) if rng.uniform() < _UNUSUAL else _USUAL_ELEVATIONS
-    return View(
+    return CropView(
         map_id=maps[int(rng.integers(len(maps)))].id,
         turn=rng.uniform(0, 2 * math.pi),
         azimuth=rng.uniform(0, 2 * math.pi),
@@ -138,7 +138,7 @@ class Cropping:
     def _write_table(self) -> None:
         rows = [row for record in self.folder.records() if record["status"] == "done" for row in record["crops"]]
         rows.sort(key=lambda row: row["file"])
-        write_parquet(pd.DataFrame(rows), self.folder.folder / TABLE)
+        write_parquet(pd.DataFrame(rows), self.folder.folder / CROPS_TABLE)
 
     def _object(self, number: int, worker: Worker) -> dict[str, Any]:
         thing = self.objects[number]
@@ -171,13 +171,13 @@ class Cropping:
 
 def read_crops(folder: Path) -> pd.DataFrame:
     """crops.parquet, a row a crop. Raises DatasetError if there is none or it is empty."""
-    read_header(folder, HEADER)
-    path = folder / TABLE
+    read_header(folder, CROPS_HEADER)
+    path = folder / CROPS_TABLE
     try:
         table = pd.read_parquet(path, use_threads=False)
     except FileNotFoundError:
         raise DatasetError(
-            f"{folder} has no {TABLE}; finish it with the objascale crops command that began it"
+            f"{folder} has no {CROPS_TABLE}; finish it with the objascale crops command that began it"
         ) from None
     except (OSError, ValueError) as error:
         raise DatasetError(f"{path} cannot be read ({error})") from error

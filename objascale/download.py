@@ -13,8 +13,8 @@ from typing import TypeVar
 import requests
 
 from objascale.files import file_digest
+from objascale.progress import ProgressCallback
 
-Progress = Callable[[int, int], None]  # bytes there so far, bytes in all (0 if the server does not say)
 Result = TypeVar("Result")
 
 LONGEST_PAUSE = 60.0
@@ -88,7 +88,7 @@ def download(
     timeout: tuple[float, float] = (10, 30),
     attempts: int = 4,
     pause: float = 1.0,
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
 ) -> Path:
     """Fetch `url` to `path`, unless the right file is there already; returns `path`. Redirects are followed.
 
@@ -151,7 +151,7 @@ class _Fetch:
     expected: Expected
     headers: dict[str, str]
     timeout: tuple[float, float]
-    progress: Progress | None
+    progress: ProgressCallback | None
 
     def attempt(self) -> None:
         """One request, or none if all is there; on return `part` is the whole, right file."""
@@ -217,7 +217,7 @@ class _Fetch:
                 file.write(chunk)
                 arrived += len(chunk)
                 if self.progress:
-                    self.progress(arrived, size or 0)
+                    self.progress(self.part.stem, arrived, size or 0)
                 if bound is not None and arrived > bound:
                     return
 

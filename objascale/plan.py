@@ -25,10 +25,10 @@ from objascale.compose import ImageFormat
 from objascale.files import write_atomically
 from objascale.sources import Asset
 
-View = Literal["AgX", "Filmic", "Standard"]
-Place = Literal["centre", "anywhere", "cut"]
+ViewTransform = Literal["AgX", "Filmic", "Standard"]
+PlacementMode = Literal["centre", "anywhere", "cut"]
 
-SCHEMA = 1
+PLAN_SCHEMA = 1
 MAX_OBJECTS = 16
 _ASSETS = ("objects", "maps")
 
@@ -46,7 +46,7 @@ class RenderSettings(BaseModel):
     paths: int = Field(8_000_000, ge=1)  # paths an image; a large object gets fewer a pixel, though not below 8
     noise_threshold: float = Field(0.03, ge=0)  # adaptive sampling stops a pixel below this noise; 0 never stops
     denoise: bool = True
-    view: View = "AgX"
+    view: ViewTransform = "AgX"
     format: ImageFormat = "png"
     min_area: int = Field(4, ge=1)  # px
 
@@ -63,26 +63,26 @@ class PlanSettings(BaseModel):
     max_fraction: float = Field(0.25, le=0.5)
     min_area: int = Field(4, ge=1)
     max_area: int | None = Field(None, ge=1)
-    place: Place = "anywhere"
+    place: PlacementMode = "anywhere"
     max_objects: int = Field(1, ge=1, le=MAX_OBJECTS)  # a picture shows 1 to so many
 
     @model_validator(mode="after")
     def _ranges(self) -> PlanSettings:
         if self.min_px > self.max_px:
-            raise ValueError(f"--min-px {self.min_px} is above --max-px {self.max_px}")
+            raise ValueError(f"min_px {self.min_px} is above max_px {self.max_px}")
         if self.min_fraction > self.max_fraction:
-            raise ValueError(f"--min-fraction {self.min_fraction} is above --max-fraction {self.max_fraction}")
+            raise ValueError(f"min_fraction {self.min_fraction} is above max_fraction {self.max_fraction}")
         if self.max_area is not None and self.max_area < self.min_area:
-            raise ValueError(f"--min-area {self.min_area} is above --max-area {self.max_area}")
+            raise ValueError(f"min_area {self.min_area} is above max_area {self.max_area}")
         if self.max_fraction * self.max_px**2 < self.min_area:
             raise ValueError(
-                f"no mask of {self.min_area} px is possible: --max-fraction {self.max_fraction} of "
-                f"{self.max_px}² px is less; lower --min-area or raise one of them"
+                f"no mask of {self.min_area} px is possible: max_fraction {self.max_fraction} of "
+                f"{self.max_px}² px is less; lower min_area or raise one of them"
             )
         if self.max_area is not None and self.min_fraction * self.min_px**2 > self.max_area:
             raise ValueError(
-                f"no mask of at most {self.max_area} px is possible: --min-fraction {self.min_fraction} of "
-                f"{self.min_px}² px is more; raise --max-area or lower one of them"
+                f"no mask of at most {self.max_area} px is possible: min_fraction {self.min_fraction} of "
+                f"{self.min_px}² px is more; raise max_area or lower one of them"
             )
         return self
 
@@ -253,7 +253,7 @@ class Plan:
 def save_plan(plan: Plan, path: Path) -> None:
     """Write a plan as JSON, atomically. Raises OSError."""
     content = {
-        "schema": SCHEMA,
+        "schema": PLAN_SCHEMA,
         "n": plan.n,
         "request": plan.request,
         "plan": plan.settings.model_dump(),
@@ -268,8 +268,8 @@ def load_plan(path: Path) -> Plan:
     """Read what `save_plan` wrote. Raises PlanError if that is not there, damaged, or of another schema."""
     try:
         content = json.loads(path.read_text())
-        if content.get("schema") != SCHEMA:
-            raise PlanError(f"{path} has schema {content.get('schema')}, this version reads {SCHEMA}; plan anew")
+        if content.get("schema") != PLAN_SCHEMA:
+            raise PlanError(f"{path} has schema {content.get('schema')}, this version reads {PLAN_SCHEMA}; plan anew")
         objects, maps = ([Asset(**{**item, "path": Path(item["path"])}) for item in content[key]] for key in _ASSETS)
         settings, render = PlanSettings(**content["plan"]), RenderSettings(**content["render"])
         return Plan(objects, maps, settings, render, content["n"], content["request"])

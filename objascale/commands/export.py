@@ -12,8 +12,9 @@ from objascale.export.coco import write_coco
 from objascale.export.flip_hdf5 import write_flip_hdf5
 from objascale.export.huggingface import write_huggingface
 from objascale.export.webdataset import write_webdataset
+from objascale.terminal import App
 
-app = typer.Typer(no_args_is_help=True)
+app = App("Write a dataset in another format.")
 MaxMegabytes = Annotated[
     int, typer.Option("--max-mb", min=1, help="Largest file in millions of bytes; a larger image gets one alone.")
 ]

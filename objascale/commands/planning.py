@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.console import Console
 
-from objascale.commands.common import console
-from objascale.commands.options import AssetOptions, PlanOptions, Source
+from objascale.commands.options import AssetOptions, PlanOptions, SourceName
 from objascale.plan import PRESETS, Plan, PlanSettings, RenderSettings
+from objascale.progress import show_progress
 from objascale.sources import Asset, SourceError, embedded, folder, objaverse, polyhaven, sweethome
-from objascale.sources import Progress as FetchProgress
 from objascale.sources.licences import under_licences
+from objascale.terminal import complain
 
 _NETWORK = ("objaverse", "polyhaven")
 _EXCLUDING = ("exclude_categories", "exclude", "exclude_maps")
 _OBJECTS_HELP = {
-    Source.folder: "a folder of objects as DIR/CATEGORY/NAME.glb",
-    Source.sweethome: "a .sh3f file, or a folder of them",
+    "folder": "a folder of objects as PATH/CATEGORY/NAME.glb",
+    "sweethome": "an .sh3f file, or a folder of them",
 }
 
 
@@ -40,8 +39,8 @@ def make_plan(options: PlanOptions, known: Plan | None = None) -> Plan:
         samples=options.samples,
         noise_threshold=options.noise,
         denoise=options.denoise,
-        view=options.view.value,
-        format=options.format.value,
+        view=options.view,
+        format=options.format,
         min_area=settings.min_area,
     )
     return Plan(objects, maps, settings, render, options.n, request)
@@ -63,16 +62,16 @@ def choose_assets(
 
 def _request(options: AssetOptions, n: int) -> dict[str, Any]:
     """What decides the choice of assets, with every default filled in."""
-    source = options.source or (
-        Source.folder if options.objects else Source.objaverse if options.categories else Source.starter
+    source: SourceName = options.source or (
+        "folder" if options.objects else "objaverse" if options.categories else "starter"
     )
-    hdris = options.hdris or ("polyhaven" if source is Source.objaverse else "blender")
-    request: dict[str, Any] = {"source": source.value, "hdris": hdris, "seed": options.seed}
+    hdris = options.hdris or ("polyhaven" if source == "objaverse" else "blender")
+    request: dict[str, Any] = {"source": source, "hdris": hdris, "seed": options.seed}
     if options.objects:
         request["objects"] = str(options.objects.resolve())
     if options.categories:
         request["categories"] = options.categories
-    if source is Source.objaverse:
+    if source == "objaverse":
         names = _objaverse_categories(options)
         request |= {
             "categories": names,
@@ -83,7 +82,7 @@ def _request(options: AssetOptions, n: int) -> dict[str, Any]:
         if value := getattr(options, name):
             request[name] = value
     if hdris == "polyhaven":
-        request |= {"hdri_res": options.hdri_res.value, "n_hdris": options.n_hdris}
+        request |= {"hdri_res": options.hdri_res, "n_hdris": options.n_hdris}
     return request
 
 
@@ -91,7 +90,11 @@ def _objects(options: AssetOptions, request: dict[str, Any]) -> list[Asset]:
     found = _from_source(options, request)
     if options.licenses and request["source"] != "objaverse":
         words = [word.strip() for word in options.licenses.split(",")]
-        found = _some(under_licences(found, words), f"is under a licence of --licenses {options.licenses}")
+        try:
+            found = under_licences(found, words)
+        except SourceError as error:
+            raise SourceError(f"--licenses: {error}") from None
+        found = _some(found, f"is under a licence of --licenses {options.licenses}")
     if options.exclude_categories:
         names = _named(options.exclude_categories, {asset.category for asset in found}, "--exclude-categories")
         found = [asset for asset in found if asset.category not in names]
@@ -123,18 +126,18 @@ def _matches(asset: Asset, pattern: str) -> bool:
 
 
 def _from_source(options: AssetOptions, request: dict[str, Any]) -> list[Asset]:
-    source = Source(request["source"])
-    if source is Source.objaverse:
+    source = request["source"]
+    if source == "objaverse":
         return _from_objaverse(options, request)
-    if source is Source.starter:
+    if source == "starter":
         if options.objects is not None:
             raise SourceError("--objects goes with --source folder; the starter objects are made by the program itself")
-        with console.status("making the starter objects"):
+        with Console(stderr=True).status("making the starter objects"):
             found = embedded.objects()
     elif options.objects is None:
         raise SourceError(f"--source {source} needs --objects: {_OBJECTS_HELP[source]}")
-    elif source is Source.sweethome:
-        with console.status("unpacking"):
+    elif source == "sweethome":
+        with Console(stderr=True).status("unpacking"):
             found = sweethome.objects(options.objects)
     else:
         found = folder.objects(options.objects)
@@ -179,7 +182,7 @@ def _licences(options: AssetOptions) -> list[str]:
 
 
 def _from_objaverse(options: AssetOptions, request: dict[str, Any]) -> list[Asset]:
-    with _fetching() as progress:
+    with show_progress("fetching") as progress:
         fetched = objaverse.objects(
             request["categories"],
             request["per_category"],
@@ -189,9 +192,9 @@ def _from_objaverse(options: AssetOptions, request: dict[str, Any]) -> list[Asse
             progress=progress,
         )
     for reason, times in Counter(failure.reason for failure in fetched.failures).most_common():
-        console.print(f"{times} × {reason}: objects of Objaverse that others replace, or that are lacking")
+        complain(f"{times} × {reason}: objects of Objaverse that others replace, or that are lacking")
     for failure in fetched.replaced[:5]:
-        console.print(f"fetched anew: {failure.message}")
+        complain(f"fetched anew: {failure.message}")
     return fetched.assets
 
 
@@ -209,36 +212,11 @@ def _maps_from_source(options: AssetOptions, request: dict[str, Any]) -> list[As
     if request["hdris"] == "blender":
         return embedded.environment_maps()
     if request["hdris"] == "polyhaven":
-        with _fetching() as progress:
+        with show_progress("fetching") as progress:
             return polyhaven.environment_maps(
-                options.n_hdris, options.hdri_res.value, seed=options.seed, offline=options.offline, progress=progress
+                options.n_hdris, options.hdri_res, seed=options.seed, offline=options.offline, progress=progress
             )
     return folder.environment_maps(Path(request["hdris"]))
-
-
-@contextmanager
-def _fetching() -> Iterator[FetchProgress]:
-    """Bars on a terminal for what a source fetches, a line for every tenth part elsewhere."""
-    if not console.is_terminal:
-        shown: dict[str, int] = {}
-
-        def say(what: str, done: int, wanted: int) -> None:
-            if shown.get(what, 0) < 10 * done // max(wanted, 1):
-                shown[what] = 10 * done // wanted
-                console.print(f"{done} of {wanted} {what}")
-
-        yield say
-        return
-    columns = (TextColumn("fetching {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as bars:
-        tasks: dict[str, TaskID] = {}
-
-        def show(what: str, done: int, wanted: int) -> None:
-            if what not in tasks:
-                tasks[what] = bars.add_task(what)
-            bars.update(tasks[what], completed=done, total=wanted)
-
-        yield show
 
 
 def _settings(options: PlanOptions) -> PlanSettings:

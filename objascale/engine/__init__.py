@@ -7,15 +7,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 if TYPE_CHECKING:  # the harness connects to clusters as well, where nothing of the renderer need be installed
     from objascale.plan import RenderSettings, SceneSpec
 
-Task = TypeVar("Task")
-Result = TypeVar("Result")
+RenderTask = TypeVar("RenderTask")
+RenderResult = TypeVar("RenderResult")
+RenderDevice = Literal["auto", "cpu", "cuda", "optix", "hip", "metal"]
 
 
 class EngineSettings(BaseModel):
@@ -25,7 +26,7 @@ class EngineSettings(BaseModel):
 
     workers: int = Field(ge=1)
     threads: int = Field(1, ge=1)
-    device: str = "auto"
+    device: RenderDevice = "auto"
     timeout: float = Field(1800, gt=0)  # seconds an image may take
     restart_after: int = Field(100, ge=1)  # images
 
@@ -66,7 +67,9 @@ def worker_request(spec: SceneSpec, settings: RenderSettings, paths: Mapping[str
     }
 
 
-def run(tasks: Iterable[Task], work: Callable[[Task, Worker], Result], workers: Sequence[Worker]) -> Iterator[Result]:
+def run(
+    tasks: Iterable[RenderTask], work: Callable[[RenderTask, Worker], RenderResult], workers: Sequence[Worker]
+) -> Iterator[RenderResult]:
     """Do `work(task, worker)` for every task on a pool of workers; yields results as they come.
 
     When the caller stops, or anything is raised, all workers are stopped.
@@ -75,7 +78,7 @@ def run(tasks: Iterable[Task], work: Callable[[Task, Worker], Result], workers: 
     for worker in workers:
         idle.put(worker)
 
-    def do(task: Task) -> Result:
+    def do(task: RenderTask) -> RenderResult:
         worker = idle.get()
         try:
             return work(task, worker)
@@ -83,7 +86,7 @@ def run(tasks: Iterable[Task], work: Callable[[Task, Worker], Result], workers: 
             idle.put(worker)
 
     pool = ThreadPoolExecutor(len(workers))
-    waiting: set[Future[Result]] = set()
+    waiting: set[Future[RenderResult]] = set()
     try:
         for task in tasks:
             waiting.add(pool.submit(do, task))

@@ -43,7 +43,7 @@ def connect(address: str | None) -> None:
     try:
         import ray
     except ImportError as error:
-        raise Fatal("--engine ray needs Ray: pip install 'objascale-suite[ray]'") from error
+        raise Fatal("Ray is not installed: pip install 'objascale-suite[ray]'") from error
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")  # of workers that nobody waits for any more
     _knock(address or os.environ.get("RAY_ADDRESS"))
@@ -128,6 +128,7 @@ def _await_file(path: Path) -> None:
     while not path.exists():
         if time.monotonic() > deadline:
             raise Fatal(
-                f"a worker wrote {path}, and this machine does not see it; --out must be on a shared file system"
+                f"a worker wrote {path}, but this machine does not see it; "
+                "the output folder must be on a shared file system"
             )
         time.sleep(0.2)

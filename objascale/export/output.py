@@ -18,7 +18,7 @@ def new_file(out: Path) -> Iterator[Path]:
     Raises DatasetError if `out` is a folder or the disk takes no more.
     """
     if out.is_dir():
-        raise DatasetError(f"--out {out} is a folder; name a file in it")
+        raise DatasetError(f"{out} is a folder; give the path of a file")
     partial = _partial(out)
     with _sentences(out):
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -36,9 +36,7 @@ def new_folder(out: Path) -> Iterator[Path]:
     Raises DatasetError if `out` is a file or holds anything already, or the disk takes no more.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise DatasetError(
-            f"{out} {'holds files' if out.is_dir() else 'is a file'} already; give a new folder with --out"
-        )
+        raise DatasetError(f"{out} {'holds files' if out.is_dir() else 'is a file'} already; give a new folder")
     partial = _partial(out)
     with _sentences(out):
         partial.mkdir(parents=True)
@@ -59,5 +57,5 @@ def _sentences(out: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise DatasetError(
-            f"cannot write {out} ({error.strerror or error}); make room or choose another --out"
+            f"cannot write {out} ({error.strerror or error}); make room or choose another path"
         ) from error

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from objascale.crops import TABLE, read_crops
+from objascale.crops import CROPS_TABLE, read_crops
 from objascale.dataset import DatasetError
 from objascale.files import file_sha256, file_state
 from objascale.scenes.packed import Packed, packed
@@ -31,9 +31,9 @@ def crops(folder: Path) -> Packed:
     Made at the first call and kept in the user's cache. Raises DatasetError if one is missing or damaged, or has no
     transparency.
     """
-    if (folder / TABLE).is_file():
+    if (folder / CROPS_TABLE).is_file():
         files = [folder / file for file in read_crops(folder)["file"]]
-        version = f"1 {file_sha256(folder / TABLE)}"
+        version = f"1 {file_sha256(folder / CROPS_TABLE)}"
     else:
         files = sorted(folder.glob("*.png"))
         version = "\n".join(("1", *map(file_state, files)))

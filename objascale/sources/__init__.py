@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-
-Progress = Callable[[str, int, int], None]  # what is being fetched, how many are there, how many in all
 
 
 class SourceError(RuntimeError):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from objascale.sources import Asset, SourceError
 
-WORDS = ("cc0", "by", "by-sa", "by-nd", "by-nc", "by-nc-sa", "by-nc-nd")
+LICENCE_WORDS = ("cc0", "by", "by-sa", "by-nd", "by-nc", "by-nc-sa", "by-nc-nd")
 """What a user calls them; the version does not matter. `cc0` stands for the public domain too."""
 
 _CREATIVE_COMMONS = re.compile(r"\bcc[- ]by\b|\bcreative commons attribution\b", re.IGNORECASE)
@@ -19,7 +19,7 @@ _CONDITIONS = {
 
 
 def licence_word(text: str) -> str:
-    """One of WORDS for a licence's name or text, as "CC-BY-SA-4.0"; "" if it is none of them."""
+    """One of LICENCE_WORDS for a licence's name or text, as "CC-BY-SA-4.0"; "" if it is none of them."""
     if re.search(r"\bcc-?0\b|public domain", text, re.IGNORECASE):
         return "cc0"
     if not _CREATIVE_COMMONS.search(text):
@@ -28,8 +28,8 @@ def licence_word(text: str) -> str:
 
 
 def under_licences(assets: Sequence[Asset], words: Sequence[str]) -> list[Asset]:
-    """The assets under one of the licences. Raises SourceError for a word that is none of WORDS."""
+    """The assets under one of the licences. Raises SourceError for a word that is none of LICENCE_WORDS."""
     wanted = {licence_word(word) or word.lower() for word in words}
-    if unknown := wanted - set(WORDS):
-        raise SourceError(f"--licenses: {min(unknown)!r} is no licence; choose among {', '.join(WORDS)}")
+    if unknown := wanted - set(LICENCE_WORDS):
+        raise SourceError(f"{min(unknown)!r} is no licence; choose among {', '.join(LICENCE_WORDS)}")
     return [asset for asset in assets if licence_word(asset.licence) in wanted]

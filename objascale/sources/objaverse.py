@@ -19,7 +19,8 @@ from typing import Any
 
 from objascale.data.choose_categories import LVIS_NAMES
 from objascale.download import DownloadFailed
-from objascale.sources import Asset, Progress, SourceError
+from objascale.progress import ProgressCallback
+from objascale.sources import Asset, SourceError
 from objascale.sources.objaverse_cache import Failure, ObjaverseCache, shard
 
 LICENCES = {
@@ -63,7 +64,7 @@ def objects(
     seed: int,
     licences: Collection[str] = DEFAULT_LICENCES,
     offline: bool = False,
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
 ) -> Fetched:
     """Up to `per_category` objects of each LVIS category, all distinct, fetched into the `objaverse` package's cache.
 
@@ -119,7 +120,7 @@ class _Choice:
         paths: Mapping[str, str],
         per_category: int,
         licences: frozenset[str],
-        progress: Progress | None,
+        progress: ProgressCallback | None,
     ) -> None:
         self.chosen: dict[str, list[Asset]] = {category: [] for category in queues}
         self.failures: list[Failure] = []

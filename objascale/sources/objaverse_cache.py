@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from objascale.download import DownloadFailed, Expected, HostUnavailable, Result, download, download_many
-from objascale.sources import Progress, SourceError
+from objascale.progress import ProgressCallback
+from objascale.sources import SourceError
 from objascale.sources.digests import Digests
 
 ENDPOINT = "https://huggingface.co"
@@ -99,7 +100,9 @@ class ObjaverseCache:
             if uid.isalnum() and re.fullmatch(rf"glbs/\d{{3}}-\d{{3}}/{uid}\.glb", path := str(paths.get(uid)))
         }
 
-    def metadata(self, paths: Mapping[str, str], progress: Progress) -> dict[str, dict[str, Any] | DownloadFailed]:
+    def metadata(
+        self, paths: Mapping[str, str], progress: ProgressCallback
+    ) -> dict[str, dict[str, Any] | DownloadFailed]:
         """uid → what Objaverse says of the object, or why its file of metadata cannot be had; no entry if it lacks it.
 
         `paths` as `object_paths` gives them. Raises SourceError if such a file cannot be read.

@@ -16,23 +16,25 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from objascale.download import DownloadFailed, Expected, HostUnavailable, download, download_many
 from objascale.files import cache_folder
-from objascale.sources import Asset, Progress, SourceError
+from objascale.progress import ProgressCallback
+from objascale.sources import Asset, SourceError
 from objascale.sources.digests import Digests
 
 API = "https://api.polyhaven.com"
 """Where the lists are, unless the environment variable POLYHAVEN_API names another place."""
 
-RESOLUTIONS = ("1k", "2k", "4k", "8k", "16k")
+Resolution = Literal["1k", "2k", "4k", "8k", "16k"]
+RESOLUTIONS: tuple[str, ...] = get_args(Resolution)
 
 _AGENT = {"User-Agent": "objascale-suite"}  # its terms ask for one that is ours alone
 
 
 def environment_maps(
-    count: int, resolution: str, *, seed: int, offline: bool = False, progress: Progress | None = None
+    count: int, resolution: str, *, seed: int, offline: bool = False, progress: ProgressCallback | None = None
 ) -> list[Asset]:
     """`count` maps of RESOLUTIONS, fetched into the user's cache, in an order that depends on seed and slugs alone.
 

@@ -4,18 +4,9 @@ from __future__ import annotations
 
 import typer
 
+from objascale.progress import show_progress
 from reports.build import build_report
-from reports.commands.common import (
-    REPORT,
-    RESULTS,
-    Bins,
-    GalleryLimit,
-    Out,
-    ResultsFolders,
-    Seed,
-    errors,
-    show_progress,
-)
+from reports.commands.common import REPORT, RESULTS, Bins, GalleryLimit, Out, ResultsFolders, Seed, errors
 from reports.commands.terminal import show
 
 

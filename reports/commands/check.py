@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from objascale.files import write_atomically
+from objascale.terminal import console
 from reports.claims import Against
 from reports.claims.registry import CLAIMS
 from reports.claims.table import BOTH, claims_table, number, source, statistics, verdict
@@ -53,10 +53,10 @@ def check(
         ]
         if out:
             _write(tables, out)
-    console = Console() if sys.stdout.isatty() else Console(width=150)
+    screen = console()
     for table in tables:
-        _print(table, console)
-    console.print(statistics(seed), style="dim")
+        _print(table, screen)
+    screen.print(statistics(seed), style="dim")
 
 
 def _write(tables: list[Table], out: Path) -> None:

@@ -26,7 +26,7 @@ from flip.training.config import Config, Phase, read_config
 from flip.training.loader import Batches, load
 from flip.training.loop import Machine, Step, train
 from flip.training.task import task_of
-from objascale.crops import HEADER
+from objascale.crops import CROPS_HEADER
 from objascale.dataset import Dataset, write_parquet
 from objascale.scenes import Source
 from objascale.scenes.sources import open_source
@@ -77,7 +77,7 @@ def given_source(data: str | None, backgrounds: Path | None, scratch: Path) -> S
         picture = cv2.resize(noise, (768, 576), interpolation=cv2.INTER_CUBIC)
         cv2.imwrite(str(scratch / f"photographs/{number}.jpg"), picture)
     crops = scratch / "crops"
-    Dataset(crops, HEADER).open({"fingerprint": {}})
+    Dataset(crops, CROPS_HEADER).open({"fingerprint": {}})
     names = [f"{number}.png" for number in range(64)]
     for name in names:
         cv2.imwrite(str(crops / name), silhouette(rng.integers(0, 256, (256, 256, 3), np.uint8), rng))

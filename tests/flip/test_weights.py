@@ -129,7 +129,7 @@ def test_files_are_fetched_and_checked(loopback, tmp_path: Path) -> None:
     files = tuple(WeightsFile(name, f"{loopback.url}/w", digest, len(content)) for name in ("a", "b"))
     seen: list[int] = []
     paths = fetch(
-        WeightsRecord("two", files, "MIT", "here"), tmp_path / "two", progress=lambda done, _: seen.append(done)
+        WeightsRecord("two", files, "MIT", "here"), tmp_path / "two", progress=lambda _, done, total: seen.append(done)
     )
     assert paths == (tmp_path / "two" / "a", tmp_path / "two" / "b")
     assert [path.read_bytes() for path in paths] == [content, content]

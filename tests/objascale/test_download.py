@@ -261,9 +261,9 @@ def test_a_check_decides_about_old_and_new_files(server, tmp_path):
 @pytest.mark.parametrize("answer", [whole, without_length])
 def test_a_file_over_the_limit_is_refused(answer, server, tmp_path):
     server.answers[PATH] = [answer]
-    seen: list[int] = []
+    seen: list[tuple[str, int, int]] = []
     with pytest.raises(DownloadFailed, match="more than 1000 bytes") as failed:
-        get(server, tmp_path / "w", Expected(limit=1000), progress=lambda done, _: seen.append(done))
+        get(server, tmp_path / "w", Expected(limit=1000), progress=lambda *step: seen.append(step))
     assert failed.value.reason == "too-large"
     assert (seen == []) == (answer is whole)  # a size that is announced is believed, and nothing is read
     assert list(tmp_path.iterdir()) == []
