@@ -1,4 +1,4 @@
-"""Rendered crops over the projected background, in linear light, a band of rows at a time; and its encoding."""
+"""Compositing of rendered crops over the background, and encoding of the picture."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from objascale.background import render_rows
 from objascale.camera import Camera
 from objascale.color import to_display
 
-ROWS_PER_BAND = 64
+ROWS_PER_BAND = 64  # 6 MB of float32 at 8192 px; a choice
 ImageFormat = Literal["png", "jpg"]
 
 _JPEG_OPTIONS = [
@@ -29,7 +29,7 @@ _PNG_OPTIONS = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IM
 
 @dataclass(frozen=True)
 class Crop:
-    """A traced part of the picture: (h, w, 4) scene-linear RGB premultiplied by alpha, and its upper left pixel."""
+    """Traced part of the picture: (h, w, 4) scene-linear RGB premultiplied by alpha, and its upper left pixel."""
 
     rgba: NDArray[np.float32]
     x: int
@@ -39,12 +39,21 @@ class Crop:
 def compose(
     texels: NDArray[np.float16], camera: Camera, crops: Sequence[Crop], view: str, threads: int = 1
 ) -> NDArray[np.uint8]:
-    """The finished picture, H×W×3 uint8 RGB.
+    """Composite crops over the environment map in linear light.
 
-    texels: the environment map, see background.render_rows. The crops must not overlap. Only one band of rows a thread
-    is ever held in floating point. No pixel depends on the number of threads.
+    Each thread holds one band of rows in floating point. The result does not depend on the number of threads.
+
+    Args:
+        texels: Environment map, see `background.render_rows`.
+        camera: Camera of the picture.
+        crops: Traced parts of the picture. They must not overlap.
+        view: View transform: AgX, Filmic or Standard.
+        threads: Number of threads.
+
+    Returns:
+        The picture, H×W×3 uint8 RGB.
     """
-    picture = np.empty((camera.height, camera.width, 3), np.uint8)[..., ::-1]  # BGR in memory, as it is encoded
+    picture = np.empty((camera.height, camera.width, 3), np.uint8)[..., ::-1]  # BGR in memory, as OpenCV encodes it
 
     def fill(first: int) -> None:
         last = min(first + ROWS_PER_BAND, camera.height)

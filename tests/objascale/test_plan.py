@@ -154,8 +154,8 @@ def test_specs_and_plans_come_back_from_json(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(None, "there is no plan"), ("{", "no plan that"), ("[]", "no plan that"), ('{"schema": 9}', "schema 9"),
-     ('{"schema": 1, "n": 3}', "no plan that"), ('{"schema": 1, "objects": [{"id": 1}], "maps": []}', "no plan that")],
+    [(None, "there is no plan"), ("{", "is not a plan"), ("[]", "is not a plan"), ('{"schema": 9}', "schema 9"),
+     ('{"schema": 1, "n": 3}', "is not a plan"), ('{"schema": 1, "objects": [{"id": 1}], "maps": []}', "is not a plan")],
 )  # fmt: skip
 def test_files_that_are_no_plan(tmp_path, content, words):
     path = tmp_path / "plan.json"
