@@ -36,7 +36,7 @@ demo: setup
 	$(BIN)/reports build demo/results --out demo/report
 
 test: setup
-	$(BIN)/pytest -m 'not slow'
+	$(BIN)/pytest -m 'not slow' $(PYTEST_FLAGS)
 
 test-slow: setup
 	$(BIN)/pytest -m slow

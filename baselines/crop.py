@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from baselines.segmenter import ModelCard, Prompt, PromptKind, Segmenter
 from baselines.trivial import box_pixels
+from flip.finite import NotFinite
 from flip.stopwatch import Stopwatch
 from objascale.masks import Box, RegionMask
 
@@ -52,8 +53,11 @@ class Cropped:
             x0, y0, x1, y1 = square(prompt_box(prompt), self.crop, width, height)
             cut = np.ascontiguousarray(self._image[y0:y1, x0:x1])
             moved = _moved(prompt, -x0, -y0)
-        self.segmenter.set_image(cut)
-        mask = self.segmenter.predict(moved)
+        try:
+            self.segmenter.set_image(cut)
+            mask = self.segmenter.predict(moved)
+        except NotFinite:  # its sentence has the inner model's name, and numbers within the square
+            raise NotFinite(self.describe().name, prompt) from None
         return RegionMask(mask.x + x0, mask.y + y0, mask.data, width, height)
 
     def describe(self) -> ModelCard:

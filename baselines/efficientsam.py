@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from baselines.onnx_sam import pair_card, session
 from baselines.segmenter import ModelCard, Prompt, PromptKind
 from baselines.upsample import SIDE, Step, positive
+from flip.finite import check_finite
 from flip.stopwatch import Stopwatch
 from objascale.masks import RegionMask
 
@@ -49,7 +50,10 @@ class EfficientSam:
         self._size = (image.shape[1], image.shape[0])
 
     def predict(self, prompt: Prompt) -> RegionMask:
-        """The mask of the object in the prompted box (xyxy pixel edges, whose corners are points labelled 2 and 3)."""
+        """The mask of the object in the prompted box (xyxy pixel edges, whose corners are points labelled 2 and 3).
+
+        Raises NotFinite.
+        """
         assert prompt.box is not None
         width, height = self._size
         with self.stopwatch("pre"):
@@ -63,7 +67,9 @@ class EfficientSam:
         with self.stopwatch("model"):
             masks, quality = self._decoder.run(["output_masks", "iou_predictions"], feeds)
         with self.stopwatch("post"):
+            check_finite(quality, self._card.name, prompt)  # else argmax takes the first NaN for the best
             best = masks[0, 0, quality[0, 0].argmax()]
+            check_finite(best, self._card.name, prompt)
             return positive(best, (Step(LOGITS, height),), (Step(LOGITS, width),))
 
     def describe(self) -> ModelCard:

@@ -27,6 +27,7 @@ from baselines.segmenter import ModelCard, ModelUnavailable, Prompt, PromptKind
 from baselines.ultralytics_offline import offline
 from baselines.upsample import Step, positive
 from flip.checkpoint import WeightsBroken, load_state_dict_checked
+from flip.finite import check_finite
 from flip.lightning import CheckpointBroken, read_state_dict
 from flip.stopwatch import Stopwatch
 from objascale.masks import Box, RegionMask
@@ -92,14 +93,24 @@ class FastSam:
         self._detections: list[_Detection] = []
 
     def set_image(self, image: NDArray[np.uint8]) -> None:
-        """Find everything in `image` (H×W×3 RGB)."""
+        """Find everything in `image` (H×W×3 RGB).
+
+        Raises NotFinite if any confidence, box, coefficient or logit is NaN or infinite. It costs all prompts of the
+        image: every detection takes part in the choice, and one that is lost would leave it to another.
+        """
+        self._detections = []
         height, width = self._size = image.shape[0], image.shape[1]
         with self.stopwatch("pre"):
             pixels = prepare(image).to(self._device)
         with self.stopwatch("model"), torch.inference_mode():
             (found, prototypes), _ = self._network(pixels)
         with self.stopwatch("post"):
-            self._detections = list(_detections(found[0].cpu(), prototypes[0].cpu(), width, height))
+            numbers = found[0].cpu()
+            check_finite(numbers.numpy(), self._card.name, "this image")
+            detections = list(_detections(numbers, prototypes[0].cpu(), width, height))
+            for detection in detections:
+                check_finite(detection.logits, self._card.name, "this image")
+            self._detections = detections
 
     def predict(self, prompt: Prompt) -> RegionMask:
         """The detected mask with the highest IoU with the prompted box (xyxy pixel edges, rounded towards 0).

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -47,7 +46,9 @@ class FlipSegmenter:
         self.name = name
         self.weights = weights
         model = _trained(weights, sha256(weights), device) if weights else _untrained(name)
-        self.predictor = make_predictor(model, tokens=tokens, seed=seed, dense=dense, device=device, dtype=dtype)
+        self.predictor = make_predictor(
+            model, tokens=tokens, seed=seed, dense=dense, device=device, dtype=dtype, name=name
+        )
 
     @property
     def stopwatch(self) -> Stopwatch:
@@ -68,12 +69,10 @@ class FlipSegmenter:
 
     def describe(self) -> ModelCard:
         """Name, parameters, weights, and the settings that change the masks."""
-        predictor, recipe = self.predictor, self.predictor.recipe
+        predictor = self.predictor
         special: dict[str, str | int | float | bool]
         if isinstance(predictor, PaperPredictor):
-            family, special = "FLIP (paper)", {"outputs": predictor.outputs, "glances": predictor.glances}
-            if recipe.most < math.inf:
-                special["most"] = recipe.most
+            family, special = "FLIP (paper)", {"outputs": predictor.outputs}
         else:
             family, special = "FLIP", {"dense": predictor.dense, "dtype": predictor.dtype}
         if self.weights and self.weights.parent == SHIPPED:
@@ -84,16 +83,7 @@ class FlipSegmenter:
             parameters=sum(p.numel() for p in predictor.model.parameters()),
             weights=self.weights.name if self.weights else None,
             weights_sha256=sha256(self.weights) if self.weights else None,
-            settings={
-                "tokens": predictor.tokens,
-                "seed": predictor.seed,
-                "overlap": recipe.overlap,
-                "coverage": recipe.coverage,
-                "spread": recipe.spread,
-                "least": recipe.least,
-                **special,
-                "device": predictor.device.type,
-            },
+            settings={**predictor.sampling.settings(), **special, "device": predictor.device.type},
             untrained=self.weights is None,
         )
 

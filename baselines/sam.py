@@ -24,6 +24,7 @@ from baselines.segmenter import ModelCard, ModelUnavailable, OutOfMemory, Precis
 from baselines.torchvision_cpu import prepare_torchvision
 from baselines.upsample import SIDE, enlarge, resized
 from flip.checkpoint import WeightsBroken, load_state_dict_checked
+from flip.finite import check_finite
 from flip.stopwatch import Stopwatch
 from objascale.files import file_sha256
 from objascale.masks import RegionMask
@@ -141,13 +142,14 @@ class TorchSam:
             self._out_of_memory("encode an image")
 
     def predict(self, prompt: Prompt) -> RegionMask:
-        """The mask of the object in a box or at a point. Raises OutOfMemory."""
+        """The mask of the object in a box or at a point. Raises OutOfMemory, NotFinite."""
         return self.predict_many([prompt])[0]
 
     def predict_many(self, prompts: Sequence[Prompt]) -> list[RegionMask]:
         """The masks of several objects of the image, in the order of their prompts, decoded a group at a time.
 
-        Logits differ from those of one prompt alone by float32's rounding. Raises OutOfMemory.
+        Logits differ from those of one prompt alone by float32's rounding. Raises OutOfMemory, and NotFinite if those
+        of any prompt are NaN or infinite.
         """
         masks = []
         for _, run in groupby(prompts, lambda prompt: prompt.kind):
@@ -171,7 +173,11 @@ class TorchSam:
         except torch.OutOfMemoryError:
             self._out_of_memory(f"decode {len(prompts)} prompts at once" if len(prompts) > 1 else "decode a prompt")
         with self.stopwatch("post"):
-            return [self._fit.enlarge(each, *self._size) for each in logits.float().cpu().numpy()]
+            masks = []
+            for each, prompt in zip(logits.float().cpu().numpy(), prompts, strict=True):
+                check_finite(each, self._card.name, prompt)
+                masks.append(self._fit.enlarge(each, *self._size))
+            return masks
 
     def _decode(self, points: Tensor, kind: PromptKind) -> Tensor:
         """Logits (n, 256, 256) of n boxes (n, 2, 2) or points (n, 1, 2) in pixels of the network's input."""

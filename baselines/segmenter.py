@@ -50,6 +50,9 @@ class Prompt:
     gaussian: Gaussian | None = None
     point: tuple[float, float] | None = None  # x, y; pixel centres lie at +½
 
+    def __str__(self) -> str:
+        return f"the {self.kind} {self.box or self.gaussian or self.point}"
+
 
 @dataclass(frozen=True)
 class ModelCard:

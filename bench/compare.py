@@ -17,6 +17,7 @@ import pandas as pd
 from rich.table import Table
 
 from bench.results import SCHEMA, ResultsError, read_run
+from bench.seen import told, unfair
 from bench.statistics import FEW, REPLICATES, clustered_means, clusters
 from bench.summary import LABELS
 from objascale.files import write_atomically
@@ -25,7 +26,7 @@ from objascale.sizes import size_bin
 By = Literal["size", "category"]
 _OBJECT = ["image_sha256", "object_id"]
 _SAME = ["image_id", "asset_id", "category", "area", "fraction"]  # of both models' rows of an object
-_OWN = ["model", "tokens", "prompt", "prompt_source", "noise", "untrained", "iou", "error"]
+_OWN = ["model", "tokens", "prompt", "prompt_source", "noise", "untrained", "iou", "error", "seen_in_training"]
 
 
 def rows_of(folder: Path, model: str, noise: float = 0.0, tokens: float | None = None) -> pd.DataFrame:
@@ -85,7 +86,8 @@ class Comparison:
     """What two sides share.
 
     `pairs`: a row an object, by picture and object, with model_a, model_b, iou_a, iou_b, difference (A − B), error_a,
-    error_b, cluster and what both rows say of the object. `names`: the sides in words. `alone`: objects of which only
+    error_b, seen (whether a model has seen the object, or the data set, in training), cluster and what both rows say of
+    the object. `names`: the sides in words. `alone`: objects of which only
     A, and only B, has a row; they are left out.
     """
 
@@ -102,8 +104,16 @@ class Comparison:
         if pairs.empty:
             raise ResultsError(f"{names[0]} and {names[1]} have no object in common; measure both on the same data set")
         pairs["difference"] = pairs["iou_a"] - pairs["iou_b"]
+        pairs["seen"] = unfair(pairs, "seen_in_training_a") | unfair(pairs, "seen_in_training_b")
         pairs["cluster"] = clusters(pairs)
         return cls(pairs, names, (len(a) - len(pairs), len(b) - len(pairs)))
+
+    @property
+    def seen_told(self) -> str:
+        """Which side has seen how many of the objects, or their data set, in training; empty if none has."""
+        sides = [self.pairs[[*_OBJECT, f"model_{side}", f"seen_in_training_{side}"]] for side in "ab"]
+        rows = pd.concat([side.set_axis([*_OBJECT, "model", "seen_in_training"], axis=1) for side in sides])
+        return told(rows[unfair(rows)])
 
     def table(self, by: By = "size", seed: int = 0) -> pd.DataFrame:
         """One row per occupied size bin, or category, and one for all objects.
@@ -160,7 +170,8 @@ def _table(rows: pd.DataFrame, seed: int) -> pd.DataFrame:
 
 def write_pairs(comparison: Comparison, path: Path) -> None:
     """The pairs as CSV. Raises ResultsError if the disk does not take it."""
-    sides = [f"{column}_{side}" for side in "ab" for column in ("model", "tokens", "noise", "iou", "error")]
+    columns = ("model", "tokens", "noise", "iou", "error", "seen_in_training")
+    sides = [f"{column}_{side}" for side in "ab" for column in columns]
     try:
         write_atomically(path, comparison.pairs[[*_OBJECT, *_SAME, *sides, "difference"]].to_csv(index=False).encode())
     except OSError as error:

@@ -7,10 +7,13 @@ import platform
 import shutil
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 
 import cv2
 import numba
+
+from objascale.cores import available_cores
 
 PACKAGES = (
     *("objascale-suite", "numpy", "torch", "torchvision", "segment-anything", "onnxruntime"),
@@ -24,12 +27,16 @@ GPU_FIELDS = (
 
 
 def environment() -> dict:
-    """Python, platform, CPU model, cores this process may use, memory in GiB, GPU, and the versions of packages."""
+    """Python, platform, CPU model, cores and threads, memory in GiB, GPU, and the versions of packages.
+
+    `cores` is what this process may use, `threads` what `threads` returns.
+    """
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cpu": _cpu(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": available_cores(),
+        "threads": threads(),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "gpu": _gpu(),
         "versions": {name: found for name in PACKAGES if (found := _version(name))},
@@ -37,13 +44,16 @@ def environment() -> dict:
 
 
 def threads() -> dict[str, int | str | None]:
-    """How many threads the libraries use, and OMP_NUM_THREADS as it is set."""
-    import torch  # as below
+    """How many threads each library uses for one operation, None without it, and OMP_NUM_THREADS as it is set."""
+    import torch  # takes seconds, and only a run needs to know
+
+    from baselines.threads import onnx_threads
 
     return {
         "torch": torch.get_num_threads(),
-        "numba": numba.get_num_threads(),
+        "onnxruntime": onnx_threads() if find_spec("onnxruntime") else None,
         "opencv": cv2.getNumThreads(),
+        "numba": numba.get_num_threads(),
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS"),
     }
 
@@ -69,7 +79,7 @@ def _cpu() -> str:
 
 
 def _gpu() -> str | None:
-    import torch  # takes seconds, and only a run needs to know
+    import torch  # as above
 
     return torch.cuda.get_device_name() if torch.cuda.is_available() else None
 

@@ -32,7 +32,7 @@ from objascale.dataset import differences
 from objascale.datasets import Dataset
 from objascale.files import write_atomically
 
-SCHEMA = 2
+SCHEMA = 3
 
 
 class ResultsError(RuntimeError):
@@ -87,6 +87,7 @@ class Row:
     post_ms: float | None = None
     tokens: int | None = None
     untrained: bool = False
+    seen_in_training: str = "unknown"  # one of bench.seen.ORDER
     error: str | None = None
 
     @property

@@ -6,7 +6,7 @@ wherever they come from.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -19,8 +19,10 @@ from bench.environment import environment
 from bench.metrics import score
 from bench.prompts import PromptSettings, make_prompt, settings_hash
 from bench.results import Results, Row, RowKey, unread
+from bench.seen import seen_in_training
 from bench.selection import Selection
 from flip.stopwatch import Stopwatch
+from flip.training_data import UNKNOWN, TrainingData
 from objascale.datasets import Dataset, Sample, TruthObject
 from objascale.masks import RegionMask
 from objascale.progress import ProgressCallback
@@ -83,7 +85,10 @@ class Image:
 
 
 class Measurer:
-    """Models, prompts and a selection on this machine, ready for any image of the data set. One image at a time."""
+    """Models, prompts and a selection on this machine, ready for any image of the data set. One image at a time.
+
+    `learned` says what each model learned from, by its name; nothing is known of one that is not in it.
+    """
 
     def __init__(
         self,
@@ -91,8 +96,10 @@ class Measurer:
         segmenters: Sequence[Segmenter],
         prompts: Sequence[PromptSettings],
         selection: Selection,
+        learned: Mapping[str, TrainingData] | None = None,
     ) -> None:
         self._dataset = dataset
+        self._learned = learned or {}
         self._segmenters = segmenters
         self.cards = [segmenter.describe() for segmenter in segmenters]
         self._prompts = prompts
@@ -213,6 +220,7 @@ class Measurer:
             noise=task.prompt.noise,
             tokens=card.settings.get("tokens"),
             untrained=card.untrained,
+            seen_in_training=seen_in_training(self._learned.get(card.name, UNKNOWN), sample, truth, image.sha256),
         )
 
 

@@ -8,10 +8,12 @@ from pathlib import Path
 
 from baselines import registry
 from baselines.segmenter import Options, Segmenter
+from baselines.threads import limit_threads
 from bench.prompts import PromptSettings
 from bench.runner import Measurer
 from bench.selection import Selection
-from objascale.datasets import Sample
+from flip.training_data import TrainingData
+from objascale.datasets import Dataset, Sample
 from objascale.datasets.formats import open_dataset
 
 
@@ -34,10 +36,20 @@ class Setup:
     def load(self) -> tuple[Measurer, Sequence[Sample]]:
         """The models, on this machine, and the images of the run. Raises DatasetError, ModelUnavailable."""
         dataset = open_dataset(self.data, self.format)
-        return Measurer(dataset, self.segmenters(), self.prompts, self.selection), self.selection.samples(dataset)
+        return self.measurer(dataset), self.selection.samples(dataset)
+
+    def measurer(self, dataset: Dataset) -> Measurer:
+        """The models, on this machine. Raises ModelUnavailable."""
+        return Measurer(dataset, self.segmenters(), self.prompts, self.selection, self.learned())
+
+    def learned(self) -> dict[str, TrainingData]:
+        """What each model learned from, by its name. Raises ModelUnavailable if the record of one is damaged."""
+        models = registry.find_models(list(self.weights))
+        return {model.name: registry.learned_from(model, self.weights[model.name]) for model in models}
 
     def segmenters(self) -> list[Segmenter]:
-        """The models. Raises ModelUnavailable."""
+        """The models, on no more threads than there are cores. Raises ModelUnavailable."""
+        limit_threads()
         return [
             registry.load(model, self.weights[model.name], replace(self.options, tokens=tokens))
             for model in registry.find_models(list(self.weights))

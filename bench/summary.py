@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from rich.table import Table
 
+from bench.seen import MARKS, footnote, worst
 from objascale.sizes import SIZE_EDGES
 
 EDGES = (0.0, *SIZE_EDGES, 1.0)  # of mask area over image area; a bin holds its upper edge
@@ -15,17 +16,20 @@ LABELS = ("≤ 1e-5", "≤ 1e-4", "≤ 1e-3", "≤ 1e-2", "> 1e-2")
 def summarise(rows: pd.DataFrame) -> pd.DataFrame:
     """One row a model, in order of appearance; where they differ, one for each number of patches and each noise.
 
-    Columns: a mean IoU per size bin (NaN where it is empty), mean, std (sample), n, errors, and the median ms of
-    `predict` and, over images, of `set_image`. A row with an error counts with IoU 0, but has no time. Random weights
-    are named beside the model.
+    Columns: model, seen (the worst `seen_in_training` of its rows), a mean IoU per size bin (NaN where it is empty),
+    mean, std (sample), n, errors, and the median ms of `predict` and, over images, of `set_image`. A row with an error
+    counts with IoU 0, but has no time. Random weights are named beside the model.
     """
     table = []
-    for model, part in rows.groupby(_labels(rows), sort=False):
+    labels = _labels(rows)
+    seen = worst(rows["seen_in_training"], [labels])
+    for model, part in rows.groupby(labels, sort=False):
         bins = part["iou"].groupby(pd.cut(part["fraction"], EDGES, labels=LABELS), observed=False).mean()
         images = part.drop_duplicates("image_sha256")
         table.append(
             {
                 "model": f"{model} (untrained)" if part["untrained"].any() else model,
+                "seen": seen[model],
                 **bins.to_dict(),
                 "mean": part["iou"].mean(),
                 "std": part["iou"].std(),
@@ -47,12 +51,12 @@ def _labels(rows: pd.DataFrame) -> pd.Series:
 
 def rich_table(summary: pd.DataFrame) -> Table:
     """`summarise`'s table for a terminal."""
-    table = Table(title="Mean IoU by mask area / image area")
+    table = Table(title="Mean IoU by mask area / image area", caption=footnote(summary["seen"]) or None)
     for name in ("model", *LABELS, "mean ± std", "n", "errors", "ms/object", "ms/image"):
         table.add_column(name, justify="left" if name == "model" else "right", no_wrap=name != "model")
     for row in summary.to_dict("records"):
         table.add_row(
-            row["model"],
+            f"{row['model']} {MARKS[row['seen']]}".strip(),
             *(_number(row[label], 3) for label in LABELS),
             f"{row['mean']:.3f} ± {_number(row['std'], 3)}",
             str(row["n"]),

@@ -16,6 +16,7 @@ from PIL import Image, ImageOps
 from rich.console import Console
 
 from flip.checkpoint import SUFFIXES, OnnxMissing, WeightsBroken
+from flip.finite import NotFinite
 from flip.gaussian import Gaussian, GaussianError
 from flip.predictor import load_predictor
 from flip.prompts import PredictorError
@@ -47,7 +48,7 @@ WeightsFolder = Annotated[
 errors = partial(
     terminal.errors,
     *(WeightsMissing, WeightsBroken, OnnxMissing, DownloadFailed),
-    *(GaussianError, MaskError, NoPatches, PredictorError, torch.OutOfMemoryError),
+    *(GaussianError, MaskError, NoPatches, PredictorError, NotFinite, torch.OutOfMemoryError),
 )
 
 

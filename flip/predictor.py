@@ -27,7 +27,8 @@ def load_predictor(
 
     A name's weights are looked for as `flip.weights.find_weights` says. Raises WeightsMissing, WeightsBroken.
     """
-    return make_predictor(load_model(weights_file(name, folder)), tokens=tokens, seed=seed, device=device)
+    model = load_model(weights_file(name, folder))
+    return make_predictor(model, tokens=tokens, seed=seed, device=device, name=str(name))
 
 
 def weights_file(name: str | Path, folder: Path | None = None) -> Path:
@@ -43,10 +44,11 @@ def make_predictor(
     dense: bool = False,
     device: str | torch.device = "cpu",
     dtype: str = "float32",
+    name: str = "FLIP",
 ) -> FlipPredictor | PaperPredictor:
     """The predictor that fits a model. Raises PredictorError as theirs do, and for what the paper's model has not."""
     if isinstance(model, ReleasedFlip):
-        return FlipPredictor(model, tokens=tokens, seed=seed, dense=dense, device=device, dtype=dtype)
+        return FlipPredictor(model, tokens=tokens, seed=seed, dense=dense, device=device, dtype=dtype, name=name)
     if dense or dtype != "float32":
         raise PredictorError("the paper's model writes its mask in patches and in float32, neither dense nor otherwise")
-    return PaperPredictor(model, tokens=tokens, seed=seed, device=device)
+    return PaperPredictor(model, tokens=tokens, seed=seed, device=device, name=name)

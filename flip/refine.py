@@ -30,10 +30,10 @@ def refine(width: int, height: int, step: int, seeds: Pixels | None = None) -> S
     """Find the mask (`height`, `width`) of a field of logits, by asking for the field at some pixels.
 
     A coroutine: it yields columns and rows of pixels, wants to be sent their logits (n,), and returns the mask, true
-    where the logit is above 0. The first lattice has one point in every `step` pixels, a power of two; 1 asks for every
-    pixel. The lattice may end up to `step` − 1 pixels to the right of the frame and below it. `seeds`, columns and rows
-    within the frame, are asked in any case, before the outline is followed. Memory is four bytes a pixel. Raises
-    ValueError for another `step`.
+    where the logit is above 0. The logits must be finite. The first lattice has one point in every `step` pixels, a
+    power of two; 1 asks for every pixel. The lattice may end up to `step` − 1 pixels to the right of the frame and
+    below it. `seeds`, columns and rows within the frame, are asked in any case, before the outline is followed. Memory
+    is four bytes a pixel. Raises ValueError for another `step`.
     """
     if step < 1 or step & (step - 1):
         raise ValueError(f"the first lattice's spacing must be a power of two, not {step}")

@@ -111,6 +111,11 @@ class Patches(Generic[Array]):
     def __len__(self) -> int:
         return sum(len(centres) for centres in self.centres.values())
 
+    def boxes(self) -> dict[int, NDArray[np.float64]]:
+        """What each patch covers in the image, by side length: (n, 4), xyxy edges in pixels."""
+        half = self.unit / 2
+        return {p: np.hstack((middle - p * half, middle + p * half)) for p, middle in self.centres.items()}
+
 
 def generator(gaussian: Gaussian, seed: int) -> np.random.Generator:
     """What draws a prompt's patches in a prediction: made from `seed` and the prompt's numbers, and nothing else."""

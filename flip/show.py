@@ -29,10 +29,8 @@ def show_patches(image: NDArray[np.uint8], patches: Patches, mask: RegionMask) -
     way = cv2.INTER_NEAREST if scale > 1 else cv2.INTER_AREA
     part = np.ascontiguousarray(image[y0:y1, x0:x1])
     picture = np.asarray(cv2.resize(part, (width, height), interpolation=way), np.uint8)
-    for size in sorted(patches.centres, reverse=True):
-        side = size * patches.unit
-        upper_left = (patches.centres[size] - side / 2 - (x0, y0)) * scale
-        first, end = np.round(upper_left).astype(int), np.round(upper_left + side * scale).astype(int)
+    for size, boxes in sorted(patches.boxes().items(), reverse=True):
+        first, end = np.hsplit(np.round((boxes - (x0, y0, x0, y0)) * scale).astype(int), 2)
         corners = list(zip(first.tolist(), np.maximum(first, end - 1).tolist(), strict=True))
         tinted = picture.copy()
         for start, last in corners:
@@ -54,9 +52,7 @@ def draw_outlines(picture: NDArray[np.uint8], inside: NDArray) -> None:
 
 def _region(patches: Patches, mask: RegionMask) -> tuple[int, int, int, int]:
     """The box (xyxy pixel edges) of all patches and of the mask; both lie in the image."""
-    half = patches.unit / 2
-    edges = [np.hstack((where - size * half, where + size * half)) for size, where in patches.centres.items()]
-    boxes = np.concatenate((*edges, np.array([mask.box] if mask.box else []).reshape(-1, 4)))
+    boxes = np.concatenate((*patches.boxes().values(), np.array([mask.box] if mask.box else []).reshape(-1, 4)))
     x0, y0 = np.floor(boxes[:, :2].min(0)).astype(int).tolist()
     x1, y1 = np.ceil(boxes[:, 2:].max(0)).astype(int).tolist()
     return x0, y0, x1, y1

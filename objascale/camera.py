@@ -67,7 +67,7 @@ class Camera:
 
 
 def equirectangular(directions: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Map world directions (n, 3) to texture coordinates (n, 2) in [0, 1]: u from left to right, v from the zenith down.
+    """Map world directions (n, 3) to coordinates (n, 2) in [0, 1]: u from left to right, v from the zenith down.
 
     As in Blender's environment texture, the middle column of the map lies towards +x, and u grows towards −y.
     """

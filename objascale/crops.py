@@ -144,10 +144,10 @@ class Cropping:
         thing = self.objects[number]
         views = draw_views(self.settings, self.maps, number)
         files = [f"images/{number // 100:03d}/{number:06d}-{k:02d}.png" for k in range(len(views))]
-        paths = {asset.id: str(asset.path) for asset in self.maps}
+        maps = {asset.id: {"map": str(asset.path), "map_sha256": asset.sha256} for asset in self.maps}
         request = {
             "crops": [
-                {"map": paths[view.map_id], "image": str(self.folder.folder / file), "view": asdict(view)}
+                {**maps[view.map_id], "image": str(self.folder.folder / file), "view": asdict(view)}
                 for view, file in zip(views, files, strict=True)
             ],
             "object": str(thing.path),

@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
-
-import requests
+from typing import TYPE_CHECKING, TypeVar
 
 from objascale.files import file_digest
 from objascale.progress import ProgressCallback
+
+if TYPE_CHECKING:
+    import requests
 
 Result = TypeVar("Result")
 
@@ -98,6 +99,8 @@ def download(
     `attempts` times in all, after `pause` seconds, then twice that, …, or after what the server's Retry-After says in
     seconds, LONGEST_PAUSE at the most. Raises DownloadFailed; OSError if the file cannot be written.
     """
+    import requests  # here and below, so that `import flip` does not load it
+
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     fetch = _Fetch(url, part, expected, dict(headers or {}), timeout, progress)
@@ -173,6 +176,8 @@ class _Fetch:
 
         Returns where it began, and the size of the whole file if that is known.
         """
+        import requests
+
         headers = {"Accept-Encoding": "identity"} | self.headers | ({"Range": f"bytes={start}-"} if start else {})
         try:
             response = requests.get(self.url, headers=headers, stream=True, timeout=self.timeout)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
+from functools import lru_cache
 from pathlib import Path
 
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a file so that it is complete or absent, and make its folder. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    partial = unique_partial(path)
     try:
-        with partial.open("wb") as file:
+        with partial.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -20,6 +22,14 @@ def write_atomically(path: Path, data: bytes) -> None:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def unique_partial(path: Path) -> Path:
+    """A hidden name beside `path`, `.NAME.RANDOM.part`, to write to before the file takes its place.
+
+    It is random because process ids are not unique: threads share one, and hosts that share a file system repeat them.
+    """
+    return path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
 
 
 def cache_folder() -> Path:
@@ -36,6 +46,20 @@ def file_state(path: Path) -> str:
 def file_sha256(path: Path) -> str:
     """Return the SHA-256 of a file, in hexadecimal."""
     return file_digest(path, "sha256")
+
+
+def remembered_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal; this process reads the file again only if it was changed since.
+
+    A change shows in the file's identity, size, or the times at which its content or its entry changed. Raises OSError.
+    """
+    status = path.stat()
+    return _sha256_of(path, (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
+
+
+@lru_cache(maxsize=1024)
+def _sha256_of(path: Path, _state: tuple[int, ...]) -> str:
+    return file_sha256(path)
 
 
 def file_digest(path: Path, algorithm: str) -> str:

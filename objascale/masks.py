@@ -10,9 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 Box = tuple[int, int, int, int]
 LONGEST = 8  # characters of a number in COCO's RLE that are read: 2^39 pixels
@@ -112,6 +111,13 @@ class RegionMask:
         frame[self.y : self.y + h, self.x : self.x + w] = self.data
         return frame
 
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray:
+        """Return the whole H×W frame, as `full` does, so that NumPy functions take the mask."""
+        if copy is False:
+            raise ValueError("a RegionMask stores a part of its frame, so np.asarray has to make a new array")
+        frame = self.full()
+        return frame if dtype is None else frame.astype(dtype)
+
     def tight(self) -> RegionMask:
         """The same mask in the smallest array that holds it."""
         rows, columns = np.flatnonzero(self.data.any(1)), np.flatnonzero(self.data.any(0))
@@ -159,6 +165,8 @@ class RegionMask:
         """
         if self.area == 0:
             raise MaskError("an empty mask has no moments")
+        import cv2  # here, so that `import flip` needs no OpenCV
+
         sums = cv2.moments(self.data.view(np.uint8), binaryImage=True)  # of whole numbers, so exact
         n, x, y, xx, xy, yy = (round(sums[name]) for name in ("m00", "m10", "m01", "m20", "m11", "m02"))
         vxx, vxy, vyy = ((n * both - one * other) / n**2 for both, one, other in ((xx, x, x), (xy, x, y), (yy, y, y)))
@@ -191,6 +199,8 @@ class RegionMask:
 
 def _transposed(data: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """`data.T`, copied. OpenCV does it block by block, ten times as fast as NumPy."""
+    import cv2  # as above
+
     return cv2.transpose(data.view(np.uint8)).view(bool) if data.size else data.T
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from objascale.files import remembered_sha256
+
 
 class Refusal(Exception):
     """A spec cannot be rendered.
@@ -14,3 +18,23 @@ class Refusal(Exception):
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+def refuse_changed(path: Path, sha256: str) -> None:
+    """Refuse an asset whose bytes are not the planned ones.
+
+    A process reads each file once, and again only if it was changed since.
+
+    Args:
+        path: The object or environment map.
+        sha256: The SHA-256 that the plan names, in hexadecimal.
+
+    Raises:
+        Refusal: `changed`, or `unreadable` if the file cannot be read.
+    """
+    try:
+        found = remembered_sha256(path)
+    except OSError as error:
+        raise Refusal("unreadable", f"{path} cannot be read: {error.strerror}") from error
+    if found != sha256:
+        raise Refusal("changed", f"{path} is no longer the file that the plan names; its SHA-256 is now {found}")

@@ -1,4 +1,7 @@
-"""Contact sheets: for each object its whole picture, the object marked, and the object magnified beside it."""
+"""Contact sheets: for each object its whole picture, the object marked, and the object magnified beside it.
+
+An object whose squares are almost black is shown a second time, brightened.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from objascale.dataset import DatasetError, mask_of
+from objascale.exposure import is_dark, stretched
 from objascale.masks import RegionMask
 
 COLUMNS, ROWS = 4, 6
@@ -29,12 +33,22 @@ _PAPER, _INK, _PALE, _MARK = (250, 250, 248), (35, 35, 38), (125, 125, 130), (25
 
 
 def pages(folder: Path, rows: Sequence[dict[str, Any]]) -> Iterator[Image.Image]:
-    """Sheets of the annotation rows, COLUMNS × ROWS of them a page. Raises DatasetError if an image cannot be read."""
+    """Draw sheets of annotation rows.
+
+    A page has COLUMNS × ROWS objects. A dark object takes two cells, so a page of dark objects is taller.
+
+    Args:
+        folder: The dataset.
+        rows: Rows of its annotations; those of one image stand together.
+
+    Raises:
+        DatasetError: An image cannot be read.
+    """
     for first in range(0, len(rows), COLUMNS * ROWS):
         cells = []
         for file, group in groupby(rows[first : first + COLUMNS * ROWS], key=lambda row: row["file"]):
             picture = read_picture(folder / file)
-            cells += [draw_cell(picture, row) for row in group]
+            cells += [cell for row in group for cell in draw_cells(picture, row)]
         height = -(-len(cells) // COLUMNS)
         width = min(len(cells), COLUMNS)
         page = Image.new("RGB", (width * _CELL[0] + _MARGIN, height * _CELL[1] + _MARGIN), _PAPER)
@@ -60,15 +74,38 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
     return np.asarray(picture, np.uint8)
 
 
-def draw_cell(picture: NDArray[np.uint8], row: dict[str, Any]) -> Image.Image:
-    """One object's cell, without the margin around it: the two squares and two lines of caption."""
+def draw_cells(picture: NDArray[np.uint8], row: dict[str, Any]) -> list[Image.Image]:
+    """Draw one object: its cell and, if one of its two squares is almost black, a brightened twin.
+
+    Args:
+        picture: The whole picture, uint8 RGB, H×W×3.
+        row: The object's row of the annotations.
+
+    Returns:
+        One or two cells without a margin, each of two squares and two lines of caption.
+    """
     mask = mask_of(row)
+    scale = _SIDE / max(mask.width, mask.height)
+    small = np.asarray(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
+    left, top, side = window_around(mask)
+    window = picture[top : top + side, left : left + side]
+    title = row["category"].replace("_", " ")
+    cells = [_cell(small, window, mask, row, title)]
+    if is_dark(small) or is_dark(window):
+        cells.append(_cell(stretched(small), stretched(window), mask, row, f"{title}, brightened"))
+    return cells
+
+
+def _cell(
+    small: NDArray[np.uint8], window: NDArray[np.uint8], mask: RegionMask, row: dict[str, Any], title: str
+) -> Image.Image:
+    """One cell: the picture at the size of a square, the window around the object, and the caption."""
     cell = Image.new("RGB", (2 * _SIDE + _GAP, _SIDE + _CAPTION), _PAPER)
-    cell.paste(_overview(picture, mask), (0, 0))
-    cell.paste(_magnified(picture, mask), (_SIDE + _GAP, 0))
+    cell.paste(_overview(small, mask), (0, 0))
+    cell.paste(_magnified(window, mask), (_SIDE + _GAP, 0))
     draw = ImageDraw.Draw(cell)
     side = f"{mask.width} px" if mask.width == mask.height else f"{mask.width} by {mask.height} px"
-    draw.text((0, _SIDE + 6), row["category"].replace("_", " "), _INK, ImageFont.load_default(15))
+    draw.text((0, _SIDE + 6), title, _INK, ImageFont.load_default(15))
     draw.text((2 * _SIDE + _GAP, _SIDE + 6), f"{mask.area:,} px", _INK, ImageFont.load_default(15), anchor="ra")
     name = f"{Path(row['file']).stem} · object {row['object_id']} · {side}"
     draw.text((0, _SIDE + 26), name, _PALE, ImageFont.load_default(12))
@@ -90,10 +127,9 @@ def window_around(mask: RegionMask) -> tuple[int, int, int]:
     return left, top, side
 
 
-def _overview(picture: NDArray[np.uint8], mask: RegionMask) -> Image.Image:
-    """The whole picture with four corners around the object."""
+def _overview(small: NDArray[np.uint8], mask: RegionMask) -> Image.Image:
+    """The whole picture, at the size of a square, with four corners around the object."""
     scale = _SIDE / max(mask.width, mask.height)
-    small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     image = Image.new("RGB", (_SIDE, _SIDE), _PAPER)
     image.paste(Image.fromarray(small), (0, 0))
     x0, y0, x1, y1 = (edge * scale for edge in mask.box or (0, 0, 0, 0))
@@ -115,10 +151,9 @@ def _corners(
             draw.line([(x + inwards_x, y), (x, y), (x, y + inwards_y)], colour, width, joint="curve")
 
 
-def _magnified(picture: NDArray[np.uint8], mask: RegionMask) -> Image.Image:
+def _magnified(window: NDArray[np.uint8], mask: RegionMask) -> Image.Image:
     """The object's window at the size of a square, its mask outlined."""
     left, top, side = window_around(mask)
-    window = picture[top : top + side, left : left + side]
     method = cv2.INTER_NEAREST if side < _SIDE else cv2.INTER_AREA
     shown = np.asarray(cv2.resize(window, (_SIDE, _SIDE), interpolation=method), np.uint8).copy()
     inside = mask.window((left, top, left + side, top + side)).astype(np.uint8)

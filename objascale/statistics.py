@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,12 +12,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from objascale.dataset import DatasetError
+from objascale.exposure import is_dark
+from objascale.sheet import read_picture
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 FORMATS = ("png", "pdf", "svg")
 QUANTILES = (0.0, 0.1, 0.5, 0.9, 1.0)
+_PICTURES_AT_ONCE = 4  # one of 8192 px takes 200 MB
 _BLUE, _AMBER, _GREY = "#3b6ea5", "#e69f00", "#8a8f98"
 _MOST_CATEGORIES = 100  # with more, only their counts are drawn, without names
 _STYLE: dict[Any, Any] = {
@@ -74,6 +81,28 @@ def stage_seconds(table: pd.DataFrame) -> pd.DataFrame:
     """A row per image, a column per stage in the order in which they happen, and last their sum, `all`."""
     stages = images_of(table).filter(like="seconds_").rename(columns=lambda name: name.removeprefix("seconds_"))
     return stages.assign(all=stages.sum(axis=1))
+
+
+def brightness(folder: Path, table: pd.DataFrame) -> Iterator[tuple[str, bool | None]]:
+    """Look at every picture of a dataset, a few at a time.
+
+    Args:
+        folder: The dataset.
+        table: Its annotations.
+
+    Yields:
+        The name of a picture's environment map, and whether the picture is almost black (`exposure.is_dark`); None if
+        it cannot be read.
+    """
+
+    def look(row: Any) -> tuple[str, bool | None]:
+        try:
+            return row.hdri_id, is_dark(read_picture(folder / row.file))
+        except DatasetError:
+            return row.hdri_id, None
+
+    with ThreadPoolExecutor(_PICTURES_AT_ONCE) as pool:
+        yield from pool.map(look, images_of(table)[["hdri_id", "file"]].itertuples())
 
 
 def draw(table: pd.DataFrame) -> Figure:

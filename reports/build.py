@@ -60,7 +60,7 @@ def build_report(
             tables.append(kind.make(results, seed))
             of_all.append(PageTable.of(tables[-1], output.table(tables[-1], "tables")))
     sections = [_build_section(view, named[view.dataset], output, gallery, progress, failed) for view in views]
-    published = PageTable.of(published_table(), [])
+    published = PageTable.of(published_table(), output.table(published_table(), "tables"))
     runs = [*results.runs, *(timing.run for timing in results.timings)]
     notes = [*results.notes, *failed]
     output.write("index.html", render_page(of_all, sections, runs, published, styles, notes, seed))

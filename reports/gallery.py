@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from bench.seen import MARKS, footnote
 from objascale.files import write_atomically
 from objascale.masks import Box, MaskError, RegionMask
 from objascale.progress import ProgressCallback
@@ -37,8 +38,8 @@ _FORM = "1"  # of crops and outlines: another one gives all files new names
 @dataclass(frozen=True)
 class Gallery:
     """What the page says of a data set's objects: the file with all of them, all files of the gallery (relative to the
-    page), how many objects there are and how many were left out, the two models whose disagreement orders them, and
-    those on the page itself."""
+    page), how many objects there are and how many were left out, the two models whose disagreement orders them, those
+    on the page itself, and what the marks of what was seen in training mean ("" if there are none)."""
 
     script: str
     files: list[str]
@@ -46,6 +47,7 @@ class Gallery:
     left_out: int
     pair: list[str]
     shown: list[Shown]
+    seen_note: str
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,9 @@ def build_gallery(view: View, slug: str, out: Path, limit: int | None, progress:
         image = f"gallery/{slug}/crops/{crops[at]}.webp"
         shown.append(show(why, objects.iloc[at], models, view.styles, boxes[at], image, problems[numbers[at]]))
     files = [path.relative_to(out).as_posix() for path in made]
-    return Gallery(files[-1], files, len(kept), len(iou) - len(kept), pair, shown)
+    return Gallery(
+        files[-1], files, len(kept), len(iou) - len(kept), pair, shown, footnote(set(rows["seen_in_training"]))
+    )
 
 
 def _index(
@@ -126,6 +130,7 @@ def _index(
                 "prompt": _told(rows),
                 "iou": (1000 * rows["iou"]).round().fillna(-1).astype(int).tolist(),
                 "area": rows["predicted_area"].fillna(0).astype(int).tolist(),
+                "seen": {place: MARKS[kind] for place, kind in enumerate(rows["seen_in_training"]) if MARKS.get(kind)},
                 "error": {place: errors.index(error) for place, error in enumerate(rows["error"]) if pd.notna(error)},
             }
         )

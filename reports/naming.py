@@ -31,6 +31,11 @@ def settings_by_hash(run: dict[str, Any]) -> dict[str, str]:
     return found
 
 
+def known_settings(text: str) -> dict[str, Any] | None:
+    """Read the `settings` of a row of results; None if its run does not describe them and the row has only a hash."""
+    return json.loads(text) if text.startswith("{") else None
+
+
 def prompt_sources(rows: pd.DataFrame) -> pd.Series:
     """Where prompts came from: "matched" also where a model was asked to be told what it is told anyway."""
     kinds = rows.groupby(["folder", "model", "weights_sha256", "settings_hash"], dropna=False)["prompt"]
@@ -60,7 +65,7 @@ def variant_names(rows: pd.DataFrame, fields: Sequence[str]) -> pd.Series:
 def _settings_in_words(several: Iterable[str]) -> dict[object, str]:
     """Each one's values of what they differ in; of settings that are not known, the hash."""
     several = list(several)
-    known = {text: json.loads(text) for text in several if text.startswith("{")}
+    known = {text: settings for text in several if (settings := known_settings(text)) is not None}
     every = sorted({name for settings in known.values() for name in settings} - {"tokens"})
     differing = [name for name in every if len({repr(settings.get(name)) for settings in known.values()}) > 1]
     words: dict[object, str] = {}

@@ -1,14 +1,14 @@
-"""The same function on many jobs, in as many processes as there are cores."""
+"""The same function on many jobs, in as many processes as this one may use cores."""
 
 from __future__ import annotations
 
 import multiprocessing
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
+from objascale.cores import available_cores
 from objascale.progress import ProgressCallback
 from reports.results import ReportError
 
@@ -21,7 +21,7 @@ WORKERS = 8  # at most; each may hold a picture of 8192², 200 MB
 def work(function: Callable[[Job], Done], jobs: Sequence[Job], progress: ProgressCallback, what: str) -> list[Done]:
     """`function` of each of the jobs, in their order. Raises what it raises, and ReportError if a process dies."""
     done: list[Done] = []
-    workers = 1 if len(jobs) <= ALONE else min(WORKERS, os.cpu_count() or 1)
+    workers = 1 if len(jobs) <= ALONE else min(WORKERS, available_cores())
     if workers == 1:
         for job in jobs:
             done.append(function(job))

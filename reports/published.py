@@ -1,4 +1,4 @@
-"""The paper's numbers, to be set beside ours.
+"""The paper's numbers, which stand in a table of their own, and where ours may be compared with them.
 
 Source: M. Traub and M. V. Butz, "Rethinking Vision Transformer for Object Centric Foundation Models",
 arXiv:2502.02763, first version, Table 1: mean ± standard deviation of the IoU in percent, per mask; milliseconds
@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 SOURCE = "Traub and Butz, arXiv:2502.02763v1, Table 1"
 DATASETS = ("Hypersim", "KITTI-360", "OpenImages", "ObjaScale")
+AUTHORS_FILE = "flip-hdf5/"  # what the names of data sets in the authors' HDF5 files begin with
+MASKS = {"ObjaScale": 10_200}  # section 4.1, one object a picture; the paper states no number for the others
 
 
 @dataclass(frozen=True)
@@ -53,13 +55,29 @@ def published_model(name: str) -> Published | None:
     return next((row for row in TABLE_1 if row.model.lower() == name), None)
 
 
-def published_iou(row: Published, dataset: str) -> tuple[float, float] | None:
-    """Mean and standard deviation in percent on one of our data sets, by its name: "kitti360" is KITTI-360.
+def paper_data_set(dataset: str) -> str | None:
+    """The name in the paper of one of our data sets, by its name; None if the paper has none of that name.
 
-    A folder in parentheses, which tells data sets of one name apart, is not part of the name.
+    "kitti360" and "flip-hdf5/KITTI-360" are the paper's KITTI-360. A folder in parentheses, which tells data sets of
+    one name apart, is not part of the name.
     """
-    name = _plain(dataset.split(" (")[0])
-    return next((iou for title, iou in row.iou.items() if _plain(title) == name), None)
+    name = _plain(dataset.removeprefix(AUTHORS_FILE).split(" (")[0])
+    return next((title for title in DATASETS if _plain(title) == name), None)
+
+
+def same_pictures(dataset: str, n: int, masks: int | None) -> bool:
+    """Whether a mean was measured on the very pictures of the paper's Table 1.
+
+    They are in the authors' HDF5 files and nowhere else: the paper does not say which split of a public data set it
+    measured, nor how many masks. All masks of a file must have been measured.
+
+    Args:
+        dataset: The name of the data set in the results.
+        n: The number of objects that the mean is of.
+        masks: The number of masks in the data set's files, None if it is not known.
+    """
+    title = paper_data_set(dataset)
+    return dataset.startswith(AUTHORS_FILE) and title is not None and n == masks == MASKS.get(title, masks)
 
 
 def _plain(name: str) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from bench.seen import ORDER, told, unfair
 from bench.statistics import clusters
 from reports.files import ReportError, read_description, read_table
 from reports.naming import VARIANT, prompt_sources, settings_by_hash, variant_names
@@ -16,11 +17,12 @@ from reports.times import Timing, is_timing, timed
 
 __all__ = ["COLUMNS", "ReportError", "Results", "read_results"]
 
-SCHEMA = 2
+SCHEMA = 3
 _MILLISECONDS = ["image_pre_ms", "image_model_ms", "image_post_ms", "pre_ms", "model_ms", "post_ms"]
 _NUMBERS = ["width", "height", "area", "fraction", "noise", "iou", "predicted_area", "tokens", *_MILLISECONDS]
 _NAMES = ["model", "weights_sha256", "settings_hash", "dataset", "dataset_path", "category", "asset_id"]
 _NAMES += ["image_id", "image_file", "image_sha256", "object_id", "prompt", "prompt_source", "untrained", "error"]
+_NAMES += ["seen_in_training"]
 COLUMNS = [*_NAMES, *_NUMBERS, "truth_rle", "predicted_rle"]
 _KEY = ["model", "weights_sha256", "settings", "prompt_source", "noise", "dataset", "image_sha256", "object_id"]
 _TEXTS = ["model", "settings_hash", "dataset", "dataset_path", "image_id", "image_file", "image_sha256", "object_id"]
@@ -56,6 +58,16 @@ class Results:
     def of(self, dataset: str) -> pd.DataFrame:
         """The rows of one data set."""
         return self.rows[self.rows["dataset"] == dataset]
+
+    def as_unseen(self) -> Results:
+        """The same results, as if no model had seen any of them in training."""
+        return replace(self, rows=self.rows.assign(seen_in_training="no"))
+
+    def masks(self, dataset: str) -> int | None:
+        """The number of masks in the data set's files; None if its runs do not say."""
+        folders = set(self.of(dataset)["folder"])
+        counts = (run.get("dataset", {}).get("masks") for run in self.runs if run["folder"] in folders)
+        return max((count for count in counts if count is not None), default=None)
 
     def card(self, model: str) -> dict:
         """The model's card out of the last run that names it, or of the last timing; empty if none does."""
@@ -102,7 +114,7 @@ def read_results(folders: Sequence[Path]) -> Results:
             f"{len(unread)} rows are errors about objects whose true mask could not be read: without a size they are "
             "in no mean, and the tables name them apart."
         )
-    notes += _uneven(rows) + _without_category(rows)
+    notes += _seen(rows) + _uneven(rows) + _without_category(rows)
     return Results(rows, runs, timings, notes, unread)
 
 
@@ -152,6 +164,8 @@ def _read_rows(folder: Path, run: dict) -> pd.DataFrame:
         raise ReportError(f"{path} has an object whose area, fraction, width or height is no size: measure again")
     rows = rows.astype(dict.fromkeys(_TEXTS, str)).assign(folder=str(folder), untrained=rows["untrained"].eq(True))
     rows["category"] = rows["category"].fillna("").astype(str)
+    if not rows["seen_in_training"].isin(ORDER).all():
+        raise ReportError(f"{path} has a seen_in_training other than {', '.join(ORDER)}: measure again")
     rows["weights_sha256"] = rows["weights_sha256"].fillna("")  # of what has none; None and NaN are not alike
     known = settings_by_hash(run)
     rows["settings"] = rows["settings_hash"].map(lambda each: known.get(each, each))
@@ -163,6 +177,15 @@ def _distinct_datasets(rows: pd.DataFrame) -> pd.Series:
     paths = rows["dataset_path"].map({path: str(Path(path).resolve()) for path in rows["dataset_path"].unique()})
     shared = paths.groupby(rows["dataset"]).transform("nunique") > 1
     return rows["dataset"].where(~shared, rows["dataset"] + " (" + rows["dataset_path"] + ")")
+
+
+def _seen(rows: pd.DataFrame) -> list[str]:
+    """A sentence for each data set with objects that a model has seen in training, or that is itself such a one."""
+    return [
+        f"Seen in training on {dataset}, {told(group[unfair(group)])}: marked §, never the best, and without a verdict."
+        for dataset, group in rows.groupby("dataset", sort=False)
+        if unfair(group).any()
+    ]
 
 
 def _without_category(rows: pd.DataFrame) -> list[str]:

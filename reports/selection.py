@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from bench.seen import MARKS
 from objascale.masks import Box
 from reports.formats import scientific
 from reports.outlines import grid_size, outline_of
@@ -20,7 +21,7 @@ RULES = {"-": "solid", "--": "dashed", ":": "dotted", "-.": "double"}  # and as 
 
 @dataclass(frozen=True)
 class Line:
-    """One model's outline of one object, and its IoU in words and as a share of 100."""
+    """One model's outline of one object; its IoU in words, marked if it was seen in training, and in percent."""
 
     series: str
     colour: str
@@ -109,7 +110,7 @@ def show(
             styles[series].colour,
             DASHES[styles[series].dash],
             RULES[styles[series].dash],
-            "error" if pd.notna(row["error"]) else "—" if pd.isna(row["iou"]) else f"{row['iou']:.2f}",
+            _scored(row),
             0.0 if pd.isna(row["iou"]) else round(100 * row["iou"], 1),
             outline_of(row["predicted_rle"], width, height, box) or "",
         )
@@ -118,3 +119,10 @@ def show(
     truth = outline_of(first["truth_rle"], width, height, box) or ""
     title = str(first["category"]).replace("_", " ")
     return Shown(why, title, facts, "" if note else image, note, *grid_size(box), truth, lines)
+
+
+def _scored(row: pd.Series) -> str:
+    """IoU in two digits, marked if the model has seen the object in training, or what there is instead of it."""
+    if pd.notna(row["error"]):
+        return "error"
+    return "—" if pd.isna(row["iou"]) else f"{row['iou']:.2f}{MARKS[row['seen_in_training']]}"

@@ -13,6 +13,7 @@ import typer
 from baselines.registry import UnknownModel
 from baselines.segmenter import ModelUnavailable
 from bench.results import Results, ResultsError
+from bench.seen import told
 from bench.selection import SelectionError
 from bench.summary import rich_table, summarise
 from flip.weights import DownloadFailed, WeightsMissing
@@ -53,9 +54,11 @@ def whole_numbers(option: str, text: str, least: int, most: int) -> list[int]:
 
 
 def report(results: Results, out: Path) -> None:
-    """The table of a results folder, and what went wrong."""
+    """The table of a results folder, what its models have seen in training, and what went wrong."""
     rows = results.frame()
     console().print(rich_table(summarise(rows)))
+    if seen := told(rows):
+        complain(f"seen in training, {seen}")
     complain_of_errors(rows, "count with IoU 0")
     console().print(f"{len(rows)} rows in {out / 'results.parquet'}", soft_wrap=True)
 

@@ -10,6 +10,7 @@ import typer
 
 from bench.commands.common import errors
 from bench.compare import By, Comparison, rich_table, rows_of, write_pairs
+from bench.results import ResultsError
 from bench.selection import SelectionError
 from objascale.terminal import console
 
@@ -29,6 +30,10 @@ def compare(
     ] = None,
     by: Annotated[By, typer.Option(help="What the rows of the table are.")] = "size",
     seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap's draws.")] = 0,
+    include_seen: Annotated[
+        bool,
+        typer.Option("--include-seen", help="Also compare on objects and data sets that a model has seen in training."),
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="CSV file to write, a line an object.")] = None,
 ) -> None:
     """Compare two models on the objects that both were asked for: differences of IoU, object by object.
@@ -41,10 +46,17 @@ def compare(
         comparison = Comparison.of(
             rows_of(results, a, noises[0], patches[0]), rows_of(other or results, b, noises[1], patches[1])
         )
+        if (seen := comparison.seen_told) and not include_seen:
+            raise ResultsError(
+                f"of {len(comparison.pairs)} objects to compare, some were seen in training, {seen}; measure on others, "
+                "or give --include-seen to compare all the same"
+            )
         for letter, name, alone in zip("AB", comparison.names, comparison.alone, strict=True):
             left_out = f"; {alone} objects that only {letter} has are left out" if alone else ""
             console().print(f"{letter}: {name}{left_out}", soft_wrap=True)
         console().print(rich_table(comparison.table(by, seed), by, seed))
+        if seen:
+            console().print(f"seen in training, {seen}", soft_wrap=True)
         if out is not None:
             write_pairs(comparison, out)
             console().print(f"{len(comparison.pairs)} pairs in {out}", soft_wrap=True)

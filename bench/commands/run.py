@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,12 +19,13 @@ from bench.environment import environment
 from bench.prompts import PromptSettings, PromptSource
 from bench.ray import Cluster
 from bench.results import open_results
-from bench.runner import Engine, Measurer
+from bench.runner import Engine
 from bench.runner import run as measure
 from bench.selection import SelectionError, parse_selection
 from bench.setup import Setup
 from bench.timing import IMAGES as TIMED_IMAGES
 from bench.timing import TimingSettings, rich_table, run_timing, summarise_times
+from flip.training_data import UNKNOWN, TrainingData
 from flip.weights import WeightsMissing
 from objascale.datasets import Dataset
 from objascale.datasets.formats import FORMATS, open_dataset
@@ -122,8 +123,9 @@ def run(
         if engine == "ray":
             there = Cluster(setup, workers, address)
         else:
-            there = Measurer(dataset, setup.segmenters(), prompts, selection)
-        with open_results(out, _description(dataset, there.cards, there.environment, prompts), dataset) as results:
+            there = setup.measurer(dataset)
+        description = _description(dataset, there.cards, there.environment, prompts, setup.learned())
+        with open_results(out, description, dataset) as results:
             try:
                 with show_progress("measuring") as progress:
                     measure(there, selection.samples(dataset), results, progress)
@@ -138,7 +140,7 @@ def _time(out: Path, dataset: Dataset, setup: Setup, settings: TimingSettings) -
     """`bench run --timing`."""
     segmenters = setup.segmenters()
     cards = [segmenter.describe() for segmenter in segmenters]
-    description = _description(dataset, cards, environment(), setup.prompts)
+    description = _description(dataset, cards, environment(), setup.prompts, setup.learned())
     try:
         with show_progress("measuring") as progress:
             rows = run_timing(
@@ -166,14 +168,23 @@ def _chosen(models: str, weights: Path | None) -> list[registry.Model]:
 
 
 def _description(
-    dataset: Dataset, cards: Sequence[ModelCard], machine: dict[str, Any], prompts: Sequence[PromptSettings]
+    dataset: Dataset,
+    cards: Sequence[ModelCard],
+    machine: dict[str, Any],
+    prompts: Sequence[PromptSettings],
+    learned: Mapping[str, TrainingData],
 ) -> dict[str, Any]:
     """What run.json says of this run."""
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
-        "dataset": {"name": dataset.name, "path": str(dataset.path), "images": len(dataset.samples)},
-        "models": [asdict(card) for card in cards],
+        "dataset": {
+            "name": dataset.name,
+            "path": str(dataset.path),
+            "images": len(dataset.samples),
+            "masks": dataset.masks,
+        },
+        "models": [asdict(card) | {"training": learned.get(card.name, UNKNOWN).summary()} for card in cards],
         "prompt": {"source": prompts[0].source, "seed": prompts[0].seed},
         "noise": [prompt.noise for prompt in prompts],
         "environment": machine,

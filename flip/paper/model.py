@@ -26,6 +26,7 @@ from objascale.masks import RegionMask
 HEAD = 32  # channels of an attention head
 CODE_HEAD = 1  # and of one that gathers the perceptual code
 LEAST = 1e-6  # σ²; added to spreads, which are 0 if there is one token
+SHORTEST = 1e-3  # of a mean of unit vectors that still has a direction
 EPSILON = 0.1  # px; the least deviation in a positional code (section 3.4)
 
 
@@ -38,6 +39,15 @@ class PaperConfig:
 
 
 CONFIGS = {"flip-s": PaperConfig(128, 3), "flip-m": PaperConfig(192, 6), "flip-l": PaperConfig(384, 7)}
+
+
+class Codes(NamedTuple):
+    """What the encoder says of B prompts: `perceptual` z_p (B, C), `positional` z_pos (B, 6), `box` (B, 4) x0, y0, x1,
+    y1 in pixels."""
+
+    perceptual: Tensor
+    positional: Tensor
+    box: Tensor
 
 
 class Answer(NamedTuple):
@@ -295,18 +305,25 @@ class Flip(nn.Module):
     def predict(
         self, seen: Glimpses, width: int, height: int, patches: int = 512, glances: int = 1
     ) -> list[Prediction]:
-        """For pictures of one size, with N_out = `patches` about z_pos.
+        """For pictures of one size, with N_out = `patches` about z_pos: `write` of the `mean_codes`."""
+        return self.write(self.mean_codes(seen, glances), width, height, patches)
 
-        Each prompt is in `seen` as often as it was glanced at, and its codes are their means.
-        """
-        codes, positions, boxes = (each.unflatten(0, (-1, glances)).mean(1) for each in self.encode(seen))
-        covers = [cover(_canonical(position), width, height, patches) for position in positions]
+    def mean_codes(self, seen: Glimpses, glances: int = 1) -> Codes:
+        """The codes of each prompt, which is in `seen` once a glance: the means of its glances' codes."""
+        codes, positions, boxes = (each.unflatten(0, (-1, glances)) for each in self.encode(seen))
+        return Codes(codes.mean(1), mean_position(positions, seen.gaussian[::glances]), boxes.mean(1))
+
+    def write(self, codes: Codes, width: int, height: int, patches: int = 512) -> list[Prediction]:
+        """Section 3.4 for prompts of pictures of one size, with N_out = `patches` about each finite z_pos."""
+        covers = [cover(_canonical(position), width, height, patches) for position in codes.positional]
         units = [one.unit for one in covers]
-        where = Layout.of([one.centres() for one in covers], units, positions.dtype).to(positions.device)
-        logits = self.predictor(codes, positions, where)
+        where = Layout.of([one.centres() for one in covers], units, codes.positional.dtype).to(codes.positional.device)
+        logits = self.predictor(codes.perceptual, codes.positional, where)
         parts = {p: found.split([len(one.corners.get(p, ())) for one in covers]) for p, found in logits.items()}
         return [
-            Prediction(codes[i], positions[i], boxes[i], {p: parts[p][i] for p in one.corners}, one)
+            Prediction(
+                codes.perceptual[i], codes.positional[i], codes.box[i], {p: parts[p][i] for p in one.corners}, one
+            )
             for i, one in enumerate(covers)
         ]
 
@@ -316,6 +333,18 @@ class Flip(nn.Module):
         scale = torch.stack((s1 * a + s2 * b, s1 * b + s2 * a), -1).sqrt()
         edges = self.box(code) + code.new_tensor((-2.0, -2.0, 2.0, 2.0))
         return gaussian[:, :2].repeat(1, 2) + scale.repeat(1, 2) * edges
+
+
+def mean_position(positions: Tensor, gaussian: Tensor) -> Tensor:
+    """The mean of positional codes (B, k, 6) as a positional code (B, 6), whose axis has length 1.
+
+    The mean of unit vectors that differ is shorter than 1, and would scale every place that is computed with it. Where
+    the axes cancel each other, as opposite ones do, the result has the axis of the prompt `gaussian` (B, 6).
+    """
+    mean = positions.mean(1)
+    length = mean[:, 4:].norm(dim=-1, keepdim=True)
+    axis = torch.where(length < SHORTEST, gaussian[:, 4:], mean[:, 4:] / length.clamp_min(SHORTEST))  # NaN stays NaN
+    return torch.cat((mean[:, :4], axis), -1)
 
 
 def _canonical(position: Tensor) -> Gaussian:

@@ -9,11 +9,13 @@ import torch
 from numpy.typing import NDArray
 
 from flip.devices import device_stopwatch, find_device
+from flip.finite import check_finite
 from flip.gaussian import Gaussian
-from flip.paper.glimpses import SIZES, Glimpses, glimpse
+from flip.paper.glimpses import Glimpses, glimpse
 from flip.paper.model import Flip
 from flip.prompts import PredictorError, Prompt, as_gaussian, check_image, one_prompt
-from flip.sampler import Patches, Recipe, generator, sample_many
+from flip.sampler import Patches, Recipe
+from flip.sampling import Sampling
 from objascale.masks import RegionMask
 
 TOGETHER = 8192  # input and output patches of the prompts that are looked at in one call
@@ -36,9 +38,10 @@ class PaperPredictor:
         seed: int = 0,
         recipe: Recipe | None = None,
         device: str | torch.device = "cpu",
+        name: str = "FLIP",
     ) -> None:
         """Predict with `model`, which is moved to `device`, from at most `tokens` patches, drawn by `recipe`, in
-        `outputs` patches; both as in the model's training if None.
+        `outputs` patches; both as in the model's training if None. Errors call the model `name`.
 
         Raises PredictorError for `tokens` below 1, `outputs` below 4, and a device that is not here.
         """
@@ -47,8 +50,9 @@ class PaperPredictor:
             raise PredictorError(f"FLIP needs one patch to look at and four to write in, not {tokens} and {outputs}")
         self.device = find_device(device)
         self.model = model.to(self.device).eval()
-        self.tokens, self.outputs, self.seed, self.recipe = tokens, outputs, seed, recipe or model.recipe
-        self.glances = max(1, round(tokens / model.glance))
+        self.name = name
+        self.outputs = outputs
+        self.sampling = Sampling(tokens, seed, recipe or model.recipe, max(1, round(tokens / model.glance)))
         self.stopwatch = device_stopwatch(self.device)
         self._image: NDArray[np.uint8] | None = None
 
@@ -71,35 +75,32 @@ class PaperPredictor:
 
     def patches(self, gaussian: Gaussian) -> Patches:
         """The patches that `predict` looks at. Raises PredictorError without an image, and NoPatches."""
-        looks = [look for look, _ in self._draw([gaussian])]
-        pixels = {p: np.concatenate([look.pixels[p] for look in looks]) for p in SIZES}
-        centres = {p: np.concatenate([look.centres[p] for look in looks]) for p in SIZES}
-        return Patches(pixels, centres, looks[0].unit)
-
-    def _draw(self, gaussians: Sequence[Gaussian]) -> list[tuple[Patches, Gaussian]]:
-        """As many glances in a row of each as there are."""
-        rngs = [rng for gaussian in gaussians for rng in generator(gaussian, self.seed).spawn(self.glances)]
-        each = [gaussian for gaussian in gaussians for _ in range(self.glances)]
-        tokens = self.tokens // self.glances
-        return list(
-            zip(sample_many(self._asked(), each, tokens, rngs, self.recipe, torch.get_num_threads()), each, strict=True)
-        )
+        return self.sampling.patches(self._asked(), gaussian)
 
     def predict_many(self, prompts: Sequence[Prompt]) -> list[RegionMask]:
         """The masks of several objects of the image, in the order of their prompts. Raises as `predict`."""
         image = self._asked()
         height, width = image.shape[:2]
         gaussians = [as_gaussian(prompt, width, height) for prompt in prompts]
-        together = max(1, TOGETHER // (self.tokens + self.outputs))
+        together = max(1, TOGETHER // (self.sampling.tokens + self.outputs))
         masks: list[RegionMask] = []
         for start in range(0, len(gaussians), together):
             group = gaussians[start : start + together]
             with self.stopwatch("pre"):
-                seen = Glimpses.of([glimpse(*one) for one in self._draw(group)]).to(self.device)
+                patches = self.sampling.draw(image, group, torch.get_num_threads())
+                glances = len(patches) // len(group)
+                each = [gaussian for gaussian in group for _ in range(glances)]
+                seen = Glimpses.of([glimpse(*one) for one in zip(patches, each, strict=True)]).to(self.device)
             with self.stopwatch("model"), torch.inference_mode():
-                found = self.model.predict(seen, width, height, self.outputs, self.glances)
+                codes = self.model.mean_codes(seen, glances)
+                for position, gaussian in zip(codes.positional.numpy(force=True), group, strict=True):
+                    check_finite(position, self.name, gaussian)  # it says where the mask is to be written
+                found = self.model.write(codes, width, height, self.outputs)
             with self.stopwatch("post"):
-                masks += [one.mask(width, height) for one in found]
+                for one, gaussian in zip(found, group, strict=True):
+                    for logits in one.logits.values():
+                        check_finite(logits.numpy(force=True), self.name, gaussian)
+                    masks.append(one.mask(width, height))
         return masks
 
     def _asked(self) -> NDArray[np.uint8]:

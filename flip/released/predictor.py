@@ -18,13 +18,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from flip.devices import device_stopwatch, find_device
+from flip.finite import check_finite
 from flip.gaussian import UNIT, Gaussian
 from flip.prompts import PredictorError, Prompt, as_gaussian, check_image, one_prompt
 from flip.refine import Pixels
 from flip.released.model import ReleasedFlip
 from flip.released.target import Target, area, evaluation_box
-from flip.sampler import Patches, Recipe, generator, sample_many
+from flip.sampler import Patches, Recipe
 from flip.sampler_torch import sample_on_device
+from flip.sampling import Sampling
+from flip.weights import find_weights
 from objascale.masks import Box, RegionMask
 
 CHUNK = {"cpu": 2048, "cuda": 1 << 17}  # points or tokens a call, about: on a CPU, what its cache holds
@@ -52,31 +55,32 @@ class FlipPredictor:
         dense: bool = False,
         device: str | torch.device = "cpu",
         dtype: str = "float32",
+        name: str = "FLIP",
     ) -> None:
         """Predict with `model`, which is moved to `device`, from at most `tokens` patches drawn by `recipe`.
 
         The mask is looked for where the object's outline is (`flip.refine`), or, if `dense`, at every pixel, as the
-        authors do. `dtype` "bfloat16" or "float16" runs the encoder's blocks in mixed precision. Raises PredictorError
-        for `tokens` below 1, another `dtype`, a device that is not here, and a recipe of other sizes than the model's
-        or one that shrinks.
+        authors do. `dtype` "bfloat16" or "float16" runs the encoder's blocks in mixed precision. Errors call the model
+        `name`. Raises PredictorError for `tokens` below 1, another `dtype`, a device that is not here, and a recipe of
+        other sizes than the model's or one that shrinks.
         """
         if tokens < 1:
             raise PredictorError(f"FLIP needs at least one patch to look at, not {tokens}")
         if dtype not in DTYPES:
             raise PredictorError(f"FLIP computes in {', '.join(DTYPES)}, not in {dtype}")
-        self.recipe = recipe or Recipe()
-        if self.recipe.sizes != model.config.patch_sizes:
+        self.sampling = Sampling(tokens, seed, recipe or Recipe())
+        sizes = self.sampling.recipe.sizes
+        if sizes != model.config.patch_sizes:
             raise PredictorError(
-                f"this model takes patches of {model.config.patch_sizes} px, not {self.recipe.sizes}: change the recipe"
+                f"this model takes patches of {model.config.patch_sizes} px, not {sizes}: change the recipe"
             )
-        if self.recipe.most < math.inf:
+        if self.sampling.recipe.most < math.inf:
             raise PredictorError("the released models know no patches of a shrunk image: use a recipe without `most`")
         self.device = find_device(device)
         self.model = model.to(self.device).eval()
-        self.tokens = tokens
-        self.seed = seed
         self.dense = dense
         self.dtype = dtype
+        self.name = name
         self.stopwatch = device_stopwatch(self.device)
         self._image: NDArray[np.uint8] | Tensor | None = None
 
@@ -106,7 +110,8 @@ class FlipPredictor:
         by how many radians the first is turned from right to down. `gaussian`: what all others are turned into, for
         which `Gaussian` has more ways. Raises PredictorError without an image, with none or several prompts, with one
         of too few or too many numbers, or a mask of another size than the image's, GaussianError or MaskError for a
-        prompt without extent, NoPatches for one that leaves no patch in the image.
+        prompt without extent, NoPatches for one that leaves no patch in the image, NotFinite if the network returns NaN
+        or infinite logits.
         """
         return self.predict_many([one_prompt(mask, box, gaussian, point, ellipse)])[0]
 
@@ -189,7 +194,7 @@ class FlipPredictor:
             ]
 
     def _ask(self, targets: Sequence[Target], questions: Sequence[Pixels]) -> list[NDArray[np.float32]]:
-        """The logits of each target at columns and rows that count from the corner of its box."""
+        """The logits of each target at columns and rows that count from the corner of its box. Raises NotFinite."""
         with self.stopwatch("pre"):
             ends = np.cumsum([0, *(len(columns) for columns, _ in questions)])
             pixels = np.concatenate(
@@ -207,14 +212,18 @@ class FlipPredictor:
                 part = points[start : start + chunk]
                 answers.append(self.model.decode_many(part, encoded, prompts[here], lengths[here].tolist()))
         with self.stopwatch("post"):
-            return np.split(torch.cat(answers).cpu().numpy(), ends[1:-1])
+            parts = np.split(torch.cat(answers).cpu().numpy(), ends[1:-1])
+            for target, logits in zip(targets, parts, strict=True):
+                check_finite(logits, self.name, target.guide or f"the prompt with the search box {target.box}")
+            return parts
 
     def _sample(self, image: NDArray[np.uint8] | Tensor, gaussians: Sequence[Gaussian]) -> Sequence[Patches]:
         """The prompts' patches, cut where the image lies."""
-        rngs, threads = [generator(gaussian, self.seed) for gaussian in gaussians], torch.get_num_threads()
+        sampling, threads = self.sampling, torch.get_num_threads()
         if isinstance(image, Tensor):
-            return sample_on_device(image, gaussians, self.tokens, rngs, self.recipe, threads)
-        return sample_many(image, gaussians, self.tokens, rngs, self.recipe, threads)
+            rngs = [rng for gaussian in gaussians for rng in sampling.generators(gaussian)]
+            return sample_on_device(image, gaussians, sampling.tokens, rngs, sampling.recipe, threads)
+        return sampling.draw(image, gaussians, threads)
 
 
 def _groups(sizes: Sequence[int], limit: int) -> list[slice]:

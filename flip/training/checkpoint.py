@@ -93,9 +93,16 @@ def _done(phases: list[dict[str, Any]], step: int) -> list[dict[str, Any]]:
     return [phase for phase in done if phase["steps"]]
 
 
-def export_weights(out: Path, config: Config, average: dict[str, Tensor]) -> Path:
-    """Write OUT/MODEL.safetensors, the averaged weights in half precision, which `flip predict --model` takes."""
-    path = out / f"{config.model}.safetensors"
+def weights_path(out: Path, config: Config) -> Path:
+    """OUT/MODEL.safetensors, which `export_weights` writes."""
+    return out / f"{config.model}.safetensors"
+
+
+def export_weights(out: Path, config: Config, average: dict[str, Tensor]) -> None:
+    """Write OUT/MODEL.safetensors, the averaged weights in half precision, which `flip predict --model` takes.
+
+    Only one process of a run may call it.
+    """
     halves = {
         name: tensor.detach().to("cpu", torch.float16).contiguous()
         for name, tensor in average.items()
@@ -103,5 +110,5 @@ def export_weights(out: Path, config: Config, average: dict[str, Tensor]) -> Pat
     }
     last = config.phases[-1]
     told = {"model": config.model, "sampling": config.sampling, "outputs": last.outputs, "tokens": last.tokens}
-    write_atomically(path, save(halves, metadata={TRAINED: json.dumps(told)}))  # one entry: their order is not fixed
-    return path
+    data = save(halves, metadata={TRAINED: json.dumps(told)})  # one entry: their order is not fixed
+    write_atomically(weights_path(out, config), data)

@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.tensorboard import SummaryWriter
 
-from flip.training.checkpoint import begin_with, export_weights, read_checkpoint, save_checkpoint
+from flip.finite import NotFinite
+from flip.training.checkpoint import begin_with, export_weights, read_checkpoint, save_checkpoint, weights_path
 from flip.training.config import Config, Precision, TrainingError
 from flip.training.curve import draw_curve
 from flip.training.loader import Batches, Delivery, load
@@ -78,8 +79,8 @@ def train(
     A run that was interrupted and goes on has the losses of one that was not: batches depend on their number alone,
     and the checkpoint holds model, average, optimisers and the task's memory. `report` is told steps, validations
     (dicts) and sentences, in the first process only. `begin`: weights to begin with instead of random ones. Raises
-    TrainingError for a checkpoint of another run, a loss that is no number (nothing is saved then), and data that
-    cannot be used.
+    TrainingError for a checkpoint of another run, a loss that is no number (nothing is saved then), logits that are
+    not finite in a validation, and data that cannot be used.
     """
     fabric = Fabric(accelerator=machine.accelerator, devices=machine.devices, num_nodes=machine.nodes)
     fabric.launch()
@@ -134,12 +135,15 @@ def train(
                     report(journal.validated(done, validate(predictor, held)))
                     journal.drawn(done, draw_samples(predictor, held))
             clock.begin()
-    except SceneError as error:
+    except (SceneError, NotFinite) as error:
         raise TrainingError(str(error)) from None
     finally:
         if journal:
             journal.close()
-    return export_weights(out, config, average)
+    if fabric.is_global_zero:
+        export_weights(out, config, average)
+    fabric.barrier()  # no process returns the path of a file that is not there yet
+    return weights_path(out, config)
 
 
 def _losses(

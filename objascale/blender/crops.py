@@ -21,7 +21,7 @@ from objascale.crops import CropView, cut_out
 from objascale.files import write_atomically
 from objascale.maps import load_map
 from objascale.plan import RenderSettings
-from objascale.refusal import Refusal
+from objascale.refusal import Refusal, refuse_changed
 
 _FILLED = 0.9  # of the crop's side is the object's longer side
 _LARGEST_FRAME = 16384  # px; a needle seen from its end stays small
@@ -33,7 +33,8 @@ _lights: dict[Path, Path] = {}  # map → the file that lights objects
 def render_crops(request: dict[str, Any], device: str, threads: int, scratch: Path) -> dict[str, Any]:
     """Render and write the crops of one object; `crops`: a row each, None where the object shows too little.
 
-    Raises Refusal if it shows too little in all of them, or cannot be imported; EnvironmentMapError; OSError.
+    Raises Refusal if it shows too little in all of them, cannot be imported, or if its file or a map has changed;
+    EnvironmentMapError; OSError.
     """
     started = time.perf_counter()
     settings = RenderSettings(**request["settings"])
@@ -42,6 +43,8 @@ def render_crops(request: dict[str, Any], device: str, threads: int, scratch: Pa
     scene.choose_device(device)
     path = Path(request["object"])
     thing = import_object(path, request["sha256"], 0.0)
+    for each in request["crops"]:
+        refuse_changed(Path(each["map"]), each["map_sha256"])
     lights = [_light(Path(each["map"]), scratch) for each in request["crops"]]
     scene.prepare(lights[0], settings, 0, device != "cpu", threads)
     cycles = bpy.context.scene.cycles

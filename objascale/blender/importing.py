@@ -18,10 +18,9 @@ from mathutils import Matrix
 from numpy.typing import NDArray
 
 from objascale.blender.textures import mend_textures
-from objascale.files import file_sha256
 from objascale.gltf import MAX_FILE_BYTES, MAX_TRIANGLES, check_gltf
 from objascale.references import check_obj, check_usd
-from objascale.refusal import Refusal
+from objascale.refusal import Refusal, refuse_changed
 
 
 @dataclass(frozen=True)
@@ -79,11 +78,9 @@ def _check_file(path: Path, sha256: str) -> None:
         size = path.stat().st_size
         if size > MAX_FILE_BYTES:
             raise Refusal("too-large", f"{path} has {size:,} bytes, the limit is {MAX_FILE_BYTES:,}")
-        found = file_sha256(path)
     except OSError as error:
         raise Refusal("unreadable", f"{path} cannot be read: {error.strerror}") from error
-    if found != sha256:
-        raise Refusal("changed", f"{path} is no longer the file that the plan names; its SHA-256 is now {found}")
+    refuse_changed(path, sha256)
 
 
 class _Before:

@@ -41,7 +41,7 @@ from objascale.files import write_atomically
 from objascale.maps import EnvironmentMapError, load_map, write_exr
 from objascale.masks import Box, RegionMask
 from objascale.plan import RenderSettings, SceneSpec, samples_for
-from objascale.refusal import Refusal
+from objascale.refusal import Refusal, refuse_changed
 
 Traced = tuple[Box, NDArray[np.float32], NDArray[np.uint8]]  # a box of the picture, its RGBA, its pass indices
 
@@ -68,6 +68,7 @@ def render(request: dict[str, Any], device: str, threads: int, scratch: Path) ->
     seconds = Seconds()
 
     gc.collect()  # Blender's glTF importer leaves exceptions in cycles; they hold the last call's picture and map
+    refuse_changed(Path(request["map"]), spec.map_sha256)
     environment = load_map(Path(request["map"]), scratch)
     scene.clear()
     scene.choose_device(device)

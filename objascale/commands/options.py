@@ -13,6 +13,7 @@ import typer
 
 from objascale.compose import ImageFormat
 from objascale.plan import PlacementMode, ViewTransform
+from objascale.sources.embedded import Split
 from objascale.sources.polyhaven import Resolution
 
 SourceName = Literal["starter", "folder", "sweethome", "objaverse"]
@@ -24,6 +25,12 @@ _OF_PRESET = "the preset's"
 
 def _option(text: str, panel: str, **more: Any) -> Any:
     return typer.Option(help=text, rich_help_panel=panel, **more)
+
+
+StarterSplit = Annotated[
+    Split,
+    _option("Which of the starter objects. train: flip-s has learned from them. test: no model has.", _ASSET_PANEL),
+]
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,7 @@ class AssetOptions:
             show_default="objaverse with --categories, folder with --objects, else starter",
         ),
     ] = None
+    starter_split: StarterSplit = "train"
     objects: Annotated[
         Path | None,
         _option(
@@ -93,8 +101,12 @@ class AssetOptions:
 
 @dataclass(frozen=True)
 class PlanOptions(AssetOptions):
-    """The options of `objascale plan`, which `objascale render` takes too."""
+    """The options of `objascale plan`, which `objascale render` takes too.
 
+    Pictures are made to measure models on, so they show the starter objects that no model has learned from.
+    """
+
+    starter_split: StarterSplit = "test"
     n: Annotated[int, typer.Option(min=1, help="Number of images.")] = 100
     preset: Annotated[
         PresetName,

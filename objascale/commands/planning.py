@@ -67,6 +67,8 @@ def _request(options: AssetOptions, n: int) -> dict[str, Any]:
     )
     hdris = options.hdris or ("polyhaven" if source == "objaverse" else "blender")
     request: dict[str, Any] = {"source": source, "hdris": hdris, "seed": options.seed}
+    if source == "starter":
+        request["starter_split"] = options.starter_split
     if options.objects:
         request["objects"] = str(options.objects.resolve())
     if options.categories:
@@ -133,7 +135,7 @@ def _from_source(options: AssetOptions, request: dict[str, Any]) -> list[Asset]:
         if options.objects is not None:
             raise SourceError("--objects goes with --source folder; the starter objects are made by the program itself")
         with Console(stderr=True).status("making the starter objects"):
-            found = embedded.objects()
+            found = embedded.objects(options.starter_split)
     elif options.objects is None:
         raise SourceError(f"--source {source} needs --objects: {_OBJECTS_HELP[source]}")
     elif source == "sweethome":

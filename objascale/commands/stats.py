@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 
 from objascale import statistics
-from objascale.commands.common import DatasetFolder, errors
+from objascale.commands.common import DatasetFolder, console, errors
 from objascale.dataset import read_annotations
 
 
@@ -18,11 +21,18 @@ def stats(
     folder: DatasetFolder,
     out: Annotated[Path, typer.Option(help="Folder for stats.png, stats.pdf and stats.svg.")] = Path("stats"),
 ) -> None:
-    """Print and draw the distributions of resolution, mask size, category and rendering time."""
+    """Print and draw the distributions of resolution, mask size, category and rendering time.
+
+    Also count the pictures that are almost black, by environment map.
+    """
     with errors():
         table = read_annotations(folder)
         paths = statistics.save(statistics.draw(table), out)
-    shown = Table(title=f"{table['image_id'].nunique():,} images, {len(table):,} objects")
+        images = table["image_id"].nunique()
+        seen = statistics.brightness(folder, table)
+        seen = track(seen, "looking", images, console=console, disable=not console.is_terminal)
+        dark, unread = _dark(seen)
+    shown = Table(title=f"{images:,} images, {len(table):,} objects")
     shown.add_column("", no_wrap=True)
     for heading in ("least", "10 %", "median", "90 %", "most", "mean"):
         shown.add_column(heading, justify="right", no_wrap=True)
@@ -32,7 +42,18 @@ def stats(
     Console().print(shown)
     counts = table["category"].value_counts()
     print(f"{len(counts)} categories of {counts.min()} to {counts.max()} objects each")
+    names = ", ".join(f"{count} before {name}" for name, count in dark.most_common())
+    print(f"{dark.total()} of {images} pictures are almost black{f': {names}' if dark else ''}")
+    if unread:
+        print(f"{unread} of {images} pictures cannot be read; objascale verify names them")
     print(f"drawn: {', '.join(str(path) for path in paths)}")
+
+
+def _dark(seen: Iterable[tuple[str, bool | None]]) -> tuple[Counter[str], int]:
+    """How many pictures are almost black, by environment map, and how many cannot be read."""
+    counts = Counter(seen)
+    dark = Counter({name: count for (name, is_dark), count in counts.items() if is_dark})
+    return dark, sum(count for (_, is_dark), count in counts.items() if is_dark is None)
 
 
 def _numbers(summary: statistics.Summary) -> tuple[float, ...]:

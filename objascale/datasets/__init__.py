@@ -19,6 +19,9 @@ from objascale.dataset import DatasetError
 from objascale.datasets.stored import read_hdf5
 from objascale.masks import MaskError, RegionMask
 
+RENDERED = "objascale"
+"""`Sample.collection` of pictures that `objascale render` made."""
+
 
 class ImageError(ValueError):
     """An image that is missing, cannot be decoded, or is not the one that was annotated."""
@@ -34,6 +37,7 @@ class TruthObject:
     area: int
     size: tuple[int, int]  # height, width
     counts: str
+    asset_keys: tuple[str, ...] = ()  # of `objascale.sources.object_keys`; none for photographs, or if not recorded
 
     @classmethod
     def of(cls, mask: RegionMask, object_id: str, asset_id: str, category: str) -> TruthObject:
@@ -58,6 +62,8 @@ class Sample:
     objects: Callable[[], Sequence[TruthObject]]  # raises objascale.dataset.DatasetError or OSError
     size: tuple[int, int] | None = None  # width, height
     sha256: str | None = None  # of `content`
+    collection: str = ""  # the public data set, and its split, as `flip.training_data` names it; "" if not known
+    map_sha256: str = ""  # of the environment map's file; "" for photographs, or if not recorded
 
     def picture(self) -> Picture:
         """Read the file, not decoded yet. Raises ImageError if it is missing or has not the annotated SHA-256."""
@@ -102,11 +108,15 @@ class Picture:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set on disk: its name, its folder, its images in order."""
+    """A data set on disk: its name, its folder, its images in order, and the number of their masks.
+
+    `masks` is None where the index does not tell.
+    """
 
     name: str
     path: Path
     samples: Sequence[Sample]
+    masks: int | None = None
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,14 @@ Sources: COCO's data format (cocodataset.org) and LVIS v1's. Only masks are read
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from objascale.dataset import DatasetError
-from objascale.datasets import Dataset, LazySamples, Sample, TruthObject, from_file, stays_inside
+from objascale.datasets import RENDERED, Dataset, LazySamples, Sample, TruthObject, from_file, stays_inside
 from objascale.datasets.outlines import MALFORMED, image_size, truth_object
 
 
@@ -21,6 +22,7 @@ class _Image:
     id: Any
     file: str
     size: tuple[int, int]  # height, width
+    collection: str
 
 
 def recognises(path: Path) -> bool:
@@ -37,7 +39,10 @@ def read(path: Path) -> Dataset:
     try:
         content = json.loads(annotation_file.read_bytes())
         categories = {each["id"]: str(each["name"]) for each in content["categories"]}
-        images = {each["id"]: _Image(each["id"], _file(each), image_size(each)) for each in content["images"]}
+        images = {
+            each["id"]: _Image(each["id"], _file(each), image_size(each), _collection(each, annotation_file))
+            for each in content["images"]
+        }
         annotations = [each for each in content["annotations"] if not each.get("iscrowd", 0)]
         of_image: dict[Any, list[tuple[dict, str]]] = {image: [] for image in images}
         for each in annotations:
@@ -62,7 +67,8 @@ def read(path: Path) -> Dataset:
         image = shown[index]
         file = str(images_folder / image.file)
         objects = partial(_objects, f"{name}/{image.id}", image.size, of_image[image.id])
-        return Sample(str(image.id), file, from_file(folder, file), objects, size=image.size[::-1])
+        content = from_file(folder, file)
+        return Sample(str(image.id), file, content, objects, size=image.size[::-1], collection=image.collection)
 
     return Dataset(name, folder, LazySamples(range(len(shown)), sample))
 
@@ -80,6 +86,27 @@ def _file(image: dict) -> str:
     if not stays_inside(file):
         raise ValueError(f"the image {file} would lie outside the data set's folder")
     return file
+
+
+_SPLIT = re.compile(r"(?:train|val|test|unlabeled)20(?:14|17)")
+_COCO_FILE = re.compile(r"(?:.*/)?(?:COCO_[a-z]+2014_)?\d{12}\.jpg")
+_SPLITS_OF_2014 = {"train2014": "coco-train2017", "val2014": "coco"}
+"""The first is part of train2017; the second was divided between train2017 and val2017."""
+
+
+def _collection(image: dict, annotation_file: Path) -> str:
+    """`Sample.collection`: the image's split of COCO, "coco" if that is not told, "" if it is not COCO's.
+
+    LVIS's images are COCO's. An address (`coco_url`) names the split; else the name of the JSON file does, if the image
+    is called as COCO calls its own, for others use COCO's file names too.
+    """
+    if "environment_map" in image:  # by `objascale export coco`
+        return RENDERED
+    address, named = str(image.get("coco_url") or ""), _COCO_FILE.fullmatch(_file(image))
+    split = _SPLIT.search(address) or (named and _SPLIT.search(annotation_file.stem))
+    if not split:
+        return "coco" if address or named else ""
+    return _SPLITS_OF_2014.get(split[0], f"coco-{split[0]}")
 
 
 def _annotation_files(folder: Path) -> list[Path]:

@@ -13,11 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from objascale.dataset import DatasetError
-from objascale.datasets import Dataset, LazySamples, Sample, TruthObject, from_file
+from objascale.datasets import RENDERED, Dataset, LazySamples, Sample, TruthObject, from_file
 from objascale.datasets.stored import open_hdf5, read_hdf5, read_png, table
 from objascale.masks import RegionMask
 
 _SUFFIXES = (".h5", ".hdf5")
+_COLLECTIONS = {"hypersim": "hypersim", "kitti360": "kitti360", "openimages": "openimages", "coco": "coco"}
+_COLLECTIONS |= {"lvis": "coco", "objascale": RENDERED}
+"""`Sample.collection` by the name in the file, in small letters and digits. It does not tell the split."""
 
 
 def recognises(path: Path) -> bool:
@@ -46,15 +49,18 @@ def read(path: Path) -> Dataset:
         raise DatasetError(
             f"{path} has the files of {len(names)} data sets ({', '.join(sorted(names))}); name one file"
         )
-    name = f"flip-hdf5/{names.pop()}"
+    told = names.pop()
+    name = f"flip-hdf5/{told}"
+    collection = _COLLECTIONS.get("".join(filter(str.isalnum, told.lower())), "")
 
     def sample(index: int) -> Sample:
         file, image, first, count, sequence = images[index]
         stem = Path(file).stem
         objects = partial(_objects, folder / file, slice(first, first + count), f"{name}/{stem}/{sequence}")
-        return Sample(f"{stem}/{image}", f"{file}#{image}", from_file(folder, f"{file}#{image}"), objects)
+        content = from_file(folder, f"{file}#{image}")
+        return Sample(f"{stem}/{image}", f"{file}#{image}", content, objects, collection=collection)
 
-    return Dataset(name, folder, LazySamples(range(len(images)), sample))
+    return Dataset(name, folder, LazySamples(range(len(images)), sample), sum(count for *_, count, _ in images))
 
 
 def _files(path: Path) -> list[Path]:

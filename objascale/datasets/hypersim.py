@@ -55,7 +55,7 @@ def read(folder: Path) -> Dataset:
         file = str(frame.parent.with_name(f"{camera}_final_preview") / f"{number}.tonemap.jpg")
         image_id = f"{scene}/{camera.removeprefix('scene_')}/{number}"
         objects = partial(_objects, folder / frame, scene, image_id)
-        return Sample(image_id, file, from_file(folder, file), objects)
+        return Sample(image_id, file, from_file(folder, file), objects, collection="hypersim")
 
     return Dataset("hypersim", folder, LazySamples(range(len(frames)), sample))
 

@@ -44,7 +44,8 @@ def read(folder: Path) -> Dataset:
         sequence, camera, _, name = frame.parts[-4:]
         file = f"data_2d_raw/{sequence}/{camera}/data_rect/{name}"
         image_id = f"{sequence}/{camera}/{frame.stem}"
-        return Sample(image_id, file, from_file(folder, file), partial(_objects, folder / frame, sequence, image_id))
+        objects = partial(_objects, folder / frame, sequence, image_id)
+        return Sample(image_id, file, from_file(folder, file), objects, collection="kitti360")
 
     return Dataset("kitti360", folder, LazySamples(range(len(frames)), sample))
 

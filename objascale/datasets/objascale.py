@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from objascale.dataset import read_annotations
-from objascale.datasets import Dataset, Sample, TruthObject, from_file
+from objascale.datasets import RENDERED, Dataset, Sample, TruthObject, from_file
+from objascale.sources import object_keys
 
 MARK = "annotations.parquet"
 
@@ -34,6 +36,8 @@ def read(folder: Path) -> Dataset:
                 objects=partial(_objects, rows),
                 size=(int(first["width"]), int(first["height"])),
                 sha256=str(first["image_sha256"]),
+                collection=RENDERED,
+                map_sha256=_text(first, "map_sha256"),
             )
         )
     return Dataset("objascale", folder, samples)
@@ -48,6 +52,13 @@ def _objects(rows: pd.DataFrame) -> list[TruthObject]:
             area=int(row["area"]),
             size=(int(row["rle_size"][0]), int(row["rle_size"][1])),
             counts=str(row["rle_counts"]),
+            asset_keys=object_keys(_text(row, "asset_sha256"), str(row["asset_id"]), _text(row, "author")),
         )
         for row in rows.to_dict("records")
     ]
+
+
+def _text(row: Any, column: str) -> str:
+    """A column that data sets of earlier versions lack; "" there."""
+    value = row.get(column)
+    return value if isinstance(value, str) else ""

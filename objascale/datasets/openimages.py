@@ -57,7 +57,8 @@ def read(path: Path) -> Dataset:
         start = int(ends[index - 1]) if index else 0
         rows = masks.slice(start, int(ends[index]) - start).to_pylist()
         named = [(f"{pngs}/{row['MaskPath']}", categories.get(row["LabelName"], row["LabelName"])) for row in rows]
-        return Sample(image_id, file, from_file(folder, file), partial(_objects, folder, file, named))
+        objects = partial(_objects, folder, file, named)
+        return Sample(image_id, file, from_file(folder, file), objects, collection=f"openimages-{split}")
 
     return Dataset("openimages", folder, LazySamples(range(len(ends)), sample))
 

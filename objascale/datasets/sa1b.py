@@ -43,7 +43,8 @@ def read(folder: Path) -> Dataset:
         which = int(np.searchsorted(ends, index, "right"))
         number = int(numbers[which][index - ends[which]])
         file = str(Path(folders[which]) / f"sa_{number}.jpg")
-        return Sample(str(number), file, from_file(folder, file), partial(_objects, folder / file))
+        objects = partial(_objects, folder / file)
+        return Sample(str(number), file, from_file(folder, file), objects, collection="sa1b")
 
     return Dataset("sa1b", folder, LazySamples(range(int(ends[-1])), sample))
 

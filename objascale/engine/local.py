@@ -15,6 +15,7 @@ import tempfile
 import threading
 from typing import Any
 
+from objascale.cores import available_cores
 from objascale.engine import EngineSettings, Fatal, WorkerLost
 
 _START_TIMEOUT = 120.0
@@ -30,7 +31,7 @@ def local_engine(workers: int | None = None, **settings: Any) -> EngineSettings:
     Each worker has two threads at least: with one, Cycles keeps a second core busy with waiting, and with two the
     others trace while one encodes.
     """
-    cores = os.cpu_count() or 1
+    cores = available_cores()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     count = workers or max(1, min(cores, int(memory / 2.5e9)))
     return EngineSettings(workers=count, threads=max(2, cores // count), **settings)

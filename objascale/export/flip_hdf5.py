@@ -119,7 +119,7 @@ def _write_tables(file: h5py.File, found: list[ExportImage]) -> None:
     notes = [_AS_RENDERED if picture.path.suffix == ".jpg" else _RECOMPRESSED for picture in found]
     credits = {credit["id"]: credit for picture in found for credit in (*picture.assets, picture.environment_map)}
     metadata = file.create_group("metadata")
-    metadata.attrs["dataset_name"] = "ObjaScale"
+    metadata.attrs["dataset_name"] = "objascale-suite"  # ObjaScale is the name in the authors' own file
     metadata.attrs["type"] = "test"
     metadata.attrs["coco_licenses"] = json.dumps([{"id": id, "name": name, "url": ""} for name, id in licences.items()])
     for group, name, texts in (

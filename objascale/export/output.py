@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from objascale.dataset import DatasetError
+from objascale.files import unique_partial
 
 
 @contextmanager
@@ -19,7 +19,7 @@ def new_file(out: Path) -> Iterator[Path]:
     """
     if out.is_dir():
         raise DatasetError(f"{out} is a folder; give the path of a file")
-    partial = _partial(out)
+    partial = unique_partial(out)
     with _sentences(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -37,7 +37,7 @@ def new_folder(out: Path) -> Iterator[Path]:
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DatasetError(f"{out} {'holds files' if out.is_dir() else 'is a file'} already; give a new folder")
-    partial = _partial(out)
+    partial = unique_partial(out)
     with _sentences(out):
         partial.mkdir(parents=True)
         try:
@@ -45,10 +45,6 @@ def new_folder(out: Path) -> Iterator[Path]:
             partial.rename(out)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-
-
-def _partial(out: Path) -> Path:
-    return out.with_name(f".{out.name}.{os.getpid()}.part")
 
 
 @contextmanager

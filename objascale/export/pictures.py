@@ -15,7 +15,7 @@ from objascale.dataset import DatasetError, read_annotations, read_header
 Credit = dict[str, str]
 """id, title, author, licence and url of an asset."""
 
-_OF_THE_IMAGE = ("image_id", "file", "width", "height", "hdri_id", "spec_id", "seed", "image_sha256")
+_OF_THE_IMAGE = ("image_id", "file", "width", "height", "hdri_id", "map_sha256", "spec_id", "seed", "image_sha256")
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,8 @@ def packed(origin: str, version: str, pictures: Callable[[], Iterable[NDArray[np
     try:
         _write(partial, pictures())
         for older in place.glob(f"{stem}-*"):
-            shutil.rmtree(older, ignore_errors=True)
+            if older != folder:  # which another process may have made meanwhile, and use
+                shutil.rmtree(older, ignore_errors=True)
         partial.rename(folder)
     except OSError:
         if not folder.is_dir():  # else another process was faster

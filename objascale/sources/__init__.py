@@ -22,3 +22,22 @@ class Asset:
     author: str = ""
     licence: str = ""
     url: str = ""
+
+
+STARTER_AUTHOR = "ObjaScale suite"
+"""`Asset.author` of the objects that the starter source generates."""
+
+
+def object_keys(sha256: str, asset_id: str, author: str) -> tuple[str, ...]:
+    """The keys under which a record of training data may list an object.
+
+    The first is the SHA-256 of the object's file. A starter object has a second one, `starter:ID`: its bytes depend on
+    the processor, because NumPy's vector functions round differently with each instruction set, but its id does not.
+
+    Args:
+        sha256: Of the object's file; empty if it is not known.
+        asset_id: `Asset.id`.
+        author: `Asset.author`.
+    """
+    starter = (f"starter:{asset_id}",) if author == STARTER_AUTHOR else ()
+    return (sha256, *starter) if sha256 else starter

@@ -5,31 +5,32 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from objascale.color import blender_datafiles
 from objascale.files import cache_folder, file_sha256
-from objascale.sources import Asset, folder, starter
+from objascale.sources import STARTER_AUTHOR, Asset, folder, starter
 from objascale.sources.starter import CATEGORIES, STARTER_LICENCE, write_object
 
-VARIANTS = 6
-"""Objects of each category."""
+Split = Literal["train", "test"]
+
+VARIANTS: dict[Split, range] = {"train": range(6), "test": range(6, 12)}
+"""The variants of each category in each split. No weights that this project ships have learned from those of `test`."""
 
 
-def objects() -> list[Asset]:
-    """Every starter object; generated into the user's cache where it is not there yet."""
+def objects(split: Split = "train") -> list[Asset]:
+    """Every starter object of a split. Generates those that are not in the user's cache yet."""
     cache = cache_folder() / f"starter-{_version()}"
     found = []
     for category in sorted(CATEGORIES):
-        for variant in range(VARIANTS):
+        for variant in VARIANTS[split]:
             name = f"{category}-{variant}"
             path = cache / category / f"{name}.glb"
             if not path.exists():
                 write_object(category, variant, path)
             title = f"{category.replace('_', ' ')} {variant}"
             found.append(
-                Asset(
-                    f"{category}/{name}", category, path, file_sha256(path), title, "ObjaScale suite", STARTER_LICENCE
-                )
+                Asset(f"{category}/{name}", category, path, file_sha256(path), title, STARTER_AUTHOR, STARTER_LICENCE)
             )
     return found
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from bench.compare import Comparison
 from bench.results import ResultsError
+from bench.seen import unfair
 from bench.statistics import FEW, LEVEL, clustered_draws
 from reports.claims import Finding
 from reports.significance import CLUSTERS, FLIPS, holm, sign_flip
@@ -21,18 +22,24 @@ ALIKE = 30  # with fewer clusters, that all are alike is no proof that others wo
 
 @dataclass(frozen=True)
 class Sample:
-    """One entry an object: the estimate is the sum of `values` over the sum of `weights`. All weights 1: a mean."""
+    """One entry an object: the estimate is the sum of `values` over the sum of `weights`. All weights 1: a mean.
+
+    `seen` counts the objects that a model has seen in training, itself or its data set.
+    """
 
     about: str
     objects: str
     values: NDArray[np.float64]
     clusters: Sequence[str]
     weights: NDArray[np.float64]
+    seen: int = 0
 
     @classmethod
     def mean(cls, about: str, objects: str, rows: pd.DataFrame, value: str) -> Sample:
         """The mean of a column of rows that have a `cluster`."""
-        return cls(about, objects, rows[value].to_numpy(float), list(rows["cluster"]), np.ones(len(rows)))
+        seen = rows["seen"] if "seen" in rows else unfair(rows)  # of pairs, of rows
+        values = rows[value].to_numpy(float)
+        return cls(about, objects, values, list(rows["cluster"]), np.ones(len(rows)), int(seen.sum()))
 
 
 @dataclass(frozen=True)
@@ -51,6 +58,7 @@ class Estimate:
     sums: pd.Series
     weights: pd.Series
     why: str = ""
+    seen: int = 0
 
 
 def difference(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
@@ -62,7 +70,7 @@ def difference(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
     try:
         return Comparison.of(a.drop_duplicates(key), b.drop_duplicates(key)).pairs
     except ResultsError:
-        return pd.DataFrame({"difference": [], "cluster": [], "fraction": []})
+        return pd.DataFrame({"difference": [], "cluster": [], "fraction": [], "seen": []})
 
 
 def estimate(samples: Sequence[Sample], seed: int) -> list[Estimate]:
@@ -85,7 +93,7 @@ def estimate(samples: Sequence[Sample], seed: int) -> list[Estimate]:
         value = float(parts["sums"].sum() / weight) if weight > 0 else float("nan")
         own = draws[:, index] if index < draws.shape[1] else np.full(len(draws), np.nan)
         counted = len(sample.values), parts["sums"], parts["weights"]
-        estimates.append(Estimate(sample.about, sample.objects, value, own, *counted))
+        estimates.append(Estimate(sample.about, sample.objects, value, own, *counted, seen=sample.seen))
     return estimates
 
 
@@ -94,9 +102,12 @@ def decide(estimates: Sequence[Estimate], seed: int, bound: float = 0.0, *, abov
 
     It cannot be told from fewer than 5 objects, or objects of fewer than 6 assets, or of fewer than 30 that are all
     alike, so that the interval has no width; nor unless the interval leaves out `bound` and p is below 0.05, after Holm
-    for as many comparisons as are made here.
+    for as many comparisons as are made here. It is not judged where a model has seen an object in training.
     """
-    enough = [item.n >= FEW and len(item.sums) >= CLUSTERS and bool(np.isfinite(item.value)) for item in estimates]
+    enough = [
+        not item.seen and item.n >= FEW and len(item.sums) >= CLUSTERS and bool(np.isfinite(item.value))
+        for item in estimates
+    ]
     tested = [item for item, told in zip(estimates, enough, strict=True) if told]
     adjusted = iter(holm(flipped(tested, bound, seed)))
     return [
@@ -121,6 +132,8 @@ def _finding(item: Estimate, p: float, bound: float, above: bool, comparisons: i
     clusters = len(item.sums)
     told = Finding(item.about, item.objects, "cannot be told", item.why, item.n, clusters, item.value)
     why = f"{item.why} " if item.why else ""
+    if item.seen:
+        return replace(told, verdict="not judged", reason=f"Seen in training: {item.seen} of {item.n} objects.")
     if item.n < FEW:
         return replace(told, reason=f"{why}{_count(item.n, 'object').capitalize()}; {FEW} are the least.")
     if clusters < CLUSTERS:

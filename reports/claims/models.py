@@ -2,67 +2,88 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from reports.claims import Finding, Models
 from reports.claims.evidence import difference
-from reports.view import NothingToShow, View, told_from
+from reports.view import View, told_from
 
 MEASURE = "bench run --models"
 
-Named = list[tuple[str, pd.DataFrame]]
-"""Series, or pairs of them, with their rows."""
+
+@dataclass(frozen=True)
+class Compared:
+    """A series, or a pair of series, with what is said of it in rows.
+
+    Attributes:
+        about: The series in words, "A − B" of a pair.
+        models: The models by name.
+        rows: The series' own rows; of a pair those of `difference`.
+    """
+
+    about: str
+    models: Models
+    rows: pd.DataFrame
 
 
 @dataclass(frozen=True)
 class Family:
-    """Models whose names begin alike; with `crop` those that are shown a crop of the picture, else those that are not.
+    """Models that are compared with each other's.
 
-    `example` is one of them, to be measured where none is there.
+    Attributes:
+        begins: What the names of these models begin with.
+        members: The ones that claims are about. The others are measured beside them: MobileSAM and EfficientSAM are not
+            SAM, and the released FLIP-Tiny to -Large are not the paper's S, M and L.
+        crop: Whether they are shown a crop of the picture.
     """
 
-    name: str
     begins: tuple[str, ...]
-    example: str
+    members: tuple[str, ...]
     crop: bool = False
 
 
-FLIP = Family("FLIP", ("flip",), "flip-tiny")
-FASTSAM = Family("FastSAM", ("fastsam",), "fastsam-x")
-SAM = Family("SAM", ("sam", "mobilesam", "efficientsam"), "mobilesam-onnx")
-SAM_ON_CROP = Family("SAM@crop", SAM.begins, "mobilesam-onnx@crop", crop=True)
+FLIP = Family(("flip",), ("flip-s", "flip-m", "flip-l"))
+FASTSAM = Family(("fastsam",), ("fastsam-s", "fastsam-x"))
+SAM = Family(("sam", "mobilesam", "efficientsam"), ("sam-b", "sam-l", "sam-h"))
+SAM_ON_CROP = Family(SAM.begins, tuple(f"{name}@crop" for name in SAM.members), crop=True)
+
+
+def all_pairs(ours: Family, theirs: Family) -> tuple[Models, ...]:
+    """Every member of one family with every member of the other."""
+    return tuple((a, b) for a in ours.members for b in theirs.members)
 
 
 def told(view: View, source: str = "matched") -> pd.DataFrame:
-    """The plain rows of trained models that were prompted from `source`. Raises NothingToShow if there is none."""
+    """The plain rows of trained models that were prompted from `source`."""
     rows = told_from(view.plain, source)
-    rows = rows[~rows["untrained"].astype(bool)]
-    if rows.empty:
-        raise NothingToShow(f"no model was told a prompt of this kind: `{MEASURE} … --prompt {source}` measures it")
-    return rows
+    return rows[~rows["untrained"].astype(bool)]
 
 
-def series(rows: pd.DataFrame, family: Family, source: str = "matched") -> Named:
-    """The family's models, each with its rows; one of several variants (weights, settings) comes as several.
-
-    Raises NothingToShow if there is none, with the command that measures one with prompts from `source`.
-    """
+def series(rows: pd.DataFrame, *families: Family) -> list[Compared]:
+    """The models of some families, each with its rows; one of several variants (weights, settings) comes as several."""
     models = rows["model"]
-    fitting = rows[models.str.startswith(family.begins) & (models.str.contains("@crop") == family.crop)]
-    if fitting.empty:
-        command = f"{MEASURE} {family.example}" + ("" if source == "matched" else f" --prompt {source}")
-        raise NothingToShow(f"these results have no trained {family.name}: `{command}` measures one")
-    found: Named = []
-    for model, group in fitting.groupby("model", sort=False):
-        variants = [(str(name), each) for name, each in group.groupby("series", sort=False)]
-        found += variants if len(variants) > 1 else [(str(model), group)]
+    fitting = [
+        rows[models.str.startswith(family.begins) & (models.str.contains("@crop") == family.crop)]
+        for family in families
+    ]
+    found: list[Compared] = []
+    for model, group in (each for some in fitting for each in some.groupby("model", sort=False)):
+        variants = [Compared(str(name), (str(model),), each) for name, each in group.groupby("series", sort=False)]
+        found += variants if len(variants) > 1 else [Compared(str(model), (str(model),), group)]
     return found
 
 
-def pairs(ours: Named, theirs: Named) -> Iterator[tuple[str, pd.DataFrame]]:
+def pairs(ours: Iterable[Compared], theirs: Iterable[Compared]) -> Iterator[Compared]:
     """Every one of `ours` with every one of `theirs`: "A − B", and their `difference`."""
-    for a, first in ours:
-        for b, second in theirs:
-            yield f"{a} − {b}", difference(first, second)
+    theirs = list(theirs)
+    for a in ours:
+        for b in theirs:
+            yield Compared(f"{a.about} − {b.about}", a.models + b.models, difference(a.rows, b.rows))
+
+
+def named(findings: Iterable[Finding], models: Iterable[Models]) -> list[Finding]:
+    """Findings with the names of their models."""
+    return [replace(found, models=each) for found, each in zip(findings, models, strict=True)]

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import pandas as pd
-
 from objascale.sizes import SIZE_LABELS, size_bin
 from reports.claims import Finding
 from reports.claims.evidence import Sample, decide, difference, estimate
-from reports.claims.models import FLIP, MEASURE, SAM, SAM_ON_CROP, pairs, series, told
-from reports.view import ALONE, NothingToShow, View
+from reports.claims.models import FLIP, MEASURE, SAM, SAM_ON_CROP, Compared, named, pairs, series, told
+from reports.view import ALONE, View
 
 
 def adds_to_prompt(view: View) -> list[Finding]:
@@ -24,16 +22,14 @@ def adds_to_prompt(view: View) -> list[Finding]:
         if alone is None or model["model"].iloc[0] in ALONE.values():
             continue
         bare = rows[(rows["model"] == alone) & (rows["prompt_source"] == source) & (rows["noise"] == noise)]
-        about = f"{name} − its {alone}"
+        about, models = f"{name} − its {alone}", (str(model["model"].iloc[0]),)
         if len(bare):
-            found.append((about, difference(model, bare)))
+            found.append(Compared(about, models, difference(model, bare)))
         else:
             why = (
                 f"There are no rows of the {alone} alone: `{MEASURE} {alone} --prompt {source} --noise {noise:g}` does."
             )
-            lacking.append(Finding(about, "all", "cannot be told", why))
-    if not found and not lacking:
-        raise NothingToShow(f"no model was told a box or a Gaussian: `{MEASURE} flip-tiny,ellipse` measures one")
+            lacking.append(Finding(about, "all", "cannot be told", why, models=models))
     return _by_size(view, found) + lacking
 
 
@@ -46,18 +42,16 @@ def ahead_of_crop(view: View) -> list[Finding]:
 def same_box(view: View) -> list[Finding]:
     """FLIP − SAM where both were told the box, by size."""
     rows = told(view, "box")
-    return _by_size(view, pairs(series(rows, FLIP, "box"), series(rows, SAM, "box")))
+    return _by_size(view, pairs(series(rows, FLIP), series(rows, SAM)))
 
 
-def _by_size(view: View, found: Iterable[tuple[str, pd.DataFrame]]) -> list[Finding]:
+def _by_size(view: View, found: Iterable[Compared]) -> list[Finding]:
     """A verdict for each size that has an object, and for all."""
-    samples = []
-    for about, each in found:
-        bins = size_bin(each["fraction"].to_numpy(float))
-        samples += [
-            Sample.mean(about, label, each[bins == index], "difference")
-            for index, label in enumerate(SIZE_LABELS)
-            if (bins == index).any()
-        ]
-        samples.append(Sample.mean(about, "all", each, "difference"))
-    return decide(estimate(samples, view.seed), view.seed)
+    samples, models = [], []
+    for each in found:
+        bins = size_bin(each.rows["fraction"].to_numpy(float))
+        sized = [(label, each.rows[bins == index]) for index, label in enumerate(SIZE_LABELS) if (bins == index).any()]
+        sized.append(("all", each.rows))
+        samples += [Sample.mean(each.about, label, some, "difference") for label, some in sized]
+        models += [each.models] * len(sized)
+    return named(decide(estimate(samples, view.seed), view.seed), models)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -13,65 +13,87 @@ from bench.statistics import FEW
 from reports.claims import Against, Claim, Finding
 from reports.claims.evidence import ALIKE, REPLICATES
 from reports.claims.registry import CLAIMS
+from reports.claims.verdict import Judgement, judge
 from reports.formats import Cell, Column, Table
 from reports.significance import CLUSTERS
 from reports.tables.cells import failure_notes
-from reports.view import NothingToShow, View
+from reports.view import View
 
 BOTH: tuple[Against, ...] = get_args(Against)
+WHOLE = "the claim"
+"""What stands in `about` of the row of a claim's verdict."""
 
 
-def findings(claim: Claim, view: View) -> list[Finding]:
-    """What a view says of a claim; what it lacks for it is a finding too, of no object."""
-    try:
-        return claim.judge(view)
-    except NothingToShow as nothing:
-        return [Finding("—", "—", "cannot be told", f"{str(nothing)[:1].upper()}{str(nothing)[1:]}.")]
-
-
-def claims_data(view: View, against: Sequence[Against] = BOTH) -> pd.DataFrame:
-    """One row a finding: claim, against, sentence, source, figure, rule, those of `Finding`, dataset, seed."""
-    rows = []
-    for claim in (claim for claim in CLAIMS if claim.against in against):
-        told = {"claim": claim.title, "against": claim.against, "sentence": claim.sentence, "source": claim.source}
-        told |= {"figure": claim.figure, "rule": claim.rule}
-        rows += [told | asdict(finding) for finding in findings(claim, view)]
-    return pd.DataFrame(rows).assign(dataset=view.dataset, seed=view.seed)
+def judgements(view: View, against: Sequence[Against] = BOTH) -> list[Judgement]:
+    """What the results of one data set say of the paper's claims, ours, or both."""
+    return [judge(claim, view) for claim in CLAIMS if claim.against in against]
 
 
 def claims_table(view: View, against: Sequence[Against] = BOTH) -> Table:
     """The claims of the paper, ours, or both, each with what these results say of it."""
-    data = claims_data(view, against)
+    return table_of(judgements(view, against), view)
+
+
+def table_of(judged: Sequence[Judgement], view: View) -> Table:
+    """A row for each claim's verdict, followed by one for each model or pair."""
     columns = [Column("Claim", left=True), Column("Of", left=True), Column("Mask / image", left=True)]
     columns += [Column("n"), Column("Assets"), Column("Figure"), Column("95 % CI")]
     columns += [Column("Verdict", left=True), Column("Reason", left=True)]
-    cells = [
-        [
-            Cell(row["claim"]),
-            Cell(row["about"]),
-            Cell(row["objects"]),
-            Cell(str(row["n"])),
-            Cell(str(row["clusters"])),
-            Cell(number(row["value"])),
-            Cell("—" if np.isnan(row["low"]) else f"{number(row['low'])} … {number(row['high'])}"),
-            Cell(verdict(row)),
-            Cell(row["reason"]),
-        ]
-        for row in data.to_dict("records")
-    ]
     notes = [
-        f"{claim.title}: {claim.sentence} ({source(claim)}) Figure: {claim.figure}. It holds if {claim.rule}."
-        for claim in CLAIMS
-        if claim.against in against
+        f"{each.claim.title}: {each.claim.sentence} ({source(each.claim)}) Figure: {each.claim.figure}. "
+        f"A {each.verdict.unit} meets it if {each.claim.rule}."
+        for each in judged
     ]
     return Table(
         "claims",
         f"Claims, checked on {view.dataset}",
         columns,
-        cells,
-        [*notes, statistics(view.seed), *failure_notes(view)],
-        data,
+        [cells for each in judged for cells in _rows(each)],
+        [*notes, coverage(), statistics(view.seed), *failure_notes(view)],
+        _data(judged, view),
     )
+
+
+def _data(judged: Sequence[Judgement], view: View) -> pd.DataFrame:
+    """The rows of the table, unrounded.
+
+    Columns: claim, against, sentence, source, figure, rule; about (`WHOLE` for the claim's verdict), verdict, outcome,
+    reason; measured and spoken_of of a claim's verdict; those of `Finding`; dataset, seed.
+    """
+    rows: list[dict[str, Any]] = []
+    for each in judged:
+        claim, verdict = each.claim, each.verdict
+        said = {"claim": claim.title, "against": claim.against, "sentence": claim.sentence, "source": claim.source}
+        said |= {"figure": claim.figure, "rule": claim.rule}
+        whole = {"about": WHOLE, "objects": claim.objects, "verdict": str(verdict), "outcome": verdict.outcome}
+        covered = {"measured": len(verdict.measured), "spoken_of": len(verdict.spoken_of)}
+        rows.append({**said, **whole, **covered, "reason": each.lacking, "beside": ""})
+        for found in each.findings:
+            rows.append(said | asdict(found) | {"verdict": in_words(found), "outcome": found.verdict})
+    data = pd.DataFrame(rows).drop(columns="models", errors="ignore")
+    counts = {name: "Int64" for name in ("n", "clusters", "measured", "spoken_of") if name in data}
+    return data.astype(counts).assign(dataset=view.dataset, seed=view.seed)
+
+
+def _rows(judged: Judgement) -> list[list[Cell]]:
+    title = Cell(judged.claim.title)
+    nothing = [Cell("—")] * 4
+    whole = [title, Cell(WHOLE), Cell(judged.claim.objects), *nothing]
+    found = [
+        [
+            title,
+            Cell(each.about),
+            Cell(each.objects),
+            Cell(str(each.n)),
+            Cell(str(each.clusters)),
+            Cell(number(each.value)),
+            Cell(interval(each)),
+            Cell(in_words(each), f"beside the claim: {each.beside}" if each.beside else ""),
+            Cell(each.reason),
+        ]
+        for each in judged.findings
+    ]
+    return [[*whole, Cell(str(judged.verdict)), Cell(judged.lacking or "—")], *found]
 
 
 def source(claim: Claim) -> str:
@@ -79,14 +101,26 @@ def source(claim: Claim) -> str:
     return f"The paper, {claim.source}." if claim.against == "paper" else f"Ours: {claim.source}."
 
 
+def coverage() -> str:
+    """What a verdict covers, and which models and pictures are not the paper's."""
+    return (
+        "A claim holds only if every model or pair that it is about was measured and meets it. It does not hold if one "
+        "of them contradicts it. Other models, other data sets and parts of the objects stand beside the claim and do "
+        "not count in its verdict. MobileSAM and EfficientSAM are not SAM. The models flip-tiny to flip-large are a "
+        "later line than the paper's FLIP-S, -M and -L, of which the authors have published no weights: results of "
+        "flip-s, flip-m and flip-l are of other trainings of the paper's model. The pictures of a data set named "
+        "objascale were rendered by this suite after the paper's description and are not the authors'."
+    )
+
+
 def statistics(seed: int) -> str:
-    """How verdicts are reached, and of which models."""
+    """How the verdict on a model or pair is reached."""
     return (
         f"Intervals: bootstrap over whole assets (pictures where there are none), {REPLICATES} draws, seed {seed}. "
         f"A verdict needs {FEW} objects, {CLUSTERS} assets ({ALIKE} if all are alike), an interval that leaves out the "
         "bound, and p < 0.05 by flips of the signs of whole assets, after Holm for all comparisons of its claim. "
-        "Errors count with IoU 0. A verdict is about the models that it names; "
-        "weights of the paper's FLIP-S, -M and -L are not public."
+        "Errors count with IoU 0. Where a model has seen an object or the data set in training, nothing is judged, "
+        "unless `reports check --include-seen` asks for it."
     )
 
 
@@ -95,6 +129,15 @@ def number(value: float) -> str:
     return "—" if np.isnan(value) else f"{value:+.3f}"
 
 
-def verdict(row: dict) -> str:
-    """The verdict in words."""
-    return f"cannot be told from {row['n']} objects" if row["verdict"] == "cannot be told" else str(row["verdict"])
+def interval(found: Finding) -> str:
+    """The 95 % interval, a dash where there is none."""
+    return "—" if np.isnan(found.low) else f"{number(found.low)} … {number(found.high)}"
+
+
+def in_words(found: Finding) -> str:
+    """The verdict on one model or pair."""
+    if found.verdict == "not judged":
+        return "not judged: measured on seen objects"
+    if found.verdict != "cannot be told":
+        return found.verdict
+    return f"cannot be told from {found.n} object{'s' if found.n != 1 else ''}"

@@ -15,9 +15,9 @@ from rich.text import Text
 
 from objascale.files import write_atomically
 from objascale.terminal import console
-from reports.claims import Against
-from reports.claims.registry import CLAIMS
-from reports.claims.table import BOTH, claims_table, number, source, statistics, verdict
+from reports.claims import Against, Finding
+from reports.claims.table import BOTH, coverage, in_words, interval, judgements, number, source, statistics, table_of
+from reports.claims.verdict import Judgement
 from reports.commands.common import ResultsFolders, Seed, errors, read
 from reports.formats import WRITERS, Table
 from reports.results import ReportError
@@ -25,7 +25,8 @@ from reports.style import assign_styles
 from reports.times import ONLY_TIMES
 from reports.view import View, slugs
 
-STYLES = {"holds": "bold green", "does not hold": "bold red", "cannot be told": "yellow"}
+STYLES = {"holds": "bold green", "holds in part": "green", "does not hold": "bold red", "cannot be told": "yellow"}
+STYLES["not judged"] = "yellow"
 
 
 def check(
@@ -36,6 +37,10 @@ def check(
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help=f"Write the verdicts too: .json, .{', .'.join(WRITERS)}.")
     ] = None,
+    include_seen: Annotated[
+        bool,
+        typer.Option("--include-seen", help="Judge also on objects and data sets that a model has seen in training."),
+    ] = False,
     seed: Seed = 0,
 ) -> None:
     """Which claims hold in these results, which do not, and of which that cannot be told."""
@@ -45,18 +50,21 @@ def check(
         known = read(results)
         if not known.datasets:
             raise ReportError(ONLY_TIMES)
+        if include_seen:
+            known = known.as_unseen()
         styles = assign_styles(known.rows["series"])
         chosen: Sequence[Against] = BOTH if against == "both" else (against,)
-        tables = [
-            replace(claims_table(View(known, dataset, styles, seed), chosen), within=slug)
-            for dataset, slug in slugs(known.datasets).items()
-        ]
+        views = {slug: View(known, dataset, styles, seed) for dataset, slug in slugs(known.datasets).items()}
+        judged = {slug: judgements(view, chosen) for slug, view in views.items()}
         if out:
-            _write(tables, out)
+            _write([replace(table_of(judged[slug], view), within=slug) for slug, view in views.items()], out)
     screen = console()
-    for table in tables:
-        _print(table, screen)
-    screen.print(statistics(seed), style="dim")
+    for slug, view in views.items():
+        screen.print(Text(f"\nClaims, checked on {view.dataset}", style="bold underline"))
+        for each in judged[slug]:
+            _print(each, screen)
+    for note in (coverage(), statistics(seed)):
+        screen.print(Text(f"\n{note}", style="dim"))
 
 
 def _write(tables: list[Table], out: Path) -> None:
@@ -75,22 +83,26 @@ def _write(tables: list[Table], out: Path) -> None:
         raise ReportError(f"{out} cannot be written ({error.strerror}): choose another --out") from error
 
 
-def _print(table: Table, console: Console) -> None:
-    """The claims one after another, each with its sentence and a table of its verdicts."""
-    console.print(Text(f"\n{table.caption}", style="bold underline"))
-    for claim in CLAIMS:
-        records = [row for row in table.data.to_dict("records") if row["claim"] == claim.title]
-        if not records:
-            continue
-        console.print(Text.assemble("\n", (claim.sentence, "bold"), f" {source(claim)}"))
-        console.print(Text(f"Figure: {claim.figure}. It holds if {claim.rule}.", style="dim"))
-        shown = RichTable(box=None, pad_edge=False, header_style="dim")
-        for head in ("of", "mask / image", "n", "assets", "figure", "95 % interval", "verdict", "reason"):
-            shown.add_column(head, justify="right" if head in ("n", "assets", "figure") else "left")
-        for row in records:
-            known = row["low"] == row["low"]
-            interval = f"{number(row['low'])} … {number(row['high'])}" if known else "—"
-            told = Text(verdict(row), style=STYLES[row["verdict"]])
-            about = (row["about"], row["objects"], str(row["n"]), str(row["clusters"]), number(row["value"]), interval)
-            shown.add_row(*map(Text, about), told, Text(row["reason"]))
-        console.print(shown)
+def _print(judged: Judgement, console: Console) -> None:
+    """A claim's sentence and its verdict, then what the verdict rests on, then what stands beside the claim."""
+    claim, verdict = judged.claim, judged.verdict
+    console.print(Text.assemble("\n", (claim.sentence, "bold"), f" {source(claim)}"))
+    console.print(Text.assemble("Verdict: ", (str(verdict), STYLES[verdict.outcome]), "."))
+    if judged.lacking:
+        console.print(Text(judged.lacking))
+    console.print(Text(f"Figure: {claim.figure}. A {verdict.unit} meets it if {claim.rule}.", style="dim"))
+    for beside in dict.fromkeys(found.beside for found in judged.findings):
+        if beside:
+            console.print(Text(f"Beside the claim, not in its verdict ({beside}):", style="italic"))
+        console.print(_table([found for found in judged.findings if found.beside == beside]))
+
+
+def _table(findings: list[Finding]) -> RichTable:
+    shown = RichTable(box=None, pad_edge=False, header_style="dim")
+    for head in ("of", "mask / image", "n", "assets", "figure", "95 % interval", "verdict", "reason"):
+        shown.add_column(head, justify="right" if head in ("n", "assets", "figure") else "left")
+    for found in findings:
+        about = (found.about, found.objects, str(found.n), str(found.clusters), number(found.value), interval(found))
+        told = Text(in_words(found), style="" if found.beside else STYLES[found.verdict])
+        shown.add_row(*map(Text, about), told, Text(found.reason))
+    return shown

@@ -19,10 +19,12 @@ from numpy.typing import NDArray
 
 from bench.prompts import PromptSettings, make_prompt
 from flip import show
-from flip.sampler import NoPatches, Recipe, generator, place
+from flip.sampler import NoPatches, Patches
+from flip.sampling import Sampling
 from objascale.masks import Box, MaskError, RegionMask
 from reports.files import picture_path
 from reports.formats import scientific
+from reports.naming import known_settings
 from reports.pixels import Image, PictureMissing, read_picture
 from reports.view import NothingToShow, View
 
@@ -34,9 +36,6 @@ COLOURS = {size: to_hex((r / 255, g / 255, b / 255)) for size, (r, g, b) in show
 
 SQUARE = [MatplotlibPath.MOVETO, *3 * [MatplotlibPath.LINETO], MatplotlibPath.CLOSEPOLY]
 UNREADABLE = "no picture of these results can be read here: run `reports` where their data set lies"
-
-Centres = dict[int, NDArray[np.float64]]
-"""Of patches, by size: (n, 2) in pixels of the picture."""
 
 
 @dataclass(frozen=True)
@@ -100,26 +99,24 @@ def flip_rows(view: View) -> pd.DataFrame:
     return rows[rows["series"] == rows["series"].iloc[0]]
 
 
-def patches(seen: Seen, view: View) -> Centres:
-    """Centres by size, (n, 2), of the patches that FLIP saw of an object: the settings and the prompt are its run's.
+def patches(seen: Seen, view: View) -> Patches:
+    """The patches that FLIP sampled for an object: those of the settings and the prompt of its run.
 
-    Empty where not one fitted.
+    Raises NothingToShow if the run does not describe the settings, and if they leave no patch in the picture.
     """
     row = seen.row
-    run = next((run for run in view.results.runs if run["folder"] == row["folder"]), {})
-    card: dict = next((card for card in run.get("models", []) if card.get("name") == row["model"]), {})
-    settings = card.get("settings", {})
-    seed = run.get("prompt", {}).get("seed", 0)
-    prompt = make_prompt(
-        seen.truth, ("gaussian",), PromptSettings(row["prompt_source"], row["noise"], seed), row["object_id"]
-    )
-    recipe = Recipe(**{name: settings[name] for name in ("overlap", "coverage", "spread", "least") if name in settings})
+    settings = known_settings(row["settings"])
+    if settings is None:
+        described = f"{row['folder']}/run.json does not describe the settings of {row['series']}"
+        raise NothingToShow(f"{described}: measure again")
+    run = next(run for run in view.results.runs if run["folder"] == row["folder"])
+    told = PromptSettings(row["prompt_source"], row["noise"], run.get("prompt", {}).get("seed", 0))
+    prompt = make_prompt(seen.truth, ("gaussian",), told, row["object_id"])
     assert prompt.gaussian is not None
-    rng, frame = generator(prompt.gaussian, settings.get("seed", 0)), (seen.truth.width, seen.truth.height)
     try:
-        return place(*frame, prompt.gaussian, int(row["tokens"]), rng, recipe)
-    except NoPatches:
-        return {}
+        return Sampling.from_settings(settings).patches(seen.image, prompt.gaussian)
+    except NoPatches as error:
+        raise NothingToShow(f"{row['series']} has no patch of this object: {error}") from error
 
 
 def draw_crop(axes: Axes, image: Image, box: Box) -> None:
@@ -135,13 +132,18 @@ def draw_crop(axes: Axes, image: Image, box: Box) -> None:
     axes.spines[:].set_visible(False)
 
 
-def draw_patches(axes: Axes, centres: Centres, colours: dict[int, str] = COLOURS) -> None:
-    """All patches as tinted squares with outlines, fine ones on top; an artist a size, labelled "16 px"."""
-    corners = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1), (-1, -1)]) / 2
-    for size, where in sorted(centres.items(), reverse=True):
-        if len(where):
-            outline = (where[:, None] + size * corners).reshape(-1, 2)
-            path = MatplotlibPath(outline, np.tile(SQUARE, len(where)))
+def draw_patches(axes: Axes, boxes: dict[int, NDArray[np.float64]], colours: dict[int, str] = COLOURS) -> None:
+    """Draw patches as tinted squares with outlines, fine ones on top.
+
+    Args:
+        axes: Get one artist a size, labelled "16 px".
+        boxes: xyxy edges in pixels of the picture by size, (n, 4), as of `Patches.boxes`.
+        colours: By size.
+    """
+    for size, covered in sorted(boxes.items(), reverse=True):
+        if len(covered):
+            corners = covered[:, [0, 1, 2, 1, 2, 3, 0, 3, 0, 1]].reshape(-1, 2)
+            path = MatplotlibPath(corners, np.tile(SQUARE, len(covered)))
             face, edge = (colours[size], 0.18), colours[size]
             axes.add_patch(PathPatch(path, facecolor=face, edgecolor=edge, linewidth=0.5, label=f"{size} px"))
 

@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bench.seen import unfair
 from bench.statistics import FEW, REPLICATES
 from reports.style import RC, WIDTH, Style
 
@@ -88,10 +89,15 @@ def few_note(counts: pd.Series) -> str:
 
 
 def error_note(rows: pd.DataFrame) -> str:
-    """How many of the rows shown are errors or empty masks, if any; with a space before."""
+    """How many of the rows shown are errors or empty masks, and which series have seen them in training, if any.
+
+    With a space before.
+    """
     errors = int(rows["error"].notna().sum())
     empty = int((rows["error"].isna() & (rows["predicted_area"].fillna(0) == 0)).sum())
-    return f" Errors ({errors}) and empty masks ({empty}) count as IoU 0." if errors or empty else ""
+    told = f" Errors ({errors}) and empty masks ({empty}) count as IoU 0." if errors or empty else ""
+    seen = ", ".join(dict.fromkeys(rows.loc[unfair(rows), "series"]))
+    return told + (f" Measured on objects or on a data set that they have seen in training: {seen}." if seen else "")
 
 
 def objects_told(counts: pd.Series) -> str:

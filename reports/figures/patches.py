@@ -12,13 +12,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from flip.sampler import Patches
 from objascale.masks import Box
 from reports.figures import Drawn
 from reports.figures.objects import (
     COLOURS,
     TRIES,
     UNREADABLE,
-    Centres,
     Seen,
     draw_crop,
     draw_patches,
@@ -45,25 +45,23 @@ def sampling_stages(view: View) -> list[Drawn]:
     seen = next(see(rows.iloc[np.argsort(np.abs(np.log(rows["area"] / RICH)), kind="stable")]), None)
     if seen is None:
         raise NothingToShow(UNREADABLE)
-    centres, model = patches(seen, view), seen.row["model"]
-    box = _around(seen, centres)
+    sampled, model = patches(seen, view), seen.row["model"]
+    boxes, box = sampled.boxes(), _around(seen, sampled)
     colours = {size: colour for sizes, colour in STAGES.values() for size in sizes}
     with matplotlib.rc_context(PLAIN):
         figure = Figure(figsize=(WIDTH, WIDTH * 1.15), layout="constrained")
         panels = figure.subplots(2, 2).ravel()
-        so_far: Centres = {}
         for panel, (name, (sizes, _)) in zip(panels, STAGES.items(), strict=False):
-            so_far |= {size: centres[size] for size in sizes if size in centres}
             draw_crop(panel, seen.image, box)
-            draw_patches(panel, so_far, colours)
-            count = sum(len(centres.get(size, ())) for size in sizes)
-            panel.set_title(f"{name} ({' and '.join(map(str, sizes))} px): {count}")
+            draw_patches(panel, {size: edges for size, edges in boxes.items() if size <= max(sizes)}, colours)
+            count = sum(len(boxes[size]) for size in sizes)
+            panel.set_title(f"{name} ({' and '.join(f'{size}×{size}' for size in sizes)}): {count}")
         _draw_masks(panels[-1], view, [seen], box)
         panels[-1].set_title(f"mask: IoU {seen.row['iou']:.2f}")
         _add_mask_legend(figure, view, seen)
     caption = (
-        f"{_sentence(seen.facts)} {model} draws patches around the Gaussian that it is told, the finest first: tiny, "
-        f"then small, then large ones, {sum(map(len, centres.values()))} in all."
+        f"{_sentence(seen.facts)} {model} samples patches around its Gaussian prompt from fine to coarse: tiny, small, "
+        f"then large ones, {len(sampled)} in all{_shrunk(sampled)}."
     )
     alt = f"More and more patches on one object ({seen.title}), tiny ones in its middle, and its mask."
     return [Drawn("patch-sampling", "How FLIP samples patches", caption, alt, figure)]
@@ -72,22 +70,24 @@ def sampling_stages(view: View) -> list[Drawn]:
 def scene_patches(view: View) -> list[Drawn]:
     """Several objects of one picture with their patches, and their masks below (Fig. 3)."""
     objects = _scene(flip_rows(view))
-    centres, first = [patches(seen, view) for seen in objects], objects[0]
+    sampled, first = [patches(seen, view) for seen in objects], objects[0]
     height, width = first.image.shape[:2]
     box = (0, 0, width, height)
     with matplotlib.rc_context(PLAIN):
         figure = Figure(figsize=(WIDTH, 2 * WIDTH * height / width + 0.7), layout="constrained")
         above, below = figure.subplots(2, 1)
         draw_crop(above, first.image, box)
-        for each in centres:
-            draw_patches(above, each)
+        for each in sampled:
+            draw_patches(above, each.boxes())
         _draw_masks(below, view, objects, box)
-        figure.legend(handles=_patch_keys(centres), loc="outside upper center", ncols=5)
+        figure.legend(handles=_patch_keys(sampled), loc="outside upper center", ncols=5)
         _add_mask_legend(figure, view, first)
-    names = ", ".join(f"{seen.title} (IoU {seen.row['iou']:.2f})" for seen in objects)
+    names = ", ".join(
+        f"{seen.title} (IoU {seen.row['iou']:.2f}{_shrunk(each)})" for seen, each in zip(objects, sampled, strict=True)
+    )
     caption = (
-        f"Picture {first.row['image_id']}, {width}×{height} px: the patches that {first.row['model']} drew for each of "
-        f"{len(objects)} objects, and the masks below. {names}."
+        f"Picture {first.row['image_id']}, {width}×{height} px: the patches that {first.row['model']} sampled for each "
+        f"of {len(objects)} objects, and the masks below. {names}."
     )
     alt = f"A picture with the patches of {len(objects)} objects in the colours of their sizes, and their masks below."
     return [Drawn("patches-in-a-picture", "Patches of several objects in one picture", caption, alt, figure)]
@@ -104,23 +104,23 @@ def object_patches(view: View) -> list[Drawn]:
             found[name] = seen
     if not found:
         raise NothingToShow(UNREADABLE)
-    centres, first = {name: patches(seen, view) for name, seen in found.items()}, next(iter(found.values()))
+    sampled, first = {name: patches(seen, view) for name, seen in found.items()}, next(iter(found.values()))
     with matplotlib.rc_context(PLAIN):
         figure = Figure(figsize=(WIDTH, WIDTH * 2 / len(found) + 1.1), layout="constrained")
         panels = figure.subplots(2, len(found), squeeze=False)
         for (above, below), (name, seen) in zip(panels.T, found.items(), strict=True):
-            box = _around(seen, centres[name])
+            box = _around(seen, sampled[name])
             draw_crop(above, seen.image, box)
-            draw_patches(above, centres[name])
+            draw_patches(above, sampled[name].boxes())
             above.set_title(f"{name}: {seen.title}\n{seen.row['area']:,.0f} px")
             _draw_masks(below, view, [seen], box)
             below.set_title(f"IoU {seen.row['iou']:.2f}")
-        figure.legend(handles=_patch_keys(centres.values()), loc="outside upper center", ncols=5)
+        figure.legend(handles=_patch_keys(sampled.values()), loc="outside upper center", ncols=5)
         _add_mask_legend(figure, view, first)
-    told = "; ".join(f"{name}: {seen.facts}" for name, seen in found.items())
+    told = "; ".join(f"{name}: {seen.facts}{_shrunk(sampled[name])}" for name, seen in found.items())
     caption = (
-        f"The patches that {first.row['model']} drew (above) and its masks (below), for the object of the median IoU "
-        f"of each third of the objects by area. {_sentence(told)}"
+        f"The patches that {first.row['model']} sampled (above) and its masks (below), for the object of the median "
+        f"IoU of each third of the objects by area. {_sentence(told)}"
     )
     alt = f"Patches in the colours of their sizes on {len(found)} objects of different size, and their masks below."
     return [Drawn("patches-by-size", "Patches and masks of a tiny, a small and a large object", caption, alt, figure)]
@@ -140,12 +140,16 @@ def _scene(rows: pd.DataFrame) -> list[Seen]:
     raise NothingToShow(UNREADABLE)
 
 
-def _around(seen: Seen, centres: Centres) -> Box:
+def _shrunk(sampled: Patches) -> str:
+    """Tells, after a comma, by how much the picture was shrunk before its patches were cut; empty if it was not."""
+    return f", from the picture shrunk {sampled.unit} times" if sampled.unit > 1 else ""
+
+
+def _around(seen: Seen, sampled: Patches) -> Box:
     """A square that holds the patches and the true mask, or what of it lies in the picture."""
     assert seen.truth.box is not None
-    corners = [np.array(seen.truth.box, float).reshape(2, 2)]
-    corners += [np.concatenate((where - size / 2, where + size / 2)) for size, where in centres.items()]
-    points, frame = np.concatenate(corners), np.array((seen.truth.width, seen.truth.height))
+    points = np.concatenate((np.array([seen.truth.box], float), *sampled.boxes().values())).reshape(-1, 2)
+    frame = np.array((seen.truth.width, seen.truth.height))
     low, high = points.min(0), points.max(0)
     side = np.minimum(np.ceil(MARGIN * (high - low).max()) + 2, frame)
     x0, y0 = np.clip((low + high - side) // 2, 0, frame - side).astype(int).tolist()
@@ -164,8 +168,8 @@ def _sentence(words: str) -> str:
     return f"{words[0].upper()}{words[1:]}."
 
 
-def _patch_keys(centres: Iterable[Centres]) -> list[Artist]:
-    there = {size for each in centres for size, where in each.items() if len(where)}
+def _patch_keys(sampled: Iterable[Patches]) -> list[Artist]:
+    there = {size for each in sampled for size, where in each.centres.items() if len(where)}
     return [
         Patch(facecolor=(COLOURS[size], 0.3), edgecolor=COLOURS[size], label=f"{size}×{size}")
         for size in sorted(there, reverse=True)

@@ -8,15 +8,28 @@ import pandas as pd
 from bench.statistics import clustered_means
 from reports.formats import Cell, Column, Table
 from reports.significance import too_few
-from reports.tables.cells import failure_notes, interval, interval_note, left_out_note, marks, percent, too_few_note
+from reports.tables.cells import (
+    failure_notes,
+    fair,
+    interval,
+    interval_note,
+    left_out_note,
+    marks,
+    percent,
+    seen_mark,
+    seen_note,
+    too_few_note,
+    with_seen,
+)
 from reports.view import NothingToShow, View
 
 
 def category_data(view: View) -> pd.DataFrame:
     """One row per category and plain series, categories by their number of objects, the most frequent first.
 
-    Columns: category, objects (of the category), series, mean, std, n, clusters, low, high, dataset, seed. The assets
-    of an interval are drawn from those that have the category. Raises NothingToShow for a single category.
+    Columns: category, objects (of the category), series, mean, std, n, clusters, low, high, seen_in_training (the
+    worst), dataset, seed. The assets of an interval are drawn from those that have the category. Raises NothingToShow
+    for a single category.
     """
     rows = view.plain
     objects = rows.drop_duplicates("object")["category"].value_counts()
@@ -28,7 +41,10 @@ def category_data(view: View) -> pd.DataFrame:
     rng = np.random.default_rng(view.seed)
     order = sorted(objects.index, key=lambda name: (-objects[name], name))
     groups = dict(tuple(rows.groupby("category", sort=False)))
-    parts = [clustered_means(groups[name], ["series"], rng).assign(category=name) for name in order]
+    parts = [
+        with_seen(clustered_means(groups[name], ["series"], rng), groups[name], ["series"]).assign(category=name)
+        for name in order
+    ]
     data = pd.concat(parts).reset_index()
     data.insert(0, "objects", data["category"].map(objects))
     data.insert(0, "category", data.pop("category"))
@@ -43,7 +59,7 @@ def category_table(view: View) -> Table:
     cells = []
     for name, group in data.groupby("category", sort=False):
         found = group.set_index("series").reindex(every)
-        best = marks(found["mean"].where(~too_few(found)))
+        best = marks(found["mean"].where(~too_few(found) & fair(found)))
         few = "†" if too_few(group).any() else ""
         lowest, most = int(found["n"].fillna(0).min()), group["objects"].iloc[0]
         line = [
@@ -51,8 +67,9 @@ def category_table(view: View) -> Table:
             Cell(f"{f'{lowest}–' if lowest < most else ''}{most}{few}"),
         ]
         for cell, rank in zip(found.to_dict("records"), best, strict=True):
-            line.append(Cell(percent(cell["mean"]), interval(cell["low"], cell["high"]), rank))
+            text = percent(cell["mean"]) + seen_mark(cell["seen_in_training"])
+            line.append(Cell(text, interval(cell["low"], cell["high"]), rank))
         cells.append(line)
     notes = [f"Mean IoU in percent. {interval_note(data['clusters'].max(), view.seed)}"]
-    notes += failure_notes(view) + left_out_note(view) + too_few_note(data)
+    notes += seen_note(data["seen_in_training"]) + failure_notes(view) + left_out_note(view) + too_few_note(data)
     return Table("iou-by-category", f"IoU by category on {view.dataset}", columns, cells, notes, data)

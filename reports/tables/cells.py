@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
+from bench.seen import MARKS, UNFAIR, footnote, worst
 from bench.statistics import FEW, REPLICATES
 from reports.formats import Mark
 from reports.significance import TOO_FEW, too_few
@@ -23,6 +24,26 @@ def marks(values: Iterable[float], *, least: bool = False) -> list[Mark]:
     best = known[0] if len(known) > 1 else None
     second = known[1] if len(known) > 2 else None
     return ["best" if v == best else "second" if v == second else "" for v in values]
+
+
+def with_seen(data: pd.DataFrame, rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """`data`, whose index has the groups `by` of `rows`, with the worst `seen_in_training` of each group."""
+    return data.assign(seen_in_training=worst(rows["seen_in_training"], [rows[column] for column in by]))
+
+
+def fair(data: pd.DataFrame) -> pd.Series:
+    """Which rows of `with_seen` may be marked best."""
+    return ~data["seen_in_training"].isin(UNFAIR)
+
+
+def seen_mark(kind: object) -> str:
+    """The mark of a `seen_in_training`; nothing where it is missing."""
+    return MARKS.get(str(kind), "")
+
+
+def seen_note(kinds: Iterable[object]) -> list[str]:
+    """What the marks of `seen_in_training` say, if any of `kinds` has one."""
+    return list(filter(None, [footnote(str(kind) for kind in kinds if kind in MARKS)]))
 
 
 def percent(value: float, *, sign: bool = False) -> str:

@@ -7,7 +7,22 @@ import pandas as pd
 
 from bench.statistics import clustered_means
 from reports.formats import Cell, Column, Table
-from reports.tables.cells import count, failed, few, few_note, interval, interval_note, marks, ms, percent, unread_note
+from reports.tables.cells import (
+    count,
+    failed,
+    fair,
+    few,
+    few_note,
+    interval,
+    interval_note,
+    marks,
+    ms,
+    percent,
+    seen_mark,
+    seen_note,
+    unread_note,
+    with_seen,
+)
 from reports.view import View
 
 _STAGES = ("pre", "model", "post")
@@ -18,7 +33,8 @@ def iou_data(view: View) -> pd.DataFrame:
 
     Columns: series, model, prompt, parameters; mean, std, low, high (IoU, 0 to 1; errors count as 0), n, clusters;
     predict_{pre,model,post,total}_ms (medians over objects without an error), image_…_ms (over images);
-    errors, no_detection (objects without an error whose mask is empty), dataset, seed.
+    errors, no_detection (objects without an error whose mask is empty), seen_in_training (the worst of the rows),
+    dataset, seed.
     """
     rows = view.rows
     table = clustered_means(rows, ["series"], np.random.default_rng(view.seed))
@@ -31,7 +47,7 @@ def iou_data(view: View) -> pd.DataFrame:
     images = scored.drop_duplicates(["series", "image_id"])
     table = table.join(_medians(scored, "", "predict")).join(_medians(images, "image_", "image"))
     return (
-        table.join(failed(rows))
+        with_seen(table.join(failed(rows)), rows, ["series"])
         .astype({"parameters": float})
         .assign(dataset=view.dataset, seed=view.seed)
         .reset_index()
@@ -62,14 +78,14 @@ def iou_table(view: View) -> Table:
     columns += [Column(stage, "predict, ms") for stage in (*_STAGES, "total")]
     columns += [Column(stage, "set_image, ms") for stage in (*_STAGES, "total")]
     columns += [Column("Errors"), Column("No mask")]
-    comparable = data["mean"].where(data["n"].map(few) == "")
+    comparable = data["mean"].where((data["n"].map(few) == "") & fair(data))
     cells = [
         [
             Cell(row["series"]),
             Cell(row["prompt"]),
             Cell(count(row["parameters"])),
             Cell(f"{row['n']}{few(row['n'])}"),
-            Cell(f"{percent(row['mean'])} ± {percent(row['std'])}", mark=mark),
+            Cell(f"{percent(row['mean'])} ± {percent(row['std'])}{seen_mark(row['seen_in_training'])}", mark=mark),
             Cell(interval(row["low"], row["high"]) or "—"),
             *(Cell(ms(row[f"{part}_{s}_ms"])) for part in ("predict", "image") for s in (*_STAGES, "total")),
             Cell(str(row["errors"])),
@@ -83,6 +99,7 @@ def iou_table(view: View) -> Table:
         "of the sums. Other work may have run beside the models, and objects answered together share their time: "
         "table 1 says where better times are.",
         f"Errors ({data['errors'].sum()}) and empty masks ({data['no_detection'].sum()}) count as IoU 0.",
+        *seen_note(data["seen_in_training"]),
         *unread_note(view),
     ]
     return Table("iou", f"IoU and time on {view.dataset}", columns, cells, notes + few_note(data["n"]), data)

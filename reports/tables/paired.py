@@ -7,6 +7,7 @@ import pandas as pd
 
 from bench.compare import Comparison, summarise_pairs
 from bench.results import ResultsError
+from bench.seen import unfair
 from bench.statistics import FEW, LEVEL
 from reports.formats import Cell, Column, Table
 from reports.significance import FLIPS, holm, sign_flip, sums_by_cluster
@@ -22,7 +23,8 @@ def paired_data(view: View) -> pd.DataFrame:
     Columns: series, other, against ("best", "own prompt" or "best, own prompt"), n, clusters, mean, other_mean,
     difference (0 to 1), low, high (95 %), won, equal, lost (shares of the objects), errors, other_errors, alone,
     other_alone (objects of one side only, which do not count), p (`sign_flip`), p_holm (over all pairs, each once),
-    verdict ("better", "worse", "cannot be told"), dataset, seed.
+    seen (objects that one of the two, or whose data set it, has seen in training), verdict ("better", "worse", "cannot
+    be told", "not judged" where any was seen), dataset, seed.
     Raises NothingToShow if there are no two series to compare.
     """
     sides = dict(tuple(view.rows.groupby("series", sort=False)))
@@ -49,9 +51,10 @@ def paired_data(view: View) -> pd.DataFrame:
 def _choose(view: View) -> dict[tuple[str, str], list[str]]:
     """Whom each plain series is compared with, and why."""
     chosen: dict[tuple[str, str], list[str]] = {}
-    best = str(view.plain.groupby("series", sort=False)["iou"].mean().idxmax())
+    fair = view.plain[~unfair(view.plain).groupby(view.plain["series"]).transform("any")]
+    best = None if fair.empty else str(fair.groupby("series", sort=False)["iou"].mean().idxmax())
     for series, rows in view.plain.groupby("series", sort=False):
-        if series != best:
+        if best not in (None, series):
             chosen.setdefault((str(series), best), []).append(BEST)
         bare = bare_prompt(view.rows, rows)
         if bare not in (None, series):
@@ -77,12 +80,14 @@ def _measure(compared: pd.DataFrame, pairs: pd.DataFrame, seed: int) -> pd.DataF
     sums = sums_by_cluster(
         pairs["difference"].to_numpy(float), pairs["comparison"].to_numpy(), pd.factorize(pairs["cluster"])[0]
     )
+    table["seen"] = pairs.groupby("comparison")["seen"].sum()
     table["p"] = sign_flip(sums, np.random.default_rng(seed))
     pairs_once = table.assign(pair=_unordered(table)).drop_duplicates("pair").set_index("pair")["p"]
     adjusted = dict(zip(pairs_once.index, holm(pairs_once.to_numpy()), strict=True))
     table["p_holm"] = _unordered(table).map(adjusted)
     told = (table["p_holm"] < 1 - LEVEL) & (table["n"] >= FEW)
     table["verdict"] = np.where(told, np.where(table["difference"] > 0, "better", "worse"), "cannot be told")
+    table["verdict"] = table["verdict"].mask(table["seen"] > 0, "not judged")
     order = ["series", "other", "against", "n", "clusters", "mean", "other_mean", "difference", "low", "high"]
     return table[[*order, *(column for column in table if column not in order)]]
 
@@ -110,7 +115,7 @@ def paired_table(view: View) -> Table:
             Cell(percent(row["difference"], sign=True), interval(row["low"], row["high"], sign=True)),
             *(Cell(percent(row[share])) for share in ("won", "equal", "lost")),
             Cell(f"{row['p_holm']:.4f}" if row["p_holm"] >= 0.0001 else "< 0.0001"),
-            Cell(row["verdict"]),
+            Cell(f"not judged: {row['seen']} objects seen in training" if row["seen"] else row["verdict"]),
         ]
         for row in data.to_dict("records")
     ]

@@ -13,7 +13,7 @@ from reports.tables.size import IN_PIXELS, size_table
 from reports.tables.table1 import table_1
 
 OF_ALL: dict[str, KindOfAll] = {
-    "1": KindOfAll("IoU on every data set, parameters and time, beside the paper's numbers", table_1),
+    "1": KindOfAll("IoU on every data set, parameters and time", table_1),
 }
 """Over all data sets. Numbers are the paper's."""
 

@@ -14,7 +14,19 @@ from bench.statistics import clustered_means
 from objascale.sizes import PIXEL_LABELS, SIZE_LABELS, pixel_bin, size_bin
 from reports.formats import Cell, Column, Table
 from reports.significance import too_few
-from reports.tables.cells import failure_notes, interval, interval_note, left_out_note, marks, percent, too_few_note
+from reports.tables.cells import (
+    failure_notes,
+    fair,
+    interval,
+    interval_note,
+    left_out_note,
+    marks,
+    percent,
+    seen_mark,
+    seen_note,
+    too_few_note,
+    with_seen,
+)
 from reports.view import View
 
 
@@ -37,11 +49,12 @@ IN_PIXELS = Sizes("iou-by-pixels", "area", PIXEL_LABELS, pixel_bin, "mask", "mas
 def size_data(view: View, sizes: Sizes = RELATIVE) -> pd.DataFrame:
     """One row per plain series and occupied size bin.
 
-    Columns: series, bin (0 to 4), size, mean, std, n, clusters, low, high, dataset, seed.
+    Columns: series, bin (0 to 4), size, mean, std, n, clusters, low, high, seen_in_training (the worst), dataset, seed.
     """
     rows = view.plain
     rows = rows.assign(bin=sizes.bin(rows[sizes.column].to_numpy(float)))
-    data = clustered_means(rows, ["series", "bin"], np.random.default_rng(view.seed)).reset_index()
+    data = clustered_means(rows, ["series", "bin"], np.random.default_rng(view.seed))
+    data = with_seen(data, rows, ["series", "bin"]).reset_index()
     data.insert(2, "size", [sizes.labels[index] for index in data["bin"]])
     return data.assign(dataset=view.dataset, seed=view.seed)
 
@@ -49,23 +62,23 @@ def size_data(view: View, sizes: Sizes = RELATIVE) -> pd.DataFrame:
 def size_table(view: View, sizes: Sizes = RELATIVE) -> Table:
     """Mean IoU in percent with its interval, by mask size. The last row counts the objects."""
     data = size_data(view, sizes)
-    found = data.assign(few=too_few(data)).set_index(["series", "bin"])
+    found = data.assign(few=too_few(data), fair=fair(data)).set_index(["series", "bin"])
     every = list(dict.fromkeys(data["series"]))
     columns = [Column("Model", left=True)] + [Column(label, sizes.heading) for label in sizes.labels]
     grid: list[list[Cell]] = [[Cell(series)] for series in every]
     counts = [Cell("objects")]
     for index in range(len(sizes.labels)):
         here = [found.loc[(series, index)] if (series, index) in found.index else None for series in every]
-        best = marks([math.nan if cell is None or cell["few"] else cell["mean"] for cell in here])
+        best = marks([math.nan if cell is None or cell["few"] or not cell["fair"] else cell["mean"] for cell in here])
         for line, cell, mark in zip(grid, here, best, strict=True):
             if cell is None:
                 line.append(Cell("—"))
             else:
-                text = percent(cell["mean"]) + ("†" if cell["few"] else "")
+                text = percent(cell["mean"]) + ("†" if cell["few"] else "") + seen_mark(cell["seen_in_training"])
                 line.append(Cell(text, interval(cell["low"], cell["high"]), mark))
         numbers = sorted({0 if cell is None else int(cell["n"]) for cell in here})
         counts.append(Cell(f"{numbers[0]}–{numbers[-1]}" if len(numbers) > 1 else str(numbers[0])))
     notes = [f"Mean IoU in percent. {interval_note(data['clusters'].max(), view.seed)}"]
-    notes += failure_notes(view) + left_out_note(view) + too_few_note(data)
+    notes += seen_note(data["seen_in_training"]) + failure_notes(view) + left_out_note(view) + too_few_note(data)
     caption = f"IoU by {sizes.about} on {view.dataset}"
     return Table(sizes.table, caption, columns, [*grid, counts], notes, data)

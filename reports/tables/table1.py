@@ -1,4 +1,4 @@
-"""The paper's Table 1 with our numbers, the published ones beside them."""
+"""The paper's Table 1 with our numbers. The published ones are in a table of their own, `reports.tables.published`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from reports.results import Results
 from reports.tables.cells import (
     count,
     failures,
+    fair,
     few,
     few_note,
     interval,
@@ -23,6 +24,8 @@ from reports.tables.cells import (
     marks,
     ms,
     percent,
+    seen_mark,
+    seen_note,
     signed,
     unread_note,
 )
@@ -34,7 +37,7 @@ _TITLES = ("Parameters", "pre/post", "model", "total")
 
 
 def table_1(results: Results, seed: int) -> Table:
-    """A line a model, a group of columns a data set; the paper's numbers beside ours where there are any."""
+    """A line a model, a group of columns a data set; the paper's IoU beside ours where the pictures are its own."""
     data = table_1_data(results, seed)
     models = data.drop_duplicates("series").reset_index(drop=True)
     columns = [("Model", "", models["series"].map(Cell).to_list())]
@@ -80,19 +83,13 @@ def _several_machines(results: Results) -> bool:
 def _cost(row: dict[Hashable, Any], name: str, mark: Mark, mixed: bool) -> Cell:
     tell = count if name == "parameters" else ms
     ordinary = mixed and name == "total_ms" and row["times"] == "run" and pd.notna(row[name])
-    paper, difference = row[f"published_{name}"], row[f"difference_{name}"]
-    if name == "parameters":
-        difference /= 1e6
-    beside = (
-        "" if pd.isna(paper) else f"paper {tell(paper)}" + ("" if pd.isna(difference) else f", {signed(difference)}")
-    )
-    return Cell(tell(row[name]) + ("‡" if ordinary else ""), beside, mark)
+    return Cell(tell(row[name]) + ("‡" if ordinary else ""), mark=mark)
 
 
 def _of_data_set(part: pd.DataFrame) -> list[tuple[str, list[Cell]]]:
     """The columns of one data set; `part` has the rows of `table_1_data`, missing where a model was not run on it."""
     n = part["n"].fillna(0).astype(int)
-    best = marks(part["mean"].where(n.map(few) == ""))
+    best = marks(part["mean"].where((n.map(few) == "") & fair(part)))
     means = [_mean(row, mark) for row, mark in zip(part.to_dict("records"), best, strict=True)]
     return [("mean ± std", means), ("n", [Cell(f"{objects}{few(objects)}" if objects else "—") for objects in n])]
 
@@ -103,7 +100,8 @@ def _mean(row: dict[Hashable, Any], mark: Mark) -> Cell:
     details = [interval(row["low"], row["high"])]
     if pd.notna(row["published_mean"]):
         details.append(f"paper {100 * row['published_mean']:.2f}, {percent(row['difference'], sign=True)}")
-    return Cell(f"{percent(row['mean'])} ± {percent(row['std'])}", "\n".join(filter(None, details)), mark)
+    text = f"{percent(row['mean'])} ± {percent(row['std'])}{seen_mark(row['seen_in_training'])}"
+    return Cell(text, "\n".join(filter(None, details)), mark)
 
 
 def _notes(results: Results, data: pd.DataFrame, mixed: bool) -> list[str]:
@@ -113,12 +111,9 @@ def _notes(results: Results, data: pd.DataFrame, mixed: bool) -> list[str]:
         told = {name: failures(data[data["dataset"] == name]) for name in results.datasets}
         counted = [f"on {name} {words}" for name, words in told.items() if words]
         notes.append(f"Errors and empty masks count as IoU 0: {'; '.join(counted) or 'none'}.")
-    notes += _times_notes(results, data, mixed)
-    if data[["published_mean", "published_parameters"]].notna().any(axis=None):
-        notes.append(
-            f"Paper: {SOURCE}, on the authors' pictures and hardware, and ours less that. Its IoU stands below ours "
-            "where data set and kind of prompt are the same and the weights are trained."
-        )
+    notes += seen_note(data["seen_in_training"]) + _times_notes(results, data, mixed)
+    if data["published_mean"].notna().any():
+        notes.append(f"Paper: {SOURCE}, on the same pictures from the authors' files, and ours less that.")
     if ours := list(dict.fromkeys(data.loc[data["family"].str.endswith(OURS), "model"])):
         notes.append(f"{', '.join(ours)}: with weights that this project has trained, not the paper's authors.")
     for dataset in results.datasets:

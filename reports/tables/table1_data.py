@@ -1,4 +1,4 @@
-"""The numbers of Table 1: IoU on every data set, parameters and time, and the paper's where there are any."""
+"""The numbers of Table 1: IoU on every data set, parameters and time, and the paper's IoU on the same pictures."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from reports.published import published_iou, published_model
+from reports.published import paper_data_set, published_model, same_pictures
 from reports.results import Results
 from reports.tables.iou import iou_data
 from reports.times import TIMES, timed, times_of
@@ -17,19 +17,19 @@ from reports.view import View
 
 COSTS = ["parameters", *TIMES]
 _COUNTS = ["n", "clusters", "errors", "no_detection"]
-_OF_DATA_SET = ["series", "prompt", "dataset", "mean", "std", "low", "high", *_COUNTS]
+_OF_DATA_SET = ["series", "prompt", "dataset", "mean", "std", "low", "high", *_COUNTS, "seen_in_training"]
 _PUBLISHED = ["published_mean", "published_std", "difference"]
 
 
 def table_1_data(results: Results, seed: int) -> pd.DataFrame:
     """One row per plain series and data set, and one for each model of which there is nothing but times.
 
-    Columns: series, model, tokens, family; parameters, pre_post_ms, model_ms, total_ms (picture and object together),
-    each with the paper's in published_… and ours less that in difference_…; times ("timing": `timed`, or "run":
-    `ordinary`); prompt, dataset, mean, std, low, high (IoU, 0 to 1; errors count as 0), n, clusters, errors,
-    no_detection, published_mean, published_std, difference; seed.
-    The paper's IoU stands beside rows of the same data set, the paper's kind of prompt without noise, and trained
-    weights only. What is not known is missing.
+    Columns: series, model, tokens, family; parameters, pre_post_ms, model_ms, total_ms (picture and object together);
+    times ("timing": `timed`, or "run": `ordinary`); prompt, dataset, mean, std, low, high (IoU, 0 to 1; errors count as
+    0), n, clusters, errors, no_detection, seen_in_training (the worst of the rows), published_mean, published_std,
+    difference; seed.
+    The paper's IoU and ours less that are only in rows of the paper's own pictures (`same_pictures`), of the paper's
+    kind of prompt without noise, and of trained weights. What is not known is missing.
     """
     views = [View(results, dataset, {}, seed) for dataset in results.datasets]
     plain = pd.concat([view.plain for view in views]) if views else results.rows
@@ -39,38 +39,34 @@ def table_1_data(results: Results, seed: int) -> pd.DataFrame:
 
 
 def _measured(view: View) -> pd.DataFrame:
-    """What `iou_data` says of the plain series of a data set, and the paper's IoU where it is of the same."""
+    """What `iou_data` says of the plain series of a data set, and the paper's IoU where it is of the same pictures."""
     first = view.plain.groupby("series", sort=False).first()
     data = iou_data(view).query("series in @first.index")
-    published = np.array([_paper_iou(row, view.dataset) for row in first.loc[data["series"]].to_dict("records")]) / 100
+    rows = zip(first.loc[data["series"]].to_dict("records"), data["n"], strict=True)
+    published = np.array([_paper_iou(row, view, int(n)) for row, n in rows]) / 100
     return data.assign(
         published_mean=published[:, 0], published_std=published[:, 1], difference=data["mean"] - published[:, 0]
     )
 
 
-def _paper_iou(row: dict[Hashable, Any], dataset: str) -> tuple[float, float]:
-    """The paper's mean and standard deviation in percent for a model that was told the same, or NaN."""
-    paper = published_model(row["model"])
-    if paper is None or row["untrained"] or row["noise"] or row["prompt"] != paper.prompt:
+def _paper_iou(row: dict[Hashable, Any], view: View, n: int) -> tuple[float, float]:
+    """The paper's mean and standard deviation in percent for the same model, prompts and pictures, or NaN."""
+    paper, title = published_model(row["model"]), paper_data_set(view.dataset)
+    if paper is None or title is None or row["untrained"] or row["noise"] or row["prompt"] != paper.prompt:
         return math.nan, math.nan
     same_source = row["prompt_source"] in ("matched", paper.prompt)
-    return (published_iou(paper, dataset) if same_source else None) or (math.nan, math.nan)
+    same = same_source and same_pictures(view.dataset, n, view.results.masks(view.dataset))
+    return paper.iou[title] if same else (math.nan, math.nan)
 
 
 def _costs(results: Results, plain: pd.DataFrame) -> pd.DataFrame:
-    """A row per series, and per model that was only timed: parameters and times, ours and the paper's."""
+    """A row per series, and per model that was only timed: parameters and times."""
     table = times_of(results.timings, plain).reset_index()
     table = pd.concat([table, _only_timed(timed(results.timings), table)], ignore_index=True)
     cards = [results.card(model) for model in table["model"]]
     table.insert(2, "family", [card.get("family", "") for card in cards])
     table.insert(3, "parameters", [card.get("parameters") for card in cards])
-    papers = [published_model(model) for model in table["model"]]
-    table["published_parameters"] = [paper.parameters_millions * 1e6 if paper else np.nan for paper in papers]
-    for name in TIMES:
-        table[f"published_{name}"] = [getattr(paper, name) if paper else np.nan for paper in papers]
-    numbers = [*COSTS, *(f"published_{name}" for name in COSTS)]
-    table = table.astype(dict.fromkeys(numbers, float))
-    return table.assign(**{f"difference_{name}": table[name] - table[f"published_{name}"] for name in COSTS})
+    return table.astype(dict.fromkeys(COSTS, float))
 
 
 def _only_timed(clocked: pd.DataFrame, measured: pd.DataFrame) -> pd.DataFrame:

@@ -42,10 +42,10 @@ const count = (number) => number.toLocaleString("en");
 const fraction = (data, object) => data.area[object] / (data.width[object] * data.height[object]);
 const title = (data, object) => data.category_names[data.category[object]] || "object";
 
-/** IoU in two digits, or what there is instead of it. */
+/** IoU in two digits, marked if the model has seen the object in training, or what there is instead of it. */
 function scored(model, object) {
   if (object in model.error) return "error";
-  return model.iou[object] < 0 ? "—" : (model.iou[object] / 1000).toFixed(2);
+  return model.iou[object] < 0 ? "—" : (model.iou[object] / 1000).toFixed(2) + (model.seen[object] ?? "");
 }
 
 const failed = (model, object) => object in model.error;

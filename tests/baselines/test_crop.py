@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +15,7 @@ from baselines.crop import Cropped, NoExtent, square
 from baselines.sam import TorchSam, card
 from baselines.segmenter import Options, Prompt
 from baselines.trivial import BoxFill, EllipseFill, PromptOutside
+from flip.finite import NotFinite
 from flip.gaussian import Gaussian
 from objascale.masks import RegionMask
 
@@ -105,6 +109,18 @@ def test_a_point_and_a_box_outside_are_refused(network):
         model.predict(Prompt("point", point=(3, 3)))
     with pytest.raises(PromptOutside, match="no area inside the 61×37 image"):
         model.predict(Prompt("box", box=(70, 3, 80, 9)))
+
+
+@pytest.mark.parametrize("box", [(3, 3, 9, 9), (40.5, 20, 61, 37)])
+def test_a_bad_weight_is_told_with_the_croppeds_name_and_the_prompt_in_the_picture(small_sam, box):
+    poisoned = small_sam()
+    with torch.no_grad():
+        poisoned.get_parameter("mask_decoder.output_upscaling.3.bias")[0] = math.nan
+    model = Cropped(TorchSam(poisoned, card("small", "SAM", poisoned, None)))
+    model.set_image(numbered())
+    with pytest.raises(NotFinite) as caught:
+        model.predict(Prompt("box", box=box))
+    assert (caught.value.model, str(caught.value.prompt)) == ("small@crop", f"the box {box}")
 
 
 def test_the_card_is_the_models_with_its_crop(network):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch.nn.functional import interpolate
 from baselines.efficientsam import EfficientSam, squeeze
 from baselines.registry import MODELS, fetch_weights, find_all_weights
 from baselines.segmenter import ModelUnavailable, Options, Prompt
+from flip.finite import NotFinite
 from flip.weights import WeightsMissing
 
 ENCODER = """
@@ -123,6 +125,21 @@ def test_the_mask_is_the_graphs_own_of_the_full_frame(pair, size):
         assert np.abs(masks[0, 0, 1][differ]).max(initial=0) < 1e-3  # onnxruntime's rounding
         assert differ.mean() < 1e-3
         assert mine.area > 0
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("constant", ["radii", "quality"])
+def test_bad_numbers_in_the_graph_make_no_mask(pair, tmp_path, constant, value):
+    """In the masks, and in the estimates by which the best of them is chosen."""
+    graph = onnx.load(pair[1])
+    (tensor,) = (tensor for tensor in graph.graph.initializer if tensor.name == constant)
+    numbers = np.full_like(onnx.numpy_helper.to_array(tensor), value)
+    tensor.CopyFrom(onnx.numpy_helper.from_array(numbers, constant))
+    onnx.save(graph, tmp_path / "decoder.onnx")
+    model = EfficientSam("efficientsam-t", pair[0], tmp_path / "decoder.onnx", parameters=1, device="cpu")
+    model.set_image(picture(64, 48))
+    with pytest.raises(NotFinite, match=r"^efficientsam-t returned NaN .* for the box \(1, 2, 30, 40\), so"):
+        model.predict(Prompt("box", box=(1, 2, 30, 40)))
 
 
 @pytest.mark.parametrize("size", [(640, 427), (1, 1), (3, 2000), (1024, 1024), (1500, 1025)])

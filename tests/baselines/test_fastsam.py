@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import os
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from baselines.registry import MODELS
 from baselines.sam import card
 from baselines.segmenter import ModelUnavailable, Prompt
 from baselines.ultralytics_offline import offline
+from flip.finite import NotFinite
 
 with offline():
     from ultralytics.models.fastsam import FastSAMPredictor
@@ -128,6 +130,29 @@ def test_no_detection_is_an_empty_mask():
     model.set_image(picture(640, 427))
     mask = model.predict(Prompt("box", box=(1, 1, 50, 50)))
     assert (mask.area, mask.width, mask.height) == (0, 640, 427)
+
+
+INFINITE = (math.nan, math.inf, -math.inf)
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        *(("model.0.conv.weight", value) for value in INFINITE),
+        *(("model.22.proto.cv3.conv.weight", value) for value in INFINITE),
+        ("model.22.cv3.0.2.bias", math.nan),  # of the confidences, which infinity only makes 0 or 1
+    ],
+)
+def test_a_bad_weight_makes_no_mask_and_no_empty_one(network, part, value):
+    model = segmenter(network)
+    model.set_image(picture(320, 320))
+    assert model._detections
+    with torch.no_grad():
+        parameter = model._network.get_parameter(part)
+        parameter[(0,) * parameter.ndim] = value
+    with pytest.raises(NotFinite, match=r"^fastsam-s returned NaN or infinite logits for this image, so"):
+        model.set_image(picture(320, 320))
+    assert not model._detections, "those of the picture before are forgotten"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from pycocotools import mask as coco_mask
 from baselines.onnx_sam import OnnxSam
 from baselines.registry import MODELS
 from baselines.segmenter import ModelUnavailable, Prompt
+from flip.finite import NotFinite
 from objascale.masks import RegionMask
 
 
@@ -72,6 +74,20 @@ def test_the_mask_is_the_one_that_the_graph_makes_of_the_full_frame(model, share
     differ = mine != (logits > 0)
     assert np.abs(logits[differ]).max(initial=0) < 2e-3  # onnxruntime rounds coordinates to float32
     assert differ.sum() <= 2
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_bad_weight_makes_no_mask(shared, tmp_path, value):
+    """In the last bias of the decoder's enlargement, on which every logit depends."""
+    folder = shared / "assets/weights"
+    graph = onnx.load(folder / "mobilesam-decoder.onnx")
+    (tensor,) = (t for t in graph.graph.initializer if t.name == "mask_decoder.output_upscaling.3.bias")
+    tensor.CopyFrom(onnx.numpy_helper.from_array(np.full(tensor.dims, value, np.float32), tensor.name))
+    onnx.save(graph, tmp_path / "decoder.onnx")
+    model = OnnxSam("m", folder / "mobilesam-encoder.onnx", tmp_path / "decoder.onnx", parameters=1, device="cpu")
+    model.set_image(np.zeros((48, 64, 3), np.uint8))
+    with pytest.raises(NotFinite, match=r"^m returned NaN or infinite logits for the box \(1, 2, 30, 40\), so"):
+        model.predict(Prompt("box", box=(1, 2, 30, 40)))
 
 
 def test_the_registered_parameter_count_is_what_the_files_hold(shared):

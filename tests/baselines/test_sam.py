@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from baselines import sam
 from baselines.registry import MODELS
 from baselines.sam import MEAN, SIZES, TorchSam, build_sam, card, load_checkpoint, prepare
 from baselines.segmenter import ModelUnavailable, OutOfMemory, Prompt
+from flip.finite import NotFinite
 
 BOXES = [(10, 10, 200, 160), (3, 5, 4, 6), (0, 0, 500, 333), (400.5, 20.25, 480, 300), (499, 332, 500, 333)]
 PROMPTS = [Prompt("box", box=box) for box in BOXES]
@@ -98,6 +100,31 @@ def test_every_stage_is_timed(model):
     model.stopwatch.reset()
     model.predict(PROMPTS[0])
     assert set(model.stopwatch.reset()) == {"pre", "model", "post"}
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("part", ["image_encoder.neck.3.bias", "mask_decoder.output_upscaling.3.bias"])
+def test_a_bad_weight_makes_no_mask(small_sam, part, value):
+    poisoned = small_sam()
+    with torch.no_grad():
+        poisoned.get_parameter(part)[0] = value
+    model = segmenter(poisoned)
+    model.set_image(picture())
+    with pytest.raises(NotFinite, match=r"^small returned NaN or infinite logits for the box \(10, 10, 200, 160\), so"):
+        model.predict(PROMPTS[0])
+    with pytest.raises(NotFinite, match=r"the point \(50\.0, 60\.0\)"):
+        model.predict(Prompt("point", point=(50.0, 60.0)))
+
+
+def test_the_prompt_without_finite_logits_is_named_among_others(network, monkeypatch):
+    model = segmenter(network)
+    model.set_image(picture())
+    decode = model._decode
+    wide = lambda points: (points[:, -1, 0] - points[:, 0, 0] > 700)[:, None, None]  # noqa: E731
+    monkeypatch.setattr(model, "_decode", lambda points, kind: decode(points, kind).masked_fill(wide(points), math.nan))
+    with pytest.raises(NotFinite, match=r"the box \(0, 0, 500, 333\)"):
+        model.predict_many(PROMPTS)
+    assert len(model.predict_many([prompt for prompt in PROMPTS if prompt.box != BOXES[2]])) == len(BOXES) - 1
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])

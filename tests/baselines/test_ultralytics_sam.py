@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import os
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from baselines.sam import Fit, TorchSam, card
 from baselines.segmenter import ModelUnavailable, Prompt
 from baselines.ultralytics_offline import offline
 from baselines.ultralytics_sam import SAM2_SIZES, Sam2, build_mobilesam, build_sam2, enlarge, load_mobilesam, prepare
+from flip.finite import NotFinite
 
 with offline():
     from ultralytics.models.sam import SAM2Predictor
@@ -102,6 +104,17 @@ def test_several_boxes_together(model, official):
 def test_a_points_mask_is_ultralytics_own(model, official):
     (theirs,) = official(points=[[33, 20]], labels=[1])
     assert np.array_equal(model.predict(Prompt("point", point=(33.5, 20.5))).full(), theirs.masks.data[0].numpy())
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_bad_weight_makes_no_mask(network, value):
+    poisoned = copy.deepcopy(network)
+    with torch.no_grad():
+        poisoned.get_parameter("sam_mask_decoder.output_upscaling.3.bias")[0] = value
+    model = segmenter(poisoned)
+    model.set_image(picture(*SIZE))
+    with pytest.raises(NotFinite, match=r"^small returned NaN or infinite logits for the box \(3, 5, 4, 6\), so"):
+        model.predict(Prompt("box", box=BOXES[1]))
 
 
 side = st.one_of(st.integers(1, 8), st.integers(1, 900), st.sampled_from((256, 512, 1024, 2048)))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from baselines.segmenter import ModelCard
@@ -166,7 +169,8 @@ def test_files_tell_what_was_timed(discs, tmp_path):
     pd.testing.assert_frame_equal(stored, rows)
     header = json.loads((out / "timing.json").read_text())
     assert header["timing"] == {"warmup": 1, "repeats": 2, "objects": 5}
-    assert header["threads"]["torch"] >= 1
+    assert set(header["threads"]) == {"torch", "onnxruntime", "opencv", "numba", "OMP_NUM_THREADS"}
+    assert header["threads"]["torch"] == header["threads"]["onnxruntime"] == torch.get_num_threads()
     assert len(header["before"]["load"]) == 3
     with pytest.raises(ResultsError, match="holds times already"):
         times(discs(1, "other"), out, Clockwork(), TimingSettings(0, 1))
@@ -223,6 +227,26 @@ def test_without_any_time_nothing_is_written(bench, discs):
     broken = bench("run", "--timing", "--models", "box", "--data", data)
     assert (broken.exit_code, "cannot read images/000/000000.png" in broken.stderr) == (1, True)
     assert not any(Path("results").iterdir())
+
+
+def test_times_and_results_say_how_many_cores_and_threads_there_were(discs, tmp_path):
+    """In processes of their own, on one core."""
+    data, core = discs(1), min(os.sched_getaffinity(0))
+    inherited = {
+        name: value for name, value in os.environ.items() if name not in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")
+    }
+    for options, file in (((), "run.json"), (("--timing", "--repeats", "1"), "timing.json")):
+        command = ["taskset", "-c", str(core), sys.executable, "-m", "bench.cli", "run", "--models", "box", *options]
+        subprocess.run(
+            [*command, "--data", str(data), "--out", str(tmp_path / file)],
+            env={**inherited, "PYTHONPATH": os.pathsep.join(sys.path)},
+            capture_output=True,
+            check=True,
+        )
+        environment = json.loads((tmp_path / file / file).read_text())["environment"]
+        assert environment["cores"] == 1
+        libraries = {"torch": 1, "onnxruntime": 1, "opencv": 1, "numba": 1}
+        assert environment["threads"] == {**libraries, "OMP_NUM_THREADS": None}
 
 
 def test_ctrl_c_leaves_nothing(bench, discs, monkeypatch):

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from objascale.engine import worker_request
 from objascale.engine.local import LocalWorker, local_engine
+from objascale.files import file_sha256
 from objascale.plan import Plan, PlanSettings, RenderSettings
 from objascale.sources import Asset, embedded
 
@@ -36,7 +37,9 @@ def main() -> None:
     arguments = parser.parse_args()
 
     thing = next(asset for asset in embedded.objects() if asset.category == "fireplug")
-    environment = Asset("map", "", arguments.map, "") if arguments.map else embedded.environment_maps()[0]
+    environment = embedded.environment_maps()[0]
+    if arguments.map:
+        environment = Asset("map", "", arguments.map, file_sha256(arguments.map))
     settings = RenderSettings(samples=arguments.samples, format=arguments.format)
     if not arguments.adaptive:
         settings = settings.model_copy(update={"denoise": False, "noise_threshold": 0})

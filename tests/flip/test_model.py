@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from flip.gaussian import Gaussian
 from flip.paper.glimpses import SIZES, Glimpse, Glimpses, Layout, glimpse, relative
-from flip.paper.model import CONFIGS, EPSILON, Flip, PaperConfig, PerceptualCode
+from flip.paper.model import CONFIGS, EPSILON, Flip, PaperConfig, PerceptualCode, mean_position
 from flip.paper.predictor import PaperPredictor
 from flip.sampler import PAPER, Patches, Recipe, sample
 
@@ -130,6 +132,47 @@ def test_codes_of_several_glances_are_averaged(model: Flip, image: np.ndarray) -
         own = slice(3 * number, 3 * number + 3)
         torch.testing.assert_close(one.perceptual, perceptual[own].mean(0))
         torch.testing.assert_close(one.box, boxes[own].mean(0))
+        assert one.positional[4:].norm().item() == pytest.approx(1, abs=1e-12)
+
+
+angles = st.floats(-math.pi, math.pi)
+
+
+def turned(*turns: float) -> torch.Tensor:
+    """Positional codes (k, 6), axis 1 turned by each angle."""
+    return torch.tensor([(10.0, 20.0, 2.0, 3.0, math.sin(turn), math.cos(turn)) for turn in turns]).double()
+
+
+@given(st.lists(angles, min_size=1, max_size=8), angles)
+def test_the_mean_of_axes_is_a_unit_vector_in_their_mean_direction(turns: list[float], prompt: float) -> None:
+    codes = turned(*turns)
+    codes[:, :4] += torch.arange(len(turns))[:, None]
+    (found,) = mean_position(codes[None], turned(prompt))
+    assert found[4:].norm().item() == pytest.approx(1, abs=1e-12)
+    torch.testing.assert_close(found[:4], codes[:, :4].mean(0))
+    mean = codes[:, 4:].mean(0)
+    if mean.norm() > 1e-2:
+        torch.testing.assert_close(found[4:] * mean.norm(), mean)
+
+
+@given(angles, st.lists(angles, min_size=1, max_size=4))
+def test_axes_that_cancel_each_other_leave_the_prompts(prompt: float, turns: list[float]) -> None:
+    """Each with its opposite, to single precision, in which networks compute."""
+    codes = turned(*turns, *(turn + math.pi for turn in turns)).float()
+    (found,) = mean_position(codes[None], turned(prompt).float())
+    assert found[4:].tolist() == pytest.approx([math.sin(prompt), math.cos(prompt)], abs=1e-6)
+
+
+@given(angles, angles)
+def test_equal_axes_are_their_own_mean(turn: float, prompt: float) -> None:
+    (found,) = mean_position(turned(turn, turn, turn)[None], turned(prompt))
+    torch.testing.assert_close(found, turned(turn)[0])
+
+
+def test_an_axis_that_is_nan_stays_nan() -> None:
+    codes = turned(0, 1)
+    codes[0, 5] = math.nan
+    assert mean_position(codes[None], turned(0))[0, 5].isnan()
 
 
 def test_more_patches_than_were_learned_from_are_several_glances(image: np.ndarray) -> None:
@@ -137,7 +180,7 @@ def test_more_patches_than_were_learned_from_are_several_glances(image: np.ndarr
     learned = Flip(PaperConfig(64, 2), glance=50)
     for tokens, glances in {20: 1, 74: 1, 100: 2, 210: 4}.items():
         predictor = PaperPredictor(learned, tokens=tokens, outputs=32)
-        assert predictor.glances == glances
+        assert predictor.sampling.glances == glances
         predictor.set_image(image)
         patches = predictor.patches(PROMPTS[0])
         assert glances < len(patches) <= tokens

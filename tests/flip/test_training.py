@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from flip.checkpoint import load_model
 from flip.gaussian import Gaussian
@@ -24,6 +25,7 @@ from flip.training.config import Config, Optimiser, Phase, TrainingError, read_c
 from flip.training.loader import Batches, load
 from flip.training.loop import METRICS, Machine, learning_rate, train
 from flip.training.task import task_of
+from flip.training.validation import held_out
 from objascale.masks import RegionMask
 from objascale.scenes import Scene, SceneError
 from objascale.scenes.halves import halved
@@ -188,7 +190,7 @@ def test_validation_looks_as_training_does() -> None:
         model = task.model()
         for phase in config.phases:
             predictor = task.predictor(model, phase, torch.device("cpu"))
-            assert (predictor.tokens, predictor.glances) == (phase.tokens, 1)
+            assert (predictor.sampling.tokens, predictor.sampling.glances) == (phase.tokens, 1)
 
 
 def test_a_finished_run_does_nothing_more(tmp_path: Path) -> None:
@@ -199,7 +201,10 @@ def test_a_finished_run_does_nothing_more(tmp_path: Path) -> None:
 
 
 def test_two_processes_are_as_one(tmp_path: Path) -> None:
-    """Two ranks over gloo with half of each batch: after each step the same parameters as one process, to rounding."""
+    """Two ranks over gloo with half of each batch: after each step the same parameters as one process, to rounding.
+
+    Only one of them writes the weights, and both return their path.
+    """
     script = tmp_path / "run.py"
     script.write_text(
         "import sys\n"
@@ -207,13 +212,18 @@ def test_two_processes_are_as_one(tmp_path: Path) -> None:
         "from pathlib import Path\n"
         "from test_training import SMALL, Ellipses, QUICK\n"
         "from dataclasses import replace\n"
-        "from flip.training.loop import train\n"
+        "from flip.training import loop\n"
+        f"log = open({str(tmp_path / 'log')!r}, 'a')\n"
+        "write = loop.export_weights\n"
+        "loop.export_weights = lambda *arguments: (print('written', file=log, flush=True), write(*arguments))\n"
         "if __name__ == '__main__':\n"
-        f"    train(SMALL, Ellipses(), Path({str(tmp_path / 'two')!r}), replace(QUICK, devices=2))\n"
+        f"    path = loop.train(SMALL, Ellipses(), Path({str(tmp_path / 'two')!r}), replace(QUICK, devices=2))\n"
+        "    print('there' if path.is_file() else 'missing', file=log, flush=True)\n"
     )
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, env=environment, timeout=240)
     assert done.returncode == 0, done.stderr[-2000:]
+    assert sorted((tmp_path / "log").read_text().split()) == ["there", "there", "written"]
     train(SMALL, Ellipses(), tmp_path / "one", QUICK)
     one, two = (torch.load(tmp_path / name / FILE, weights_only=True) for name in ("one", "two"))
     assert two["step"] == SMALL.steps
@@ -241,6 +251,30 @@ def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(TrainingError, match="loss of batch 4 is not a number, of scenes ellipses 8, ellipses 9"):
         train(SMALL.model_copy(update={"save_every": 1}), Ellipses(), tmp_path, QUICK)
     assert (tmp_path / FILE).read_bytes() == before
+
+
+def test_a_validation_without_finite_logits_stops_the_run(tmp_path: Path) -> None:
+    """The averaged weights are broken, and the loss, which is of the others, is not."""
+    scene = Ellipses().scene(0)
+    (tmp_path / "held").mkdir()
+    Image.fromarray(scene.image).save(tmp_path / "held" / "a.png")
+    thing = {"id": 1, "image_id": 1, "category_id": 1, "iscrowd": 0, "area": scene.masks[0].area, "bbox": [0, 0, 1, 1]}
+    content = {
+        "images": [{"id": 1, "file_name": "a.png", "width": 128, "height": 96}],
+        "categories": [{"id": 1, "name": "ellipse"}],
+        "annotations": [{**thing, "segmentation": scene.masks[0].rle()}],
+    }
+    (tmp_path / "held" / "instances.json").write_text(json.dumps(content))
+    held = held_out(tmp_path / "held" / "instances.json", 1)
+
+    config, out = SMALL.model_copy(update={"save_every": 1}), tmp_path / "run"
+    train(config, Ellipses(), out, QUICK)
+    state = torch.load(out / FILE, weights_only=True)
+    state["step"] = 5
+    state["average"]["predictor.pe.0.weight"].fill_(float("nan"))
+    torch.save(state, out / FILE)
+    with pytest.raises(TrainingError, match="NaN or infinite logits for Gaussian"):
+        train(config, Ellipses(), out, QUICK, held)
 
 
 def test_a_checkpoint_of_another_run(tmp_path: Path) -> None:

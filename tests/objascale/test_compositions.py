@@ -324,6 +324,20 @@ def test_new_crops_replace_the_old_ones_in_the_cache(tmp_path: Path):
     assert [path.name for path in second.folder.parent.iterdir() if path.name.startswith(".")] == []
 
 
+def test_what_another_process_has_just_made_is_kept(tmp_path: Path):
+    """Two processes make the same; the first to end already reads its file while the second ends."""
+    ours = [np.zeros((2, 3, 4), np.uint8)]
+
+    def slower():
+        before.append(packed("twice", "1", lambda: ours).folder.stat().st_ino)
+        yield from ours
+
+    before: list[int] = []
+    found = packed("twice", "1", slower)
+    assert [picture.shape for picture in found] == [(2, 3, 4)]
+    assert before == [found.folder.stat().st_ino], "the folder of the first is still there"
+
+
 def test_bad_material_is_named_with_a_sentence(cropped: Path, photographs: Path, tmp_path: Path):
     (tmp_path / "empty").mkdir()
     broken = tmp_path / "broken"

@@ -16,10 +16,13 @@ from hypothesis import strategies as st
 
 from objascale.commands.options import AssetOptions
 from objascale.commands.planning import choose_assets
-from objascale.crops import CropSettings, cut_out, draw_views, read_crops
-from objascale.dataset import DatasetError
+from objascale.crops import HEADER, Cropping, CropSettings, cut_out, draw_views, read_crops
+from objascale.dataset import Dataset, DatasetError
+from objascale.engine.local import LocalWorker, local_engine
 from objascale.maps import write_exr
+from objascale.plan import RenderSettings
 from objascale.sources import Asset, SourceError
+from objascale.sources import folder as folder_source
 from objascale.sources.licences import licence_word, under_licences
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -95,6 +98,19 @@ def test_an_object_that_fails_is_recorded_and_left_out(made, run_objascale: Comm
     assert [record["reason"] for record in records] == ["truncated", "too-thin"]
     with pytest.raises(DatasetError, match="lists no crop"):
         read_crops(tmp_path / "out")
+
+
+def test_a_map_that_changed_after_it_was_chosen_lights_no_crop(made, tmp_path: Path):
+    write_exr(tmp_path / "map.exr", np.full((16, 32, 3), 0.5, np.float32))
+    (environment,) = folder_source.environment_maps(tmp_path)
+    things = folder_source.objects(made.objects)[:1]
+    settings = CropSettings(views=2, px=32), RenderSettings(samples=1, denoise=False)
+    cropping = Cropping(things, [environment], *settings, Dataset(tmp_path / "crops", HEADER))
+    write_exr(tmp_path / "map.exr", np.full((16, 32, 3), 0.1, np.float32))
+    (record,) = cropping.work(cropping.begin(), [LocalWorker(local_engine(1, device="cpu"))])
+    assert (record["status"], record["reason"]) == ("failed", "changed")
+    assert "map.exr is no longer the file" in record["message"]
+    assert not list((tmp_path / "crops").glob("images/*/*"))
 
 
 @pytest.mark.slow

@@ -133,7 +133,7 @@ def test_flip_hdf5_reads_back_as_specified(image_format, write_pictures, tmp_pat
         assert licences[int(file["license_ids"][0])] == "CC0-1.0"
         credits = [json.loads(text) for text in file["metadata/credits"][:]]
         assert {credit["author"] for credit in credits} == {"Ann", "Bob", "", "Cleo"}
-        assert file["metadata"].attrs["dataset_name"] == "ObjaScale"
+        assert file["metadata"].attrs["dataset_name"] == "objascale-suite"
 
 
 @settings(max_examples=50)

@@ -138,7 +138,7 @@ def test_what_objascale_exports_is_read_back(exportable, tmp_path, all_objects):
     subprocess.run(command, check=True, capture_output=True)
     write_coco(exportable, exportable / "coco.json")
     hdf5, coco = open_dataset(out), open_dataset(exportable / "coco.json")
-    assert (hdf5.name, coco.name, open_dataset(exportable).name) == ("flip-hdf5/ObjaScale", "coco", "objascale")
+    assert (hdf5.name, coco.name, open_dataset(exportable).name) == ("flip-hdf5/objascale-suite", "coco", "objascale")
     masks = [truth.mask().full() for truth in all_objects(original)]
     for dataset in (hdf5, coco):
         assert len(dataset.samples) == len(original.samples) == 3

@@ -159,6 +159,7 @@ def render_mutants(originals: list[bytes], first: int, last: int, folder: Path) 
     worker = LocalWorker(EngineSettings(workers=1, threads=2, device="cpu", timeout=60))
     outcomes: Counter[str] = Counter()
     map_file = blender_datafiles() / "studiolights/world/courtyard.exr"
+    sha256 = file_sha256(map_file)
     try:
         for number in range(first, last):
             rng = np.random.default_rng(number)
@@ -166,7 +167,7 @@ def render_mutants(originals: list[bytes], first: int, last: int, folder: Path) 
             file, image = folder / f"{number}.glb", folder / f"{number}.png"
             file.write_bytes(mutant)
             item = ObjectSpec("thing", "thing", file_sha256(file), 0.05, 0.3, 0.5, 0.5)
-            spec = SceneSpec(0, 0, "map", "", 64, 64, fov=1.0, azimuth=0.7, elevation=0.5, seed=1, objects=(item,))
+            spec = SceneSpec(0, 0, "map", sha256, 64, 64, fov=1.0, azimuth=0.7, elevation=0.5, seed=1, objects=(item,))
             request = {"spec": asdict(spec), "objects": [str(file)], "map": str(map_file), "image": str(image)}
             try:
                 settings = RenderSettings(samples=1, denoise=False, noise_threshold=0)

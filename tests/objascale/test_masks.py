@@ -28,6 +28,15 @@ def test_full_frame_round_trip(frame):
 
 
 @given(frames)
+def test_numpy_sees_the_full_frame(frame):
+    mask = RegionMask.from_full(frame)
+    assert np.asarray(mask).dtype == bool
+    assert np.array_equal(mask, frame)
+    assert np.asarray(mask, np.uint8).sum() == mask.area
+    assert np.logical_and(mask, frame).sum() == mask.area
+
+
+@given(frames)
 def test_rle_is_what_pycocotools_writes(frame):
     theirs = coco.encode(np.asfortranarray(frame.astype(np.uint8)))
     ours = RegionMask.from_full(frame).rle()

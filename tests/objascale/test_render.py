@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import subprocess
 import sys
 from dataclasses import asdict, replace
@@ -19,6 +20,7 @@ from objascale.dataset import mask_of
 from objascale.engine import EngineSettings
 from objascale.engine.local import LocalWorker
 from objascale.files import file_sha256
+from objascale.maps import write_exr
 from objascale.masks import RegionMask
 from objascale.plan import ObjectSpec, RenderSettings, SceneSpec
 
@@ -50,12 +52,13 @@ def worker():
 
 
 def ask(worker, things: Path | list[Path], image: Path, spec=SPEC, settings=QUICK, **more) -> dict:
-    """Render one spec of these files; their SHA-256 is filled in."""
+    """Render one spec of these files; their SHA-256 is filled in, and the map's unless the spec names one."""
     files = things if isinstance(things, list) else [things]
     items = (replace(item, sha256=file_sha256(file)) for item, file in zip(spec.objects, files, strict=True))
+    map_sha256 = spec.map_sha256 or file_sha256(Path(more.get("map", MAP)))
     return worker.ask(
         {
-            "spec": asdict(replace(spec, objects=tuple(items))),
+            "spec": asdict(replace(spec, map_sha256=map_sha256, objects=tuple(items))),
             "settings": settings.model_dump(),
             "objects": [str(file) for file in files],
             "map": str(MAP),
@@ -385,3 +388,28 @@ def test_a_map_that_is_none_is_refused(worker, sphere, tmp_path):
     reply = ask(worker, sphere, tmp_path / "x.png", **{"map": str(bad)})
     assert reply["refused"] == "bad-map"
     assert "bad.exr" in reply["message"]
+    reply = ask(worker, sphere, tmp_path / "x.png", changed(map_sha256="0" * 64), map=str(tmp_path / "none.exr"))
+    assert reply["refused"] == "unreadable"
+    assert "none.exr cannot be read" in reply["message"]
+
+
+def test_a_map_that_changed_after_the_plan_is_refused(worker, sphere, tmp_path):
+    """Also where the same process has read the planned file, and the new one has its size and its date."""
+    file, picture = tmp_path / "map.exr", tmp_path / "x.png"
+    write_exr(file, np.full((16, 32, 3), 0.5, np.float32))
+    planned, dates = changed(map_sha256=file_sha256(file)), file.stat()
+    only(ask(worker, sphere, picture, planned, map=str(file)))
+    before = picture.read_bytes()
+
+    write_exr(file, np.full((16, 32, 3), 0.1, np.float32))
+    os.utime(file, ns=(dates.st_atime_ns, dates.st_mtime_ns))
+    assert file.stat().st_size == dates.st_size
+    picture.unlink()
+    reply = ask(worker, sphere, picture, planned, map=str(file))
+    assert reply["refused"] == "changed"
+    assert f"{file} is no longer the file that the plan names" in reply["message"]
+    assert not picture.exists()
+
+    write_exr(file, np.full((16, 32, 3), 0.5, np.float32))
+    only(ask(worker, sphere, picture, planned, map=str(file)))
+    assert picture.read_bytes() == before

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from objascale.dataset import DatasetError, mask_of, read_annotations
+from objascale.dataset import DatasetError, mask_columns, mask_of, read_annotations
+from objascale.exposure import is_dark
 from objascale.masks import RegionMask
-from objascale.sheet import _MARK, _SIDE, draw_cell, page_paths, pages, read_picture, window_around
+from objascale.sheet import _MARK, _SIDE, draw_cells, page_paths, pages, read_picture, window_around
 from objascale.statistics import draw, save, stage_seconds, summaries
 
 
@@ -22,7 +24,7 @@ def test_a_sheet_shows_every_picture_and_its_object(made):
     (page,) = pages(made.folder, rows(made))
     assert page.width > 4 * 2 * _SIDE
     for row in rows(made):
-        cell = np.asarray(draw_cell(read_picture(made.folder / row["file"]), row))
+        cell = np.asarray(draw_cells(read_picture(made.folder / row["file"]), row)[0])
         overview, magnified = cell[:_SIDE, :_SIDE], cell[:_SIDE, -_SIDE:]
         x, y = (int(v * _SIDE / row["width"]) for v in (row["mean_x"], row["mean_y"]))
         near = overview[max(y - 20, 0) : y + 20, max(x - 20, 0) : x + 20]
@@ -33,7 +35,7 @@ def test_a_sheet_shows_every_picture_and_its_object(made):
 def test_a_tiny_object_is_magnified_pixel_by_pixel(made):
     row = min(rows(made), key=lambda row: row["area"])
     picture = read_picture(made.folder / row["file"])
-    cell = np.asarray(draw_cell(picture, row))[:_SIDE, -_SIDE:]
+    cell = np.asarray(draw_cells(picture, row)[0])[:_SIDE, -_SIDE:]
     left, top, side = window_around(mask_of(row))
     assert side < 64
     colours = {tuple(c) for c in cell.reshape(-1, 3).tolist()}
@@ -65,7 +67,7 @@ def test_each_object_of_a_picture_is_marked_alone(by_hand):
     assert page.width > 4 * 2 * _SIDE
     things = [row for row in rows if row["image_id"] == 1]
     picture = read_picture(by_hand / things[0]["file"])
-    cells = [np.asarray(draw_cell(picture, row)) for row in things]
+    cells = [np.asarray(draw_cells(picture, row)[0]) for row in things]
     for row, cell in zip(things, cells, strict=True):
         left, top, side = window_around(mask_of(row))
         ys, xs = np.nonzero((cell[:_SIDE, -_SIDE:] == _MARK).all(-1))
@@ -74,6 +76,35 @@ def test_each_object_of_a_picture_is_marked_alone(by_hand):
         assert (x0 - left) * scale - 2 <= xs.min() <= xs.max() <= (x1 - left) * scale + 2
         assert (y0 - top) * scale - 2 <= ys.min() <= ys.max() <= (y1 - top) * scale + 2
     assert len({cell.tobytes() for cell in cells}) == 3
+
+
+def test_a_dark_object_has_a_brightened_twin_with_the_same_marks(by_hand):
+    row = read_annotations(by_hand).to_dict("records")[0]
+    picture = read_picture(by_hand / row["file"])
+    assert len(draw_cells(picture, row)) == 1, "a bright picture needs no twin"
+    night = picture // 20
+    dark, twin = (np.asarray(cell)[:_SIDE] for cell in draw_cells(night, row))
+    assert dark.shape == twin.shape
+    marked = (dark == _MARK).all(-1)
+    assert marked.any()
+    assert (marked == (twin == _MARK).all(-1)).all()
+    assert np.median(dark[~marked]) < 10
+    assert np.median(twin[~marked]) > 50
+
+    lit = night.copy()
+    lit[: len(lit) // 2] = 255  # the picture is bright, the object's surroundings are not
+    low = {**row, **mask_columns(RegionMask(40, 60, np.ones((2, 2), bool), row["width"], row["height"]))}
+    assert len(draw_cells(lit, low)) == 2
+
+
+def test_a_page_of_dark_objects_has_room_for_their_twins(hand_copy):
+    rows = read_annotations(hand_copy).to_dict("records")
+    (bright,) = pages(hand_copy, rows)
+    for file in {row["file"] for row in rows}:
+        cv2.imwrite(str(hand_copy / file), cv2.imread(str(hand_copy / file)) // 20)
+    (dark,) = pages(hand_copy, rows)
+    assert dark.width == bright.width
+    assert dark.height > 1.9 * bright.height
 
 
 def test_many_pictures_take_numbered_pages(tmp_path):
@@ -128,3 +159,31 @@ def test_stats_command_draws_equal_bytes_for_equal_datasets(made, tmp_path, run_
     save(draw(read_annotations(made.folder)), tmp_path / "two")
     for name in ("stats.png", "stats.pdf", "stats.svg"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def test_stats_counts_almost_black_and_unreadable_pictures(hand_copy, tmp_path, run_objascale):
+    def printed() -> str:
+        result = run_objascale("stats", hand_copy, "--out", tmp_path / "stats")
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    assert "0 of 2 pictures are almost black\n" in printed()
+    first, second = sorted(hand_copy.glob("images/*/*"))
+    cv2.imwrite(str(first), cv2.imread(str(first)) // 20)
+    assert "1 of 2 pictures are almost black: 1 before sunset\n" in printed()
+    second.write_bytes(b"nothing")
+    assert "1 of 2 pictures cannot be read; objascale verify names them\n" in printed()
+
+
+def test_pictures_before_a_night_map_are_counted_as_almost_black(made, shared, tmp_path, run_objascale):
+    (tmp_path / "maps").mkdir()
+    (tmp_path / "maps/night.exr").symlink_to(shared / "assets/hdris/night.exr")
+    result = run_objascale(
+        *("render", "--source", "folder", "--objects", made.objects, "--hdris", tmp_path / "maps", "--n", 3),
+        *("--out", tmp_path / "set", "--max-px", 512, "--samples", 1, "--no-denoise", "--workers", 1),
+    )
+    assert result.returncode == 0, result.stderr
+    result = run_objascale("stats", tmp_path / "set", "--out", tmp_path / "stats")
+    dark = sum(is_dark(read_picture(path)) for path in (tmp_path / "set").glob("images/*/*"))
+    assert dark > 0
+    assert f"{dark} of 3 pictures are almost black: {dark} before night\n" in result.stdout

@@ -14,6 +14,7 @@ import pytest
 from objascale.dataset import mask_columns, mask_of, read_annotations, read_journal, write_parquet
 from objascale.files import file_sha256
 from objascale.full_frame import Comparison, choose_records
+from objascale.maps import write_exr
 from objascale.verify import check_image, read_contents
 
 FIRST = "images/000/000000.png"
@@ -239,6 +240,16 @@ def test_the_command_and_full_frames(made, copy, run_objascale):
     assert result.returncode == 1
     assert "damage in 1 of the files" in result.stdout
     assert "000000.png: rendered again, only" in result.stdout
+
+
+def test_a_full_frame_before_a_changed_map_is_named_and_not_compared(copy, tmp_path, run_objascale):
+    plan = json.loads((copy / "plan.json").read_text())
+    plan["maps"][0]["path"] = str(tmp_path / "sunset.exr")
+    (copy / "plan.json").write_text(json.dumps(plan))
+    write_exr(tmp_path / "sunset.exr", np.full((16, 32, 3), 0.5, np.float32))
+    result = run_objascale("verify", copy, "--full-frame", 1)
+    assert result.returncode == 1
+    assert f"it cannot be rendered again: {tmp_path / 'sunset.exr'} is no longer the file" in result.stdout
 
 
 def test_a_comparison_names_what_is_worse_than_promised():

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from bench.prompts import PromptSettings, settings_hash
 from bench.timing import COLUMNS as TIMING_COLUMNS
 from objascale.masks import RegionMask
 
@@ -94,7 +95,7 @@ def _results_maker(parent: Path) -> ResultsMaker:
         seed: int = 0,
         side: int = 256,
         dataset: str = "objascale",
-        schema: int = 2,
+        schema: int = 3,
         **columns: Any,
     ) -> Path:
         rng = np.random.default_rng(seed)
@@ -116,7 +117,7 @@ def _results_maker(parent: Path) -> ResultsMaker:
                     {
                         "model": model,
                         "weights_sha256": "ab" * 32 if MODELS.get(model, (1,))[0] else None,
-                        "settings_hash": "0" * 16,
+                        "settings_hash": settings_hash(settings_of(model), PromptSettings()),
                         "dataset": dataset,
                         "dataset_path": str(data),
                         "image_id": str(number),
@@ -146,6 +147,7 @@ def _results_maker(parent: Path) -> ResultsMaker:
                         "post_ms": post,
                         "tokens": 512 if model.startswith("flip") else None,
                         "untrained": False,
+                        "seen_in_training": "no",
                         "error": None,
                     }
                 )
@@ -194,6 +196,10 @@ def make_timing(tmp_path: Path) -> TimingMaker:
     return make
 
 
+def settings_of(model: str) -> dict[str, Any]:
+    return {"tokens": 512} if model.startswith("flip") else {}
+
+
 def run_record(models: tuple[str, ...], data: Path, dataset: str, objects: int, schema: int) -> dict:
     cards = [
         {
@@ -202,7 +208,7 @@ def run_record(models: tuple[str, ...], data: Path, dataset: str, objects: int, 
             "parameters": MODELS.get(model, (1_000_000,))[0],
             "weights": f"{model}.safetensors" if MODELS.get(model, (1,))[0] else None,
             "weights_sha256": "ab" * 32 if MODELS.get(model, (1,))[0] else None,
-            "settings": {"tokens": 512} if model.startswith("flip") else {},
+            "settings": settings_of(model),
             "untrained": False,
         }
         for model in models

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pandas as pd
 import pytest
@@ -24,8 +25,28 @@ def test_every_claim_is_told_with_its_verdict(usual_results) -> None:
     words = " ".join(done.stdout.split())
     assert all(claim.sentence in words for claim in CLAIMS)
     assert "flip-tiny − mobilesam-onnx" in words
-    assert "cannot be told from 0 objects" in words
+    assert "Verdict: cannot be told (0 of 9 pairs measured)." in words
     assert "seed 0" in words
+
+
+def test_terminal_json_and_page_give_the_same_verdicts(make_results, tmp_path) -> None:
+    """One pair of the nine that the claim on all sizes is about, and MobileSAM, which is none of them."""
+    folder = make_results(models=("flip-s", "sam-b", "mobilesam-onnx", "ellipse", "box"), objects=24, side=200)
+    rows = pd.read_parquet(folder / "results.parquet")
+    lead = {"flip-s": 0.8, "sam-b": 0.5, "mobilesam-onnx": 0.4, "ellipse": 0.6, "box": 0.3}
+    rows["iou"] = rows["model"].map(lead) + 0.01 * rows["area"].rank(pct=True)
+    rows.to_parquet(folder / "results.parquet")
+    for name in ("verdicts.json", "verdicts.html", "verdicts.md"):
+        done = check(folder, "--out", tmp_path / name)
+        assert done.exit_code == 0, done.output
+    on_terminal = re.findall(r"^Verdict: (.*)\.$", done.stdout, re.M)
+    records = json.loads((tmp_path / "verdicts.json").read_text())
+    assert [record["verdict"] for record in records if record["about"] == "the claim"] == on_terminal
+    assert "holds for 1 of 9 pairs (1 measured): flip-s − sam-b" in on_terminal
+    assert "holds for all 9 pairs" not in done.stdout
+    for name in ("verdicts.html", "verdicts.md"):
+        written = (tmp_path / name).read_text()
+        assert all(written.count(verdict) >= on_terminal.count(verdict) for verdict in on_terminal)
 
 
 @pytest.mark.parametrize("command", [["table", "iou"], ["figure", "10"], ["check"]])

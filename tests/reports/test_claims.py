@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from bench.statistics import clustered_draws
 from reports.claims.evidence import Sample, decide, estimate, flipped
 from reports.claims.registry import CLAIMS
-from reports.claims.table import claims_data, claims_table, findings
+from reports.claims.table import WHOLE, claims_table, in_words, judgements
+from reports.claims.verdict import Judgement, Verdict, judge, pair_name
 from reports.results import Results
 from reports.view import View
 
@@ -47,6 +48,7 @@ def rows(model: str, iou: Any, **columns: Any) -> pd.DataFrame:
         "noise": 0.0,
         "tokens": 512.0 if model.startswith("flip") else np.nan,
         "untrained": False,
+        "seen_in_training": "no",
         "error": None,
         "predicted_area": 50.0,
         "iou": np.atleast_1d(iou),
@@ -59,16 +61,20 @@ def view(*parts: pd.DataFrame, dataset: str = "objascale", seed: int = 0) -> Vie
     return View(Results(together, [], [], []), dataset, {}, seed)
 
 
-def judge(title: str, *parts: pd.DataFrame, **view_of: Any) -> list:
+def judged(title: str, *parts: pd.DataFrame, **view_of: Any) -> Judgement:
     (claim,) = (claim for claim in CLAIMS if claim.title == title)
-    return findings(claim, view(*parts, **view_of))
+    return judge(claim, view(*parts, **view_of))
+
+
+def finds(title: str, *parts: pd.DataFrame, **view_of: Any) -> list:
+    return judged(title, *parts, **view_of).findings
 
 
 def spread(mean: float, n: int = N, seed: int = 0, scale: float = 0.05) -> np.ndarray:
     return np.clip(mean + np.random.default_rng(seed).normal(0, scale, n), 0, 1)
 
 
-SMALL = "FLIP ahead on small objects"
+SMALL, OVERALL = "FLIP ahead on small objects", "FLIP ahead on ObjaScale"
 
 
 @pytest.mark.parametrize(
@@ -77,7 +83,7 @@ SMALL = "FLIP ahead on small objects"
 )
 def test_flip_against_sam_on_small_objects(gap: float, scale: float, verdict: str) -> None:
     flip, sam = spread(0.5 + gap, seed=1, scale=scale), spread(0.5, seed=2, scale=scale)
-    (found,) = judge(SMALL, rows("flip-tiny", flip), rows("sam-h", sam))
+    (found,) = finds(SMALL, rows("flip-tiny", flip), rows("sam-h", sam))
     assert (found.verdict, found.about, found.n, found.clusters) == (verdict, "flip-tiny − sam-h", N, N // 3)
     assert found.value == pytest.approx((flip - sam).mean())
     assert found.low < found.value < found.high
@@ -86,7 +92,7 @@ def test_flip_against_sam_on_small_objects(gap: float, scale: float, verdict: st
 def test_only_objects_below_a_thousandth_count() -> None:
     fraction = np.where(np.arange(N) < 30, 9.9e-4, 1e-3)
     flip = np.where(np.arange(N) < 30, 0.2, 0.9)
-    (found,) = judge(SMALL, rows("flip-tiny", flip, fraction=fraction), rows("sam-h", spread(0.5), fraction=fraction))
+    (found,) = finds(SMALL, rows("flip-tiny", flip, fraction=fraction), rows("sam-h", spread(0.5), fraction=fraction))
     assert (found.verdict, found.n) == ("does not hold", 30)
 
 
@@ -99,28 +105,146 @@ def test_only_objects_below_a_thousandth_count() -> None:
     ],
 )
 def test_what_too_few_objects_cannot_tell(columns: dict, n: int, words: str) -> None:
-    (found,) = judge(SMALL, rows("flip-tiny", [0.9] * n, **columns), rows("sam-h", [0.1] * n, **columns))
+    (found,) = finds(SMALL, rows("flip-tiny", [0.9] * n, **columns), rows("sam-h", [0.1] * n, **columns))
     assert found.verdict == "cannot be told"
     assert words in found.reason
     assert np.isnan([found.low, found.high, found.p]).all()
 
 
 def test_every_flip_meets_every_sam_and_nothing_else() -> None:
-    names = ["flip-tiny", "flip-l", "sam-b", "mobilesam", "efficientsam-t", "mobilesam@crop", "fastsam-x", "grabcut"]
-    found = judge(SMALL, *(rows(name, spread(0.5, seed=i)) for i, name in enumerate(names)))
-    assert {item.about for item in found} == {f"{a} − {b}" for a in names[:2] for b in names[2:5]}
+    names = ["flip-tiny", "flip-l", "sam-b", "mobilesam", "efficientsam-t", "fastsam-x", "mobilesam@crop", "grabcut"]
+    parts = [rows(name, spread(0.5, seed=i)) for i, name in enumerate(names)]
+    for title, others in ((OVERALL, names[2:5]), (SMALL, names[2:6]), ("FLIP ahead of FastSAM", names[5:6])):
+        assert {item.about for item in finds(title, *parts)} == {f"{a} − {b}" for a in names[:2] for b in others}
 
 
-@pytest.mark.parametrize("parts", [[rows("flip-tiny", [0.5] * 9)], [rows("sam-h", [0.5] * 9)], [rows("box", [0.5])]])
-def test_a_missing_model_is_named_with_the_command_that_measures_it(parts: list) -> None:
-    (found,) = judge(SMALL, *parts)
-    assert (found.verdict, found.n) == ("cannot be told", 0)
-    assert "`bench run --models" in found.reason
+@pytest.mark.parametrize(
+    ("parts", "absent"),
+    [
+        ([rows("flip-l", [0.5] * 9)], "sam-h,fastsam-x"),
+        ([rows("sam-h", [0.5] * 9)], "flip-l,fastsam-x"),
+        ([rows("box", [0.5])], "flip-l,sam-h,fastsam-x"),
+    ],
+)
+def test_a_missing_model_is_named_with_the_command_that_measures_it(parts: list, absent: str) -> None:
+    said = judged(SMALL, *parts)
+    assert (said.verdict.outcome, said.findings) == ("cannot be told", [])
+    told = f"Not measured: {absent.replace(',', ', ')}. Measure with `bench run --models {absent}`."
+    assert said.lacking == told
 
 
 def test_untrained_models_prove_nothing() -> None:
-    (found,) = judge(SMALL, rows("flip-tiny", [0.0] * N, untrained=True), rows("sam-h", spread(0.5)))
-    assert (found.verdict, found.n) == ("cannot be told", 0)
+    said = judged(OVERALL, rows("flip-s", [0.0] * N, untrained=True), rows("sam-h", spread(0.5)))
+    assert (said.verdict.measured, said.findings) == ((), [])
+    assert "flip-s" in said.lacking
+
+
+# ---- what a verdict covers
+
+
+NINE = [(a, b) for a in ("flip-s", "flip-m", "flip-l") for b in ("sam-b", "sam-l", "sam-h")]
+
+
+def measured(**iou: float) -> list[pd.DataFrame]:
+    """Rows of models with these mean IoUs."""
+    return [rows(name.replace("_", "-"), spread(mean, seed=i)) for i, (name, mean) in enumerate(iou.items())]
+
+
+def test_one_pair_of_nine_is_no_proof_of_a_claim_on_all() -> None:
+    said = judged(OVERALL, *measured(flip_s=0.8, sam_h=0.5))
+    assert [found.verdict for found in said.findings] == ["holds"]
+    assert said.verdict.outcome == "holds in part"
+    assert str(said.verdict) == "holds for 1 of 9 pairs (1 measured): flip-s − sam-h"
+    assert said.verdict.spoken_of == tuple(map(pair_name, NINE))
+    assert said.lacking.startswith("Not measured: sam-b, sam-l, flip-m, flip-l. ")
+
+
+def test_mobilesam_is_not_sam() -> None:
+    others = measured(flip_s=0.8, mobilesam_onnx=0.5, efficientsam_t=0.5)
+    others.append(rows("sam2.1-large", spread(0.5, seed=8)))
+    said = judged(OVERALL, *others)
+    assert [found.verdict for found in said.findings] == ["holds"] * 3
+    assert said.findings[0].beside == "mobilesam-onnx is not in it"
+    assert str(said.verdict) == "cannot be told (0 of 9 pairs measured)"
+
+
+def test_a_released_flip_is_none_of_the_papers() -> None:
+    said = judged(OVERALL, *measured(flip_tiny=0.8, flip_large=0.8, sam_b=0.5, sam_l=0.5, sam_h=0.5))
+    assert {found.beside for found in said.findings} == {"flip-tiny is not in it", "flip-large is not in it"}
+    assert str(said.verdict) == "cannot be told (0 of 9 pairs measured)"
+
+
+def test_a_claim_holds_if_all_its_pairs_were_there_and_hold() -> None:
+    flips, sams = {"flip_s": 0.7, "flip_m": 0.8, "flip_l": 0.9}, {"sam_b": 0.4, "sam_l": 0.5, "sam_h": 0.45}
+    assert str(judged(OVERALL, *measured(**flips, **sams)).verdict) == "holds for all 9 pairs"
+    beaten = judged(OVERALL, *measured(**flips, **(sams | {"sam_h": 0.75}))).verdict
+    assert beaten.outcome == "does not hold"
+    assert str(beaten).startswith("does not hold for 1 of 9 pairs (9 measured): flip-s − sam-h; holds for flip-s − ")
+    level = judged(OVERALL, *measured(**flips, sam_b=0.4, sam_l=0.5), rows("sam-h", spread(0.7, seed=0))).verdict
+    assert (level.outcome, len(level.measured), len(level.holds)) == ("holds in part", 9, 8)
+
+
+def test_all_variants_of_a_pair_must_hold() -> None:
+    weights = [
+        rows("flip-s", spread(iou, seed=i), series=f"flip-s: weights {i}", weights_sha256=str(i))
+        for i, iou in enumerate((0.8, 0.2))
+    ]
+    assert judged(OVERALL, weights[0], *measured(sam_h=0.5)).verdict.holds == ("flip-s − sam-h",)
+    assert judged(OVERALL, *weights, *measured(sam_h=0.5)).verdict.fails == ("flip-s − sam-h",)
+
+
+@pytest.mark.parametrize("dataset", ["coco", "hypersim", "flip-hdf5/objascale-suite"])
+def test_a_claim_on_objascale_is_not_judged_by_other_pictures(dataset: str) -> None:
+    said = judged(OVERALL, *measured(flip_s=0.8, sam_h=0.5), dataset=dataset)
+    assert {found.beside for found in said.findings} == {"it is about ObjaScale"}
+    assert said.verdict.measured == ()
+    assert said.lacking == f"The claim is about ObjaScale, and this is {dataset}."
+
+
+@pytest.mark.parametrize("dataset", ["objascale", "objascale (some/folder)", "flip-hdf5/ObjaScale"])
+def test_objascale_goes_by_several_names(dataset: str) -> None:
+    assert judged(OVERALL, *measured(flip_s=0.8, sam_h=0.5), dataset=dataset).verdict.measured == ("flip-s − sam-h",)
+
+
+def test_a_part_of_the_objects_does_not_count() -> None:
+    """By size everything holds, and over all objects it is level."""
+    fraction = np.where(np.arange(N) < 30, 5e-5, 0.1)
+    gain = np.where(np.arange(N) < 30, -0.2, 0.2)
+    crop = rows("sam-h@crop", spread(0.5, seed=1), fraction=fraction)
+    said = judged("FLIP ahead of SAM on a crop", rows("flip-s", spread(0.5) + gain, fraction=fraction), crop)
+    assert {(found.objects, found.beside) for found in said.findings} == {
+        ("all", ""),
+        ("10⁻⁵ to 10⁻⁴", "a part of the objects"),
+        ("above 10⁻²", "a part of the objects"),
+    }
+    assert str(said.verdict) == "cannot be told (1 of 9 pairs measured)"
+    assert not said.findings[0].beside, "what counts comes first"
+
+
+@given(st.lists(st.sampled_from(["absent", "holds", "does not hold", "cannot be told"]), min_size=1, max_size=9))
+def test_a_verdict_says_no_more_than_was_measured(each: list[str]) -> None:
+    names = tuple(pair_name(pair) for pair in NINE[: len(each)])
+
+    def those(*outcomes: str) -> tuple[str, ...]:
+        return tuple(name for name, outcome in zip(names, each, strict=True) if outcome in outcomes)
+
+    seen = those("holds", "does not hold", "cannot be told")
+    verdict = Verdict("pair", names, seen, those("holds"), those("does not hold"))
+    assert (verdict.outcome == "holds") == (set(each) == {"holds"})
+    assert (verdict.outcome == "does not hold") == ("does not hold" in each)
+    words = str(verdict)
+    assert words.startswith(verdict.outcome.removesuffix(" in part"))
+    if verdict.outcome != "holds":
+        assert f"{len(seen)} " in words
+        assert f" of {len(names)} pair" in words
+    for name in those("absent", "cannot be told"):
+        assert name not in words
+
+
+def test_every_claim_names_its_models() -> None:
+    """But for the one on all models: then the sentence speaks of nothing else than the models that were measured."""
+    for claim in CLAIMS:
+        assert (claim.models is None) == ("every model that was measured here" in claim.sentence)
 
 
 @settings(deadline=None, max_examples=25)
@@ -128,7 +252,7 @@ def test_untrained_models_prove_nothing() -> None:
 def test_swapping_two_models_negates_the_verdict(seed: int, gap: float, n: int) -> None:
     one, other = spread(0.5 + gap, n, seed), spread(0.5, n, seed + 1)
     (found,), (swapped,) = (
-        judge(SMALL, rows("flip-tiny", a), rows("sam-h", b)) for a, b in ((one, other), (other, one))
+        finds(SMALL, rows("flip-tiny", a), rows("sam-h", b)) for a, b in ((one, other), (other, one))
     )
     opposite = {"holds": "does not hold", "does not hold": "holds", "cannot be told": "cannot be told"}
     assert swapped.verdict == opposite[found.verdict]
@@ -143,7 +267,7 @@ def test_swapping_two_models_negates_the_verdict(seed: int, gap: float, n: int) 
 def test_fastsam_on_tiny_objects(mean: float, verdict: str) -> None:
     iou = np.where(np.arange(N) < 30, spread(mean, scale=0.01), 0.9)
     fraction = np.where(np.arange(N) < 30, 9e-5, 1e-3)
-    (found,) = judge("FastSAM fails on tiny objects", rows("fastsam-x", iou, fraction=fraction))
+    (found,) = finds("FastSAM fails on tiny objects", rows("fastsam-x", iou, fraction=fraction))
     assert (found.verdict, found.n) == (verdict, 30)
 
 
@@ -172,7 +296,7 @@ def saturating(log: np.ndarray, middle: float) -> np.ndarray:
     ids=["pixels", "fraction", "both alike", "neither"],
 )
 def test_pixels_or_fraction(iou, verdict: str) -> None:
-    (found,) = judge("Pixels count, not the fraction", sized(iou))
+    (found,) = finds("Pixels count, not the fraction", sized(iou))
     assert found.verdict == verdict, found
     assert "Ten times the pixels at the same fraction" in found.reason
 
@@ -180,13 +304,13 @@ def test_pixels_or_fraction(iou, verdict: str) -> None:
 def test_objects_that_share_no_size_cannot_tell_pixels_from_the_fraction() -> None:
     sides = np.geomspace(100, 30_000, 12)
     apart = rows("flip-tiny", spread(0.5, 12), width=sides, height=sides, area=sides**3, fraction=sides / 1e5)
-    (found,) = judge("Pixels count, not the fraction", apart)
+    (found,) = finds("Pixels count, not the fraction", apart)
     assert found.verdict == "cannot be told"
     assert "nan" not in found.reason
 
 
 def test_images_of_one_size_cannot_tell_pixels_from_the_fraction() -> None:
-    (found,) = judge("Pixels count, not the fraction", sized(lambda px, _: saturating(px, 2.5), np.full(300, 1000.0)))
+    (found,) = finds("Pixels count, not the fraction", sized(lambda px, _: saturating(px, 2.5), np.full(300, 1000.0)))
     assert (found.verdict, found.n) == ("cannot be told", 300)
     assert "too much of one size" in found.reason
 
@@ -201,30 +325,29 @@ def test_a_hundred_patches(few: float, verdict: str) -> None:
         rows("flip-tiny", iou + each - each.mean(), tokens=float(tokens), series=f"flip-tiny: {tokens} tokens")
         for (tokens, iou), each in zip(counts.items(), noise, strict=True)
     ]
-    (found,) = judge("100 patches suffice", *parts)
+    (found,) = finds("100 patches suffice", *parts)
     assert (found.verdict, found.about) == (verdict, "flip-tiny: 96 − 1024 patches")
     assert found.value == pytest.approx(few - 0.8)
 
 
 @pytest.mark.parametrize("counts", [(512,), (96, 128), (32, 512)])
 def test_a_plateau_needs_both_ends(counts: tuple[int, ...]) -> None:
-    (found,) = judge("100 patches suffice", *(rows("flip-tiny", spread(0.5), tokens=float(n)) for n in counts))
-    assert (found.verdict, found.n) == ("cannot be told", 0)
-    assert "--tokens" in found.reason
+    parts = [rows("flip-l", spread(0.5), tokens=float(n)) for n in counts]
+    said = judged("100 patches suffice", *parts, dataset="openimages")
+    assert (said.verdict.measured, said.findings) == ((), [])
+    assert "--models flip-l --tokens 32,64" in said.lacking
 
 
-def test_the_whole_of_objascale_and_of_nothing_else() -> None:
+def test_the_whole_of_objascale() -> None:
     parts = rows("flip-tiny", spread(0.8)), rows("sam-h", spread(0.5, seed=1)), rows("fastsam-s", spread(0.9, seed=2))
-    assert [found.verdict for found in judge("FLIP ahead on ObjaScale", *parts)] == ["holds"]
-    assert [found.verdict for found in judge("FLIP ahead of FastSAM", *parts)] == ["does not hold"]
-    (elsewhere,) = judge("FLIP ahead on ObjaScale", *parts, dataset="coco")
-    assert (elsewhere.verdict, elsewhere.n) == ("cannot be told", 0)
+    assert [found.verdict for found in finds(OVERALL, *parts)] == ["holds"]
+    assert [found.verdict for found in finds("FLIP ahead of FastSAM", *parts)] == ["does not hold"]
 
 
 def test_each_model_against_its_own_prompt_by_size() -> None:
     fraction = np.where(np.arange(N) < 30, 5e-5, 0.1)
     gain = np.where(np.arange(N) < 30, -0.2, 0.2)
-    found = judge(
+    found = finds(
         "More than the prompt",
         rows("flip-tiny", spread(0.5) + gain, fraction=fraction),
         rows("sam-h", spread(0.5, seed=1) + gain, fraction=fraction),
@@ -244,9 +367,11 @@ def test_each_model_against_its_own_prompt_by_size() -> None:
 
 
 def test_a_model_without_its_prompt_alone_says_so() -> None:
-    found = judge("More than the prompt", rows("flip-tiny", spread(0.5)), rows("box", spread(0.4)))
+    found = finds("More than the prompt", rows("flip-tiny", spread(0.5)), rows("box", spread(0.4)))
     assert [(item.about, item.verdict) for item in found] == [("flip-tiny − its ellipse", "cannot be told")]
     assert "`bench run --models ellipse --prompt matched --noise 0`" in found[0].reason
+    verdict = judged("More than the prompt", rows("flip-tiny", spread(0.5)), rows("box", spread(0.4))).verdict
+    assert str(verdict) == "cannot be told (0 of 1 pair measured)"
 
 
 def test_flip_against_sam_on_a_crop_and_from_a_box() -> None:
@@ -254,12 +379,11 @@ def test_flip_against_sam_on_a_crop_and_from_a_box() -> None:
     boxes = [
         rows(name, spread(iou), prompt_source="box") for name, iou in (("flip-tiny", 0.9), ("mobilesam-onnx", 0.5))
     ]
-    on_crop = judge("FLIP ahead of SAM on a crop", flip, crop, *boxes)
+    on_crop = finds("FLIP ahead of SAM on a crop", flip, crop, *boxes)
     assert {(item.about, item.verdict) for item in on_crop} == {("flip-tiny − mobilesam-onnx@crop", "does not hold")}
-    from_box = judge("FLIP ahead from the same box", flip, crop, *boxes)
+    from_box = finds("FLIP ahead from the same box", flip, crop, *boxes)
     assert {(item.about, item.verdict) for item in from_box} == {("flip-tiny − mobilesam-onnx", "holds")}
-    (missing,) = judge("FLIP ahead from the same box", flip, crop)
-    assert "--prompt box" in missing.reason
+    assert "--prompt box" in judged("FLIP ahead from the same box", flip, crop).lacking
 
 
 def test_what_one_comparison_would_tell_many_may_not() -> None:
@@ -305,15 +429,28 @@ def test_draws_of_a_ratio_take_whole_clusters() -> None:
 def test_the_table_has_every_claim_and_the_same_verdicts_each_time() -> None:
     parts = rows("flip-tiny", spread(0.8)), rows("sam-h", spread(0.5, seed=1)), rows("box", spread(0.4, seed=2))
     table = claims_table(view(*parts))
-    assert list(dict.fromkeys(row[0].text for row in table.cells)) == [claim.title for claim in CLAIMS]
+    assert [row[0].text for row in table.cells if row[1].text == WHOLE] == [claim.title for claim in CLAIMS]
     assert all(claim.sentence in " ".join(table.notes) for claim in CLAIMS)
     assert "seed 0" in table.notes[-2]
     assert table.notes[-1] == "Errors and empty masks count as IoU 0: none."
-    pd.testing.assert_frame_equal(table.data, claims_data(view(*parts)))
-    ours = claims_data(view(*parts, seed=1), ("ours",))
+    pd.testing.assert_frame_equal(table.data, claims_table(view(*parts)).data)
+    ours = claims_table(view(*parts, seed=1), ("ours",)).data
     assert set(ours["against"]) == {"ours"}
     assert set(ours["seed"]) == {1}
     assert not any("nan" in text.lower() for row in table.cells for cell in row for text in astuple(cell))
+
+
+def test_the_table_and_its_data_say_the_same_as_the_judgements() -> None:
+    here = view(*measured(flip_s=0.8, sam_b=0.5, mobilesam=0.4, box=0.3, ellipse=0.3))
+    table = claims_table(here)
+    said: list[tuple[str, str, str]] = []
+    for each in judgements(here):
+        said.append((each.claim.title, WHOLE, str(each.verdict)))
+        said += [(each.claim.title, found.about, in_words(found)) for found in each.findings]
+    assert [(row[0].text, row[1].text, row[7].text) for row in table.cells] == said
+    assert list(table.data[["claim", "about", "verdict"]].itertuples(index=False, name=None)) == said
+    whole = table.data[table.data["about"] == WHOLE].set_index("claim")
+    assert whole.loc[OVERALL, ["measured", "spoken_of", "outcome"]].tolist() == [1, 9, "holds in part"]
 
 
 def test_few_clusters_of_one_sign_are_as_rare_as_coins_say() -> None:

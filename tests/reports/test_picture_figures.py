@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,15 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
 
+from baselines.flip import FlipSegmenter
+from bench.prompts import PromptSettings, settings_hash
 from flip.gaussian import Gaussian
-from flip.released.model import CONFIGS, ReleasedFlip
-from flip.released.predictor import FlipPredictor
+from flip.sampler import Patches
+from flip.sampling import Sampling
+from flip.weights import find_weights
 from objascale.masks import RegionMask
 from reports.figures.examples import magnified_examples
-from reports.figures.objects import COLOURS, SIDE, draw_crop, edges, patches, see
+from reports.figures.objects import COLOURS, SIDE, Seen, draw_crop, draw_patches, edges, patches, see
 from reports.figures.patches import object_patches, sampling_stages, scene_patches
 from reports.results import read_results
 from reports.style import assign_styles
@@ -47,30 +51,62 @@ def panels(drawn: list) -> list[Any]:
     return drawn[0].figure.axes
 
 
-def test_the_patches_are_those_that_the_predictor_cuts(usual) -> None:
-    rows = usual.plain[usual.plain["model"] == "flip-tiny"].sort_values("area", ascending=False)
-    seen = next(see(rows))
-    predictor = FlipPredictor(ReleasedFlip(CONFIGS["flip-tiny"]), tokens=512)
+def with_settings(folder: Path, settings: dict[str, Any]) -> Path:
+    """Make the first model of a results folder one that was measured with these settings."""
+    run = json.loads((folder / "run.json").read_text())
+    run["models"][0]["settings"] = settings
+    (folder / "run.json").write_text(json.dumps(run))
+    rows = pd.read_parquet(folder / "results.parquet")
+    rows.loc[rows["model"] == run["models"][0]["name"], "settings_hash"] = settings_hash(settings, PromptSettings())
+    rows.to_parquet(folder / "results.parquet")
+    return folder
+
+
+def largest(of: View) -> Seen:
+    return next(see(of.rows[of.rows["model"].str.startswith("flip")].sort_values("area", ascending=False)))
+
+
+def same(some: Patches, others: Patches) -> bool:
+    return some.unit == others.unit and all((some.centres[p] == others.centres[p]).all() for p in some.centres)
+
+
+@pytest.mark.parametrize(("name", "glances", "shrinks"), [("flip-s", 4, True), ("flip-tiny", None, False)])
+def test_the_patches_drawn_are_those_that_the_predictor_sampled(
+    make_results, shared, name: str, glances: int | None, shrinks: bool
+) -> None:
+    """With the recipe and the glances of flip-s: a large object in a shrunk picture."""
+    weights = find_weights(name, shared / "assets" / "weights")
+    segmenter = FlipSegmenter(name, weights)
+    folder = make_results(models=(name,), objects=6, side=900)
+    measured = view(with_settings(folder, segmenter.describe().settings))
+    seen = largest(measured)
+    predictor = segmenter.predictor
     predictor.set_image(seen.image)
-    mean, covariance = seen.truth.moments()
-    cut = predictor.patches(Gaussian.from_moments(mean, covariance)).centres
-    shown = patches(seen, usual)
-    assert shown.keys() == cut.keys()
-    assert all((shown[size] == cut[size]).all() for size in cut)
+    sampled = predictor.patches(Gaussian.from_moments(*seen.truth.moments()))
+    assert (predictor.sampling.glances, sampled.unit > 1) == (glances, shrinks)
+    assert same(patches(seen, measured), sampled)
+    axes = Figure().subplots()
+    draw_patches(axes, patches(seen, measured).boxes())
+    drawn = {p: squares(axes, p) for p in COLOURS}
+    assert sum(map(len, drawn.values())) == len(sampled)
+    for size, corners in drawn.items():
+        assert corners == pytest.approx(sampled.centres[size] - size * sampled.unit / 2)
+
+
+def test_a_patch_of_a_shrunk_picture_is_drawn_as_large_as_what_it_shows() -> None:
+    two = Patches({2: np.zeros((1, 2, 2, 3), np.uint8)}, {2: np.array(((53.0, 33.0),))}, unit=3)
+    axes = Figure().subplots()
+    draw_patches(axes, two.boxes())
+    assert axes.patches[0].get_path().vertices.tolist() == [[50, 30], [56, 30], [56, 36], [50, 36], [50, 30]]
 
 
 def test_the_settings_of_the_run_are_followed(usual_results, tmp_path) -> None:
     folder = tmp_path / "disjoint"
     shutil.copytree(usual_results, folder)
-    run = json.loads((folder / "run.json").read_text())
-    run["models"][0]["settings"] |= {"overlap": 0.0, "coverage": 0.3, "spread": 1.0, "least": 0.0, "seed": 7}
-    (folder / "run.json").write_text(json.dumps(run))
-    disjoint = view(folder)
-    seen = next(see(disjoint.rows[disjoint.rows["model"] == "flip-tiny"].sort_values("area", ascending=False)))
-    boxes = [
-        np.hstack((where - size / 2, where + size / 2)) for size, where in patches(seen, disjoint).items() if len(where)
-    ]
-    box = np.concatenate(boxes)
+    settings = {"tokens": 512, "overlap": 0.0, "coverage": 0.3, "spread": 1.0, "least": 0.0, "seed": 7}
+    disjoint = view(with_settings(folder, settings))
+    boxes = patches(largest(disjoint), disjoint).boxes()
+    box = np.concatenate([covered for covered in boxes.values() if len(covered)])
     low, high = np.maximum(box[:, None, :2], box[None, :, :2]), np.minimum(box[:, None, 2:], box[None, :, 2:])
     overlaps = (high - low > 1e-5).all(2)
     assert overlaps.sum() == len(box)  # with itself
@@ -78,13 +114,28 @@ def test_the_settings_of_the_run_are_followed(usual_results, tmp_path) -> None:
 
 def test_each_run_has_its_own_settings(make_results) -> None:
     first, last = (make_results(name, ("flip-tiny",), 3, dataset=name, side=300) for name in ("first", "last"))
-    run = json.loads((last / "run.json").read_text())
-    run["models"][0]["settings"] |= {"seed": 7}
-    (last / "run.json").write_text(json.dumps(run))
-    both = read_results([first, last])
-    seen = next(see(both.of("first").sort_values("area", ascending=False)))
-    joined, alone = patches(seen, View(both, "first", {})), patches(seen, view(first))
-    assert all((joined[size] == alone[size]).all() for size in alone)
+    both = read_results([first, with_settings(last, {"tokens": 512, "seed": 7})])
+    seen, again = largest(View(both, "first", {})), largest(View(both, "last", {}))
+    assert same(patches(seen, View(both, "first", {})), patches(seen, view(first)))
+    assert not same(patches(seen, View(both, "first", {})), patches(again, View(both, "last", {})))
+
+
+def test_each_number_of_patches_has_its_own_settings(make_results) -> None:
+    """A model that was measured with two numbers of patches has two cards of one name, which differ in glances."""
+    folder = with_settings(make_results(models=("flip-s",), objects=3), {"tokens": 512, "glances": 4})
+    run = json.loads((folder / "run.json").read_text())
+    run["models"].insert(0, run["models"][0] | {"settings": {"tokens": 128, "glances": 1}})
+    (folder / "run.json").write_text(json.dumps(run))
+    seen = largest(view(folder))
+    mean, covariance = seen.truth.moments()
+    sampled = Sampling(512, glances=4).patches(seen.image, Gaussian.from_moments(mean, covariance))
+    assert same(patches(seen, view(folder)), sampled)
+
+
+def test_settings_that_no_run_describes_are_a_reason(make_results) -> None:
+    unknown = view(make_results(models=("flip-tiny",), objects=3, settings_hash="f" * 12))
+    with pytest.raises(NothingToShow, match="does not describe the settings of flip-tiny"):
+        sampling_stages(unknown)
 
 
 def test_the_stages_grow_and_the_mask_comes_last(usual) -> None:

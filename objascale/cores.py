@@ -1,0 +1,60 @@
+"""How many cores this process may use."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+
+def available_cores(root: Path = Path("/")) -> int:
+    """The number of cores that this process may keep busy, at least 1.
+
+    `os.cpu_count()` is the number of cores of the machine. This is the least of:
+
+    - the CPU affinity, which `taskset`, cpusets and most job schedulers set;
+    - the CPU quota of the process's control group and of every group around it, rounded up, which containers set;
+    - `SLURM_CPUS_PER_TASK`, as Slurm sets an affinity only where its site asks for it.
+
+    Args:
+        root: The folder that `/proc` and `/sys` lie in.
+    """
+    limits = [_affinity(), *_quotas(root)]
+    slurm = os.environ.get("SLURM_CPUS_PER_TASK", "")
+    if slurm.isdecimal():
+        limits.append(int(slurm))
+    return max(1, min(limits))
+
+
+def _affinity() -> int:
+    if hasattr(os, "sched_getaffinity"):  # on Linux only
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _quotas(root: Path) -> Iterator[int]:
+    """The quotas, in cores, of this process's control group and of those around it, of which each may have one.
+
+    A container sees its own group as the root of the hierarchy, and perhaps under the path that it has outside, which
+    does not exist inside. Sources: "Control Group v2" and "CFS Bandwidth Control" of the Linux kernel's documentation.
+    """
+    file = root / "proc/self/cgroup"
+    for line in file.read_text().splitlines() if file.exists() else ():
+        _, controllers, path = line.split(":", 2)
+        if controllers == "":
+            yield from _of_groups(root / "sys/fs/cgroup", path, ["cpu.max"])
+        elif "cpu" in controllers.split(","):
+            yield from _of_groups(root / "sys/fs/cgroup/cpu", path, ["cpu.cfs_quota_us", "cpu.cfs_period_us"])
+
+
+def _of_groups(hierarchy: Path, path: str, files: Sequence[str]) -> Iterator[int]:
+    """The quotas of the group at `path` of a mounted hierarchy and of those around it, from files with two numbers."""
+    group = hierarchy / path.lstrip("/")
+    for each in (group, *group.parents):
+        if each.is_relative_to(hierarchy):
+            try:
+                quota, period = (int(number) for name in files for number in (each / name).read_text().split())
+            except (OSError, ValueError):  # there is no such file, or it says "max"
+                continue
+            if quota > 0:  # version 1 says -1 for no limit
+                yield -(-quota // period)

@@ -1,0 +1,93 @@
+"""How many cores a process may use: affinity, control groups and Slurm."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from objascale.cores import available_cores
+
+MANY = 1 << 20
+
+
+@pytest.fixture(autouse=True)
+def _no_slurm(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SLURM_CPUS_PER_TASK", raising=False)
+
+
+@pytest.fixture
+def many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine whose affinity is no limit."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(MANY))
+
+
+def machine(root: Path, groups: str, files: dict[str, str] | None = None) -> Path:
+    """A folder with /proc/self/cgroup and with files below /sys/fs/cgroup."""
+    texts = {"proc/self/cgroup": groups, **{f"sys/fs/cgroup/{name}": text for name, text in (files or {}).items()}}
+    for name, text in texts.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    return root
+
+
+def test_taskset_counts() -> None:
+    core = min(os.sched_getaffinity(0))
+    code = "from objascale.cores import available_cores; print(available_cores())"
+    command = ["taskset", "-c", str(core), sys.executable, "-c", code]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.strip() == "1"
+
+
+def test_without_control_groups_it_is_the_affinity(many: None, tmp_path: Path) -> None:
+    assert available_cores(tmp_path) == MANY
+    assert available_cores(machine(tmp_path, "0::/\n")) == MANY
+
+
+@pytest.mark.parametrize(
+    ("quota", "cores"), [("max 100000", MANY), ("200000 100000", 2), ("250000 100000", 3), ("1000 100000", 1)]
+)
+def test_the_quota_of_version_2_is_rounded_up(many: None, tmp_path: Path, quota: str, cores: int) -> None:
+    root = machine(tmp_path, "0::/work/job\n", {"work/job/cpu.max": f"{quota}\n"})
+    assert available_cores(root) == cores
+
+
+def test_a_group_around_the_own_one_counts(many: None, tmp_path: Path) -> None:
+    files = {"a/b/cpu.max": "700000 100000", "a/cpu.max": "300000 100000", "cpu.max": "900000 100000"}
+    assert available_cores(machine(tmp_path, "0::/a/b\n", files)) == 3
+
+
+def test_a_container_sees_its_own_group_as_the_root(many: None, tmp_path: Path) -> None:
+    """Under the path that it has outside, or above what it sees; neither exists inside."""
+    for number, path in enumerate(("/", "/docker/0123", "/../../outside")):
+        root = machine(tmp_path / str(number), f"0::{path}\n", {"cpu.max": "400000 100000"})
+        assert available_cores(root) == 4
+
+
+@pytest.mark.parametrize(("quota", "cores"), [("-1", MANY), ("150000", 2)])
+def test_the_quota_of_version_1(many: None, tmp_path: Path, quota: str, cores: int) -> None:
+    groups = "5:memory:/job\n4:cpu,cpuacct:/job\n1:name=systemd:/\n0::/\n"
+    files = {"cpu/job/cpu.cfs_quota_us": quota, "cpu/job/cpu.cfs_period_us": "100000"}
+    assert available_cores(machine(tmp_path, groups, files)) == cores
+
+
+@pytest.mark.parametrize(("value", "cores"), [("3", 3), ("0", 1), ("", 5), ("many", 5)])
+def test_slurm_says_how_many_a_task_has(
+    monkeypatch: pytest.MonkeyPatch, many: None, tmp_path: Path, value: str, cores: int
+) -> None:
+    monkeypatch.setenv("SLURM_CPUS_PER_TASK", value)
+    assert available_cores(machine(tmp_path, "0::/\n", {"cpu.max": "500000 100000"})) == cores
+
+
+def test_nothing_else_counts_the_machines_cores() -> None:
+    """`os.cpu_count` and the affinity are asked in one place."""
+    here = Path(__file__).parents[2]
+    rooms = ("objascale", "flip", "baselines", "bench", "reports", "benchmarks")
+    files = [path for room in rooms for path in (here / room).rglob("*.py")]
+    words = ("cpu_count", "sched_getaffinity")
+    found = [path.relative_to(here) for path in files if any(word in path.read_text("utf-8") for word in words)]
+    assert found == [Path("objascale/cores.py")]

@@ -1,0 +1,66 @@
+"""The plugin that lets continuous integration skip nothing without a reason."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import no_skips
+import pytest
+
+
+@pytest.fixture
+def suite(tmp_path: Path) -> Path:
+    """A test folder with one passing and one skipped test, and the plugin."""
+    shutil.copy(no_skips.__file__, tmp_path / "conftest.py")
+    (tmp_path / "allowed_skips.txt").write_text("# none\n")
+    (tmp_path / "test_it.py").write_text(
+        "import pytest\ndef test_one(): pass\n@pytest.mark.skip(reason='no GPU')\ndef test_two(): pass\n"
+    )
+    return tmp_path
+
+
+def run(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-c",
+        "/dev/null",
+        "--rootdir",
+        str(folder),
+    ]
+    return subprocess.run([*command, *options, str(folder)], capture_output=True, text=True, cwd=folder)
+
+
+def test_a_skip_without_a_reason_fails_the_run(suite: Path) -> None:
+    done = run(suite, "--no-skips")
+    assert done.returncode == 1
+    assert "test_it.py::test_two was skipped, and allowed_skips.txt does not list it" in done.stdout
+
+
+def test_a_listed_skip_passes(suite: Path) -> None:
+    (suite / "allowed_skips.txt").write_text("test_it.py::test_two: no GPU\n")
+    assert run(suite, "--no-skips").returncode == 0
+
+
+def test_a_listed_skip_needs_a_reason(suite: Path) -> None:
+    path = suite / "allowed_skips.txt"
+    path.write_text("test_it.py::test_two\n")
+    with pytest.raises(ValueError, match="give a reason"):
+        no_skips.read_allowed(path)
+
+
+def test_a_user_reads_how_to_run_the_rest(suite: Path) -> None:
+    done = run(suite)
+    assert done.returncode == 0
+    assert "1 tests were skipped; to run them on Debian and Ubuntu: apt-get install chromium" in done.stdout
+
+
+def test_every_entry_of_the_list_has_a_reason() -> None:
+    no_skips.read_allowed(no_skips.ALLOWED)
