@@ -1,4 +1,4 @@
-"""Exports are whole or not there: they are written beside their place and moved into it at the end."""
+"""Atomic output: an export is written beside its path and moved there at the end."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from objascale.files import unique_partial
 
 @contextmanager
 def new_file(out: Path) -> Iterator[Path]:
-    """A path to write to, which replaces the file `out` when the block ends and vanishes if it raises.
+    """Yield a path to write to. It replaces the file `out` at the end, and is deleted if an exception is raised.
 
-    Raises DatasetError if `out` is a folder or the disk takes no more.
+    Raises DatasetError if `out` is a folder or cannot be written.
     """
     if out.is_dir():
         raise DatasetError(f"{out} is a folder; give the path of a file")
@@ -31,9 +31,9 @@ def new_file(out: Path) -> Iterator[Path]:
 
 @contextmanager
 def new_folder(out: Path) -> Iterator[Path]:
-    """A folder to write into, which becomes `out` when the block ends and vanishes if it raises.
+    """Yield a folder to write into. It becomes `out` at the end, and is deleted if an exception is raised.
 
-    Raises DatasetError if `out` is a file or holds anything already, or the disk takes no more.
+    Raises DatasetError if `out` is a file, is not empty, or cannot be written.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DatasetError(f"{out} {'holds files' if out.is_dir() else 'is a file'} already; give a new folder")

@@ -151,9 +151,9 @@ def _width(entry: Any) -> int:
 
 def _json_fault(path: Path) -> str:
     try:
-        return "" if isinstance(json.loads(path.read_text("utf-8")), dict) else "it is no JSON object"
+        return "" if isinstance(json.loads(path.read_text("utf-8")), dict) else "it is not a JSON object"
     except ValueError as error:
-        return f"it is no JSON ({error})"
+        return f"it is not JSON ({error})"
 
 
 _JSON = Expected(check=_json_fault)

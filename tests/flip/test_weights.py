@@ -170,7 +170,9 @@ def test_a_changed_file_is_refused_here_and_there(loopback, tmp_path: Path) -> N
             attempt()
     path.unlink()
     loopback.files["/s/new/download"] = SECOND
-    with pytest.raises(WeightsChanged, match=r"s/new/download sent something other .*delete .*new\.ckpt\.json"):
+    with pytest.raises(
+        WeightsChanged, match=r"s/new/download sent a file that is not the expected one.*delete .*new\.ckpt\.json"
+    ):
         fetch(record, tmp_path)
     assert not path.exists()
     (tmp_path / "new.ckpt.json").unlink()

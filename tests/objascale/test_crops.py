@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from objascale.commands.options import AssetOptions
 from objascale.commands.planning import choose_assets
-from objascale.crops import HEADER, Cropping, CropSettings, cut_out, draw_views, read_crops
+from objascale.crops import CROPS_HEADER, Cropping, CropSettings, cut_out, draw_views, read_crops
 from objascale.dataset import Dataset, DatasetError
 from objascale.engine.local import LocalWorker, local_engine
 from objascale.maps import write_exr
@@ -105,7 +105,7 @@ def test_a_map_that_changed_after_it_was_chosen_lights_no_crop(made, tmp_path: P
     (environment,) = folder_source.environment_maps(tmp_path)
     things = folder_source.objects(made.objects)[:1]
     settings = CropSettings(views=2, px=32), RenderSettings(samples=1, denoise=False)
-    cropping = Cropping(things, [environment], *settings, Dataset(tmp_path / "crops", HEADER))
+    cropping = Cropping(things, [environment], *settings, Dataset(tmp_path / "crops", CROPS_HEADER))
     write_exr(tmp_path / "map.exr", np.full((16, 32, 3), 0.1, np.float32))
     (record,) = cropping.work(cropping.begin(), [LocalWorker(local_engine(1, device="cpu"))])
     assert (record["status"], record["reason"]) == ("failed", "changed")

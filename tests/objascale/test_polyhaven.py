@@ -179,7 +179,7 @@ def test_a_host_that_is_gone_is_said(haven, monkeypatch):
 @pytest.mark.parametrize("listing", [b"<html>", b"[]"])
 def test_a_listing_that_is_none(listing, haven):
     haven.server.files["/assets?t=hdris"] = listing
-    with pytest.raises(SourceError, match="other than the expected file: it is no JSON"):
+    with pytest.raises(SourceError, match="that is not the expected one: it is not (a )?JSON"):
         environment_maps(1, "1k", seed=0)
 
 
