@@ -1,4 +1,4 @@
-"""The command `objascale`."""
+"""The command line `objascale`."""
 
 from __future__ import annotations
 

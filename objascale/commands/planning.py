@@ -1,4 +1,4 @@
-"""From what a user types to a Plan: which assets, which ranges, which settings."""
+"""Plans from command-line options: assets, ranges and settings."""
 
 from __future__ import annotations
 
@@ -28,10 +28,15 @@ _OBJECTS_HELP = {
 
 
 def make_plan(options: PlanOptions, known: Plan | None = None) -> Plan:
-    """The plan that was asked for.
+    """Make the plan that the options describe.
 
-    `known`: an earlier plan; assets that it chose by the same request from the network are taken as they stand there.
-    Raises SourceError; pydantic.ValidationError for impossible ranges.
+    Args:
+        options: The options.
+        known: An earlier plan. Its assets from the network are reused if the request for them is the same.
+
+    Raises:
+        SourceError: If a source cannot deliver the assets.
+        pydantic.ValidationError: For impossible ranges.
     """
     settings = _settings(options)
     objects, maps, request = choose_assets(options, options.n, known)
@@ -49,9 +54,18 @@ def make_plan(options: PlanOptions, known: Plan | None = None) -> Plan:
 def choose_assets(
     options: AssetOptions, n: int, known: Plan | None = None
 ) -> tuple[Sequence[Asset], Sequence[Asset], dict[str, Any]]:
-    """The objects and the environment maps that were asked for, and the request that they were chosen by.
+    """Choose the objects and environment maps that the options describe.
 
-    n: of Objaverse at least so many objects are asked for, as many of each category. Raises SourceError.
+    Args:
+        options: The options.
+        n: Smallest number of objects to take from Objaverse, equally many of each category.
+        known: An earlier plan, see `make_plan`.
+
+    Returns:
+        The objects, the maps, and the request: everything that decides the choice.
+
+    Raises:
+        SourceError: If a source cannot deliver the assets.
     """
     request = _request(options, n)
     reusable = known if known is not None and known.request == request else None
@@ -61,7 +75,7 @@ def choose_assets(
 
 
 def _request(options: AssetOptions, n: int) -> dict[str, Any]:
-    """What decides the choice of assets, with every default filled in."""
+    """Return everything that decides the choice of assets, with defaults filled in."""
     source: SourceName = options.source or (
         "folder" if options.objects else "objaverse" if options.categories else "starter"
     )
@@ -96,28 +110,28 @@ def _objects(options: AssetOptions, request: dict[str, Any]) -> list[Asset]:
             found = under_licences(found, words)
         except SourceError as error:
             raise SourceError(f"--licenses: {error}") from None
-        found = _some(found, f"is under a licence of --licenses {options.licenses}")
+        found = _not_empty(found, f"is under a licence of --licenses {options.licenses}")
     if options.exclude_categories:
         names = _named(options.exclude_categories, {asset.category for asset in found}, "--exclude-categories")
         found = [asset for asset in found if asset.category not in names]
     if options.exclude:
         found = _without(found, options.exclude)
-    return _some(found, "is left by the options that exclude some")
+    return _not_empty(found, "is left after the --exclude options")
 
 
-def _some(found: list[Asset], what: str) -> list[Asset]:
+def _not_empty(found: list[Asset], condition: str) -> list[Asset]:
     if not found:
-        raise SourceError(f"no object {what}")
+        raise SourceError(f"no object {condition}")
     return found
 
 
 def _without(found: list[Asset], patterns: str) -> list[Asset]:
-    """All but those whose id or title matches a pattern. Raises SourceError for a pattern that matches nothing."""
+    """Return the objects whose id and title match no pattern. Raises SourceError for a pattern without a match."""
     for pattern in (each.strip().lower() for each in patterns.split(",")):
         kept = [asset for asset in found if not _matches(asset, pattern)]
         if len(kept) == len(found):
             raise SourceError(
-                f"--exclude: no object has an id or a title like {pattern!r} (any more); correct or drop it"
+                f"--exclude: no remaining object has an id or a title like {pattern!r}; correct or drop it"
             )
         found = kept
     return found
@@ -133,8 +147,8 @@ def _from_source(options: AssetOptions, request: dict[str, Any]) -> list[Asset]:
         return _from_objaverse(options, request)
     if source == "starter":
         if options.objects is not None:
-            raise SourceError("--objects goes with --source folder; the starter objects are made by the program itself")
-        with Console(stderr=True).status("making the starter objects"):
+            raise SourceError("--objects goes with --source folder; the program generates the starter objects")
+        with Console(stderr=True).status("generating the starter objects"):
             found = embedded.objects(options.starter_split)
     elif options.objects is None:
         raise SourceError(f"--source {source} needs --objects: {_OBJECTS_HELP[source]}")
@@ -147,7 +161,7 @@ def _from_source(options: AssetOptions, request: dict[str, Any]) -> list[Asset]:
 
 
 def _of_categories(found: list[Asset], wanted: str) -> list[Asset]:
-    """Only the objects of the categories that are named, or of the first so many in alphabetical order."""
+    """Return the objects of the named categories, or of the first N categories in alphabetical order."""
     present = sorted({asset.category for asset in found})
     if wanted.isdecimal():
         if not 1 <= int(wanted) <= len(present):
@@ -159,7 +173,7 @@ def _of_categories(found: list[Asset], wanted: str) -> list[Asset]:
 
 
 def _named(wanted: str, present: Collection[str], option: str) -> list[str]:
-    """The names of a list with commas. Raises SourceError if one is not there."""
+    """Split a list of names at its commas. Raises SourceError for a name that is not present."""
     names = [name.strip() for name in wanted.split(",")]
     for name in names:
         if name not in present:
@@ -176,7 +190,7 @@ def _objaverse_categories(options: AssetOptions) -> list[str]:
 
 
 def _licences(options: AssetOptions) -> list[str]:
-    """Full names, from Objaverse's words (by) or full names (CC-BY-4.0)."""
+    """Return SPDX names of the licences, from Objaverse's short names (by) or SPDX names (CC-BY-4.0)."""
     if options.licenses is None:
         return sorted(objaverse.DEFAULT_LICENCES)
     words = [word.strip() for word in options.licenses.split(",")]
@@ -194,9 +208,9 @@ def _from_objaverse(options: AssetOptions, request: dict[str, Any]) -> list[Asse
             progress=progress,
         )
     for reason, times in Counter(failure.reason for failure in fetched.failures).most_common():
-        complain(f"{times} × {reason}: objects of Objaverse that others replace, or that are lacking")
+        complain(f"{times} × {reason}: objects of Objaverse that are replaced by others, or missing")
     for failure in fetched.replaced[:5]:
-        complain(f"fetched anew: {failure.message}")
+        complain(f"fetched again: {failure.message}")
     return fetched.assets
 
 

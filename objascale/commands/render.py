@@ -26,16 +26,14 @@ from objascale.terminal import UsageError, complain, fail, parse_shard
 def render(
     options: PlanOptions,
     plan: Annotated[
-        Path | None, typer.Option(help="Render what objascale plan wrote, instead of the options that make a plan.")
+        Path | None, typer.Option(help="Plan of objascale plan, instead of the options that make a plan.")
     ] = None,
-    out: Annotated[Path, typer.Option(help="The dataset's folder; an unfinished one is continued.")] = Path(
+    out: Annotated[Path, typer.Option(help="Folder of the dataset. An unfinished one is continued.")] = Path(
         "data/objascale"
     ),
     shard: Annotated[
         str | None,
-        typer.Option(
-            metavar="I/N", help="Only the I-th of N parts, into OUT.IofN; objascale merge puts them together."
-        ),
+        typer.Option(metavar="I/N", help="Render the I-th of N parts into OUT.IofN. objascale merge joins the parts."),
     ] = None,
     engine: Annotated[Literal["local", "ray"], typer.Option(help="This machine, or a Ray cluster.")] = "local",
     address: Annotated[
@@ -46,9 +44,11 @@ def render(
             show_default="RAY_ADDRESS, else one that runs here",
         ),
     ] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Blender processes.", show_default="one a core")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Number of Blender processes.", show_default="one a core")
+    ] = None,
     device: Annotated[RenderDevice, typer.Option(help="Cycles' device. auto takes a GPU if there is one.")] = "auto",
-    timeout: Annotated[float, typer.Option(help="Seconds that one image may take.")] = 1800,
+    timeout: Annotated[float, typer.Option(help="Longest time for one image, seconds.")] = 1800,
 ) -> None:
     """Render images with exact masks. The same command continues an unfinished dataset."""
     with errors():
@@ -68,12 +68,12 @@ def _plan(options: PlanOptions, path: Path | None, out: Path) -> Plan:
         earlier = out / "plan.json"
         return make_plan(options, load_plan(earlier) if earlier.exists() else None)
     if given := changed_options(options):
-        raise UsageError(f"{', '.join(given)} cannot be given with --plan, which fixes all that; make another plan")
+        raise UsageError(f"{', '.join(given)} cannot be given with --plan, which fixes them; make another plan")
     known = load_plan(path)
     if gone := [asset.path for asset in (*known.objects, *known.maps) if not asset.path.exists()]:
         raise PlanError(
-            f"{len(gone)} of the assets of {path} are not here, as {gone[0]}; "
-            "put them there, or plan again on this machine"
+            f"{len(gone)} of the assets of {path} are missing, such as {gone[0]}; "
+            "put them there, or run objascale plan on this machine"
         )
     return known
 

@@ -17,11 +17,11 @@ from objascale.sheet import page_paths, pages
 
 def sheet(
     folder: DatasetFolder,
-    out: Annotated[Path, typer.Option(help="PNG file; numbered before the ending if it takes several pages.")] = Path(
+    out: Annotated[Path, typer.Option(help="PNG file to write. Several pages are numbered before the suffix.")] = Path(
         "sheet.png"
     ),
     limit: Annotated[
-        int | None, typer.Option(min=1, help="So many objects, spread evenly over the dataset.", show_default="all")
+        int | None, typer.Option(min=1, help="Number of objects, spread evenly over the dataset.", show_default="all")
     ] = None,
 ) -> None:
     """Draw a contact sheet: each object marked in its picture, and magnified beside it."""

@@ -18,7 +18,7 @@ from objascale.dataset import DatasetError
 from objascale.files import file_state
 from objascale.maps import EnvironmentMapError, load_map
 from objascale.scenes.packed import Packed, packed
-from objascale.sources.folder import MAP_ENDINGS
+from objascale.sources.folder import MAP_SUFFIXES
 
 LONGEST = 768
 """Px of a background's longer side, at the most."""
@@ -48,7 +48,7 @@ def backgrounds(paths: Sequence[Path]) -> Packed:
 def _files(path: Path) -> list[Path]:
     if not path.exists():
         raise DatasetError(f"there are no backgrounds {path}; name a folder of photographs or environment maps")
-    endings = (*_PHOTOGRAPH_ENDINGS, *MAP_ENDINGS)
+    endings = (*_PHOTOGRAPH_ENDINGS, *MAP_SUFFIXES)
     files = [path] if path.is_file() else sorted(file for file in path.iterdir() if file.is_file())
     found = [file for file in files if file.suffix.lower() in endings]
     if not found:
@@ -58,7 +58,7 @@ def _files(path: Path) -> list[Path]:
 
 def _pictures(files: Sequence[Path]) -> Iterator[NDArray[np.uint8]]:
     for number, file in enumerate(files):
-        if file.suffix.lower() in MAP_ENDINGS:
+        if file.suffix.lower() in MAP_SUFFIXES:
             yield from _views(file, np.random.default_rng(number))
         else:
             yield from _pieces(_photograph(file), np.random.default_rng(number))

@@ -148,7 +148,7 @@ def test_what_is_held_out_is_left_out(made):
         ("--exclude-maps leaves no environment map", "--exclude-maps", "sunset"),
         ("no object is left", "--exclude-categories", "crate,wedge"),
         ("no object is under a licence of --licenses by-nc", "--licenses", "by-nc"),
-        ("'free' is no licence", "--licenses", "free"),
+        ("'free' is not a licence", "--licenses", "free"),
     ],
 )
 def test_a_misspelt_name_holds_nothing_out_in_silence(made, sentence: str, option: str, value: str):
@@ -236,5 +236,5 @@ def test_licences_are_known_by_their_many_names():
     assets = [Asset(text, "x", Path(text), "0", licence=text) for texts in names.values() for text in texts]
     kept = under_licences(assets, ["cc0", "CC-BY-4.0"])
     assert [asset.id for asset in kept] == names["cc0"] + names["by"]
-    with pytest.raises(SourceError, match="'gpl' is no licence"):
+    with pytest.raises(SourceError, match="'gpl' is not a licence"):
         under_licences(assets, ["gpl"])
