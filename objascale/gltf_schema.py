@@ -38,8 +38,8 @@ class Among:
 Shape = Any
 """A type, an Index, an Among, `[shape]` for an array, `(shape, n)` for an array of length n, or a dictionary.
 
-The keys of a dictionary are the property names of an object. A name that ends in `!` is required. `*Texture` stands for all names with
-that ending, and `*` for all other names.
+The keys of a dictionary are the property names of an object. A name that ends in `!` is required. `*Texture` stands
+for all names with that ending, and `*` for all other names.
 """
 
 _TEXTURE = {

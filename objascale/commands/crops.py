@@ -28,16 +28,12 @@ def crops(
     options: AssetOptions,
     out: Annotated[Path, typer.Option(help="Output folder. An unfinished one is continued.")] = Path("data/crops"),
     views: Annotated[int, typer.Option(help="Number of crops of each object.")] = 24,
-    px: Annotated[
-        int, typer.Option(help="Side of the rendered square; the object's longer side is nine tenths of it.")
-    ] = 256,
+    px: Annotated[int, typer.Option(help="Side of the rendered square. The object fills nine tenths of it.")] = 256,
     n: Annotated[int, typer.Option(min=1, help="Smallest number of objects to take from Objaverse.")] = 680,
     samples: Annotated[int, typer.Option(help="Largest number of paths a pixel.")] = 16,
     denoise: Annotated[bool, typer.Option(help="Denoise with Open Image Denoise.")] = True,
     view: Annotated[ViewTransform, typer.Option(help="View transform.")] = "AgX",
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Number of Blender processes.", show_default="one a core")
-    ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Blender processes.", show_default="one per core")] = None,
     device: Annotated[RenderDevice, typer.Option(help="Cycles' device. auto takes a GPU if there is one.")] = "auto",
     timeout: Annotated[float, typer.Option(help="Longest time for one object, seconds.")] = 1800,
 ) -> None:

@@ -44,9 +44,7 @@ def render(
             show_default="RAY_ADDRESS, else one that runs here",
         ),
     ] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Number of Blender processes.", show_default="one a core")
-    ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Blender processes.", show_default="one per core")] = None,
     device: Annotated[RenderDevice, typer.Option(help="Cycles' device. auto takes a GPU if there is one.")] = "auto",
     timeout: Annotated[float, typer.Option(help="Longest time for one image, seconds.")] = 1800,
 ) -> None:

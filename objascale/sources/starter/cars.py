@@ -123,13 +123,13 @@ def car(rng: np.random.Generator) -> GlbScene:
 
 
 def _plan(low: float, high: float, wide: float, level: float) -> np.ndarray:
-    """A rounded rectangle in x, z at a height, in the order that a loft going up needs."""
+    """A rounded rectangle in x, z at a height, ordered for an upward loft."""
     ring = oval(wide, high - low, 36, power=7)
     return np.column_stack([ring[:, 0], np.full(36, level), (low + high) / 2 - ring[:, 1]])
 
 
 def _cabin(floor: np.ndarray, ceiling: np.ndarray, wide: float, belt: float, roof: float) -> tuple[Mesh, Mesh]:
-    """The windows all round, and the roof over them."""
+    """The windows, and the roof above them."""
     sections = []
     for t in np.linspace(0, 1, 6):
         low, high = floor * (1 - t) + ceiling * t

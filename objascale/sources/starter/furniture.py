@@ -37,7 +37,7 @@ def chair(rng: np.random.Generator) -> GlbScene:
 
 
 def _back(rng: np.random.Generator, x: float, back: float, lean: float) -> Mesh:
-    """What fills the space between the back posts, which lean by `lean` over the height `back`."""
+    """The filling between the back posts, which lean by `lean` over the height `back`."""
     kind = int(rng.integers(3))
 
     def at(height: float) -> float:

@@ -1,4 +1,4 @@
-"""Things about the house: lamps, clocks, books, umbrellas. Metres, +Y up, the front towards +Z."""
+"""Household objects: lamps, clocks, books, umbrellas. Metres, +Y up, the front towards +Z."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ _TITLES = ("THE SEA", "ATLAS", "NIGHT TRAIN", "BIRDS", "OLD MAPS", "A WINTER TAL
 
 
 def _volume(rng: np.random.Generator, wide: float, tall: float, thick: float, opening: float) -> GlbScene:
-    """A book that stands with its spine at -X and its front cover towards +Z, swung open by so many degrees."""
+    """A standing book, its spine at -X and its front cover towards +Z, swung open by an angle in degrees."""
     cloth = pick(rng, "#7a1f26", "#1f3f6a", "#2f5a3c", "#5a3a24", "#2a2c34", "#b8862f", "#6a4a7a")
     foil = pick(rng, "#d9b85a", "#e8e2d0", "#c9cdd2")
     board, overhang = 0.0028, 0.003

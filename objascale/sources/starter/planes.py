@@ -34,7 +34,7 @@ def airplane(rng: np.random.Generator) -> GlbScene:
 
 
 def _wing(span: float, root: float, tip: float, sweep: float, rise: float, thick: float = 0.13) -> Mesh:
-    """A half wing along +X, its root's leading edge at the origin; `root` and `tip` are chords, `sweep` goes aft."""
+    """A half wing along +X, the leading edge of its root at the origin. `root` and `tip` are chords, `sweep` aft."""
     angle = np.linspace(0, 2 * np.pi, 24, endpoint=False)
     aft, up = (1 + np.cos(angle)) / 2, np.sin(angle) * (0.62 - 0.38 * np.cos(angle)) * 0.62
     sections = []

@@ -1,4 +1,4 @@
-"""Things of the street: traffic cones, fire hydrants, letter boxes, stop signs. Metres, +Y up, the front towards +Z."""
+"""Street objects: traffic cones, fire hydrants, letter boxes, stop signs. Metres, +Y up, the front towards +Z."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Procedural surface textures: square uint8 RGB images that repeat without a seam. Colours are sRGB 0…255."""
+"""Procedural textures: square uint8 RGB images that repeat without a seam. Colours are sRGB 0…255."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from objascale.sources.starter.glb import Colour
 Texture = NDArray[np.uint8]
 Field = NDArray[np.float64]
 
-TEXTURE_SIZE = 256
+TEXTURE_SIZE = 256  # px; a choice: the largest objects of the paper's preset have 316² px
 
 
 def hex_colour(code: str) -> Colour:
-    """ "#c0392b" as (192, 57, 43)."""
+    """Convert "#c0392b" to (192, 57, 43)."""
     red, green, blue = bytes.fromhex(code.removeprefix("#"))
     return red, green, blue
 
 
 def pick(rng: np.random.Generator, *codes: str) -> Colour:
-    """One of the hex colours, slightly changed in hue, saturation and value."""
+    """Return one of the hex colours with a small random change of hue, saturation and value."""
     pixel = np.array([[hex_colour(codes[rng.integers(len(codes))])]], np.uint8)
     hue, saturation, value = cv2.cvtColor(pixel, cv2.COLOR_RGB2HSV)[0, 0].astype(float)
     hue = (hue + rng.uniform(-4, 4)) % 180
@@ -35,17 +35,17 @@ def pick(rng: np.random.Generator, *codes: str) -> Colour:
 
 
 def shade(colour: Colour, factor: float) -> Colour:
-    """The colour darkened (factor < 1) or brightened towards white (factor > 1)."""
+    """Return the colour darkened (factor < 1) or brightened towards white (factor > 1)."""
     c = np.asarray(colour, float)
     red, green, blue = (c * factor if factor <= 1 else 255 - (255 - c) / factor).round().astype(int).tolist()
     return red, green, blue
 
 
 def noise(rng: np.random.Generator, cycles: ArrayLike = 8.0, roughness: float = 1.5, size: int = TEXTURE_SIZE) -> Field:
-    """Periodic cloud noise of mean ½ and deviation about ¼, clipped to 0…1.
+    """Return periodic cloud noise of mean ½ and standard deviation about ¼, clipped to 0…1.
 
-    `cycles` is the number of blobs across the image (one number, or two: across and down); finer detail falls off
-    with `roughness` as the exponent.
+    `cycles` is the number of blobs across the image, or two numbers, across and down. The amplitude of finer detail
+    falls with the exponent `roughness`.
     """
     across, down = np.broadcast_to(cycles, 2)
     fx, fy = np.fft.fftfreq(size, 1 / size)[None] / across, np.fft.fftfreq(size, 1 / size)[:, None] / down
@@ -56,18 +56,18 @@ def noise(rng: np.random.Generator, cycles: ArrayLike = 8.0, roughness: float = 
 
 
 def mix(first: ArrayLike, second: ArrayLike, weight: Field) -> Field:
-    """`first` where weight is 0, `second` where it is 1; each a colour or an image."""
+    """Blend two colours or images: `first` where the weight is 0, `second` where it is 1."""
     w = np.clip(weight, 0, 1)[..., None]
     return np.asarray(first, float) * (1 - w) + np.asarray(second, float) * w
 
 
 def to_image(field: Field) -> Texture:
-    """0…255 floats to uint8."""
+    """Convert floats 0…255 to uint8."""
     return np.ascontiguousarray(np.clip(field, 0, 255).round(), np.uint8)
 
 
 def resized(image: NDArray, width: int, height: int) -> Texture:
-    """A uint8 image at another size."""
+    """Return a uint8 image at another size."""
     return np.ascontiguousarray(cv2.resize(image, (width, height)), np.uint8)
 
 
@@ -77,7 +77,7 @@ def mottled(rng: np.random.Generator, colour: Colour, amount: float = 0.1, cycle
 
 
 def wood(rng: np.random.Generator, light: Colour, rings: float = 9.0) -> Texture:
-    """Grain running down the image: bands of early and late wood, with fine pores."""
+    """Vertical wood grain: bands of early and late wood, with fine pores."""
     sway = 0.22 * noise(rng, (2, 1)) + 0.06 * noise(rng, (8, 2))
     across = np.linspace(0, 1, TEXTURE_SIZE, endpoint=False)[None]
     bands = 0.5 + 0.5 * np.sin(2 * np.pi * (rings * sway + round(rings / 2) * across))
@@ -87,7 +87,7 @@ def wood(rng: np.random.Generator, light: Colour, rings: float = 9.0) -> Texture
 
 
 def painted_metal(rng: np.random.Generator, colour: Colour, wear: float = 0.3) -> Texture:
-    """Paint with dirt, scratches down to the metal and, as `wear` goes to 1, patches of rust."""
+    """Paint with dirt, scratches and, as `wear` goes to 1, patches of rust."""
     paint = np.asarray(colour) * (1 + 0.12 * (noise(rng, 4) - 0.5))[..., None]
     rust = mix((122, 62, 28), (74, 40, 26), noise(rng, 20))
     patches = np.clip((noise(rng, 5) - (1.02 - 0.3 * wear)) * 14, 0, 1)
@@ -101,12 +101,12 @@ def painted_metal(rng: np.random.Generator, colour: Colour, wear: float = 0.3) -
 
 
 def brushed_metal(rng: np.random.Generator, colour: Colour = (190, 190, 192)) -> Texture:
-    """Fine bright and dark streaks running across the image."""
+    """Fine bright and dark horizontal streaks."""
     return to_image(np.asarray(colour) * (0.9 + 0.2 * noise(rng, (2, 60)))[..., None])
 
 
 def weave(rng: np.random.Generator, colour: Colour, second: Colour, threads: int = 32) -> Texture:
-    """Plain woven cloth: warp of one colour over weft of the other, with slubs."""
+    """Plain woven cloth: warp of one colour over weft of the other, with uneven threads."""
     t = np.arange(TEXTURE_SIZE) * threads / TEXTURE_SIZE
     warp, weft = np.abs(np.sin(np.pi * t))[None], np.abs(np.sin(np.pi * t))[:, None]
     over = (np.floor(t)[None] + np.floor(t)[:, None]) % 2
@@ -122,7 +122,7 @@ def leather(rng: np.random.Generator, colour: Colour) -> Texture:
 
 
 def stripes(rng: np.random.Generator, colours: list[Colour], across: bool, edges: float = 0.0) -> Texture:
-    """Equal bands, stacked down the image or side by side `across` it, their borders wavy by `edges` bands."""
+    """Equal bands, stacked or side by side (`across`), with borders that waver by `edges` bands."""
     t = np.linspace(0, len(colours), TEXTURE_SIZE, endpoint=False) + np.zeros((TEXTURE_SIZE, 1))
     bands = (t if across else t.T) + edges * (2 * noise(rng, 3) - 1)
     palette = np.asarray(colours, float)
@@ -132,7 +132,7 @@ def stripes(rng: np.random.Generator, colours: list[Colour], across: bool, edges
 
 
 def checks(rng: np.random.Generator, first: Colour, second: Colour, squares: int = 8) -> Texture:
-    """A chequerboard of printed cloth or tiles: half-way colours where only one band passes."""
+    """Checked cloth or tiles: squares of both colours, and of their mean where only one band passes."""
     band = (np.arange(TEXTURE_SIZE) * squares // TEXTURE_SIZE) % 2
     return to_image(mix(first, second, (band[None] + band[:, None]) / 2) * (0.94 + 0.12 * noise(rng, 40))[..., None])
 
