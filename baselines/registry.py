@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -14,6 +14,7 @@ from baselines.segmenter import ModelUnavailable, Options, Segmenter, check_memb
 from flip.training_data import NOTHING, RecordBroken, TrainingData, read_record
 from flip.weights import WeightsMissing, check, fetch, find_files, sha256
 from objascale.download import DownloadFailed
+from objascale.progress import ProgressCallback
 
 __all__ = ["MODELS", "Files", "Model", "UnknownModel"]
 __all__ += ["fetch_weights", "find_all_weights", "find_models", "learned_from", "load"]
@@ -129,11 +130,11 @@ def learned_from(model: Model, files: Files | None) -> TrainingData:
         raise ModelUnavailable(str(error)) from error
 
 
-def fetch_weights(model: Model, folder: Path, progress: Callable[[int, int], None] | None = None) -> Files:
+def fetch_weights(model: Model, folder: Path, progress: ProgressCallback | None = None) -> Files:
     """Put the model's weights into `folder`, where they are not there yet; nothing for a model without any.
 
-    `progress` is told the bytes that are there and those in all. Raises objascale.download.DownloadFailed,
-    flip.weights.WeightsMissing if they have no address, flip.weights.WeightsChanged.
+    `progress` takes the name of a file, its bytes so far and its bytes in all.
+    Raises objascale.download.DownloadFailed, flip.weights.WeightsMissing if they have no address, or WeightsChanged.
     """
     if model.weights is None:
         return ()

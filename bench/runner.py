@@ -25,9 +25,7 @@ from flip.stopwatch import Stopwatch
 from flip.training_data import UNKNOWN, TrainingData
 from objascale.datasets import Dataset, Exif, Sample, TruthObject
 from objascale.masks import MaskError, RegionMask, as_region_mask
-
-Progress = Callable[[int, int], None]
-"""Called with the images done and the images in all."""
+from objascale.progress import ProgressCallback
 
 TOGETHER = 64  # prompts that a model is asked at once, if it can be
 
@@ -51,19 +49,19 @@ def run(
     engine: Engine,
     samples: Sequence[Sample],
     results: Results,
-    progress: Progress = lambda done, total: None,
+    progress: ProgressCallback = lambda *_: None,
 ) -> None:
     """Measure every model with every prompt on every object of `samples` that has no row in `results` yet.
 
     Whatever goes wrong with an image, an object or a model becomes the `error` of the rows that it costs; only a
     ResultsError ends the run, or an engine that has no workers left.
     """
-    progress(0, len(samples))
+    progress("images", 0, len(samples))
     for done, rows in enumerate(engine.rows(samples, results), 1):
         for row in rows:
             if not results.done(row.key):
                 results.append(row)
-        progress(done, len(samples))
+        progress("images", done, len(samples))
 
 
 @dataclass(frozen=True)

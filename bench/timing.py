@@ -30,10 +30,11 @@ from baselines.segmenter import Batches, Prompt, Segmenter
 from bench.environment import gpus, threads
 from bench.prompts import PromptSettings, make_prompt
 from bench.results import ResultsError, disk_errors
-from bench.runner import TOGETHER, Progress, checked_masks, sentence
+from bench.runner import TOGETHER, checked_masks, sentence
 from bench.selection import Selection
 from objascale.datasets import Dataset, Exif, TruthObject
 from objascale.files import write_atomically
+from objascale.progress import ProgressCallback
 
 IMAGES = 5  # that are timed if nobody says how many
 SCHEMA = 1
@@ -83,7 +84,7 @@ def run_timing(
     prompt: PromptSettings,
     selection: Selection,
     settings: TimingSettings,
-    progress: Progress = lambda done, total: None,
+    progress: ProgressCallback = lambda *_: None,
     exif: Exif = "stored",
 ) -> pd.DataFrame:
     """Time all models, write timing.parquet and timing.json into `out`, and return the rows (`COLUMNS`).
@@ -123,7 +124,7 @@ def time_models(
     prompt: PromptSettings,
     selection: Selection,
     settings: TimingSettings,
-    progress: Progress = lambda done, total: None,
+    progress: ProgressCallback = lambda *_: None,
     exif: Exif = "stored",
 ) -> list[dict[str, Any]]:
     """A row (`COLUMNS`) for each call of each model on the pictures of the selection.
@@ -134,7 +135,7 @@ def time_models(
     samples, rows = selection.samples(dataset), []
     names = [segmenter.describe().name for segmenter in segmenters]
     for done, sample in enumerate(samples):
-        progress(done, len(samples))
+        progress("images", done, len(samples))
         about: dict[str, Any] = {"image_id": sample.image_id}
         try:
             truths = [truth for truth in sample.objects() if selection.wants(truth)]
@@ -148,7 +149,7 @@ def time_models(
         for segmenter, name in zip(segmenters, names, strict=True):
             for call in _calls(segmenter, pixels, truths, prompt, settings.objects):
                 rows += _timed(segmenter, call, settings, {"model": name, **about})
-    progress(len(samples), len(samples))
+    progress("images", len(samples), len(samples))
     return rows
 
 

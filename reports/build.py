@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from objascale.progress import ProgressCallback
 from reports.figures import Drawn
 from reports.figures.registry import FIGURES
 from reports.formats import Table, scientific
 from reports.gallery import build_gallery
 from reports.html import PageFigure, PageTable, Section, render_page
 from reports.output import Output
-from reports.parallel import Progress
 from reports.results import ReportError, Results, read_results
 from reports.style import assign_styles
 from reports.tables.published import published_table
@@ -38,7 +38,7 @@ def build_report(
     out: Path,
     bins: int | None = None,
     gallery: int | None = None,
-    progress: Progress = lambda *_: None,
+    progress: ProgressCallback = lambda *_: None,
 ) -> Report:
     """Write the report on some results folders into `out` (made if missing, overwritten if not).
 
@@ -114,7 +114,7 @@ def draw_figure(which: str, results: Results, out: Path, bins: int | None = None
 
 
 def _build_section(
-    view: View, slug: str, output: Output, limit: int | None, progress: Progress, failed: list[str]
+    view: View, slug: str, output: Output, limit: int | None, progress: ProgressCallback, failed: list[str]
 ) -> Section:
     shown = [name for name in view.styles if name in set(view.rows["series"])]
     tables, figures, missing = [], [], []

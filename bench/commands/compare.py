@@ -8,10 +8,11 @@ from typing import Annotated
 
 import typer
 
-from bench.commands.common import console, errors
+from bench.commands.common import errors
 from bench.compare import By, Comparison, rich_table, rows_of, write_pairs
 from bench.results import ResultsError
 from bench.selection import SelectionError
+from objascale.terminal import console
 
 
 def compare(
@@ -21,8 +22,12 @@ def compare(
     other: Annotated[
         Path | None, typer.Option("--with", metavar="RESULTS", help="The folder that has B's rows, if it is another.")
     ] = None,
-    noise: Annotated[str, typer.Option(help="Noise level of the prompts; of A and of B: 0,0.1.")] = "0",
-    tokens: Annotated[str | None, typer.Option(help="Number of patches, where there are several; 128,512.")] = None,
+    noise: Annotated[
+        str, typer.Option(metavar="NUMBER[,NUMBER]", help="Noise level of the prompts; of A and of B: 0,0.1.")
+    ] = "0",
+    tokens: Annotated[
+        str | None, typer.Option(metavar="N[,N]", help="Number of patches, where there are several; 128,512.")
+    ] = None,
     by: Annotated[By, typer.Option(help="What the rows of the table are.")] = "size",
     include_seen: Annotated[
         bool,

@@ -7,8 +7,9 @@ from pathlib import Path
 from rich.table import Table
 
 from baselines import registry
-from bench.commands.common import Weights, console
+from bench.commands.common import Weights
 from flip.weights import SHIPPED, WeightsMissing, find_files
+from objascale.terminal import console
 
 
 def models(weights: Weights = None) -> None:

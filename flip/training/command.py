@@ -6,7 +6,6 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,13 +21,18 @@ from objascale.progress import ProgressCallback, show_progress
 if TYPE_CHECKING:
     from flip.training.journal import Event
 
-STEPS_PER_LINE = 100  # in log files
 
+class _Printer:
+    """The `report` of `flip.training.loop.train`: progress for steps, lines for the rest."""
 
-def _printer(console: Console, progress: ProgressCallback, num_steps: int) -> Callable[[Event], None]:
-    """Return the `report` of `flip.training.loop.train`: a progress callback for steps, lines for the rest."""
+    def __init__(self, console: Console, num_steps: int) -> None:
+        self._console, self._num_steps = console, num_steps
+        self.progress: ProgressCallback = lambda *_: None
+        self.metrics = ""
 
-    def report(event: Event) -> None:
+    def __call__(self, event: Event) -> None:
+        """Show a step, a validation or a sentence."""
+        console = self._console
         if isinstance(event, str):
             console.print(f"[yellow]{escape(event)}[/yellow]")
         elif isinstance(event, dict):
@@ -37,10 +41,8 @@ def _printer(console: Console, progress: ProgressCallback, num_steps: int) -> Ca
                 console.print(f"  {size:>18}: {iou:.3f}, ellipse {ellipse:.3f}, n = {n}")
         else:
             metrics = " ".join(f"{name} {value:.3f}" for name, value in event.metrics.items())
-            speed = f"{event.examples_per_second:.0f} examples/s, {event.wait:.0%} waiting"
-            progress(f"step {event.step}: {metrics}, {speed}", event.step, num_steps)
-
-    return report
+            self.metrics = f"{metrics}, {event.examples_per_second:.0f} examples/s, {event.wait:.0%} waiting"
+            self.progress("steps", event.step, self._num_steps)
 
 
 def train(
@@ -108,8 +110,8 @@ def train(
         source = open_source(data, backgrounds or [], settings.seed, settings.short_side)
         samples = load_validation(validation, pictures) if validation else []
         machine = loop.Machine(accelerator, count, nodes, precision, workers, compiled)
-        with show_progress(console, STEPS_PER_LINE) as progress:
-            report = _printer(console, progress, settings.steps)
+        report = _Printer(console, settings.steps)
+        with show_progress("training", note=lambda: report.metrics) as report.progress:
             first = weights_file(initial_weights) if initial_weights else None
             weights = loop.train(settings, source, out, machine, samples, report, first)
     except (DatasetError, TrainingError, WeightsMissing) as error:

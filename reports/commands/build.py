@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from objascale.progress import show_progress
 from reports.build import build_report
 from reports.commands.common import (
     REPORT,
@@ -13,7 +14,6 @@ from reports.commands.common import (
     Out,
     ResultsFolders,
     errors,
-    show_progress,
 )
 from reports.commands.terminal import show
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from objascale.files import write_atomically
+from objascale.terminal import console
 from reports.claims import Against, Finding
 from reports.claims.table import BOTH, coverage, in_words, interval, judgements, number, source, statistics, table_of
 from reports.claims.verdict import Judgement
@@ -57,13 +57,13 @@ def check(
         judged = {slug: judgements(view, chosen) for slug, view in views.items()}
         if out:
             _write([replace(table_of(judged[slug], view), within=slug) for slug, view in views.items()], out)
-    console = Console() if sys.stdout.isatty() else Console(width=150)
+    screen = console()
     for slug, view in views.items():
-        console.print(Text(f"\nClaims, checked on {view.dataset}", style="bold underline"))
+        screen.print(Text(f"\nClaims, checked on {view.dataset}", style="bold underline"))
         for each in judged[slug]:
-            _print(each, console)
+            _print(each, screen)
     for note in (coverage(), statistics()):
-        console.print(Text(f"\n{note}", style="dim"))
+        screen.print(Text(f"\n{note}", style="dim"))
 
 
 def _write(tables: list[Table], out: Path) -> None:
