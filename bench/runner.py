@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines.segmenter import Batches, ModelCard, Prompt, Segmenter
+from baselines.segmenter import BatchSegmenter, ModelCard, Prompt, Segmenter
 from bench.environment import environment
 from bench.metrics import score
 from bench.prompts import PromptSettings, make_prompt, settings_hash
@@ -158,7 +158,7 @@ class Measurer:
         """What of an image is not done yet. The same objects go together, whatever was done: a mask depends on it."""
         tasks = []
         for i, (segmenter, card) in enumerate(zip(self._segmenters, self.cards, strict=True)):
-            step = TOGETHER if isinstance(segmenter, Batches) else 1
+            step = TOGETHER if isinstance(segmenter, BatchSegmenter) else 1
             for prompt in self._prompts:
                 key = RowKey(card.name, card.weights_sha256, settings_hash(card.settings, prompt), sha256, "")
                 for start in range(0, len(truths), step):
@@ -190,7 +190,7 @@ class Measurer:
             except Exception as caught:  # whatever an annotation holds, it costs this object's row and is in it
                 yield replace(row, error=sentence(caught))
         try:
-            if len(asked) > 1 and isinstance(segmenter, Batches):
+            if len(asked) > 1 and isinstance(segmenter, BatchSegmenter):
                 yield from _answer(segmenter, image, asked)
                 return
         except Exception:  # it comes again below, with the object that it belongs to
@@ -236,7 +236,7 @@ def _answer(segmenter: Segmenter, image: Image, asked: list[tuple[Row, RegionMas
     """Rows with masks, scores, and the times of the call divided among them."""
     prompts = [prompt for *_, prompt in asked]
     segmenter.stopwatch.reset()
-    if len(prompts) > 1 and isinstance(segmenter, Batches):
+    if len(prompts) > 1 and isinstance(segmenter, BatchSegmenter):
         answers: Sequence[object] = segmenter.predict_many(prompts)
     else:
         answers = [segmenter.predict(prompt) for prompt in prompts]

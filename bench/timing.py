@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from rich.markup import escape
 from rich.table import Table
 
-from baselines.segmenter import Batches, Prompt, Segmenter
+from baselines.segmenter import BatchSegmenter, Prompt, Segmenter
 from bench.environment import gpus, threads
 from bench.prompts import PromptSettings, make_prompt
 from bench.results import ResultsError, disk_errors
@@ -182,7 +182,7 @@ def _calls(
             lambda truth=truth: partial(segmenter.predict, prompt(truth)),  # type: ignore[misc]
             lambda answer: checked_masks(segmenter, [answer], 1, pixels),
         )
-    if isinstance(segmenter, Batches) and truths:
+    if isinstance(segmenter, BatchSegmenter) and truths:
         sound = [truth for truth in truths if _is_sound(truth)] or truths
         many = [sound[i % len(sound)] for i in range(TOGETHER)]
         about = {"call": "predict_many", "batch": TOGETHER}

@@ -84,13 +84,13 @@ def test_a_model_and_its_crops_are_different_rows() -> None:
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("flip-tiny@crop", "flip-tiny has no image encoder .*@crop is for .*sam-b"),
+        ("flip-tiny@crop", "flip-tiny has no image encoder .*models with @crop are .*sam-b"),
         ("ellipse@crop=3", "ellipse has no image encoder"),
         ("sam-b@crop=", "sam-b@crop= is no variant of sam-b; write sam-b@crop or"),
         ("sam-b@crop=wide", "is no variant of sam-b"),
-        ("sam-b@crop=0.5", "a number from 1 up"),
-        ("sam-b@crop=inf", "a number from 1 up"),
-        ("sam-b@crop=nan", "a number from 1 up"),
+        ("sam-b@crop=0.5", "a number of at least 1"),
+        ("sam-b@crop=inf", "a number of at least 1"),
+        ("sam-b@crop=nan", "a number of at least 1"),
         ("sam-b@crop3", "is no variant of sam-b"),
         ("sam-b@", "is no variant of sam-b"),
         ("sam-x@crop", "no model is called 'sam-x'; did you mean sam-"),
