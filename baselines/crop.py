@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from baselines.segmenter import ModelCard, Prompt, PromptKind, Segmenter
 from baselines.trivial import box_pixels
 from flip.finite import NotFinite
+from flip.prompts import check_image
 from flip.stopwatch import Stopwatch
-from objascale.masks import Box, RegionMask
+from objascale.masks import Box, RegionMask, as_region_mask
 
 CROP = 2.0
 
@@ -41,6 +42,7 @@ class Cropped:
 
     def set_image(self, image: NDArray[np.uint8]) -> None:
         """Remember `image` (H×W×3 RGB); it is not copied."""
+        check_image(image)
         self._image = image
 
     def predict(self, prompt: Prompt) -> RegionMask:
@@ -55,9 +57,10 @@ class Cropped:
             moved = _moved(prompt, -x0, -y0)
         try:
             self.segmenter.set_image(cut)
-            mask = self.segmenter.predict(moved)
+            predicted = self.segmenter.predict(moved)
         except NotFinite:  # its sentence has the inner model's name, and numbers within the square
             raise NotFinite(self.describe().name, prompt) from None
+        mask = as_region_mask(predicted, x1 - x0, y1 - y0, f"{type(self.segmenter).__name__}.predict")
         return RegionMask(mask.x + x0, mask.y + y0, mask.data, width, height)
 
     def describe(self) -> ModelCard:

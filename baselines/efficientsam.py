@@ -19,6 +19,7 @@ from baselines.onnx_sam import pair_card, session
 from baselines.segmenter import ModelCard, Prompt, PromptKind
 from baselines.upsample import SIDE, Step, positive
 from flip.finite import check_finite
+from flip.prompts import check_image
 from flip.stopwatch import Stopwatch
 from objascale.masks import RegionMask
 
@@ -43,6 +44,7 @@ class EfficientSam:
 
     def set_image(self, image: NDArray[np.uint8]) -> None:
         """Encode `image` (H×W×3 RGB) once for all prompts."""
+        check_image(image)
         with self.stopwatch("pre"):
             pixels = squeeze(image)
         with self.stopwatch("model"):

@@ -29,6 +29,7 @@ from baselines.upsample import Step, positive
 from flip.checkpoint import WeightsBroken, load_state_dict_checked
 from flip.finite import check_finite
 from flip.lightning import CheckpointBroken, read_state_dict
+from flip.prompts import check_image
 from flip.stopwatch import Stopwatch
 from objascale.masks import Box, RegionMask
 
@@ -98,6 +99,7 @@ class FastSam:
         Raises NotFinite if any confidence, box, coefficient or logit is NaN or infinite. It costs all prompts of the
         image: every detection takes part in the choice, and one that is lost would leave it to another.
         """
+        check_image(image)
         self._detections = []
         height, width = self._size = image.shape[0], image.shape[1]
         with self.stopwatch("pre"):

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from baselines.segmenter import ModelCard, Prompt, PromptKind
 from baselines.trivial import box_pixels
+from flip.prompts import check_image
 from flip.stopwatch import Stopwatch
 from objascale.masks import RegionMask
 
@@ -31,6 +32,7 @@ class GrabCut:
 
     def set_image(self, image: NDArray[np.uint8]) -> None:
         """Remember `image` (H×W×3 RGB); it is not copied."""
+        check_image(image)
         self._image = image
 
     def predict(self, prompt: Prompt) -> RegionMask:

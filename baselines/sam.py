@@ -25,6 +25,7 @@ from baselines.torchvision_cpu import prepare_torchvision
 from baselines.upsample import SIDE, enlarge, resized
 from flip.checkpoint import WeightsBroken, load_state_dict_checked
 from flip.finite import check_finite
+from flip.prompts import check_image
 from flip.stopwatch import Stopwatch
 from objascale.files import file_sha256
 from objascale.masks import RegionMask
@@ -131,6 +132,7 @@ class TorchSam:
 
     def set_image(self, image: NDArray[np.uint8]) -> None:
         """Encode `image` (H×W×3 RGB) once for all prompts. Raises OutOfMemory."""
+        check_image(image)
         self._embedding = None
         self._size = (image.shape[1], image.shape[0])
         with self.stopwatch("pre"):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,8 +83,8 @@ class Segmenter(Protocol):
     def set_image(self, image: NDArray[np.uint8]) -> None:
         """Do once per image what the model does once per image. `image` is H×W×3 RGB."""
 
-    def predict(self, prompt: Prompt) -> RegionMask:
-        """The mask of the prompted object in the frame of the last `set_image`."""
+    def predict(self, prompt: Prompt) -> RegionMask | NDArray[np.bool_ | np.uint8]:
+        """The mask of the prompted object in the frame of the last `set_image`; an array is H×W, 0 is background."""
 
     def describe(self) -> ModelCard:
         """Name, parameters, weights and settings."""
@@ -94,5 +94,44 @@ class Segmenter(Protocol):
 class Batches(Protocol):
     """What a segmenter has besides if it answers several prompts of one image faster together."""
 
-    def predict_many(self, prompts: Sequence[Prompt]) -> list[RegionMask]:
+    def predict_many(self, prompts: Sequence[Prompt]) -> Sequence[RegionMask | NDArray[np.bool_ | np.uint8]]:
         """The masks in the order of the prompts. Raises if any one prompt gives reason to."""
+
+
+def check_members(segmenter: Any, model: str) -> None:
+    """Check that a loaded model has the members of `Segmenter`.
+
+    Args:
+        segmenter: What the model's `load` returned.
+        model: Its name in the registry, for the error.
+
+    Raises:
+        ModelUnavailable: A member is missing, or is not what the harness can work with.
+    """
+    if fault := _fault(segmenter):
+        raise ModelUnavailable(f"{model} cannot be measured: {fault}; docs/adding.md describes what a model needs")
+
+
+def _fault(segmenter: Any) -> str:
+    """What is wrong with a model's members, empty if nothing is."""
+    name, kinds = type(segmenter).__name__, get_args(PromptKind)
+    missing = [f"{method}()" for method in ("set_image", "predict", "describe") if not _has_method(segmenter, method)]
+    missing += [attribute for attribute in ("accepts", "stopwatch") if not hasattr(segmenter, attribute)]
+    if missing:
+        return f"its class {name} lacks {', '.join(missing)}"
+    accepts = segmenter.accepts
+    if not isinstance(accepts, tuple) or not accepts or not all(kind in kinds for kind in accepts):
+        return f"{name}.accepts is {accepts!r}, not a tuple of prompt kinds ({', '.join(kinds)})"
+    if not _has_method(segmenter.stopwatch, "reset"):
+        return f"{name}.stopwatch is of type {type(segmenter.stopwatch).__name__}, not a flip.stopwatch.Stopwatch"
+    try:
+        card = segmenter.describe()
+    except Exception as error:  # whatever a user's model does
+        return f"{name}.describe() raises {error!r}"
+    if not isinstance(card, ModelCard):
+        return f"{name}.describe() returned an object of type {type(card).__name__}, not a ModelCard"
+    return ""
+
+
+def _has_method(thing: object, name: str) -> bool:
+    return callable(getattr(thing, name, None))

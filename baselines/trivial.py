@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baselines.segmenter import ModelCard, Prompt, PromptKind
+from flip.prompts import check_image
 from flip.stopwatch import Stopwatch
 from objascale.masks import Box, RegionMask
 
@@ -50,6 +51,7 @@ class BoxFill:
 
     def set_image(self, image: NDArray[np.uint8]) -> None:
         """Remember the size of `image` (H×W×3)."""
+        check_image(image)
         self._size = (image.shape[1], image.shape[0])
 
     def predict(self, prompt: Prompt) -> RegionMask:
@@ -76,6 +78,7 @@ class EllipseFill:
 
     def set_image(self, image: NDArray[np.uint8]) -> None:
         """Remember the size of `image` (H×W×3)."""
+        check_image(image)
         self._size = (image.shape[1], image.shape[0])
 
     def predict(self, prompt: Prompt) -> RegionMask:

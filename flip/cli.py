@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -29,6 +30,7 @@ from flip.weights import WEIGHTS, DownloadFailed, WeightsMissing, fetch, find_re
 from objascale import terminal
 from objascale.files import write_atomically
 from objascale.masks import MaskError, RegionMask
+from objascale.pictures import PictureError, decode, eight_bits, orientation, turned
 from objascale.progress import show_progress
 
 app = terminal.App(help="FLIP: segment one object from fovea-like patches around it.")
@@ -161,19 +163,24 @@ def fetch_command(
 
 
 def _read(path: Path, mode: str) -> NDArray[np.uint8]:
-    """A picture as it is looked at, H×W×3 for mode RGB and H×W×2 (with alpha) for LA; of 16 bits the first 8, or
-    for LA, which a mask is read in, whether there is any.
+    """Read a picture as viewers show it: H×W×3 for mode RGB, H×W×2 (grey and alpha) for LA, the mode of masks.
 
-    Raises PredictorError for a file that is none.
+    Pixels of 16 bits are reduced as `objascale.pictures.eight_bits` does, those of a mask to whether they are 0.
+
+    Raises PredictorError for a file that is no picture.
     """
     if not path.is_file():
         raise PredictorError(f"there is no picture {path}")
     try:
+        if mode == "RGB":
+            with suppress(PictureError):  # Pillow reads more formats, but of 16-bit colours only the first 8 bits
+                content = path.read_bytes()
+                return turned(decode(content), orientation(content))
         with Image.open(path) as picture:
             upright = ImageOps.exif_transpose(picture)
             if upright.mode.startswith("I;16"):
                 deep = np.asarray(upright)
-                upright = Image.fromarray((deep >> 8 if mode == "RGB" else deep.clip(max=255)).astype(np.uint8))
+                upright = Image.fromarray(eight_bits(deep) if mode == "RGB" else deep.clip(max=255).astype(np.uint8))
             elif upright.mode in ("I", "F"):
                 raise PredictorError(f"{path} has {upright.mode} pixels, of no known range; save it with 8 or 16 bits")
             return np.asarray(upright.convert(mode))

@@ -21,10 +21,17 @@ class PredictorError(ValueError):
 
 
 def check_image(image: NDArray | Tensor) -> None:
-    """Raises PredictorError for anything but uint8 H×W×3."""
+    """Check an image before a model takes it.
+
+    Raises:
+        PredictorError: The image is not an array or a tensor of uint8 with shape (H, W, 3), or it has no pixel.
+    """
+    if not hasattr(image, "dtype") or not hasattr(image, "shape"):
+        raise PredictorError(f"an image must be an array of uint8, H×W×3 RGB, not a {type(image).__name__}")
     kind, shape = str(image.dtype).removeprefix("torch."), tuple(image.shape)
-    if kind != "uint8" or len(shape) != 3 or shape[2] != 3:
-        raise PredictorError(f"an image must be uint8 H×W×3 RGB, not {kind} {shape}")
+    if kind != "uint8" or len(shape) != 3 or shape[2] != 3 or 0 in shape:
+        remedy = "; objascale.pictures.eight_bits reduces 16 bits to 8" if kind == "uint16" else ""
+        raise PredictorError(f"an image must be uint8 H×W×3 RGB, not {kind} {shape}{remedy}")
 
 
 def one_prompt(

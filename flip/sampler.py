@@ -254,7 +254,7 @@ def _on_threads(threads: int, one: Callable[..., Result], *arguments: Sequence[A
         return list(pool.map(one, *arguments))
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "nsz", "contract"}, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy")
 def _place(rng, sizes, wanted, mean, deviations, axis, frame, overlap, cell):
     """Place patches; returns centres (n, 2) in order of size and the number placed of each size.
 

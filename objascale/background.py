@@ -71,7 +71,7 @@ def span_limit(camera: Camera, map_width: int) -> float:
     return 2 * camera.focal * (tolerance * 9 * math.sqrt(3) / 2) ** (1 / 3)
 
 
-@numba.njit(cache=True, fastmath=True, nogil=True)
+@numba.njit(cache=True, nogil=True)
 def _map_point(axes, focal, right, up, map_width, map_height):
     """Texel coordinates of a picture point, relative to the middle of the picture; and the cosine of its latitude."""
     x = axes[0, 0] * right + axes[0, 1] * up - axes[0, 2] * focal
@@ -89,7 +89,7 @@ def _float(bits):
     return np.uint32(np.uint32(bits) << np.uint32(13)).view(np.float32) * np.float32(2.0**112)
 
 
-@numba.njit(cache=True, fastmath=True, nogil=True)
+@numba.njit(cache=True, nogil=True)
 def _look_up(texels, axes, focal, right, up, step, limit, line):
     """Look along a row of the picture: at `right`, `up` (px from its middle), and every `step` px further right.
 
@@ -134,7 +134,7 @@ def _look_up(texels, axes, focal, right, up, step, limit, line):
         begin += span
 
 
-@numba.njit(cache=True, fastmath=True, nogil=True)
+@numba.njit(cache=True, nogil=True)
 def _fill(texels, axes, focal, centre_x, centre_y, first, lookups, weights, limit, out):
     """Add to the rows of `out`, (rows, 3·width), every line of lookups in their reach, filtered along x."""
     rows, samples = out.shape

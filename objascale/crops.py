@@ -183,10 +183,14 @@ class Cropping:
         record = {"number": number, "asset_id": thing.id}
         if "refused" in reply:
             return {**record, "status": "failed", "reason": reply["refused"], "message": reply["message"]}
-        about = {"asset_id": thing.id, "category": thing.category}
+        about = {"asset_id": thing.id, "asset_sha256": thing.sha256, "category": thing.category}
         about |= {name: getattr(thing, name) for name in ("title", "author", "licence", "url")}
         rows = [
-            {"file": file, **about, "hdri_id": view.map_id, **row, "spec": asdict(view)}
+            {
+                **{"file": file, **about, "hdri_id": view.map_id, "map_sha256": maps[view.map_id]["map_sha256"]},
+                **row,
+                "spec": asdict(view),
+            }
             for file, view, row in zip(files, views, reply["crops"], strict=True)
             if row is not None
         ]

@@ -41,9 +41,9 @@ def stretched(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     Returns:
         uint8 RGB of the same shape.
     """
-    low = np.percentile(pixels, 1)
-    high = np.percentile(_brightest_channel(pixels), 100 * (1 - VISIBLE_SHARE))
-    levels = (np.arange(256) - low) * _BRIGHTENED / max(high - low, 1)
+    low = float(np.percentile(pixels, 1))
+    high = float(np.percentile(_brightest_channel(pixels), 100 * (1 - VISIBLE_SHARE)))
+    levels = (np.arange(256) - low) * _BRIGHTENED / max(high - low, 1.0)
     return np.clip(np.round(levels), 0, 255).astype(np.uint8)[pixels]
 
 

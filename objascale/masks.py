@@ -197,6 +197,34 @@ class RegionMask:
         return 2 * self.intersection(other) / total if total else 0.0
 
 
+def as_region_mask(mask: object, width: int, height: int, source: str) -> RegionMask:
+    """Convert what a model returned into the mask of a `width`×`height` picture.
+
+    Args:
+        mask: A RegionMask, or an array H×W of bool or uint8, where 0 is background and any other value is object.
+        width: Of the picture, in pixels.
+        height: Of the picture, in pixels.
+        source: What returned the mask, for the error.
+
+    Raises:
+        MaskError: The mask is something else, or of a picture of another size.
+    """
+    if isinstance(mask, RegionMask):
+        if (mask.width, mask.height) == (width, height):
+            return mask
+        found = f"a RegionMask of a {mask.width}×{mask.height} picture"
+    elif isinstance(mask, np.ndarray):
+        if mask.dtype in (np.bool_, np.uint8) and mask.shape == (height, width):
+            return RegionMask.from_full(mask)
+        found = f"an array of {mask.dtype} with shape {mask.shape}"
+    else:
+        found = f"an object of type {type(mask).__name__}"
+    raise MaskError(
+        f"{source} returned {found}; a mask of this {width}×{height} picture is a RegionMask, or an array of bool or "
+        f"uint8 with shape ({height}, {width})"
+    )
+
+
 def _transposed(data: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """`data.T`, copied. OpenCV does it block by block, ten times as fast as NumPy."""
     import cv2  # as above

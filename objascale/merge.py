@@ -13,10 +13,17 @@ from objascale.render import Rendering, describe
 
 
 def merge_shards(shards: Sequence[Path], out: Path) -> tuple[int, int]:
-    """Merge finished or unfinished shards into the dataset `out`; returns how many images it has, and should have.
+    """Merge finished or unfinished shards of one plan into the dataset `out`.
 
-    Images become hard links where the file system allows, else copies. May be called again with other shards.
-    Raises DatasetError if a folder is no dataset, if the shards are not of one plan, or if an image is missing.
+    Images become hard links where the file system allows, else copies. The function may be called again with other
+    shards. Shards may come from different kinds of processors, so no bytes are compared: of an image that several
+    shards have, the first is taken.
+
+    Returns:
+        How many images `out` has, and how many it should have.
+
+    Raises:
+        DatasetError: A folder is no dataset, the shards are not of one plan, or an image is missing.
     """
     plan = load_plan(shards[0] / "plan.json")
     for shard in shards:
@@ -27,13 +34,19 @@ def merge_shards(shards: Sequence[Path], out: Path) -> tuple[int, int]:
             raise DatasetError(f"{shards[0]} and {shard} are not parts of one dataset ({shortened(changed)})")
     dataset = Dataset(out)
     missing = set(Rendering(plan, dataset).begin())
-    known = {(record["slot"], record["attempt"]) for record in dataset.records() if record["status"] != "progress"}
+    present = [record for record in dataset.records() if record["status"] != "progress"]
+    done = {record["slot"] for record in present if record["status"] == "done"}
+    failed = {(record["slot"], record["attempt"]) for record in present if record["status"] == "failed"}
     for shard in shards:
         for record in read_journal(shard):
-            if record["status"] == "progress" or (record["slot"], record["attempt"]) in known:
+            if record["status"] == "progress" or record["slot"] in done:
                 continue
-            known.add((record["slot"], record["attempt"]))
-            if record["status"] == "done":
+            if record["status"] == "failed":
+                if (record["slot"], record["attempt"]) in failed:
+                    continue
+                failed.add((record["slot"], record["attempt"]))
+            else:
+                done.add(record["slot"])
                 file = record["annotations"][0]["file"]
                 _link(shard / file, out / file)
                 missing.discard(record["slot"])

@@ -307,9 +307,12 @@ class Plan:
         return pixels, self._fraction(pixels, rng)
 
     def _fraction(self, pixels: int, rng: np.random.Generator) -> float:
-        """Draw a fraction for a picture of `pixels` px a side, log-uniform over the allowed range."""
+        """Draw a fraction for a picture of `pixels` px a side, log-uniform over the allowed range.
+
+        It has six significant digits, because the last digits of a logarithm differ between kinds of processors.
+        """
         low, high = self._log_fractions(np.log([pixels]))
-        return math.exp(rng.uniform(min(low[0], high[0]), high[0]))
+        return float(f"{math.exp(rng.uniform(min(low[0], high[0]), high[0])):.6g}")
 
     def _log_fractions(self, log_pixels: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the smallest and largest allowed log fraction at each log side; none is allowed where they cross."""

@@ -32,7 +32,7 @@ from reports.selection import DASHES, RULES, Shown, by_disagreement, choose, lea
 from reports.view import View
 
 CHUNK = 50  # objects whose outlines are one file
-_FORM = "1"  # of crops and outlines: another one gives all files new names
+_FORM = "2"  # of crops and outlines: another one gives all files new names
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def build_gallery(view: View, slug: str, out: Path, limit: int | None, progress:
         name: rows[rows["series"] == name].set_index("object").reindex(kept) for name in view.styles if name in iou
     }
     boxes = [_crop(*row) for row in objects[["truth_rle", "width", "height"]].itertuples(index=False)]
-    crops = [_hash(sha, box) for sha, box in zip(objects["image_sha256"], boxes, strict=True)]
+    crops = [_hash(*each) for each in zip(objects["image_sha256"], objects["exif"], boxes, strict=True)]
     cuttings = _cuttings(objects, boxes, crops, folder)
     chunks = _chunks(objects, boxes, [models["predicted_rle"] for models in by_series.values()], slug, folder)
     problems = work(cut, list(cuttings.values()), progress, "cutting out")
@@ -95,7 +95,7 @@ def build_gallery(view: View, slug: str, out: Path, limit: int | None, progress:
         "chunks": [chunk.path.stem for chunk in chunks],
         "crop": crops,
         "picture": numbers,
-        "pictures": {"file": [_hash(sha) for sha in pictures], "problem": problems},
+        "pictures": {"file": [cutting.whole.stem for cutting in cuttings.values()], "problem": problems},
     }
     script = folder / "objects.js"
     write_atomically(script, f"report.objects({_json(slug)},{_json(data)});\n".encode())
@@ -180,8 +180,10 @@ def _cuttings(objects: pd.DataFrame, boxes: list[Box | None], crops: list[str], 
     for (_, row), box, name in zip(objects.iterrows(), boxes, crops, strict=True):
         sha = str(row["image_sha256"])
         if sha not in found:
-            whole = folder / "pictures" / f"{_hash(sha)}.webp"
-            found[sha] = Cutting(picture_path(row), int(row["width"]), int(row["height"]), whole, [])
+            whole = folder / "pictures" / f"{_hash(sha, row['exif'])}.webp"
+            found[sha] = Cutting(
+                picture_path(row), int(row["width"]), int(row["height"]), whole, [], row["exif"] or "stored"
+            )
         if box:
             found[sha].crops.append((box, folder / "crops" / f"{name}.webp"))
     return found

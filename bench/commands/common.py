@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pandas as pd
 import typer
@@ -20,7 +21,7 @@ from flip.weights import DownloadFailed, WeightsMissing
 from objascale import terminal
 from objascale.dataset import DatasetError
 from objascale.engine import Fatal
-from objascale.terminal import complain, console
+from objascale.terminal import complain, console, fail
 
 Weights = Annotated[Path | None, typer.Option("--weights", help="Folder of weights, searched first.")]
 
@@ -60,6 +61,7 @@ def report(results: Results, out: Path) -> None:
     if seen := told(rows):
         complain(f"seen in training, {seen}")
     complain_of_errors(rows, "count with IoU 0")
+    complain_of_exif(results.run)
     console().print(f"{len(rows)} rows in {out / 'results.parquet'}", soft_wrap=True)
 
 
@@ -69,3 +71,25 @@ def complain_of_errors(rows: pd.DataFrame, what: str) -> None:
     if len(failed):
         first = failed.iloc[0]
         complain(f"{len(failed)} rows are errors and {what}, the first: {first['model']}, {first['error']}")
+
+
+def fail_if_only_errors(rows: pd.DataFrame, models: Sequence[str]) -> None:
+    """End the command with exit code 1 if every row of one of the models is an error."""
+    sentences = []
+    for model in dict.fromkeys(models):
+        errors = rows.loc[rows["model"] == model, "error"]
+        if len(errors) and errors.notna().all():
+            sentences.append(f"all {len(errors)} rows of {model} are errors: {errors.iloc[0]}")
+    if sentences:
+        fail("\n".join(sentences))
+
+
+def complain_of_exif(run: dict[str, Any]) -> None:
+    """Say how pictures were read whose EXIF orientation and annotated size allow two readings."""
+    count, exif = run["exif_ambiguous"], run.get("exif", "stored")
+    other = "displayed" if exif == "stored" else "stored"
+    if count:
+        complain(
+            f"{count} pictures have an EXIF orientation and fit their annotations turned and unturned; they were "
+            f"measured as {exif}. If they were annotated as {other}, measure again with --exif {other} and a new --out"
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +14,15 @@ import typer
 
 from baselines import registry
 from baselines.segmenter import Device, ModelCard, Options, Precision
-from bench.commands.common import Weights, complain_of_errors, errors, numbers, report, whole_numbers
+from bench.commands.common import (
+    Weights,
+    complain_of_errors,
+    errors,
+    fail_if_only_errors,
+    numbers,
+    report,
+    whole_numbers,
+)
 from bench.environment import environment
 from bench.prompts import PromptSettings, PromptSource
 from bench.ray import Cluster
@@ -25,9 +33,9 @@ from bench.selection import SelectionError, parse_selection
 from bench.setup import Setup
 from bench.timing import IMAGES as TIMED_IMAGES
 from bench.timing import TimingSettings, rich_table, run_timing, summarise_times
-from flip.training_data import UNKNOWN, TrainingData
+from flip.training_data import UNKNOWN
 from flip.weights import WeightsMissing
-from objascale.datasets import Dataset
+from objascale.datasets import Dataset, Exif
 from objascale.datasets.formats import FORMATS, open_dataset
 from objascale.progress import show_progress
 from objascale.terminal import complain, console, fail
@@ -60,7 +68,8 @@ def run(
         list[str] | None,
         typer.Option(
             metavar="FIELD=VALUES",
-            help="Only objects with category=NAME,NAME, area=LOW..HIGH (px), fraction=LOW..HIGH.",
+            help="Only objects with category=NAME,NAME, area=LOW..HIGH (px), fraction=LOW..HIGH; only images that a "
+            "text file names: image=FILE.",
         ),
     ] = None,
     shard: Annotated[str | None, typer.Option(metavar="I/N", help="Only the I-th of N parts; see bench merge.")] = None,
@@ -76,6 +85,13 @@ def run(
     tokens: Annotated[
         str, typer.Option(metavar="N,...", help="Patches that FLIP looks at, at most; several: 32,64,128.")
     ] = "512",
+    exif: Annotated[
+        Exif,
+        typer.Option(
+            help="Pixels of a picture whose EXIF orientation and annotated size allow both: as stored, or turned as "
+            "viewers display it."
+        ),
+    ] = "stored",
     device: Annotated[Device, typer.Option(help="Where networks run.")] = "auto",
     precision: Annotated[
         Precision, typer.Option(help="Of FLIP and SAM: float32, or mixed with one of the 16-bit formats.")
@@ -112,8 +128,9 @@ def run(
         chosen = _chosen(models, weights)
         files = registry.find_all_weights(chosen, weights, allow_untrained=allow_untrained)
         here = {name: found and tuple(file.absolute() for file in found) for name, found in files.items()}
-        setup = Setup(here, Options(device, precision), data.absolute(), format, prompts, selection, patches)
+        setup = Setup(here, Options(device, precision), data.absolute(), format, prompts, selection, patches, exif)
         dataset = open_dataset(data, format)
+        selection.check(dataset)
         if timing:
             if engine != "local" or len(prompts) > 1 or len(patches) > 1:
                 raise SelectionError("--timing is for this machine, one --noise and one --tokens")
@@ -124,33 +141,34 @@ def run(
             there = Cluster(setup, workers, address)
         else:
             there = setup.measurer(dataset)
-        description = _description(dataset, there.cards, there.environment, prompts, setup.learned())
-        with open_results(out, description, dataset) as results:
+        with open_results(out, _description(dataset, there.cards, there.environment, setup), dataset) as results:
             try:
                 with show_progress("measuring") as progress:
                     measure(there, selection.samples(dataset), results, progress)
             except KeyboardInterrupt:
                 fail(f"interrupted; {len(results.rows)} rows are safe in {out}, the same command goes on", code=130)
-            if not results.rows:
+            if not selection.found(dataset, results.rows.values()):
                 raise SelectionError(f"no object of {data} is selected, so there is nothing to measure")
         report(results, out)
+        fail_if_only_errors(results.frame(), [card.name for card in there.cards])
 
 
 def _time(out: Path, dataset: Dataset, setup: Setup, settings: TimingSettings) -> None:
     """`bench run --timing`."""
     segmenters = setup.segmenters()
     cards = [segmenter.describe() for segmenter in segmenters]
-    description = _description(dataset, cards, environment(), setup.prompts, setup.learned())
+    description = _description(dataset, cards, environment(), setup)
     try:
         with show_progress("measuring") as progress:
             rows = run_timing(
-                out, description, dataset, segmenters, setup.prompts[0], setup.selection, settings, progress
+                out, description, dataset, segmenters, setup.prompts[0], setup.selection, settings, progress, setup.exif
             )
     except KeyboardInterrupt:
         fail("interrupted; no times were written", code=130)
     console().print(rich_table(summarise_times(rows)))
     complain_of_errors(rows, "have no time")
     console().print(f"{len(rows)} calls in {out / 'timing.parquet'}", soft_wrap=True)
+    fail_if_only_errors(rows[rows["call"] != "set_image"], [card.name for card in cards])
 
 
 def _chosen(models: str, weights: Path | None) -> list[registry.Model]:
@@ -167,14 +185,9 @@ def _chosen(models: str, weights: Path | None) -> list[registry.Model]:
     return chosen
 
 
-def _description(
-    dataset: Dataset,
-    cards: Sequence[ModelCard],
-    machine: dict[str, Any],
-    prompts: Sequence[PromptSettings],
-    learned: Mapping[str, TrainingData],
-) -> dict[str, Any]:
+def _description(dataset: Dataset, cards: Sequence[ModelCard], machine: dict[str, Any], setup: Setup) -> dict[str, Any]:
     """What run.json says of this run."""
+    learned = setup.learned()
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
@@ -185,7 +198,8 @@ def _description(
             "masks": dataset.masks,
         },
         "models": [asdict(card) | {"training": learned.get(card.name, UNKNOWN).summary()} for card in cards],
-        "prompt": {"source": prompts[0].source, "seed": prompts[0].seed},
-        "noise": [prompt.noise for prompt in prompts],
+        "prompt": {"source": setup.prompts[0].source, "seed": setup.prompts[0].seed},
+        "noise": [prompt.noise for prompt in setup.prompts],
+        "exif": setup.exif,
         "environment": machine,
     }

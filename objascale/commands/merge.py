@@ -17,6 +17,9 @@ def merge(
 ) -> None:
     """Put shards together into one dataset. Images are linked where that is possible, and copied where not.
 
+    The shards may have been rendered on different kinds of processors. Their masks are equal then, and their pictures
+    may differ in bytes.
+
     What the shards lack can be rendered afterwards: objascale render --plan OUT/plan.json --out OUT.
     """
     with errors():

@@ -13,7 +13,7 @@ import typer
 
 from objascale.compose import ImageFormat
 from objascale.plan import PlacementMode, ViewTransform
-from objascale.sources.embedded import Split
+from objascale.sources import StarterSplit
 from objascale.sources.polyhaven import Resolution
 
 SourceName = Literal["starter", "folder", "sweethome", "objaverse"]
@@ -27,9 +27,11 @@ def _option(text: str, panel: str, **more: Any) -> Any:
     return typer.Option(help=text, rich_help_panel=panel, **more)
 
 
-StarterSplit = Annotated[
-    Split,
-    _option("Which of the starter objects. train: flip-s has learned from them. test: no model has.", _ASSET_PANEL),
+_StarterSplit = Annotated[
+    StarterSplit,
+    _option(
+        "Which of the starter objects. train: flip-s has learned from them. test: no shipped model has.", _ASSET_PANEL
+    ),
 ]
 
 
@@ -45,7 +47,7 @@ class AssetOptions:
             show_default="objaverse with --categories, folder with --objects, else starter",
         ),
     ] = None
-    starter_split: StarterSplit = "train"
+    starter_split: _StarterSplit = "train"
     objects: Annotated[
         Path | None,
         _option(
@@ -106,7 +108,7 @@ class PlanOptions(AssetOptions):
     Pictures are made to measure models on, so they show the starter objects that no model has learned from.
     """
 
-    starter_split: StarterSplit = "test"
+    starter_split: _StarterSplit = "test"
     n: Annotated[int, typer.Option(min=1, help="Number of images.")] = 100
     preset: Annotated[
         PresetName,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 
 class SourceError(RuntimeError):
@@ -34,6 +35,9 @@ class Asset:
     licence: str = ""
     url: str = ""
 
+
+StarterSplit = Literal["train", "test"]
+"""The starter objects that shipped weights have learned from, and those that none has."""
 
 STARTER_AUTHOR = "ObjaScale suite"
 """`Asset.author` of the objects that the starter source generates."""

@@ -5,20 +5,17 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 from objascale.color import blender_datafiles
 from objascale.files import cache_folder, file_sha256
-from objascale.sources import STARTER_AUTHOR, Asset, folder, starter
+from objascale.sources import STARTER_AUTHOR, Asset, StarterSplit, folder, starter
 from objascale.sources.starter import CATEGORIES, STARTER_LICENCE, write_object
 
-Split = Literal["train", "test"]
-
-VARIANTS: dict[Split, range] = {"train": range(6), "test": range(6, 12)}
+VARIANTS: dict[StarterSplit, range] = {"train": range(6), "test": range(6, 12)}
 """The variants of each category in each split. No weights that this project ships have learned from those of `test`."""
 
 
-def objects(split: Split = "train") -> list[Asset]:
+def objects(split: StarterSplit = "train") -> list[Asset]:
     """Every starter object of a split. Generates those that are not in the user's cache yet."""
     cache = cache_folder() / f"starter-{_version()}"
     found = []

@@ -16,7 +16,6 @@ ResultsFolders = Annotated[
     list[Path] | None, typer.Argument(metavar="RESULTS", help="Results folders.", show_default="results")
 ]
 Out = Annotated[Path, typer.Option(help="Folder to write into; it is made, or its files overwritten.")]
-Seed = Annotated[int, typer.Option(min=0, help="Seed of the bootstrap behind the confidence intervals.")]
 Bins = Annotated[
     int | None,
     typer.Option(min=1, max=200, help="Bins of curves and heat maps.", show_default="by the number of objects"),

@@ -112,7 +112,7 @@ def test_a_point_and_a_box_outside_are_refused(network):
 
 
 @pytest.mark.parametrize("box", [(3, 3, 9, 9), (40.5, 20, 61, 37)])
-def test_a_bad_weight_is_told_with_the_croppeds_name_and_the_prompt_in_the_picture(small_sam, box):
+def test_an_error_names_the_cropped_model_and_the_prompt_in_the_whole_picture(small_sam, box):
     poisoned = small_sam()
     with torch.no_grad():
         poisoned.get_parameter("mask_decoder.output_upscaling.3.bias")[0] = math.nan

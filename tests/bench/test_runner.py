@@ -238,9 +238,9 @@ def test_an_image_is_decoded_once_for_all_models(discs, tmp_path, monkeypatch):
 
     decoded, decode = [], Picture.decode
 
-    def counted(self) -> np.ndarray:
+    def counted(self, *arguments) -> np.ndarray:
         decoded.append(self.file)
-        return decode(self)
+        return decode(self, *arguments)
 
     monkeypatch.setattr(Picture, "decode", counted)
     measure(discs(3), tmp_path / "out", ["box", "ellipse", "grabcut"])

@@ -132,5 +132,11 @@ def test_wrong_calls(photo: np.ndarray, tiny: ReleasedFlip) -> None:
     for wrong in (torch.zeros(8, 9, 3), torch.zeros(3, 8, 9, dtype=torch.uint8), torch.zeros(8, 9, dtype=torch.uint8)):
         with pytest.raises(PredictorError, match=r"must be uint8 H×W×3 RGB, not (float32|uint8) \("):
             predictor.set_image(wrong)
+    with pytest.raises(PredictorError, match=r"not uint16 \(8, 9, 3\); objascale\.pictures\.eight_bits reduces"):
+        predictor.set_image(np.zeros((8, 9, 3), np.uint16))
+    with pytest.raises(PredictorError, match="an array of uint8, H×W×3 RGB, not a list"):
+        predictor.set_image([[[1, 2, 3]]])
+    with pytest.raises(PredictorError, match=r"not uint8 \(0, 9, 3\)"):
+        predictor.set_image(np.zeros((0, 9, 3), np.uint8))
     with pytest.raises(PredictorError, match="not in int8"):
         FlipPredictor(tiny, dtype="int8")

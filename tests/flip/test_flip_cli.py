@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -187,10 +188,14 @@ def test_fetch_keeps_what_is_there(weights: Path) -> None:
 
 
 def test_pictures_are_seen_as_a_viewer_shows_them(picture: Path, weights: Path, tmp_path: Path) -> None:
-    """Turned by EXIF; of 16 bits the first 8; a mask in the alpha channel, or of 16 bits with small numbers."""
+    """Turned by EXIF; 12 and 16 bits as 8; a mask in the alpha channel, or of 16 bits with small numbers."""
     eight = Image.open(picture).convert("L")
     eight.save(tmp_path / "8.png")
-    Image.fromarray(np.asarray(eight).astype(np.uint16) << 8).save(tmp_path / "16.png")
+    wide = np.asarray(eight).astype(np.uint16)
+    Image.fromarray(wide << 8).save(tmp_path / "16.png")
+    Image.fromarray(wide << 4).save(tmp_path / "12.png")
+    cv2.imwrite(str(tmp_path / "colours12.png"), np.dstack([wide << 4] * 3))
+    eight.save(tmp_path / "8.gif")  # OpenCV does not read it
     turned = eight.transpose(Image.Transpose.ROTATE_90)
     exif = turned.getexif()
     exif[0x0112] = 6  # to be turned by 270° to be upright
@@ -202,9 +207,10 @@ def test_pictures_are_seen_as_a_viewer_shows_them(picture: Path, weights: Path, 
     Image.fromarray(np.dstack((white, white, white, 255 * mask))).save(tmp_path / "alpha.png")
     Image.fromarray(mask).save(tmp_path / "mask.png")
     found = []
-    for image, prompt in (("8", "mask"), ("16", "mask"), ("turned", "mask"), ("8", "mask16"), ("8", "alpha")):
+    images = ("8.png", "16.png", "12.png", "colours12.png", "8.gif", "turned.png")
+    for image, prompt in (*((image, "mask") for image in images), ("8.png", "mask16"), ("8.png", "alpha")):
         arguments = ("--mask", tmp_path / f"{prompt}.png", "--weights", weights, "--out", tmp_path / "out.png")
-        done = run("predict", tmp_path / f"{image}.png", *arguments)
+        done = run("predict", tmp_path / image, *arguments)
         assert done.exit_code == 0, done.output
         found.append(np.asarray(Image.open(tmp_path / "out.png")))
     assert found[0].any()

@@ -19,6 +19,7 @@ from objascale.commands.planning import choose_assets
 from objascale.crops import CROPS_HEADER, Cropping, CropSettings, cut_out, draw_views, read_crops
 from objascale.dataset import Dataset, DatasetError
 from objascale.engine.local import LocalWorker, local_engine
+from objascale.files import file_sha256
 from objascale.maps import write_exr
 from objascale.plan import RenderSettings
 from objascale.sources import Asset, SourceError
@@ -43,12 +44,14 @@ def cropped(made, run_objascale, tmp_path_factory) -> Path:
     return folder
 
 
-def test_each_object_fills_its_crops_which_are_cut_to_it(cropped: Path):
+def test_each_object_fills_its_crops_which_are_cut_to_it(made, cropped: Path):
     table = read_crops(cropped)
     assert list(table["asset_id"]) == ["crate/old"] * 3 + ["wedge/stop"] * 3
     assert set(table["author"]) == {"Ann", "Bob"}
     assert set(table["licence"]) == {"CC-BY-4.0", "CC0-1.0"}
     assert set(table["hdri_id"]) == {"sunset"}
+    assert set(table["asset_sha256"]) == {file_sha256(path) for path in made.objects.glob("*/*.obj")}
+    assert set(table["map_sha256"]) == {file_sha256(made.hdris / "sunset.exr")}
     for row in table.itertuples():
         picture = cv2.imread(str(cropped / row.file), cv2.IMREAD_UNCHANGED)
         assert picture.shape == (row.height, row.width, 4)

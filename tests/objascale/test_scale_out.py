@@ -10,10 +10,12 @@ import sys
 import time
 from pathlib import Path
 
+import cv2
 import pandas as pd
 import pytest
 
 from objascale.dataset import read_annotations, read_journal
+from objascale.files import file_sha256
 from objascale.progress import Pace
 
 STABLE = ["image_id", "object_id", "spec_id", "file", "area", "rle_counts", "image_sha256", "asset_id", "visible"]
@@ -67,6 +69,57 @@ def test_shards_merge_into_the_same_dataset(planned, whole, run_objascale, tmp_p
         attempts = [(r["slot"], r["attempt"]) for r in read_journal(out) if r["status"] != "progress"]
         assert len(attempts) == len(set(attempts))
     assert run_objascale("verify", out).returncode == 0
+
+
+def rendered_elsewhere(shard: Path, copy: Path) -> Path:
+    """A copy of a shard as another kind of processor makes it: some pixels differ by 1 of 255, and so do all bytes."""
+    shutil.copytree(shard, copy)
+    records = read_journal(copy)
+    for record in records:
+        if record["status"] == "done":
+            file = copy / record["annotations"][0]["file"]
+            picture = cv2.imread(str(file))
+            picture[0, :5] ^= 1
+            cv2.imwrite(str(file), picture)
+            for row in record["annotations"]:
+                row["image_sha256"] = file_sha256(file)
+    (copy / "journal.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    return copy
+
+
+def test_shards_of_different_processors_merge_and_the_first_of_two_pictures_is_taken(whole, run_objascale, tmp_path):
+    other = rendered_elsewhere(whole, tmp_path / "other")
+    out = tmp_path / "set"
+    merged = run_objascale("merge", whole, other, "--out", out)
+    assert (merged.returncode, merged.stdout) == (0, f"{N} images in {out}\n"), merged.stderr
+    assert_same(whole, out)
+    result = run_objascale("verify", out)
+    assert result.returncode == 0, result.stdout
+
+
+def test_an_image_that_took_another_attempt_elsewhere_is_not_merged_twice(whole, run_objascale, tmp_path):
+    """Of two shards with the same slots one had to try again: a worker was lost, or too slow."""
+    other = rendered_elsewhere(whole, tmp_path / "other")
+    records = []
+    for record in read_journal(other):
+        if record["status"] == "done":
+            failure = {key: record[key] for key in ("slot", "attempt", "spec_id")}
+            records.append({**failure, "status": "failed", "reason": "worker-lost", "message": "", "object_ids": []})
+            record["attempt"] += 1
+        records.append(record)
+    (other / "journal.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    for first, second in ((whole, other), (other, whole)):
+        out = tmp_path / f"{first.name} first"
+        assert run_objascale("merge", first, second, "--out", out).stdout == f"{N} images in {out}\n"
+        slots = [record["slot"] for record in read_journal(out) if record["status"] == "done"]
+        assert sorted(slots) == list(range(N))
+        for row in read_annotations(out).itertuples():
+            assert (out / row.file).read_bytes() == (first / row.file).read_bytes()
+
+    unfinished = [record for record in records if record["status"] == "failed"]
+    (other / "journal.jsonl").write_text("".join(json.dumps(record) + "\n" for record in unfinished))
+    merged = run_objascale("merge", other, whole, "--out", tmp_path / "third")
+    assert merged.stdout == f"{N} images in {tmp_path / 'third'}\n"
 
 
 def test_what_a_merge_refuses(planned, whole, made, run_objascale, tmp_path):
