@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -24,6 +24,7 @@ from baselines.trivial import BOX, ELLIPSE
 from flip.training_data import NOTHING, RecordBroken, TrainingData, read_record
 from flip.weights import WeightsMissing, check, fetch, find_files, sha256
 from objascale.download import DownloadFailed
+from objascale.progress import ProgressCallback
 
 MODELS: dict[str, Model] = {
     model.name: model
@@ -175,13 +176,13 @@ def learned_from(model: Model, files: Files | None) -> TrainingData:
         raise ModelUnavailable(str(error)) from error
 
 
-def fetch_weights(model: Model, folder: Path, progress: Callable[[int, int], None] | None = None) -> Files:
+def fetch_weights(model: Model, folder: Path, progress: ProgressCallback | None = None) -> Files:
     """Download a model's weights into a folder, unless they are there already.
 
     Args:
         model: A model of `find_models`.
         folder: The folder. It is made if needed.
-        progress: Called with the bytes so far and the bytes in all.
+        progress: Called with the name of a file, its bytes so far and its bytes in all.
 
     Returns:
         The files; none for a model without weights.

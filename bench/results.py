@@ -86,6 +86,7 @@ class Row:
     model_ms: float | None = None
     post_ms: float | None = None
     tokens: int | None = None
+    exif: str | None = None  # stored | displayed; null unless EXIF orientation and annotated size allow both
     untrained: bool = False
     seen_in_training: str = "unknown"  # one of bench.seen.ORDER
     error: str | None = None
@@ -121,6 +122,7 @@ class Results:
         self.folder = folder
         self.rows: dict[RowKey, Row] = {}
         self._journal = journal
+        self.run: dict[str, Any] = {}  # content of run.json
         self._models: list[str] = []  # in the order of run.json
         self._pictures: dict[str, str] = {}  # image id → SHA-256
         self._truths: dict[str, str] = {}  # object id → RLE
@@ -173,17 +175,20 @@ class Results:
         return self._table().to_pandas()
 
     def describe(self, run: dict[str, Any]) -> None:
-        """Write run.json. Raises ResultsError if the disk does not take it."""
+        """Write run.json, with the number of ambiguous pictures. Raises ResultsError if the disk does not take it."""
+        ambiguous = {row.image_id for row in self.rows.values() if row.exif}
+        self.run = {**run, "exif_ambiguous": len(ambiguous)}
         self._models = list(dict.fromkeys(card["name"] for card in run["models"]))
         with disk_errors(self.folder):
-            write_atomically(self.folder / "run.json", json.dumps(run, indent=1, ensure_ascii=False).encode())
+            write_atomically(self.folder / "run.json", json.dumps(self.run, indent=1, ensure_ascii=False).encode())
 
     def save(self) -> None:
-        """Write results.parquet atomically. Raises ResultsError if the disk does not take it."""
+        """Write results.parquet and run.json atomically. Raises ResultsError if the disk does not take them."""
         buffer = pa.BufferOutputStream()
         pq.write_table(self._table(), buffer)
         with disk_errors(self.folder):
             write_atomically(self.folder / "results.parquet", buffer.getvalue().to_pybytes())
+        self.describe(self.run)
 
     def _table(self) -> pa.Table:
         return pa.Table.from_pylist([vars(row) for row in sorted(self.rows.values(), key=self._place)], arrow_schema())
@@ -312,7 +317,8 @@ def join_runs(present: dict[str, Any], run: dict[str, Any], folder: Path) -> dic
 
 
 def _identity(run: dict[str, Any]) -> dict[str, Any]:
-    return {"schema": run["schema"], "data set": run["dataset"]["name"], "prompt": run["prompt"]}
+    exif = run.get("exif", "stored")  # folders of before --exif hold stored pixels
+    return {"schema": run["schema"], "data set": run["dataset"]["name"], "prompt": run["prompt"], "exif": exif}
 
 
 def _card_key(card: dict[str, Any]) -> tuple[str, int | None]:

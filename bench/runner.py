@@ -6,7 +6,7 @@ wherever they come from.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -23,11 +23,9 @@ from bench.seen import seen_in_training
 from bench.selection import Selection
 from flip.stopwatch import Stopwatch
 from flip.training_data import UNKNOWN, TrainingData
-from objascale.datasets import Dataset, Sample, TruthObject
-from objascale.masks import RegionMask
-
-Progress = Callable[[int, int], None]
-"""Called with the images done and the images in all."""
+from objascale.datasets import Dataset, Exif, Sample, TruthObject
+from objascale.masks import MaskError, RegionMask, as_region_mask
+from objascale.progress import ProgressCallback
 
 TOGETHER = 64  # prompts that a model is asked at once, if it can be
 
@@ -51,19 +49,19 @@ def run(
     engine: Engine,
     samples: Sequence[Sample],
     results: Results,
-    progress: Progress = lambda done, total: None,
+    progress: ProgressCallback = lambda *_: None,
 ) -> None:
     """Measure every model with every prompt on every object of `samples` that has no row in `results` yet.
 
     Whatever goes wrong with an image, an object or a model becomes the `error` of the rows that it costs; only a
     ResultsError ends the run, or an engine that has no workers left.
     """
-    progress(0, len(samples))
+    progress("images", 0, len(samples))
     for done, rows in enumerate(engine.rows(samples, results), 1):
         for row in rows:
             if not results.done(row.key):
                 results.append(row)
-        progress(done, len(samples))
+        progress("images", done, len(samples))
 
 
 @dataclass(frozen=True)
@@ -77,13 +75,17 @@ class Task:
 
 @dataclass(frozen=True)
 class Image:
-    """An image that is ready to be measured: pixels, or what went wrong with it."""
+    """An image that is ready to be measured: pixels, or what went wrong with it.
+
+    `exif`: how the picture was read, where its EXIF orientation is ambiguous; else None.
+    """
 
     sample: Sample
     sha256: str
     tasks: list[Task]
     pixels: NDArray[np.uint8] | None = None
     error: str | None = None
+    exif: Exif | None = None
 
 
 class Measurer:
@@ -99,6 +101,7 @@ class Measurer:
         prompts: Sequence[PromptSettings],
         selection: Selection,
         learned: Mapping[str, TrainingData] | None = None,
+        exif: Exif = "stored",
     ) -> None:
         self._dataset = dataset
         self._learned = learned or {}
@@ -106,6 +109,7 @@ class Measurer:
         self.cards = [segmenter.describe() for segmenter in segmenters]
         self._prompts = prompts
         self._selection = selection
+        self._exif = exif
 
     @property
     def environment(self) -> dict:
@@ -133,10 +137,11 @@ class Measurer:
         if sha256 and not self._tasks(truths, sha256, done):
             return Image(sample, sha256, [])
         try:
-            picture = sample.picture()
+            picture = sample.picture().of(truths)
             sha256 = picture.sha256
             tasks = self._tasks(truths, sha256, done)
-            return Image(sample, sha256, tasks, picture.decode() if tasks else None)
+            pixels = picture.decode(self._exif) if tasks else None
+            return Image(sample, sha256, tasks, pixels, exif=self._exif if picture.ambiguous else None)
         except Exception as caught:  # whatever a file does, as above
             return Image(sample, sha256, self._tasks(truths, sha256, done), error=sentence(caught))
 
@@ -147,7 +152,7 @@ class Measurer:
             shown = self._show(segmenter, image) if tasks else {}
             for task in tasks:
                 rows = [replace(self._unanswered(image, task, truth), **shown) for truth in task.truths]
-                yield from rows if shown["error"] else self._ask(segmenter, task, rows)
+                yield from rows if shown["error"] else self._ask(segmenter, image, task, rows)
 
     def _tasks(self, truths: Sequence[TruthObject], sha256: str, done: Callable[[RowKey], bool]) -> list[Task]:
         """What of an image is not done yet. The same objects go together, whatever was done: a mask depends on it."""
@@ -174,7 +179,7 @@ class Measurer:
             return {"error": sentence(caught)}
         return {"error": None, **_times(watch, "image_")}
 
-    def _ask(self, segmenter: Segmenter, task: Task, rows: list[Row]) -> Iterator[Row]:
+    def _ask(self, segmenter: Segmenter, image: Image, task: Task, rows: list[Row]) -> Iterator[Row]:
         """Ask for a task's objects, together if the model can; one by one if that fails, to see which object it is."""
         asked: list[tuple[Row, RegionMask, Prompt]] = []
         for row, truth in zip(rows, task.truths, strict=True):
@@ -186,13 +191,13 @@ class Measurer:
                 yield replace(row, error=sentence(caught))
         try:
             if len(asked) > 1 and isinstance(segmenter, BatchSegmenter):
-                yield from _answer(segmenter, segmenter.predict_many, asked)
+                yield from _answer(segmenter, image, asked)
                 return
         except Exception:  # it comes again below, with the object that it belongs to
             pass
         for each in asked:
             try:
-                yield from _answer(segmenter, lambda prompts: [segmenter.predict(prompts[0])], [each])
+                yield from _answer(segmenter, image, [each])
             except Exception as caught:  # as above
                 yield replace(each[0], error=sentence(caught))
 
@@ -223,18 +228,21 @@ class Measurer:
             tokens=card.settings.get("tokens"),
             untrained=card.untrained,
             seen_in_training=seen_in_training(self._learned.get(card.name, UNKNOWN), sample, truth, image.sha256),
+            exif=image.exif,
         )
 
 
-def _answer(
-    segmenter: Segmenter,
-    predict: Callable[[list[Prompt]], Sequence[RegionMask]],
-    asked: list[tuple[Row, RegionMask, Prompt]],
-) -> list[Row]:
+def _answer(segmenter: Segmenter, image: Image, asked: list[tuple[Row, RegionMask, Prompt]]) -> list[Row]:
     """Rows with masks, scores, and the times of the call divided among them."""
+    prompts = [prompt for *_, prompt in asked]
     segmenter.stopwatch.reset()
-    predicted = predict([prompt for *_, prompt in asked])
+    if len(prompts) > 1 and isinstance(segmenter, BatchSegmenter):
+        answers: Sequence[object] = segmenter.predict_many(prompts)
+    else:
+        answers = [segmenter.predict(prompt) for prompt in prompts]
     times = _times(segmenter.stopwatch, "", len(asked))
+    assert image.pixels is not None
+    predicted = checked_masks(segmenter, answers, len(prompts), image.pixels)
     rows = []
     for (row, truth, _), mask in zip(asked, predicted, strict=True):
         scores = score(mask, truth)
@@ -252,6 +260,21 @@ def _answer(
             )
         )
     return rows
+
+
+def checked_masks(segmenter: Segmenter, answers: object, prompts: int, pixels: NDArray[np.uint8]) -> list[RegionMask]:
+    """The masks that a model returned for a number of prompts on a picture.
+
+    Raises:
+        MaskError: It returned anything but as many masks of the picture's size.
+    """
+    height, width = pixels.shape[:2]
+    name = type(segmenter).__name__
+    if not isinstance(answers, Sequence | np.ndarray) or len(answers) != prompts:
+        found = f"{len(answers)} masks" if isinstance(answers, Sized) else f"an object of type {type(answers).__name__}"
+        raise MaskError(f"{name}.predict_many returned {found} for {prompts} prompts; it must return a list of as many")
+    method = "predict" if prompts == 1 else "predict_many"
+    return [as_region_mask(answer, width, height, f"{name}.{method}") for answer in answers]
 
 
 def _times(watch: Stopwatch, prefix: str, among: int = 1) -> dict[str, Any]:

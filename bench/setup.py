@@ -13,7 +13,7 @@ from bench.prompts import PromptSettings
 from bench.runner import Measurer
 from bench.selection import Selection
 from flip.training_data import TrainingData
-from objascale.datasets import Dataset, Sample
+from objascale.datasets import Dataset, Exif, Sample
 from objascale.datasets.formats import open_dataset
 
 
@@ -22,7 +22,7 @@ class Setup:
     """All that another process needs to know to measure as this one: names and absolute paths.
 
     `weights`: each model's files, None for a model that runs on random ones. `tokens`: numbers of patches; a model that
-    looks at patches is measured with each of them.
+    looks at patches is measured with each of them. `exif`: as for `Picture.decode`.
     """
 
     weights: Mapping[str, registry.Files | None]
@@ -32,6 +32,7 @@ class Setup:
     prompts: Sequence[PromptSettings]
     selection: Selection
     tokens: Sequence[int]
+    exif: Exif = "stored"
 
     def load(self) -> tuple[Measurer, Sequence[Sample]]:
         """The models, on this machine, and the images of the run. Raises DatasetError, ModelUnavailable."""
@@ -40,7 +41,7 @@ class Setup:
 
     def measurer(self, dataset: Dataset) -> Measurer:
         """The models, on this machine. Raises ModelUnavailable."""
-        return Measurer(dataset, self.segmenters(), self.prompts, self.selection, self.learned())
+        return Measurer(dataset, self.segmenters(), self.prompts, self.selection, self.learned(), self.exif)
 
     def learned(self) -> dict[str, TrainingData]:
         """What each model learned from, by its name. Raises ModelUnavailable if the record of one is damaged."""

@@ -30,10 +30,11 @@ from baselines.segmenter import BatchSegmenter, Prompt, Segmenter
 from bench.environment import gpus, threads
 from bench.prompts import PromptSettings, make_prompt
 from bench.results import ResultsError, disk_errors
-from bench.runner import TOGETHER, Progress, sentence
+from bench.runner import TOGETHER, checked_masks, sentence
 from bench.selection import Selection
-from objascale.datasets import Dataset, TruthObject
+from objascale.datasets import Dataset, Exif, TruthObject
 from objascale.files import write_atomically
+from objascale.progress import ProgressCallback
 
 IMAGES = 5  # that are timed if nobody says how many
 SCHEMA = 1
@@ -83,7 +84,8 @@ def run_timing(
     prompt: PromptSettings,
     selection: Selection,
     settings: TimingSettings,
-    progress: Progress = lambda done, total: None,
+    progress: ProgressCallback = lambda *_: None,
+    exif: Exif = "stored",
 ) -> pd.DataFrame:
     """Time all models, write timing.parquet and timing.json into `out`, and return the rows (`COLUMNS`).
 
@@ -96,7 +98,7 @@ def run_timing(
     with disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
     before = _machine()
-    timed = time_models(dataset, segmenters, prompt, selection, settings, progress)
+    timed = time_models(dataset, segmenters, prompt, selection, settings, progress, exif)
     if all("error" in row or row["call"] == "set_image" for row in timed):
         reason = next((row["error"] for row in timed if "error" in row), "no object is selected")
         raise ResultsError(f"nothing could be timed ({reason}), so nothing was written to {out}")
@@ -122,7 +124,8 @@ def time_models(
     prompt: PromptSettings,
     selection: Selection,
     settings: TimingSettings,
-    progress: Progress = lambda done, total: None,
+    progress: ProgressCallback = lambda *_: None,
+    exif: Exif = "stored",
 ) -> list[dict[str, Any]]:
     """A row (`COLUMNS`) for each call of each model on the pictures of the selection.
 
@@ -132,11 +135,11 @@ def time_models(
     samples, rows = selection.samples(dataset), []
     names = [segmenter.describe().name for segmenter in segmenters]
     for done, sample in enumerate(samples):
-        progress(done, len(samples))
+        progress("images", done, len(samples))
         about: dict[str, Any] = {"image_id": sample.image_id}
         try:
             truths = [truth for truth in sample.objects() if selection.wants(truth)]
-            pixels = sample.picture().decode()
+            pixels = sample.picture().of(truths).decode(exif)
         except Exception as caught:  # whatever a file does, it costs this picture's times and is in its row
             rows += [
                 {**about, "model": segmenter.describe().name, "error": sentence(caught)} for segmenter in segmenters
@@ -146,16 +149,17 @@ def time_models(
         for segmenter, name in zip(segmenters, names, strict=True):
             for call in _calls(segmenter, pixels, truths, prompt, settings.objects):
                 rows += _timed(segmenter, call, settings, {"model": name, **about})
-    progress(len(samples), len(samples))
+    progress("images", len(samples), len(samples))
     return rows
 
 
 @dataclass(frozen=True)
 class _Call:
-    """Something to time: `prepare` (not timed) makes what is called."""
+    """Something to time: `prepare` (not timed) makes what is called, and `check` raises if it returned no masks."""
 
     about: dict[str, Any]
     prepare: Callable[[], Callable[[], object]]
+    check: Callable[[object], object] = lambda _: None
 
 
 def _calls(
@@ -173,12 +177,20 @@ def _calls(
     yield _Call({"call": "set_image"}, lambda: partial(segmenter.set_image, pixels))
     for truth in truths[:objects]:
         about = {"call": "predict", "object_id": truth.object_id, "area": truth.area, "batch": 1}
-        yield _Call(about, lambda truth=truth: partial(segmenter.predict, prompt(truth)))  # type: ignore[misc]
+        yield _Call(
+            about,
+            lambda truth=truth: partial(segmenter.predict, prompt(truth)),  # type: ignore[misc]
+            lambda answer: checked_masks(segmenter, [answer], 1, pixels),
+        )
     if isinstance(segmenter, BatchSegmenter) and truths:
         sound = [truth for truth in truths if _is_sound(truth)] or truths
         many = [sound[i % len(sound)] for i in range(TOGETHER)]
         about = {"call": "predict_many", "batch": TOGETHER}
-        yield _Call(about, lambda: partial(segmenter.predict_many, [prompt(truth) for truth in many]))
+        yield _Call(
+            about,
+            lambda: partial(segmenter.predict_many, [prompt(truth) for truth in many]),
+            lambda answers: checked_masks(segmenter, answers, TOGETHER, pixels),
+        )
 
 
 def _is_sound(truth: TruthObject) -> bool:
@@ -192,13 +204,16 @@ def _is_sound(truth: TruthObject) -> bool:
 def _timed(segmenter: Segmenter, call: _Call, settings: TimingSettings, about: dict[str, Any]) -> list[dict[str, Any]]:
     """The rows of one call, or the one row with what it raised."""
     about = {**about, **call.about}
-    watch, rows = segmenter.stopwatch, []
+    watch = segmenter.stopwatch
+    rows: list[dict[str, Any]] = []
     try:
         act = call.prepare()
         for repeat in range(-settings.warmup, settings.repeats):
             watch.reset()
-            act()
+            answer = act()
             ms = watch.reset()
+            if not rows:
+                call.check(answer)
             if repeat >= 0:
                 times = {f"{stage}_ms": ms.get(stage, 0.0) for stage in ("pre", "model", "post")}
                 rows.append({**about, "repeat": repeat, **times})

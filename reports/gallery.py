@@ -22,16 +22,17 @@ import pandas as pd
 from bench.seen import MARKS, footnote
 from objascale.files import write_atomically
 from objascale.masks import Box, MaskError, RegionMask
+from objascale.progress import ProgressCallback
 from objascale.sizes import SIZE_LABELS, size_bin
 from reports.files import picture_path
 from reports.outlines import grid_size, outline_of
-from reports.parallel import Progress, work
+from reports.parallel import work
 from reports.pixels import Cutting, crop_box, cut
 from reports.selection import DASHES, RULES, Shown, by_disagreement, choose, leading_pair, show
 from reports.view import View
 
 CHUNK = 50  # objects whose outlines are one file
-_FORM = "1"  # of crops and outlines: another one gives all files new names
+_FORM = "2"  # of crops and outlines: another one gives all files new names
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def write_outlines(chunk: OutlineChunk) -> None:
         write_atomically(chunk.path, f"{chunk.call}{_json(paths)});\n".encode())
 
 
-def build_gallery(view: View, slug: str, out: Path, limit: int | None, progress: Progress) -> Gallery:
+def build_gallery(view: View, slug: str, out: Path, limit: int | None, progress: ProgressCallback) -> Gallery:
     """Write the gallery of a data set below `out`/gallery/`slug`, where `out` is the page's folder.
 
     `limit` is the number of objects at most (None: all): those on which the leading pair differs most, and the few that
@@ -81,7 +82,7 @@ def build_gallery(view: View, slug: str, out: Path, limit: int | None, progress:
         name: rows[rows["series"] == name].set_index("object").reindex(kept) for name in view.styles if name in iou
     }
     boxes = [_crop(*row) for row in objects[["truth_rle", "width", "height"]].itertuples(index=False)]
-    crops = [_hash(sha, box) for sha, box in zip(objects["image_sha256"], boxes, strict=True)]
+    crops = [_hash(*each) for each in zip(objects["image_sha256"], objects["exif"], boxes, strict=True)]
     cuttings = _cuttings(objects, boxes, crops, folder)
     chunks = _chunks(objects, boxes, [models["predicted_rle"] for models in by_series.values()], slug, folder)
     problems = work(cut, list(cuttings.values()), progress, "cutting out")
@@ -94,7 +95,7 @@ def build_gallery(view: View, slug: str, out: Path, limit: int | None, progress:
         "chunks": [chunk.path.stem for chunk in chunks],
         "crop": crops,
         "picture": numbers,
-        "pictures": {"file": [_hash(sha) for sha in pictures], "problem": problems},
+        "pictures": {"file": [cutting.whole.stem for cutting in cuttings.values()], "problem": problems},
     }
     script = folder / "objects.js"
     write_atomically(script, f"report.objects({_json(slug)},{_json(data)});\n".encode())
@@ -179,8 +180,10 @@ def _cuttings(objects: pd.DataFrame, boxes: list[Box | None], crops: list[str], 
     for (_, row), box, name in zip(objects.iterrows(), boxes, crops, strict=True):
         sha = str(row["image_sha256"])
         if sha not in found:
-            whole = folder / "pictures" / f"{_hash(sha)}.webp"
-            found[sha] = Cutting(picture_path(row), int(row["width"]), int(row["height"]), whole, [])
+            whole = folder / "pictures" / f"{_hash(sha, row['exif'])}.webp"
+            found[sha] = Cutting(
+                picture_path(row), int(row["width"]), int(row["height"]), whole, [], row["exif"] or "stored"
+            )
         if box:
             found[sha].crops.append((box, folder / "crops" / f"{name}.webp"))
     return found

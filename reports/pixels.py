@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from objascale.datasets import Exif, ImageError, Picture
 from objascale.files import write_atomically
 from objascale.masks import Box
 
@@ -31,13 +32,17 @@ class PictureMissing(Exception):
 
 @dataclass(frozen=True)
 class Cutting:
-    """What is to be made of one picture: itself, small, and a crop an object, each written to its path as WebP."""
+    """What is to be made of one picture: itself, small, and a crop an object, each written to its path as WebP.
+
+    `exif` is that of the run, so that the pixels are those that were measured.
+    """
 
     picture: Path
     width: int
     height: int
     whole: Path
     crops: list[tuple[Box, Path]]
+    exif: Exif = "stored"
 
 
 def cut(cutting: Cutting) -> str:
@@ -49,7 +54,7 @@ def cut(cutting: Cutting) -> str:
     if not wanted and cutting.whole.exists():
         return ""
     try:
-        image = read_picture(cutting.picture, cutting.width, cutting.height)
+        image = read_picture(cutting.picture, cutting.width, cutting.height, cutting.exif)
     except PictureMissing as missing:
         return str(missing)
     for (x0, y0, x1, y1), path in wanted:
@@ -58,17 +63,19 @@ def cut(cutting: Cutting) -> str:
     return ""
 
 
-def read_picture(path: Path, width: int, height: int) -> Image:
-    """Decode one picture as RGB, H×W×3. Raises PictureMissing if it is not `width` × `height`, or no picture."""
+def read_picture(path: Path, width: int, height: int, exif: Exif = "stored") -> Image:
+    """Decode one picture as `bench run` with `--exif` did, RGB, H×W×3.
+
+    Raises PictureMissing if it is not `width` × `height`, or no picture.
+    """
     if not os.path.isfile(path):  # noqa: PTH113 Path.is_file raises where nobody may look
         raise PictureMissing(f"the picture {path} is missing")
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
-    if image is None:
-        raise PictureMissing(f"{path} cannot be decoded as a picture")
-    if image.shape[:2] != (height, width):
-        found = f"{image.shape[1]}×{image.shape[0]}"
-        raise PictureMissing(f"{path} is {found}, but the results were made from a {width}×{height} picture")
-    return np.asarray(image, np.uint8)
+    try:
+        return Picture(str(path), path.read_bytes(), "", (width, height)).decode(exif)
+    except OSError as error:
+        raise PictureMissing(f"the picture {path} cannot be read ({error.strerror})") from error
+    except ImageError as error:
+        raise PictureMissing(str(error)) from error
 
 
 def crop_box(box: Box, width: int, height: int) -> Box:

@@ -108,6 +108,7 @@ def read_results(folders: Sequence[Path]) -> Results:
     rows["series"] = variant_names(rows, VARIANT)
     rows["cluster"] = clusters(rows)
     rows["object"] = rows["image_id"].str.cat(rows["object_id"], sep="/")
+    notes += _turned_by_exif(rows)
     unread, rows = (rows[found].reset_index(drop=True) for found in (rows["area"] <= 0, rows["area"] > 0))
     if len(unread):
         notes.append(
@@ -169,7 +170,8 @@ def _read_rows(folder: Path, run: dict) -> pd.DataFrame:
     rows["weights_sha256"] = rows["weights_sha256"].fillna("")  # of what has none; None and NaN are not alike
     known = settings_by_hash(run)
     rows["settings"] = rows["settings_hash"].map(lambda each: known.get(each, each))
-    return rows.assign(prompt_source=prompt_sources(rows))
+    exif = rows["exif"].fillna("") if "exif" in rows else ""  # results written before `--exif` lack it
+    return rows.assign(prompt_source=prompt_sources(rows), exif=exif)
 
 
 def _distinct_datasets(rows: pd.DataFrame) -> pd.Series:
@@ -185,6 +187,25 @@ def _seen(rows: pd.DataFrame) -> list[str]:
         f"Seen in training on {dataset}, {told(group[unfair(group)])}: marked §, never the best, and without a verdict."
         for dataset, group in rows.groupby("dataset", sort=False)
         if unfair(group).any()
+    ]
+
+
+def _turned_by_exif(rows: pd.DataFrame) -> list[str]:
+    """A sentence for each data set with pictures whose EXIF orientation is ambiguous.
+
+    Raises ReportError if an object was measured on a picture that is turned in one folder and not in another.
+    """
+    ambiguous = rows[rows["exif"] != ""]
+    readings = ambiguous.groupby(["dataset", "object"])["exif"].nunique()
+    if (readings > 1).any():
+        raise ReportError(
+            f"{(readings > 1).sum()} objects were measured on pictures that --exif turned in one results folder and "
+            "not in another: report the folders apart"
+        )
+    return [
+        f"{part['image_id'].nunique()} pictures of {dataset} have an EXIF orientation, and their annotations fit them "
+        f"turned and not turned; they were measured as {exif}."
+        for (dataset, exif), part in ambiguous.groupby(["dataset", "exif"], sort=False)
     ]
 
 

@@ -165,7 +165,8 @@ def discs(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def all_objects() -> Callable[[Dataset], list[TruthObject]]:
-    """Every object of a data set that keeps what the harness demands: unique ids, samples that travel to workers."""
+    """Every object of a data set that keeps what the harness demands: unique ids, known categories, samples that travel
+    to workers."""
 
     def check(dataset: Dataset) -> list[TruthObject]:
         samples = [pickle.loads(pickle.dumps(sample)) for sample in dataset.samples]
@@ -178,6 +179,8 @@ def all_objects() -> Callable[[Dataset], list[TruthObject]]:
         objects = [truth for sample in samples for truth in sample.objects()]
         assert len({truth.object_id for truth in objects}) == len(objects)
         assert all(truth.mask().area == truth.area > 0 for truth in objects)
+        assert dataset.categories is not None
+        assert {truth.category for truth in objects} <= dataset.categories
         return objects
 
     return check

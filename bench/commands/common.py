@@ -1,16 +1,15 @@
-"""What the commands share: sentences instead of tracebacks, numbers with commas between, and a console."""
+"""Error handling, parsing of numbers, and the summary at the end, which the commands share."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any
 
 import pandas as pd
 import typer
-from rich.console import Console
 
 from baselines.registry import UnknownModel
 from baselines.segmenter import ModelUnavailable
@@ -19,40 +18,19 @@ from bench.seen import told
 from bench.selection import SelectionError
 from bench.summary import rich_table, summarise
 from flip.weights import DownloadFailed, WeightsMissing
+from objascale import terminal
 from objascale.dataset import DatasetError
 from objascale.engine import Fatal
+from objascale.terminal import complain, console, fail
 
 Weights = Annotated[Path | None, typer.Option("--weights", help="Folder of weights, searched first.")]
 
 
-@contextmanager
-def errors() -> Iterator[None]:
-    """What a user can cause becomes a sentence and exit code 1."""
-    try:
-        yield
-    except (
-        *(UnknownModel, WeightsMissing, DownloadFailed, ModelUnavailable, Fatal),
-        *(DatasetError, ResultsError, SelectionError),
-    ) as error:
-        fail(str(error))
-
-
-def fail(message: str, code: int = 1) -> NoReturn:
-    """Say what is wrong, a sentence a line, and end the command."""
-    for line in message.splitlines():
-        complain(f"error: {line}")
-    raise typer.Exit(code)
-
-
-def complain(message: str) -> None:
-    """A line on standard error."""
-    typer.echo(message, err=True)
-
-
-def console() -> Console:
-    """Standard output; wide enough for the tables where it is not a terminal."""
-    here = Console()
-    return here if here.is_terminal else Console(width=160)
+errors = partial(
+    terminal.errors,
+    *(UnknownModel, WeightsMissing, DownloadFailed, ModelUnavailable, Fatal),
+    *(DatasetError, ResultsError, SelectionError),
+)
 
 
 def numbers(option: str, text: str, least: float, most: float) -> list[float]:
@@ -83,6 +61,7 @@ def report(results: Results, out: Path) -> None:
     if seen := told(rows):
         complain(f"seen in training, {seen}")
     complain_of_errors(rows, "count with IoU 0")
+    complain_of_exif(results.run)
     console().print(f"{len(rows)} rows in {out / 'results.parquet'}", soft_wrap=True)
 
 
@@ -92,3 +71,25 @@ def complain_of_errors(rows: pd.DataFrame, what: str) -> None:
     if len(failed):
         first = failed.iloc[0]
         complain(f"{len(failed)} rows are errors and {what}, the first: {first['model']}, {first['error']}")
+
+
+def fail_if_only_errors(rows: pd.DataFrame, models: Sequence[str]) -> None:
+    """End the command with exit code 1 if every row of one of the models is an error."""
+    sentences = []
+    for model in dict.fromkeys(models):
+        errors = rows.loc[rows["model"] == model, "error"]
+        if len(errors) and errors.notna().all():
+            sentences.append(f"all {len(errors)} rows of {model} are errors: {errors.iloc[0]}")
+    if sentences:
+        fail("\n".join(sentences))
+
+
+def complain_of_exif(run: dict[str, Any]) -> None:
+    """Say how pictures were read whose EXIF orientation and annotated size allow two readings."""
+    count, exif = run["exif_ambiguous"], run.get("exif", "stored")
+    other = "displayed" if exif == "stored" else "stored"
+    if count:
+        complain(
+            f"{count} pictures have an EXIF orientation and fit their annotations turned and unturned; they were "
+            f"measured as {exif}. If they were annotated as {other}, measure again with --exif {other} and a new --out"
+        )

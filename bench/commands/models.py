@@ -8,8 +8,9 @@ from rich.table import Table
 
 from baselines.model import Model
 from baselines.registry import MODELS
-from bench.commands.common import Weights, console
+from bench.commands.common import Weights
 from flip.weights import SHIPPED, WeightsMissing, find_files
+from objascale.terminal import console
 
 
 def models(weights: Weights = None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,17 +16,14 @@ from baselines import registry
 from baselines.segmenter import Device, ModelCard, Options, Precision
 from bench.commands.common import (
     Weights,
-    complain,
     complain_of_errors,
-    console,
     errors,
-    fail,
+    fail_if_only_errors,
     numbers,
     report,
     whole_numbers,
 )
 from bench.environment import environment
-from bench.progress import show_progress
 from bench.prompts import PromptSettings, PromptSource
 from bench.ray import Cluster
 from bench.results import open_results
@@ -36,10 +33,12 @@ from bench.selection import SelectionError, parse_selection
 from bench.setup import Setup
 from bench.timing import IMAGES as TIMED_IMAGES
 from bench.timing import TimingSettings, rich_table, run_timing, summarise_times
-from flip.training_data import UNKNOWN, TrainingData
+from flip.training_data import UNKNOWN
 from flip.weights import WeightsMissing
-from objascale.datasets import Dataset
+from objascale.datasets import Dataset, Exif
 from objascale.datasets.formats import FORMATS, open_dataset
+from objascale.progress import show_progress
+from objascale.terminal import complain, console, fail
 
 MOST_NOISE = 2.0
 MOST_TOKENS = 1 << 16
@@ -47,31 +46,52 @@ MOST_TOKENS = 1 << 16
 
 def run(
     models: Annotated[
-        str, typer.Option(help="Names from `bench models`, with commas between; all: those whose weights are here.")
+        str,
+        typer.Option(
+            metavar="NAME,...",
+            help="Names from `bench models`, with commas between; all: those whose weights are here.",
+        ),
     ],
     data: Annotated[Path, typer.Option(help="The data set's folder or file.")] = Path("data/objascale"),
     out: Annotated[Path, typer.Option(help="Results folder; an unfinished run there is gone on with.")] = Path(
         "results"
     ),
     format: Annotated[
-        str | None, typer.Option(help=f"Of the data set: {', '.join(FORMATS)}; told by what is there if not given.")
+        str | None,
+        typer.Option(
+            metavar="NAME", help=f"Of the data set: {', '.join(FORMATS)}; told by what is there if not given."
+        ),
     ] = None,
     weights: Weights = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N images.")] = None,
     select: Annotated[
         list[str] | None,
-        typer.Option(help="Only objects with category=NAME,NAME, area=LOW..HIGH (px), fraction=LOW..HIGH."),
+        typer.Option(
+            metavar="FIELD=VALUES",
+            help="Only objects with category=NAME,NAME, area=LOW..HIGH (px), fraction=LOW..HIGH; only images that a "
+            "text file names: image=FILE.",
+        ),
     ] = None,
     shard: Annotated[str | None, typer.Option(metavar="I/N", help="Only the I-th of N parts; see bench merge.")] = None,
     prompt: Annotated[
         PromptSource,
         typer.Option(help="Each model its own kind (matched), or all what a box, a Gaussian or a point tells."),
     ] = "matched",
-    noise: Annotated[str, typer.Option(help="How wrong prompts are, in sides of the object's box; several: 0,0.1.")] = (
-        "0"
-    ),
+    noise: Annotated[
+        str,
+        typer.Option(metavar="NUMBER,...", help="How wrong prompts are, in sides of the object's box; several: 0,0.1."),
+    ] = ("0"),
     seed: Annotated[int, typer.Option(min=0, help="Of the prompts' noise.")] = 0,
-    tokens: Annotated[str, typer.Option(help="Patches that FLIP looks at, at most; several: 32,64,128.")] = "512",
+    tokens: Annotated[
+        str, typer.Option(metavar="N,...", help="Patches that FLIP looks at, at most; several: 32,64,128.")
+    ] = "512",
+    exif: Annotated[
+        Exif,
+        typer.Option(
+            help="Pixels of a picture whose EXIF orientation and annotated size allow both: as stored, or turned as "
+            "viewers display it."
+        ),
+    ] = "stored",
     device: Annotated[Device, typer.Option(help="Where networks run.")] = "auto",
     precision: Annotated[
         Precision, typer.Option(help="Of FLIP and SAM: float32, or mixed with one of the 16-bit formats.")
@@ -82,7 +102,10 @@ def run(
     ] = False,
     engine: Annotated[Literal["local", "ray"], typer.Option(help="This machine, or a Ray cluster.")] = "local",
     address: Annotated[
-        str | None, typer.Option(help="The Ray cluster's.", show_default="RAY_ADDRESS, else one that runs here")
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT", help="The Ray cluster's.", show_default="RAY_ADDRESS, else one that runs here"
+        ),
     ] = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="On the Ray cluster.", show_default="one a GPU, or one for two CPUs")
@@ -105,8 +128,9 @@ def run(
         chosen = _chosen(models, weights)
         files = registry.find_all_weights(chosen, weights, allow_untrained=allow_untrained)
         here = {name: found and tuple(file.absolute() for file in found) for name, found in files.items()}
-        setup = Setup(here, Options(device, precision), data.absolute(), format, prompts, selection, patches)
+        setup = Setup(here, Options(device, precision), data.absolute(), format, prompts, selection, patches, exif)
         dataset = open_dataset(data, format)
+        selection.check(dataset)
         if timing:
             if engine != "local" or len(prompts) > 1 or len(patches) > 1:
                 raise SelectionError("--timing is for this machine, one --noise and one --tokens")
@@ -117,33 +141,34 @@ def run(
             there = Cluster(setup, workers, address)
         else:
             there = setup.measurer(dataset)
-        description = _description(dataset, there.cards, there.environment, prompts, setup.learned())
-        with open_results(out, description, dataset) as results:
+        with open_results(out, _description(dataset, there.cards, there.environment, setup), dataset) as results:
             try:
-                with show_progress(console()) as progress:
+                with show_progress("measuring") as progress:
                     measure(there, selection.samples(dataset), results, progress)
             except KeyboardInterrupt:
                 fail(f"interrupted; {len(results.rows)} rows are safe in {out}, the same command goes on", code=130)
-            if not results.rows:
+            if not selection.found(dataset, results.rows.values()):
                 raise SelectionError(f"no object of {data} is selected, so there is nothing to measure")
         report(results, out)
+        fail_if_only_errors(results.frame(), [card.name for card in there.cards])
 
 
 def _time(out: Path, dataset: Dataset, setup: Setup, settings: TimingSettings) -> None:
     """`bench run --timing`."""
     segmenters = setup.segmenters()
     cards = [segmenter.describe() for segmenter in segmenters]
-    description = _description(dataset, cards, environment(), setup.prompts, setup.learned())
+    description = _description(dataset, cards, environment(), setup)
     try:
-        with show_progress(console()) as progress:
+        with show_progress("measuring") as progress:
             rows = run_timing(
-                out, description, dataset, segmenters, setup.prompts[0], setup.selection, settings, progress
+                out, description, dataset, segmenters, setup.prompts[0], setup.selection, settings, progress, setup.exif
             )
     except KeyboardInterrupt:
         fail("interrupted; no times were written", code=130)
     console().print(rich_table(summarise_times(rows)))
     complain_of_errors(rows, "have no time")
     console().print(f"{len(rows)} calls in {out / 'timing.parquet'}", soft_wrap=True)
+    fail_if_only_errors(rows[rows["call"] != "set_image"], [card.name for card in cards])
 
 
 def _chosen(models: str, weights: Path | None) -> list[registry.Model]:
@@ -160,14 +185,9 @@ def _chosen(models: str, weights: Path | None) -> list[registry.Model]:
     return chosen
 
 
-def _description(
-    dataset: Dataset,
-    cards: Sequence[ModelCard],
-    machine: dict[str, Any],
-    prompts: Sequence[PromptSettings],
-    learned: Mapping[str, TrainingData],
-) -> dict[str, Any]:
+def _description(dataset: Dataset, cards: Sequence[ModelCard], machine: dict[str, Any], setup: Setup) -> dict[str, Any]:
     """What run.json says of this run."""
+    learned = setup.learned()
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
@@ -178,7 +198,8 @@ def _description(
             "masks": dataset.masks,
         },
         "models": [asdict(card) | {"training": learned.get(card.name, UNKNOWN).summary()} for card in cards],
-        "prompt": {"source": prompts[0].source, "seed": prompts[0].seed},
-        "noise": [prompt.noise for prompt in prompts],
+        "prompt": {"source": setup.prompts[0].source, "seed": setup.prompts[0].seed},
+        "noise": [prompt.noise for prompt in setup.prompts],
+        "exif": setup.exif,
         "environment": machine,
     }

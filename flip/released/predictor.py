@@ -27,7 +27,6 @@ from flip.released.target import Target, area, evaluation_box
 from flip.sampler import Patches, Recipe
 from flip.sampler_torch import sample_on_device
 from flip.sampling import Sampling
-from flip.weights import find_weights
 from objascale.masks import Box, RegionMask
 
 CHUNK = {"cpu": 2048, "cuda": 1 << 17}  # points or tokens a call, about: on a CPU, what its cache holds

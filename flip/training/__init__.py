@@ -1,1 +1,1 @@
-"""Training FLIP: from pictures with masks to weights. `flip train` is its command; docs/training.md tells how."""
+"""Training FLIP on scenes with masks. `flip train` is the command; docs/training.md is the guide."""

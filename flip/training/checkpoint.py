@@ -1,4 +1,4 @@
-"""A training run on disk: `checkpoint.pt`, from which the same command goes on, and what comes of it."""
+"""Checkpoints and exported weights."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from flip.checkpoint import TRAINED, OnnxMissing, WeightsBroken, load_model
 from flip.training.config import Config, TrainingError
 from objascale.files import write_atomically
 
-FILE = "checkpoint.pt"
+CHECKPOINT_FILE = "checkpoint.pt"
 
-AUXILIARY = "auxiliary."
-"""How the names of parameters begin that only training needs."""
+AUXILIARY_PREFIX = "auxiliary."
+"""Prefix of the names of parameters that only training uses."""
 
 
 def save_checkpoint(
@@ -32,60 +32,65 @@ def save_checkpoint(
     optimisers: Sequence[optim.Optimizer],
     memory: Tensor,
 ) -> None:
-    """Write OUT/checkpoint.pt: all that the next step depends on. `step` is the number of steps that are done."""
+    """Write OUT/checkpoint.pt, which holds everything the next step depends on; `step` is the number of steps done."""
     buffer = io.BytesIO()
-    followed = [optimiser.state_dict() for optimiser in optimisers]
-    state = {"model": model.state_dict(), "average": average, "optimisers": followed, "memory": memory}
+    states = [optimiser.state_dict() for optimiser in optimisers]
+    state = {"model": model.state_dict(), "average": average, "optimisers": states, "memory": memory}
     torch.save({"step": step, "config": config.model_dump_json(), **state}, buffer)
-    write_atomically(out / FILE, buffer.getvalue())
+    write_atomically(out / CHECKPOINT_FILE, buffer.getvalue())
 
 
 def read_checkpoint(out: Path, config: Config) -> dict[str, Any] | None:
-    """The contents of OUT/checkpoint.pt, None where there is none.
+    """Read OUT/checkpoint.pt; return None if the file does not exist.
 
-    Nothing in the file is executed. Raises TrainingError for a broken file and for one of another configuration,
-    unless that differs only in how often it validates and saves, and in what is still to do of its phases.
+    No code in the file is executed. `validate_every`, `save_every` and the remaining steps of the phases may differ
+    from the checkpoint's configuration.
+
+    Raises:
+        TrainingError: The file is damaged or has another configuration.
     """
-    path = out / FILE
+    path = out / CHECKPOINT_FILE
     if not path.exists():
         return None
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        theirs = Config.model_validate_json(state["config"]).model_dump(mode="json")
+        saved = Config.model_validate_json(state["config"]).model_dump(mode="json")
         step = int(state["step"])
     except (OSError, RuntimeError, EOFError, KeyError, TypeError, ValueError, pickle.UnpicklingError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise TrainingError(f"{path} is no whole checkpoint ({reason}); move it away to begin anew") from None
-    ours = config.model_dump(mode="json")
-    for run in (theirs, ours):
-        run["phases"] = _done(run["phases"], step)
+        raise TrainingError(f"{path} is not a complete checkpoint ({reason}); move it away to start over") from None
+    given = config.model_dump(mode="json")
+    for run in (saved, given):
+        run["phases"] = _phases_done(run["phases"], step)
         del run["validate_every"], run["save_every"]
-    if theirs != ours:
-        different = ", ".join(key for key in ours if theirs.get(key) != ours[key])
+    if saved != given:
+        different = ", ".join(key for key in given if saved.get(key) != given[key])
         raise TrainingError(
-            f"{path} is of another training run: it differs in {different}; give another --out, or that run's --config"
+            f"{path} belongs to another training run: it differs in {different}; give another output folder, "
+            "or that run's configuration"
         )
     state["step"] = step
     return state
 
 
-def begin_with(model: nn.Module, weights: Path) -> None:
-    """Copy the weights of a file into a model in training, all but the AUXILIARY ones, which no file has.
+def load_initial_weights(model: nn.Module, weights: Path) -> None:
+    """Copy the weights of a file into a model. Auxiliary parameters, which no file holds, keep their values.
 
-    Raises TrainingError for a file that cannot be read, and for one of another model.
+    Raises:
+        TrainingError: The file cannot be read or holds another model.
     """
     try:
         state = load_model(weights).state_dict()
     except (WeightsBroken, OnnxMissing, OSError) as error:
-        raise TrainingError(f"training cannot begin with these weights: {error}") from None
-    ours = {name: each.shape for name, each in model.state_dict().items() if not name.startswith(AUXILIARY)}
-    if ours != {name: each.shape for name, each in state.items()}:
-        raise TrainingError(f"{weights} holds another model than the one that is to be trained; see --config")
+        raise TrainingError(f"training cannot start from these weights: {error}") from None
+    shapes = {name: each.shape for name, each in model.state_dict().items() if not name.startswith(AUXILIARY_PREFIX)}
+    if shapes != {name: each.shape for name, each in state.items()}:
+        raise TrainingError(f"{weights} holds another model than the configuration")
     model.load_state_dict(state, strict=False)
 
 
-def _done(phases: list[dict[str, Any]], step: int) -> list[dict[str, Any]]:
-    """What the first `step` steps were."""
+def _phases_done(phases: list[dict[str, Any]], step: int) -> list[dict[str, Any]]:
+    """Return the phases up to `step`."""
     done = []
     for phase in phases:
         done.append({**phase, "steps": min(phase["steps"], step)})
@@ -94,21 +99,18 @@ def _done(phases: list[dict[str, Any]], step: int) -> list[dict[str, Any]]:
 
 
 def weights_path(out: Path, config: Config) -> Path:
-    """OUT/MODEL.safetensors, which `export_weights` writes."""
+    """Return the path of the exported weights, OUT/MODEL.safetensors."""
     return out / f"{config.model}.safetensors"
 
 
 def export_weights(out: Path, config: Config, average: dict[str, Tensor]) -> None:
-    """Write OUT/MODEL.safetensors, the averaged weights in half precision, which `flip predict --model` takes.
-
-    Only one process of a run may call it.
-    """
-    halves = {
+    """Write the averaged weights in half precision, for `flip predict --model`. Only one process may call it."""
+    tensors = {
         name: tensor.detach().to("cpu", torch.float16).contiguous()
         for name, tensor in average.items()
-        if not name.startswith(AUXILIARY)
+        if not name.startswith(AUXILIARY_PREFIX)
     }
     last = config.phases[-1]
-    told = {"model": config.model, "sampling": config.sampling, "outputs": last.outputs, "tokens": last.tokens}
-    data = save(halves, metadata={TRAINED: json.dumps(told)})  # one entry: their order is not fixed
-    write_atomically(weights_path(out, config), data)
+    settings = {"model": config.model, "sampling": config.sampling, "outputs": last.outputs, "tokens": last.tokens}
+    # One JSON entry keeps the file reproducible: safetensors does not fix the order of metadata entries.
+    write_atomically(weights_path(out, config), save(tensors, metadata={TRAINED: json.dumps(settings)}))

@@ -7,53 +7,42 @@ import os
 import sys
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from flip.training.config import Precision, TrainingError, read_config
+from flip.training.config import TrainingError, TrainingPrecision, read_config
 from flip.weights import WeightsMissing
 from objascale.dataset import DatasetError
+from objascale.progress import ProgressCallback, show_progress
 
 if TYPE_CHECKING:
-    from flip.training.loop import Step
+    from flip.training.journal import Event
 
 
-class _Report:
-    """A bar for the steps where somebody looks, a line now and then where not; validations and sentences as lines."""
+class _Printer:
+    """The `report` of `flip.training.loop.train`: progress for steps, lines for the rest."""
 
-    def __init__(self, console: Console, steps: int) -> None:
-        self._console, self._steps, self._every = console, steps, 100
-        self._bar = Progress(
-            *(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()),
-            console=console,
-            disable=not console.is_terminal,
-        )
-        self._task = self._bar.add_task("", total=steps)
+    def __init__(self, console: Console, num_steps: int) -> None:
+        self._console, self._num_steps = console, num_steps
+        self.progress: ProgressCallback = lambda *_: None
+        self.metrics = ""
 
-    def __enter__(self) -> _Report:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._bar.stop()
-
-    def __call__(self, what: Step | dict[str, Any] | str) -> None:
-        if not isinstance(what, dict | str):
-            line = f"step {what.step}: " + " ".join(f"{name} {value:.3f}" for name, value in what.told.items())
-            line += f", {what.examples_per_second:.0f} examples/s, {what.wait:.0%} waiting"
-            self._bar.update(self._task, completed=what.step, description=line)
-            if not self._console.is_terminal and what.step % self._every == 0:
-                self._console.print(f"{line}, of {self._steps}", markup=False)
-        elif isinstance(what, dict):
-            self._console.print(f"step {what['step']}: held out IoU {what['iou']:.3f}, ellipse {what['ellipse']:.3f}")
-            for size, (iou, ellipse, n) in what["sizes"].items():
-                self._console.print(f"  {size:>18}: {iou:.3f}, ellipse {ellipse:.3f}, n = {n}")
+    def __call__(self, event: Event) -> None:
+        """Show a step, a validation or a sentence."""
+        console = self._console
+        if isinstance(event, str):
+            console.print(f"[yellow]{escape(event)}[/yellow]")
+        elif isinstance(event, dict):
+            console.print(f"step {event['step']}: held-out IoU {event['iou']:.3f}, ellipse {event['ellipse']:.3f}")
+            for size, (iou, ellipse, n) in event["sizes"].items():
+                console.print(f"  {size:>18}: {iou:.3f}, ellipse {ellipse:.3f}, n = {n}")
         else:
-            self._console.print(f"[yellow]{escape(what)}[/yellow]")
+            metrics = " ".join(f"{name} {value:.3f}" for name, value in event.metrics.items())
+            self.metrics = f"{metrics}, {event.examples_per_second:.0f} examples/s, {event.wait:.0%} waiting"
+            self.progress("steps", event.step, self._num_steps)
 
 
 def train(
@@ -61,44 +50,53 @@ def train(
         list[str],
         typer.Option(
             metavar="PATH[=SHARE]",
-            help="Crops (objascale crops, or a folder of PNGs with transparency), a folder of SA-1B's tars, or a "
-            "data set as `bench run` takes it. "
-            "May be given several times: a=3 and b=1 give three scenes of a to one of b.",
+            help="Crops (from objascale crops, or a folder of PNGs with transparency), a folder of SA-1B tars, or a "
+            "data set that `bench run` reads. Can be repeated: a=3 and b=1 take three scenes from a for each from b.",
         ),
     ],
     config: Annotated[
         str,
         typer.Option(
-            help="flip-s, flip-m, flip-l (the paper's training), each with -compositions; flip-tiny, flip-small, "
-            "flip-middle, flip-large (the released line's); or a TOML file."
+            metavar="NAME|FILE",
+            help="flip-s, flip-m, flip-l (the paper's training), each with -compositions (a short run); flip-tiny, "
+            "flip-small, flip-middle, flip-large (the authors' released models); or a TOML file.",
         ),
     ] = "flip-s-compositions",
     backgrounds: Annotated[
-        list[Path] | None, typer.Option(help="Photographs or environment maps that crops are pasted on.")
+        list[Path] | None,
+        typer.Option(metavar="PATH", help="Photographs or environment maps to paste crops on. Can be repeated."),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder of the run; an unfinished one is continued.")] = Path("runs/flip"),
-    begin: Annotated[
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the run. An unfinished run is resumed.")] = Path(
+        "runs/flip"
+    ),
+    initial_weights: Annotated[
         str | None,
-        typer.Option("--begin-with", metavar="MODEL|FILE", help="Weights to begin with, to train them further."),
+        typer.Option("--begin-with", metavar="MODEL|FILE", help="Weights to start from instead of random ones."),
     ] = None,
-    held: Annotated[
-        Path | None, typer.Option("--validate", help="Data set to measure IoU on, as `bench run --data` takes it.")
+    validation: Annotated[
+        Path | None,
+        typer.Option("--validate", metavar="PATH", help="Data set for validation, in a format that `bench run` reads."),
     ] = None,
-    pictures: Annotated[int, typer.Option(min=1, help="Of that data set.")] = 100,
-    accelerator: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
-    devices: Annotated[str, typer.Option(help="How many processes or GPUs on each node, or auto.")] = "auto",
-    nodes: Annotated[int, typer.Option(min=1, help="Machines; start the same command on each with torchrun.")] = 1,
-    precision: Annotated[Precision, typer.Option(help="Of the arithmetic; coordinates are float32.")] = "bfloat16",
-    workers: Annotated[int, typer.Option(min=0, help="Processes that make batches, for each device.")] = 1,
+    pictures: Annotated[int, typer.Option(min=1, metavar="N", help="Number of validation images.")] = 100,
+    accelerator: Annotated[str, typer.Option(metavar="NAME", help="cpu, cuda or auto.")] = "auto",
+    devices: Annotated[str, typer.Option(metavar="N", help="Processes or GPUs per node, or auto.")] = "auto",
+    nodes: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Number of nodes. Start the same command on each with torchrun.")
+    ] = 1,
+    precision: Annotated[
+        TrainingPrecision,
+        typer.Option(help="float32, or bfloat16 for mixed precision. Coordinates are always float32."),
+    ] = "bfloat16",
+    workers: Annotated[int, typer.Option(min=0, metavar="N", help="Loader processes per device.")] = 1,
     compiled: Annotated[
-        bool, typer.Option("--compile", help="Compile the blocks first: a minute or two, and needs a C++ compiler.")
+        bool, typer.Option("--compile", help="Compile the blocks. Takes a minute or two and needs a C++ compiler.")
     ] = False,
 ) -> None:
-    """Train FLIP. The same command goes on with a run that was stopped, with the losses it would have had."""
+    """Train FLIP. The same command resumes an interrupted run with identical losses."""
     try:
         from flip.predictor import weights_file
         from flip.training import loop
-        from flip.training.validation import held_out
+        from flip.training.validation import load_validation
         from objascale.scenes.sources import open_source
     except ImportError as error:
         typer.echo(f"error: training needs {error.name}: pip install objascale-suite[train]", err=True)
@@ -110,16 +108,17 @@ def train(
     try:
         settings = read_config(config)
         source = open_source(data, backgrounds or [], settings.seed, settings.short_side)
-        samples = held_out(held, pictures) if held else []
+        samples = load_validation(validation, pictures) if validation else []
         machine = loop.Machine(accelerator, count, nodes, precision, workers, compiled)
-        with _Report(console, settings.steps) as report:
-            first = weights_file(begin) if begin else None
+        report = _Printer(console, settings.steps)
+        with show_progress("training", note=lambda: report.metrics) as report.progress:
+            first = weights_file(initial_weights) if initial_weights else None
             weights = loop.train(settings, source, out, machine, samples, report, first)
     except (DatasetError, TrainingError, WeightsMissing) as error:
         console.print(f"[red]error:[/red] {escape(str(error))}")
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
-        console.print(f"stopped; the same command goes on from the checkpoint in {escape(str(out))}")
+        console.print(f"interrupted; the same command resumes from the checkpoint in {escape(str(out))}")
         sys.stdout.flush()
         os._exit(130)
     typer.echo(weights)

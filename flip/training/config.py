@@ -1,4 +1,4 @@
-"""What a training run is: a TOML file, checked. `flip/training/recipes/` has those that come with the package."""
+"""Configuration of a training run, read from TOML. The package's own files are in `flip/training/recipes/`."""
 
 from __future__ import annotations
 
@@ -10,35 +10,39 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, V
 
 from flip.paper.model import CONFIGS as PAPER
 from flip.released.model import CONFIGS as RELEASED
-from flip.training.losses import Unit
+from flip.training.losses import LengthUnit
 
-Precision = Literal["float32", "bfloat16"]
-RECIPES = Path(__file__).parent / "recipes"
+TrainingPrecision = Literal["float32", "bfloat16"]
+RECIPE_FOLDER = Path(__file__).parent / "recipes"
 
-SHIPPED = {
-    **{model: (model, "paper") for model in PAPER},
-    **{f"{model}-compositions": (model, "compositions") for model in PAPER},
-    **{model: (model, "released") for model in RELEASED},
+CONFIG_FILES = {
+    **{model: (model, RECIPE_FOLDER / "paper.toml") for model in PAPER},
+    **{f"{model}-compositions": (model, RECIPE_FOLDER / "compositions.toml") for model in PAPER},
+    **{model: (model, RECIPE_FOLDER / "released.toml") for model in RELEASED},
 }
-"""What comes with the package: the model of each configuration, and its recipe."""
+"""The model and the file of each configuration of this package."""
 
-FEWEST_TOKENS, MOST_TOKENS = 32, 2048
-"""Input patches that the released line is trained on."""
+RELEASED_MIN_TOKENS, RELEASED_MAX_TOKENS = 32, 2048
+"""Range of the number of input patches of the released models, as in the authors' training code."""
 
 
 class TrainingError(ValueError):
-    """A training run that cannot begin or go on, with a sentence that says why and what to do."""
+    """Training cannot start or continue. The message says why and what to do."""
 
 
-class _Part(BaseModel):
+class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Phase(_Part):
-    """A stretch of the schedule: `steps` with so many input and output patches on average, maybe at half resolution.
+class Phase(_Section):
+    """One phase of the schedule.
 
-    For the released line `outputs` are the points of an object at which the mask is asked. `overlap` is the weight of a
-    loss that is not the paper's, 1 − IoU of probabilities, for the paper's models; 0 is the paper's training.
+    Args:
+        steps: Number of optimiser steps.
+        tokens: Mean number of input patches.
+        outputs: Mean number of output patches (paper's models), or points per object (released models).
+        half: Whether images and masks are resized to half their size.
+        overlap: Weight of the soft IoU loss of the paper's models. It is not in the paper; 0 turns it off.
     """
 
     steps: PositiveInt
@@ -48,10 +52,21 @@ class Phase(_Part):
     overlap: float = Field(default=0, ge=0)
 
 
-class Optimiser(_Part):
-    """The rate rises over `warmup` steps, stays, and falls to 0 in the last share `cooldown` of all steps.
+class Optimiser(_Section):
+    """The optimiser and its schedule.
 
-    As nothing before the fall depends on when it begins, a run that has not come to it may be made longer.
+    The learning rate rises over the first `warmup` steps, stays constant, and falls to 0 over the last fraction
+    `cooldown` of all steps. A run can be extended until the fall begins: no earlier step depends on its position.
+
+    Args:
+        name: Muon is used for large matrices only, see `flip.training.optimisers`.
+        rate: Peak learning rate.
+        cooldown: Fraction of all steps over which the rate falls.
+        decay: Decoupled weight decay.
+        betas: Of Adam.
+        warmup: Steps over which the rate rises.
+        clip: Maximum norm of the gradient.
+        ema: Decay of the exponential moving average of the weights.
     """
 
     name: Literal["adamw", "radam", "muon"] = "adamw"
@@ -64,28 +79,42 @@ class Optimiser(_Part):
     ema: float = Field(default=0.9995, ge=0, lt=1)
 
 
-class Weights(_Part):
-    """λ_pos and λ_bbox of section 3.5, and the unit of length of these two losses (`flip.training.losses`).
+class LossWeights(_Section):
+    """Weights of the losses of the paper's models (`flip.training.losses`).
 
-    `tokens` and `code` are the weights of two losses that are not the paper's: each encoded token has to tell how much
-    of its patch is object, and the perceptual code where the object is, each through one linear layer. 0 is the
-    paper's training.
+    Args:
+        position: λ_pos of section 3.5.
+        box: λ_bbox of section 3.5.
+        tokens: Weight of the token loss, which is not in the paper. A linear layer predicts from each encoded token
+            how much of its patch the object covers.
+        code: Weight of the code loss, which is not in the paper. A linear layer predicts a coarse mask from the
+            perceptual code.
+        unit: Unit of length of the position and box losses.
     """
 
     position: float = Field(default=0.1, ge=0)
     box: float = Field(default=0.05, ge=0)
     tokens: float = Field(default=0, ge=0)
     code: float = Field(default=0, ge=0)
-    unit: Unit = "object"
+    unit: LengthUnit = "object"
 
 
-class Config(_Part):
-    """A training run. A batch has `scenes` pictures with `masks` prompts each, over all processes together.
+class Config(_Section):
+    """Configuration of a training run.
 
-    `sampling`: patches as section 3.1 has them, as in the authors' released code, or as there, large objects in a
-    shrunk picture (`flip.sampler.RECIPES`).
-    `exact`: the share of prompts that are not perturbed, as a benchmark's are not.
-    `short_side`: pictures whose shorter side is longer are shrunk to so many px; compositions stay as they are made.
+    Args:
+        model: Name of the network.
+        scenes: Images per batch, over all processes.
+        masks: Prompts per image.
+        phases: Phases of the schedule, in order.
+        optimiser: The optimiser and its schedule.
+        losses: Weights of the losses of the paper's models.
+        sampling: Key of `flip.sampler.RECIPES`. The released models need "released".
+        exact: Fraction of prompts that are not perturbed. Benchmark prompts are not perturbed either.
+        short_side: Images with a longer short side are resized to it, in px. Compositions keep their size.
+        seed: Seed of the weights and of the examples.
+        validate_every: Steps between validations.
+        save_every: Steps between checkpoints.
     """
 
     model: Literal["flip-s", "flip-m", "flip-l", "flip-tiny", "flip-small", "flip-middle", "flip-large"]
@@ -93,7 +122,7 @@ class Config(_Part):
     masks: PositiveInt
     phases: tuple[Phase, ...] = Field(min_length=1)
     optimiser: Optimiser
-    losses: Weights = Weights()
+    losses: LossWeights = LossWeights()
     sampling: Literal["paper", "released", "shrunk"] = "paper"
     exact: float = Field(default=0, ge=0, le=1)
     short_side: PositiveInt | None = None
@@ -105,46 +134,51 @@ class Config(_Part):
     def _fits_the_model(self) -> Config:
         if self.model in RELEASED:
             if self.sampling != "released":
-                raise ValueError(f'{self.model} takes patches with sampling = "released" only')
-            if not all(FEWEST_TOKENS < phase.tokens < MOST_TOKENS for phase in self.phases):
-                raise ValueError(f"tokens of {self.model} must be between {FEWEST_TOKENS} and {MOST_TOKENS}")
+                raise ValueError(f'{self.model} needs sampling = "released"')
+            if not all(RELEASED_MIN_TOKENS < phase.tokens < RELEASED_MAX_TOKENS for phase in self.phases):
+                raise ValueError(
+                    f"tokens of {self.model} must be between {RELEASED_MIN_TOKENS} and {RELEASED_MAX_TOKENS}"
+                )
         return self
 
     @property
     def steps(self) -> int:
-        """Of all phases."""
+        """Total number of steps."""
         return sum(phase.steps for phase in self.phases)
 
     def phase(self, step: int) -> Phase:
-        """The phase of a step, counted from 0."""
+        """Return the phase of a step; steps count from 0."""
         for phase in self.phases:
             if step < phase.steps:
                 return phase
             step -= phase.steps
-        raise IndexError("there is no such step")
+        raise IndexError(f"the configuration has only {self.steps} steps")
 
 
 def read_config(name: str) -> Config:
-    """The run described by a TOML file, or by one that comes with the package, called by its name.
+    """Read a configuration.
 
-    `flip-s`, `-m`, `-l` follow the paper; `flip-s-compositions` is how, but for changes on the way, the weights in this
-    package were made (-m, -l likewise); `flip-tiny` to `flip-large` follow the released line. Raises TrainingError for
-    a file that is missing, is no TOML, or says something that is not understood.
+    Args:
+        name: A key of CONFIG_FILES or the path of a TOML file. `flip-s`, `flip-m` and `flip-l` follow the paper.
+            `flip-s-compositions` follows the training of the weights in this package; -m and -l do the same for the
+            larger models. `flip-tiny` to `flip-large` follow the authors' released code.
+
+    Raises:
+        TrainingError: The file is missing or not TOML, or a value is invalid.
     """
-    path, given = Path(name), {}
+    path, model = Path(name), {}
     if path.suffix != ".toml":
-        if name not in SHIPPED:
+        if name not in CONFIG_FILES:
             raise TrainingError(
-                f"there is no configuration {name}: there are {', '.join(SHIPPED)}, or give a .toml file"
+                f"there is no configuration {name}: choose from {', '.join(CONFIG_FILES)}, or give a .toml file"
             )
-        given["model"], recipe = SHIPPED[name]
-        path = RECIPES / f"{recipe}.toml"
+        model["model"], path = CONFIG_FILES[name]
     try:
-        return Config(**{**tomllib.loads(path.read_text(encoding="utf-8")), **given})
+        return Config(**{**tomllib.loads(path.read_text(encoding="utf-8")), **model})
     except FileNotFoundError:
         raise TrainingError(f"there is no configuration file {path}") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise TrainingError(f"{path} cannot be read as TOML ({error})") from None
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
-        raise TrainingError(f"{path} is no training configuration: {wrong}") from None
+        details = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
+        raise TrainingError(f"{path} is not a valid training configuration: {details}") from None

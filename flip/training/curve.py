@@ -1,4 +1,4 @@
-"""How a run went, as a picture: losses and held-out IoU against the number of examples."""
+"""Training curves: losses and validation IoU as a PNG."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-MOST_POINTS = 200  # of a loss's curve; each is a mean of as many steps as that takes
+MAX_POINTS_PER_CURVE = 200  # more are not visible at this width; each is a mean over equally many steps
 
 
-def draw_curve(metrics: Path) -> bytes:
-    """A PNG of what METRICS (metrics.jsonl) tells: on the left each loss, on the right IoU by size, ellipses dashed."""
+def draw_training_curve(metrics: Path) -> bytes:
+    """Plot a metrics.jsonl as a PNG: losses on the left, IoU by object size on the right, prompt ellipses dashed."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -24,13 +24,13 @@ def draw_curve(metrics: Path) -> bytes:
     with mpl.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
         figure = Figure(figsize=(10, 3.8), layout="constrained")
         left, right = figure.subplots(1, 2)
-        for name in _losses(steps):
+        for name in _loss_names(steps):
             left.plot(*_smoothed(steps, name), label=name, linewidth=1.2)
         left.set(xlabel="step", ylabel="loss", yscale="log")
         left.legend(frameon=False)
         for number, size in enumerate(_sizes(validations)):
-            told = [(line["step"], *line["sizes"][size][:2]) for line in validations if size in line["sizes"]]
-            at, model, ellipse = zip(*told, strict=True)
+            points = [(line["step"], *line["sizes"][size][:2]) for line in validations if size in line["sizes"]]
+            at, model, ellipse = zip(*points, strict=True)
             right.plot(at, model, f"C{number}o-", markersize=3, linewidth=1.2, label=size)
             right.plot(at, ellipse, f"C{number}--", linewidth=0.8)
         right.set(xlabel="step", ylabel="held-out IoU (dashed: the prompt's ellipse)", ylim=(None, 1))
@@ -41,8 +41,8 @@ def draw_curve(metrics: Path) -> bytes:
     return buffer.getvalue()
 
 
-def _losses(steps: list[dict[str, Any]]) -> list[str]:
-    """Those that every step has, whatever the task calls them."""
+def _loss_names(steps: list[dict[str, Any]]) -> list[str]:
+    """Return the metrics of the task, which depend on its losses."""
     others = {"step", "gradient", "rate", "examples_per_second", "wait"}
     return [name for name in (steps[0] if steps else ()) if name not in others]
 
@@ -52,8 +52,8 @@ def _sizes(validations: list[dict[str, Any]]) -> list[str]:
 
 
 def _smoothed(steps: list[dict[str, Any]], name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Steps and means of a loss over windows of so many."""
-    window = max(1, len(steps) // MOST_POINTS)
+    """Return steps and means of a metric over windows of equal length."""
+    window = max(1, len(steps) // MAX_POINTS_PER_CURVE)
     whole = len(steps) // window * window
     at, values = (np.array([line[key] for line in steps[:whole]], float) for key in ("step", name))
     return at.reshape(-1, window).mean(1), values.reshape(-1, window).mean(1)

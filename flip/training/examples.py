@@ -1,4 +1,4 @@
-"""From a scene to what the paper's model is trained on: glimpses of objects, where to predict, and the truth there."""
+"""Training examples of the paper's models: input patches, output patches and targets."""
 
 from __future__ import annotations
 
@@ -15,27 +15,33 @@ from flip.gaussian import Gaussian
 from flip.paper.cover import Cover, cover
 from flip.paper.glimpses import SIZES, Glimpse, Glimpses, Layout, glimpse
 from flip.sampler import NoPatches, Recipe, sample
-from flip.training.prompts import prompts
+from flip.training.prompts import draw_prompts
 from objascale.masks import RegionMask
 from objascale.scenes import Scene
 
-LATTICE, REACH = 16, 2.5
+GRID_SIDE, GRID_EXTENT = 16, 2.5
+"""Points per side of the code loss's grid, and its half width in σ: an ellipse reaches 2 σ, so the rim is included."""
 
 
 @dataclass(frozen=True)
 class Example:
-    """One object as seen through a prompt, and the truth.
+    """One object, seen through a prompt, and its targets.
 
-    `covered[p]` float32 (n_p,) is the share of each input patch that the object covers, `lattice` bool (LATTICE²,) the
-    mask at points about the prompt, as `at_lattice` has them; `truth[p]` bool (n_p, p, p) is the mask at the output
-    patches of `where`; `gaussian` (6,) and `box` (4,) are those of the true mask in pixels; `side` is the picture's
-    shorter one.
+    Args:
+        inputs: Input patches.
+        coverage: Share of each input patch that the object covers, float32 (n_p,) by patch size p.
+        grid: The mask on the grid of `mask_at_grid`, bool (GRID_SIDE²,).
+        outputs: Output patches, which cover the true Gaussian.
+        truth: The mask at the output patches, bool (n_p, p, p) by patch size p.
+        gaussian: Gaussian of the true mask in pixels, (6,).
+        box: Tight box of the true mask as xyxy pixel edges, (4,).
+        side: Shorter side of the image in px.
     """
 
-    seen: Glimpse
-    covered: dict[int, NDArray[np.float32]]
-    lattice: NDArray[np.bool_]
-    where: Cover
+    inputs: Glimpse
+    coverage: dict[int, NDArray[np.float32]]
+    grid: NDArray[np.bool_]
+    outputs: Cover
     truth: dict[int, NDArray[np.bool_]]
     gaussian: Tensor
     box: Tensor
@@ -44,13 +50,23 @@ class Example:
 
 @dataclass(frozen=True)
 class Batch:
-    """B examples. `covered` is (B, n), `lattice` (B, LATTICE²), both float32; `truth[p]` bool (Σ n_p, p, p), `gaussian`
-    (B, 6), `box` (B, 4), `side` (B,)."""
+    """B examples, padded to the largest number of patches n.
 
-    seen: Glimpses
-    covered: Tensor
-    lattice: Tensor
-    where: Layout
+    Args:
+        inputs: Input patches.
+        coverage: float32 (B, n), 0 for padding.
+        grid: float32 (B, GRID_SIDE²).
+        outputs: Output patches.
+        truth: bool (Σ n_p, p, p) by patch size p.
+        gaussian: float32 (B, 6).
+        box: float32 (B, 4).
+        side: float32 (B,).
+    """
+
+    inputs: Glimpses
+    coverage: Tensor
+    grid: Tensor
+    outputs: Layout
     truth: dict[int, Tensor]
     gaussian: Tensor
     box: Tensor
@@ -58,20 +74,20 @@ class Batch:
 
     @classmethod
     def of(cls, examples: Sequence[Example]) -> Batch:
-        """Put examples together, padded to the longest."""
+        """Collate examples."""
         truth = {
             p: torch.from_numpy(np.concatenate([e.truth.get(p, np.empty((0, p, p), bool)) for e in examples]))
             for p in SIZES
         }
-        seen = Glimpses.of([e.seen for e in examples])
-        covered = torch.zeros(seen.layout.real.shape)
-        for p, slots in seen.layout.slots.items():
-            covered.view(-1)[slots] = torch.from_numpy(np.concatenate([e.covered[p] for e in examples]))
+        inputs = Glimpses.of([e.inputs for e in examples])
+        coverage = torch.zeros(inputs.layout.real.shape)
+        for p, slots in inputs.layout.slots.items():
+            coverage.view(-1)[slots] = torch.from_numpy(np.concatenate([e.coverage[p] for e in examples]))
         return cls(
-            seen,
-            covered,
-            torch.from_numpy(np.stack([e.lattice for e in examples])).float(),
-            Layout.of([e.where.centres() for e in examples], [e.where.unit for e in examples]),
+            inputs,
+            coverage,
+            torch.from_numpy(np.stack([e.grid for e in examples])).float(),
+            Layout.of([e.outputs.centres() for e in examples], [e.outputs.unit for e in examples]),
             truth,
             torch.stack([e.gaussian for e in examples]),
             torch.stack([e.box for e in examples]),
@@ -79,59 +95,66 @@ class Batch:
         )
 
     def to(self, device: torch.device | str) -> Batch:
-        """The same on another device."""
+        """Return a copy on another device."""
         truth = {p: mask.to(device, non_blocking=True) for p, mask in self.truth.items()}
-        plain = {
+        tensors = {
             name: getattr(self, name).to(device, non_blocking=True)
-            for name in ("covered", "lattice", "gaussian", "box", "side")
+            for name in ("coverage", "grid", "gaussian", "box", "side")
         }
-        return replace(self, seen=self.seen.to(device), where=self.where.to(device), truth=truth, **plain)
+        return replace(self, inputs=self.inputs.to(device), outputs=self.outputs.to(device), truth=truth, **tensors)
 
 
 def make_example(
-    scene: Scene, mask: RegionMask, tokens: int, outputs: int, recipe: Recipe, exact: float, rng: np.random.Generator
+    scene: Scene,
+    mask: RegionMask,
+    num_inputs: int,
+    num_outputs: int,
+    recipe: Recipe,
+    exact: float,
+    rng: np.random.Generator,
 ) -> Example:
-    """The object of `mask` seen through at most `tokens` patches about one of its `prompts`.
+    """Make the example of the object of `mask`, with at most `num_inputs` input and `num_outputs` output patches.
 
-    The output patches cover the true Gaussian. Raises NoPatches where neither it nor its perturbations leave a patch.
+    `exact` is the probability of an unperturbed prompt. Raises NoPatches if no patch fits into the image, around the
+    true Gaussian or its perturbations.
     """
     true = Gaussian.from_mask(mask)
-    for prompt in prompts(true, exact, rng):
+    for prompt in draw_prompts(true, exact, rng):
         try:
-            seen = glimpse(sample(scene.image, prompt, tokens, rng, recipe), prompt)
+            inputs = glimpse(sample(scene.image, prompt, num_inputs, rng, recipe), prompt)
             break
         except NoPatches:
             if prompt is true:
                 raise
-    where = cover(true, mask.width, mask.height, outputs)
+    outputs = cover(true, mask.width, mask.height, num_outputs)
     return Example(
-        seen,
-        {p: covered_by(mask, centres, p * seen.unit) for p, centres in seen.centres.items()},
-        at_lattice(mask, prompt),
-        where,
-        truth_at(mask, where),
+        inputs,
+        {p: patch_coverage(mask, centres, p * inputs.unit) for p, centres in inputs.centres.items()},
+        mask_at_grid(mask, prompt),
+        outputs,
+        mask_at_patches(mask, outputs),
         torch.tensor((true.x, true.y, true.sigma1, true.sigma2, true.a, true.b), dtype=torch.float32),
         torch.tensor(mask.box, dtype=torch.float32),
         float(min(mask.width, mask.height)),
     )
 
 
-def at_lattice(mask: RegionMask, prompt: Gaussian) -> NDArray[np.bool_]:
-    """A mask at LATTICE × LATTICE points within ±REACH deviations along a prompt's axes, row by row, (LATTICE²,)."""
-    steps = np.linspace(-REACH, REACH, LATTICE)
-    along = np.stack(np.meshgrid(steps, steps), -1).reshape(-1, 2) @ prompt.axes().T + prompt.mean
-    columns, rows = np.floor(along).astype(int).T - np.array(((mask.x,), (mask.y,)))
+def mask_at_grid(mask: RegionMask, prompt: Gaussian) -> NDArray[np.bool_]:
+    """Sample a mask on a grid along the prompt's axes, within ±GRID_EXTENT σ; bool (GRID_SIDE²,) in row-major order."""
+    steps = np.linspace(-GRID_EXTENT, GRID_EXTENT, GRID_SIDE)
+    points = np.stack(np.meshgrid(steps, steps), -1).reshape(-1, 2) @ prompt.axes().T + prompt.mean
+    columns, rows = np.floor(points).astype(int).T - np.array(((mask.x,), (mask.y,)))
     height, width = mask.data.shape
     inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
-    found = np.zeros(len(along), bool)
-    found[inside] = mask.data[rows[inside], columns[inside]]
-    return found
+    out = np.zeros(len(points), bool)
+    out[inside] = mask.data[rows[inside], columns[inside]]
+    return out
 
 
-def covered_by(mask: RegionMask, centres: NDArray[np.float64], size: int) -> NDArray[np.float32]:
-    """The share of each patch of `size`×`size` px about `centres` (n, 2) that a mask covers, (n,)."""
+def patch_coverage(mask: RegionMask, centres: NDArray[np.float64], size: int) -> NDArray[np.float32]:
+    """Return the share of each `size`×`size` px patch that the mask covers, float32 (n,); `centres` (n, 2) in px."""
     height, width = mask.data.shape
-    sums = cv2.integral(mask.data.astype(np.uint8))  # of the pixels above and to the left
+    sums = cv2.integral(mask.data.astype(np.uint8))  # summed-area table
     total = np.zeros(len(centres))
     for right, below in ((False, False), (True, False), (False, True), (True, True)):
         corner = centres - (mask.x, mask.y) + (np.array((right, below)) - 0.5) * size
@@ -143,13 +166,13 @@ def covered_by(mask: RegionMask, centres: NDArray[np.float64], size: int) -> NDA
     return (total / size**2).astype(np.float32)
 
 
-def truth_at(mask: RegionMask, where: Cover) -> dict[int, NDArray[np.bool_]]:
-    """The mask at output patches: bool (n, p, p) by size. A sample of several pixels is object if half of them are.
+def mask_at_patches(mask: RegionMask, outputs: Cover) -> dict[int, NDArray[np.bool_]]:
+    """Sample a mask at output patches, bool (n, p, p) by patch size p.
 
-    Beyond the frame's edge there is no object.
+    A sample of several pixels is object if at least half of them are. Pixels outside the frame are background.
     """
-    unit = where.unit
-    spans = np.concatenate([np.hstack((c, c + p * unit)) for p, c in where.corners.items()])
+    unit = outputs.unit
+    spans = np.concatenate([np.hstack((c, c + p * unit)) for p, c in outputs.corners.items()])
     (x0, y0), (x1, y1) = spans[:, :2].min(0).tolist(), spans[:, 2:].max(0).tolist()
     region = np.zeros((y1 - y0, x1 - x0), np.uint8)
     inside = mask.window((x0, y0, min(x1, mask.width), min(y1, mask.height)))
@@ -158,7 +181,7 @@ def truth_at(mask: RegionMask, where: Cover) -> dict[int, NDArray[np.bool_]]:
         counts = region.reshape(len(region) // unit, unit, -1, unit).sum((1, 3), dtype=np.int64)
         region = (2 * counts >= unit**2).astype(np.uint8)
     truth = {}
-    for p, corners in where.corners.items():
+    for p, corners in outputs.corners.items():
         columns, rows = ((corners - (x0, y0)) // unit).T
         windows = np.lib.stride_tricks.sliding_window_view(region, (p, p)) if len(corners) else np.empty((1, 1, p, p))
         truth[p] = windows[rows, columns].astype(bool)

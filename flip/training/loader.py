@@ -1,4 +1,4 @@
-"""Batches by number: the same batch k in every process, however many there are and whenever they start."""
+"""Data loading. Batch k is the same for any number of loader processes, ranks and restarts."""
 
 from __future__ import annotations
 
@@ -13,37 +13,38 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from flip.sampler import NoPatches
 from flip.training.config import Config, TrainingError
-from flip.training.task import task_of
-from objascale.scenes import Scene, SceneError, Source
-from objascale.scenes.halves import halved
+from flip.training.tasks import task_of
+from objascale.scenes import Scene, SceneError, SceneSource
+from objascale.scenes.shrink import halve
 
-AHEAD = 4  # batches that a loader process keeps ready
+PREFETCH_BATCHES = 4  # per loader process; absorbs scenes that take longer than a step
 
 
 @dataclass(frozen=True)
-class Delivery:
-    """A batch of the task's kind, the `names` of its scenes, and sentences on scenes that could not be used."""
+class LoadedBatch:
+    """A batch of the task's type, the `names` of its scenes, and an error message per scene that failed."""
 
     batch: Any
     names: tuple[str, ...]
     failures: tuple[str, ...]
 
 
-class Batches(IterableDataset[Delivery]):
-    """The batches from number `start` on, those parts of them that process `rank` of `world` learns from.
+class BatchLoader(IterableDataset[LoadedBatch]):
+    """The batches of one rank, from batch `start` on.
 
-    Batch k has the scenes at positions k·scenes … (k+1)·scenes − 1; what is drawn for a scene (objects, prompts,
-    patches) depends on the seed, its position and k alone. So neither the number of ranks nor that of loader processes
-    changes what is learned from, nor does a restart.
+    Batch k holds the scenes at positions k·scenes to (k+1)·scenes − 1. The objects, prompts and patches of a scene
+    depend on the seed, the position and k only. `world` is the number of processes; it must divide `config.scenes`.
     """
 
-    def __init__(self, source: Source, config: Config, start: int = 0, rank: int = 0, world: int = 1) -> None:
+    def __init__(self, source: SceneSource, config: Config, start: int = 0, rank: int = 0, world: int = 1) -> None:
         if config.scenes % world:
-            raise TrainingError(f"{config.scenes} scenes a batch cannot be shared by {world} processes alike")
+            raise TrainingError(
+                f"{world} processes cannot share {config.scenes} scenes per batch equally; change either number"
+            )
         self.source, self.config, self.task = source, config, task_of(config)
         self.start, self.rank, self.world = start, rank, world
 
-    def __iter__(self) -> Iterator[Delivery]:
+    def __iter__(self) -> Iterator[LoadedBatch]:
         cv2.setNumThreads(1)
         torch.set_num_threads(1)
         worker = get_worker_info()
@@ -51,41 +52,41 @@ class Batches(IterableDataset[Delivery]):
         for number in range(self.start + first, self.config.steps, stride):
             yield self.batch(number)
 
-    def batch(self, number: int) -> Delivery:
-        """Batch `number`. Raises SceneError if none of its scenes can be used."""
+    def batch(self, number: int) -> LoadedBatch:
+        """Return this rank's part of batch `number`. Raises SceneError if all of its scenes fail."""
         phase, seed = self.config.phase(number), self.config.seed
-        share = self.config.scenes // self.world
-        first = number * self.config.scenes + self.rank * share
+        num_scenes = self.config.scenes // self.world
+        first = number * self.config.scenes + self.rank * num_scenes
         examples: list[Any] = []
         names, failures = [], []
-        for position in range(first, first + share):
+        for position in range(first, first + num_scenes):
             rng = np.random.default_rng((seed, 1, position))
             try:
                 scene = self.source.scene(position)
                 if phase.half:
-                    scene = halved(scene)
+                    scene = halve(scene)
                 examples += self._examples(scene, number, rng)
                 names.append(scene.name)
             except (SceneError, NoPatches) as error:
                 failures.append(str(error))
         if not examples:
-            raise SceneError(f"none of the {share} scenes of batch {number} can be used: {failures[0]}")
-        return Delivery(self.task.collate(examples), tuple(names), tuple(failures))
+            raise SceneError(f"all {num_scenes} scenes of batch {number} failed: {failures[0]}")
+        return LoadedBatch(self.task.collate(examples), tuple(names), tuple(failures))
 
     def _examples(self, scene: Scene, number: int, rng: np.random.Generator) -> list[Any]:
-        """`masks` objects of a scene, drawn without repetition while there are others."""
+        """Draw `masks` objects of a scene; objects repeat only if the scene has fewer."""
         order = rng.permutation(len(scene.masks))
         chosen = [scene.masks[order[i % len(order)]] for i in range(self.config.masks)]
         return [self.task.example(scene, mask, number, rng) for mask in chosen]
 
 
-def load(batches: Batches, workers: int) -> DataLoader[Delivery]:
-    """The batches in their order, made by `workers` processes; by this one if 0.
+def make_loader(batches: BatchLoader, workers: int) -> DataLoader[LoadedBatch]:
+    """Return a DataLoader that yields the batches in order, made by `workers` processes, or in this one if 0.
 
-    OpenCV's threads end here: a process that is forked while they are there waits for them forever.
+    OpenCV is set to one thread first: a forked process would wait forever for the threads of its parent.
     """
     cv2.setNumThreads(1)
-    ahead = AHEAD if workers else None
+    prefetch = PREFETCH_BATCHES if workers else None
     return DataLoader(
-        batches, batch_size=None, num_workers=workers, prefetch_factor=ahead, pin_memory=torch.cuda.is_available()
+        batches, batch_size=None, num_workers=workers, prefetch_factor=prefetch, pin_memory=torch.cuda.is_available()
     )

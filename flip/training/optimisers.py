@@ -1,4 +1,4 @@
-"""What follows the gradient: AdamW or RAdam, or Muon for the large matrices and AdamW for the rest."""
+"""Optimisers: AdamW, RAdam, or Muon for large matrices with AdamW for the rest."""
 
 from __future__ import annotations
 
@@ -6,24 +6,25 @@ from torch import nn, optim
 
 from flip.training.config import Optimiser
 
-LEAST_SIDE = 32
-"""Rows and columns of a matrix that Muon is for; a smaller one has no spectrum to speak of."""
+MIN_MUON_SIDE = 32
+"""Minimum rows and columns of a matrix for Muon. A smaller one has too few singular values to equalise."""
 
-REST = 1 / 5
-"""With Muon, the rate of what it is not for, as a share of its own."""
+ADAMW_RATE_SHARE = 1 / 5
+"""Learning rate of AdamW relative to Muon's. With Muon at 4e-3, AdamW has 8e-4, a usual rate for it."""
 
 
 def make_optimisers(model: nn.Module, settings: Optimiser) -> list[optim.Optimizer]:
-    """One, or two for "muon", whose groups have a `share` of the schedule's rate.
+    """Return one optimiser, or two for "muon".
 
-    Decay is decoupled; nothing with a single dimension (biases, norms) decays. Muon (Jordan et al., 2024) makes each
-    update of a matrix orthogonal, and here as large as Adam's would be (`match_rms_adamw`, Liu et al., 2025).
+    Weight decay is decoupled, and parameters with one dimension (biases, norms) have none. Muon (Jordan et al., 2024)
+    orthogonalises the update of each matrix; `match_rms_adamw` scales it to the size of Adam's (Liu et al., 2025). The
+    `share` of a parameter group is its learning rate relative to the schedule's.
     """
     trained = [p for p in model.parameters() if p.requires_grad]
-    large = [p for p in trained if settings.name == "muon" and p.ndim == 2 and min(p.shape) >= LEAST_SIDE]
-    taken = {id(p) for p in large}
-    others = [p for p in trained if id(p) not in taken]
-    share = REST if large else 1.0
+    large = [p for p in trained if settings.name == "muon" and p.ndim == 2 and min(p.shape) >= MIN_MUON_SIDE]
+    large_ids = {id(p) for p in large}
+    others = [p for p in trained if id(p) not in large_ids]
+    share = ADAMW_RATE_SHARE if large else 1.0
     groups = [
         {"params": [p for p in others if p.ndim > 1], "weight_decay": settings.decay, "share": share},
         {"params": [p for p in others if p.ndim < 2], "weight_decay": 0.0, "share": share},

@@ -1,4 +1,4 @@
-"""The prompts through which objects are looked at in training."""
+"""Prompts for training: the true Gaussian, perturbed (section 3.5)."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ import numpy as np
 
 from flip.gaussian import Gaussian
 
-_TRIES = 4
+_MAX_PERTURBATIONS = 4  # a perturbed prompt may leave the image; the true one is the fallback
 
 
-def prompts(true: Gaussian, exact: float, rng: np.random.Generator) -> Iterator[Gaussian]:
-    """Prompts to try one after the other until one has a patch in the picture; the last is `true` itself.
+def draw_prompts(true: Gaussian, exact: float, rng: np.random.Generator) -> Iterator[Gaussian]:
+    """Yield prompts in the order in which to try them, until one has a patch in the image.
 
-    A share `exact` of objects has only that one, the others first some that are perturbed (section 3.5).
+    With probability `exact` this is only `true`. Otherwise perturbations of `true` come first. The last prompt is
+    always `true` itself.
     """
     if rng.uniform() >= exact:
-        for _ in range(_TRIES):
+        for _ in range(_MAX_PERTURBATIONS):
             yield true.perturbed(rng)
     yield true

@@ -1,4 +1,4 @@
-"""How well a model in training segments objects that it does not learn from, by their size."""
+"""Validation: IoU on held-out objects by their size."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from flip.gaussian import Gaussian
 from flip.sampler import NoPatches
 from flip.training.config import TrainingError
-from flip.training.task import Predictor
+from flip.training.tasks import Predictor
 from objascale.dataset import DatasetError
 from objascale.datasets import ImageError, Sample
 from objascale.datasets.formats import open_dataset
@@ -21,15 +21,21 @@ from objascale.sizes import PIXEL_LABELS, pixel_bin
 
 
 @dataclass(frozen=True)
-class Score:
-    """Of each held-out object the IoU of the model, that of its prompt's ellipse, and its pixels; (n,) each."""
+class ValidationScores:
+    """Scores of n held-out objects.
+
+    Args:
+        model: IoU of the model, (n,).
+        ellipse: IoU of the prompt's ellipse, (n,).
+        area: Area of the true mask in px, (n,).
+    """
 
     model: NDArray[np.float64]
     ellipse: NDArray[np.float64]
     area: NDArray[np.int64]
 
     def by_size(self) -> dict[str, tuple[float, float, int]]:
-        """For each of PIXEL_LABELS that has objects: mean IoU of the model, of the ellipse, and their number."""
+        """Return mean IoU of the model, mean IoU of the ellipse and number of objects, by label of PIXEL_LABELS."""
         bins = pixel_bin(self.area)
         return {
             label: (float(self.model[here].mean()), float(self.ellipse[here].mean()), int(here.sum()))
@@ -38,41 +44,38 @@ class Score:
         }
 
 
-def held_out(path: Path, pictures: int) -> list[Sample]:
-    """The first `pictures` of a data set that `bench run --data` takes. Raises TrainingError where there is none."""
+def load_validation(path: Path, num_images: int) -> list[Sample]:
+    """Open the first `num_images` images of a data set that `bench run --data` reads. Raises TrainingError."""
     try:
-        samples = list(open_dataset(path).samples[:pictures])
+        samples = list(open_dataset(path).samples[:num_images])
     except DatasetError as error:
-        raise TrainingError(f"the data for validation cannot be read: {error}") from None
+        raise TrainingError(f"the validation data cannot be read: {error}") from None
     if not samples:
-        raise TrainingError(f"{path} holds no picture: give --validate another data set")
+        raise TrainingError(f"{path} has no images for validation; give another data set")
     return samples
 
 
-def decoded(sample: Sample) -> tuple[NDArray[np.uint8], list[RegionMask]]:
-    """A held-out picture (H×W×3 RGB) and its masks that cover anything. Raises TrainingError if one cannot be read."""
+def decode_sample(sample: Sample) -> tuple[NDArray[np.uint8], list[RegionMask]]:
+    """Return the image (uint8 RGB, (H, W, 3)) and the non-empty masks of a sample. Raises TrainingError."""
     try:
-        image, masks = sample.picture().decode(), [thing.mask() for thing in sample.objects()]
+        image, masks = sample.picture().decode(), [each.mask() for each in sample.objects()]
     except (ImageError, DatasetError, MaskError, OSError) as error:
-        raise TrainingError(f"the data for validation cannot be read: {error}") from None
+        raise TrainingError(f"the validation data cannot be read: {error}") from None
     return image, [mask for mask in masks if mask.area]
 
 
-def validate(predictor: Predictor, held: Sequence[Sample]) -> Score:
-    """Predict every held-out object from its own Gaussian.
-
-    Raises TrainingError for a picture or a mask that cannot be read.
-    """
-    found, ellipses, areas = [], [], []
-    for sample in held:
-        image, masks = decoded(sample)
+def validate(predictor: Predictor, validation: Sequence[Sample]) -> ValidationScores:
+    """Segment every object from its own Gaussian. Without a patch the IoU is 0. Raises TrainingError for bad data."""
+    ious, ellipse_ious, areas = [], [], []
+    for sample in validation:
+        image, masks = decode_sample(sample)
         predictor.set_image(image)
         for mask in masks:
             gaussian = Gaussian.from_mask(mask)
             try:
-                found.append(predictor.predict(gaussian=gaussian).iou(mask))
+                ious.append(predictor.predict(gaussian=gaussian).iou(mask))
             except NoPatches:
-                found.append(0.0)
-            ellipses.append(gaussian.ellipse_mask(mask.width, mask.height).iou(mask))
+                ious.append(0.0)
+            ellipse_ious.append(gaussian.ellipse_mask(mask.width, mask.height).iou(mask))
             areas.append(mask.area)
-    return Score(np.array(found), np.array(ellipses), np.array(areas))
+    return ValidationScores(np.array(ious), np.array(ellipse_ious), np.array(areas))

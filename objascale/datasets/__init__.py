@@ -6,21 +6,24 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
-from typing import overload
+from typing import Literal, overload
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from objascale import pictures
 from objascale.dataset import DatasetError
 from objascale.datasets.stored import read_hdf5
 from objascale.masks import MaskError, RegionMask
 
 RENDERED = "objascale"
 """`Sample.collection` of pictures that `objascale render` made."""
+
+Exif = Literal["stored", "displayed"]
+"""Which pixels a picture has whose EXIF orientation and annotated size allow both: as stored, or turned by EXIF."""
 
 
 class ImageError(ValueError):
@@ -89,33 +92,60 @@ class Picture:
     sha256: str
     size: tuple[int, int] | None
 
-    def decode(self) -> NDArray[np.uint8]:
-        """H×W×3 RGB, of the first eight bits of deeper ones. Raises ImageError for a broken file or another size."""
-        # By OpenCV, which decodes into one array; Pillow holds three copies, 600 MB at 8192².
-        flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+    @cached_property
+    def orientation(self) -> int:
+        """The EXIF orientation, from 1 (the stored pixels are upright) to 8."""
+        return pictures.orientation(self.content)
+
+    @property
+    def ambiguous(self) -> bool:
+        """Whether the picture has an EXIF orientation, and its annotated size fits it turned and unturned."""
+        swaps = self.orientation >= 5 and self.size is not None and self.size[0] != self.size[1]
+        return self.orientation > 1 and not swaps
+
+    def of(self, truths: Sequence[TruthObject]) -> Picture:
+        """The same picture, with the size of its masks where no size is annotated and the masks agree on one."""
+        sizes = {truth.size for truth in truths}
+        if self.size is not None or len(sizes) != 1:
+            return self
+        height, width = sizes.pop()
+        return replace(self, size=(width, height))
+
+    def decode(self, exif: Exif = "stored") -> NDArray[np.uint8]:
+        """Decode the picture, H×W×3 RGB uint8, as `objascale.pictures` does.
+
+        A picture with an EXIF orientation is turned if only the turned picture has the annotated size. Where both have
+        it, `exif` decides.
+
+        Raises:
+            ImageError: The file is broken, or has another size than is annotated.
+        """
         try:
-            decoded = cv2.imdecode(np.frombuffer(self.content, np.uint8), flags) if self.content else None
-        except cv2.error:  # it says that it has more than 2^30 pixels
-            decoded = None
-        if decoded is None:
-            raise ImageError(f"{self.file} is no image that OpenCV can decode; png and jpg are")
-        pixels = decoded.astype(np.uint8, copy=False)
+            pixels = pictures.decode(self.content)
+        except pictures.PictureError as error:
+            raise ImageError(f"{self.file} {error}") from error
         height, width = pixels.shape[:2]
-        if self.size not in (None, (width, height)):
+        sides = (height, width) if self.orientation >= 5 else (width, height)
+        fits = self.size in (None, (width, height))
+        if self.size in (None, sides) and (exif == "displayed" or not fits):
+            return pictures.turned(pixels, self.orientation)
+        if self.size is not None and not fits:
             raise ImageError(f"{self.file} is {width}×{height}, its annotation says {self.size[0]}×{self.size[1]}")
         return pixels
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set on disk: its name, its folder, its images in order, and the number of their masks.
+    """A data set on disk: its name, its folder, its images in order, the names of its categories, and its masks.
 
-    `masks` is None where the index does not tell.
+    `categories` are known without reading any object. None means that they are not known. `masks` is the number of
+    masks, or None where the index does not tell.
     """
 
     name: str
     path: Path
     samples: Sequence[Sample]
+    categories: frozenset[str] | None = None
     masks: int | None = None
 
 

@@ -70,7 +70,7 @@ def read(path: Path) -> Dataset:
         content = from_file(folder, file)
         return Sample(str(image.id), file, content, objects, size=image.size[::-1], collection=image.collection)
 
-    return Dataset(name, folder, LazySamples(range(len(shown)), sample))
+    return Dataset(name, folder, LazySamples(range(len(shown)), sample), frozenset(categories.values()))
 
 
 def _objects(asset_id: str, size: tuple[int, int], annotations: list[tuple[dict, str]]) -> list[TruthObject]:

@@ -21,6 +21,7 @@ _SUFFIXES = (".h5", ".hdf5")
 _COLLECTIONS = {"hypersim": "hypersim", "kitti360": "kitti360", "openimages": "openimages", "coco": "coco"}
 _COLLECTIONS |= {"lvis": "coco", "objascale": RENDERED}
 """`Sample.collection` by the name in the file, in small letters and digits. It does not tell the split."""
+_CATEGORY = "object"  # of every object
 
 
 def recognises(path: Path) -> bool:
@@ -60,7 +61,8 @@ def read(path: Path) -> Dataset:
         content = from_file(folder, f"{file}#{image}")
         return Sample(f"{stem}/{image}", f"{file}#{image}", content, objects, collection=collection)
 
-    return Dataset(name, folder, LazySamples(range(len(images)), sample), sum(count for *_, count, _ in images))
+    masks = sum(count for *_, count, _ in images)
+    return Dataset(name, folder, LazySamples(range(len(images)), sample), frozenset({_CATEGORY}), masks)
 
 
 def _files(path: Path) -> list[Path]:
@@ -95,5 +97,5 @@ def _objects(path: Path, masks: slice, asset_id: str) -> list[TruthObject]:
         # As the authors evaluate: masks of 0 and 255, or of 0 and 1.
         mask = RegionMask.from_full(values > (128 if values.max() > 1 else 0))
         if mask.area:
-            objects.append(TruthObject.of(mask, f"{path.stem}/{number}", asset_id, "object"))
+            objects.append(TruthObject.of(mask, f"{path.stem}/{number}", asset_id, _CATEGORY))
     return objects

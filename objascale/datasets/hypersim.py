@@ -57,7 +57,7 @@ def read(folder: Path) -> Dataset:
         objects = partial(_objects, folder / frame, scene, image_id)
         return Sample(image_id, file, from_file(folder, file), objects, collection="hypersim")
 
-    return Dataset("hypersim", folder, LazySamples(range(len(frames)), sample))
+    return Dataset("hypersim", folder, LazySamples(range(len(frames)), sample), frozenset((*_NYU40, _UNLABELLED)))
 
 
 def _scenes(folder: Path) -> list[Path]:

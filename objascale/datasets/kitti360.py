@@ -47,7 +47,7 @@ def read(folder: Path) -> Dataset:
         objects = partial(_objects, folder / frame, sequence, image_id)
         return Sample(image_id, file, from_file(folder, file), objects, collection="kitti360")
 
-    return Dataset("kitti360", folder, LazySamples(range(len(frames)), sample))
+    return Dataset("kitti360", folder, LazySamples(range(len(frames)), sample), _CATEGORIES)
 
 
 def _objects(path: Path, sequence: str, image_id: str) -> list[TruthObject]:
@@ -64,3 +64,6 @@ def _objects(path: Path, sequence: str, image_id: str) -> list[TruthObject]:
 def _category(label: int) -> str:
     number = label // 1000
     return _CLASSES[number] if number < len(_CLASSES) else f"class {number}"
+
+
+_CATEGORIES = frozenset(_category(label) for label in range(0, 1 << 16, 1000))

@@ -25,8 +25,8 @@ def read(folder: Path) -> Dataset:
 
     Raises objascale.dataset.DatasetError if `folder` is no such folder or holds no object.
     """
-    samples = []
-    for image_id, rows in read_annotations(folder).groupby("image_id", sort=True):
+    samples, annotations = [], read_annotations(folder)
+    for image_id, rows in annotations.groupby("image_id", sort=True):
         first = rows.iloc[0]
         samples.append(
             Sample(
@@ -40,7 +40,7 @@ def read(folder: Path) -> Dataset:
                 map_sha256=_text(first, "map_sha256"),
             )
         )
-    return Dataset("objascale", folder, samples)
+    return Dataset("objascale", folder, samples, frozenset(map(str, annotations["category"])))
 
 
 def _objects(rows: pd.DataFrame) -> list[TruthObject]:

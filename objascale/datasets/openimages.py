@@ -23,6 +23,7 @@ from objascale.dataset import DatasetError
 from objascale.datasets import Dataset, ImageError, LazySamples, Sample, TruthObject, from_file, read_content
 from objascale.datasets.stored import read_png
 from objascale.masks import RegionMask
+from objascale.pictures import orientation
 
 _SEGMENTATIONS = "-annotations-object-segmentation.csv"
 _COLUMNS = ["MaskPath", "ImageID", "LabelName"]
@@ -60,7 +61,9 @@ def read(path: Path) -> Dataset:
         objects = partial(_objects, folder, file, named)
         return Sample(image_id, file, from_file(folder, file), objects, collection=f"openimages-{split}")
 
-    return Dataset("openimages", folder, LazySamples(range(len(ends)), sample))
+    labels = compute.unique(masks["LabelName"]).to_pylist()
+    names = frozenset((*categories.values(), *(categories.get(label, label) for label in labels)))
+    return Dataset("openimages", folder, LazySamples(range(len(ends)), sample), names)
 
 
 def _tables(path: Path) -> list[Path]:
@@ -91,7 +94,7 @@ def _categories(folder: Path) -> dict[str, str]:
     for path in sorted(folder.glob("*class-descriptions*.csv")):
         try:
             with path.open(newline="", encoding="utf-8") as file:
-                names |= {row[0]: row[1] for row in csv.reader(file) if len(row) == 2}
+                names |= {row[0]: row[1] for row in csv.reader(file) if len(row) == 2 and row[0] != "LabelName"}
         except (csv.Error, UnicodeDecodeError) as error:
             raise DatasetError(f"{path} is no table of class names ({error}); download it again") from error
     return names
@@ -99,18 +102,25 @@ def _categories(folder: Path) -> dict[str, str]:
 
 def _objects(folder: Path, image_file: str, masks: list[tuple[str, str]]) -> list[TruthObject]:
     try:
-        with Image.open(io.BytesIO(_content(folder, image_file)), formats=("JPEG", "PNG")) as image:
-            width, height = image.size  # of the header, the rest is not decoded
+        content = _content(folder, image_file)
+        with Image.open(io.BytesIO(content), formats=("JPEG", "PNG")) as image:
+            stored = image.size  # of the header, the rest is not decoded
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DatasetError(f"{folder / image_file} does not tell its size ({error}); download it again") from error
+    swaps = orientation(content) >= 5  # the displayed picture is as high as the stored one is wide
     objects = []
     for file, category in masks:
         small = read_png(_content(folder, file), str(folder / file)) != 0
-        mask = RegionMask.from_full(resized(small, width, height))
+        of_displayed = swaps and _is_wide(stored) != _is_wide(small.shape[::-1])
+        mask = RegionMask.from_full(resized(small, *(stored[::-1] if of_displayed else stored)))
         if mask.area:
             about = (Path(file).stem, f"openimages/{Path(image_file).stem}", category)
             objects.append(TruthObject.of(mask, *about))
     return objects
+
+
+def _is_wide(size: tuple[int, ...]) -> bool:
+    return size[0] > size[1]
 
 
 def _content(folder: Path, file: str) -> bytes:

@@ -26,7 +26,9 @@ def image_size(image: dict) -> tuple[int, int]:
     return height, width
 
 
-def truth_object(annotation: dict, size: tuple[int, int], **about: str) -> TruthObject | None:
+def truth_object(
+    annotation: dict, size: tuple[int, int], *, object_id: str, asset_id: str, category: str
+) -> TruthObject | None:
     """The object of an annotation on an image of `size` (height, width), None if it covers no pixel.
 
     One that contradicts itself or the image is kept: its mask raises MaskError, or has another size than the image.
@@ -34,9 +36,9 @@ def truth_object(annotation: dict, size: tuple[int, int], **about: str) -> Truth
     try:
         mask = _mask(annotation.get("segmentation"), size)
     except MALFORMED:  # MaskError is a ValueError
-        return TruthObject(**about, area=_annotated_area(annotation), size=size, counts="")
+        return TruthObject(object_id, asset_id, category, area=_annotated_area(annotation), size=size, counts="")
     nothing = mask.area == 0 and (mask.height, mask.width) == size
-    return None if nothing else TruthObject.of(mask, **about)
+    return None if nothing else TruthObject.of(mask, object_id, asset_id, category)
 
 
 def _mask(outline: Any, size: tuple[int, int]) -> RegionMask:

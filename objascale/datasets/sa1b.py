@@ -20,6 +20,7 @@ from objascale.datasets.outlines import MALFORMED, image_size, truth_object
 
 _ANNOTATIONS = re.compile(r"sa_(0|[1-9]\d{0,17})\.json")
 _ARCHIVE = re.compile(r"sa_\d{6}")
+_CATEGORY = "object"  # of every object
 
 
 def recognises(path: Path) -> bool:
@@ -46,7 +47,7 @@ def read(folder: Path) -> Dataset:
         objects = partial(_objects, folder / file)
         return Sample(str(number), file, from_file(folder, file), objects, collection="sa1b")
 
-    return Dataset("sa1b", folder, LazySamples(range(int(ends[-1])), sample))
+    return Dataset("sa1b", folder, LazySamples(range(int(ends[-1])), sample), frozenset({_CATEGORY}))
 
 
 def _is_archive(entry: os.DirEntry[str]) -> bool:
@@ -66,7 +67,7 @@ def _objects(image_file: Path) -> list[TruthObject]:
         size = image_size(content["image"])
         image = path.stem.removeprefix("sa_")
         objects = [
-            truth_object(each, size, object_id=f"{image}/{each['id']}", asset_id=f"sa1b/{image}", category="object")
+            truth_object(each, size, object_id=f"{image}/{each['id']}", asset_id=f"sa1b/{image}", category=_CATEGORY)
             for each in content["annotations"]
         ]
     except MALFORMED as error:

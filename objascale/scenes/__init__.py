@@ -1,4 +1,4 @@
-"""What FLIP learns from: pictures with the masks of objects in them."""
+"""Scenes to train on: images with masks of objects."""
 
 from __future__ import annotations
 
@@ -12,22 +12,30 @@ from objascale.masks import RegionMask
 
 
 class SceneError(ValueError):
-    """A picture or an annotation that cannot be used, with a sentence that names its file."""
+    """An image or its annotation cannot be used. The message names the file."""
 
 
 @dataclass(frozen=True)
 class Scene:
-    """A picture, uint8 H×W×3 RGB, with masks of objects in it, at least one; `name` says where it came from."""
+    """An image with masks of objects.
+
+    Args:
+        image: uint8 RGB, (H, W, 3).
+        masks: At least one mask of the image's size.
+        name: Origin of the scene, for messages.
+    """
 
     image: NDArray[np.uint8]
     masks: list[RegionMask]
     name: str
 
 
-class Source(Protocol):
-    """Scenes without end, the same at the same position in every process, so that any number of loaders, ranks and
-    starts see the same ones. Positions that follow each other should lie near each other on disk. Sources are pickled
-    into loader processes."""
+class SceneSource(Protocol):
+    """An endless sequence of scenes, a pure function of the position.
+
+    Every loader process, rank and restart gets the same scene at the same position. Sources are pickled for loader
+    processes. Scenes at neighbouring positions should be close on disk.
+    """
 
     def scene(self, position: int) -> Scene:
-        """The scene at a position, 0, 1, 2, … Raises SceneError for one that cannot be used."""
+        """Return the scene at a position 0, 1, 2, … Raises SceneError if it cannot be used."""

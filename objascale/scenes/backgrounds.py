@@ -1,4 +1,4 @@
-"""What things are pasted before: photographs, and pictures of environment maps, each made once."""
+"""Backgrounds of compositions: photographs and views of environment maps."""
 
 from __future__ import annotations
 
@@ -18,84 +18,91 @@ from objascale.dataset import DatasetError
 from objascale.files import file_state
 from objascale.maps import EnvironmentMapError, load_map
 from objascale.pictures import PictureError, decode, orientation, turned
-from objascale.scenes.packed import Packed, packed
-from objascale.sources.folder import MAP_ENDINGS
+from objascale.scenes.packed import PackedImages, load_packed
+from objascale.sources.folder import MAP_SUFFIXES
 
-LONGEST = 768
-"""Px of a background's longer side, at the most."""
+MAX_BACKGROUND_SIDE = 768
+"""Maximum longer side in px: half as much again as the largest composition, so that pieces can be shrunk."""
 
-VIEWS = 8
-"""Pictures of each environment map, and pieces of each photograph that is larger than LONGEST."""
+VIEWS_PER_FILE = 8
+"""Views of each environment map, and pieces of each photograph that is larger than MAX_BACKGROUND_SIDE."""
 
 _PHOTOGRAPH_ENDINGS = (".jpg", ".jpeg", ".png")
-_SHORTEST = 64  # px
+_MIN_SIDE = 64  # px; half the smallest composition
 
 
-def backgrounds(paths: Sequence[Path]) -> Packed:
-    """uint8 H×W×3 RGB pictures, sides from 64 to LONGEST px, VIEWS of each photograph and environment map.
+def load_backgrounds(paths: Sequence[Path]) -> PackedImages:
+    """Load backgrounds, uint8 RGB images with sides from 64 to MAX_BACKGROUND_SIDE px.
 
-    paths: files, and folders of files, which are told by their endings: .exr and .hdr are maps. What a map shows goes
-    through Blender's AgX. Pieces of a photograph are shrunk between not at all and as much as the whole of it must be;
-    of a small one there is one picture, as it is. Made at the first call and kept in the user's cache. Raises
-    DatasetError if one is not there, holds neither, or cannot be read.
+    An environment map gives VIEWS_PER_FILE views through Blender's AgX. A large photograph gives as many pieces at
+    random scales, a small one is used whole. The images are made on the first call and kept in the user's cache.
+
+    Args:
+        paths: Files or folders of files. The endings .exr and .hdr mark environment maps.
+
+    Raises:
+        DatasetError: A path does not exist, a folder has no background, or a file cannot be read.
     """
-    files = [file for path in paths for file in _files(path)]
+    files = [file for path in paths for file in _background_files(path)]
     if not files:
-        raise DatasetError("no background was named; training needs photographs or environment maps to paste before")
+        raise DatasetError("crops need backgrounds: give photographs or environment maps to paste them on")
     origin = "backgrounds of " + " ".join(str(path.resolve()) for path in paths)
-    return packed(origin, "\n".join((f"2 {LONGEST} {VIEWS}", *map(file_state, files))), lambda: _pictures(files))
+    version = "\n".join((f"2 {MAX_BACKGROUND_SIDE} {VIEWS_PER_FILE}", *map(file_state, files)))
+    return load_packed(origin, version, lambda: _images(files))
 
 
-def _files(path: Path) -> list[Path]:
+def _background_files(path: Path) -> list[Path]:
     if not path.exists():
         raise DatasetError(f"there are no backgrounds {path}; name a folder of photographs or environment maps")
-    endings = (*_PHOTOGRAPH_ENDINGS, *MAP_ENDINGS)
+    endings = (*_PHOTOGRAPH_ENDINGS, *MAP_SUFFIXES)
     files = [path] if path.is_file() else sorted(file for file in path.iterdir() if file.is_file())
-    found = [file for file in files if file.suffix.lower() in endings]
-    if not found:
-        raise DatasetError(f"{path} holds no background: expected files with an ending among {' '.join(endings)}")
-    return found
+    files = [file for file in files if file.suffix.lower() in endings]
+    if not files:
+        raise DatasetError(f"{path} has no background: expected files with an ending among {' '.join(endings)}")
+    return files
 
 
-def _pictures(files: Sequence[Path]) -> Iterator[NDArray[np.uint8]]:
+def _images(files: Sequence[Path]) -> Iterator[NDArray[np.uint8]]:
     for number, file in enumerate(files):
-        if file.suffix.lower() in MAP_ENDINGS:
-            yield from _views(file, np.random.default_rng(number))
+        if file.suffix.lower() in MAP_SUFFIXES:
+            yield from _map_views(file, np.random.default_rng(number))
         else:
-            yield from _pieces(_photograph(file), np.random.default_rng(number))
+            yield from _photograph_pieces(_photograph(file), np.random.default_rng(number))
 
 
 def _photograph(file: Path) -> NDArray[np.uint8]:
     try:
         content = file.read_bytes()
-        picture = turned(decode(content), orientation(content))
+        image = turned(decode(content), orientation(content))
     except (OSError, PictureError) as error:
-        raise DatasetError(f"{file} is no picture that OpenCV can decode; take it out of the backgrounds") from error
-    if min(picture.shape[:2]) * min(LONGEST / max(picture.shape[:2]), 1) < _SHORTEST:
-        raise DatasetError(f"{file} is too small or too narrow for a background; take it out of them")
-    return picture
+        raise DatasetError(f"OpenCV cannot decode {file}; remove it from the backgrounds") from error
+    if min(image.shape[:2]) * min(MAX_BACKGROUND_SIDE / max(image.shape[:2]), 1) < _MIN_SIDE:
+        raise DatasetError(f"{file} is too small or too narrow for a background; remove it from the backgrounds")
+    return image
 
 
-def _pieces(picture: NDArray[np.uint8], rng: np.random.Generator) -> Iterator[NDArray[np.uint8]]:
-    height, width = picture.shape[:2]
-    most = max(height, width) / LONGEST
-    for _ in range(VIEWS if most > 1 else 1):
-        factor = math.exp(rng.uniform(0, math.log(max(most, 1))))
-        columns, rows = (min(round(factor * LONGEST), length) for length in (width, height))
+def _photograph_pieces(image: NDArray[np.uint8], rng: np.random.Generator) -> Iterator[NDArray[np.uint8]]:
+    height, width = image.shape[:2]
+    max_factor = max(height, width) / MAX_BACKGROUND_SIDE
+    for _ in range(VIEWS_PER_FILE if max_factor > 1 else 1):
+        factor = math.exp(rng.uniform(0, math.log(max(max_factor, 1))))
+        columns, rows = (min(round(factor * MAX_BACKGROUND_SIDE), length) for length in (width, height))
         x, y = int(rng.integers(width - columns + 1)), int(rng.integers(height - rows + 1))
-        piece = picture[y : y + rows, x : x + columns]
+        piece = image[y : y + rows, x : x + columns]
         size = max(round(columns / factor), 1), max(round(rows / factor), 1)
         yield np.asarray(cv2.resize(piece, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _views(file: Path, rng: np.random.Generator) -> Iterator[NDArray[np.uint8]]:
-    """A map as cameras see it that look mostly level, or somewhat down."""
+def _map_views(file: Path, rng: np.random.Generator) -> Iterator[NDArray[np.uint8]]:
     with tempfile.TemporaryDirectory() as scratch:
         try:
             texels = load_map(file, Path(scratch)).texels
         except EnvironmentMapError as error:
             raise DatasetError(str(error)) from error
-    for _ in range(VIEWS):
+    for _ in range(VIEWS_PER_FILE):
+        # Fields of view from a normal to a wide-angle lens. Most cameras look level or down, as people do.
         fov, azimuth = math.radians(rng.uniform(40, 100)), rng.uniform(0, 2 * math.pi)
-        camera = Camera(LONGEST, LONGEST * 3 // 4, fov, azimuth, math.radians(rng.uniform(-20, 50)))
+        camera = Camera(
+            MAX_BACKGROUND_SIDE, MAX_BACKGROUND_SIDE * 3 // 4, fov, azimuth, math.radians(rng.uniform(-20, 50))
+        )
         yield to_display(render_rows(texels, camera, 0, camera.height), "AgX")

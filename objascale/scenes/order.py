@@ -1,4 +1,4 @@
-"""Endless orders in which everything comes once an epoch: pure functions of a seed and a position."""
+"""Shuffled orders, as pure functions of a seed and a position. Every item comes once per epoch."""
 
 from __future__ import annotations
 
@@ -8,28 +8,29 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-WINDOW = 1000
-"""Items that are shuffled among each other, when what lies near on disk should come near in time."""
+SHUFFLE_WINDOW = 1000
+"""Items that are shuffled together. A small window keeps reads close on disk; a large one mixes better."""
 
 
-def shuffled(position: int, count: int, seed: int) -> int:
-    """Which of `count` items comes at a position: another permutation of all in each epoch."""
+def shuffled_index(position: int, count: int, seed: int) -> int:
+    """Return the item at a position, out of `count` items in a new permutation per epoch."""
     epoch, place = divmod(position, count)
     return int(_permutation(count, seed, epoch)[place])
 
 
-def shuffled_in_windows(position: int, sizes: Sequence[int], seed: int, window: int = WINDOW) -> tuple[int, int]:
-    """Which shard comes at a position, and which of its items; `sizes`: items of each shard.
+def shuffled_in_windows(
+    position: int, sizes: Sequence[int], seed: int, window: int = SHUFFLE_WINDOW
+) -> tuple[int, int]:
+    """Return the shard and the item in it at a position; `sizes` are the numbers of items of the shards.
 
-    In each epoch the shards follow each other in another order, and of all their items in a row, each `window` are
-    shuffled among themselves.
+    Each epoch permutes the shards, concatenates them, and permutes the items within each window.
     """
     total = sum(sizes)
     epoch, place = divmod(position, total)
     shards = _permutation(len(sizes), seed, epoch)
     number, within = divmod(place, window)
-    here = min(window, total - number * window)
-    place = number * window + int(_permutation(here, seed, epoch, 1 + number)[within])
+    size = min(window, total - number * window)
+    place = number * window + int(_permutation(size, seed, epoch, 1 + number)[within])
     ends = np.cumsum(np.asarray(sizes)[shards])
     turn = int(np.searchsorted(ends, place, "right"))
     shard = int(shards[turn])

@@ -1,7 +1,6 @@
-"""SA-1B as it is published: uncompressed tar files with `sa_1.jpg` and `sa_1.json`, read where they lie.
+"""SA-1B as published: uncompressed tar files with `sa_1.jpg` and `sa_1.json`, read without unpacking.
 
-Nothing is unpacked. A table of where the members begin is made of the tars' headers once, and kept in the user's cache;
-a scene is then two reads.
+The headers of a tar are read once. The offsets of its members are kept in the user's cache; a scene is then two reads.
 """
 
 from __future__ import annotations
@@ -25,119 +24,123 @@ from objascale.files import cache_folder, file_state, write_atomically
 from objascale.masks import MaskError, RegionMask
 from objascale.scenes import Scene, SceneError
 from objascale.scenes.order import shuffled_in_windows
-from objascale.scenes.shrink import shrunk
+from objascale.scenes.shrink import resize_short_side
 
 MAX_MEMBER_BYTES = 64 << 20
-"""A picture or its JSON; the largest that is published has some 10 MB."""
+"""Maximum size of an image or its JSON. The largest published has about 10 MB; a larger one is damaged."""
 
-_END = bytes(1024)
+_TAR_END = bytes(1024)  # two blocks of zeros
 _MEMBER = re.compile(r"(?:.*/)?sa_(\d{1,18})\.(jpg|json)", re.DOTALL)
 
 
 class SA1B:
-    """A Source of SA-1B's pictures with all their masks, from a folder of its tars.
+    """A `SceneSource` of SA-1B's images with all their masks, shuffled as `shuffled_in_windows` does.
 
-    In each epoch the tars come in another order, each thousand pictures in a row shuffled. `short_side`: shrink
-    pictures whose shorter side is longer, in px; the FLIP authors trained at 352. Raises DatasetError for a folder
-    without tars, and for a tar that is cut short, compressed, or without pictures.
+    Args:
+        folder: Folder of the tars.
+        seed: Seed of the order.
+        short_side: Resize images with a longer short side to this, in px. The FLIP authors trained at 352.
+
+    Raises:
+        DatasetError: The folder has no tars, or a tar is truncated, compressed or has no images.
     """
 
     def __init__(self, folder: Path, seed: int, short_side: int | None = None) -> None:
         self.seed, self.short_side = seed, short_side
         self.shards = sorted(folder.glob("*.tar")) if folder.is_dir() else []
         if not self.shards:
-            raise DatasetError(f"{folder} holds no .tar; put SA-1B's there as they are published (sa_000000.tar, …)")
-        self.sizes = [len(_index(shard)) for shard in self.shards]
+            raise DatasetError(f"{folder} has no .tar files; add SA-1B's as published (sa_000000.tar, …)")
+        self.sizes = [len(_member_index(shard)) for shard in self.shards]
 
     def __len__(self) -> int:
-        """Pictures in an epoch."""
+        """Number of images per epoch."""
         return sum(self.sizes)
 
     def scene(self, position: int) -> Scene:
-        """The scene at a position. Raises SceneError for a picture or JSON that is damaged, and if it has no mask."""
+        """Return the scene at a position. Raises SceneError if its image or JSON is damaged or it has no masks."""
         shard, item = shuffled_in_windows(position, self.sizes, self.seed)
         path = self.shards[shard]
         try:
-            number, picture_at, picture_size, json_at, json_size = _index(path)[item].tolist()
+            number, image_at, image_size, json_at, json_size = _member_index(path)[item].tolist()
             name = f"{path}, sa_{number}.jpg"
             with path.open("rb", buffering=0) as file:
-                picture = _read(file, picture_at, picture_size, name)
-                annotations = _read(file, json_at, json_size, name)
+                jpeg = _read_member(file, image_at, image_size, name)
+                annotations = _read_member(file, json_at, json_size, name)
         except (OSError, IndexError, DatasetError) as error:
-            raise SceneError(f"{path} is no longer what it was when training began ({error})") from error
-        scene = read_scene(picture, annotations, name)
-        return scene if self.short_side is None else shrunk(scene, self.short_side)
+            raise SceneError(f"{path} changed during training ({error})") from error
+        scene = read_scene(jpeg, annotations, name)
+        return scene if self.short_side is None else resize_short_side(scene, self.short_side)
 
 
-def read_scene(picture: bytes, annotations: bytes, name: str) -> Scene:
-    """The scene of a JPEG and its JSON. Masks that cover nothing are left out. Raises SceneError."""
+def read_scene(jpeg: bytes, annotations: bytes, name: str) -> Scene:
+    """Decode a JPEG and its JSON; empty masks are left out. Raises SceneError."""
     try:
-        image = Picture(name, picture, "", None).decode()
+        image = Picture(name, jpeg, "", None).decode()
     except ImageError as error:
         raise SceneError(str(error)) from error
     try:
-        found = [each["segmentation"] for each in json.loads(annotations)["annotations"]]
-        for rle in found:
+        rles = [each["segmentation"] for each in json.loads(annotations)["annotations"]]
+        for rle in rles:
             if tuple(rle["size"]) != image.shape[:2]:
-                raise MaskError(f"a mask of {rle['size']} on a picture of {list(image.shape[:2])} rows and columns")
-        masks = [mask for mask in map(RegionMask.from_rle, found) if mask.area]
+                raise MaskError(f"a mask has the size {rle['size']}, the image {list(image.shape[:2])}")
+        masks = [mask for mask in map(RegionMask.from_rle, rles) if mask.area]
     except MALFORMED as error:  # MaskError is a ValueError
-        raise SceneError(f"{name}: its JSON is not as SA-1B publishes it ({error}); download its tar again") from error
+        raise SceneError(f"{name}: its JSON does not have SA-1B's format ({error}); download its tar again") from error
     if not masks:
-        raise SceneError(f"{name} has no mask")
+        raise SceneError(f"{name} has no masks")
     return Scene(image, masks, name)
 
 
-def _read(file: io.FileIO, start: int, size: int, name: str) -> bytes:
+def _read_member(file: io.FileIO, start: int, size: int, name: str) -> bytes:
     if size > MAX_MEMBER_BYTES:
-        raise SceneError(f"{name}, or its JSON, has {size:,} bytes, the limit is {MAX_MEMBER_BYTES:,}")
+        raise SceneError(f"{name} or its JSON has {size:,} bytes, but at most {MAX_MEMBER_BYTES:,} are read")
     file.seek(start)
     data = file.read(size)
     if len(data) < size:
-        raise SceneError(f"{name}: the tar was cut short since it was first read; download it again")
+        raise SceneError(f"{name}: the tar has been truncated since training began; download it again")
     return data
 
 
-def _index(shard: Path) -> NDArray[np.int64]:
-    """(pictures, 5): number, where the JPEG begins and its bytes, likewise the JSON; in the order of the tar."""
-    return _index_of(shard, file_state(shard))
+def _member_index(shard: Path) -> NDArray[np.int64]:
+    """Return number, offset and size of the JPEG, offset and size of the JSON, (images, 5), in the tar's order."""
+    return _cached_index(shard, file_state(shard))
 
 
 @lru_cache(maxsize=8)
-def _index_of(shard: Path, state: str) -> NDArray[np.int64]:
+def _cached_index(shard: Path, state: str) -> NDArray[np.int64]:
     file = cache_folder() / "sa1b" / f"{hashlib.sha256(state.encode()).hexdigest()[:32]}.npy"
     try:
         return np.load(file)
-    except (OSError, ValueError):  # not there yet, or damaged: it is only a memory
-        found = np.array(list(_pairs(shard)), np.int64)
-    if not len(found):
-        raise DatasetError(f"{shard} holds no sa_….jpg with its sa_….json; take it out of the folder")
+    except (OSError, ValueError):  # missing or damaged: it can be made again
+        index = np.array(list(_read_members(shard)), np.int64)
+    if not len(index):
+        raise DatasetError(f"{shard} has no sa_….jpg with its sa_….json; remove it from the folder")
     data = io.BytesIO()
-    np.save(data, found)
+    np.save(data, index)
     write_atomically(file, data.getvalue())
-    return found
+    return index
 
 
-def _pairs(shard: Path) -> Iterator[tuple[int, int, int, int, int]]:
-    """The rows of the index, from the tar's headers. Raises DatasetError."""
+def _read_members(shard: Path) -> Iterator[tuple[int, int, int, int, int]]:
+    """Yield the rows of the index, from the tar's headers. Raises DatasetError."""
     parts: dict[int, dict[str, tuple[int, int]]] = {}
     try:
         with tarfile.open(shard, "r:") as tar:
             for member in tar:
-                named = _MEMBER.fullmatch(member.name)
-                if named and member.isreg() and not member.issparse():
-                    parts.setdefault(int(named[1]), {})[named[2]] = (member.offset_data, member.size)
-            if not _ends(shard):
+                match = _MEMBER.fullmatch(member.name)
+                if match and member.isreg() and not member.issparse():
+                    parts.setdefault(int(match[1]), {})[match[2]] = (member.offset_data, member.size)
+            if not _is_complete(shard):
                 raise tarfile.ReadError("its end is missing")
     except (tarfile.TarError, OSError, ValueError) as error:
-        raise DatasetError(f"{shard} is cut short or no uncompressed tar ({error}); download it again") from error
+        raise DatasetError(f"{shard} is truncated or not an uncompressed tar ({error}); download it again") from error
     for number, part in parts.items():
         if len(part) == 2:
             yield (number, *part["jpg"], *part["json"])
 
 
-def _ends(shard: Path) -> bool:
-    """Whether a tar has the two blocks of zeros that end it; without them it was cut off between two members."""
+def _is_complete(shard: Path) -> bool:
+    """Return whether a tar ends with two blocks of zeros; a tar truncated between two members does not."""
     with shard.open("rb") as file:
-        file.seek(-len(_END), io.SEEK_END)
-        return file.read() == _END
+        file.seek(-len(_TAR_END), io.SEEK_END)
+        return file.read() == _TAR_END

@@ -1,4 +1,4 @@
-"""Any data set that the harness reads, to learn from."""
+"""Data sets that the harness reads, as a source of scenes."""
 
 from __future__ import annotations
 
@@ -10,34 +10,39 @@ from objascale.datasets import ImageError
 from objascale.datasets.formats import open_dataset
 from objascale.masks import MaskError
 from objascale.scenes import Scene, SceneError
-from objascale.scenes.order import shuffled
-from objascale.scenes.shrink import shrunk
+from objascale.scenes.order import shuffled_index
+from objascale.scenes.shrink import resize_short_side
 
 
-class Stored:
-    """A Source of a data set's pictures with all their masks, another permutation in each epoch.
+class StoredSource:
+    """A `SceneSource` of a data set's images with all their masks, shuffled in each epoch.
 
-    path, name: as for objascale.datasets.formats.open_dataset. `short_side`: as for objascale.scenes.sa1b.SA1B. Raises
-    DatasetError if there is no such data set, or it has no picture.
+    Args:
+        path: Path of the data set, as for `objascale.datasets.formats.open_dataset`.
+        seed: Seed of the order.
+        short_side: Resize images with a longer short side to this, in px.
+
+    Raises:
+        DatasetError: The data set cannot be read or has no images.
     """
 
-    def __init__(self, path: Path, seed: int, name: str | None = None, short_side: int | None = None) -> None:
-        self.dataset = open_dataset(path, name)
+    def __init__(self, path: Path, seed: int, short_side: int | None = None) -> None:
+        self.dataset = open_dataset(path)
         if not self.dataset.samples:
-            raise DatasetError(f"{path} has no picture to learn from")
-        self._arguments = (path, seed, name, short_side)
+            raise DatasetError(f"{path} has no images to train on")
+        self._arguments = (path, seed, short_side)
         self.seed, self.short_side = seed, short_side
 
-    def __reduce__(self) -> tuple[type[Stored], tuple[Any, ...]]:
-        return Stored, self._arguments  # a data set is opened again rather than pickled
+    def __reduce__(self) -> tuple[type[StoredSource], tuple[Any, ...]]:
+        return StoredSource, self._arguments  # a worker opens the data set again
 
     def __len__(self) -> int:
-        """Pictures in an epoch."""
+        """Number of images per epoch."""
         return len(self.dataset.samples)
 
     def scene(self, position: int) -> Scene:
-        """The scene at a position. Raises SceneError for a damaged picture or annotation, and if it has no mask."""
-        sample = self.dataset.samples[shuffled(position, len(self), self.seed)]
+        """Return the scene at a position. Raises SceneError if it is damaged or has no masks."""
+        sample = self.dataset.samples[shuffled_index(position, len(self), self.seed)]
         name = f"{self.dataset.path}, {sample.file}"
         try:
             image = sample.picture().decode()
@@ -45,12 +50,12 @@ class Stored:
         except (ImageError, MaskError, DatasetError, OSError) as error:
             raise SceneError(f"{name} cannot be used: {error}") from error
         if not masks:
-            raise SceneError(f"{name} has no mask")
+            raise SceneError(f"{name} has no masks")
         for mask in masks:
             if (mask.height, mask.width) != image.shape[:2]:
                 raise SceneError(
-                    f"{name} is {image.shape[1]}×{image.shape[0]} px, but a mask {mask.width}×{mask.height}; "
-                    "annotations and pictures do not belong together"
+                    f"{name} has {image.shape[1]}×{image.shape[0]} px, but a mask {mask.width}×{mask.height}; "
+                    "these annotations belong to other images"
                 )
         scene = Scene(image, masks, name)
-        return scene if self.short_side is None else shrunk(scene, self.short_side)
+        return scene if self.short_side is None else resize_short_side(scene, self.short_side)

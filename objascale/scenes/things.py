@@ -1,6 +1,7 @@
-"""Things to paste: crops of objects, cut-outs of photographs, and random silhouettes of any texture.
+"""Objects to paste: rendered crops, cut-outs of photographs, and random silhouettes.
 
-All are RGBA, multiplied by alpha."""
+All are uint8 RGBA, premultiplied by alpha.
+"""
 
 from __future__ import annotations
 
@@ -12,44 +13,50 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from objascale.crops import TABLE, read_crops
+from objascale.crops import CROPS_TABLE, read_crops
 from objascale.dataset import DatasetError
 from objascale.files import file_sha256, file_state
-from objascale.scenes.packed import Packed, packed
+from objascale.scenes.packed import PackedImages, load_packed
 
-LEVELS = 6
-"""Each crop is kept whole, and halved 5 times."""
+PYRAMID_LEVELS = 6
+"""Levels of each crop's image pyramid: 1 to 1/32, which makes 256 px 8 px."""
 
-_CORNERS = 96  # of a smooth outline
-_MARGIN = 3  # px around a silhouette
-_SIDE_WITH_HOLES = 40  # px
+_OUTLINE_POINTS = 96  # of a smooth outline
+_SILHOUETTE_MARGIN = 3  # px, keeps smooth edges inside
+_MIN_SIDE_WITH_HOLE = 40  # px; a smaller hole would be a few pixels
 
 
-def crops(folder: Path) -> Packed:
-    """All that `objascale crops` left in a folder, or else its PNGs: uint8 h×w×4, multiplied by alpha; LEVELS of each.
+def load_crops(folder: Path) -> PackedImages:
+    """Load the crops of `objascale crops`, or else all PNGs of a folder, with PYRAMID_LEVELS levels of each.
 
-    Made at the first call and kept in the user's cache. Raises DatasetError if one is missing or damaged, or has no
-    transparency.
+    The pyramids are made on the first call and kept in the user's cache.
+
+    Returns:
+        Images, uint8 RGBA, premultiplied by alpha; level k of crop i is number PYRAMID_LEVELS·i + k.
+
+    Raises:
+        DatasetError: A crop is missing or damaged, or has no alpha channel.
     """
-    if (folder / TABLE).is_file():
+    if (folder / CROPS_TABLE).is_file():
         files = [folder / file for file in read_crops(folder)["file"]]
-        version = f"1 {file_sha256(folder / TABLE)}"
+        version = f"1 {file_sha256(folder / CROPS_TABLE)}"
     else:
         files = sorted(folder.glob("*.png"))
         version = "\n".join(("1", *map(file_state, files)))
     if not files:
-        raise DatasetError(f"{folder} holds no crop; objascale crops makes them, or put PNGs with transparency there")
-    return packed(f"crops of {folder.resolve()}", version, lambda: (level for file in files for level in _levels(file)))
+        raise DatasetError(f"{folder} has no crops; make some with objascale crops, or add PNGs with transparency")
+    origin = f"crops of {folder.resolve()}"
+    return load_packed(origin, version, lambda: (level for file in files for level in _pyramid(file)))
 
 
-def _levels(file: Path) -> Iterator[NDArray[np.uint8]]:
+def _pyramid(file: Path) -> Iterator[NDArray[np.uint8]]:
     straight = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
     if straight is None or straight.ndim != 3 or straight.shape[2] != 4:
-        raise DatasetError(f"{file} is no PNG with transparency; take it away, or make its crops anew")
+        raise DatasetError(f"{file} is not a PNG with transparency; remove it, or make its crops again")
     if straight.dtype != np.uint8:
         raise DatasetError(f"{file} has {straight.dtype} channels; save it with 8 bits per channel")
-    crop = multiplied(np.asarray(cv2.cvtColor(straight, cv2.COLOR_BGRA2RGBA), np.uint8))
-    for _ in range(LEVELS):
+    crop = premultiply_alpha(np.asarray(cv2.cvtColor(straight, cv2.COLOR_BGRA2RGBA), np.uint8))
+    for _ in range(PYRAMID_LEVELS):
         yield crop
         height, width = crop.shape[:2]
         even = np.pad(crop, ((0, height % 2), (0, width % 2), (0, 0)))
@@ -57,58 +64,54 @@ def _levels(file: Path) -> Iterator[NDArray[np.uint8]]:
         crop = np.asarray(cv2.resize(even, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def multiplied(straight: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """h×w×4 RGBA with its colours multiplied by alpha."""
+def premultiply_alpha(straight: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Multiply the colours of an RGBA image (uint8, (h, w, 4)) by alpha."""
     out = straight.copy()
     alpha = straight[..., 3:].astype(np.uint16)
     out[..., :3] = (straight[..., :3] * alpha + 127) // 255
     return out
 
 
-def silhouette(texture: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """A random outline filled with `texture` (side×side×3): side×side×4, multiplied by alpha.
+def draw_silhouette(texture: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Fill a random outline with a texture (uint8 RGB, (side, side, 3)); return RGBA, premultiplied by alpha.
 
-    Outlines are smooth or have corners, are round or deeply indented; of the larger ones one in five has a hole.
+    Outlines are smooth or polygonal, round or deeply indented. One large silhouette in five has a hole.
     """
     side = len(texture)
     alpha = np.zeros((side, side), np.uint8)
-    _fill(alpha, (0, 0), side / 2 - _MARGIN, 255, rng)
-    if side >= _SIDE_WITH_HOLES and rng.uniform() < 0.2:
-        _fill(alpha, _away(0.15 * side, rng), side * rng.uniform(0.1, 0.25), 0, rng)
-    alpha[[0, -1]] = alpha[:, [0, -1]] = 0  # the smooth edge of a sharp corner can reach that far
-    return multiplied(np.dstack([texture, alpha]))
+    _draw_outline(alpha, (0, 0), side / 2 - _SILHOUETTE_MARGIN, 255, rng)
+    if side >= _MIN_SIDE_WITH_HOLE and rng.uniform() < 0.2:
+        _draw_outline(alpha, _random_offset(0.15 * side, rng), side * rng.uniform(0.1, 0.25), 0, rng)
+    alpha[[0, -1]] = alpha[:, [0, -1]] = 0  # the smooth edge of a sharp corner can extend this far
+    return premultiply_alpha(np.dstack([texture, alpha]))
 
 
-def with_part(thing: NDArray[np.uint8], texture: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """A thing (h×w×4, multiplied by alpha) that has `texture` (h×w×3) in a random outline, as clothes have a pattern.
-
-    Its alpha is the same.
-    """
-    side = min(thing.shape[:2])
-    part = np.zeros(thing.shape[:2], np.uint8)
-    _fill(part, _away(0.4 * side, rng), side * rng.uniform(0.2, 0.5), 255, rng)
-    share, alpha = part[..., None] / np.float32(255), thing[..., 3:] / np.float32(255)
-    out = thing.copy()
-    out[..., :3] = np.rint(share * alpha * texture + (1 - share) * thing[..., :3])
+def add_part(source: NDArray[np.uint8], texture: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Fill a random outline on an object (RGBA, (h, w, 4)) with a texture (RGB, (h, w, 3)); alpha stays the same."""
+    side = min(source.shape[:2])
+    part = np.zeros(source.shape[:2], np.uint8)
+    _draw_outline(part, _random_offset(0.4 * side, rng), side * rng.uniform(0.2, 0.5), 255, rng)
+    share, alpha = part[..., None] / np.float32(255), source[..., 3:] / np.float32(255)
+    out = source.copy()
+    out[..., :3] = np.rint(share * alpha * texture + (1 - share) * source[..., :3])
     return out
 
 
-def _away(most: float, rng: np.random.Generator) -> tuple[float, float]:
-    """Up to so far in any direction."""
-    angle, distance = rng.uniform(0, 2 * math.pi), rng.uniform(0, most)
+def _random_offset(max_distance: float, rng: np.random.Generator) -> tuple[float, float]:
+    angle, distance = rng.uniform(0, 2 * math.pi), rng.uniform(0, max_distance)
     return distance * math.cos(angle), distance * math.sin(angle)
 
 
-def _fill(
+def _draw_outline(
     alpha: NDArray[np.uint8], offset: tuple[float, float], radius: float, value: int, rng: np.random.Generator
 ) -> None:
-    """Draw a random outline of that radius at most, `offset` away from the middle, with smooth edges."""
+    """Fill a random outline, at most `radius` px from a centre that is `offset` px from the middle."""
     if rng.uniform() < 0.6:
-        angles = np.linspace(0, 2 * math.pi, _CORNERS, endpoint=False)
+        angles = np.linspace(0, 2 * math.pi, _OUTLINE_POINTS, endpoint=False)
         waves = np.arange(1, int(rng.integers(3, 9)))
         phases = rng.uniform(0, 2 * math.pi, len(waves))
-        sizes = rng.normal(size=len(waves)) / waves ** rng.uniform(0.7, 1.5)
-        radii = np.exp(rng.uniform(0.1, 0.7) * (sizes @ np.cos(np.outer(waves, angles) + phases[:, None])))
+        amplitudes = rng.normal(size=len(waves)) / waves ** rng.uniform(0.7, 1.5)
+        radii = np.exp(rng.uniform(0.1, 0.7) * (amplitudes @ np.cos(np.outer(waves, angles) + phases[:, None])))
     else:
         corners = int(rng.integers(3, 10))
         angles = np.sort((np.arange(corners) + rng.uniform(-0.4, 0.4, corners)) * 2 * math.pi / corners)

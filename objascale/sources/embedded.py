@@ -1,24 +1,21 @@
-"""The embedded default, which needs no network: objects that the program generates, and the maps in the bpy wheel."""
+"""The default source, which needs no network: generated objects, and the environment maps that Blender ships."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 from objascale.color import blender_datafiles
 from objascale.files import cache_folder, file_sha256
-from objascale.sources import STARTER_AUTHOR, Asset, folder, starter
+from objascale.sources import STARTER_AUTHOR, Asset, StarterSplit, folder, starter
 from objascale.sources.starter import CATEGORIES, STARTER_LICENCE, write_object
 
-Split = Literal["train", "test"]
-
-VARIANTS: dict[Split, range] = {"train": range(6), "test": range(6, 12)}
+VARIANTS: dict[StarterSplit, range] = {"train": range(6), "test": range(6, 12)}
 """The variants of each category in each split. No weights that this project ships have learned from those of `test`."""
 
 
-def objects(split: Split = "train") -> list[Asset]:
+def objects(split: StarterSplit = "train") -> list[Asset]:
     """Every starter object of a split. Generates those that are not in the user's cache yet."""
     cache = cache_folder() / f"starter-{_version()}"
     found = []
@@ -36,12 +33,12 @@ def objects(split: Split = "train") -> list[Asset]:
 
 
 def _version() -> str:
-    """Changes with the code that makes the objects, so that a cache of older ones is not used."""
+    """Return a hash of the code that generates the objects, so that new code gets a new cache folder."""
     code = Path(starter.__file__).parent
     return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(code.glob("*.py")))).hexdigest()[:12]
 
 
 def environment_maps() -> list[Asset]:
-    """The eight 1k maps of Blender's studio lights, by Greg Zaal (Poly Haven), CC0."""
+    """Return Blender's eight 1k studio lights, by Greg Zaal (Poly Haven), CC0."""
     maps = folder.environment_maps(blender_datafiles() / "studiolights" / "world")
     return [replace(asset, author="Greg Zaal", licence="CC0-1.0", url="https://polyhaven.com") for asset in maps]

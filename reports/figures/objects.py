@@ -68,7 +68,7 @@ def see(rows: pd.DataFrame) -> Iterator[Seen]:
         try:
             if image is None or last != (row["folder"], row["image_file"]):
                 image, last = None, None
-                image = read_picture(picture_path(row), int(row["width"]), int(row["height"]))
+                image = read_picture(picture_path(row), int(row["width"]), int(row["height"]), row["exif"] or "stored")
                 last = row["folder"], row["image_file"]
             truth, predicted = _mask(row, "truth_rle"), _mask(row, "predicted_rle")
         except (PictureMissing, MaskError):

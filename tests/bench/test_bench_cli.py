@@ -249,12 +249,30 @@ def test_the_command_that_people_quote(bench, discs, monkeypatch, tmp_path):
     assert "bench fetch sam-h" in second
 
 
-def test_a_selection_of_nothing_is_an_error(bench, discs):
+@pytest.mark.parametrize("finished", [False, True])
+@pytest.mark.parametrize(
+    ("selection", "sentence"),
+    [
+        (["--select", "category=disk"], "is called 'disk'; did you mean disc?"),
+        (["--select", "category=disc,unicorn"], "is called 'unicorn'; there are 1: disc"),
+        (["--select", "area=1e9.."], "is selected"),
+        (["--select", "fraction=2.."], "is selected"),
+        (["--select", "category=disc", "--select", "area=..0"], "is selected"),
+        (["--limit", "1", "--shard", "2/2"], "is selected"),
+        (["--limit", "1", "--select", "area=10.."], "is selected"),
+        (["--shard", "9/9"], "is selected"),
+    ],
+)
+def test_a_selection_of_nothing_is_an_error(bench, discs, finished, selection, sentence):
     discs(2, "data/objascale")
+    if finished:
+        assert bench("run", "--models", "box", "--out", "out").exit_code == 0
     for more in ([], ["--timing"]):
-        result = bench("run", "--models", "box", "--select", "category=unicorn", "--out", "out", *more)
-        assert (result.exit_code, "is selected" in result.stderr) == (1, True)
+        result = bench("run", "--models", "box", *selection, "--out", "out", *more)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert sentence in result.stderr
     assert not Path("out/timing.parquet").exists()
+    assert Path("out/results.parquet").exists() or not finished
 
 
 def test_the_table_keeps_noise_and_patches_apart(bench, discs, shared):

@@ -1,4 +1,4 @@
-"""The picture of a run is drawn from whatever its journal holds."""
+"""The training curve is drawn from metrics.jsonl."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from flip.training.curve import draw_curve
+from flip.training.curve import draw_training_curve
 
 SMALL, LARGE = "under 30 px", "10,000 px and more"
 
@@ -21,7 +21,7 @@ def step(number: int) -> dict[str, float]:
 def drawn(folder: Path, lines: list[dict]) -> np.ndarray:
     path = folder / "metrics.jsonl"
     path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
-    picture = cv2.imdecode(np.frombuffer(draw_curve(path), np.uint8), cv2.IMREAD_COLOR)
+    picture = cv2.imdecode(np.frombuffer(draw_training_curve(path), np.uint8), cv2.IMREAD_COLOR)
     assert picture is not None
     return picture
 

@@ -1,4 +1,4 @@
-"""Training of the released line: where it asks for the mask, how many patches it sees, that it learns and goes on."""
+"""Training of the released models: points, numbers of patches, learning and resuming."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ from flip.gaussian import Gaussian
 from flip.paper.model import CONFIGS as PAPER
 from flip.predictor import load_predictor
 from flip.released.model import CONFIGS, ReleasedFlip
-from flip.training.checkpoint import FILE
+from flip.training.checkpoint import CHECKPOINT_FILE
 from flip.training.config import Config, Optimiser, Phase, TrainingError, read_config
-from flip.training.loader import Batches
-from flip.training.loop import METRICS, Machine, train
-from flip.training.points import REACHES, edge_distance, grouped_points
-from flip.training.released import FLOOR, Released, drawn_tokens, shares
+from flip.training.journal import METRICS_FILE
+from flip.training.loader import BatchLoader
+from flip.training.loop import Machine, train
+from flip.training.points import EDGE_DISTANCES, edge_distance, sample_points
+from flip.training.tasks.released import MIN_GROUP_WEIGHT, ReleasedTask, draw_num_tokens, group_weights
 from objascale.masks import RegionMask
 from objascale.scenes import Scene
 
@@ -44,7 +45,7 @@ QUICK = Machine(accelerator="cpu", devices=1, precision="float32", workers=0)
 
 @dataclass(frozen=True)
 class Discs:
-    """Two bright discs on a dark ground."""
+    """Two bright discs on a dark background."""
 
     def scene(self, position: int) -> Scene:
         rng = np.random.default_rng((7, position))
@@ -55,8 +56,8 @@ class Discs:
         return Scene(image, masks, f"discs {position}")
 
 
-def walked(window: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Steps to the nearest pixel beside one of the other kind, found by walking; 255 where there is none."""
+def searched(window: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Steps to the nearest pixel beside one of the other class, by breadth-first search; 255 if there is none."""
     steps = np.full(window.shape, 255)
     neighbours = ((0, 1), (1, 0), (0, -1), (-1, 0))
 
@@ -89,9 +90,9 @@ def some_mask(seed: int, height: int, width: int) -> NDArray[np.bool_]:
 
 @settings(deadline=None, max_examples=60)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(1, 40))
-def test_the_distance_to_the_edge_is_what_walking_finds(seed: int, height: int, width: int) -> None:
+def test_edge_distance_equals_breadth_first_search(seed: int, height: int, width: int) -> None:
     window = some_mask(seed, height, width)
-    np.testing.assert_array_equal(edge_distance(window), walked(window))
+    np.testing.assert_array_equal(edge_distance(window), searched(window))
 
 
 @settings(deadline=None, max_examples=60)
@@ -102,8 +103,8 @@ def test_points_lie_in_their_groups_half_of_them_inside(seed: int, height: int, 
     x0, y0 = int(rng.integers(width)), int(rng.integers(height))
     x1, y1 = int(rng.integers(x0, width)) + 1, int(rng.integers(y0, height)) + 1
     window = full[y0:y1, x0:x1]
-    points, inside = grouped_points(RegionMask.from_full(full), (x0, y0, x1, y1), each, rng)
-    assert points.shape == (len(REACHES), each, 2)
+    points, inside = sample_points(RegionMask.from_full(full), (x0, y0, x1, y1), each, rng)
+    assert points.shape == (len(EDGE_DISTANCES), each, 2)
     columns, rows = np.floor(points).astype(int).transpose(2, 0, 1)
     assert columns.min() >= x0
     assert columns.max() < x1
@@ -114,19 +115,19 @@ def test_points_lie_in_their_groups_half_of_them_inside(seed: int, height: int, 
     expected = each // 2 if both else each * int(window.all())
     assert (inside.sum(1) == expected).all()
     if both:
-        steps = walked(window)[rows - y0, columns - x0]
-        assert (steps <= np.array(REACHES)[:, None]).all()
+        steps = searched(window)[rows - y0, columns - x0]
+        assert (steps <= np.array(EDGE_DISTANCES)[:, None]).all()
 
 
-def test_points_are_anywhere_in_their_pixels_and_in_all_of_their_pixels() -> None:
+def test_points_are_uniform_in_their_pixels_and_reach_every_pixel() -> None:
     full = np.zeros((40, 40), bool)
     full[10:30, 10:30] = True
-    points, inside = grouped_points(RegionMask.from_full(full), (0, 0, 40, 40), 20_000, np.random.default_rng(0))
+    points, inside = sample_points(RegionMask.from_full(full), (0, 0, 40, 40), 20_000, np.random.default_rng(0))
     fractions = points % 1
     assert abs(fractions.mean() - 0.5) < 0.01
     assert abs(fractions.std() - 12**-0.5) < 0.01
-    near = walked(full)
-    for group, reach in enumerate(REACHES):
+    near = searched(full)
+    for group, reach in enumerate(EDGE_DISTANCES):
         for side in (True, False):
             pixels = np.floor(points[group][inside[group] == side]).astype(int)
             hit = len(np.unique(pixels, axis=0))
@@ -137,27 +138,27 @@ def test_points_are_anywhere_in_their_pixels_and_in_all_of_their_pixels() -> Non
 @settings(max_examples=40, deadline=None)
 def test_the_number_of_patches_varies_about_its_mean(mean: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    drawn = [drawn_tokens(mean, rng) for _ in range(4000)]
+    drawn = [draw_num_tokens(mean, rng) for _ in range(4000)]
     assert min(drawn) >= 32
     assert max(drawn) <= 2048
     assert abs(np.mean(drawn) - mean) < 5 * np.std(drawn) / 4000**0.5 + 1
 
 
-def test_groups_that_are_bad_count_for_more() -> None:
-    even = shares(torch.zeros(7))
+def test_groups_with_a_low_iou_have_a_larger_weight() -> None:
+    even = group_weights(torch.zeros(7))
     assert torch.allclose(even, torch.full((7,), 1 / 7))
-    assert torch.allclose(shares(torch.ones(7)), even)
-    uneven = shares(torch.tensor([0.2, 0.6, 0.8, 0.9, 0.9, 0.95, 1.0]))
+    assert torch.allclose(group_weights(torch.ones(7)), even)
+    uneven = group_weights(torch.tensor([0.2, 0.6, 0.8, 0.9, 0.9, 0.95, 1.0]))
     assert uneven.sum().item() == pytest.approx(1)
     assert uneven.diff().max() <= 1e-6
-    assert (uneven[0] - FLOOR).item() == pytest.approx(2 * (uneven[1] - FLOOR).item(), rel=1e-4)
+    assert (uneven[0] - MIN_GROUP_WEIGHT).item() == pytest.approx(2 * (uneven[1] - MIN_GROUP_WEIGHT).item(), rel=1e-4)
 
 
-def test_what_the_network_sees_of_a_batch_is_what_a_predictor_would_show_it() -> None:
-    """Each prompt of a batch, encoded apart and asked at its points, gives the batch's logits."""
-    task = Released(TINY)
+def test_a_batch_has_the_logits_of_its_prompts_one_by_one() -> None:
+    """Encoding and decoding each prompt on its own gives the logits of the batch."""
+    task = ReleasedTask(TINY)
     model = task.model().eval()
-    batch = Batches(Discs(), TINY).batch(0).batch
+    batch = BatchLoader(Discs(), TINY).batch(0).batch
     lengths = [batch.inside[0].numel()] * len(batch.inside)
     together = model(batch.prompts(), batch.points.flatten(0, 2), lengths, torch.float32).view(len(lengths), -1)
     for (patches, centres, gaussian), points, logits in zip(batch.prompts(), batch.points, together, strict=True):
@@ -169,7 +170,7 @@ def test_small_objects_are_not_refused() -> None:
     image = np.zeros((60, 80, 3), np.uint8)
     mask = Gaussian.from_point(40, 30, 0.4).ellipse_mask(80, 60)
     assert mask.area <= 4
-    example = Released(TINY).example(Scene(image, [mask], "dot"), mask, 0, np.random.default_rng(0))
+    example = ReleasedTask(TINY).example(Scene(image, [mask], "dot"), mask, 0, np.random.default_rng(0))
     assert len(example.patches) > 8
     assert example.inside.sum(1).tolist() == [10] * 7
 
@@ -189,7 +190,7 @@ def test_it_learns_one_scene(tmp_path: Path) -> None:
         }
     )
     path = train(config, One(), tmp_path, QUICK)
-    lines = [json.loads(line) for line in (tmp_path / METRICS).read_text().splitlines()]
+    lines = [json.loads(line) for line in (tmp_path / METRICS_FILE).read_text().splitlines()]
     assert lines[-1]["mask"] < lines[0]["mask"] / 2
     assert lines[-1]["iou_all"] > lines[0]["iou_all"]
     predictor = load_predictor(path, tokens=64)
@@ -200,16 +201,16 @@ def test_it_learns_one_scene(tmp_path: Path) -> None:
 
 
 def test_an_interrupted_run_has_the_same_losses(tmp_path: Path, killed_after) -> None:
-    """Killed after step 5, of which 4 are in the checkpoint: the memory of the groups' IoU comes back, too."""
+    """The checkpoint of step 4 also restores the running IoU of the groups."""
     train(TINY, Discs(), tmp_path / "straight", QUICK)
     with pytest.raises(KeyboardInterrupt):
         train(TINY, Discs(), tmp_path / "killed", QUICK, report=killed_after(5))
-    saved = torch.load(tmp_path / "killed" / FILE, weights_only=True)
+    saved = torch.load(tmp_path / "killed" / CHECKPOINT_FILE, weights_only=True)
     assert saved["step"] == 4
     assert saved["memory"].min() > 0
     train(TINY, Discs(), tmp_path / "killed", QUICK)
     straight, killed = (
-        [json.loads(line) for line in (tmp_path / name / METRICS).read_text().splitlines()]
+        [json.loads(line) for line in (tmp_path / name / METRICS_FILE).read_text().splitlines()]
         for name in ("straight", "killed")
     )
     timed = ("examples_per_second", "wait")
@@ -221,7 +222,7 @@ def test_an_interrupted_run_has_the_same_losses(tmp_path: Path, killed_after) ->
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_shipped_configurations(name: str) -> None:
+def test_configurations_of_the_package_can_be_read(name: str) -> None:
     config = read_config(name)
     assert config.model == name
     assert config.scenes * config.masks == 256
@@ -232,12 +233,12 @@ def test_shipped_configurations(name: str) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ('sampling = "paper"', 'flip-tiny takes patches with sampling = "released" only'),
+        ('sampling = "paper"', 'flip-tiny needs sampling = "released"'),
         ("tokens = 32", "tokens of flip-tiny must be between 32 and 2048"),
         ("tokens = 2048", "tokens of flip-tiny must be between 32 and 2048"),
     ],
 )
-def test_configurations_that_do_not_fit(tmp_path: Path, change: str, reason: str) -> None:
+def test_configurations_that_do_not_fit_the_model_are_refused(tmp_path: Path, change: str, reason: str) -> None:
     settings = {"sampling": 'sampling = "released"', "tokens": "tokens = 512"}
     settings[change.split(" ")[0]] = change
     path = tmp_path / "mine.toml"

@@ -1,4 +1,4 @@
-"""The picture of what a model in training finds."""
+"""The sample images of a validation."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from flip.released.model import ReleasedFlip
 from flip.released.predictor import FlipPredictor
 from flip.training.config import Config, Optimiser, Phase
 from flip.training.loop import Machine, train
-from flip.training.samples import SIDE, draw_samples
-from flip.training.validation import held_out
+from flip.training.samples import TILE_SIDE, draw_samples
+from flip.training.validation import load_validation
 from objascale.datasets import Sample
 from objascale.masks import RegionMask
-from objascale.scenes.stored import Stored
+from objascale.scenes.stored import StoredSource
 
 
 @pytest.fixture(scope="module")
 def held(shared: Path) -> list[Sample]:
-    return held_out(shared / "assets/photos/coco128", 5)
+    return load_validation(shared / "assets/photos/coco128", 5)
 
 
-def test_sheets_are_repeatable_and_have_a_tile_a_picture(tiny: ReleasedFlip, held: list[Sample]) -> None:
+def test_sheets_are_repeatable_and_have_a_tile_per_image(tiny: ReleasedFlip, held: list[Sample]) -> None:
     predictor = FlipPredictor(tiny, tokens=64)
     sheet = draw_samples(predictor, held)
     assert np.array_equal(sheet, draw_samples(predictor, held))
-    tiles = [sheet[SIDE * (k // 4) :][:SIDE, SIDE * (k % 4) :][:, :SIDE] for k in range(8)]
+    tiles = [sheet[TILE_SIDE * (k // 4) :][:TILE_SIDE, TILE_SIDE * (k % 4) :][:, :TILE_SIDE] for k in range(8)]
     assert [tile.any() for tile in tiles] == [True] * 5 + [False] * 3
 
 
-def test_the_outline_is_about_the_truth_and_what_is_found_is_orange(tiny: ReleasedFlip, tmp_path: Path) -> None:
+def test_the_true_outline_is_white_and_the_prediction_is_orange(tiny: ReleasedFlip, tmp_path: Path) -> None:
     grey = np.full((80, 100, 3), 90, np.uint8)
     grey[30:50, 20:60] = 160
     cv2.imwrite(str(tmp_path / "a.png"), grey)
@@ -47,10 +47,11 @@ def test_the_outline_is_about_the_truth_and_what_is_found_is_orange(tiny: Releas
         ],
     }
     (tmp_path / "instances.json").write_text(json.dumps(content))
-    tile = draw_samples(FlipPredictor(tiny), held_out(tmp_path / "instances.json", 1))[:SIDE, :SIDE].astype(int)
-    scale = SIDE / (40 * 1.7 + 4)
-    edges = SIDE / 2 + scale * np.array((-20, 20, -10, 10))
-    rows, columns = np.nonzero((tile[: SIDE - 40] == 255).all(2))
+    sheet = draw_samples(FlipPredictor(tiny), load_validation(tmp_path / "instances.json", 1))
+    tile = sheet[:TILE_SIDE, :TILE_SIDE].astype(int)
+    scale = TILE_SIDE / (40 * 1.7 + 4)
+    edges = TILE_SIDE / 2 + scale * np.array((-20, 20, -10, 10))
+    rows, columns = np.nonzero((tile[: TILE_SIDE - 40] == 255).all(2))
     assert np.allclose((columns.min(), columns.max() + 1, rows.min(), rows.max() + 1), edges, atol=3)
     inner = tile[int(edges[2]) + 8 : int(edges[3]) - 8, int(edges[0]) + 8 : int(edges[1]) - 8]
     assert (inner[..., 0] - inner[..., 2]).mean() > 60
@@ -58,8 +59,8 @@ def test_the_outline_is_about_the_truth_and_what_is_found_is_orange(tiny: Releas
     assert (outer[..., 0] - outer[..., 2]).mean() < 10
 
 
-def test_a_run_leaves_a_sheet_at_every_validation(shared: Path, held: list[Sample], tmp_path: Path) -> None:
-    source = Stored(shared / "assets/photos/coco128", seed=0, short_side=100)
+def test_a_run_writes_a_sheet_at_every_validation(shared: Path, held: list[Sample], tmp_path: Path) -> None:
+    source = StoredSource(shared / "assets/photos/coco128", seed=0, short_side=100)
     config = Config(
         model="flip-s",
         scenes=1,
@@ -72,6 +73,6 @@ def test_a_run_leaves_a_sheet_at_every_validation(shared: Path, held: list[Sampl
     assert sorted(path.name for path in (tmp_path / "samples").iterdir()) == ["2.png", "3.png"]
     picture = cv2.imread(str(tmp_path / "samples/3.png"))
     assert picture is not None
-    assert picture.shape == (2 * SIDE, 4 * SIDE, 3)
+    assert picture.shape == (2 * TILE_SIDE, 4 * TILE_SIDE, 3)
     board = b"".join(path.read_bytes() for path in (tmp_path / "tensorboard").iterdir())
     assert board.count(b"validation/samples") == 2

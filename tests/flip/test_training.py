@@ -1,7 +1,8 @@
-"""The training loop: it learns, goes on where it was stopped, says what is wrong; two processes are as one."""
+"""The training loop: it learns, resumes, reports errors, and gives the same result in two processes."""
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pickle
@@ -15,20 +16,24 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from rich.console import Console
+from typer.testing import CliRunner
 
 from flip.checkpoint import load_model
+from flip.cli import app
 from flip.gaussian import Gaussian
 from flip.paper.model import Flip
 from flip.paper.predictor import PaperPredictor
-from flip.training.checkpoint import FILE
+from flip.training.checkpoint import CHECKPOINT_FILE
+from flip.training.command import STEPS_PER_LINE, _printer
 from flip.training.config import Config, Optimiser, Phase, TrainingError, read_config
-from flip.training.loader import Batches, load
-from flip.training.loop import METRICS, Machine, learning_rate, train
-from flip.training.task import task_of
-from flip.training.validation import held_out
-from objascale.masks import RegionMask
+from flip.training.journal import METRICS_FILE, StepReport
+from flip.training.loader import BatchLoader, make_loader
+from flip.training.loop import Machine, learning_rate, train
+from flip.training.tasks import task_of
+from flip.training.validation import load_validation
+from objascale.progress import show_progress
 from objascale.scenes import Scene, SceneError
-from objascale.scenes.halves import halved
 
 QUICK = Machine(accelerator="cpu", devices=1, precision="float32", workers=0)
 SMALL = Config(
@@ -43,7 +48,7 @@ SMALL = Config(
 
 @dataclass(frozen=True)
 class Ellipses:
-    """Two bright ellipses on a dark ground; every `broken`-th scene cannot be used."""
+    """Two bright ellipses on a dark background; every `broken`-th scene fails."""
 
     broken: int = 0
     dark: int = 40
@@ -64,40 +69,41 @@ class Ellipses:
 
 
 def losses_of(out: Path) -> list[tuple[float, float, float]]:
-    lines = [json.loads(line) for line in (out / METRICS).read_text().splitlines()]
+    lines = [json.loads(line) for line in (out / METRICS_FILE).read_text().splitlines()]
     return [(line["mask"], line["position"], line["box"]) for line in lines]
 
 
-def test_a_batch_depends_on_its_number_alone() -> None:
-    straight = list(Batches(Ellipses(), SMALL, 0))
+def test_a_batch_depends_on_its_number_only() -> None:
+    straight = list(BatchLoader(Ellipses(), SMALL, 0))
     assert len(straight) == SMALL.steps
-    later = next(iter(pickle.loads(pickle.dumps(Batches(Ellipses(), SMALL, 4))))).batch
-    halves = [Batches(Ellipses(), SMALL, 4, rank, 2).batch(4).batch for rank in range(2)]
+    later = next(iter(pickle.loads(pickle.dumps(BatchLoader(Ellipses(), SMALL, 4))))).batch
+    halves = [BatchLoader(Ellipses(), SMALL, 4, rank, 2).batch(4).batch for rank in range(2)]
     fifth = straight[4].batch
     assert torch.equal(later.gaussian, fifth.gaussian)
     assert torch.equal(torch.cat([half.gaussian for half in halves]), fifth.gaussian)
-    assert all(torch.equal(later.seen.pixels[p], fifth.seen.pixels[p]) for p in later.seen.pixels)
+    assert all(torch.equal(later.inputs.pixels[p], fifth.inputs.pixels[p]) for p in later.inputs.pixels)
     with torch.random.fork_rng():
-        by_workers = list(load(Batches(Ellipses(), SMALL, 0), 2))
+        by_workers = list(make_loader(BatchLoader(Ellipses(), SMALL, 0), 2))
     for one, other in zip(straight, by_workers, strict=True):
         assert one.names == other.names
-        assert all(torch.equal(one.batch.seen.pixels[p], other.batch.seen.pixels[p]) for p in one.batch.seen.pixels)
+        pixels, others = one.batch.inputs.pixels, other.batch.inputs.pixels
+        assert all(torch.equal(pixels[p], others[p]) for p in pixels)
 
 
 def test_loaders_start_after_opencv_has_used_threads() -> None:
-    """As when backgrounds were decoded just before: a forked process would wait for threads that it does not have."""
+    """A forked process waits forever for OpenCV threads that only its parent has."""
     code = (
         "import sys, cv2, numpy as np\n"
         f"sys.path[:0] = [{str(Path(__file__).parent)!r}]\n"
         "from test_training import SMALL, Ellipses\n"
-        "from flip.training.loader import Batches, load\n"
+        "from flip.training.loader import BatchLoader, make_loader\n"
         "class Blurred(Ellipses):\n"
         "    def scene(self, position):\n"
         "        cv2.GaussianBlur(np.zeros((2000, 2000, 3), np.uint8), (0, 0), 3)\n"
         "        return super().scene(position)\n"
         "cv2.setNumThreads(4)\n"
         "Blurred().scene(0)\n"
-        "print(len(list(load(Batches(Blurred(), SMALL), 1))))\n"
+        "print(len(list(make_loader(BatchLoader(Blurred(), SMALL), 1))))\n"
     )
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=90)
@@ -106,7 +112,7 @@ def test_loaders_start_after_opencv_has_used_threads() -> None:
 
 def test_tokens_vary_about_their_mean() -> None:
     config = SMALL.model_copy(update={"phases": (Phase(steps=200, tokens=24, outputs=12),)})
-    counts = [Batches(Ellipses(), config, 0).batch(k).batch.seen.layout.real.shape[1] for k in range(60)]
+    counts = [BatchLoader(Ellipses(), config, 0).batch(k).batch.inputs.layout.real.shape[1] for k in range(60)]
     assert max(counts) <= 36
     assert len(set(counts)) > 8
 
@@ -122,8 +128,8 @@ def test_it_learns_one_scene(tmp_path: Path) -> None:
         update={"phases": (phase,), "save_every": 1000, "optimiser": Optimiser(rate=2e-3, warmup=10, ema=0.8)}
     )
     path = train(config, One(), tmp_path, QUICK)
-    found = losses_of(tmp_path)
-    assert found[-1][0] < found[0][0] / 2
+    losses = losses_of(tmp_path)
+    assert losses[-1][0] < losses[0][0] / 2
     scene = Ellipses().scene(0)
     model = load_model(path)
     assert isinstance(model, Flip)
@@ -135,7 +141,7 @@ def test_it_learns_one_scene(tmp_path: Path) -> None:
 
 
 def test_an_interrupted_run_has_the_same_losses(tmp_path: Path, killed_after) -> None:
-    """Killed after step 5, of which only 4 are in the checkpoint; then the same command again."""
+    """The run is killed after step 5, has a checkpoint of step 4, and is started again."""
     train(SMALL, Ellipses(), tmp_path / "straight", QUICK)
     with pytest.raises(KeyboardInterrupt):
         train(SMALL, Ellipses(), tmp_path / "killed", QUICK, report=killed_after(5))
@@ -146,33 +152,33 @@ def test_an_interrupted_run_has_the_same_losses(tmp_path: Path, killed_after) ->
     assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
 
 
-def test_training_goes_on_from_given_weights(tmp_path: Path) -> None:
-    """A rate of almost nothing keeps them; what only training needs is new; other models' are refused."""
+def test_training_starts_from_given_weights(tmp_path: Path) -> None:
+    """A learning rate near 0 keeps the weights. Auxiliary layers start anew. Other models are refused."""
     first = train(SMALL, Ellipses(), tmp_path / "first", QUICK)
     still = SMALL.model_copy(update={"optimiser": Optimiser(rate=1e-12, decay=0)})
-    second = train(still, Ellipses(), tmp_path / "second", QUICK, begin=first)
+    second = train(still, Ellipses(), tmp_path / "second", QUICK, initial_weights=first)
     before, after = (load_model(path).state_dict() for path in (first, second))
     assert all(torch.allclose(after[name], before[name], atol=1e-6) for name in before)
     assert losses_of(tmp_path / "second")[0] != losses_of(tmp_path / "first")[0]
     larger = SMALL.model_copy(update={"model": "flip-m"})
     with pytest.raises(TrainingError, match="holds another model"):
-        train(larger, Ellipses(), tmp_path / "third", QUICK, begin=first)
+        train(larger, Ellipses(), tmp_path / "third", QUICK, initial_weights=first)
     first.write_bytes(b"no weights")
-    with pytest.raises(TrainingError, match="cannot begin with these weights"):
-        train(SMALL, Ellipses(), tmp_path / "fourth", QUICK, begin=first)
-    assert not (tmp_path / "fourth" / FILE).exists()
+    with pytest.raises(TrainingError, match="cannot start from these weights"):
+        train(SMALL, Ellipses(), tmp_path / "fourth", QUICK, initial_weights=first)
+    assert not (tmp_path / "fourth" / CHECKPOINT_FILE).exists()
 
 
 @pytest.mark.parametrize("name", ["adamw", "radam", "muon"])
-def test_every_optimiser_learns_and_goes_on_as_it_was(name: str, tmp_path: Path, killed_after) -> None:
+def test_every_optimiser_learns_and_resumes_with_the_same_losses(name: str, tmp_path: Path, killed_after) -> None:
     config = SMALL.model_copy(update={"optimiser": Optimiser(name=name, rate=1e-3, warmup=2)})
     train(config, Ellipses(), tmp_path / "straight", QUICK)
     with pytest.raises(KeyboardInterrupt):
         train(config, Ellipses(), tmp_path / "killed", QUICK, report=killed_after(4))
     train(config, Ellipses(), tmp_path / "killed", QUICK)
-    found = losses_of(tmp_path / "straight")
-    assert losses_of(tmp_path / "killed") == found
-    assert found[-1] != found[0]
+    losses = losses_of(tmp_path / "straight")
+    assert losses_of(tmp_path / "killed") == losses
+    assert losses[-1] != losses[0]
 
 
 @pytest.mark.slow
@@ -182,8 +188,8 @@ def test_compiled_blocks_have_the_same_losses(tmp_path: Path) -> None:
     assert np.allclose(losses_of(tmp_path / "compiled"), losses_of(tmp_path / "plain"), rtol=1e-3, atol=1e-4)
 
 
-def test_validation_looks_as_training_does() -> None:
-    """At once, at no more than the last phase's patches, however many these are."""
+def test_validation_uses_the_patches_of_training() -> None:
+    """One glance with the number of patches of the phase."""
     for name in ("flip-s", "flip-s-compositions"):
         config = read_config(name)
         task = task_of(config)
@@ -195,13 +201,13 @@ def test_validation_looks_as_training_does() -> None:
 
 def test_a_finished_run_does_nothing_more(tmp_path: Path) -> None:
     first = train(SMALL, Ellipses(), tmp_path, QUICK).read_bytes()
-    told: list[object] = []
-    assert train(SMALL, Ellipses(), tmp_path, QUICK, report=told.append).read_bytes() == first
-    assert told == []
+    events: list[object] = []
+    assert train(SMALL, Ellipses(), tmp_path, QUICK, report=events.append).read_bytes() == first
+    assert events == []
 
 
-def test_two_processes_are_as_one(tmp_path: Path) -> None:
-    """Two ranks over gloo with half of each batch: after each step the same parameters as one process, to rounding.
+def test_two_processes_train_as_one(tmp_path: Path) -> None:
+    """Two gloo ranks with half of each batch end with the parameters of one process, up to rounding.
 
     Only one of them writes the weights, and both return their path.
     """
@@ -225,7 +231,7 @@ def test_two_processes_are_as_one(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr[-2000:]
     assert sorted((tmp_path / "log").read_text().split()) == ["there", "there", "written"]
     train(SMALL, Ellipses(), tmp_path / "one", QUICK)
-    one, two = (torch.load(tmp_path / name / FILE, weights_only=True) for name in ("one", "two"))
+    one, two = (torch.load(tmp_path / name / CHECKPOINT_FILE, weights_only=True) for name in ("one", "two"))
     assert two["step"] == SMALL.steps
     start = task_of(SMALL).model().state_dict()
     for name, tensor in one["model"].items():
@@ -233,28 +239,28 @@ def test_two_processes_are_as_one(tmp_path: Path) -> None:
         assert start[name].shape == tensor.shape
 
 
-def test_scenes_that_cannot_be_used_are_told_and_left_out(tmp_path: Path) -> None:
-    told: list[object] = []
-    train(SMALL, Ellipses(broken=4), tmp_path, QUICK, report=told.append)
-    assert told.count("scene 3 is broken") == 1
-    with pytest.raises(TrainingError, match="none of the 2 scenes of batch 0"):
+def test_scenes_that_fail_are_reported_and_left_out(tmp_path: Path) -> None:
+    events: list[object] = []
+    train(SMALL, Ellipses(broken=4), tmp_path, QUICK, report=events.append)
+    assert events.count("scene 3 is broken") == 1
+    with pytest.raises(TrainingError, match="all 2 scenes of batch 0 failed: scene 0 is broken"):
         train(SMALL, Ellipses(broken=1), tmp_path / "all", QUICK)
 
 
-def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     train(SMALL.model_copy(update={"save_every": 1}), Ellipses(), tmp_path, QUICK)
-    state = torch.load(tmp_path / FILE, weights_only=True)
+    state = torch.load(tmp_path / CHECKPOINT_FILE, weights_only=True)
     state["step"] = 4
     state["model"]["box.2.bias"].fill_(float("nan"))
-    torch.save(state, tmp_path / FILE)
-    before = (tmp_path / FILE).read_bytes()
-    with pytest.raises(TrainingError, match="loss of batch 4 is not a number, of scenes ellipses 8, ellipses 9"):
+    torch.save(state, tmp_path / CHECKPOINT_FILE)
+    before = (tmp_path / CHECKPOINT_FILE).read_bytes()
+    with pytest.raises(TrainingError, match=r"loss of batch 4 is not finite \(scenes ellipses 8, ellipses 9\)"):
         train(SMALL.model_copy(update={"save_every": 1}), Ellipses(), tmp_path, QUICK)
-    assert (tmp_path / FILE).read_bytes() == before
+    assert (tmp_path / CHECKPOINT_FILE).read_bytes() == before
 
 
 def test_a_validation_without_finite_logits_stops_the_run(tmp_path: Path) -> None:
-    """The averaged weights are broken, and the loss, which is of the others, is not."""
+    """The averaged weights are damaged. The loss, which uses the other weights, is finite."""
     scene = Ellipses().scene(0)
     (tmp_path / "held").mkdir()
     Image.fromarray(scene.image).save(tmp_path / "held" / "a.png")
@@ -265,28 +271,28 @@ def test_a_validation_without_finite_logits_stops_the_run(tmp_path: Path) -> Non
         "annotations": [{**thing, "segmentation": scene.masks[0].rle()}],
     }
     (tmp_path / "held" / "instances.json").write_text(json.dumps(content))
-    held = held_out(tmp_path / "held" / "instances.json", 1)
+    validation = load_validation(tmp_path / "held" / "instances.json", 1)
 
     config, out = SMALL.model_copy(update={"save_every": 1}), tmp_path / "run"
     train(config, Ellipses(), out, QUICK)
-    state = torch.load(out / FILE, weights_only=True)
+    state = torch.load(out / CHECKPOINT_FILE, weights_only=True)
     state["step"] = 5
     state["average"]["predictor.pe.0.weight"].fill_(float("nan"))
-    torch.save(state, out / FILE)
+    torch.save(state, out / CHECKPOINT_FILE)
     with pytest.raises(TrainingError, match="NaN or infinite logits for Gaussian"):
-        train(config, Ellipses(), out, QUICK, held)
+        train(config, Ellipses(), out, QUICK, validation)
 
 
-def test_a_checkpoint_of_another_run(tmp_path: Path) -> None:
+def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
     train(SMALL, Ellipses(), tmp_path, QUICK)
     with pytest.raises(TrainingError, match="differs in seed"):
         train(SMALL.model_copy(update={"seed": 1}), Ellipses(), tmp_path, QUICK)
-    (tmp_path / FILE).write_bytes(b"PK\x03\x04 cut off")
-    with pytest.raises(TrainingError, match="no whole checkpoint"):
+    (tmp_path / CHECKPOINT_FILE).write_bytes(b"PK\x03\x04 cut off")
+    with pytest.raises(TrainingError, match="not a complete checkpoint"):
         train(SMALL, Ellipses(), tmp_path, QUICK)
-    with (tmp_path / FILE).open("wb") as file:
+    with (tmp_path / CHECKPOINT_FILE).open("wb") as file:
         pickle.dump(Ellipses(), file)
-    with pytest.raises(TrainingError, match="no whole checkpoint"):
+    with pytest.raises(TrainingError, match="is not a complete checkpoint"):
         train(SMALL, Ellipses(), tmp_path, QUICK)
 
 
@@ -299,7 +305,7 @@ def test_the_learning_rate() -> None:
 
 
 @pytest.mark.parametrize("name", ["flip-s", "flip-m", "flip-l", "flip-s-compositions", "flip-l-compositions"])
-def test_shipped_configurations(name: str) -> None:
+def test_configurations_of_the_package_can_be_read(name: str) -> None:
     config = read_config(name)
     assert config.model == name.removesuffix("-compositions")
 
@@ -330,7 +336,7 @@ def test_the_papers_schedule() -> None:
         (None, "there is no configuration file"),
     ],
 )
-def test_configurations_that_are_none(tmp_path: Path, text: str | None, reason: str) -> None:
+def test_invalid_configurations_are_refused(tmp_path: Path, text: str | None, reason: str) -> None:
     path = tmp_path / "mine.toml"
     if text is not None:
         path.write_text(text)
@@ -340,14 +346,26 @@ def test_configurations_that_are_none(tmp_path: Path, text: str | None, reason: 
         read_config("flip-x")
 
 
-def test_halves() -> None:
-    image = np.zeros((5, 6, 3), np.uint8)
-    image[:2, :2] = 100, 60, 20
-    whole = np.zeros((5, 6), bool)
-    whole[0, :2] = whole[2, 2] = whole[4, 5] = True
-    half = halved(Scene(image, [RegionMask.from_full(whole)], "made"))
-    assert half.image.shape == (2, 3, 3)
-    assert half.image[0, 0].tolist() == [100, 60, 20]
-    assert half.masks[0].full().tolist() == [[True, False, False], [False, False, False]]
-    with pytest.raises(SceneError, match="made: no mask has a pixel left"):
-        halved(Scene(image, [RegionMask.from_full(np.eye(5, 6, dtype=bool) & (np.arange(6) == 3))], "made"))
+def test_the_command_reports_an_error_in_one_line(tmp_path: Path) -> None:
+    arguments = ["train", "--data", str(tmp_path), "--config", "flip-x", "--out", str(tmp_path / "run")]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 1
+    assert done.output.startswith("error: there is no configuration flip-x: choose from flip-s, ")
+    assert done.output.count("\n") == 1
+
+
+def test_a_log_has_a_line_every_hundred_steps_and_for_every_validation() -> None:
+    log = io.StringIO()
+    console = Console(file=log, width=200)
+    with show_progress(console, STEPS_PER_LINE) as progress:
+        report = _printer(console, progress, 300)
+        for step in range(99, 102):
+            report(StepReport(step, {"mask": 0.5}, gradient=1, rate=1e-3, examples_per_second=20, wait=0.01))
+        report({"step": 101, "iou": 0.8, "ellipse": 0.7, "sizes": {"under 30 px": (0.6, 0.5, 3)}})
+        report("scene [3] is broken")
+    assert log.getvalue().splitlines() == [
+        "step 100: mask 0.500, 20 examples/s, 1% waiting, of 300",
+        "step 101: held-out IoU 0.800, ellipse 0.700",
+        "         under 30 px: 0.600, ellipse 0.500, n = 3",
+        "scene [3] is broken",
+    ]

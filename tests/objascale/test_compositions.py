@@ -1,4 +1,4 @@
-"""Scenes that are made: exact masks, the same at every call and in every process, and what bad material says."""
+"""Compositions: exact masks, repeatable scenes, and errors that name damaged files."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from objascale.crops import HEADER
+from objascale.crops import CROPS_HEADER
 from objascale.dataset import Dataset, DatasetError, write_parquet
 from objascale.maps import write_exr
 from objascale.scenes import Scene, compositions
-from objascale.scenes.backgrounds import LONGEST, VIEWS, backgrounds
-from objascale.scenes.compositions import Compositions, Layer, _coloured, _photographed, paste, place
-from objascale.scenes.packed import packed
+from objascale.scenes.backgrounds import MAX_BACKGROUND_SIDE, VIEWS_PER_FILE, load_backgrounds
+from objascale.scenes.compositions import Compositions, Layer, _add_camera_effects, _recolour, paste_layers, place_layer
+from objascale.scenes.packed import load_packed
 from objascale.scenes.sources import holds_crops
-from objascale.scenes.things import LEVELS, crops, silhouette, with_part
+from objascale.scenes.things import PYRAMID_LEVELS, add_part, draw_silhouette, load_crops
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -54,8 +54,8 @@ def made(cropped: Path, photographs: Path) -> Compositions:
 
 
 def write_crops(folder: Path) -> Path:
-    """A red disc, and a green ring whose inside is clear, as objascale crops would leave them."""
-    Dataset(folder, HEADER).open({"fingerprint": {}})
+    """A red disc and a green ring, in the format of `objascale crops`."""
+    Dataset(folder, CROPS_HEADER).open({"fingerprint": {}})
     rows, columns = np.mgrid[:101, :101] - 50
     distance = np.hypot(rows, columns)
     rows_of_table = []
@@ -82,7 +82,7 @@ def same(a: Scene, b: Scene) -> bool:
 
 @settings(max_examples=20, deadline=None)
 @given(st.lists(st.integers(0, 10**12), min_size=1, max_size=4, unique=True))
-def test_a_scene_depends_on_its_position_alone(made: Compositions, positions: list[int]):
+def test_a_scene_depends_on_its_position_only(made: Compositions, positions: list[int]):
     first = [made.scene(position) for position in positions]
     travelled = pickle.loads(pickle.dumps(made))
     again = [travelled.scene(position) for position in reversed(positions)]
@@ -91,7 +91,7 @@ def test_a_scene_depends_on_its_position_alone(made: Compositions, positions: li
 
 def test_another_process_makes_the_same_scene(made: Compositions, tmp_path: Path):
     (tmp_path / "source").write_bytes(pickle.dumps(made))
-    assert (tmp_path / "source").stat().st_size < 2000, "the pictures do not travel"
+    assert (tmp_path / "source").stat().st_size < 2000, "images are not pickled"
     code = (
         "import pickle, sys; from pathlib import Path; folder = Path(sys.argv[1]);"
         "source = pickle.loads((folder / 'source').read_bytes());"
@@ -101,7 +101,7 @@ def test_another_process_makes_the_same_scene(made: Compositions, tmp_path: Path
     assert same(pickle.loads((tmp_path / "scene").read_bytes()), made.scene(42))
 
 
-def test_scenes_are_as_promised(made: Compositions):
+def test_scenes_keep_the_documented_limits(made: Compositions):
     scenes = [made.scene(position) for position in range(150)]
     for scene in scenes:
         height, width = scene.image.shape[:2]
@@ -117,14 +117,14 @@ def test_scenes_are_as_promised(made: Compositions):
     assert not same(scenes[0], Scene(scenes[1].image, scenes[1].masks, scenes[0].name))
 
 
-def test_a_mask_is_where_the_thing_is(cropped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Before grey, with colours left as they are, masks are where half of a pixel or more is coloured."""
-    monkeypatch.setattr(compositions, "_coloured", lambda source, alike, rng: source)
-    monkeypatch.setattr(compositions, "with_part", lambda thing, texture, rng: thing)
-    monkeypatch.setattr(compositions, "_photographed", lambda image, rng: image)
+def test_a_mask_covers_its_object(cropped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """On grey, without colour changes, a mask has the pixels that are at least half coloured."""
+    monkeypatch.setattr(compositions, "_recolour", lambda source, alike, rng: source)
+    monkeypatch.setattr(compositions, "add_part", lambda thing, texture, rng: thing)
+    monkeypatch.setattr(compositions, "_add_camera_effects", lambda image, rng: image)
     grey = np.full((600, 600, 3), 128, np.uint8)
     cv2.imwrite(str(tmp_path / "grey.png"), grey)
-    source = Compositions({cropped: 1}, [tmp_path / "grey.png"], seed=1, shapes=0)
+    source = Compositions({cropped: 1}, [tmp_path / "grey.png"], seed=1, silhouettes=0)
     shares = []
     for position in range(60):
         scene = source.scene(position)
@@ -139,11 +139,11 @@ def test_a_mask_is_where_the_thing_is(cropped: Path, tmp_path: Path, monkeypatch
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 6))
-def test_masks_and_pixels_are_those_of_plain_arithmetic(seed: int, count: int):
+def test_pasting_equals_plain_alpha_compositing(seed: int, count: int):
     rng = np.random.default_rng(seed)
     background = rng.integers(0, 256, (24, 30, 3), np.uint8)
     layers = [_layer(rng, 30, 24) for _ in range(count)]
-    image, masks = paste(background, layers)
+    image, masks = paste_layers(background, layers)
     light, through = np.zeros((24, 30, 3)), np.ones((24, 30))
     expected, sure = [], np.ones((24, 30), bool)
     for layer in layers:
@@ -173,16 +173,16 @@ def _layer(rng: np.random.Generator, width: int, height: int) -> Layer:
     return Layer(np.concatenate([rng.integers(0, 256, (h, w, 3)) * alpha // 255, alpha], 2).astype(np.uint8), x, y)
 
 
-def test_a_thing_stands_where_it_was_put():
+def test_a_layer_has_its_centre_at_the_given_position():
     source = np.full((11, 21, 4), 255, np.uint8)
-    layer = place(source, np.eye(2), 40.5, 30.5, 100, 80)
+    layer = place_layer(source, np.eye(2), 40.5, 30.5, 100, 80)
     rows, columns = np.nonzero(layer.patch[..., 3])
     assert (columns.min() + layer.x, columns.max() + 1 + layer.x) == (30, 51)
     assert (rows.min() + layer.y, rows.max() + 1 + layer.y) == (25, 36)
-    turned = place(source, 2 * np.array(((0.0, -1.0), (1.0, 0.0))), 50, 50, 100, 100)
+    turned = place_layer(source, 2 * np.array(((0.0, -1.0), (1.0, 0.0))), 50, 50, 100, 100)
     assert np.count_nonzero(turned.patch[..., 3] >= 128) == pytest.approx(4 * 11 * 21, rel=0.05)
-    assert place(source, np.eye(2), 150, 10, 100, 80) is None
-    cut = place(source, np.eye(2), 0, 0, 100, 80)
+    assert place_layer(source, np.eye(2), 150, 10, 100, 80) is None
+    cut = place_layer(source, np.eye(2), 0, 0, 100, 80)
     assert (cut.x, cut.y) == (0, 0)
     assert cut.patch.shape[0] < 11
 
@@ -190,9 +190,9 @@ def test_a_thing_stands_where_it_was_put():
 @settings(max_examples=50, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(16, 90))
 @example(156997, 16)
-def test_silhouettes_stay_inside_and_carry_the_texture(seed: int, side: int):
+def test_silhouettes_stay_inside_and_have_the_texture(seed: int, side: int):
     texture = np.full((side, side, 3), (200, 100, 50), np.uint8)
-    shape = silhouette(texture, np.random.default_rng(seed))
+    shape = draw_silhouette(texture, np.random.default_rng(seed))
     alpha = shape[..., 3].astype(int)
     assert shape.shape == (side, side, 4)
     assert alpha[[0, -1]].max() == 0
@@ -203,39 +203,41 @@ def test_silhouettes_stay_inside_and_carry_the_texture(seed: int, side: int):
 
 @settings(max_examples=50, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(16, 90), st.integers(16, 90))
-def test_a_part_changes_colours_and_no_outline(seed: int, rows: int, columns: int):
+@example(18240, 16, 20)
+def test_a_part_changes_colours_but_not_alpha(seed: int, rows: int, columns: int):
     rng = np.random.default_rng(seed)
     alpha = rng.integers(0, 256, (rows, columns, 1))
     thing = np.concatenate([np.broadcast_to(alpha, (rows, columns, 3)), alpha], 2).astype(np.uint8)  # white
-    changed = with_part(thing, np.zeros((rows, columns, 3), np.uint8), rng)
+    changed = add_part(thing, np.zeros((rows, columns, 3), np.uint8), rng)
     np.testing.assert_array_equal(changed[..., 3], thing[..., 3])
-    assert (changed <= thing).all(), "black comes in"
+    assert (changed <= thing).all(), "the black texture darkens"
     opaque = changed[thing[..., 3] > 100]
     share = 1 - opaque[:, 0] / opaque[:, 3]
     assert 0.005 < np.mean(share > 0.5) < 0.9
-    assert np.mean((share > 0.02) & (share < 0.98)) < 0.25, "but for its edges, a pixel is of one or the other"
+    mixed = np.mean((share > 0.02) & (share < 0.98))
+    assert mixed < 5 / min(rows, columns), "only edge pixels are mixed: an edge has a length of a few sides"
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.integers(0, 2**32 - 1))
-def test_a_thing_can_be_coloured_like_what_is_behind_it(seed: int):
+def test_an_object_can_get_the_colour_of_its_background(seed: int):
     rng = np.random.default_rng(seed)
     source = np.full((20, 20, 4), 255, np.uint8)
     source[:, :10] = 0
     source[..., :3] = source[..., :3] // 255 * rng.integers(0, 256, 3)
     alike = rng.uniform(0.2, 0.8, 3)
     far, near = (
-        [np.abs(_coloured(source, to, np.random.default_rng(k))[15, 15, :3] / 255 - alike).mean() for k in range(30)]
+        [np.abs(_recolour(source, to, np.random.default_rng(k))[15, 15, :3] / 255 - alike).mean() for k in range(30)]
         for to in (None, alike)
     )
     assert np.mean(near) < 0.6 * np.mean(far) + 0.02
-    assert not _coloured(source, alike, rng)[:, :10].any(), "what is clear stays clear"
+    assert not _recolour(source, alike, rng)[:, :10].any(), "transparent pixels stay transparent"
 
 
-def test_pictures_are_taken_in_many_ways():
-    """Some are dark, some hazy, some grey; none is all of one tone."""
+def test_camera_effects_vary():
+    """Some are dark, some hazy, some grey; none is uniform."""
     image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
-    taken = [_photographed(image, np.random.default_rng(k)).astype(float) for k in range(200)]
+    taken = [_add_camera_effects(image, np.random.default_rng(k)).astype(float) for k in range(200)]
     assert np.percentile([each.max() for each in taken], 10) < 200
     assert np.percentile([each.min() for each in taken], 90) > 30
     grey = np.mean([np.ptp(each, axis=2).mean() < 1 for each in taken])
@@ -243,30 +245,30 @@ def test_pictures_are_taken_in_many_ways():
     assert min(each.std() for each in taken) > 2
 
 
-def test_crops_are_kept_at_every_scale(cropped: Path):
-    levels = crops(cropped)
-    assert len(levels) == 2 * LEVELS
-    assert [level.shape for level in levels[:LEVELS]] == [(n, n, 4) for n in (101, 51, 26, 13, 7, 4)]
-    covered = [level[..., 3].sum() * 4**k for k, level in enumerate(levels[:LEVELS])]
+def test_crops_have_a_pyramid(cropped: Path):
+    levels = list(load_crops(cropped))
+    assert len(levels) == 2 * PYRAMID_LEVELS
+    assert [level.shape for level in levels[:PYRAMID_LEVELS]] == [(n, n, 4) for n in (101, 51, 26, 13, 7, 4)]
+    covered = [level[..., 3].sum() * 4**k for k, level in enumerate(levels[:PYRAMID_LEVELS])]
     np.testing.assert_allclose(covered, covered[0], rtol=0.02)
-    assert levels[1][..., 1:3].max() <= 1, "no other colour comes in"
+    assert levels[1][..., 1:3].max() <= 1, "no other colour appears"
 
 
-def test_a_folder_of_cut_outs_is_one_of_crops(tmp_path: Path):
+def test_a_folder_of_cut_outs_is_a_folder_of_crops(tmp_path: Path):
     (tmp_path / "readme.txt").write_text("by somebody")
     assert not holds_crops(tmp_path)
     cutout = np.full((40, 60, 4), 255, np.uint8)
     cutout[:, 30:, 3] = 0
     cv2.imwrite(str(tmp_path / "half.png"), cutout)
     assert holds_crops(tmp_path)
-    first = crops(tmp_path)
-    assert len(first) == LEVELS
-    assert first[0][:, 30:].max() == 0, "multiplied by alpha"
+    first = load_crops(tmp_path)
+    assert len(first) == PYRAMID_LEVELS
+    assert first[0][:, 30:].max() == 0, "premultiply_alpha by alpha"
     cv2.imwrite(str(tmp_path / "another.png"), cutout)
-    assert len(crops(tmp_path)) == 2 * LEVELS, "made anew when a file is added"
+    assert len(load_crops(tmp_path)) == 2 * PYRAMID_LEVELS, "made again when a file is added"
 
 
-def test_things_come_from_folders_in_proportion_to_their_shares(photographs: Path, tmp_path: Path):
+def test_crops_are_drawn_in_proportion_to_their_shares(photographs: Path, tmp_path: Path):
     for name, value in {"dark": 0, "bright": 255}.items():
         (tmp_path / name).mkdir()
         cv2.imwrite(str(tmp_path / name / "a.png"), np.full((9, 9, 4), (value, value, value, 255), np.uint8))
@@ -288,7 +290,7 @@ def test_no_crop_is_enlarged_more_than_twice(made: Compositions):
 def test_a_photograph_of_twelve_bits_in_a_file_of_sixteen_is_no_darker(tmp_path: Path):
     eight = np.random.default_rng(0).integers(0, 256, (300, 300, 3), np.uint8)
     cv2.imwrite(str(tmp_path / "12.png"), eight.astype(np.uint16) << 4)
-    (piece,) = backgrounds([tmp_path])
+    (piece,) = load_backgrounds([tmp_path])
     assert np.array_equal(piece, eight[..., ::-1])
 
 
@@ -296,28 +298,31 @@ def test_a_large_photograph_gives_several_pieces(tmp_path: Path):
     fine = np.random.default_rng(0).integers(0, 256, (1000, 3000, 3), np.uint8)
     cv2.imwrite(str(tmp_path / "large.png"), fine)
     cv2.imwrite(str(tmp_path / "small.png"), fine[:200, :300])
-    pieces = backgrounds([tmp_path])
-    assert len(pieces) == VIEWS + 1
-    assert np.array_equal(pieces[VIEWS], fine[:200, :300, ::-1])
-    assert all(piece.shape[1] == LONGEST and 256 <= piece.shape[0] <= LONGEST for piece in pieces[:VIEWS])
-    spreads = [piece.std() for piece in pieces[:VIEWS]]
+    pieces = list(load_backgrounds([tmp_path]))
+    assert len(pieces) == VIEWS_PER_FILE + 1
+    assert np.array_equal(pieces[VIEWS_PER_FILE], fine[:200, :300, ::-1])
+    assert all(
+        piece.shape[1] == MAX_BACKGROUND_SIDE and 256 <= piece.shape[0] <= MAX_BACKGROUND_SIDE
+        for piece in pieces[:VIEWS_PER_FILE]
+    )
+    spreads = [piece.std() for piece in pieces[:VIEWS_PER_FILE]]
     assert max(spreads) > 2 * min(spreads), "some are shrunk, which takes noise away, and some are not"
 
 
-def test_maps_become_pictures(tmp_path: Path):
+def test_environment_maps_become_images(tmp_path: Path):
     texels = np.full((16, 32, 3), 0.5, np.float32)
     texels[8:] = 0.05
     write_exr(tmp_path / "sky.exr", texels)
-    views = backgrounds([tmp_path])
-    assert len(views) == VIEWS
-    assert views[0].shape == (LONGEST * 3 // 4, LONGEST, 3)
+    views = load_backgrounds([tmp_path])
+    assert len(views) == VIEWS_PER_FILE
+    assert views[0].shape == (MAX_BACKGROUND_SIDE * 3 // 4, MAX_BACKGROUND_SIDE, 3)
     assert views[0][0].mean() > views[0][-1].mean() + 50
 
 
 def test_new_crops_replace_the_old_ones_in_the_cache(tmp_path: Path):
-    first = packed("here", "1", lambda: [np.zeros((2, 3, 4), np.uint8)])
-    assert packed("here", "1", lambda: pytest.fail("made twice")).folder == first.folder
-    second = packed("here", "2", lambda: [np.ones((1, 1, 4), np.uint8), np.full((2, 2, 3), 9, np.uint8)])
+    first = load_packed("here", "1", lambda: [np.zeros((2, 3, 4), np.uint8)])
+    assert load_packed("here", "1", lambda: pytest.fail("made twice")).folder == first.folder
+    second = load_packed("here", "2", lambda: [np.ones((1, 1, 4), np.uint8), np.full((2, 2, 3), 9, np.uint8)])
     assert [picture.shape for picture in second] == [(1, 1, 4), (2, 2, 3)]
     assert second[1].tolist() == [[[9] * 3] * 2] * 2
     assert not first.folder.exists()
@@ -327,25 +332,25 @@ def test_new_crops_replace_the_old_ones_in_the_cache(tmp_path: Path):
         raise DatasetError("no")
 
     with pytest.raises(DatasetError, match="no"):
-        packed("there", "1", failing)
+        load_packed("there", "1", failing)
     assert [path.name for path in second.folder.parent.iterdir() if path.name.startswith(".")] == []
 
 
-def test_what_another_process_has_just_made_is_kept(tmp_path: Path):
-    """Two processes make the same; the first to end already reads its file while the second ends."""
+def test_images_that_another_process_has_just_made_are_kept(tmp_path: Path):
+    """Two processes make the same images. The first one already reads its file when the second one ends."""
     ours = [np.zeros((2, 3, 4), np.uint8)]
 
     def slower():
-        before.append(packed("twice", "1", lambda: ours).folder.stat().st_ino)
+        before.append(load_packed("twice", "1", lambda: ours).folder.stat().st_ino)
         yield from ours
 
     before: list[int] = []
-    found = packed("twice", "1", slower)
-    assert [picture.shape for picture in found] == [(2, 3, 4)]
-    assert before == [found.folder.stat().st_ino], "the folder of the first is still there"
+    images = load_packed("twice", "1", slower)
+    assert [image.shape for image in images] == [(2, 3, 4)]
+    assert before == [images.folder.stat().st_ino], "the folder of the first process still exists"
 
 
-def test_bad_material_is_named_with_a_sentence(cropped: Path, photographs: Path, tmp_path: Path):
+def test_errors_name_damaged_files(cropped: Path, photographs: Path, tmp_path: Path):
     (tmp_path / "empty").mkdir()
     broken = tmp_path / "broken"
     broken.mkdir()
@@ -353,25 +358,25 @@ def test_bad_material_is_named_with_a_sentence(cropped: Path, photographs: Path,
     (tmp_path / "bad.exr").write_bytes(b"v/1\x01 and no more")
     cv2.imwrite(str(tmp_path / "tiny.png"), np.zeros((20, 300, 3), np.uint8))
     for sentence, paths in {
-        "no background was named": [],
+        "crops need backgrounds": [],
         "there are no backgrounds": [tmp_path / "gone"],
-        "empty holds no background": [tmp_path / "empty"],
-        r"a\.jpg is no picture": [broken],
+        "empty has no background": [tmp_path / "empty"],
+        r"OpenCV cannot decode .*a\.jpg": [broken],
         r"bad\.exr cannot be read": [tmp_path / "bad.exr"],
         r"tiny\.png is too small": [tmp_path / "tiny.png"],
     }.items():
         with pytest.raises(DatasetError, match=sentence):
             Compositions({cropped: 1}, paths, seed=0)
-    with pytest.raises(DatasetError, match="empty holds no crop"):
+    with pytest.raises(DatasetError, match="empty has no crops"):
         Compositions({tmp_path / "empty": 1}, [photographs], seed=0)
-    with pytest.raises(DatasetError, match=r"tiny\.png is no PNG with transparency; take it away"):
+    with pytest.raises(DatasetError, match=r"tiny\.png is not a PNG with transparency; remove it"):
         Compositions({tmp_path: 1}, [photographs], seed=0)
     cv2.imwrite(str(tmp_path / "tiny.png"), np.full((9, 9, 4), 4095, np.uint16))
     with pytest.raises(DatasetError, match=r"tiny\.png has uint16 channels; save it with 8 bits"):
         Compositions({tmp_path: 1}, [photographs], seed=0)
-    with pytest.raises(DatasetError, match="no crops were named"):
+    with pytest.raises(DatasetError, match="a composition needs crops"):
         Compositions({}, [photographs], seed=0)
     damaged = write_crops(tmp_path / "damaged")
     (damaged / "1.png").write_bytes(b"no png")
-    with pytest.raises(DatasetError, match=r"1\.png is no PNG with transparency"):
+    with pytest.raises(DatasetError, match=r"1\.png is not a PNG with transparency"):
         Compositions({damaged: 1}, [photographs], seed=0)

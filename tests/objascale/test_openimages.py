@@ -67,6 +67,7 @@ def test_the_published_layout(tmp_path, all_objects):
     for opened in (tmp_path, path):
         dataset = open_dataset(opened)
         assert (dataset.name, dataset.path) == ("openimages", tmp_path)
+        assert dataset.categories == {"Cat", DOG}  # named in the table, or only a label
         files = ["validation/0001eeaf4aed83f9.jpg", "validation/ff00000000000001.jpg"]
         assert [sample.file for sample in dataset.samples] == files
         assert [(each.object_id, each.asset_id, each.category) for each in all_objects(dataset)] == [

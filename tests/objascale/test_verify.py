@@ -58,6 +58,12 @@ def test_a_rendered_dataset_has_no_damage(made):
     assert all(record["spec"]["slot"] == record["slot"] for record in read_contents(made.folder).done)
 
 
+def test_annotations_name_the_hash_of_each_object_and_map(made):
+    table = read_annotations(made.folder)
+    assert set(table["asset_sha256"]) == {file_sha256(path) for path in made.objects.glob("*/*.obj")}
+    assert set(table["map_sha256"]) == {file_sha256(made.hdris / "sunset.exr")}
+
+
 def test_several_objects_of_a_picture_have_no_damage(by_hand):
     assert damages(by_hand) == []
     contents = read_contents(by_hand)

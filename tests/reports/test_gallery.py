@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from pathlib import Path
 
 import cv2
@@ -149,9 +150,39 @@ def spoil(folder: Path, how: str) -> str:
         return "is missing"
     if how == "corrupt":
         picture.write_bytes(b"no picture")
-        return "cannot be decoded"
+        return "is no image that OpenCV can decode"
     cv2.imwrite(str(picture), np.zeros((5, 5, 3), np.uint8))
-    return "is 5×5, but the results were made from a"
+    return "is 5×5, its annotation says"
+
+
+@pytest.mark.parametrize("exif", ["stored", "displayed"])
+def test_crops_show_the_pixels_that_were_measured(make_results, tmp_path, exif: str) -> None:
+    """Of a picture that is turned by EXIF, and of one with 12 bits in a file of 16."""
+    folder = make_results(objects=1, models=("box",), side=90)
+    change(folder, lambda rows: rows.assign(exif=exif))
+    (picture,) = (folder.parent / f"{folder.name}-data" / "images").iterdir()
+    image = cv2.imread(str(picture))
+    for name, wide in (("8 bits", image), ("12 bits", image.astype(np.uint16) << 4)):
+        done, data = cv2.imencode(".png", wide)
+        assert done
+        block = b"eXIfMM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x03\0\0\0\0\0\0"
+        chunk = len(block[4:]).to_bytes(4, "big") + block + zlib.crc32(block).to_bytes(4, "big")
+        picture.write_bytes(data[:33].tobytes() + chunk + data[33:].tobytes())
+        build(folder, tmp_path / name)
+        found = told(tmp_path / name)
+        x0, y0, x1, y1 = found["box"][0]
+        crop = cv2.imread(str(tmp_path / name / f"gallery/d/crops/{found['crop'][0]}.webp"))
+        expected = image if exif == "stored" else image[::-1, ::-1]
+        assert np.array_equal(crop, expected[y0:y1, x0:x1])
+
+
+def test_another_reading_gives_other_files(make_results, tmp_path) -> None:
+    folder = make_results(objects=1)
+    names = []
+    for exif in ("stored", "displayed"):
+        change(folder, lambda rows, exif=exif: rows.assign(exif=exif))
+        names.append(set(build(folder, tmp_path / "out").files))
+    assert not any(file.endswith(".webp") for file in names[0] & names[1])
 
 
 @pytest.mark.parametrize("how", ["missing", "corrupt", "other size"])

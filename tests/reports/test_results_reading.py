@@ -131,7 +131,7 @@ def test_objects_that_could_not_be_read_stand_apart(make_results) -> None:
     assert "2 rows are errors about objects whose true mask could not be read" in results.notes[0]
     told = "Of no size, so in no mean: objects whose true mask could not be read, box 1; ellipse 1."
     view = View(results, "objascale", {})
-    for table in (table_1(results, 0), *(kind.make(view) for kind in OF_EACH.values())):
+    for table in (table_1(results), *(kind.make(view) for kind in OF_EACH.values())):
         assert sum(told in note for note in table.notes) == 1, table.name
 
 
@@ -195,3 +195,23 @@ def test_times_may_lie_beside_the_rows_or_alone(make_results, make_timing) -> No
         (times / name).rename(folder / name)
     both = read_results([folder])
     assert (len(both.rows), len(both.runs), len(both.timings)) == (3, 1, 1)
+
+
+def test_pictures_whose_orientation_is_ambiguous_are_counted(make_results) -> None:
+    folder = make_results(objects=3)
+    assert not [note for note in read_results([folder]).notes if "EXIF" in note]
+    edit(folder, lambda rows: rows.assign(exif=["stored" if image == "1" else None for image in rows["image_id"]]))
+    (note,) = [note for note in read_results([folder]).notes if "EXIF" in note]
+    assert note.startswith("1 pictures of objascale have an EXIF orientation")
+    assert note.endswith("they were measured as stored.")
+
+
+def test_results_of_differently_turned_pictures_are_not_joined(make_results) -> None:
+    """The folders have the same data set, and different models."""
+    folders = [make_results("one", ("box",), 3), make_results("two", ("ellipse",), 3)]
+    for folder, exif in zip(folders, ("stored", "displayed"), strict=True):
+        edit(folder, lambda rows, exif=exif: rows.assign(exif=exif, dataset_path="data"))
+    with pytest.raises(
+        ReportError, match="3 objects were measured on pictures that --exif turned in one results folder"
+    ):
+        read_results(folders)

@@ -1,0 +1,104 @@
+"""The frame of every command line: errors as sentences, shards, progress."""
+
+from __future__ import annotations
+
+import pytest
+import typer
+from hypothesis import given
+from hypothesis import strategies as st
+
+from objascale import progress
+from objascale.progress import show_progress, track
+from objascale.terminal import UsageError, errors, fail, parse_shard
+
+
+def no_space() -> OSError:
+    return OSError(28, "No space left on device", "/data/x.png")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "sentence"),
+    [
+        (UsageError("give one of --box and --point"), 2, "error: give one of --box and --point\n"),
+        (LookupError("no such model"), 1, "error: no such model\n"),
+        (LookupError("no weights\nno package"), 1, "error: no weights\nerror: no package\n"),
+        (no_space(), 1, "error: /data/x.png: No space left on device\n"),
+        (OSError("cannot identify image file"), 1, "error: cannot identify image file\n"),
+        (KeyboardInterrupt(), 130, "error: interrupted; run the same command again to continue\n"),
+    ],
+)
+def test_an_error_of_the_user_is_a_sentence_and_an_exit_code(error, code, sentence, capsys):
+    with pytest.raises(typer.Exit) as ended, errors(LookupError):
+        raise error
+    assert ended.value.exit_code == code
+    assert capsys.readouterr().err == sentence
+
+
+def test_an_error_of_the_program_passes_through():
+    with pytest.raises(ZeroDivisionError), errors(KeyError):
+        raise ZeroDivisionError
+
+
+def test_an_exit_inside_keeps_its_code():
+    with pytest.raises(typer.Exit) as ended, errors(LookupError):
+        fail("interrupted; nothing was written", 130)
+    assert ended.value.exit_code == 130
+
+
+@given(st.integers(1, 10**6), st.integers(1, 10**6))
+def test_a_shard_is_one_of_n(number, count):
+    if number <= count:
+        assert parse_shard(f"{number}/{count}") == (number, count)
+    else:
+        with pytest.raises(UsageError, match="I/N"):
+            parse_shard(f"{number}/{count}")
+
+
+@pytest.mark.parametrize("text", ["", "1", "0/2", "1/0", "-1/2", "1/2/3", "a/b", "1.0/2", "²/3", " 1/2"])
+def test_other_texts_are_no_shard(text):
+    with pytest.raises(UsageError, match="--shard"):
+        parse_shard(text)
+
+
+def test_no_shard_is_the_whole():
+    assert parse_shard(None) == (1, 1)
+
+
+@pytest.fixture
+def every_line(monkeypatch):
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
+
+
+@pytest.mark.usefixtures("every_line")
+def test_progress_is_lines_where_no_terminal_is(capsys):
+    with show_progress("rendering", note=lambda: "2 replaced") as callback:
+        callback("images", 1, 3)
+    with show_progress("fetching", in_bytes=True) as callback:
+        callback("x.onnx", 1_500_000, 3_000_000)
+        callback("x.onnx", 2_000_000, 0)
+    assert list(track("ab", "drawing", "pages", 2)) == ["a", "b"]
+    assert capsys.readouterr().err.splitlines() == [
+        "1 of 3 images, 2 replaced",
+        "1.5 of 3.0 MB of x.onnx",
+        "2.0 MB of x.onnx",
+        "1 of 2 pages",
+        "2 of 2 pages",
+    ]
+
+
+def test_a_short_run_prints_no_lines(capsys):
+    assert list(track(range(1000), "checking", "images", 1000)) == list(range(1000))
+    assert capsys.readouterr().err == ""
+
+
+def test_progress_is_a_bar_for_each_thing_on_a_terminal(monkeypatch, capsys):
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setenv("COLUMNS", "100")
+    with show_progress("fetching") as callback:
+        callback("objects", 4, 4)
+        callback("environment maps", 1, 2)
+    shown = capsys.readouterr().err
+    assert "fetching objects" in shown
+    assert "4/4" in shown
+    assert "fetching environment maps" in shown
+    assert "1/2" in shown
