@@ -11,19 +11,18 @@ The decoder returns three masks. As in the authors' examples, the one with the h
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from baselines.model import Files, Model
-from baselines.onnx_sam import graph_pair, onnx_session, pair_card
+from baselines.onnx_sam import OnnxPair, graph_pair
 from baselines.sam import SAM_TRAINING
-from baselines.segmenter import ModelCard, Options, Prompt, PromptKind
+from baselines.segmenter import Options, Prompt
 from baselines.upsample import INPUT_SIDE, ResizeStep, positive_mask
 from flip.finite import check_finite
 from flip.prompts import check_image
-from flip.stopwatch import Stopwatch
 from flip.training_data import TrainingData
 from flip.weights import WeightsFile, WeightsRecord
 from objascale.masks import RegionMask
@@ -92,31 +91,11 @@ EFFICIENTSAM_MODELS = (
 )
 
 
-class EfficientSam:
-    """EfficientSAM from two ONNX files. It returns the best of three masks per prompt.
+class EfficientSam(OnnxPair):
+    """EfficientSAM. It returns the best of three masks per prompt."""
 
-    Args:
-        name: The name in the registry.
-        encoder: The encoder's file.
-        decoder: The decoder's file.
-        parameters: Number of parameters, for the card.
-        device: "auto", "cpu" or "cuda".
-
-    Raises:
-        ModelUnavailable: A file is broken, or there is no GPU for "cuda".
-    """
-
-    accepts: tuple[PromptKind, ...] = ("box",)
-
-    def __init__(self, name: str, encoder: Path, decoder: Path, *, parameters: int, device: str = "auto") -> None:
-        self.stopwatch = Stopwatch()
-        self._encoder, self._decoder = onnx_session(encoder, device), onnx_session(decoder, device)
-        device = self._encoder.get_providers()[0]
-        self._card = pair_card(
-            name, "EfficientSAM (ONNX)", parameters, encoder, decoder, mask="best of 3", device=device
-        )
-        self._embedding: NDArray[np.float32] = np.zeros((0,), np.float32)
-        self._size = (0, 0)
+    family = "EfficientSAM (ONNX)"
+    settings: ClassVar = {"mask": "best of 3"}
 
     def set_image(self, image: NDArray[np.uint8]) -> None:
         """Encode an image, uint8 RGB H×W×3."""
@@ -147,10 +126,6 @@ class EfficientSam:
             best = masks[0, 0, quality[0, 0].argmax()]
             check_finite(best, self._card.name, prompt)
             return positive_mask(best, (ResizeStep(LOGITS_SIDE, height),), (ResizeStep(LOGITS_SIDE, width),))
-
-    def describe(self) -> ModelCard:
-        """Return the model card."""
-        return self._card
 
 
 def efficientsam_pixels(image: NDArray[np.uint8]) -> NDArray[np.float32]:

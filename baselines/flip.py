@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baselines.model import Files, Model
-from baselines.segmenter import DTYPES, ModelCard, ModelUnavailable, Options, Prompt, PromptKind
+from baselines.segmenter import DTYPE_NAMES, ModelCard, ModelUnavailable, Options, Prompt, PromptKind
 from baselines.torch_loading import random_weights, torch_device
 from flip.gaussian import Gaussian
 from flip.prompts import PredictorError
@@ -29,7 +29,7 @@ def load_flip(name: str, files: Files | None, options: Options) -> FlipSegmenter
     """Load a FLIP model by name. Raises ModelUnavailable for broken weights and for options it does not have."""
     from flip.checkpoint import WeightsBroken
 
-    weights, dtype = files[0] if files else None, DTYPES[options.precision]
+    weights, dtype = files[0] if files else None, DTYPE_NAMES[options.precision]
     device = torch_device(options)
     try:
         with random_weights():

@@ -10,8 +10,9 @@ whole image. It gets an image size of one pixel instead, and `baselines.upsample
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,13 +83,13 @@ MOBILESAM_ONNX = Model(
 )
 
 
-class OnnxSam:
-    """A SAM-architecture model from two ONNX files. It returns one mask per prompt (no multi-mask output).
+class OnnxPair:
+    """A model from two ONNX files: an image encoder, and a decoder with the prompt encoder.
 
     Args:
         name: The name in the registry.
-        encoder: The image encoder's file.
-        decoder: The file of the prompt encoder and mask decoder.
+        encoder: The encoder's file.
+        decoder: The decoder's file.
         parameters: Number of parameters, for the card.
         device: "auto", "cpu" or "cuda".
 
@@ -97,14 +98,34 @@ class OnnxSam:
     """
 
     accepts: tuple[PromptKind, ...] = ("box",)
+    family: str
+    settings: ClassVar[Mapping[str, str | bool]]
+    """Settings for the card, besides the input size and the device."""
 
     def __init__(self, name: str, encoder: Path, decoder: Path, *, parameters: int, device: str = "auto") -> None:
         self.stopwatch = Stopwatch()
         self._encoder, self._decoder = onnx_session(encoder, device), onnx_session(decoder, device)
-        device = self._encoder.get_providers()[0]
-        self._card = pair_card(name, "SAM (ONNX)", parameters, encoder, decoder, multimask=False, device=device)
+        self._card = ModelCard(
+            name,
+            self.family,
+            parameters,
+            weights=f"{encoder.name}, {decoder.name}",
+            weights_sha256=f"{file_sha256(encoder)},{file_sha256(decoder)}",
+            settings={"input": INPUT_SIDE, **self.settings, "device": self._encoder.get_providers()[0]},
+        )
         self._embedding: NDArray[np.float32] = np.zeros((0,), np.float32)
         self._size = (0, 0)
+
+    def describe(self) -> ModelCard:
+        """Return the model card."""
+        return self._card
+
+
+class OnnxSam(OnnxPair):
+    """A SAM-architecture model. It returns one mask per prompt (no multimask output)."""
+
+    family = "SAM (ONNX)"
+    settings: ClassVar = {"multimask": False}
 
     def set_image(self, image: NDArray[np.uint8]) -> None:
         """Encode an image, uint8 RGB H×W×3."""
@@ -126,10 +147,6 @@ class OnnxSam:
             check_finite(logits, self._card.name, prompt)
             return sam_mask(logits, *self._size)
 
-    def describe(self) -> ModelCard:
-        """Return the model card."""
-        return self._card
-
     def _decoder_inputs(self, prompt: Prompt) -> dict[str, NDArray[np.float32]]:
         assert prompt.box is not None
         return {
@@ -148,18 +165,6 @@ def graph_pair(name: str, files: Files | None) -> tuple[Path, Path]:
         raise ModelUnavailable(f"{name} is a pair of graphs and cannot be made untrained; fetch its weights")
     encoder, decoder = files
     return encoder, decoder
-
-
-def pair_card(name: str, family: str, parameters: int, encoder: Path, decoder: Path, **settings: Any) -> ModelCard:
-    """Return the card of a model from two files."""
-    return ModelCard(
-        name,
-        family,
-        parameters,
-        weights=f"{encoder.name}, {decoder.name}",
-        weights_sha256=f"{file_sha256(encoder)},{file_sha256(decoder)}",
-        settings={"input": INPUT_SIDE, **settings},
-    )
 
 
 def onnx_session(path: Path, device: str) -> onnxruntime.InferenceSession:

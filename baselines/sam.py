@@ -23,7 +23,7 @@ from PIL import Image
 from baselines.lazy import torch
 from baselines.model import Files, Model
 from baselines.segmenter import (
-    DTYPES,
+    DTYPE_NAMES,
     ModelCard,
     ModelUnavailable,
     Options,
@@ -34,7 +34,7 @@ from baselines.segmenter import (
 )
 from baselines.torch_loading import network_card, random_weights, torch_device
 from baselines.torchvision_cpu import prepare_torchvision
-from baselines.upsample import INPUT_SIDE, resized, sam_mask
+from baselines.upsample import INPUT_SIDE, resized_size, sam_mask
 from flip.finite import check_finite
 from flip.prompts import check_image
 from flip.stopwatch import Stopwatch
@@ -150,7 +150,7 @@ class TorchSam:
     ) -> None:
         self.stopwatch = Stopwatch(torch.cuda.synchronize if device == "cuda" else None)
         self._device = torch.device(device)
-        self._dtype: torch.dtype = getattr(torch, DTYPES[precision])
+        self._dtype: torch.dtype = getattr(torch, DTYPE_NAMES[precision])
         self._network: Any = network.to(self._device).eval().requires_grad_(False)
         self._card = card.with_settings(input=INPUT_SIDE, multimask=False, precision=precision, device=device)
         self._embedding: Any = None
@@ -275,7 +275,7 @@ def sam_pixels(image: NDArray[np.uint8]) -> NDArray[np.float32]:
 
     The image is resized (bilinear, antialiased), normalised, then padded with zeros at the right and at the bottom.
     """
-    width, height = resized(image.shape[1], image.shape[0])
+    width, height = resized_size(image.shape[1], image.shape[0])
     small = np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR), np.float32)
     padded = np.zeros((1, 3, INPUT_SIDE, INPUT_SIDE), np.float32)
     padded[0, :, :height, :width] = ((small - PIXEL_MEAN) / PIXEL_STD).transpose(2, 0, 1)
@@ -284,5 +284,5 @@ def sam_pixels(image: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 def sam_points(points: NDArray[np.float64], width: int, height: int) -> NDArray[np.float32]:
     """Convert points (…, 2) from pixels of a `width`×`height` image to pixels of SAM's input."""
-    resized_width, resized_height = resized(width, height)
+    resized_width, resized_height = resized_size(width, height)
     return (points * (resized_width / width, resized_height / height)).astype(np.float32)

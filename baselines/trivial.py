@@ -71,10 +71,8 @@ def _span(low: float, high: float, size: int) -> tuple[int, int]:
     return middle, middle + 1
 
 
-class BoxFill:
-    """Fills the prompted box."""
-
-    accepts: tuple[PromptKind, ...] = ("box",)
+class _PromptFill:
+    """A segmenter that needs only the image's size."""
 
     def __init__(self) -> None:
         self.stopwatch = Stopwatch()
@@ -84,6 +82,12 @@ class BoxFill:
         """Keep the size of an image, uint8 RGB H×W×3."""
         check_image(image)
         self._size = (image.shape[1], image.shape[0])
+
+
+class BoxFill(_PromptFill):
+    """Fills the prompted box."""
+
+    accepts: tuple[PromptKind, ...] = ("box",)
 
     def predict(self, prompt: Prompt) -> RegionMask:
         """Return the filled box. Raises PromptOutside for a box outside the image."""
@@ -97,20 +101,11 @@ class BoxFill:
         return ModelCard("box", "prompt alone", None)
 
 
-class EllipseFill:
+class EllipseFill(_PromptFill):
     """Fills the 2σ ellipse of the prompted Gaussian. The prompt of a filled ellipse gives that ellipse back."""
 
     accepts: tuple[PromptKind, ...] = ("gaussian",)
     sigmas = 2.0
-
-    def __init__(self) -> None:
-        self.stopwatch = Stopwatch()
-        self._size = (0, 0)
-
-    def set_image(self, image: NDArray[np.uint8]) -> None:
-        """Keep the size of an image, uint8 RGB H×W×3."""
-        check_image(image)
-        self._size = (image.shape[1], image.shape[0])
 
     def predict(self, prompt: Prompt) -> RegionMask:
         """Return the filled ellipse, at least the pixel that holds its centre."""

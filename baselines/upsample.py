@@ -35,7 +35,7 @@ BAND_PIXELS = 1 << 22
 Span = tuple[int, int]  # first and end along an axis
 
 
-def resized(width: int, height: int) -> tuple[int, int]:
+def resized_size(width: int, height: int) -> tuple[int, int]:
     """Return width and height with the longest side scaled to 1024, rounded as SAM rounds, at least 1."""
     scale = INPUT_SIDE / max(width, height)
     return max(int(width * scale + 0.5), 1), max(int(height * scale + 0.5), 1)
@@ -64,7 +64,7 @@ def sam_mask(logits: NDArray[np.float32], width: int, height: int) -> RegionMask
         width: The image's width in pixels.
         height: The image's height in pixels.
     """
-    (rows, columns), (fit_width, fit_height) = logits.shape, resized(width, height)
+    (rows, columns), (fit_width, fit_height) = logits.shape, resized_size(width, height)
     down = ResizeStep(rows, INPUT_SIDE), ResizeStep(fit_height, height)
     across = ResizeStep(columns, INPUT_SIDE), ResizeStep(fit_width, width)
     return positive_mask(logits, down, across)

@@ -13,12 +13,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from baselines.upsample import resized, sam_mask
+from baselines.upsample import resized_size, sam_mask
 
 
 def full_frame(network, logits: np.ndarray, width: int, height: int) -> np.ndarray:
     """What the package answers."""
-    fit_width, fit_height = resized(width, height)
+    fit_width, fit_height = resized_size(width, height)
     batch = torch.from_numpy(logits)[None, None]
     return (network.postprocess_masks(batch, (fit_height, fit_width), (height, width)) > 0)[0, 0].numpy()
 
@@ -135,4 +135,4 @@ def test_object_in_the_padding_alone_is_an_empty_mask(network):
     ("size", "expected"), [((640, 480), (1024, 768)), ((1, 5000), (1, 1024)), ((427, 640), (683, 1024))]
 )
 def test_sizes_are_rounded_as_sam_rounds(size, expected):
-    assert resized(*size) == expected
+    assert resized_size(*size) == expected

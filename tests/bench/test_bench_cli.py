@@ -49,7 +49,7 @@ def test_models_are_listed_with_what_they_need(bench):
         "513,804",
         "96,624,875",
         "312,342,832",
-        "NAME@crop shows sam-b, sam-l, sam-h",
+        "Models with @crop: sam-b, sam-l, sam-h",
         "gaussian",
         "mobilesam-onnx",
         "none needed",
