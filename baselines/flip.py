@@ -172,11 +172,10 @@ def _trained(path: Path, digest: str, device: str) -> ReleasedFlip | Flip:
 
 
 def _untrained(name: str) -> ReleasedFlip | Flip:
-    from flip.paper.model import CONFIGS as PAPER_CONFIGS
-    from flip.paper.model import Flip
-    from flip.released.model import CONFIGS, ReleasedFlip
+    from flip.paper.model import PAPER_CONFIGS, Flip
+    from flip.released.model import RELEASED_CONFIGS, ReleasedFlip
 
-    return ReleasedFlip(CONFIGS[name]) if name in CONFIGS else Flip(PAPER_CONFIGS[name])
+    return ReleasedFlip(RELEASED_CONFIGS[name]) if name in RELEASED_CONFIGS else Flip(PAPER_CONFIGS[name])
 
 
 def _gaussian_or_box(prompt: Prompt) -> Gaussian | tuple[float, float, float, float]:

@@ -309,7 +309,7 @@ class Plan:
     def _fraction(self, pixels: int, rng: np.random.Generator) -> float:
         """Draw a fraction for a picture of `pixels` px a side, log-uniform over the allowed range.
 
-        It has six significant digits, as the last ones of a logarithm differ between kinds of processors.
+        It has six significant digits, because the last digits of a logarithm differ between kinds of processors.
         """
         low, high = self._log_fractions(np.log([pixels]))
         return float(f"{math.exp(rng.uniform(min(low[0], high[0]), high[0])):.6g}")

@@ -16,7 +16,6 @@ from rich.progress import (
     DownloadColumn,
     MofNCompleteColumn,
     Progress,
-    TaskID,
     TextColumn,
     TimeRemainingColumn,
     TransferSpeedColumn,
@@ -31,33 +30,26 @@ Item = TypeVar("Item")
 
 
 @contextmanager
-def show_progress(
-    verb: str = "", note: Callable[[], str] | None = None, in_bytes: bool = False
-) -> Iterator[ProgressCallback]:
-    """Show progress on standard error: a bar for each thing counted on a terminal, a line now and then elsewhere.
+def show_progress(verb: str = "", in_bytes: bool = False) -> Iterator[ProgressCallback]:
+    """Show progress on standard error: a bar on a terminal, a line now and then elsewhere.
 
     Args:
         verb: What happens to the things counted, such as "rendering".
-        note: Returns a text to show beside the count. If None, a bar shows the time left.
         in_bytes: Whether the counts are bytes.
 
     Yields:
-        The function to call after each step.
+        The function to call after each step. Its first argument may also hold details, such as "steps, loss 0.31".
     """
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield _lines(note, in_bytes)
+        yield _lines(in_bytes)
         return
-    counts = (DownloadColumn(), TransferSpeedColumn()) if in_bytes else (MofNCompleteColumn(),)
-    rest = TextColumn("{task.fields[note]}", markup=False) if note else TimeRemainingColumn()
-    description = TextColumn("{task.description}", markup=False)
-    with Progress(description, BarColumn(), *counts, rest, console=console) as bars:
-        tasks: dict[str, TaskID] = {}
+    counts = (DownloadColumn(), TransferSpeedColumn()) if in_bytes else (MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(TextColumn("{task.description}", markup=False), BarColumn(), *counts, console=console) as bar:
+        task = bar.add_task(verb, total=None)
 
         def show(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bars.add_task(f"{verb} {what}".strip(), note="")
-            bars.update(tasks[what], completed=done, total=total or None, note=note() if note else "")
+            bar.update(task, description=f"{verb} {what}".strip(), completed=done, total=total or None)
 
         yield show
 
@@ -70,7 +62,7 @@ def track(items: Iterable[Item], verb: str, what: str, total: int) -> Iterator[I
             progress(what, done, total)
 
 
-def _lines(note: Callable[[], str] | None, in_bytes: bool) -> ProgressCallback:
+def _lines(in_bytes: bool) -> ProgressCallback:
     last = time.monotonic()
 
     def show(what: str, done: int, total: int) -> None:
@@ -79,8 +71,7 @@ def _lines(note: Callable[[], str] | None, in_bytes: bool) -> ProgressCallback:
             return
         last = time.monotonic()
         count, whole, unit = (f"{done / 1e6:.1f}", f"{total / 1e6:.1f}", "MB of ") if in_bytes else (done, total, "")
-        of = f" of {whole}" if total else ""
-        print(f"{count}{of} {unit}{what}" + (f", {note()}" if note else ""), file=sys.stderr, flush=True)
+        print(f"{count}{f' of {whole}' if total else ''} {unit}{what}", file=sys.stderr, flush=True)
 
     return show
 

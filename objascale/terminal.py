@@ -10,6 +10,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
+from rich.text import Text
 from typer.core import TyperArgument, TyperCommand, TyperGroup
 
 _METAVARS = {
@@ -54,13 +55,14 @@ def errors(*expected: type[Exception]) -> Iterator[None]:
 def fail(message: str, code: int = 1) -> NoReturn:
     """Print each line of a message as an error and end the command with an exit code."""
     for line in message.splitlines():
-        complain(f"{typer.style('error:', fg='red')} {line}")
+        complain(Text.assemble(("error:", "red"), f" {line}"))
     raise typer.Exit(code)
 
 
-def complain(message: str) -> None:
-    """Print a line on standard error."""
-    typer.echo(message, err=True)
+def complain(message: str | Text) -> None:
+    """Print a line on standard error, above the bar if there is one."""
+    text = Text(message) if isinstance(message, str) else message
+    Console(stderr=True).print(text, soft_wrap=True)
 
 
 def parse_shard(text: str | None) -> tuple[int, int]:

@@ -85,12 +85,12 @@ def _report(rendering: Rendering, workers: Sequence[Worker]) -> None:
     failures: Counter[str] = Counter()
     empty: list[int] = []
     pace = Pace(len(slots))
-    with show_progress("rendering", note=lambda: str(pace)) as progress:
+    with show_progress("rendering") as progress:
         for outcome in rendering.work(slots, workers, pace):
             failures.update(record["reason"] for record in outcome.records if record["status"] == "failed")
             if not outcome.done:
                 empty.append(outcome.slot)
-            progress("images", pace.done, pace.total)
+            progress(f"images, {pace}", pace.done, pace.total)
     for reason, times in failures.most_common():
         complain(f"{times} × {reason}: recorded in {rendering.dataset.journal} and replaced by the next draw")
     print(f"{total - len(empty)} images in {rendering.dataset.folder}")

@@ -11,7 +11,7 @@ import torch
 from baselines import registry
 from baselines.segmenter import ModelUnavailable, Options
 from flip.paper import model as paper
-from flip.released.model import CONFIGS, ReleasedFlip
+from flip.released.model import RELEASED_CONFIGS, ReleasedFlip
 from flip.weights import WeightsMissing
 
 
@@ -22,15 +22,15 @@ def _no_weights_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def save(name: str, path: Path) -> None:
-    state = ReleasedFlip(CONFIGS[name]).state_dict()
+    state = ReleasedFlip(RELEASED_CONFIGS[name]).state_dict()
     torch.save({"state_dict": {f"net.encoder.{key}": tensor for key, tensor in state.items()}}, path)
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", RELEASED_CONFIGS)
 def test_rows_of_flip(name: str) -> None:
     row = registry.MODELS[name]
     with torch.device("meta"):
-        network = ReleasedFlip(CONFIGS[name])
+        network = ReleasedFlip(RELEASED_CONFIGS[name])
     assert row.parameters == sum(p.numel() for p in network.parameters())
     assert (row.family, row.prompts, row.licence) == ("FLIP", ("gaussian",), "MIT")
     with pytest.raises(WeightsMissing, match=f"bench fetch {name}"):
@@ -141,7 +141,7 @@ def test_a_missing_package_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPa
 
 
 def test_the_papers_own_sizes_have_their_parameters() -> None:
-    for name, config in paper.CONFIGS.items():
+    for name, config in paper.PAPER_CONFIGS.items():
         (row,) = registry.find_models([name])
         with torch.device("meta"):
             assert row.parameters == sum(parameter.numel() for parameter in paper.Flip(config).parameters())

@@ -1,4 +1,4 @@
-"""The frame of every command line: errors as sentences, shards, progress."""
+"""The frame of every command line: errors as sentences, and shards."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ import typer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from objascale import progress
-from objascale.progress import show_progress, track
 from objascale.terminal import UsageError, errors, fail, parse_shard
 
 
@@ -62,43 +60,3 @@ def test_other_texts_are_no_shard(text):
 
 def test_no_shard_is_the_whole():
     assert parse_shard(None) == (1, 1)
-
-
-@pytest.fixture
-def every_line(monkeypatch):
-    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
-
-
-@pytest.mark.usefixtures("every_line")
-def test_progress_is_lines_where_no_terminal_is(capsys):
-    with show_progress("rendering", note=lambda: "2 replaced") as callback:
-        callback("images", 1, 3)
-    with show_progress("fetching", in_bytes=True) as callback:
-        callback("x.onnx", 1_500_000, 3_000_000)
-        callback("x.onnx", 2_000_000, 0)
-    assert list(track("ab", "drawing", "pages", 2)) == ["a", "b"]
-    assert capsys.readouterr().err.splitlines() == [
-        "1 of 3 images, 2 replaced",
-        "1.5 of 3.0 MB of x.onnx",
-        "2.0 MB of x.onnx",
-        "1 of 2 pages",
-        "2 of 2 pages",
-    ]
-
-
-def test_a_short_run_prints_no_lines(capsys):
-    assert list(track(range(1000), "checking", "images", 1000)) == list(range(1000))
-    assert capsys.readouterr().err == ""
-
-
-def test_progress_is_a_bar_for_each_thing_on_a_terminal(monkeypatch, capsys):
-    monkeypatch.setenv("TTY_COMPATIBLE", "1")
-    monkeypatch.setenv("COLUMNS", "100")
-    with show_progress("fetching") as callback:
-        callback("objects", 4, 4)
-        callback("environment maps", 1, 2)
-    shown = capsys.readouterr().err
-    assert "fetching objects" in shown
-    assert "4/4" in shown
-    assert "fetching environment maps" in shown
-    assert "1/2" in shown

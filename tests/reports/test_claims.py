@@ -49,6 +49,7 @@ def rows(model: str, iou: Any, **columns: Any) -> pd.DataFrame:
         "tokens": 512.0 if model.startswith("flip") else np.nan,
         "untrained": False,
         "seen_in_training": "no",
+        "exif": None,
         "error": None,
         "predicted_area": 50.0,
         "iou": np.atleast_1d(iou),

@@ -84,7 +84,7 @@ def test_the_papers_iou_stands_beside_ours_on_the_authors_own_pictures(make_resu
 def test_no_number_of_the_paper_stands_beside_other_pictures(make_results, make_timing, dataset: str) -> None:
     """Nor beside times, whatever they were taken on."""
     folder = told_masks(make_results(models=("sam-b", "flip-s"), objects=6, dataset=dataset), 6)
-    table = table_1(read_results([folder, make_timing(sam_b=(1, 20, 3))]), 0)
+    table = table_1(read_results([folder, make_timing(sam_b=(1, 20, 3))]))
     assert not any("paper" in f"{cell.text} {cell.detail}" for line in table.cells for cell in line)
     assert table.data[["published_mean", "published_std", "difference"]].isna().all(axis=None)
     assert not [name for name in table.data if "ms" in name and ("published" in name or "difference" in name)]
@@ -149,7 +149,7 @@ def test_a_run_on_an_hdf5_file_says_how_many_masks_the_file_holds(tmp_path) -> N
         rows.to_parquet(tmp_path / out / "results.parquet")
         results = read_results([tmp_path / out])
         assert results.masks("flip-hdf5/hypersim") == 3
-        published = table_1(results, 0).data["published_mean"]
+        published = table_1(results).data["published_mean"]
         assert published.tolist() == pytest.approx([0.7146 if out == "whole" else np.nan], nan_ok=True)
 
 
