@@ -15,7 +15,7 @@ from flip.weights import WeightsRecord
 from objascale.download import DownloadFailed
 from objascale.files import file_sha256, write_atomically
 
-NPM_TIMEOUT = 600  # seconds
+NPM_TIMEOUT = 600  # seconds: enough for 50 MB at 1 Mbit/s
 
 
 @dataclass(frozen=True)

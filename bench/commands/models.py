@@ -24,8 +24,9 @@ def models(weights: Weights = None) -> None:
     able = ", ".join(name for name, model in MODELS.items() if model.encodes_image)
     console().print(
         "NAME@crop runs a model on a square crop around each prompt, twice as long as the prompt's box; NAME@crop=3, "
-        f"three times as long. Models with @crop: {able}."
+        "three times as long."
     )
+    console().print(f"Models with @crop: {able}.")
 
 
 def _weights_place(model: Model, folder: Path | None) -> str:

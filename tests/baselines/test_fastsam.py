@@ -1,4 +1,4 @@
-"""FastSAM on networks with random weights that do find things: ultralytics' own answer, to the pixel."""
+"""FastSAM on random networks with detections, compared with ultralytics' own masks to the pixel."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def picture(width: int, height: int, seed: int = 0) -> np.ndarray:
 
 
 def finder(confidence: float) -> torch.nn.Module:
-    """A network whose detections differ in place, size, confidence and mask; the higher the logit, the more of them."""
+    """A network whose detections differ in place, size, confidence and mask; `confidence` is their logit."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = build_fastsam("s", DISTANCE_BINS["s"])
@@ -44,7 +44,7 @@ def finder(confidence: float) -> torch.nn.Module:
                     module.momentum = 1.0
             network.train()(
                 fastsam_pixels(picture(320, 320))[..., ::4, ::4]
-            )  # else the picture fades away from layer to layer
+            )  # otherwise the signal fades from layer to layer
             for boxes, classes, masks in zip(head.cv2, head.cv3, head.cv4, strict=True):
                 boxes[-1].weight.mul_(8)
                 classes[-1].weight.mul_(0.5)
@@ -70,14 +70,14 @@ def model(network) -> FastSam:
 
 @pytest.fixture
 def official(loaded, monkeypatch):
-    """Ultralytics' predictor, which takes torchvision's operators where that is imported; they may not be there."""
+    """Ultralytics' predictor. If torchvision is imported, it uses torchvision's operators, which may be missing."""
     monkeypatch.delitem(sys.modules, "torchvision", raising=False)
     return loaded
 
 
 @pytest.fixture(scope="module")
 def loaded(network):
-    """Ultralytics' predictor, which is not to try itself out first: it would load torchvision for that."""
+    """Ultralytics' predictor without its warm-up, which imports torchvision."""
     overrides = {"conf": 0.4, "iou": 0.9, "imgsz": 1024, "retina_masks": True, "rect": True, "mode": "predict"}
     predictor = FastSAMPredictor(overrides={**overrides, "save": False, "verbose": False, "device": "cpu"})
     threads = torch.get_num_threads()
@@ -152,7 +152,7 @@ def test_a_bad_weight_makes_no_mask_and_no_empty_one(network, part, value):
         parameter[(0,) * parameter.ndim] = value
     with pytest.raises(NotFinite, match=r"^fastsam-s returned NaN or infinite logits for this image, so"):
         model.set_image(picture(320, 320))
-    assert not model._detections, "those of the picture before are forgotten"
+    assert not model._detections, "detections of the previous image must not stay"
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ def test_8192_pixels_never_become_a_frame_of_floats(network):
 
 
 def published(path: Path, network: torch.nn.Module, **more: object) -> Path:
-    """A checkpoint as ultralytics writes it: the module itself, in half precision, among other things."""
+    """Save a checkpoint as ultralytics does: the pickled module in half precision, and other entries."""
     extras = {"epoch": -1, "best_fitness": None, "ema": None, "optimizer": None, "train_args": {"imgsz": 1024}}
     torch.save({**extras, "model": copy.deepcopy(network).half(), **more}, path)
     return path
@@ -222,7 +222,7 @@ def test_a_published_file_is_read_without_running_it(tmp_path, network):
     assert len(model._detections) == len(other._detections) > 1
     assert all(np.array_equal(a.logits, b.logits) for a, b in zip(model._detections, other._detections, strict=True))
     torch.load(path, weights_only=False)
-    assert marker.exists()  # the attack is a real one
+    assert marker.exists()  # the attack works where the file is unpickled
 
 
 def test_as_many_bins_as_the_file_has(tmp_path):
@@ -252,7 +252,7 @@ def test_what_does_not_fit_is_named(tmp_path, network):
         load_fastsam("s", (path,), Options("cpu"))
 
 
-# ---- ultralytics keeps still
+# ---- side effects of ultralytics
 
 WATCHED = """
 import os, sys
@@ -278,7 +278,7 @@ print(seen)
 """
 
 
-def test_nothing_is_written_at_home_and_nobody_is_called(tmp_path, network):
+def test_ultralytics_leaves_no_side_effects(tmp_path, network):
     path = published(tmp_path / "FastSAM-s.pt", network)
     home, empty = tmp_path / "home", tmp_path / "empty"
     home.mkdir()

@@ -1,4 +1,4 @@
-"""TorchSam against Meta's own predictor, on small networks with random weights; what goes wrong, and its names."""
+"""TorchSam compared with Meta's own predictor on small networks with random weights, and its errors."""
 
 from __future__ import annotations
 
@@ -214,7 +214,7 @@ def test_a_file_of_something_else_is_named(network, tmp_path, content):
 
 
 class Narrow(torch.nn.Module):
-    """A mask decoder on a device that has memory for so many prompts at once."""
+    """A mask decoder that runs out of memory with more than `prompts` prompts."""
 
     def __init__(self, decoder: torch.nn.Module, prompts: int) -> None:
         super().__init__()
@@ -226,7 +226,7 @@ class Narrow(torch.nn.Module):
         return self.decoder(sparse_prompt_embeddings=sparse_prompt_embeddings, **rest)
 
 
-def test_a_prompt_too_many_for_the_memory_is_a_named_error_and_the_next_may_fare_better(small_sam, model):
+def test_too_little_memory_for_a_prompt_is_an_error_and_the_next_prompt_may_fit(small_sam, model):
     narrow = small_sam()
     narrow.mask_decoder = Narrow(narrow.mask_decoder, 0)
     found = segmenter(narrow)
@@ -237,7 +237,7 @@ def test_a_prompt_too_many_for_the_memory_is_a_named_error_and_the_next_may_fare
     assert found.predict(PROMPTS[0]).rle() == model.predict(PROMPTS[0]).rle()
 
 
-def test_an_image_too_large_for_the_memory_is_a_named_error(small_sam):
+def test_too_little_memory_for_an_image_is_an_error(small_sam):
     class Full(torch.nn.Module):
         def forward(self, pixels):
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")

@@ -1,4 +1,4 @@
-"""SAM 2.1 against ultralytics' own predictor, on a small network with random weights."""
+"""SAM 2.1 compared with ultralytics' own predictor, on a small network with random weights."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def picture(width: int, height: int) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def network() -> torch.nn.Module:
-    """SAM 2 with one narrow block a stage."""
+    """SAM 2 with one narrow block per stage."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return _build_sam2(
@@ -59,7 +59,7 @@ def model(network) -> Sam2:
 
 @pytest.fixture(scope="module")
 def official(network):
-    """Ultralytics' predictor, with the same image set; it is to show every mask."""
+    """Ultralytics' predictor with the same image, without its threshold on the estimated quality."""
     overrides = {"conf": 0.0, "imgsz": 1024, "mode": "predict", "save": False, "verbose": False, "device": "cpu"}
     predictor = SAM2Predictor(overrides=overrides)
     threads = torch.get_num_threads()

@@ -1,4 +1,4 @@
-"""The enlarged mask is the one that Segment Anything's own full-frame postprocessing gives, to the last bit."""
+"""The mask equals that of Segment Anything's own full-frame postprocessing, bit for bit."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from baselines.upsample import resized_size, sam_mask
 
 
 def full_frame(network, logits: np.ndarray, width: int, height: int) -> np.ndarray:
-    """What the package answers."""
+    """The mask of `Sam.postprocess_masks`."""
     fit_width, fit_height = resized_size(width, height)
     batch = torch.from_numpy(logits)[None, None]
     return (network.postprocess_masks(batch, (fit_height, fit_width), (height, width)) > 0)[0, 0].numpy()
 
 
 def blob(rng: np.random.Generator, mean: float) -> np.ndarray:
-    """Negative logits but for a rectangle of random place and size, whose logits have this mean."""
+    """Negative logits, except for a random rectangle with this mean."""
     logits = rng.normal(-20, 1, (256, 256))
     x, y, w, h = rng.integers(0, 256, 4)
     logits[y : y + h, x : x + w] = rng.normal(mean, 3, logits[y : y + h, x : x + w].shape)
@@ -36,7 +36,7 @@ def holes(rng: np.random.Generator) -> np.ndarray:
 
 
 def about_zero(rng: np.random.Generator) -> np.ndarray:
-    """Numbers so near to zero, and so many zeros, that the least rounding decides."""
+    """Tiny numbers and many zeros, so that rounding decides the sign."""
     return (rng.normal(0, 1e-6, (256, 256)) * rng.integers(0, 2, (256, 256))).astype(np.float32)
 
 
@@ -73,8 +73,8 @@ def test_the_mask_is_the_full_frames_to_the_last_bit(network, seed, kind, width,
 
 @pytest.mark.slow
 @pytest.mark.parametrize("instructions", ["default", "avx2"])
-def test_whatever_instructions_pytorch_uses(instructions):
-    """Products are fused into sums with some of them and not with others."""
+def test_with_any_instruction_set_of_pytorch(instructions):
+    """Only some of them fuse multiplications and additions."""
     this = f"{__file__}::test_the_mask_is_the_full_frames_to_the_last_bit"
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", this],
@@ -95,7 +95,7 @@ def test_also_in_the_largest_pictures(network, size):
 
 
 class Largest(TorchDispatchMode):
-    """Notes the elements of the largest tensor that any operation returns."""
+    """Records the elements of the largest tensor that an operation returns."""
 
     def __init__(self) -> None:
         super().__init__()
