@@ -26,7 +26,7 @@ from objascale.sizes import size_bin
 By = Literal["size", "category"]
 _OBJECT = ["image_sha256", "object_id"]
 _SAME = ["image_id", "asset_id", "category", "area", "fraction"]  # of both models' rows of an object
-_OWN = ["model", "tokens", "prompt", "prompt_source", "noise", "untrained", "iou", "error", "exif", "seen_in_training"]
+_OWN = ["model", "tokens", "prompt", "prompt_source", "noise", "untrained", "iou", "error", "seen_in_training"]
 
 
 def rows_of(folder: Path, model: str, noise: float = 0.0, tokens: float | None = None) -> pd.DataFrame:
@@ -72,8 +72,8 @@ def _read(folder: Path) -> pd.DataFrame:
         raise ResultsError(f"{folder} has no results.parquet; finish the run with the same `bench run` command")
     columns = [*_OBJECT, *_SAME, *_OWN]
     try:
-        if "exif" not in pq.read_schema(path).names:  # written before `--exif`
-            columns.remove("exif")
+        if "exif" in pq.read_schema(path).names:  # results written before `--exif` lack it
+            columns.append("exif")
         rows = pd.read_parquet(path, columns=columns)
     except (OSError, ValueError, KeyError) as error:  # pyarrow's errors are such
         raise ResultsError(
@@ -82,6 +82,18 @@ def _read(folder: Path) -> pd.DataFrame:
     if rows.empty:
         raise ResultsError(f"{folder} has no row; finish the run with the same `bench run` command")
     return rows if "exif" in rows else rows.assign(exif=None)
+
+
+def check_exif(a: pd.DataFrame, b: pd.DataFrame) -> None:
+    """Raise ResultsError if the rows of two sides are of pictures that only one of them turned by EXIF."""
+    pairs = a.merge(b, on=_OBJECT, suffixes=("_a", "_b"))
+    both = pairs[["exif_a", "exif_b"]].dropna()
+    differing = int((both["exif_a"] != both["exif_b"]).sum())
+    if differing:
+        raise ResultsError(
+            f"{differing} objects lie on pictures that one side turned by EXIF and the other did not; measure both "
+            "with the same --exif"
+        )
 
 
 @dataclass(frozen=True)
@@ -100,21 +112,12 @@ class Comparison:
 
     @classmethod
     def of(cls, a: pd.DataFrame, b: pd.DataFrame) -> Comparison:
-        """Pair the rows of two sides.
-
-        Raises ResultsError if they have no object in common, or see a picture turned differently.
-        """
+        """Pair the rows of two sides. Raises ResultsError if they have no object in common."""
         own = [*_OBJECT, *_OWN]
         pairs = a.merge(b[own], on=_OBJECT, suffixes=("_a", "_b"), sort=True)
         names = _name(a), _name(b)
         if pairs.empty:
             raise ResultsError(f"{names[0]} and {names[1]} have no object in common; measure both on the same data set")
-        turned_otherwise = pairs[["exif_a", "exif_b"]].notna().all(axis=1) & (pairs["exif_a"] != pairs["exif_b"])
-        if turned_otherwise.any():
-            raise ResultsError(
-                f"{turned_otherwise.sum()} objects lie on pictures that one side turned by EXIF and the other did not; "
-                "measure both with the same --exif"
-            )
         pairs["difference"] = pairs["iou_a"] - pairs["iou_b"]
         pairs["seen"] = unfair(pairs, "seen_in_training_a") | unfair(pairs, "seen_in_training_b")
         pairs["cluster"] = clusters(pairs)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from bench.commands.common import errors
-from bench.compare import By, Comparison, rich_table, rows_of, write_pairs
+from bench.compare import By, Comparison, check_exif, rich_table, rows_of, write_pairs
 from bench.results import ResultsError
 from bench.selection import SelectionError
 from objascale.terminal import console
@@ -42,9 +42,10 @@ def compare(
     with errors():
         noises = _pair(noise, "--noise")
         patches = _pair(tokens, "--tokens") if tokens else (None, None)
-        comparison = Comparison.of(
-            rows_of(results, a, noises[0], patches[0]), rows_of(other or results, b, noises[1], patches[1])
-        )
+        rows_a = rows_of(results, a, noises[0], patches[0])
+        rows_b = rows_of(other or results, b, noises[1], patches[1])
+        check_exif(rows_a, rows_b)
+        comparison = Comparison.of(rows_a, rows_b)
         if (seen := comparison.seen_told) and not include_seen:
             raise ResultsError(
                 f"of {len(comparison.pairs)} objects to compare, some were seen in training, {seen}; "
