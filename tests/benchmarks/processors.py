@@ -1,6 +1,6 @@
 """How pictures and masks differ between kinds of processors: objects rendered as here, and as on older processors.
 
-    python benchmarks/processors.py [--objects glbs] [--hdris maps] [--n 50]
+    python tests/benchmarks/processors.py [--objects glbs] [--hdris maps] [--n 50]
 
 Pictures of 160 px whose object covers 4 % of them, with the settings that `objascale render` has by default. An older
 processor is this one without some of its instructions: Cycles without AVX2, which leaves SSE4.2, the least that Blender
