@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines.segmenter import Batches, ModelCard, Prompt, Segmenter
+from baselines.segmenter import BatchSegmenter, ModelCard, Prompt, Segmenter
 from bench.environment import environment
 from bench.metrics import score
 from bench.prompts import PromptSettings, make_prompt, settings_hash
@@ -25,9 +25,7 @@ from flip.stopwatch import Stopwatch
 from flip.training_data import UNKNOWN, TrainingData
 from objascale.datasets import Dataset, Exif, Sample, TruthObject
 from objascale.masks import MaskError, RegionMask, as_region_mask
-
-Progress = Callable[[int, int], None]
-"""Called with the images done and the images in all."""
+from objascale.progress import ProgressCallback
 
 TOGETHER = 64  # prompts that a model is asked at once, if it can be
 
@@ -51,19 +49,19 @@ def run(
     engine: Engine,
     samples: Sequence[Sample],
     results: Results,
-    progress: Progress = lambda done, total: None,
+    progress: ProgressCallback = lambda *_: None,
 ) -> None:
     """Measure every model with every prompt on every object of `samples` that has no row in `results` yet.
 
     Whatever goes wrong with an image, an object or a model becomes the `error` of the rows that it costs; only a
     ResultsError ends the run, or an engine that has no workers left.
     """
-    progress(0, len(samples))
+    progress("images", 0, len(samples))
     for done, rows in enumerate(engine.rows(samples, results), 1):
         for row in rows:
             if not results.done(row.key):
                 results.append(row)
-        progress(done, len(samples))
+        progress("images", done, len(samples))
 
 
 @dataclass(frozen=True)
@@ -160,7 +158,7 @@ class Measurer:
         """What of an image is not done yet. The same objects go together, whatever was done: a mask depends on it."""
         tasks = []
         for i, (segmenter, card) in enumerate(zip(self._segmenters, self.cards, strict=True)):
-            step = TOGETHER if isinstance(segmenter, Batches) else 1
+            step = TOGETHER if isinstance(segmenter, BatchSegmenter) else 1
             for prompt in self._prompts:
                 key = RowKey(card.name, card.weights_sha256, settings_hash(card.settings, prompt), sha256, "")
                 for start in range(0, len(truths), step):
@@ -192,7 +190,7 @@ class Measurer:
             except Exception as caught:  # whatever an annotation holds, it costs this object's row and is in it
                 yield replace(row, error=sentence(caught))
         try:
-            if len(asked) > 1 and isinstance(segmenter, Batches):
+            if len(asked) > 1 and isinstance(segmenter, BatchSegmenter):
                 yield from _answer(segmenter, image, asked)
                 return
         except Exception:  # it comes again below, with the object that it belongs to
@@ -238,7 +236,7 @@ def _answer(segmenter: Segmenter, image: Image, asked: list[tuple[Row, RegionMas
     """Rows with masks, scores, and the times of the call divided among them."""
     prompts = [prompt for *_, prompt in asked]
     segmenter.stopwatch.reset()
-    if len(prompts) > 1 and isinstance(segmenter, Batches):
+    if len(prompts) > 1 and isinstance(segmenter, BatchSegmenter):
         answers: Sequence[object] = segmenter.predict_many(prompts)
     else:
         answers = [segmenter.predict(prompt) for prompt in prompts]

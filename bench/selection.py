@@ -10,6 +10,7 @@ from pathlib import Path, PurePath
 
 from bench.results import Row, unread
 from objascale.datasets import Dataset, Sample, TruthObject
+from objascale.terminal import UsageError, parse_shard
 
 Range = tuple[float, float]  # both ends included
 ALL: Range = (0.0, math.inf)
@@ -115,7 +116,11 @@ def parse_selection(texts: Sequence[str], limit: int | None = None, shard: str |
                 f"cannot select by {text!r}; give category=NAME,NAME, area=LOW..HIGH (px), fraction=LOW..HIGH or "
                 "image=FILE, a text file with the name of an image file in each line"
             )
-    return Selection(limit=limit, shard=_shard(shard), **fields)  # type: ignore[arg-type]
+    try:
+        part = parse_shard(shard)
+    except UsageError as error:
+        raise SelectionError(str(error)) from None
+    return Selection(limit=limit, shard=part, **fields)  # type: ignore[arg-type]
 
 
 def _names(path: Path) -> frozenset[str]:
@@ -138,12 +143,3 @@ def _range(text: str, value: str) -> Range:
     if not dots or not ends[0] <= ends[1]:
         raise SelectionError(f"cannot select by {text!r}; give a range LOW..HIGH, either end may be left out")
     return ends
-
-
-def _shard(text: str | None) -> tuple[int, int]:
-    if text is None:
-        return 1, 1
-    part, _, parts = text.partition("/")
-    if not (part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
-        raise SelectionError(f"--shard {text}: give I/N, the I-th of N parts, counted from 1")
-    return int(part), int(parts)

@@ -26,14 +26,15 @@ from numpy.typing import NDArray
 from rich.markup import escape
 from rich.table import Table
 
-from baselines.segmenter import Batches, Prompt, Segmenter
+from baselines.segmenter import BatchSegmenter, Prompt, Segmenter
 from bench.environment import gpus, threads
 from bench.prompts import PromptSettings, make_prompt
 from bench.results import ResultsError, disk_errors
-from bench.runner import TOGETHER, Progress, checked_masks, sentence
+from bench.runner import TOGETHER, checked_masks, sentence
 from bench.selection import Selection
 from objascale.datasets import Dataset, Exif, TruthObject
 from objascale.files import write_atomically
+from objascale.progress import ProgressCallback
 
 IMAGES = 5  # that are timed if nobody says how many
 SCHEMA = 1
@@ -83,7 +84,7 @@ def run_timing(
     prompt: PromptSettings,
     selection: Selection,
     settings: TimingSettings,
-    progress: Progress = lambda done, total: None,
+    progress: ProgressCallback = lambda *_: None,
     exif: Exif = "stored",
 ) -> pd.DataFrame:
     """Time all models, write timing.parquet and timing.json into `out`, and return the rows (`COLUMNS`).
@@ -123,7 +124,7 @@ def time_models(
     prompt: PromptSettings,
     selection: Selection,
     settings: TimingSettings,
-    progress: Progress = lambda done, total: None,
+    progress: ProgressCallback = lambda *_: None,
     exif: Exif = "stored",
 ) -> list[dict[str, Any]]:
     """A row (`COLUMNS`) for each call of each model on the pictures of the selection.
@@ -134,7 +135,7 @@ def time_models(
     samples, rows = selection.samples(dataset), []
     names = [segmenter.describe().name for segmenter in segmenters]
     for done, sample in enumerate(samples):
-        progress(done, len(samples))
+        progress("images", done, len(samples))
         about: dict[str, Any] = {"image_id": sample.image_id}
         try:
             truths = [truth for truth in sample.objects() if selection.wants(truth)]
@@ -148,7 +149,7 @@ def time_models(
         for segmenter, name in zip(segmenters, names, strict=True):
             for call in _calls(segmenter, pixels, truths, prompt, settings.objects):
                 rows += _timed(segmenter, call, settings, {"model": name, **about})
-    progress(len(samples), len(samples))
+    progress("images", len(samples), len(samples))
     return rows
 
 
@@ -181,7 +182,7 @@ def _calls(
             lambda truth=truth: partial(segmenter.predict, prompt(truth)),  # type: ignore[misc]
             lambda answer: checked_masks(segmenter, [answer], 1, pixels),
         )
-    if isinstance(segmenter, Batches) and truths:
+    if isinstance(segmenter, BatchSegmenter) and truths:
         sound = [truth for truth in truths if _is_sound(truth)] or truths
         many = [sound[i % len(sound)] for i in range(TOGETHER)]
         about = {"call": "predict_many", "batch": TOGETHER}

@@ -81,7 +81,7 @@ def as_gaussian(prompt: PromptLike, width: int, height: int) -> Gaussian:
 def _numbers(argument: str, value: ArrayLike, names: str) -> tuple[float, ...]:
     numbers = np.asarray(value, np.float64)
     if numbers.shape != (len(names.split(",")),):
-        raise PredictorError(f"{argument} must be ({names}), not {value}")
+        raise PredictorError(f"{argument} must be ({names}), not {value!r}")
     return tuple(numbers.tolist())
 
 

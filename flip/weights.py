@@ -20,6 +20,7 @@ from pathlib import Path
 from objascale import files
 from objascale.download import DownloadFailed, Expected, download
 from objascale.files import file_sha256, write_atomically
+from objascale.progress import ProgressCallback
 
 __all__ = [
     "WEIGHTS",
@@ -236,7 +237,7 @@ def fetch(
     *,
     timeout: tuple[float, float] = (10, 30),
     attempts: int = 4,
-    progress: Callable[[int, int], None] | None = None,
+    progress: ProgressCallback | None = None,
 ) -> tuple[Path, ...]:
     """Download the missing files of a model.
 

@@ -31,7 +31,7 @@ class Comparison:
     file: str
     width: int
     area: int  # of all masks together
-    same_bytes: bool  # the picture rendered again as it was made is the stored one, byte for byte
+    same_bytes: bool  # rendered again it is the stored one, byte for byte, as on one kind of processor it must be
     mask_px: int  # pixels at which the new masks differ from the annotated ones
     stored_share: float  # pixels of the stored picture within 1 of 255 of the new one
     background_share: float  # pixels away from the objects within 1 of 255 of Blender's full frame
@@ -44,7 +44,10 @@ class Comparison:
         if self.mask_px:
             found.append(f"its masks, rendered again, differ at {self.mask_px} px")
         if self.stored_share < SHARE:
-            found.append(f"rendered again, only {self.stored_share:.3%} of its pixels are within 1 of 255")
+            found.append(
+                f"rendered again, only {self.stored_share:.3%} of its pixels are within 1 of 255 (on another kind of "
+                "processor, objects with coincident surfaces may differ more)"
+            )
         if self.background_share < SHARE:
             found.append(f"only {self.background_share:.3%} of its background is within 1 of 255 of Blender's own")
         return [Damage(self.file, message) for message in found]

@@ -16,18 +16,14 @@ from baselines import registry
 from baselines.segmenter import Device, ModelCard, Options, Precision
 from bench.commands.common import (
     Weights,
-    complain,
     complain_of_errors,
-    console,
     errors,
-    fail,
     fail_if_only_errors,
     numbers,
     report,
     whole_numbers,
 )
 from bench.environment import environment
-from bench.progress import show_progress
 from bench.prompts import PromptSettings, PromptSource
 from bench.ray import Cluster
 from bench.results import open_results
@@ -41,6 +37,8 @@ from flip.training_data import UNKNOWN
 from flip.weights import WeightsMissing
 from objascale.datasets import Dataset, Exif
 from objascale.datasets.formats import FORMATS, open_dataset
+from objascale.progress import show_progress
+from objascale.terminal import complain, console, fail
 
 MOST_NOISE = 2.0
 MOST_TOKENS = 1 << 16
@@ -48,22 +46,30 @@ MOST_TOKENS = 1 << 16
 
 def run(
     models: Annotated[
-        str, typer.Option(help="Names from `bench models`, with commas between; all: those whose weights are here.")
+        str,
+        typer.Option(
+            metavar="NAME,...",
+            help="Names from `bench models`, with commas between; all: those whose weights are here.",
+        ),
     ],
     data: Annotated[Path, typer.Option(help="The data set's folder or file.")] = Path("data/objascale"),
     out: Annotated[Path, typer.Option(help="Results folder; an unfinished run there is gone on with.")] = Path(
         "results"
     ),
     format: Annotated[
-        str | None, typer.Option(help=f"Of the data set: {', '.join(FORMATS)}; told by what is there if not given.")
+        str | None,
+        typer.Option(
+            metavar="NAME", help=f"Of the data set: {', '.join(FORMATS)}; told by what is there if not given."
+        ),
     ] = None,
     weights: Weights = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N images.")] = None,
     select: Annotated[
         list[str] | None,
         typer.Option(
+            metavar="FIELD=VALUES",
             help="Only objects with category=NAME,NAME, area=LOW..HIGH (px), fraction=LOW..HIGH; only images that a "
-            "text file names: image=FILE."
+            "text file names: image=FILE.",
         ),
     ] = None,
     shard: Annotated[str | None, typer.Option(metavar="I/N", help="Only the I-th of N parts; see bench merge.")] = None,
@@ -71,11 +77,14 @@ def run(
         PromptSource,
         typer.Option(help="Each model its own kind (matched), or all what a box, a Gaussian or a point tells."),
     ] = "matched",
-    noise: Annotated[str, typer.Option(help="How wrong prompts are, in sides of the object's box; several: 0,0.1.")] = (
-        "0"
-    ),
+    noise: Annotated[
+        str,
+        typer.Option(metavar="NUMBER,...", help="How wrong prompts are, in sides of the object's box; several: 0,0.1."),
+    ] = ("0"),
     seed: Annotated[int, typer.Option(min=0, help="Of the prompts' noise.")] = 0,
-    tokens: Annotated[str, typer.Option(help="Patches that FLIP looks at, at most; several: 32,64,128.")] = "512",
+    tokens: Annotated[
+        str, typer.Option(metavar="N,...", help="Patches that FLIP looks at, at most; several: 32,64,128.")
+    ] = "512",
     exif: Annotated[
         Exif,
         typer.Option(
@@ -93,7 +102,10 @@ def run(
     ] = False,
     engine: Annotated[Literal["local", "ray"], typer.Option(help="This machine, or a Ray cluster.")] = "local",
     address: Annotated[
-        str | None, typer.Option(help="The Ray cluster's.", show_default="RAY_ADDRESS, else one that runs here")
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT", help="The Ray cluster's.", show_default="RAY_ADDRESS, else one that runs here"
+        ),
     ] = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="On the Ray cluster.", show_default="one a GPU, or one for two CPUs")
@@ -131,7 +143,7 @@ def run(
             there = setup.measurer(dataset)
         with open_results(out, _description(dataset, there.cards, there.environment, setup), dataset) as results:
             try:
-                with show_progress(console()) as progress:
+                with show_progress("measuring") as progress:
                     measure(there, selection.samples(dataset), results, progress)
             except KeyboardInterrupt:
                 fail(f"interrupted; {len(results.rows)} rows are safe in {out}, the same command goes on", code=130)
@@ -147,7 +159,7 @@ def _time(out: Path, dataset: Dataset, setup: Setup, settings: TimingSettings) -
     cards = [segmenter.describe() for segmenter in segmenters]
     description = _description(dataset, cards, environment(), setup)
     try:
-        with show_progress(console()) as progress:
+        with show_progress("measuring") as progress:
             rows = run_timing(
                 out, description, dataset, segmenters, setup.prompts[0], setup.selection, settings, progress, setup.exif
             )

@@ -1,4 +1,4 @@
-"""EfficientSAM's pair of graphs: small ones of the same inputs and outputs, against their own full-frame answer."""
+"""EfficientSAM on small graphs with the same inputs and outputs, compared with the graphs' own full-frame masks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch.nn.functional import interpolate
 
-from baselines.efficientsam import EfficientSam, squeeze
+from baselines.efficientsam import EfficientSam, efficientsam_pixels
 from baselines.registry import MODELS, fetch_weights, find_all_weights
 from baselines.segmenter import ModelUnavailable, Options, Prompt
 from flip.finite import NotFinite
@@ -79,7 +79,7 @@ decoder (
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory) -> tuple[Path, Path]:
-    """A decoder whose masks are ellipses in the box; the second of the three is said to be the best."""
+    """A decoder whose masks are ellipses in the box. The second of the three has the highest estimated IoU."""
     folder = tmp_path_factory.mktemp("graphs")
     encoder = onnx.parser.parse_model(ENCODER)
     decoder = onnx.parser.parse_model(DECODER)
@@ -130,7 +130,7 @@ def test_the_mask_is_the_graphs_own_of_the_full_frame(pair, size):
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("constant", ["radii", "quality"])
 def test_bad_numbers_in_the_graph_make_no_mask(pair, tmp_path, constant, value):
-    """In the masks, and in the estimates by which the best of them is chosen."""
+    """In the masks and in the estimated IoU."""
     graph = onnx.load(pair[1])
     (tensor,) = (tensor for tensor in graph.graph.initializer if tensor.name == constant)
     numbers = np.full_like(onnx.numpy_helper.to_array(tensor), value)
@@ -143,16 +143,16 @@ def test_bad_numbers_in_the_graph_make_no_mask(pair, tmp_path, constant, value):
 
 
 @pytest.mark.parametrize("size", [(640, 427), (1, 1), (3, 2000), (1024, 1024), (1500, 1025)])
-def test_squeezing_is_pytorchs_without_antialiasing(size):
+def test_the_resize_is_pytorchs_without_antialiasing(size):
     image = picture(*size)
     theirs = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
     theirs = interpolate(theirs, (1024, 1024), mode="bilinear").numpy()
-    mine = squeeze(image)
+    mine = efficientsam_pixels(image)
     assert (mine.shape, mine.dtype) == (theirs.shape, np.float32)
     assert np.abs(mine - theirs).max() < 2e-4  # PyTorch rounds where samples lie to float32
 
 
-def test_the_row_makes_the_model(pair):
+def test_the_registered_model_loads(pair):
     model = MODELS["efficientsam-t"].load(pair, Options("cpu"))
     card = model.describe()
     assert (card.name, card.parameters) == ("efficientsam-t", 10_223_204)
@@ -164,7 +164,7 @@ def test_it_cannot_be_made_untrained():
         MODELS["efficientsam-t"].load(None, Options("cpu"))
 
 
-def test_graphs_that_nobody_publishes_are_explained(tmp_path, monkeypatch):
+def test_the_error_for_unpublished_graphs_says_how_to_export_them(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.delenv("OBJASCALE_WEIGHTS", raising=False)
     for ask in (lambda row: fetch_weights(row, tmp_path), lambda row: find_all_weights([row], tmp_path)):

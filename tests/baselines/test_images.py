@@ -1,4 +1,4 @@
-"""Every model refuses what is no image of uint8, H×W×3, before it looks at it."""
+"""Every model refuses an image that is not uint8 H×W×3."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ KINDS = [BoxFill, EllipseFill, GrabCut, Cropped, TorchSam, OnnxSam, EfficientSam
         ("photo.jpg", r"not a str$"),
     ],
 )
-def test_an_image_that_no_model_takes_is_refused_by_each(kind, image, sentence) -> None:
-    model = object.__new__(kind)  # without its weights: the image is refused before they are needed
+def test_every_model_refuses_the_image(kind, image, sentence) -> None:
+    model = object.__new__(kind)  # without weights, which the check does not need
     with pytest.raises(PredictorError, match=rf"image must be .*uint8.* {sentence}"):
         model.set_image(image)

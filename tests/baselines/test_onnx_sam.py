@@ -1,4 +1,4 @@
-"""The trained MobileSAM on real photographs, and its masks against those that the graph itself enlarges."""
+"""The trained MobileSAM on photographs, and its masks compared with the graph's own enlarged masks."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def model(shared: Path) -> OnnxSam:
 
 
 def photographs(shared: Path, count: int) -> list[tuple[np.ndarray, list[RegionMask]]]:
-    """The first `count` photographs of COCO128 with six objects or more, with the masks of those that are no crowd."""
+    """The first `count` photographs of COCO128 with at least six objects, with the masks of non-crowd objects."""
     folder = shared / "assets/photos/coco128"
     truth = json.loads((folder / "instances_train2017.json").read_text())
     found = []
@@ -67,8 +67,8 @@ def test_the_mask_is_the_one_that_the_graph_makes_of_the_full_frame(model, share
         image = np.asarray(Image.fromarray(image).resize(size))
     model.set_image(image)
     prompt = Prompt("box", box=box)
-    feeds = {**model._feeds(prompt), "orig_im_size": np.array(image.shape[:2], np.float32)}
-    logits = model._decoder.run(["masks"], feeds)[0][0, 0]
+    inputs = {**model._decoder_inputs(prompt), "orig_im_size": np.array(image.shape[:2], np.float32)}
+    logits = model._decoder.run(["masks"], inputs)[0][0, 0]
     mine = model.predict(prompt).full()
     assert mine.any()
     differ = mine != (logits > 0)
@@ -78,7 +78,7 @@ def test_the_mask_is_the_one_that_the_graph_makes_of_the_full_frame(model, share
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_a_bad_weight_makes_no_mask(shared, tmp_path, value):
-    """In the last bias of the decoder's enlargement, on which every logit depends."""
+    """In the last bias of the decoder's upscaling, on which every logit depends."""
     folder = shared / "assets/weights"
     graph = onnx.load(folder / "mobilesam-decoder.onnx")
     (tensor,) = (t for t in graph.graph.initializer if t.name == "mask_decoder.output_upscaling.3.bias")

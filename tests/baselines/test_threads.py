@@ -1,4 +1,4 @@
-"""Threads: what ONNX Runtime is given is what PyTorch has, and nothing has more than this process may use."""
+"""ONNX Runtime uses as many threads as PyTorch, and no library uses more threads than available cores."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import onnx
 import pytest
 import torch
 
-from baselines.onnx_sam import session
+from baselines.onnx_sam import onnx_session
 from baselines.threads import onnx_threads
 
 GRAPH = """
@@ -28,12 +28,12 @@ def graph(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_a_session_has_as_many_threads_as_it_says(graph: Path, threads: int) -> None:
-    """The pool has one less, as the thread that calls works too."""
+    """The pool has one thread less, because the calling thread computes too."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
         running = len(os.listdir("/proc/self/task"))  # noqa: PTH208 - not files
-        made = session(graph, "cpu")
+        made = onnx_session(graph, "cpu")
         assert len(os.listdir("/proc/self/task")) == running + threads - 1  # noqa: PTH208
         assert made.get_session_options().intra_op_num_threads == onnx_threads() == threads
     finally:

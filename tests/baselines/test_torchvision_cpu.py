@@ -1,4 +1,4 @@
-"""torchvision can be imported, whatever PyTorch it was built for."""
+"""torchvision can be imported beside any build of PyTorch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The prompt alone: exactly its box, exactly its ellipse."""
+"""The filled box and the filled ellipse of a prompt."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ coordinate = st.floats(-40, 40, allow_nan=False)
 
 
 @given(coordinate, coordinate, coordinate, coordinate)
-def test_any_box_gives_the_pixels_whose_centres_it_holds_or_one_or_a_named_error(x0, y0, x1, y1):
+def test_any_box_gives_the_pixels_whose_centres_it_holds_or_one_pixel_or_an_error(x0, y0, x1, y1):
     inside = x0 < x1 and y0 < y1 and x0 < W and y0 < H and x1 > 0 and y1 > 0
     if not inside:
         with pytest.raises(PromptOutside):

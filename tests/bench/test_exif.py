@@ -7,15 +7,15 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image, ImageOps
 from typer.testing import CliRunner
 
 from baselines.segmenter import Options
 from bench.cli import app
-from bench.compare import Comparison, rows_of
 from bench.prompts import PromptSettings
-from bench.results import ResultsError, read_run
+from bench.results import read_run
 from bench.selection import EVERYTHING
 from bench.setup import Setup
 from objascale.datasets import ImageError, Picture, TruthObject
@@ -215,5 +215,15 @@ def test_models_on_differently_turned_pictures_are_not_compared(tmp_path):
     data = coco(tmp_path / "data", noise(), 3)
     for exif in ("stored", "displayed"):
         assert run(data, tmp_path / exif, "--exif", exif).exit_code == 0
-    with pytest.raises(ResultsError, match="1 objects lie on pictures that one side turned by EXIF"):
-        Comparison.of(*(rows_of(tmp_path / exif, "box") for exif in ("stored", "displayed")))
+    result = bench("compare", tmp_path / "stored", "box", "box", "--with", tmp_path / "displayed")
+    assert result.exit_code == 1
+    assert "1 objects lie on pictures that one side turned by EXIF" in result.stderr
+    assert bench("compare", tmp_path / "stored", "box", "box").exit_code == 0
+
+
+def test_results_of_before_the_option_can_be_compared(tmp_path):
+    data = coco(tmp_path / "data", noise(), 3)
+    run(data, tmp_path / "out")
+    path = tmp_path / "out/results.parquet"
+    pd.read_parquet(path).drop(columns="exif").to_parquet(path)
+    assert bench("compare", tmp_path / "out", "box", "box").exit_code == 0

@@ -1,6 +1,7 @@
 """The starter objects: textured GLBs of everyday things that this package draws itself, so that nothing is downloaded.
 
-Every object is a function of a random generator; the same category and variant always give the same bytes.
+Every object is a function of a random generator. The same category and variant always give the same bytes on one kind
+of processor; on another kind some coordinates differ in their last digits.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ from objascale.sources.starter import (
     trucks,
     vessels,
 )
-from objascale.sources.starter.glb import Scene, encode_glb
+from objascale.sources.starter.glb import GlbScene, encode_glb
 
 STARTER_LICENCE = "CC0-1.0"
 
-CATEGORIES: dict[str, Callable[[np.random.Generator], Scene]] = {
+CATEGORIES: dict[str, Callable[[np.random.Generator], GlbScene]] = {
     "airplane": planes.airplane,
     "apple": food.apple,
     "banana": food.banana,
@@ -77,7 +78,7 @@ def starter_glb(category: str, variant: int) -> bytes:
 
 
 def write_object(category: str, variant: int, path: Path) -> None:
-    """Write one object as a GLB to `path`, whole or not at all; equal arguments give equal bytes.
+    """Write one object as a GLB to `path`, whole or not at all.
 
     Raises UnknownStarterObject, and OSError if the folder cannot be written.
     """
