@@ -67,10 +67,10 @@ def read_state_dict(path: Path, prefix: str = "", keys: tuple[str, ...] = ("stat
     try:
         with zipfile.ZipFile(path) as archive:
             root = next(name for name in archive.namelist() if name.endswith("data.pkl")).removesuffix("data.pkl")
-            found = _Unpickler(io.BytesIO(_read(archive, f"{root}data.pkl"))).load()
+            content = _Unpickler(io.BytesIO(_read(archive, f"{root}data.pkl"))).load()
             if keys:
-                found = _first(found, keys)
-            named = _module_tensors(found) if isinstance(found, _Placeholder) else found.items()
+                content = _first(content, keys)
+            named = _module_tensors(content) if isinstance(content, _Placeholder) else content.items()
             tensors = {
                 name.removeprefix(prefix): tensor.read(archive, root)
                 for name, tensor in named
@@ -124,11 +124,11 @@ class _Placeholder:
     __setitem__ = append = extend = add = _ignore
 
 
-def _first(found: dict, keys: tuple[str, ...]) -> Any:
+def _first(content: dict, keys: tuple[str, ...]) -> Any:
     """Return the value of the first key that has one."""
     for key in keys:
-        if found.get(key) is not None:
-            return found[key]
+        if content.get(key) is not None:
+            return content[key]
     raise ValueError(f"it holds no {' or '.join(keys)}")
 
 
