@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from objascale.masks import RegionMask
 
-BAND = 0.02  # of the diagonal of the object's box
+BOUNDARY_FRACTION = 0.02  # of the diagonal of the object's box
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def centre_error(predicted: RegionMask, truth: RegionMask) -> float | None:
 def band_width(truth: RegionMask) -> int:
     """Width of the boundary in pixels: 2 % of the diagonal of the truth's tight box, at least 1."""
     x0, y0, x1, y1 = truth.box or (0, 0, 0, 0)
-    return max(round(BAND * math.hypot(x1 - x0, y1 - y0)), 1)
+    return max(round(BOUNDARY_FRACTION * math.hypot(x1 - x0, y1 - y0)), 1)
 
 
 def boundary_iou(predicted: RegionMask, truth: RegionMask) -> float:

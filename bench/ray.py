@@ -14,21 +14,21 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from baselines.segmenter import ModelCard
-from bench.results import Results, Row, RowKey
+from bench.results import ResultRow, ResultsWriter, RowKey
 from bench.setup import Setup
 from objascale.dataset import differences
 from objascale.datasets import Sample
 from objascale.engine import Fatal
 from objascale.engine.ray import connect, room
 
-CPUS = 2  # of an actor
-AT_ONCE = 2  # images that an actor has: one is measured, the next is being decoded
-LOSSES = 3  # of actors, at one image or at starting, that are put up with
-PATIENCE = 600.0  # seconds without any actor
+CPUS_PER_ACTOR = 2  # of an actor
+IMAGES_PER_ACTOR = 2  # images that an actor has: one is measured, the next is being decoded
+MAX_LOSSES = 3  # of actors, at one image or at starting, that are put up with
+START_TIMEOUT = 600.0  # seconds without any actor
 
 
 @dataclass
-class Task:
+class ImageTask:
     """An image that an actor is to measure, but for the rows that are `done`; or only to `refuse`, for that reason."""
 
     index: int
@@ -57,7 +57,7 @@ class NodeMeasurer:
         """This node's machine."""
         return self._measurer.environment
 
-    def measure(self, task: Task) -> list[Row]:
+    def measure(self, task: ImageTask) -> list[ResultRow]:
         """The rows of one image. Raises Fatal if this node has another data set."""
         if task.index >= len(self._samples) or self._samples[task.index].image_id != task.image_id:
             raise Fatal(
@@ -74,12 +74,12 @@ class _Actor:
     """An actor and the images that it has."""
 
     handle: Any
-    tasks: list[Task] = field(default_factory=list)
+    tasks: list[ImageTask] = field(default_factory=list)
 
     @property
     def load(self) -> int:
         """Images that it has. One that an actor died over is measured alone, so that no other is blamed."""
-        return AT_ONCE if any(task.lost for task in self.tasks) else len(self.tasks)
+        return IMAGES_PER_ACTOR if any(task.lost for task in self.tasks) else len(self.tasks)
 
 
 class Cluster:
@@ -96,17 +96,17 @@ class Cluster:
         self._setup = setup
         gpus, device = room("GPU", 1), setup.options.device
         gpu = device == "cuda" or (device == "auto" and gpus > 0)
-        fit = gpus if gpu else room("CPU", CPUS)
+        fit = gpus if gpu else room("CPU", CPUS_PER_ACTOR)
         self._workers = workers or max(1, fit)
         if gpu and self._workers > fit:
             raise Fatal(
                 f"the Ray cluster has {fit} GPUs, and {self._workers} workers need one each; "
                 "give fewer --workers, or --device cpu"
             )
-        self._needs = {"num_gpus": 1} if gpu else {"num_cpus": CPUS if self._workers <= fit else 0}
+        self._needs = {"num_gpus": 1} if gpu else {"num_cpus": CPUS_PER_ACTOR if self._workers <= fit else 0}
         self._starting: dict[Any, _Actor] = {}  # by the reference of what `start` returns
         self._ready: list[_Actor] = []
-        self._measuring: dict[Any, tuple[_Actor, Task]] = {}  # by the reference of the rows
+        self._measuring: dict[Any, tuple[_Actor, ImageTask]] = {}  # by the reference of the rows
         self._failed = 0  # starts, one after the other
         self.cards: list[ModelCard] = []
         for _ in range(self._workers):
@@ -116,14 +116,14 @@ class Cluster:
         self.environment = _answer(self._ready[0].handle.environment.remote())
         """Of the node that was ready first."""
 
-    def rows(self, samples: Sequence[Sample], results: Results) -> Iterator[list[Row]]:
+    def rows(self, samples: Sequence[Sample], results: ResultsWriter) -> Iterator[list[ResultRow]]:
         """The rows of each image, as they come."""
         done: dict[str, set[RowKey]] = defaultdict(set)
         for key, row in results.rows.items():
             if row.error is None:
                 done[row.image_id].add(key)
         images = enumerate(sample.image_id for sample in samples)
-        waiting = deque(Task(index, image_id, frozenset(done.get(image_id, ()))) for index, image_id in images)
+        waiting = deque(ImageTask(index, image_id, frozenset(done.get(image_id, ()))) for index, image_id in images)
         while waiting or self._measuring:
             self._hand_out(waiting)
             for task, rows in self._wait():
@@ -132,24 +132,24 @@ class Cluster:
                 else:
                     yield rows
 
-    def _hand_out(self, waiting: deque[Task]) -> None:
+    def _hand_out(self, waiting: deque[ImageTask]) -> None:
         """Give every actor what it can take; an image that was lost before only to one that has no other."""
         while waiting and self._ready:
             actor, task = min(self._ready, key=lambda actor: actor.load), waiting[0]
-            if actor.load >= (1 if task.lost else AT_ONCE):
+            if actor.load >= (1 if task.lost else IMAGES_PER_ACTOR):
                 return
             actor.tasks.append(waiting.popleft())
             self._measuring[actor.handle.measure.remote(task)] = actor, task
 
-    def _wait(self) -> list[tuple[Task, list[Row] | None]]:
+    def _wait(self) -> list[tuple[ImageTask, list[ResultRow] | None]]:
         """Wait until something happens; the images that are finished, with their rows, or were lost, with None."""
         import ray
 
-        happened, _ = ray.wait([*self._starting, *self._measuring], timeout=None if self._measuring else PATIENCE)
+        happened, _ = ray.wait([*self._starting, *self._measuring], timeout=None if self._measuring else START_TIMEOUT)
         if not happened:
             raise Fatal(
-                f"no worker of the Ray cluster has started within {PATIENCE / 60:.0f} min; `ray status` says what it "
-                "is busy with, and the same command goes on"
+                f"no worker of the Ray cluster has started within {START_TIMEOUT / 60:.0f} min; `ray status` shows "
+                "what it is busy with; run the same command again to continue"
             )
         returned = []
         for reference in happened:
@@ -162,7 +162,9 @@ class Cluster:
     def _start(self) -> None:
         import ray
 
-        actor = ray.remote(NodeMeasurer).options(max_concurrency=AT_ONCE, scheduling_strategy="SPREAD", **self._needs)
+        actor = ray.remote(NodeMeasurer).options(
+            max_concurrency=IMAGES_PER_ACTOR, scheduling_strategy="SPREAD", **self._needs
+        )
         handle: Any = actor.remote(self._setup)
         self._starting[handle.start.remote()] = _Actor(handle)
 
@@ -173,7 +175,7 @@ class Cluster:
             cards = _answer(reference)
         except _Lost as error:
             self._failed += 1
-            if self._failed == LOSSES * self._workers:
+            if self._failed == MAX_LOSSES * self._workers:
                 raise Fatal(
                     f"the workers of the Ray cluster die while they load the models, the last: {error}; "
                     "is the suite installed on every node, and is there memory enough?"
@@ -189,7 +191,7 @@ class Cluster:
         self._failed = 0
         self._ready.append(actor)
 
-    def _receive(self, reference: Any) -> tuple[Task, list[Row] | None]:
+    def _receive(self, reference: Any) -> tuple[ImageTask, list[ResultRow] | None]:
         """An image that was measured, or during which the actor was lost."""
         actor, task = self._measuring.pop(reference)
         actor.tasks.remove(task)
@@ -200,9 +202,9 @@ class Cluster:
                 self._ready.remove(actor)
                 self._replace(actor)
             task.lost += 1
-            if task.lost == LOSSES:
-                task.refusal = f"{LOSSES} workers died while they had this image, the last: {error}"
-            elif task.lost == 2 * LOSSES:
+            if task.lost == MAX_LOSSES:
+                task.refusal = f"{MAX_LOSSES} workers died while they had this image, the last: {error}"
+            elif task.lost == 2 * MAX_LOSSES:
                 raise Fatal(f"image {task.image_id}: {task.refusal}; not even its annotation can be read") from None
             return task, None
 

@@ -32,7 +32,7 @@ from objascale.dataset import differences
 from objascale.datasets import Dataset
 from objascale.files import write_atomically
 
-SCHEMA = 3
+RESULTS_SCHEMA = 3
 
 
 class ResultsError(RuntimeError):
@@ -50,7 +50,7 @@ class RowKey(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Row:
+class ResultRow:
     """One model on one object. Areas in px, times in ms; RLE size is [height, width]. With an error, iou is 0."""
 
     model: str
@@ -106,21 +106,21 @@ _ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_
 
 
 def arrow_schema() -> pa.Schema:
-    """`Row` as the schema of results.parquet."""
+    """`ResultRow` as the schema of results.parquet."""
     columns = []
-    for name, hint in typing.get_type_hints(Row).items():
+    for name, hint in typing.get_type_hints(ResultRow).items():
         kinds = typing.get_args(hint) or (hint,)
         nullable = types.NoneType in kinds
         columns.append(pa.field(name, _ARROW[kinds[0]], nullable=nullable))
     return pa.schema(columns)
 
 
-class Results:
+class ResultsWriter:
     """A results folder being written; `open_results` makes one."""
 
     def __init__(self, folder: Path, journal: FileIO | None = None) -> None:
         self.folder = folder
-        self.rows: dict[RowKey, Row] = {}
+        self.rows: dict[RowKey, ResultRow] = {}
         self._journal = journal
         self.run: dict[str, Any] = {}  # content of run.json
         self._models: list[str] = []  # in the order of run.json
@@ -128,7 +128,7 @@ class Results:
         self._truths: dict[str, str] = {}  # object id → RLE
         self._known: set[RowKey] = set()  # keys without SHA-256, or of no object, of what has better rows
 
-    def append(self, row: Row) -> None:
+    def append(self, row: ResultRow) -> None:
         """Add one row; it is in the journal when this returns.
 
         Raises ResultsError if the disk does not take it, and if other rows are of another picture of the same name, or
@@ -141,7 +141,7 @@ class Results:
             if self._journal.write(line) != len(line):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    def _take(self, row: Row) -> None:
+    def _take(self, row: ResultRow) -> None:
         """A row in place of what is known of its key, and of the errors of an image that could not be read.
 
         Those have no SHA-256, or no object; they give way to rows of the image whether these are earlier or later.
@@ -193,14 +193,14 @@ class Results:
     def _table(self) -> pa.Table:
         return pa.Table.from_pylist([vars(row) for row in sorted(self.rows.values(), key=self._place)], arrow_schema())
 
-    def _place(self, row: Row) -> tuple:
+    def _place(self, row: ResultRow) -> tuple:
         numbers = [re.split(r"(\d+)", text) for text in (row.image_id, row.object_id)]
         where = [[int(part) if part.isdecimal() else part for part in parts] for parts in numbers]
         return *where, self._models.index(row.model), row.tokens or 0, row.noise, row.prompt_source, row.settings_hash
 
 
 @contextmanager
-def open_results(folder: Path, run: dict[str, Any], dataset: Dataset) -> Iterator[Results]:
+def open_results(folder: Path, run: dict[str, Any], dataset: Dataset) -> Iterator[ResultsWriter]:
     """Create a results folder, or go on with one; leaving the block writes results.parquet, whatever ended it.
 
     `run` is the content of run.json; its models join those already there. Raises ResultsError if the folder cannot be
@@ -209,7 +209,7 @@ def open_results(folder: Path, run: dict[str, Any], dataset: Dataset) -> Iterato
     """
     with _written(folder) as results:
         path = folder / "run.json"
-        run = json.loads(json.dumps({"schema": SCHEMA, **run}))
+        run = json.loads(json.dumps({"schema": RESULTS_SCHEMA, **run}))
         if results.rows and not path.exists():
             raise ResultsError(f"{folder} has rows, but its {path.name} is gone; give a new folder with --out")
         joined = join_runs(read_run(folder), run, folder) if path.exists() else run
@@ -222,7 +222,7 @@ def open_results(folder: Path, run: dict[str, Any], dataset: Dataset) -> Iterato
             results.save()
 
 
-def merge_results(parts: Sequence[Path], out: Path) -> Results:
+def merge_results(parts: Sequence[Path], out: Path) -> ResultsWriter:
     """Put the rows of several results folders into the new folder `out`.
 
     A measurement that several parts have is that of the first, unless it is an error there. Raises ResultsError if a
@@ -235,7 +235,7 @@ def merge_results(parts: Sequence[Path], out: Path) -> Results:
     if out.exists() and not (out.is_dir() and next(out.iterdir(), None) is None):
         raise ResultsError(f"{out} is not empty; give a new folder with --out")
     environments = {str(part.resolve()): run["environment"] for part, run in zip(parts, runs, strict=True)}
-    merged = Results(out)
+    merged = ResultsWriter(out)
     for part, run in zip(parts, runs, strict=True):
         for row in _rows(part / "journal.jsonl")[0]:
             if not merged.done(row.key):
@@ -249,7 +249,7 @@ def merge_results(parts: Sequence[Path], out: Path) -> Results:
 
 
 @contextmanager
-def _written(folder: Path) -> Iterator[Results]:
+def _written(folder: Path) -> Iterator[ResultsWriter]:
     """A results folder with what is in it, for one process to write to."""
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -257,7 +257,7 @@ def _written(folder: Path) -> Iterator[Results]:
     with journal:
         with disk_errors(folder):
             fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        results = Results(folder, journal)
+        results = ResultsWriter(folder, journal)
         rows, whole = _rows(folder / "journal.jsonl")
         journal.truncate(whole)
         for row in rows:
@@ -265,14 +265,14 @@ def _written(folder: Path) -> Iterator[Results]:
         yield results
 
 
-def _rows(journal: Path) -> tuple[list[Row], int]:
+def _rows(journal: Path) -> tuple[list[ResultRow], int]:
     """The rows of a journal, and its length in bytes without a last line that a crash cut off."""
     data = journal.read_bytes() if journal.exists() else b""
     whole = data.rfind(b"\n") + 1
     rows = []
     for number, line in enumerate(data[:whole].splitlines(), 1):
         try:
-            rows.append(Row(**json.loads(line)))
+            rows.append(ResultRow(**json.loads(line)))
         except (ValueError, TypeError) as error:
             raise ResultsError(
                 f"{journal}, line {number}, is damaged; delete that line to measure its row anew"
@@ -286,7 +286,7 @@ def read_run(folder: Path) -> dict[str, Any]:
     try:
         run = json.loads(path.read_text())
         _identity(run), [_card_key(card) for card in run["models"]], run["created"], run["environment"]
-        if run["schema"] == SCHEMA:
+        if run["schema"] == RESULTS_SCHEMA:
             set(run["noise"])
         return run
     except FileNotFoundError as error:
@@ -326,7 +326,7 @@ def _card_key(card: dict[str, Any]) -> tuple[str, int | None]:
     return card["name"], card["settings"].get("tokens")
 
 
-def _check_images(results: Results, dataset: Dataset) -> None:
+def _check_images(results: ResultsWriter, dataset: Dataset) -> None:
     """A data set may have grown, but every image that has a row must still be in it, unchanged if that is annotated."""
     measured = {row.image_id for row in results.rows.values()}
     samples = dataset.samples if measured else ()

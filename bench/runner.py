@@ -18,7 +18,7 @@ from baselines.segmenter import Batches, ModelCard, Prompt, Segmenter
 from bench.environment import environment
 from bench.metrics import score
 from bench.prompts import PromptSettings, make_prompt, settings_hash
-from bench.results import Results, Row, RowKey, unread
+from bench.results import ResultRow, ResultsWriter, RowKey, unread
 from bench.seen import seen_in_training
 from bench.selection import Selection
 from flip.stopwatch import Stopwatch
@@ -29,7 +29,7 @@ from objascale.masks import MaskError, RegionMask, as_region_mask
 Progress = Callable[[int, int], None]
 """Called with the images done and the images in all."""
 
-TOGETHER = 64  # prompts that a model is asked at once, if it can be
+PROMPTS_PER_CALL = 64  # prompts that a model is asked at once, if it can be
 
 
 class Engine(Protocol):
@@ -43,14 +43,14 @@ class Engine(Protocol):
     def environment(self) -> dict:
         """What it measures on, as `bench.environment` describes a machine."""
 
-    def rows(self, samples: Sequence[Sample], results: Results) -> Iterator[Iterable[Row]]:
+    def rows(self, samples: Sequence[Sample], results: ResultsWriter) -> Iterator[Iterable[ResultRow]]:
         """For each image, in any order, the rows that `results` has not yet, and perhaps some that it has."""
 
 
 def run(
     engine: Engine,
     samples: Sequence[Sample],
-    results: Results,
+    results: ResultsWriter,
     progress: Progress = lambda done, total: None,
 ) -> None:
     """Measure every model with every prompt on every object of `samples` that has no row in `results` yet.
@@ -67,7 +67,7 @@ def run(
 
 
 @dataclass(frozen=True)
-class Task:
+class PromptGroup:
     """Objects of one image that a model is asked for together, with prompts of the same kind."""
 
     entrant: int
@@ -76,7 +76,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Image:
+class LoadedImage:
     """An image that is ready to be measured: pixels, or what went wrong with it.
 
     `exif`: how the picture was read, where its EXIF orientation is ambiguous; else None.
@@ -84,7 +84,7 @@ class Image:
 
     sample: Sample
     sha256: str
-    tasks: list[Task]
+    tasks: list[PromptGroup]
     pixels: NDArray[np.uint8] | None = None
     error: str | None = None
     exif: Exif | None = None
@@ -118,12 +118,12 @@ class Measurer:
         """This machine."""
         return environment()
 
-    def rows(self, samples: Sequence[Sample], results: Results) -> Iterator[Iterator[Row]]:
+    def rows(self, samples: Sequence[Sample], results: ResultsWriter) -> Iterator[Iterator[ResultRow]]:
         """The rows of each image, in order; the next image is read and decoded meanwhile."""
         for image in _ahead(lambda sample: self.prepare(sample, results.done), samples):
             yield self.measure(image)
 
-    def prepare(self, sample: Sample, done: Callable[[RowKey], bool], refusal: str | None = None) -> Image:
+    def prepare(self, sample: Sample, done: Callable[[RowKey], bool], refusal: str | None = None) -> LoadedImage:
         """Read what of an image has to be measured: nothing if `done` says so of every row's key.
 
         A `refusal` says why the picture is not even to be opened; it becomes the error of the rows.
@@ -132,22 +132,22 @@ class Measurer:
             truths = tuple(truth for truth in sample.objects() if self._selection.wants(truth))
         except Exception as caught:  # whatever an annotation does, it costs this image's rows and is in them
             truths = (TruthObject(unread(sample.image_id), "", "", 0, (0, 0), ""),)
-            return Image(sample, "", self._tasks(truths, "", done), error=sentence(caught))
+            return LoadedImage(sample, "", self._tasks(truths, "", done), error=sentence(caught))
         sha256 = sample.sha256 or ""
         if refusal:
-            return Image(sample, sha256, self._tasks(truths, sha256, done), error=refusal)
+            return LoadedImage(sample, sha256, self._tasks(truths, sha256, done), error=refusal)
         if sha256 and not self._tasks(truths, sha256, done):
-            return Image(sample, sha256, [])
+            return LoadedImage(sample, sha256, [])
         try:
             picture = sample.picture().of(truths)
             sha256 = picture.sha256
             tasks = self._tasks(truths, sha256, done)
             pixels = picture.decode(self._exif) if tasks else None
-            return Image(sample, sha256, tasks, pixels, exif=self._exif if picture.ambiguous else None)
+            return LoadedImage(sample, sha256, tasks, pixels, exif=self._exif if picture.ambiguous else None)
         except Exception as caught:  # whatever a file does, as above
-            return Image(sample, sha256, self._tasks(truths, sha256, done), error=sentence(caught))
+            return LoadedImage(sample, sha256, self._tasks(truths, sha256, done), error=sentence(caught))
 
-    def measure(self, image: Image) -> Iterator[Row]:
+    def measure(self, image: LoadedImage) -> Iterator[ResultRow]:
         """The rows of an image's tasks, each task's together. A task may have rows that were done before."""
         for i, segmenter in enumerate(self._segmenters):
             tasks = [task for task in image.tasks if task.entrant == i]
@@ -156,20 +156,20 @@ class Measurer:
                 rows = [replace(self._unanswered(image, task, truth), **shown) for truth in task.truths]
                 yield from rows if shown["error"] else self._ask(segmenter, image, task, rows)
 
-    def _tasks(self, truths: Sequence[TruthObject], sha256: str, done: Callable[[RowKey], bool]) -> list[Task]:
+    def _tasks(self, truths: Sequence[TruthObject], sha256: str, done: Callable[[RowKey], bool]) -> list[PromptGroup]:
         """What of an image is not done yet. The same objects go together, whatever was done: a mask depends on it."""
         tasks = []
         for i, (segmenter, card) in enumerate(zip(self._segmenters, self.cards, strict=True)):
-            step = TOGETHER if isinstance(segmenter, Batches) else 1
+            step = PROMPTS_PER_CALL if isinstance(segmenter, Batches) else 1
             for prompt in self._prompts:
                 key = RowKey(card.name, card.weights_sha256, settings_hash(card.settings, prompt), sha256, "")
                 for start in range(0, len(truths), step):
                     together = tuple(truths[start : start + step])
                     if not all(done(key._replace(object_id=truth.object_id)) for truth in together):
-                        tasks.append(Task(i, prompt, together))
+                        tasks.append(PromptGroup(i, prompt, together))
         return tasks
 
-    def _show(self, segmenter: Segmenter, image: Image) -> dict[str, Any]:
+    def _show(self, segmenter: Segmenter, image: LoadedImage) -> dict[str, Any]:
         """Show the image to a model; the times that it took, or the error, as columns of a row."""
         if image.pixels is None:
             return {"error": image.error}
@@ -181,9 +181,11 @@ class Measurer:
             return {"error": sentence(caught)}
         return {"error": None, **_times(watch, "image_")}
 
-    def _ask(self, segmenter: Segmenter, image: Image, task: Task, rows: list[Row]) -> Iterator[Row]:
+    def _ask(
+        self, segmenter: Segmenter, image: LoadedImage, task: PromptGroup, rows: list[ResultRow]
+    ) -> Iterator[ResultRow]:
         """Ask for a task's objects, together if the model can; one by one if that fails, to see which object it is."""
-        asked: list[tuple[Row, RegionMask, Prompt]] = []
+        asked: list[tuple[ResultRow, RegionMask, Prompt]] = []
         for row, truth in zip(rows, task.truths, strict=True):
             try:
                 mask = truth.mask()
@@ -203,12 +205,12 @@ class Measurer:
             except Exception as caught:  # as above
                 yield replace(each[0], error=sentence(caught))
 
-    def _unanswered(self, image: Image, task: Task, truth: TruthObject) -> Row:
+    def _unanswered(self, image: LoadedImage, task: PromptGroup, truth: TruthObject) -> ResultRow:
         """The row before anything is known but the truth."""
         sample, card, (height, width) = image.sample, self.cards[task.entrant], truth.size
         if sample.size is not None:
             width, height = sample.size
-        return Row(
+        return ResultRow(
             model=card.name,
             weights_sha256=card.weights_sha256,
             settings_hash=settings_hash(card.settings, task.prompt),
@@ -234,7 +236,9 @@ class Measurer:
         )
 
 
-def _answer(segmenter: Segmenter, image: Image, asked: list[tuple[Row, RegionMask, Prompt]]) -> list[Row]:
+def _answer(
+    segmenter: Segmenter, image: LoadedImage, asked: list[tuple[ResultRow, RegionMask, Prompt]]
+) -> list[ResultRow]:
     """Rows with masks, scores, and the times of the call divided among them."""
     prompts = [prompt for *_, prompt in asked]
     segmenter.stopwatch.reset()
@@ -285,7 +289,7 @@ def _times(watch: Stopwatch, prefix: str, among: int = 1) -> dict[str, Any]:
     return {f"{prefix}{stage}_ms": ms.get(stage, 0.0) / among for stage in ("pre", "model", "post")}
 
 
-def _ahead(prepare: Callable[[Sample], Image], samples: Iterable[Sample]) -> Iterator[Image]:
+def _ahead(prepare: Callable[[Sample], LoadedImage], samples: Iterable[Sample]) -> Iterator[LoadedImage]:
     """Images in order, the next one being prepared while one is measured."""
     with ThreadPoolExecutor(1) as thread:
         future = None

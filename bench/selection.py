@@ -7,12 +7,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from bench.results import Row, unread
+from bench.results import ResultRow, unread
 from objascale.datasets import Dataset, Sample, TruthObject
 
 Range = tuple[float, float]  # both ends included
 ALL: Range = (0.0, math.inf)
-MOST_NAMES = 20  # of categories that an error lists
+MAX_LISTED_NAMES = 20  # of categories that an error lists
 
 
 class SelectionError(ValueError):
@@ -55,11 +55,11 @@ class Selection:
             return
         plain = {name.lower(): name for name in sorted(known)}
         near = [plain[hit] for name in unknown for hit in get_close_matches(name.lower(), plain, n=3)]
-        some = ", ".join(sorted(known)[:MOST_NAMES]) + (", …" if len(known) > MOST_NAMES else "")
+        some = ", ".join(sorted(known)[:MAX_LISTED_NAMES]) + (", …" if len(known) > MAX_LISTED_NAMES else "")
         hint = f"did you mean {' or '.join(dict.fromkeys(near))}?" if near else f"there are {len(known)}: {some}"
         raise SelectionError(f"no category of {dataset.path} is called {' or '.join(map(repr, unknown))}; {hint}")
 
-    def found(self, dataset: Dataset, rows: Iterable[Row]) -> bool:
+    def found(self, dataset: Dataset, rows: Iterable[ResultRow]) -> bool:
         """Whether any of the rows is about an object of this selection, or about one that could not be read."""
         images = {
             row.image_id

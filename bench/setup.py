@@ -22,7 +22,7 @@ class Setup:
     """All that another process needs to know to measure as this one: names and absolute paths.
 
     `weights`: each model's files, None for a model that runs on random ones. `tokens`: numbers of patches; a model that
-    looks at patches is measured with each of them. `exif`: as for `Picture.decode`.
+    looks at patches is measured with each of them. `exif`: as for `EncodedImage.decode`.
     """
 
     weights: Mapping[str, registry.Files | None]

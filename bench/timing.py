@@ -30,14 +30,14 @@ from baselines.segmenter import Batches, Prompt, Segmenter
 from bench.environment import gpus, threads
 from bench.prompts import PromptSettings, make_prompt
 from bench.results import ResultsError, disk_errors
-from bench.runner import TOGETHER, Progress, checked_masks, sentence
+from bench.runner import PROMPTS_PER_CALL, Progress, checked_masks, sentence
 from bench.selection import Selection
 from objascale.datasets import Dataset, Exif, TruthObject
 from objascale.files import write_atomically
 
-IMAGES = 5  # that are timed if nobody says how many
-SCHEMA = 1
-COLUMNS = pa.schema(
+DEFAULT_IMAGES = 5  # enough for a first impression in a few minutes
+TIMING_SCHEMA = 1
+TIMING_COLUMNS = pa.schema(
     [
         pa.field("model", pa.string()),
         pa.field("image_id", pa.string()),
@@ -55,13 +55,13 @@ COLUMNS = pa.schema(
         pa.field("error", pa.string()),  # in place of the times
     ]
 )
-STAGES = ["pre_ms", "model_ms", "post_ms"]
+STAGE_COLUMNS = ["pre_ms", "model_ms", "post_ms"]
 SCOPES = {
     "set_image": "picture",
     "predict": "object",
     "both": "picture + object",
     "shared": "picture / objects + object",
-    "predict_many": f"object, {TOGETHER} at once",
+    "predict_many": f"object, {PROMPTS_PER_CALL} at once",
 }
 """What the rows of the summary are about. `both` is what the paper's Table 1 has."""
 
@@ -86,7 +86,7 @@ def run_timing(
     progress: Progress = lambda done, total: None,
     exif: Exif = "stored",
 ) -> pd.DataFrame:
-    """Time all models, write timing.parquet and timing.json into `out`, and return the rows (`COLUMNS`).
+    """Time all models, write timing.parquet and timing.json into `out`, and return the rows (`TIMING_COLUMNS`).
 
     `description` is what run.json would say. Raises ResultsError if `out` has times already or cannot be written,
     or if no call could be timed.
@@ -101,8 +101,8 @@ def run_timing(
     if all("error" in row or row["call"] == "set_image" for row in timed):
         reason = next((row["error"] for row in timed if "error" in row), "no object is selected")
         raise ResultsError(f"nothing could be timed ({reason}), so nothing was written to {out}")
-    rows = pa.Table.from_pylist(timed, COLUMNS)
-    run = {"schema": SCHEMA, **description, "timing": asdict(settings), "threads": threads()}
+    rows = pa.Table.from_pylist(timed, TIMING_COLUMNS)
+    run = {"schema": TIMING_SCHEMA, **description, "timing": asdict(settings), "threads": threads()}
     run |= {"before": before, "after": _machine()}
     buffer = pa.BufferOutputStream()
     pq.write_table(rows, buffer)
@@ -126,7 +126,7 @@ def time_models(
     progress: Progress = lambda done, total: None,
     exif: Exif = "stored",
 ) -> list[dict[str, Any]]:
-    """A row (`COLUMNS`) for each call of each model on the pictures of the selection.
+    """A row (`TIMING_COLUMNS`) for each call of each model on the pictures of the selection.
 
     On a picture: `set_image`; `predict` for each of its first objects; and, of a model that can, `predict_many` with as
     many prompts as a run would send together, the objects in turn. What raises leaves one row with the error.
@@ -183,12 +183,12 @@ def _calls(
         )
     if isinstance(segmenter, Batches) and truths:
         sound = [truth for truth in truths if _is_sound(truth)] or truths
-        many = [sound[i % len(sound)] for i in range(TOGETHER)]
-        about = {"call": "predict_many", "batch": TOGETHER}
+        many = [sound[i % len(sound)] for i in range(PROMPTS_PER_CALL)]
+        about = {"call": "predict_many", "batch": PROMPTS_PER_CALL}
         yield _Call(
             about,
             lambda: partial(segmenter.predict_many, [prompt(truth) for truth in many]),
-            lambda answers: checked_masks(segmenter, answers, TOGETHER, pixels),
+            lambda answers: checked_masks(segmenter, answers, PROMPTS_PER_CALL, pixels),
         )
 
 
@@ -222,7 +222,7 @@ def _timed(segmenter: Segmenter, call: _Call, settings: TimingSettings, about: d
 
 
 def summarise_times(rows: pd.DataFrame) -> pd.DataFrame:
-    """Milliseconds of `COLUMNS`' rows by model and scope (`SCOPES`), where a model has such calls.
+    """Milliseconds of `TIMING_COLUMNS`' rows by model and scope (`SCOPES`), where a model has such calls.
 
     Columns: model, scope, n, and of pre_post, model_ms and total the median and, with _low and _high, the 5th and 95th
     percentile, over pictures, objects and repeats. What is put together of two calls is so repeat by repeat.
@@ -235,21 +235,21 @@ def summarise_times(rows: pd.DataFrame) -> pd.DataFrame:
     parts = {
         "set_image": images,
         "predict": objects,
-        "both": _with(objects, objects[STAGES] + of_image[STAGES]),
-        "shared": _with(objects, objects[STAGES] + of_image[STAGES].div(of_image["objects"], axis=0)),
-        "predict_many": _with(many, many[STAGES].div(many["batch"], axis=0)),
+        "both": _with(objects, objects[STAGE_COLUMNS] + of_image[STAGE_COLUMNS]),
+        "shared": _with(objects, objects[STAGE_COLUMNS] + of_image[STAGE_COLUMNS].div(of_image["objects"], axis=0)),
+        "predict_many": _with(many, many[STAGE_COLUMNS].div(many["batch"], axis=0)),
     }
     table = []
     for model in dict.fromkeys(rows["model"]):
         for scope, part in parts.items():
-            ms = part.loc[part["model"] == model, STAGES]
+            ms = part.loc[part["model"] == model, STAGE_COLUMNS]
             if len(ms):
                 table.append({"model": model, "scope": scope, "n": len(ms), **_quantiles(ms)})
     return pd.DataFrame(table)
 
 
 def _with(rows: pd.DataFrame, stages: pd.DataFrame) -> pd.DataFrame:
-    return rows.assign(**{stage: stages[stage] for stage in STAGES})
+    return rows.assign(**{stage: stages[stage] for stage in STAGE_COLUMNS})
 
 
 def _quantiles(ms: pd.DataFrame) -> dict[str, float]:

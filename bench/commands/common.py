@@ -14,7 +14,7 @@ from rich.console import Console
 
 from baselines.registry import UnknownModel
 from baselines.segmenter import ModelUnavailable
-from bench.results import Results, ResultsError
+from bench.results import ResultsError, ResultsWriter
 from bench.seen import told
 from bench.selection import SelectionError
 from bench.summary import rich_table, summarise
@@ -76,7 +76,7 @@ def whole_numbers(option: str, text: str, least: int, most: int) -> list[int]:
     return [int(number) for number in given]
 
 
-def report(results: Results, out: Path) -> None:
+def report(results: ResultsWriter, out: Path) -> None:
     """The table of a results folder, what its models have seen in training, and what went wrong."""
     rows = results.frame()
     console().print(rich_table(summarise(rows)))

@@ -35,15 +35,14 @@ from bench.runner import Engine
 from bench.runner import run as measure
 from bench.selection import SelectionError, parse_selection
 from bench.setup import Setup
-from bench.timing import IMAGES as TIMED_IMAGES
-from bench.timing import TimingSettings, rich_table, run_timing, summarise_times
+from bench.timing import DEFAULT_IMAGES, TimingSettings, rich_table, run_timing, summarise_times
 from flip.training_data import UNKNOWN
 from flip.weights import WeightsMissing
 from objascale.datasets import Dataset, Exif
 from objascale.datasets.formats import FORMATS, open_dataset
 
-MOST_NOISE = 2.0
-MOST_TOKENS = 1 << 16
+MAX_NOISE = 2.0
+MAX_TOKENS = 1 << 16
 
 
 def run(
@@ -107,9 +106,9 @@ def run(
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # how job schedulers say that the time is over
     with errors():
-        selection = parse_selection(select or [], limit or (TIMED_IMAGES if timing else None), shard)
-        prompts = [PromptSettings(prompt, level, seed) for level in numbers("--noise", noise, 0, MOST_NOISE)]
-        patches = whole_numbers("--tokens", tokens, 1, MOST_TOKENS)
+        selection = parse_selection(select or [], limit or (DEFAULT_IMAGES if timing else None), shard)
+        prompts = [PromptSettings(prompt, level, seed) for level in numbers("--noise", noise, 0, MAX_NOISE)]
+        patches = whole_numbers("--tokens", tokens, 1, MAX_TOKENS)
         chosen = _chosen(models, weights)
         files = registry.find_all_weights(chosen, weights, allow_untrained=allow_untrained)
         here = {name: found and tuple(file.absolute() for file in found) for name, found in files.items()}

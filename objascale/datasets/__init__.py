@@ -68,7 +68,7 @@ class Sample:
     collection: str = ""  # the public data set, and its split, as `flip.training_data` names it; "" if not known
     map_sha256: str = ""  # of the environment map's file; "" for photographs, or if not recorded
 
-    def picture(self) -> Picture:
+    def picture(self) -> EncodedImage:
         """Read the file, not decoded yet. Raises ImageError if it is missing or has not the annotated SHA-256."""
         try:
             content = self.content()
@@ -80,11 +80,11 @@ class Sample:
                 f"{self.file} is not the file that was annotated, it is cut off or changed (SHA-256 differs); "
                 "put the right one there again"
             )
-        return Picture(self.file, content, sha256, self.size)
+        return EncodedImage(self.file, content, sha256, self.size)
 
 
 @dataclass(frozen=True)
-class Picture:
+class EncodedImage:
     """An encoded image with its SHA-256, and the width and height that it must have (None: any)."""
 
     file: str
@@ -103,7 +103,7 @@ class Picture:
         swaps = self.orientation >= 5 and self.size is not None and self.size[0] != self.size[1]
         return self.orientation > 1 and not swaps
 
-    def of(self, truths: Sequence[TruthObject]) -> Picture:
+    def of(self, truths: Sequence[TruthObject]) -> EncodedImage:
         """The same picture, with the size of its masks where no size is annotated and the masks agree on one."""
         sizes = {truth.size for truth in truths}
         if self.size is not None or len(sizes) != 1:

@@ -12,12 +12,12 @@ from objascale.dataset import read_annotations
 from objascale.datasets import RENDERED, Dataset, Sample, TruthObject, from_file
 from objascale.sources import object_keys
 
-MARK = "annotations.parquet"
+_ANNOTATIONS = "annotations.parquet"
 
 
 def recognises(path: Path) -> bool:
     """Whether `path` is such a folder."""
-    return (path / MARK).is_file()
+    return (path / _ANNOTATIONS).is_file()
 
 
 def read(folder: Path) -> Dataset:

@@ -14,14 +14,14 @@ from objascale.masks import MaskError, RegionMask
 MALFORMED = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 """What reading a JSON file of another shape raises."""
 
-_MOST_PIXELS = 1 << 30  # OpenCV decodes no larger picture
-_FARTHEST = 1e5  # px; COCO's C code allocates by the length of an outline, and crashes over one that has none
+_MAX_PIXELS = 1 << 30  # OpenCV decodes no larger picture
+_MAX_COORDINATE = 1e5  # px; COCO's C code allocates by the length of an outline, and crashes over one that has none
 
 
 def image_size(image: dict) -> tuple[int, int]:
     """Height and width that the JSON gives for an image. Raises ValueError if no picture can have them."""
     height, width = int(image["height"]), int(image["width"])
-    if min(height, width) < 1 or height * width > _MOST_PIXELS:
+    if min(height, width) < 1 or height * width > _MAX_PIXELS:
         raise ValueError(f"an image of {width}×{height} px")
     return height, width
 
@@ -44,13 +44,13 @@ def truth_object(
 def _mask(outline: Any, size: tuple[int, int]) -> RegionMask:
     """From RLE, or from polygons as pycocotools fills them; those of fewer than three points are dropped."""
     if isinstance(outline, dict):
-        if math.prod(outline["size"]) > _MOST_PIXELS:
+        if math.prod(outline["size"]) > _MAX_PIXELS:
             raise MaskError(f"an RLE of {outline['size']} px")
         return RegionMask.from_rle(outline)
     if not isinstance(outline, list):
         raise MaskError("neither RLE nor polygons")
     polygons = [np.asarray(polygon, np.float64) for polygon in outline if len(polygon) >= 6]
-    if not all(each.ndim == 1 and each.size % 2 == 0 and (np.abs(each) <= _FARTHEST).all() for each in polygons):
+    if not all(each.ndim == 1 and each.size % 2 == 0 and (np.abs(each) <= _MAX_COORDINATE).all() for each in polygons):
         raise MaskError("a polygon that is no list of x, y near the image")
     height, width = size
     if not polygons:

@@ -18,7 +18,7 @@ from bench.prompts import PromptSettings
 from bench.results import ResultsError, read_run
 from bench.selection import EVERYTHING
 from bench.setup import Setup
-from objascale.datasets import ImageError, Picture, TruthObject
+from objascale.datasets import EncodedImage, ImageError, TruthObject
 from objascale.datasets.formats import open_dataset
 from objascale.masks import RegionMask
 
@@ -45,8 +45,8 @@ def noise(height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
 
 
-def picture(content: bytes, size: tuple[int, int] | None) -> Picture:
-    return Picture("a.png", content, "", size)
+def picture(content: bytes, size: tuple[int, int] | None) -> EncodedImage:
+    return EncodedImage("a.png", content, "", size)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

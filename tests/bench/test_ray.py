@@ -19,7 +19,7 @@ from baselines.segmenter import ModelCard, Options
 from baselines.trivial import BoxFill
 from bench.cli import app
 from bench.prompts import PromptSettings
-from bench.ray import LOSSES, Cluster
+from bench.ray import MAX_LOSSES, Cluster
 from bench.results import open_results
 from bench.runner import Measurer, run
 from bench.selection import EVERYTHING
@@ -163,7 +163,7 @@ def test_an_image_that_kills_its_workers_costs_its_own_rows(cluster, discs, tmp_
     rows = measure(setup_of(Deadly, discs(12)), cluster, tmp_path / "out")
     failed = rows[rows["error"].notna()]
     assert (len(rows), list(failed["image_id"])) == (12, ["11"])
-    assert failed["error"].str.startswith(f"{LOSSES} workers died while they had this image").all()
+    assert failed["error"].str.startswith(f"{MAX_LOSSES} workers died while they had this image").all()
     assert len({path.name.split("-")[0] for path in deaths.iterdir()}) == 2
 
 
@@ -203,7 +203,7 @@ def test_workers_that_cannot_begin_are_a_sentence(cluster, discs, tmp_path, monk
     ):
         with pytest.raises(Fatal, match=words):
             measure(setup, cluster, tmp_path / f"out{workers}", workers)
-    monkeypatch.setattr("bench.ray.PATIENCE", 0.01)
+    monkeypatch.setattr("bench.ray.START_TIMEOUT", 0.01)
     with pytest.raises(Fatal, match="no worker of the Ray cluster has started"):
         Cluster(elsewhere, 1, cluster.address)
 
