@@ -10,10 +10,8 @@ is tried again, and the newest row of a key counts.
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import json
-import os
 import re
 import types
 import typing
@@ -31,8 +29,10 @@ import pyarrow.parquet as pq
 from objascale.dataset import differences
 from objascale.datasets import Dataset
 from objascale.files import write_atomically
+from objascale.journal import JournalError, append_record, drop_incomplete_line, read_records
 
 RESULTS_SCHEMA = 3
+JOURNAL = "journal.jsonl"
 
 
 class ResultsError(RuntimeError):
@@ -136,10 +136,8 @@ class ResultsWriter:
         """
         self._take(row)
         assert self._journal is not None
-        line = json.dumps(vars(row)).encode() + b"\n"
         with disk_errors(self.folder):
-            if self._journal.write(line) != len(line):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            append_record(self._journal, vars(row), sync=False)  # a lost row can be measured again
 
     def _take(self, row: ResultRow) -> None:
         """A row in place of what is known of its key, and of the errors of an image that could not be read.
@@ -237,7 +235,7 @@ def merge_results(parts: Sequence[Path], out: Path) -> ResultsWriter:
     environments = {str(part.resolve()): run["environment"] for part, run in zip(parts, runs, strict=True)}
     merged = ResultsWriter(out)
     for part, run in zip(parts, runs, strict=True):
-        for row in _rows(part / "journal.jsonl")[0]:
+        for row in _read_rows(part / JOURNAL):
             if not merged.done(row.key):
                 merged._take(replace(row, dataset_path=run["dataset"]["path"]))
     with _written(out) as results:
@@ -251,33 +249,25 @@ def merge_results(parts: Sequence[Path], out: Path) -> ResultsWriter:
 @contextmanager
 def _written(folder: Path) -> Iterator[ResultsWriter]:
     """A results folder with what is in it, for one process to write to."""
+    path = folder / JOURNAL
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        journal = (folder / "journal.jsonl").open("ab", buffering=0)
+        journal = path.open("ab", buffering=0)
     with journal:
         with disk_errors(folder):
             fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
         results = ResultsWriter(folder, journal)
-        rows, whole = _rows(folder / "journal.jsonl")
-        journal.truncate(whole)
-        for row in rows:
+        drop_incomplete_line(path)
+        for row in _read_rows(path):
             results._take(row)
         yield results
 
 
-def _rows(journal: Path) -> tuple[list[ResultRow], int]:
-    """The rows of a journal, and its length in bytes without a last line that a crash cut off."""
-    data = journal.read_bytes() if journal.exists() else b""
-    whole = data.rfind(b"\n") + 1
-    rows = []
-    for number, line in enumerate(data[:whole].splitlines(), 1):
-        try:
-            rows.append(ResultRow(**json.loads(line)))
-        except (ValueError, TypeError) as error:
-            raise ResultsError(
-                f"{journal}, line {number}, is damaged; delete that line to measure its row anew"
-            ) from error
-    return rows, whole
+def _read_rows(journal: Path) -> list[ResultRow]:
+    try:
+        return read_records(journal, lambda columns: ResultRow(**columns))
+    except JournalError as error:
+        raise ResultsError(str(error)) from error
 
 
 def read_run(folder: Path) -> dict[str, Any]:
