@@ -1,4 +1,4 @@
-"""Which objects of a data set are measured: the first images, a shard of them, some categories, a range of sizes."""
+"""Selection of images and objects of a data set by number, shard, category and size."""
 
 from __future__ import annotations
 
@@ -12,19 +12,23 @@ from objascale.datasets import Dataset, Sample, TruthObject
 
 Range = tuple[float, float]  # both ends included
 ALL: Range = (0.0, math.inf)
-MAX_LISTED_NAMES = 20  # of categories that an error lists
+MAX_LISTED_NAMES = 20  # names in an error message; more do not fit on a screen with LVIS's 1,203
 
 
 class SelectionError(ValueError):
-    """A selection that says nothing or is not understood."""
+    """A selection that is malformed or selects nothing."""
 
 
 @dataclass(frozen=True)
 class Selection:
     """The part of a data set that a run measures.
 
-    `limit`: only so many images, the first. `shard` (i, n): of these every n-th, from the i-th on, counted from 1.
-    `categories`: None means all. `area` in px, `fraction` of the image.
+    Attributes:
+        limit: Number of images, from the first; None for all.
+        shard: (i, n) takes every n-th of these images, starting at the i-th, counted from 1.
+        categories: Names of categories; None for all.
+        area: Lowest and highest area of an object in px.
+        fraction: Lowest and highest fraction of the image's pixels that an object covers.
     """
 
     limit: int | None = None
@@ -34,12 +38,12 @@ class Selection:
     fraction: Range = ALL
 
     def samples(self, dataset: Dataset) -> Sequence[Sample]:
-        """The images of this run."""
+        """Return the selected images, in the order of the data set."""
         part, parts = self.shard
         return dataset.samples[: self.limit][part - 1 :: parts]
 
     def wants(self, truth: TruthObject) -> bool:
-        """Whether this object is measured."""
+        """Return whether an object is selected."""
         height, width = truth.size
         return self._fits(truth.category, truth.area, width * height)
 
@@ -47,7 +51,7 @@ class Selection:
         """Check the names of the categories.
 
         Raises:
-            SelectionError: The data set has no category of such a name. The sentence offers the nearest ones.
+            SelectionError: The data set has no category of this name. The message lists the most similar names.
         """
         known = dataset.categories
         unknown = sorted(self.categories - known) if self.categories and known is not None else []
@@ -60,7 +64,7 @@ class Selection:
         raise SelectionError(f"no category of {dataset.path} is called {' or '.join(map(repr, unknown))}; {hint}")
 
     def found(self, dataset: Dataset, rows: Iterable[ResultRow]) -> bool:
-        """Whether any of the rows is about an object of this selection, or about one that could not be read."""
+        """Return whether any row belongs to a selected object, or to an image whose annotation could not be read."""
         images = {
             row.image_id
             for row in rows
@@ -80,16 +84,24 @@ EVERYTHING = Selection()
 
 
 def parse_selection(texts: Sequence[str], limit: int | None = None, shard: str | None = None) -> Selection:
-    """From a command line's `category=chair,cup`, `area=100..5000`, `fraction=..1e-4` and a shard `2/3`.
+    """Parse a selection.
 
-    Raises SelectionError for anything else.
+    Args:
+        texts: `category=chair,cup`, `area=100..5000` or `fraction=..1e-4`, each key at most once.
+        limit: Number of images; None for all.
+        shard: Shard such as `2/3`; None for all images.
+
+    Raises:
+        SelectionError: A text or the shard is malformed.
     """
     fields: dict[str, frozenset[str] | Range] = {}
     given: set[str] = set()
     for text in texts:
         key, _, value = text.partition("=")
         if key in given:
-            raise SelectionError(f"--select {key}=… is given twice; give one, as category=NAME,NAME or {key}=LOW..HIGH")
+            raise SelectionError(
+                f"--select {key}=… is given twice; give it once, as category=NAME,NAME or {key}=LOW..HIGH"
+            )
         given.add(key)
         if key == "category" and value:
             fields["categories"] = frozenset(name.strip() for name in value.split(","))
@@ -109,7 +121,7 @@ def _range(text: str, value: str) -> Range:
     except ValueError:
         ends = (1.0, 0.0)
     if not dots or not ends[0] <= ends[1]:
-        raise SelectionError(f"cannot select by {text!r}; give a range LOW..HIGH, either end may be left out")
+        raise SelectionError(f"cannot select by {text!r}; give a range LOW..HIGH, where either end may be omitted")
     return ends
 
 

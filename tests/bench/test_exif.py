@@ -147,7 +147,7 @@ def test_ambiguous_pictures_are_counted_and_said(tmp_path, shared):
     for exif, more in (("stored", ()), ("displayed", ("--exif", "displayed"))):
         result = run(data, tmp_path / exif, *more)
         assert result.exit_code == 0, result.output
-        assert "1 pictures have an EXIF orientation and fit their annotations turned and unturned" in result.stderr
+        assert "1 images have an EXIF orientation and fit their annotations with and without it" in result.stderr
         assert f"they were measured as {exif}" in result.stderr
         about = read_run(tmp_path / exif)
         assert (about["exif"], about["exif_ambiguous"]) == (exif, 1)
@@ -163,10 +163,10 @@ def test_the_count_survives_going_on_and_merging(tmp_path):
     data = coco(tmp_path / "data", noise(), 3)
     for _ in range(2):
         result = run(data, tmp_path / "out")
-        assert "1 pictures have an EXIF orientation" in result.stderr
+        assert "1 images have an EXIF orientation" in result.stderr
         assert read_run(tmp_path / "out")["exif_ambiguous"] == 1
     result = bench("merge", tmp_path / "out", "--out", tmp_path / "merged")
-    assert "1 pictures have an EXIF orientation" in result.stderr
+    assert "1 images have an EXIF orientation" in result.stderr
     assert read_run(tmp_path / "merged")["exif_ambiguous"] == 1
 
 

@@ -416,7 +416,7 @@ def test_rows_without_their_run_json_are_not_gone_on_with(discs, tmp_path):
     data, out = discs(2), tmp_path / "out"
     measure(data, out, ["box"])
     (out / "run.json").unlink()
-    with pytest.raises(ResultsError, match=r"its run\.json is gone"):
+    with pytest.raises(ResultsError, match=r"has rows but no run\.json"):
         measure(data, out, ["ellipse"])
 
 
