@@ -39,6 +39,12 @@ def score(predicted: RegionMask, truth: RegionMask) -> Scores:
 
     Raises:
         MaskError: The frames have different sizes.
+
+    Example:
+        >>> truth = RegionMask(x=2, y=2, data=np.ones((4, 4), bool), width=10, height=10)
+        >>> scores = score(RegionMask(x=3, y=2, data=np.ones((4, 4), bool), width=10, height=10), truth)
+        >>> scores.iou, scores.centre_error
+        (0.6, 1.0)
     """
     return Scores(
         predicted.iou(truth), predicted.dice(truth), boundary_iou(predicted, truth), centre_error(predicted, truth)

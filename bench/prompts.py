@@ -80,6 +80,11 @@ def make_prompt(truth: RegionMask, accepts: tuple[PromptKind, ...], settings: Pr
 
     Raises:
         PromptError: The mask is empty.
+
+    Example:
+        >>> truth = RegionMask(x=2, y=3, data=np.ones((4, 6), bool), width=10, height=10)
+        >>> make_prompt(truth, ("box",), PromptSettings(), object_id="7").box
+        (2.0, 3.0, 8.0, 7.0)
     """
     if truth.box is None:
         raise PromptError("the true mask is empty, so no prompt can be made")
