@@ -6,11 +6,12 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 BLENDER_LIBRARIES := libx11-6 libxrender1 libxfixes3 libxi6 libxkbcommon0 libsm6 libgl1 libegl1
 
-.PHONY: help setup demo test test-slow lint benchmarks clean
+.PHONY: help setup demo results test test-slow lint benchmarks clean
 
 help:
 	@echo "make demo        render, run and report in ten minutes"
 	@echo "make test        the tests; make test-slow: the long proofs"
+	@echo "make results     the results behind the tables of README.md and docs/"
 	@echo "make lint        ruff, mypy and import-linter"
 	@echo "make benchmarks  seconds by stage"
 	@echo "make setup       only the virtual environment"
@@ -34,6 +35,23 @@ demo: setup
 	@for model in flip-tiny mobilesam-onnx; do timeout 60 $(BIN)/bench fetch $$model || echo "going on without $$model"; done
 	$(BIN)/bench run --models all --data demo/data --out demo/results
 	$(BIN)/reports build demo/results --out demo/report
+
+# The results that the tables of README.md and docs/ show. COCO's part needs its pictures and annotations of 2017.
+FURNITURE ?= /usr/share/sweethome3d/furniture
+COCO ?= data/coco/annotations/instances_train2017.json
+MODELS := flip-tiny,flip-s,mobilesam-onnx,grabcut,box,ellipse
+results: setup
+	@test -d $(FURNITURE) || { \
+	  echo "error: $(FURNITURE) is missing: apt-get install sweethome3d-furniture, or name its folder: make results FURNITURE=…"; exit 1; }
+	$(BIN)/objascale render --source sweethome --objects $(FURNITURE) --hdris blender --preset full --min-fraction 1e-6 \
+	  --n 100 --seed 1 --out data/furniture
+	$(BIN)/bench fetch flip-tiny mobilesam-onnx
+	$(BIN)/bench run --models $(MODELS),mobilesam-onnx@crop --data data/furniture --out results/furniture
+	$(BIN)/python docs/tables.py --keep results/furniture
+	@test -f $(COCO) || { echo "$(COCO) is missing, so the tables of COCO128 stay as they are"; exit 0; }; \
+	$(BIN)/bench run --models $(MODELS) --data $(COCO) --select image=docs/coco128.txt --out results/coco128 && \
+	$(BIN)/bench run --models $(MODELS) --data $(COCO) --select image=docs/coco128.txt --prompt box --out results/coco128-box && \
+	$(BIN)/python docs/tables.py --keep results/coco128 results/coco128-box
 
 test: setup
 	$(BIN)/pytest -m 'not slow' $(PYTEST_FLAGS)

@@ -1,7 +1,7 @@
-"""Any model that encodes a picture at a fixed size, shown a square around the prompt in place of the whole picture.
+"""The `@crop` variants: a model that encodes images at a fixed size gets a square crop around each prompt.
 
-What SAM loses on small objects in large pictures, it loses where the picture is shrunk to its input. Here the model
-sees the object large. The price is one encoding a prompt instead of one a picture.
+SAM loses small objects of large images when it shrinks the image to its input. In a crop the object is large. The cost
+is one encoding per prompt instead of one per image.
 """
 
 from __future__ import annotations
@@ -19,75 +19,90 @@ from flip.prompts import check_image
 from flip.stopwatch import Stopwatch
 from objascale.masks import Box, RegionMask, as_region_mask
 
-CROP = 2.0
+DEFAULT_CROP = 2.0
+"""Side of the crop in longest sides of the box: the object is large, and half of the crop's width is context."""
 
 
 class NoExtent(ValueError):
-    """A prompt that does not say how large its object is."""
+    """A prompt has no extent, so there is no crop around it."""
 
 
 class Cropped:
-    """`segmenter` on a square around the prompt, `crop` times as long as the longest side of the prompt's box."""
+    """A segmenter on a square crop around each prompt. It accepts no points, which have no extent.
 
-    def __init__(self, segmenter: Segmenter, crop: float = CROP) -> None:
-        """Points are no longer accepted, as they have no size."""
+    Args:
+        segmenter: The model that gets the crop as its image.
+        crop: Side of the crop in longest sides of the prompt's box, at least 1.
+    """
+
+    def __init__(self, segmenter: Segmenter, crop: float = DEFAULT_CROP) -> None:
         self.segmenter, self.crop = segmenter, crop
         self.accepts: tuple[PromptKind, ...] = tuple(kind for kind in segmenter.accepts if kind != "point")
         self._image: NDArray[np.uint8] = np.zeros((0, 0, 3), np.uint8)
 
     @property
     def stopwatch(self) -> Stopwatch:
-        """The inner model's; in `predict` it counts the cutting and the encoding as well."""
+        """The inner model's stopwatch. In `predict` it also measures cropping and encoding."""
         return self.segmenter.stopwatch
 
     def set_image(self, image: NDArray[np.uint8]) -> None:
-        """Remember `image` (H×W×3 RGB); it is not copied."""
+        """Set the image, uint8 RGB H×W×3. It is not copied."""
         check_image(image)
         self._image = image
 
     def predict(self, prompt: Prompt) -> RegionMask:
-        """The inner model's mask, at its place in the whole frame.
+        """Return the inner model's mask in the frame of the whole image.
 
-        Raises NoExtent for a point, PromptOutside for one that misses the image, and what the inner model raises.
+        Raises:
+            NoExtent: The prompt is a point.
+            PromptOutside: The prompt's box has no area inside the image.
         """
         height, width = self._image.shape[:2]
         with self.stopwatch("pre"):
-            x0, y0, x1, y1 = square(prompt_box(prompt), self.crop, width, height)
+            x0, y0, x1, y1 = crop_square(prompt_box(prompt), self.crop, width, height)
             cut = np.ascontiguousarray(self._image[y0:y1, x0:x1])
             moved = _moved(prompt, -x0, -y0)
         try:
             self.segmenter.set_image(cut)
             predicted = self.segmenter.predict(moved)
-        except NotFinite:  # its sentence has the inner model's name, and numbers within the square
+        except NotFinite:  # this message has the inner model's name, and coordinates of the crop
             raise NotFinite(self.describe().name, prompt) from None
         mask = as_region_mask(predicted, x1 - x0, y1 - y0, f"{type(self.segmenter).__name__}.predict")
         return RegionMask(mask.x + x0, mask.y + y0, mask.data, width, height)
 
     def describe(self) -> ModelCard:
-        """The inner model's card, with the crop among the settings."""
+        """Return the inner model's card with the crop in its name and settings."""
         card = self.segmenter.describe()
-        return replace(card, name=f"{card.name}{suffix(self.crop)}", settings={**card.settings, "crop": self.crop})
+        return replace(card, name=f"{card.name}{crop_suffix(self.crop)}", settings={**card.settings, "crop": self.crop})
 
 
-def suffix(crop: float) -> str:
-    """What a model's name gets: @crop, or @crop=3."""
-    return "@crop" if crop == CROP else f"@crop={crop:g}"
+def crop_suffix(crop: float) -> str:
+    """Return the suffix of a model's name: @crop, or @crop=3."""
+    return "@crop" if crop == DEFAULT_CROP else f"@crop={crop:g}"
 
 
 def prompt_box(prompt: Prompt) -> tuple[float, float, float, float]:
-    """A box (xyxy pixel edges) as it is, or the box of a Gaussian's 2σ ellipse. Raises NoExtent for a point."""
+    """Return the box of a prompt (xyxy pixel edges). A Gaussian's is that of its 2σ ellipse. Raises NoExtent."""
     if prompt.box is not None:
         return prompt.box
     if prompt.gaussian is None:
-        raise NoExtent("a point does not tell how large its object is, so nothing can be cut out around it")
+        raise NoExtent("a point has no extent, so no crop can be cut out around it; prompt with a box or a gaussian")
     return prompt.gaussian.box()
 
 
-def square(box: tuple[float, float, float, float], crop: float, width: int, height: int) -> Box:
-    """A square of whole pixels about the middle of `box`, `crop` (at least 1) times its longest side long.
+def crop_square(box: tuple[float, float, float, float], crop: float, width: int, height: int) -> Box:
+    """Return the square of whole pixels around a box.
 
-    Where it leaves the frame it is shifted back; along an axis that is too short for it, it is the whole axis. Raises
-    PromptOutside if the box has no area in the frame.
+    A square that leaves the image is shifted back. Along an axis that is too short it covers the whole axis.
+
+    Args:
+        box: xyxy pixel edges.
+        crop: Side of the square in longest sides of the box, at least 1.
+        width: The image's width in pixels.
+        height: The image's height in pixels.
+
+    Raises:
+        PromptOutside: The box has no area inside the image.
     """
     x0, y0, x1, y1 = box_pixels(box, width, height)
     side = math.ceil(crop * max(x1 - x0, y1 - y0))

@@ -1,86 +1,135 @@
 """EfficientSAM (Xiong et al., arXiv 2312.00863) from its authors' pair of ONNX graphs.
 
-What the graphs take is written in export_to_onnx.py and onnx_models.py of github.com/yformer/EfficientSAM. The encoder
-takes RGB from 0 to 1 of any size and squeezes it into 1024×1024, bilinear and not antialiased; a frame of floats at
-8192² would be 0.8 GB, so `squeeze` does that before, from the pixels that are read. The decoder scales points from the
-picture's size, and enlarges logits to it: told that the picture is 256×256, it leaves the logits as they are.
+The graphs' inputs are defined in export_to_onnx.py and onnx_models.py of github.com/yformer/EfficientSAM. The encoder
+takes RGB from 0 to 1 of any size and resizes it to 1024×1024, bilinear and not antialiased. A frame of floats at 8192²
+would be 0.8 GB, so `efficientsam_pixels` resizes the image first, from only the pixels that are read. The decoder
+scales points by the image's size and enlarges the logits to it. With a size of 256×256 the logits stay as they are.
 
-Of the three masks that come back, the authors' examples take the one with the highest estimated IoU.
+The decoder returns three masks. As in the authors' examples, the one with the highest estimated IoU is taken.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
+from functools import partial
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines.onnx_sam import pair_card, session
-from baselines.segmenter import ModelCard, Prompt, PromptKind
-from baselines.upsample import SIDE, Step, positive
+from baselines.model import Files, Model
+from baselines.onnx_sam import OnnxPair, graph_pair
+from baselines.sam import SAM_TRAINING
+from baselines.segmenter import Options, Prompt
+from baselines.upsample import INPUT_SIDE, ResizeStep, positive_mask
 from flip.finite import check_finite
 from flip.prompts import check_image
-from flip.stopwatch import Stopwatch
+from flip.training_data import TrainingData
+from flip.weights import WeightsFile, WeightsRecord
 from objascale.masks import RegionMask
 
-LOGITS = 256  # their sides
+LOGITS_SIDE = 256
 
 
-class EfficientSam:
-    """One EfficientSAM from its encoder and decoder files. The best of three masks a prompt."""
+def load_efficientsam(name: str, parameters: int, files: Files | None, options: Options) -> EfficientSam:
+    """Load EfficientSAM's pair of graphs. Raises ModelUnavailable without weights and for broken ones."""
+    encoder, decoder = graph_pair(name, files)
+    return EfficientSam(name, encoder, decoder, parameters=parameters, device=options.device)
 
-    accepts: tuple[PromptKind, ...] = ("box",)
 
-    def __init__(self, name: str, encoder: Path, decoder: Path, *, parameters: int, device: str = "auto") -> None:
-        """`device` is auto, cpu or cuda. Raises ModelUnavailable for a broken file or if there is no GPU to use."""
-        self.stopwatch = Stopwatch()
-        self._encoder, self._decoder = session(encoder, device), session(decoder, device)
-        device = self._encoder.get_providers()[0]
-        self._card = pair_card(
-            name, "EfficientSAM (ONNX)", parameters, encoder, decoder, mask="best of 3", device=device
-        )
-        self._embedding: NDArray[np.float32] = np.zeros((0,), np.float32)
-        self._size = (0, 0)
+def _efficientsam_model(size: str, parameters: int, files: tuple[WeightsFile, ...], source: str) -> Model:
+    name = f"efficientsam-{size}"
+    return Model(
+        name=name,
+        family="EfficientSAM (ONNX)",
+        parameters=parameters,
+        prompts=("box",),
+        licence="Apache-2.0",
+        load=partial(load_efficientsam, name, parameters),
+        weights=WeightsRecord(name=name, files=files, licence="Apache-2.0", source=source),
+        extra="onnx",
+        encodes_image=True,
+        training=TrainingData(
+            "arXiv 2312.00863, sections 3 and 4: encoders pre-trained on ImageNet-1k to reconstruct SAM's features, "
+            "then SA-1B",
+            SAM_TRAINING.datasets,
+        ),
+    )
+
+
+EFFICIENTSAM_REPOSITORY = (
+    "https://raw.githubusercontent.com/yformer/EfficientSAM/d525f622e6f640acf5a0fc37c7ca1f243da5bde0"
+)
+
+EFFICIENTSAM_MODELS = (
+    _efficientsam_model(
+        "t",
+        10_223_204,
+        (
+            WeightsFile(
+                "efficient_sam_vitt_encoder.onnx",
+                f"{EFFICIENTSAM_REPOSITORY}/weights/efficient_sam_vitt_encoder.onnx",
+                git_blob="6458f72477ae216a1bd68db41ffa14802c8d54f1",
+            ),
+            WeightsFile(
+                "efficient_sam_vitt_decoder.onnx",
+                f"{EFFICIENTSAM_REPOSITORY}/weights/efficient_sam_vitt_decoder.onnx",
+                git_blob="f9310202c916fe5a4ec9a6897edae855caf023f4",
+            ),
+        ),
+        "github.com/yformer/EfficientSAM",
+    ),
+    _efficientsam_model(
+        "s",
+        26_413_028,
+        (
+            WeightsFile("efficient_sam_vits_encoder.onnx", None),
+            WeightsFile("efficient_sam_vits_decoder.onnx", None),
+        ),
+        "github.com/yformer/EfficientSAM, whose authors publish no graphs of this size: in a clone of it, unzip "
+        "weights/efficient_sam_vits.pt.zip there and run `python export_to_onnx.py`",
+    ),
+)
+
+
+class EfficientSam(OnnxPair):
+    """EfficientSAM. It returns the best of three masks per prompt."""
+
+    family = "EfficientSAM (ONNX)"
+    settings: ClassVar = {"mask": "best of 3"}
 
     def set_image(self, image: NDArray[np.uint8]) -> None:
-        """Encode `image` (H×W×3 RGB) once for all prompts."""
+        """Encode an image, uint8 RGB H×W×3."""
         check_image(image)
         with self.stopwatch("pre"):
-            pixels = squeeze(image)
+            pixels = efficientsam_pixels(image)
         with self.stopwatch("model"):
             (self._embedding,) = self._encoder.run(None, {"batched_images": pixels})
         self._size = (image.shape[1], image.shape[0])
 
     def predict(self, prompt: Prompt) -> RegionMask:
-        """The mask of the object in the prompted box (xyxy pixel edges, whose corners are points labelled 2 and 3).
-
-        Raises NotFinite.
-        """
+        """Return the mask for a box. Raises NotFinite."""
         assert prompt.box is not None
         width, height = self._size
         with self.stopwatch("pre"):
-            corners = np.array(prompt.box, np.float64).reshape(1, 1, 2, 2) * (LOGITS / width, LOGITS / height)
-            feeds = {
+            scale = (LOGITS_SIDE / width, LOGITS_SIDE / height)
+            corners = np.array(prompt.box, np.float64).reshape(1, 1, 2, 2) * scale
+            inputs = {
                 "image_embeddings": self._embedding,
                 "batched_point_coords": corners.astype(np.float32),
-                "batched_point_labels": np.array([[[2, 3]]], np.float32),
-                "orig_im_size": np.array([LOGITS, LOGITS], np.int64),
+                "batched_point_labels": np.array([[[2, 3]]], np.float32),  # of a box's corners
+                "orig_im_size": np.array([LOGITS_SIDE, LOGITS_SIDE], np.int64),
             }
         with self.stopwatch("model"):
-            masks, quality = self._decoder.run(["output_masks", "iou_predictions"], feeds)
+            masks, quality = self._decoder.run(["output_masks", "iou_predictions"], inputs)
         with self.stopwatch("post"):
-            check_finite(quality, self._card.name, prompt)  # else argmax takes the first NaN for the best
+            check_finite(quality, self._card.name, prompt)  # argmax would return the first NaN
             best = masks[0, 0, quality[0, 0].argmax()]
             check_finite(best, self._card.name, prompt)
-            return positive(best, (Step(LOGITS, height),), (Step(LOGITS, width),))
-
-    def describe(self) -> ModelCard:
-        """Name, parameters, and the SHA-256 of both files."""
-        return self._card
+            return positive_mask(best, (ResizeStep(LOGITS_SIDE, height),), (ResizeStep(LOGITS_SIDE, width),))
 
 
-def squeeze(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """H×W×3 → 1×3×1024×1024 in 0 … 1, bilinear between pixel centres, whatever the picture's shape."""
+def efficientsam_pixels(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Convert an image, uint8 RGB H×W×3, to 1×3×1024×1024 from 0 to 1, bilinear between pixel centres."""
     top, bottom, down = _neighbours(image.shape[0])
     left, right, across = _neighbours(image.shape[1])
     weights = across[None, :, None]
@@ -92,7 +141,7 @@ def squeeze(image: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def _neighbours(length: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
-    """For each of 1024 samples along an axis: the pixels on both sides of it, and the second one's weight."""
-    at = np.clip((np.arange(SIDE) + 0.5) * (length / SIDE) - 0.5, 0, length - 1)
+    """For each of 1024 samples along an axis, return the pixels on both sides and the weight of the second one."""
+    at = np.clip((np.arange(INPUT_SIDE) + 0.5) * (length / INPUT_SIDE) - 0.5, 0, length - 1)
     first = at.astype(np.int64)
     return first, np.minimum(first + 1, length - 1), (at - first).astype(np.float32)

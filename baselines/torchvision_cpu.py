@@ -1,8 +1,8 @@
-"""torchvision beside a PyTorch that cannot load its compiled operators.
+"""Make torchvision importable beside a PyTorch that cannot load its compiled operators.
 
-Package registries offer torchvision built for CUDA; beside the CPU build of PyTorch its library does not load. It then
-stumbles, at import, over two operators that it wants to describe and that do not exist. Nothing here ever calls them,
-so it is enough that they have names. Source: torchvision/extension.py and _meta_registrations.py, 0.28.
+Package registries offer torchvision built for CUDA. Its library does not load beside the CPU build of PyTorch, and its
+import fails because it registers fake kernels for two missing operators. The models here never call these operators,
+so declaring their schemas is enough. Source: torchvision/extension.py and _meta_registrations.py, 0.28.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-import torch
+from baselines.lazy import torch
 
-SCHEMAS = (
+OPERATOR_SCHEMAS = (
     "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
     "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
 )
@@ -22,10 +22,13 @@ SCHEMAS = (
 
 @cache
 def prepare_torchvision() -> torch.library.Library | None:
-    """Call before the first import of torchvision, or of what imports it; does nothing where that works by itself.
+    """Declare torchvision's missing operators. Call it before the first import of torchvision or of its users.
 
-    Returns the declarations, which last as long as they are referred to; None if none were needed. Raises ImportError
-    if there is no torchvision.
+    Returns:
+        The declarations, which PyTorch drops with this object; None if torchvision needs none.
+
+    Raises:
+        ImportError: torchvision is not installed.
     """
     if "torchvision" in sys.modules:
         return None
@@ -41,6 +44,6 @@ def prepare_torchvision() -> torch.library.Library | None:
     except OSError:  # built for another PyTorch
         pass
     declared = torch.library.Library("torchvision", "FRAGMENT")
-    for schema in SCHEMAS:
+    for schema in OPERATOR_SCHEMAS:
         declared.define(schema)
     return declared

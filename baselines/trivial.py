@@ -1,4 +1,4 @@
-"""What the prompt alone is worth: its box filled, or its Gaussian's 2σ ellipse filled. Nothing looks at the image."""
+"""Baselines without the image: fill the prompted box, or the prompted Gaussian's 2σ ellipse."""
 
 from __future__ import annotations
 
@@ -7,21 +7,52 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from baselines.model import Model
 from baselines.segmenter import ModelCard, Prompt, PromptKind
 from flip.prompts import check_image
 from flip.stopwatch import Stopwatch
+from flip.training_data import NOTHING
 from objascale.masks import Box, RegionMask
+
+BOX = Model(
+    name="box",
+    family="prompt alone",
+    parameters=None,
+    prompts=("box",),
+    licence="GPL-3.0-or-later",
+    load=lambda files, options: BoxFill(),
+    training=NOTHING,
+)
+
+ELLIPSE = Model(
+    name="ellipse",
+    family="prompt alone",
+    parameters=None,
+    prompts=("gaussian",),
+    licence="GPL-3.0-or-later",
+    load=lambda files, options: EllipseFill(),
+    training=NOTHING,
+)
 
 
 class PromptOutside(ValueError):
-    """A box that has no area inside the image."""
+    """A box has no area inside the image."""
 
 
 def box_pixels(box: tuple[float, float, float, float], width: int, height: int) -> Box:
-    """The pixels of a `width`×`height` frame whose centres lie in `box` (xyxy pixel edges), as xyxy edges again.
+    """Round a box to whole pixels.
 
-    A box between two pixel centres becomes the one pixel that its own centre is in. Raises PromptOutside if the box
-    has no area or lies outside the frame.
+    Args:
+        box: xyxy pixel edges.
+        width: The image's width in pixels.
+        height: The image's height in pixels.
+
+    Returns:
+        The xyxy edges of the pixels whose centres lie in the box. A box between two pixel centres becomes the pixel
+        that holds the box's centre.
+
+    Raises:
+        PromptOutside: The box has no area inside the image.
     """
     x0, y0, x1, y1 = box
     if not (x0 < x1 and y0 < y1 and x0 < width and y0 < height and x1 > 0 and y1 > 0):
@@ -40,53 +71,48 @@ def _span(low: float, high: float, size: int) -> tuple[int, int]:
     return middle, middle + 1
 
 
-class BoxFill:
-    """Every pixel of the prompted box."""
-
-    accepts: tuple[PromptKind, ...] = ("box",)
+class _PromptFill:
+    """A segmenter that needs only the image's size."""
 
     def __init__(self) -> None:
         self.stopwatch = Stopwatch()
         self._size = (0, 0)
 
     def set_image(self, image: NDArray[np.uint8]) -> None:
-        """Remember the size of `image` (H×W×3)."""
+        """Keep the size of an image, uint8 RGB H×W×3."""
         check_image(image)
         self._size = (image.shape[1], image.shape[0])
 
+
+class BoxFill(_PromptFill):
+    """Fills the prompted box."""
+
+    accepts: tuple[PromptKind, ...] = ("box",)
+
     def predict(self, prompt: Prompt) -> RegionMask:
-        """The box, filled. Raises PromptOutside if it misses the image."""
+        """Return the filled box. Raises PromptOutside for a box outside the image."""
         assert prompt.box is not None
         with self.stopwatch("post"):
             x0, y0, x1, y1 = box_pixels(prompt.box, *self._size)
             return RegionMask(x0, y0, np.ones((y1 - y0, x1 - x0), bool), *self._size)
 
     def describe(self) -> ModelCard:
-        """A method without parameters."""
+        """Return the model card."""
         return ModelCard("box", "prompt alone", None)
 
 
-class EllipseFill:
-    """Every pixel inside the prompted Gaussian's 2σ ellipse, which gives a filled ellipse back exactly."""
+class EllipseFill(_PromptFill):
+    """Fills the 2σ ellipse of the prompted Gaussian. The prompt of a filled ellipse gives that ellipse back."""
 
     accepts: tuple[PromptKind, ...] = ("gaussian",)
     sigmas = 2.0
 
-    def __init__(self) -> None:
-        self.stopwatch = Stopwatch()
-        self._size = (0, 0)
-
-    def set_image(self, image: NDArray[np.uint8]) -> None:
-        """Remember the size of `image` (H×W×3)."""
-        check_image(image)
-        self._size = (image.shape[1], image.shape[0])
-
     def predict(self, prompt: Prompt) -> RegionMask:
-        """The ellipse, filled; at least the pixel that its centre is in."""
+        """Return the filled ellipse, at least the pixel that holds its centre."""
         assert prompt.gaussian is not None
         with self.stopwatch("post"):
             return prompt.gaussian.ellipse_mask(*self._size, sigmas=self.sigmas)
 
     def describe(self) -> ModelCard:
-        """A method without parameters."""
+        """Return the model card."""
         return ModelCard("ellipse", "prompt alone", None, settings={"sigmas": self.sigmas})

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import typer
-
 from bench.commands.compare import compare
 from bench.commands.fetch import fetch
 from bench.commands.merge import merge
 from bench.commands.models import models
 from bench.commands.run import run
+from objascale.terminal import App
 
-app = typer.Typer(no_args_is_help=True, help=__doc__)
+app = App(help=__doc__)
 
 app.command(epilog="Example: bench models")(models)
 app.command(epilog="Example: bench fetch flip-tiny mobilesam-onnx")(fetch)

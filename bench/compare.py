@@ -1,7 +1,7 @@
 """Two models on the same objects: paired differences of IoU, with intervals that know what is not independent.
 
 A pair is one object of one picture (by SHA-256) that both models were asked for. The interval of a mean difference is
-the percentile bootstrap over whole assets (`bench.statistics`); a tie is the very same IoU. An error counts with IoU 0.
+that of `bench.statistics`, by the cluster jackknife over assets. A tie is the same IoU. An error counts with IoU 0.
 """
 
 from __future__ import annotations
@@ -12,14 +12,13 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 from rich.table import Table
 
 from bench.results import RESULTS_SCHEMA, ResultsError, read_run
 from bench.seen import told, unfair
-from bench.statistics import FEW, REPLICATES, clustered_means, clusters
+from bench.statistics import DIFFERENCE, INTERVAL_NOTE, clustered_means, clusters
 from bench.summary import LABELS
 from objascale.files import write_atomically
 from objascale.sizes import size_bin
@@ -130,17 +129,17 @@ class Comparison:
         rows = pd.concat([side.set_axis([*_OBJECT, "model", "seen_in_training"], axis=1) for side in sides])
         return told(rows[unfair(rows)])
 
-    def table(self, by: By = "size", seed: int = 0) -> pd.DataFrame:
+    def table(self, by: By = "size") -> pd.DataFrame:
         """One row per occupied size bin, or category, and one for all objects.
 
         Columns: group, n, clusters, mean_a, mean_b, difference, low, high (95 % interval of the mean difference, NaN
-        where all objects are of one cluster), win, tie, loss (shares of the objects, A's), errors_a, errors_b.
+        where there is none), win, tie, loss (shares of the objects, A's), errors_a, errors_b.
         """
         sizes = [LABELS[index] for index in size_bin(self.pairs["fraction"].to_numpy(float))]
         group = self.pairs["category"] if by == "category" else sizes
         order = sorted(set(group)) if by == "category" else LABELS
         rows = self.pairs.assign(group=pd.Categorical(group, order))
-        return pd.concat([_table(rows.sort_values("group"), seed), _table(rows.assign(group="all"), seed)], axis=0)
+        return pd.concat([_table(rows.sort_values("group")), _table(rows.assign(group="all"))], axis=0)
 
 
 def _name(rows: pd.DataFrame) -> str:
@@ -158,13 +157,13 @@ def _name(rows: pd.DataFrame) -> str:
     return f"{first['model']} ({', '.join(words)})"
 
 
-def summarise_pairs(pairs: pd.DataFrame, by: str, seed: int) -> pd.DataFrame:
+def summarise_pairs(pairs: pd.DataFrame, by: str) -> pd.DataFrame:
     """Per value of the column `by` (the index, in order of appearance) of `Comparison.pairs`.
 
-    Columns: difference, low, high (95 %, by whole clusters), n, clusters, mean_a, mean_b; win, tie, loss (shares of the
+    Columns: difference, low, high (95 % interval), n, clusters, mean_a, mean_b; win, tie, loss (shares of the
     objects); errors_a, errors_b.
     """
-    means = clustered_means(pairs, [by], np.random.default_rng(seed), value="difference")
+    means = clustered_means(pairs, [by], value="difference", support=DIFFERENCE)
     marked = pairs.assign(
         win=pairs["difference"] > 0,
         tie=pairs["difference"] == 0,
@@ -179,8 +178,8 @@ def summarise_pairs(pairs: pd.DataFrame, by: str, seed: int) -> pd.DataFrame:
     return table.rename(columns={"mean": "difference", "iou_a": "mean_a", "iou_b": "mean_b"})
 
 
-def _table(rows: pd.DataFrame, seed: int) -> pd.DataFrame:
-    return summarise_pairs(rows, "group", seed).reset_index().astype({"group": str})
+def _table(rows: pd.DataFrame) -> pd.DataFrame:
+    return summarise_pairs(rows, "group").reset_index().astype({"group": str})
 
 
 def write_pairs(comparison: Comparison, path: Path) -> None:
@@ -193,20 +192,19 @@ def write_pairs(comparison: Comparison, path: Path) -> None:
         raise ResultsError(f"cannot write {path} ({error.strerror}); choose another --out") from error
 
 
-def rich_table(table: pd.DataFrame, by: By, seed: int) -> Table:
+def rich_table(table: pd.DataFrame, by: By) -> Table:
     """`Comparison.table` for a terminal."""
-    caption = f"95 % intervals: {REPLICATES} draws of whole assets, seed {seed}; † fewer than {FEW} objects"
-    shown = Table(title="Paired differences of IoU, A − B", caption=caption)
+    shown = Table(title="Paired differences of IoU, A − B", caption=INTERVAL_NOTE)
     heads = ["mask / image" if by == "size" else by, "n", "assets", "A", "B", "A − B", "95 % interval"]
     for head in [*heads, "A better", "equal", "B better", "errors"]:
         shown.add_column(head, justify="left" if head == heads[0] else "right", no_wrap=True)
     for row in table.to_dict("records"):
         if row["group"] == "all":
             shown.add_section()
-        interval = "–" if np.isnan(row["low"]) else f"{row['low']:+.3f} … {row['high']:+.3f}"
+        interval = "–" if pd.isna(row["low"]) else f"{row['low']:+.3f} … {row['high']:+.3f}"
         shown.add_row(
             row["group"],
-            f"{row['n']}{'†' if row['n'] < FEW else ''}",
+            str(row["n"]),
             str(row["clusters"]),
             f"{row['mean_a']:.3f}",
             f"{row['mean_b']:.3f}",

@@ -19,7 +19,7 @@ from bench.setup import Setup
 from objascale.dataset import differences
 from objascale.datasets import Sample
 from objascale.engine import Fatal
-from objascale.engine.ray import connect, room
+from objascale.engine.ray import capacity, connect
 
 CPUS_PER_ACTOR = 2  # one for inference, one for decoding the next image
 IMAGES_PER_ACTOR = 2  # one is measured while the next is decoded
@@ -108,9 +108,9 @@ class Cluster:
     def __init__(self, setup: Setup, workers: int | None, address: str | None) -> None:
         connect(address)
         self._setup = setup
-        gpus, device = room("GPU", 1), setup.options.device
+        gpus, device = capacity("GPU", 1), setup.options.device
         gpu = device == "cuda" or (device == "auto" and gpus > 0)
-        fit = gpus if gpu else room("CPU", CPUS_PER_ACTOR)
+        fit = gpus if gpu else capacity("CPU", CPUS_PER_ACTOR)
         self._workers = workers or max(1, fit)
         if gpu and self._workers > fit:
             raise Fatal(

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines.segmenter import Batches, ModelCard, Prompt, Segmenter
+from baselines.segmenter import BatchSegmenter, ModelCard, Prompt, Segmenter
 from bench.environment import environment
 from bench.metrics import score
 from bench.prompts import PromptSettings, make_prompt, settings_hash
@@ -24,9 +24,7 @@ from flip.stopwatch import Stopwatch
 from flip.training_data import UNKNOWN, TrainingData
 from objascale.datasets import Dataset, Exif, Sample, TruthObject
 from objascale.masks import MaskError, RegionMask, as_region_mask
-
-Progress = Callable[[int, int], None]
-"""Takes the number of finished images and the number of images."""
+from objascale.progress import ProgressCallback
 
 PROMPTS_PER_CALL = 64  # the batch size of SAM's automatic mask generator; bounds memory on images with many objects
 
@@ -50,7 +48,7 @@ def run(
     engine: Engine,
     samples: Sequence[Sample],
     results: ResultsWriter,
-    progress: Progress = lambda done, total: None,
+    progress: ProgressCallback = lambda *_: None,
 ) -> None:
     """Measure every model with every prompt on every object that has no row yet.
 
@@ -60,18 +58,18 @@ def run(
         engine: The models and where they run.
         samples: The images.
         results: Takes the rows.
-        progress: Called with the number of finished images and the number of images.
+        progress: Called after each image.
 
     Raises:
         ResultsError: The results cannot be written.
         Fatal: The engine has no workers left.
     """
-    progress(0, len(samples))
+    progress("images", 0, len(samples))
     for done, rows in enumerate(engine.rows(samples, results), 1):
         for row in rows:
             if not results.done(row.key):
                 results.append(row)
-        progress(done, len(samples))
+        progress("images", done, len(samples))
 
 
 @dataclass(frozen=True)
@@ -192,7 +190,7 @@ class Measurer:
         """
         tasks = []
         for i, (segmenter, card) in enumerate(zip(self._segmenters, self.cards, strict=True)):
-            step = PROMPTS_PER_CALL if isinstance(segmenter, Batches) else 1
+            step = PROMPTS_PER_CALL if isinstance(segmenter, BatchSegmenter) else 1
             for prompt in self._prompts:
                 key = RowKey(card.name, card.weights_sha256, settings_hash(card.settings, prompt), sha256, "")
                 for start in range(0, len(truths), step):
@@ -226,7 +224,7 @@ class Measurer:
             except Exception as caught:  # any error of an annotation becomes the error of this object's row
                 yield replace(row, error=sentence(caught))
         try:
-            if len(asked) > 1 and isinstance(segmenter, Batches):
+            if len(asked) > 1 and isinstance(segmenter, BatchSegmenter):
                 yield from _answer(segmenter, image, asked)
                 return
         except Exception:  # raised again below for the object that causes it
@@ -274,7 +272,7 @@ def _answer(
     """Predict in one call, and return rows with masks, scores and the times divided by the number of prompts."""
     prompts = [prompt for *_, prompt in asked]
     segmenter.stopwatch.reset()
-    if len(prompts) > 1 and isinstance(segmenter, Batches):
+    if len(prompts) > 1 and isinstance(segmenter, BatchSegmenter):
         answers: Sequence[object] = segmenter.predict_many(prompts)
     else:
         answers = [segmenter.predict(prompt) for prompt in prompts]

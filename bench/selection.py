@@ -6,9 +6,11 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path, PurePath
 
 from bench.results import ResultRow, unread
 from objascale.datasets import Dataset, Sample, TruthObject
+from objascale.terminal import UsageError, parse_shard
 
 Range = tuple[float, float]  # both ends included
 ALL: Range = (0.0, math.inf)
@@ -24,13 +26,15 @@ class Selection:
     """The part of a data set that a run measures.
 
     Attributes:
-        limit: Number of images, from the first; None for all.
+        images: Names of image files without their folders; None for all.
+        limit: Number of these images, from the first; None for all.
         shard: (i, n) takes every n-th of these images, starting at the i-th, counted from 1.
         categories: Names of categories; None for all.
         area: Lowest and highest area of an object in px.
         fraction: Lowest and highest fraction of the image's pixels that an object covers.
     """
 
+    images: frozenset[str] | None = None
     limit: int | None = None
     shard: tuple[int, int] = (1, 1)
     categories: frozenset[str] | None = None
@@ -40,7 +44,12 @@ class Selection:
     def samples(self, dataset: Dataset) -> Sequence[Sample]:
         """Return the selected images, in the order of the data set."""
         part, parts = self.shard
-        return dataset.samples[: self.limit][part - 1 :: parts]
+        return self._named(dataset)[: self.limit][part - 1 :: parts]
+
+    def _named(self, dataset: Dataset) -> Sequence[Sample]:
+        if self.images is None:
+            return dataset.samples
+        return [sample for sample in dataset.samples if PurePath(sample.file).name in self.images]
 
     def wants(self, truth: TruthObject) -> bool:
         """Return whether an object is selected."""
@@ -48,11 +57,18 @@ class Selection:
         return self._fits(truth.category, truth.area, width * height)
 
     def check(self, dataset: Dataset) -> None:
-        """Check the names of the categories.
+        """Check the names of images and categories.
 
         Raises:
-            SelectionError: The data set has no category of this name. The message lists the most similar names.
+            SelectionError: The data set lacks an image or a category. The message lists similar names of categories.
         """
+        if self.images is not None:
+            absent = sorted(self.images - {PurePath(sample.file).name for sample in self._named(dataset)})
+            if absent:
+                raise SelectionError(
+                    f"{dataset.path} lacks {len(absent)} of the selected images, such as {absent[0]}; "
+                    "correct the file of --select image=FILE"
+                )
         known = dataset.categories
         unknown = sorted(self.categories - known) if self.categories and known is not None else []
         if known is None or not unknown:
@@ -87,12 +103,12 @@ def parse_selection(texts: Sequence[str], limit: int | None = None, shard: str |
     """Parse a selection.
 
     Args:
-        texts: `category=chair,cup`, `area=100..5000` or `fraction=..1e-4`, each key at most once.
+        texts: `category=chair,cup`, `area=100..5000`, `fraction=..1e-4` or `image=FILE`, each key at most once.
         limit: Number of images; None for all.
         shard: Shard such as `2/3`; None for all images.
 
     Raises:
-        SelectionError: A text or the shard is malformed.
+        SelectionError: A text or the shard is malformed, or FILE cannot be read or is empty.
     """
     fields: dict[str, frozenset[str] | Range] = {}
     given: set[str] = set()
@@ -105,13 +121,33 @@ def parse_selection(texts: Sequence[str], limit: int | None = None, shard: str |
         given.add(key)
         if key == "category" and value:
             fields["categories"] = frozenset(name.strip() for name in value.split(","))
+        elif key == "image" and value:
+            fields["images"] = _names(Path(value))
         elif key in ("area", "fraction") and value:
             fields[key] = _range(text, value)
         else:
             raise SelectionError(
-                f"cannot select by {text!r}; give category=NAME,NAME, area=LOW..HIGH (px) or fraction=LOW..HIGH"
+                f"cannot select by {text!r}; give category=NAME,NAME, area=LOW..HIGH (px), fraction=LOW..HIGH or "
+                "image=FILE, a text file with the name of an image file in each line"
             )
-    return Selection(limit, _shard(shard), **fields)  # type: ignore[arg-type]
+    try:
+        part = parse_shard(shard)
+    except UsageError as error:
+        raise SelectionError(str(error)) from None
+    return Selection(limit=limit, shard=part, **fields)  # type: ignore[arg-type]
+
+
+def _names(path: Path) -> frozenset[str]:
+    """Read the lines of a text file that are not empty."""
+    try:
+        names = frozenset(line.strip() for line in path.read_text().splitlines() if line.strip())
+    except (OSError, UnicodeDecodeError) as error:
+        raise SelectionError(f"--select image={path}: the file cannot be read ({error})") from error
+    if not names:
+        raise SelectionError(
+            f"--select image={path}: the file names no image; put the name of an image file in each line"
+        )
+    return names
 
 
 def _range(text: str, value: str) -> Range:
@@ -123,12 +159,3 @@ def _range(text: str, value: str) -> Range:
     if not dots or not ends[0] <= ends[1]:
         raise SelectionError(f"cannot select by {text!r}; give a range LOW..HIGH, where either end may be omitted")
     return ends
-
-
-def _shard(text: str | None) -> tuple[int, int]:
-    if text is None:
-        return 1, 1
-    part, _, parts = text.partition("/")
-    if not (part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
-        raise SelectionError(f"--shard {text}: give I/N, the I-th of N parts, counted from 1")
-    return int(part), int(parts)

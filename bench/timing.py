@@ -26,14 +26,15 @@ from numpy.typing import NDArray
 from rich.markup import escape
 from rich.table import Table
 
-from baselines.segmenter import Batches, Prompt, Segmenter
+from baselines.segmenter import BatchSegmenter, Prompt, Segmenter
 from bench.environment import gpus, threads
 from bench.prompts import PromptSettings, make_prompt
 from bench.results import ResultsError, disk_errors
-from bench.runner import PROMPTS_PER_CALL, Progress, checked_masks, sentence
+from bench.runner import PROMPTS_PER_CALL, checked_masks, sentence
 from bench.selection import Selection
 from objascale.datasets import Dataset, Exif, TruthObject
 from objascale.files import write_atomically
+from objascale.progress import ProgressCallback
 
 DEFAULT_IMAGES = 5  # about 700 calls per model with the default settings
 TIMING_SCHEMA = 1
@@ -89,7 +90,7 @@ def run_timing(
     prompt: PromptSettings,
     selection: Selection,
     settings: TimingSettings,
-    progress: Progress = lambda done, total: None,
+    progress: ProgressCallback = lambda *_: None,
     exif: Exif = "stored",
 ) -> pd.DataFrame:
     """Time all models, and write timing.parquet and timing.json.
@@ -102,7 +103,7 @@ def run_timing(
         prompt: Settings of the prompts.
         selection: The part of the data set.
         settings: Numbers of calls.
-        progress: Called with the number of finished images and the number of images.
+        progress: Called after each image.
         exif: See `EncodedImage.decode`.
 
     Returns:
@@ -143,7 +144,7 @@ def time_models(
     prompt: PromptSettings,
     selection: Selection,
     settings: TimingSettings,
-    progress: Progress = lambda done, total: None,
+    progress: ProgressCallback = lambda *_: None,
     exif: Exif = "stored",
 ) -> list[dict[str, Any]]:
     """Time each call of each model on the selected images.
@@ -157,7 +158,7 @@ def time_models(
     samples, rows = selection.samples(dataset), []
     names = [segmenter.describe().name for segmenter in segmenters]
     for done, sample in enumerate(samples):
-        progress(done, len(samples))
+        progress("images", done, len(samples))
         about: dict[str, Any] = {"image_id": sample.image_id}
         try:
             truths = [truth for truth in sample.objects() if selection.wants(truth)]
@@ -171,7 +172,7 @@ def time_models(
         for segmenter, name in zip(segmenters, names, strict=True):
             for call in _calls(segmenter, pixels, truths, prompt, settings.objects):
                 rows += _timed(segmenter, call, settings, {"model": name, **about})
-    progress(len(samples), len(samples))
+    progress("images", len(samples), len(samples))
     return rows
 
 
@@ -210,7 +211,7 @@ def _calls(
             lambda truth=truth: partial(segmenter.predict, prompt(truth)),  # type: ignore[misc]
             lambda answer: checked_masks(segmenter, [answer], 1, pixels),
         )
-    if isinstance(segmenter, Batches) and truths:
+    if isinstance(segmenter, BatchSegmenter) and truths:
         valid = [truth for truth in truths if _is_valid(truth)] or truths
         many = [valid[i % len(valid)] for i in range(PROMPTS_PER_CALL)]
         about = {"call": "predict_many", "batch": PROMPTS_PER_CALL}

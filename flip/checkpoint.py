@@ -17,9 +17,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from flip.lightning import CheckpointBroken, read_state_dict
-from flip.paper.model import CONFIGS as PAPER_CONFIGS
-from flip.paper.model import Flip, PaperConfig
-from flip.released.model import CONFIGS, UNREAD, FlipConfig, ReleasedFlip
+from flip.paper.model import PAPER_CONFIGS, Flip, PaperConfig
+from flip.released.model import RELEASED_CONFIGS, UNUSED_PARAMETER, FlipConfig, ReleasedFlip
 from flip.sampler import RECIPES, Recipe
 
 SUFFIXES = (".ckpt", ".onnx", ".safetensors")
@@ -58,7 +57,7 @@ def load_model(path: Path) -> ReleasedFlip | Flip:
         load_state_dict_checked(model, state, path)
     else:
         model = ReleasedFlip(config_of(state, path))
-        load_state_dict_checked(model, {UNREAD: model.get_parameter(UNREAD), **state}, path)
+        load_state_dict_checked(model, {UNUSED_PARAMETER: model.get_parameter(UNUSED_PARAMETER), **state}, path)
     return model.eval().requires_grad_(False)
 
 
@@ -108,7 +107,7 @@ def config_of(state: dict[str, Tensor], path: Path) -> FlipConfig:
     registers = state.get("sparsify.registers", torch.empty(0, 0))
     channels = registers.shape[-1]
     blocks = sum(name.startswith("layers.") and name.endswith(".mlp.alpha") for name in state)
-    for config in CONFIGS.values():
+    for config in RELEASED_CONFIGS.values():
         if (config.channels, config.blocks) == (channels, blocks):
             return config
     raise WeightsBroken(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -15,10 +15,8 @@ import typer
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from rich.console import Console
-from rich.markup import escape
 
 from flip.checkpoint import SUFFIXES, OnnxMissing, WeightsBroken
-from flip.download_bar import download_bar
 from flip.finite import NotFinite
 from flip.gaussian import Gaussian, GaussianError
 from flip.predictor import load_predictor
@@ -29,11 +27,13 @@ from flip.sampler import NoPatches
 from flip.show import show_patches
 from flip.training.command import train
 from flip.weights import WEIGHTS, DownloadFailed, WeightsMissing, fetch, find_record
+from objascale import terminal
 from objascale.files import write_atomically
 from objascale.masks import MaskError, RegionMask
 from objascale.pictures import PictureError, decode, eight_bits, orientation, turned
+from objascale.progress import show_progress
 
-app = typer.Typer(no_args_is_help=True, help="FLIP: segment one object from fovea-like patches around it.")
+app = terminal.App(help="FLIP: segment one object from fovea-like patches around it.")
 app.command(
     "train",
     epilog="Examples: flip train --data data/crops --backgrounds data/hdris --validate data/objascale --out runs/flip-s"
@@ -47,18 +47,11 @@ WeightsFolder = Annotated[
 ]
 
 
-@contextmanager
-def _one_sentence() -> Iterator[None]:
-    """Errors that a user can cause, as a sentence instead of a traceback."""
-    try:
-        yield
-    except (
-        *(WeightsMissing, WeightsBroken, OnnxMissing, DownloadFailed),
-        *(GaussianError, MaskError, NoPatches, PredictorError, NotFinite),
-        *(OSError, torch.OutOfMemoryError),
-    ) as error:
-        Console(stderr=True, soft_wrap=True, highlight=False).print(f"[red]error:[/red] {escape(str(error))}")
-        raise typer.Exit(1) from None
+errors = partial(
+    terminal.errors,
+    *(WeightsMissing, WeightsBroken, OnnxMissing, DownloadFailed),
+    *(GaussianError, MaskError, NoPatches, PredictorError, NotFinite, torch.OutOfMemoryError),
+)
 
 
 def _numbers(option: str, text: str, metavar: str) -> list[float]:
@@ -100,16 +93,16 @@ def predict(
         Path | None,
         typer.Option(help="PNG to write: the patches over the image, 16 px purple, 8 yellow, 4 green, 2 blue, 1 red."),
     ] = None,
-    model: Annotated[str, typer.Option(help=MODEL)] = "flip-tiny",
+    model: Annotated[str, typer.Option(metavar="NAME|PATH", help=MODEL)] = "flip-tiny",
     weights: WeightsFolder = None,
     tokens: Annotated[int, typer.Option(min=1, max=65536, help="Patches to look at, at most.")] = 512,
     seed: Annotated[int, typer.Option(min=0, help="Of the random patch positions.")] = 0,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    device: Annotated[str, typer.Option(metavar="cpu|cuda", help="Where the network runs.")] = "cpu",
 ) -> None:
     """Segment one object, told by a box, a point, an ellipse or a rough mask."""
     if sum(prompt is not None for prompt in (box, point, ellipse, mask)) != 1:
         raise typer.BadParameter("give one of --box, --point, --ellipse and --mask")
-    with _one_sentence():
+    with errors():
         for path in filter(None, (out, show)):
             if not path.absolute().parent.is_dir():
                 raise PredictorError(f"cannot write {path}: there is no folder {path.parent}")
@@ -141,7 +134,7 @@ def export(
     weights: WeightsFolder = None,
 ) -> None:
     """Write a model as two ONNX graphs that take any number of patches of each size, none included."""
-    with _one_sentence():
+    with errors():
         network = load_predictor(model, weights).model
         if not isinstance(network, ReleasedFlip):
             raise PredictorError(f"{model} is the paper's model; only the released ones are exported to ONNX")
@@ -161,9 +154,9 @@ def fetch_command(
 
     Where the authors publish none, that of the first download is noted beside the file and holds from then on.
     """
-    with _one_sentence():
+    with errors():
         record = find_record(name)
-        with download_bar(name) as progress:
+        with show_progress("fetching", in_bytes=True) as progress:
             paths = fetch(record, weights, progress=progress)
     for path in paths:
         Console(soft_wrap=True, highlight=False).print(f"{path} ({record.licence})", markup=False)

@@ -1,4 +1,4 @@
-"""Where networks run."""
+"""The device that a network runs on."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from flip.prompts import PredictorError
 from flip.stopwatch import Stopwatch
 
 
-def find_device(name: str | torch.device) -> torch.device:
-    """ "cpu", "cuda" or "cuda:1" as a device that is there. Raises PredictorError."""
+def parse_device(name: str | torch.device) -> torch.device:
+    """Return the device of a name such as "cpu", "cuda" or "cuda:1". Raises PredictorError if it is not available."""
     kind, colon, number = str(name).partition(":")
     if kind not in ("cpu", "cuda") or (colon and not number.isdecimal()):
-        raise PredictorError(f"FLIP runs on cpu or cuda, not on {name}")
+        raise PredictorError(f"device must be cpu or cuda, not {name}")
     if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
         raise PredictorError(
-            f"PyTorch sees no GPU for {name}; use cpu, or install a PyTorch built for the GPU's driver"
+            f"device {name} is not available; use cpu, or install a PyTorch that supports the GPU's driver"
         )
     return torch.device(name)
 
 
 def device_stopwatch(device: torch.device) -> Stopwatch:
-    """A stopwatch that waits for a GPU at every edge."""
+    """Return a stopwatch that synchronises a GPU at the start and end of every stage."""
     return Stopwatch(partial(torch.cuda.synchronize, device) if device.type == "cuda" else None)

@@ -1,4 +1,4 @@
-"""The check that logits are finite numbers before a mask is made of them."""
+"""Check that logits are finite before they become a mask."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 
 class NotFinite(ArithmeticError):
-    """A model returned NaN or infinite logits for a prompt, so there is no mask."""
+    """A model returned NaN or infinite logits for a prompt."""
 
     def __init__(self, model: str, prompt: object) -> None:
         super().__init__(model, prompt)
@@ -21,17 +21,17 @@ class NotFinite(ArithmeticError):
 
 
 def check_finite(logits: NDArray[np.floating], model: str, prompt: object) -> None:
-    """Check that a network's logits are finite, before they are enlarged and cut at 0.
+    """Check that the logits of a network are finite, before they are resized and thresholded at 0.
 
-    NaN is not above 0 and infinity is, so without this check broken weights give an ordinary-looking mask.
+    Without this check, broken weights give an ordinary-looking mask: NaN > 0 is false and infinity > 0 is true.
 
     Args:
         logits: An array of any shape.
-        model: The model's name, for the error.
-        prompt: What the model was asked for, in words or as an object whose string says it, for the error.
+        model: Name of the model, for the error.
+        prompt: The prompt, for the error; its string is used.
 
     Raises:
-        NotFinite: If any logit is NaN or infinite.
+        NotFinite: A logit is NaN or infinite.
     """
     if not np.isfinite(logits).all():
         raise NotFinite(model, prompt)

@@ -1,80 +1,94 @@
-"""What a predictor is asked with: a mask, a box, a point, an ellipse or a Gaussian, all of which become Gaussians."""
+"""Prompts: masks, boxes, points, ellipses and Gaussians, all of which become Gaussians."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from numpy.typing import NDArray
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from flip.gaussian import Gaussian
 from objascale.masks import RegionMask
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-Prompt = RegionMask | Gaussian | tuple[float, float, float, float]  # a tuple is a box, xyxy pixel edges
+PromptLike = RegionMask | Gaussian | NDArray | Sequence[float]
+"""A mask (RegionMask or array H×W), a Gaussian, or a box (four numbers, xyxy pixel edges)."""
 
 
 class PredictorError(ValueError):
-    """A predictor that was asked for something it cannot do."""
+    """An invalid argument of a predictor, or a call without an image."""
 
 
-def check_image(image: NDArray | Tensor) -> None:
+def check_image(image: NDArray[np.uint8]) -> None:
     """Check an image before a model takes it.
 
     Raises:
-        PredictorError: The image is not an array or a tensor of uint8 with shape (H, W, 3), or it has no pixel.
+        PredictorError: The image is not a NumPy array of uint8 with shape (H, W, 3), or it has no pixels.
     """
-    if not hasattr(image, "dtype") or not hasattr(image, "shape"):
-        raise PredictorError(f"an image must be an array of uint8, H×W×3 RGB, not a {type(image).__name__}")
-    kind, shape = str(image.dtype).removeprefix("torch."), tuple(image.shape)
-    if kind != "uint8" or len(shape) != 3 or shape[2] != 3 or 0 in shape:
-        remedy = "; objascale.pictures.eight_bits reduces 16 bits to 8" if kind == "uint16" else ""
-        raise PredictorError(f"an image must be uint8 H×W×3 RGB, not {kind} {shape}{remedy}")
+    if not isinstance(image, np.ndarray):
+        raise PredictorError(f"image must be a NumPy array, uint8 H×W×3 RGB, not a {type(image).__name__}")
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+        remedy = "; objascale.pictures.eight_bits reduces 16 bits to 8" if image.dtype == np.uint16 else ""
+        raise PredictorError(f"image must be uint8 H×W×3 RGB, not {image.dtype} {image.shape}{remedy}")
 
 
 def one_prompt(
     mask: RegionMask | NDArray | None,
-    box: tuple[float, float, float, float] | None,
+    box: ArrayLike | None,
     gaussian: Gaussian | None,
-    point: tuple[float, float, float] | None,
-    ellipse: tuple[float, float, float, float, float] | None,
-) -> Prompt:
-    """The one prompt that is given, as `FlipPredictor.predict` describes them. Raises PredictorError."""
-    given: list[Prompt] = [] if gaussian is None else [gaussian]
+    point: ArrayLike | None,
+    ellipse: ArrayLike | None,
+) -> PromptLike:
+    """Return the one prompt that is given; `FlipPredictor.predict` describes the arguments. Raises PredictorError."""
+    given: list[PromptLike] = [] if gaussian is None else [gaussian]
     if mask is not None:
         given.append(_region(mask))
     if box is not None:
-        x0, y0, x1, y1 = _numbers("a box", box, "x0, y0, x1, y1")
-        given.append((x0, y0, x1, y1))
+        given.append(_numbers("box", box, "x0, y0, x1, y1"))
     if point is not None:
-        given.append(Gaussian.from_point(*_numbers("a point", point, "x, y, scale")))
+        given.append(Gaussian.from_point(*_numbers("point", point, "x, y, scale")))
     if ellipse is not None:
-        given.append(Gaussian.from_ellipse(*_numbers("an ellipse", ellipse, "x, y, semi1, semi2, radians")))
+        given.append(Gaussian.from_ellipse(*_numbers("ellipse", ellipse, "x, y, semi1, semi2, radians")))
     if len(given) != 1:
         raise PredictorError("predict takes exactly one of mask, box, gaussian, point and ellipse")
     return given[0]
 
 
-def as_gaussian(prompt: Prompt, width: int, height: int) -> Gaussian:
-    """A prompt for a `width`×`height` image as a Gaussian. Raises PredictorError for a mask of another size."""
-    if isinstance(prompt, RegionMask):
-        if (prompt.width, prompt.height) != (width, height):
-            raise PredictorError(f"a mask must be {width}×{height} as the image is, not {prompt.width}×{prompt.height}")
-        return Gaussian.from_mask(prompt)
-    return prompt if isinstance(prompt, Gaussian) else Gaussian.from_box(prompt)
+def as_gaussian(prompt: PromptLike, width: int, height: int) -> Gaussian:
+    """Return a prompt as a Gaussian.
+
+    Args:
+        prompt: The prompt.
+        width: Width of the image in pixels.
+        height: Height of the image in pixels.
+
+    Raises:
+        PredictorError: A mask has another size than the image, or a box has not four numbers.
+        GaussianError: A box has no area.
+        MaskError: A mask is empty.
+    """
+    if isinstance(prompt, Gaussian):
+        return prompt
+    if isinstance(prompt, RegionMask) or np.ndim(prompt) > 1:
+        mask = _region(prompt)
+        if (mask.width, mask.height) != (width, height):
+            raise PredictorError(
+                f"mask must have the size of the image, {width}×{height}, not {mask.width}×{mask.height}"
+            )
+        return Gaussian.from_mask(mask)
+    return Gaussian.from_box(_numbers("box", prompt, "x0, y0, x1, y1"))
 
 
-def _numbers(prompt: str, given: Sequence[float], names: str) -> tuple[float, ...]:
-    if len(given) != len(names.split(",")):
-        raise PredictorError(f"{prompt} is ({names}), not {tuple(given)}")
-    return tuple(float(number) for number in given)
+def _numbers(argument: str, value: ArrayLike, names: str) -> tuple[float, ...]:
+    numbers = np.asarray(value, np.float64)
+    if numbers.shape != (len(names.split(",")),):
+        raise PredictorError(f"{argument} must be ({names}), not {value!r}")
+    return tuple(numbers.tolist())
 
 
-def _region(mask: RegionMask | NDArray) -> RegionMask:
+def _region(mask: RegionMask | ArrayLike) -> RegionMask:
     if isinstance(mask, RegionMask):
         return mask
-    if mask.ndim != 2:
-        raise PredictorError(f"a mask must be an array H×W, not {mask.shape}")
-    return RegionMask.from_full(mask)
+    array = np.asarray(mask)
+    if array.ndim != 2:
+        raise PredictorError(f"mask must be an array H×W, not of shape {array.shape}")
+    return RegionMask.from_full(array)

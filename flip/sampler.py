@@ -1,19 +1,18 @@
-"""The fovea: patches of five sizes drawn around a Gaussian, small ones in its middle, large ones about it.
+"""Foveal patching: patches of five sizes around a Gaussian, small ones near its mean and large ones further out.
 
-`Recipe()` is the one of the authors' released models (CognitiveModeling/FLIP, `flip_position`), `PAPER` the one that
-section 3.1 of the paper tells, `SHRUNK` the one of the weights in this package. Time and memory depend on the number of
-patches, never on the image's size.
-All coordinates are pixels with pixel centres at +½.
+`Recipe()` is the layout of the authors' released models (CognitiveModeling/FLIP, `flip_position`), `PAPER` that of
+section 3.1 of the paper, and `SHRUNK` that of the weights in this package. Time and memory depend on the number of
+patches and not on the size of the image. All coordinates are in pixels, with pixel centres at +½.
 """
 
 from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 from numba import njit
@@ -22,47 +21,54 @@ from numpy.typing import NDArray
 from flip.gaussian import Gaussian
 
 Array = TypeVar("Array")
-Result = TypeVar("Result")
 
-TOUCHING = 1e-6  # px; patches that share less than this in x or y do not overlap
-DRAWS = 10  # at most so many draws for each wanted patch
-MARGIN = 0.5  # px; patches keep this far from the image's edge, so no sample needs a pixel outside
-ACROSS = 16  # pixels along the side of a sample that are looked at, at most
-NARROWEST = 4  # px; shrinking leaves so much of an image's shorter side, and of a prompt's shorter axis (±2σ)
+OVERLAP_EPS = 1e-6  # px; patches that touch within rounding do not overlap
+DRAWS_PER_PATCH = 10  # as in the authors' code; more draws place hardly more patches
+EDGE_MARGIN = 0.5  # px; bilinear samples closer to the edge would need a pixel outside of the image
+MAX_SAMPLES_PER_SIDE = 16  # the mean of 16×16 pixels is within 1/16 of the noise of one pixel
+MIN_SIDE = 4  # px; a shrunk image, and a shrunk prompt (±2σ1), would lose all shape below this
 
 
 class NoPatches(ValueError):
-    """Not one patch fits into the image around the prompt."""
+    """No patch fits into the image around the prompt."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How patches are laid out. The defaults are the authors' evaluation settings, but for `least` and `most`,
-    which are ours.
+    """How to lay out patches. The defaults are the authors' settings at evaluation, except for `min_area`.
 
-    `sizes`: side lengths in pixels, ascending. `overlap` (τ): a patch is refused if the patches placed before it cover
-    it more than τ times its own area, where each is counted once per grid cell that both touch (so real overlaps stay
-    far below τ; 0 means disjoint). `coverage` (κ): how many times the patches of one size may cover the area
-    4π·σ1·σ2. `spread`: deviations of the Gaussian that patches are drawn from, in the prompt's. `least`: the area
-    4π·σ1·σ2 in pixels that a prompt counts for where its own is smaller; 0 for the authors' way, by which a single
-    pixel gets one patch. `most`: the area in pixels beyond which a prompt is looked at in an image that is shrunk, see
-    `unit`.
+    Args:
+        sizes: Side lengths of the patches in samples, ascending.
+        overlap: τ. A draw is rejected if earlier patches cover it by more than τ times its area. A covered area counts
+            once for each cell of a grid that both patches touch, as in the authors' code, so true overlaps are far
+            below τ. 0 means disjoint patches.
+        coverage: κ. The patches of one size cover at most κ times the area 4π·σ1·σ2.
+        spread: Patches are drawn from the prompt's Gaussian with its σ multiplied by this.
+        min_area: A prompt with an area 4π·σ1·σ2 below this many px² is treated as if it had this area. The authors use
+            0, which gives a single pixel a single patch.
+        max_area: For a prompt with an area above this many px², the patches come from a shrunk image; see `unit`.
     """
 
     sizes: tuple[int, ...] = (1, 2, 4, 8, 16)
     overlap: float = 2.67
     coverage: float = 1.44
     spread: float = math.sqrt(2)
-    least: float = 16.0
-    most: float = math.inf
+    min_area: float = 16.0
+    max_area: float = math.inf
 
     def counts(self, gaussian: Gaussian, tokens: int, room: float = math.inf) -> NDArray[np.int64]:
-        """How many patches of each size are wanted, (len(sizes),); together at most `tokens`.
+        """Return the number of patches of each size, (len(sizes),); their sum is at most `tokens`.
 
-        The coarsest size smaller than `room` pixels takes as many as cover the Gaussian κ times, the next finer the
-        same of what remains, and so on; a small object therefore gets fewer than `tokens`.
+        The largest size smaller than `room` gets as many patches as cover the Gaussian κ times. The next smaller size
+        gets as many of the remaining ones, and so on. A small object therefore gets fewer than `tokens` patches.
+
+        Args:
+            gaussian: The prompt.
+            tokens: Maximum number of patches.
+            room: Only sizes smaller than this, in pixels, get patches.
         """
-        area = max(4 * math.pi * gaussian.sigma1 * gaussian.sigma2, self.least) * self.coverage
+        # Section 3.1: N_i = min(N̂_i, N − Σ_{j>i} N_j), N̂_i = area / p_i²
+        area = max(4 * math.pi * gaussian.sigma1 * gaussian.sigma2, self.min_area) * self.coverage
         wanted, remaining = [], tokens
         for size in reversed(self.sizes):
             wanted.append(min(remaining, int(min(area / size**2, remaining))) if size < room else 0)
@@ -70,38 +76,42 @@ class Recipe:
         return np.array(wanted[::-1], np.int64)
 
     def unit(self, gaussian: Gaussian, width: int, height: int) -> int:
-        """Pixels of a `width`×`height` image along the side of one sample of the prompt's patches.
+        """Return the factor by which the image is shrunk: the side in pixels of one sample of the patches.
 
-        The least whole number by which the image has to be shrunk for the prompt's area to be at most `most`, but no
-        more than leaves NARROWEST pixels across the prompt and across the image.
+        It is the smallest whole number for which the prompt's area is at most `max_area` in the shrunk image. It is
+        limited so that the prompt and the image keep MIN_SIDE pixels across.
         """
-        room = min(4 * gaussian.sigma1, width, height) // NARROWEST
-        wanted = math.sqrt(4 * math.pi / self.most) * math.sqrt(gaussian.sigma1) * math.sqrt(gaussian.sigma2)
+        room = min(4 * gaussian.sigma1, width, height) // MIN_SIDE
+        wanted = math.sqrt(4 * math.pi / self.max_area) * math.sqrt(gaussian.sigma1) * math.sqrt(gaussian.sigma2)
         return max(1, math.ceil(min(wanted, room)))
 
     def deviations(self, gaussian: Gaussian) -> tuple[float, float]:
-        """Of the Gaussian that patches are drawn from, along the prompt's two axes, in pixels.
+        """Return the standard deviations, in pixels, of the Gaussian that patches are drawn from.
 
-        A prompt smaller than `least` is made as large: rounder first, and then round.
+        They belong to the prompt's axes 1 and 2. A prompt smaller than `min_area` grows to that area: first along axis
+        1 until it is round, then along both axes.
         """
-        sigma = math.sqrt(self.least / (4 * math.pi))  # of a round Gaussian as large as that
+        sigma = math.sqrt(self.min_area / (4 * math.pi))  # of a round Gaussian with this area
         sigma2 = max(gaussian.sigma2, sigma)
         sigma1 = max(gaussian.sigma1, sigma**2 / sigma2)
         return self.spread * sigma1, self.spread * sigma2
 
 
-# Section 3.1: the inner 99 % of a Gaussian is an ellipse of area 2π·ln 100·σ1·σ2; draws from N(μ, Σ); no overlap.
-PAPER = Recipe(overlap=0.0, coverage=math.log(100) / 2, spread=1.0, least=0.0)
-SHRUNK = Recipe(most=250.0)
+# Section 3.1: the ellipse with 99 % of the Gaussian's mass has the area 2π·ln 100·σ1·σ2. Patches are drawn from
+# N(μ, Σ) and do not overlap.
+PAPER = Recipe(overlap=0.0, coverage=math.log(100) / 2, spread=1.0, min_area=0.0)
+SHRUNK = Recipe(max_area=250.0)
 RECIPES = {"paper": PAPER, "released": Recipe(), "shrunk": SHRUNK}
 
 
 @dataclass(frozen=True)
 class Patches(Generic[Array]):
-    """Patches by side length p: `pixels[p]` is uint8 (n, p, p, 3), `centres[p]` float64 (n, 2) as x, y in pixels.
+    """Patches of an image, by size p.
 
-    A sample is the mean of `unit`×`unit` pixels of the image, or of ACROSS×ACROSS spread over them. `pixels` are NumPy
-    arrays here, and tensors on the image's device in `flip.sampler_torch`.
+    Args:
+        pixels: For each p, the samples, uint8 (n, p, p, 3).
+        centres: For each p, the centres x, y in pixels of the image, float64 (n, 2).
+        unit: Side of one sample in pixels. A sample is the mean of the pixels in it, or of 16×16 of them.
     """
 
     pixels: dict[int, Array]
@@ -112,13 +122,13 @@ class Patches(Generic[Array]):
         return sum(len(centres) for centres in self.centres.values())
 
     def boxes(self) -> dict[int, NDArray[np.float64]]:
-        """What each patch covers in the image, by side length: (n, 4), xyxy edges in pixels."""
+        """Return the box of each patch in the image, by size: (n, 4), xyxy pixel edges."""
         half = self.unit / 2
         return {p: np.hstack((middle - p * half, middle + p * half)) for p, middle in self.centres.items()}
 
 
 def generator(gaussian: Gaussian, seed: int) -> np.random.Generator:
-    """What draws a prompt's patches in a prediction: made from `seed` and the prompt's numbers, and nothing else."""
+    """Return the random generator of a prompt. It depends on `seed` and on the prompt's numbers only."""
     g = gaussian
     words = struct.unpack("12I", struct.pack("6d", g.x, g.y, g.sigma1, g.sigma2, g.a, g.b))
     return np.random.default_rng((seed, *words))
@@ -131,14 +141,21 @@ def sample(
     rng: np.random.Generator | int,
     recipe: Recipe = Recipe(),
 ) -> Patches[NDArray[np.uint8]]:
-    """Draw at most `tokens` patches of `image` (uint8 H×W×3) around `gaussian`.
+    """Sample patches of an image around a Gaussian.
 
-    `rng` is a NumPy generator, which is advanced, or a seed for a new one; same state or seed, same patches.
-    Raises NoPatches if not a single patch could be placed.
+    Args:
+        image: uint8 RGB, (H, W, 3).
+        gaussian: The prompt.
+        tokens: Maximum number of patches.
+        rng: A generator, which is advanced, or the seed of a new one. The same state gives the same patches.
+        recipe: The layout of the patches.
+
+    Raises:
+        NoPatches: No patch fits into the image.
     """
     height, width = image.shape[:2]
-    unit, centres = _placed(width, height, gaussian, tokens, rng, recipe)
-    corner, part = _shrunk(image, centres, unit)
+    unit, centres = _place_shrunk(width, height, gaussian, tokens, rng, recipe)
+    corner, part = _shrink(image, centres, unit)
     pixels = {size: extract(part, where - corner, size) for size, where in centres.items()}
     return Patches(pixels, {size: unit * where for size, where in centres.items()}, unit)
 
@@ -151,12 +168,18 @@ def sample_many(
     recipe: Recipe = Recipe(),
     threads: int = 1,
 ) -> list[Patches[NDArray[np.uint8]]]:
-    """`sample` for several prompts, each with its own of `rngs`, on several threads: the number changes no patch."""
+    """Sample patches for several prompts, each with its own generator, as `sample` does.
+
+    The result does not depend on the number of threads.
+    """
 
     def one(gaussian: Gaussian, rng: np.random.Generator | int) -> Patches[NDArray[np.uint8]]:
         return sample(image, gaussian, tokens, rng, recipe)
 
-    return _on_threads(threads, one, gaussians, rngs)
+    if threads == 1 or len(gaussians) == 1:
+        return list(map(one, gaussians, rngs))
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(one, gaussians, rngs))
 
 
 def place(
@@ -167,56 +190,48 @@ def place(
     rng: np.random.Generator | int,
     recipe: Recipe = Recipe(),
 ) -> dict[int, NDArray[np.float64]]:
-    """Patch centres by size, float64 (n, 2) in pixels, for an image of `width`×`height`; the rest as in `sample`.
+    """Return the patch centres that `sample` uses, by size: float64 (n, 2), x and y in pixels.
 
-    Sizes are filled from fine to coarse with draws from the Gaussian, `spread` times as wide. A draw is refused if its
-    patch would leave the image or lie too much on earlier ones; what a size fails to place is not given to others,
-    unless no patch of that size has room anywhere in the image.
+    Sizes are filled from small to large. Each draw comes from the Gaussian, with its σ multiplied by `recipe.spread`.
+    A draw is rejected if its patch leaves the image or overlaps earlier patches too much. If a size cannot place all of
+    its patches, other sizes do not get them. If a size is too large for the image, smaller sizes do.
     """
-    unit, centres = _placed(width, height, gaussian, tokens, rng, recipe)
+    unit, centres = _place_shrunk(width, height, gaussian, tokens, rng, recipe)
     return {size: unit * where for size, where in centres.items()}
 
 
-def place_many(
-    width: int,
-    height: int,
-    gaussians: Sequence[Gaussian],
-    tokens: int,
-    rngs: Sequence[np.random.Generator | int],
-    recipe: Recipe = Recipe(),
-    threads: int = 1,
-) -> list[dict[int, NDArray[np.float64]]]:
-    """`place` for several prompts, as `sample_many` is `sample` for several."""
-
-    def one(gaussian: Gaussian, rng: np.random.Generator | int) -> dict[int, NDArray[np.float64]]:
-        return place(width, height, gaussian, tokens, rng, recipe)
-
-    return _on_threads(threads, one, gaussians, rngs)
-
-
 def extract(image: NDArray[np.uint8], centres: NDArray[np.float64], size: int) -> NDArray[np.uint8]:
-    """Cut patches of `size`×`size` pixels out of `image` (uint8 H×W×3) about `centres` ((n, 2), x and y in pixels).
+    """Cut patches out of an image, with bilinear interpolation, rounded half up.
 
-    Returns uint8 (n, size, size, 3), bilinear and rounded half up. Raises ValueError if a patch leaves the image.
+    Args:
+        image: uint8 RGB, (H, W, 3).
+        centres: (n, 2), x and y in pixels.
+        size: Side of the patches in pixels.
+
+    Returns:
+        uint8 (n, size, size, 3).
+
+    Raises:
+        ValueError: A patch leaves the image.
     """
     height, width = image.shape[:2]
-    reach = (size - 1) / 2 + MARGIN  # the outermost sample still has a pixel centre on its far side
+    reach = (size - 1) / 2 + EDGE_MARGIN  # the outermost sample still has a pixel centre on its far side
     if len(centres) and (centres.min() < reach or (centres.max(0) > (width - reach, height - reach)).any()):
         raise ValueError(f"a {size}×{size} patch leaves the {width}×{height} image")
     return _extract(image, centres, size)
 
 
-def _placed(
+def _place_shrunk(
     width: int, height: int, gaussian: Gaussian, tokens: int, rng: np.random.Generator | int, recipe: Recipe
 ) -> tuple[int, dict[int, NDArray[np.float64]]]:
-    """By how much a `width`×`height` image is shrunk for a prompt, and `place`'s centres in what that makes of it."""
+    """Return the factor by which the image is shrunk, and the patch centres in the shrunk image."""
     unit = recipe.unit(gaussian, width, height)
     columns, rows, g = width // unit, height // unit, gaussian.shrunk(unit)
-    wanted = recipe.counts(g, tokens, min(columns, rows) - 2 * MARGIN)
+    wanted = recipe.counts(g, tokens, min(columns, rows) - 2 * EDGE_MARGIN)
     sizes = np.array(recipe.sizes, np.int64)
     cell = sizes[wanted.argmax()] / 2
     deviations, axis = recipe.deviations(g), (g.a, g.b)
-    frame = (MARGIN, MARGIN, columns - MARGIN, rows - MARGIN)
+    frame = (EDGE_MARGIN, EDGE_MARGIN, columns - EDGE_MARGIN, rows - EDGE_MARGIN)
     centres, placed = _place(
         np.random.default_rng(rng), sizes, wanted, (g.x, g.y), deviations, axis, frame, recipe.overlap, cell
     )
@@ -224,52 +239,52 @@ def _placed(
         raise NoPatches(
             f"no patch fits into the {width}×{height} image around the prompt at ({gaussian.x:.6g}, {gaussian.y:.6g}) "
             f"with σ {gaussian.sigma1:.3g} and {gaussian.sigma2:.3g} px; check that the prompt lies in the image, "
-            "and that this is at least 3 px high and wide"
+            "and that the image is at least 3 px wide and high"
         )
     return unit, dict(zip(recipe.sizes, np.split(centres, placed.cumsum()[:-1]), strict=True))
 
 
-def _shrunk(
+def _shrink(
     image: NDArray[np.uint8], centres: dict[int, NDArray[np.float64]], unit: int
 ) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
-    """What the patches about `centres` show of the image that is shrunk by `unit`, and where its upper left is there.
+    """Shrink the part of an image that holds the patches at `centres`.
 
-    Only that much is shrunk. What is left over at the right and lower edge of the image belongs to no sample.
+    Returns:
+        x and y of the part's upper left corner in the shrunk image, (2,), and the part.
     """
     if unit == 1:
         return np.zeros(2), image
     reach = max(centres) / 2 + 1
-    whole = np.array((image.shape[1], image.shape[0])) // unit
+    whole = np.array((image.shape[1], image.shape[0])) // unit  # pixels left over at the right and bottom are cut off
     every = np.concatenate(list(centres.values()))
     first = np.maximum(np.floor(every.min(0) - reach), 0).astype(int)
     end = np.minimum(np.ceil(every.max(0) + reach), whole).astype(int)
     (x0, y0), (width, height) = first.tolist(), (end - first).tolist()
-    return first.astype(float), _means(image, x0, y0, width, height, unit, min(unit, ACROSS))
-
-
-def _on_threads(threads: int, one: Callable[..., Result], *arguments: Sequence[Any]) -> list[Result]:
-    if threads == 1 or len(arguments[0]) == 1:
-        return list(map(one, *arguments))
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(one, *arguments))
+    return first.astype(float), _means(image, x0, y0, width, height, unit, min(unit, MAX_SAMPLES_PER_SIDE))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _place(rng, sizes, wanted, mean, deviations, axis, frame, overlap, cell):
-    """Place patches; returns centres (n, 2) in order of size and the number placed of each size.
+    """Place patches; return their centres (n, 2) in order of size, and the number of each size.
 
-    What is placed is kept in a hash table by the square of the present size that its centre is in. As no earlier patch
-    is larger, only those in a draw's own square and the eight about it can touch the draw.
+    A hash table holds the placed patches by the grid square that contains their centre. The squares have the side of
+    the current size. No earlier patch is larger, so only patches in the same or the eight neighbouring squares can
+    overlap a draw.
     """
     room = wanted.sum()
     centres = np.empty((room, 2))
-    x0s, y0s, x1s, y1s = np.empty(room), np.empty(room), np.empty(room), np.empty(room)  # edges of what is placed
-    u0s, v0s, u1s, v1s = np.empty(room), np.empty(room), np.empty(room), np.empty(room)  # first and last cell touched
-    columns, rows = np.empty(room, np.int64), np.empty(room, np.int64)  # of the squares
+    x0s, y0s, x1s, y1s = np.empty(room), np.empty(room), np.empty(room), np.empty(room)  # edges of the placed patches
+    u0s, v0s, u1s, v1s = (
+        np.empty(room),
+        np.empty(room),
+        np.empty(room),
+        np.empty(room),
+    )  # first and last grid cells
+    columns, rows = np.empty(room, np.int64), np.empty(room, np.int64)  # of their squares
     slots = 1
     while slots < 2 * room:
         slots *= 2
-    newest, older = np.empty(slots, np.int64), np.empty(room, np.int64)  # patches of one slot are a linked list
+    newest, older = np.empty(slots, np.int64), np.empty(room, np.int64)  # each slot is a linked list
     placed = np.zeros_like(wanted)
     n = 0
     a, b = axis
@@ -281,7 +296,7 @@ def _place(rng, sizes, wanted, mean, deviations, axis, frame, overlap, cell):
             columns[i], rows[i] = int(centres[i, 0] / size), int(centres[i, 1] / size)
             slot = _slot(columns[i], rows[i], slots)
             newest[slot], older[i] = i, newest[slot]
-        for _ in range(DRAWS * wanted[k]):
+        for _ in range(DRAWS_PER_PATCH * wanted[k]):
             if placed[k] == wanted[k]:
                 break
             d1 = deviations[0] * rng.standard_normal()
@@ -300,7 +315,7 @@ def _place(rng, sizes, wanted, mean, deviations, axis, frame, overlap, cell):
                 while i >= 0 and covered <= limit:
                     w = min(x1, x1s[i]) - max(x0, x0s[i])
                     h = min(y1, y1s[i]) - max(y0, y0s[i])
-                    if columns[i] == c and rows[i] == r and w > TOUCHING and h > TOUCHING:
+                    if columns[i] == c and rows[i] == r and w > OVERLAP_EPS and h > OVERLAP_EPS:
                         wide = min(u1, u1s[i]) - max(u0, u0s[i]) + 1
                         covered += w * h * wide * (min(v1, v1s[i]) - max(v0, v0s[i]) + 1)
                     i = older[i]
@@ -319,13 +334,13 @@ def _place(rng, sizes, wanted, mean, deviations, axis, frame, overlap, cell):
 
 @njit(cache=True, nogil=True, inline="always")
 def _slot(column, row, slots):
-    """Where a square is looked up in a table of so many slots, a power of two."""
+    """Return the slot of a square in a table of `slots` slots, a power of two."""
     return (column * 73856093 ^ row * 19349663) & (slots - 1)
 
 
 @njit(cache=True, nogil=True)
 def _extract(image, centres, size):
-    """Bilinear patches; all samples of one patch share their two fractions, as they lie one pixel apart."""
+    """Interpolate patches. Samples are one pixel apart, so all samples of a patch share the fractions fx, fy."""
     out = np.empty((len(centres), size, size, 3), np.uint8)
     last_row, last_column = image.shape[0] - 1, image.shape[1] - 1
     for n in range(len(centres)):
@@ -347,9 +362,9 @@ def _extract(image, centres, size):
 
 @njit(cache=True, nogil=True)
 def _means(image, x0, y0, width, height, unit, across):
-    """height×width samples, of which the first is (x0, y0), each of unit×unit pixels; rounded half up.
+    """Return height×width samples from sample (x0, y0) on, each the mean of unit×unit pixels, rounded half up.
 
-    Of the pixels across×across are added up, evenly spread.
+    The mean is over across×across of the pixels, evenly spread.
     """
     out = np.empty((height, width, 3), np.uint8)
     many = across * across

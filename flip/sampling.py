@@ -1,14 +1,14 @@
-"""How a predictor samples patches for a prompt: by which recipe, how many, from which seed, in how many glances.
+"""How a predictor samples the patches of a prompt: recipe, number, seed, and glances.
 
-Both predictors sample through `Sampling`, and it needs no network. Whoever has the settings that a model card records
-can therefore draw the very patches that the predictor looked at, without the weights.
+Both predictors sample through `Sampling`. It needs no network: the settings in a model card are enough to draw the
+patches that the predictor used.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,17 +17,26 @@ from numpy.typing import NDArray
 from flip.gaussian import Gaussian
 from flip.sampler import Patches, Recipe, generator, sample_many
 
+_RECIPE_KEYS = {
+    "overlap": "overlap",
+    "coverage": "coverage",
+    "spread": "spread",
+    "least": "min_area",
+    "most": "max_area",
+}
+"""The recipe's settings in a model card, and the fields of `Recipe`."""
+
 
 @dataclass(frozen=True)
 class Sampling:
-    """The settings that determine the patches of a prompt on an image.
+    """The settings that determine the patches of a prompt.
 
-    Attributes:
-        tokens: The number of patches at most, over all glances.
-        seed: Seeds each prompt's generator, together with the prompt's numbers.
-        recipe: How the patches are laid out.
-        glances: The number of independent draws that `tokens` is divided among, as the paper's model takes them; None
-            for one draw from the prompt's own generator, as the released models take it.
+    Args:
+        tokens: Maximum number of patches, over all glances.
+        seed: Seed of each prompt's generator, together with the prompt's numbers.
+        recipe: The layout of the patches.
+        glances: The number of independent draws that share `tokens`, for the paper's model. None is one draw from the
+            prompt's own generator, for the released models.
     """
 
     tokens: int = 512
@@ -37,22 +46,21 @@ class Sampling:
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> Sampling:
-        """Read back what `settings` wrote. Other entries are ignored, and missing ones keep their defaults."""
+        """Read the entries that `settings` writes. Other entries are ignored, and missing ones keep their defaults."""
         own = {name: settings[name] for name in ("tokens", "seed", "glances") if name in settings}
-        recipe = {each.name: settings[each.name] for each in fields(Recipe) if each.name in settings}
+        recipe = {name: settings[key] for key, name in _RECIPE_KEYS.items() if key in settings}
         return cls(recipe=Recipe(**recipe), **own)
 
     def settings(self) -> dict[str, int | float]:
-        """The entries of a model card that determine the patches."""
-        recipe = self.recipe
-        told: dict[str, int | float] = {"tokens": self.tokens, "seed": self.seed}
-        told |= {"overlap": recipe.overlap, "coverage": recipe.coverage, "spread": recipe.spread, "least": recipe.least}
-        if recipe.most < math.inf:
-            told["most"] = recipe.most
-        return told if self.glances is None else told | {"glances": self.glances}
+        """Return the entries of a model card that determine the patches."""
+        values: dict[str, int | float] = {"tokens": self.tokens, "seed": self.seed}
+        values |= {key: getattr(self.recipe, name) for key, name in _RECIPE_KEYS.items()}
+        if self.recipe.max_area == math.inf:
+            del values["most"]
+        return values if self.glances is None else values | {"glances": self.glances}
 
     def generators(self, gaussian: Gaussian) -> list[np.random.Generator]:
-        """The generators of a prompt, one a glance."""
+        """Return the generators of a prompt, one per glance."""
         own = generator(gaussian, self.seed)
         return [own] if self.glances is None else own.spawn(self.glances)
 
@@ -62,15 +70,15 @@ class Sampling:
         """Sample the patches of several prompts.
 
         Args:
-            image: uint8 RGB, H×W×3.
+            image: uint8 RGB, (H, W, 3).
             gaussians: The prompts, in pixels of the image.
-            threads: Changes the time and no patch.
+            threads: Number of threads. The result does not depend on it.
 
         Returns:
-            The patches of each glance, with all glances of a prompt in a row.
+            The patches of each glance. The glances of a prompt are consecutive.
 
         Raises:
-            NoPatches: If a prompt leaves no patch in the image.
+            NoPatches: No patch of a prompt fits into the image.
         """
         rngs = [self.generators(gaussian) for gaussian in gaussians]
         each = [gaussian for gaussian, own in zip(gaussians, rngs, strict=True) for _ in own]
@@ -78,7 +86,7 @@ class Sampling:
         return sample_many(image, each, tokens, [rng for own in rngs for rng in own], self.recipe, threads)
 
     def patches(self, image: NDArray[np.uint8], gaussian: Gaussian) -> Patches[NDArray[np.uint8]]:
-        """The patches of one prompt, those of all its glances together. Arguments and errors are those of `draw`."""
+        """Return the patches of one prompt, of all glances together. Raises NoPatches."""
         glances = self.draw(image, [gaussian])
         pixels = {size: np.concatenate([one.pixels[size] for one in glances]) for size in self.recipe.sizes}
         centres = {size: np.concatenate([one.centres[size] for one in glances]) for size in self.recipe.sizes}

@@ -1,7 +1,7 @@
-"""Where the time of one prediction goes: before, in and after the network.
+"""Milliseconds of the stages of a prediction.
 
-Pre: from the decoded image and the prompt to the tensors that the network takes. Model: forward passes.
-Post: from network output to a binary mask. On a GPU the device is synchronised at every edge.
+"pre": from the decoded image and the prompt to the tensors that the network takes. "model": forward passes. "post":
+from the output of the network to a binary mask. A GPU is synchronised at the start and end of every stage.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ from contextlib import contextmanager
 
 
 class Stopwatch:
-    """Milliseconds by stage name, added up until `reset()`.
+    """Sum of the milliseconds of each stage, until `reset()`.
 
-    `synchronise` waits for the device, if there is one. `clock` tells seconds.
+    Args:
+        synchronise: Waits for the device, if there is one.
+        clock: Returns seconds.
     """
 
     def __init__(
@@ -37,6 +39,6 @@ class Stopwatch:
             self.ms[stage] += 1000 * (self._clock() - start)
 
     def reset(self) -> dict[str, float]:
-        """Return what was measured since the last reset, and start anew."""
+        """Return the milliseconds of each stage since the last reset, and start again from 0."""
         ms, self.ms = dict(self.ms), defaultdict(float)
         return ms

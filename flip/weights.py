@@ -20,6 +20,7 @@ from pathlib import Path
 from objascale import files
 from objascale.download import DownloadFailed, Expected, download
 from objascale.files import file_sha256, write_atomically
+from objascale.progress import ProgressCallback
 
 __all__ = [
     "WEIGHTS",
@@ -219,7 +220,7 @@ def fetch(
     *,
     timeout: tuple[float, float] = (10, 30),
     attempts: int = 4,
-    progress: Callable[[int, int], None] | None = None,
+    progress: ProgressCallback | None = None,
 ) -> tuple[Path, ...]:
     """Download a model's files into `folder` (the user's cache if None), where they are not there yet.
 

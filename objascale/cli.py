@@ -1,8 +1,6 @@
-"""The command `objascale`."""
+"""The command line `objascale`."""
 
 from __future__ import annotations
-
-import typer
 
 from objascale.commands import export
 from objascale.commands.crops import crops
@@ -12,15 +10,9 @@ from objascale.commands.render import render
 from objascale.commands.sheet import sheet
 from objascale.commands.stats import stats
 from objascale.commands.verify import verify
+from objascale.terminal import App
 
-app = typer.Typer(no_args_is_help=True, help="Make ObjaScale: objects before HDRI backgrounds, with exact masks.")
-
-
-@app.callback()
-def main() -> None:
-    """Make ObjaScale: objects before HDRI backgrounds, with exact masks."""
-
-
+app = App("Render ObjaScale: objects in front of HDRI backgrounds, with exact masks.")
 app.command(
     epilog="Example: objascale plan --categories 68 --n 10200 --out paper.json\n\n"
     "Then: objascale render --plan paper.json --out data/paper"
@@ -37,7 +29,7 @@ app.command(epilog="Example: objascale merge data/paper.*of40 --out data/paper")
 app.command(epilog="Example: objascale verify data/mine --full-frame 5 --objects glbs --hdris maps")(verify)
 app.command(epilog="Example: objascale sheet data/mine --out sheet.png --limit 24")(sheet)
 app.command(epilog="Example: objascale stats data/mine --out data/mine-stats")(stats)
-app.add_typer(export.app, name="export", help="Write a dataset in another format.")
+app.add_typer(export.app, name="export")
 
 if __name__ == "__main__":
     app()

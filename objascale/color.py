@@ -1,4 +1,4 @@
-"""Scene-linear light → display values, through OpenColorIO and the configuration that Blender itself uses."""
+"""Scene-linear light to display values, with OpenColorIO and Blender's own configuration."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 
 class ColorError(RuntimeError):
-    """Blender's colour configuration is not where the view transforms come from."""
+    """Blender's colour configuration is missing."""
 
 
 def blender_datafiles() -> Path:
-    """The `datafiles` folder inside the installed bpy package, found without importing bpy.
+    """Return the `datafiles` folder of the installed bpy package, without importing bpy.
 
     Raises ColorError if bpy is not installed.
     """
@@ -29,7 +29,7 @@ def blender_datafiles() -> Path:
     return folders[-1]
 
 
-@lru_cache(maxsize=4)
+@lru_cache
 def _processor(view: str) -> ocio.CPUProcessor:
     config = ocio.Config.CreateFromFile(str(blender_datafiles() / "colormanagement" / "config.ocio"))
     transform = ocio.DisplayViewTransform(src="scene_linear", display="sRGB", view=view)
@@ -39,7 +39,7 @@ def _processor(view: str) -> ocio.CPUProcessor:
 
 
 def to_display(linear: NDArray[np.float32], view: str) -> NDArray[np.uint8]:
-    """Scene-linear (…, 3) float32, contiguous, to 8-bit sRGB through a view transform: AgX, Filmic or Standard."""
+    """Convert contiguous scene-linear float32 (…, 3) to 8-bit sRGB by a view transform: AgX, Filmic or Standard."""
     shown = np.empty(linear.shape, np.uint8)
     pixels = linear.size // 3
     target = ocio.PackedImageDesc(shown, pixels, 1, 3, ocio.BIT_DEPTH_UINT8, 1, 3, shown.size)

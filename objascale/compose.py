@@ -1,4 +1,4 @@
-"""Rendered crops over the projected background, in linear light, a band of rows at a time; and its encoding."""
+"""Compositing of rendered crops over the background, and encoding of the picture."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from numpy.typing import NDArray
 from objascale.background import render_rows
 from objascale.camera import Camera
 from objascale.color import to_display
-from objascale.png import encode_png
 
-ROWS_PER_BAND = 64
+ROWS_PER_BAND = 64  # 6 MB of float32 at 8192 px; a choice
 ImageFormat = Literal["png", "jpg"]
 
-_JPEG = [
-    cv2.IMWRITE_JPEG_QUALITY,
-    95,
-    cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
-    cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,  # colour at full resolution: the object may be 3 px wide
+_JPEG_OPTIONS = [
+    *(cv2.IMWRITE_JPEG_QUALITY, 95),
+    # Colour at full resolution: the object may be 3 px wide.
+    *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),
 ]
+# The fastest zlib level. Run lengths shrink renders as far as string matching at that level does, or further.
+_PNG_OPTIONS = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
 
 
 @dataclass(frozen=True)
 class Crop:
-    """A traced part of the picture: (h, w, 4) scene-linear RGB premultiplied by alpha, and its upper left pixel."""
+    """Traced part of the picture: (h, w, 4) scene-linear RGB premultiplied by alpha, and its upper left pixel."""
 
     rgba: NDArray[np.float32]
     x: int
@@ -39,12 +39,21 @@ class Crop:
 def compose(
     texels: NDArray[np.float16], camera: Camera, crops: Sequence[Crop], view: str, threads: int = 1
 ) -> NDArray[np.uint8]:
-    """The finished picture, H×W×3 uint8 RGB.
+    """Composite crops over the environment map in linear light.
 
-    texels: the environment map, see background.render_rows. The crops must not overlap. Only one band of rows a thread
-    is ever held in floating point. No pixel depends on the number of threads.
+    Each thread holds one band of rows in floating point. The result does not depend on the number of threads.
+
+    Args:
+        texels: Environment map, see `background.render_rows`.
+        camera: Camera of the picture.
+        crops: Traced parts of the picture. They must not overlap.
+        view: View transform: AgX, Filmic or Standard.
+        threads: Number of threads.
+
+    Returns:
+        The picture, H×W×3 uint8 RGB.
     """
-    picture = np.empty((camera.height, camera.width, 3), np.uint8)[..., ::-1]  # BGR in memory, as it is encoded
+    picture = np.empty((camera.height, camera.width, 3), np.uint8)[..., ::-1]  # BGR in memory, as OpenCV encodes it
 
     def fill(first: int) -> None:
         last = min(first + ROWS_PER_BAND, camera.height)
@@ -65,11 +74,10 @@ def compose(
     return picture
 
 
-def encode(picture: NDArray[np.uint8], image_format: ImageFormat, threads: int = 1) -> bytes:
-    """PNG (lossless, fast setting) or JPEG (quality 95, 4:4:4) bytes of an H×W×3 RGB picture."""
-    if image_format == "png":
-        return encode_png(picture, threads)
-    done, data = cv2.imencode(".jpg", np.ascontiguousarray(picture[..., ::-1]), _JPEG)
+def encode(picture: NDArray[np.uint8], image_format: ImageFormat) -> bytes:
+    """Encode an H×W×3 uint8 RGB picture as PNG (lossless, fast) or JPEG (quality 95, 4:4:4)."""
+    options = _PNG_OPTIONS if image_format == "png" else _JPEG_OPTIONS
+    done, data = cv2.imencode(f".{image_format}", np.ascontiguousarray(picture[..., ::-1]), options)
     if not done:
-        raise ValueError(f"OpenCV could not encode a picture of {picture.shape} as JPEG")
+        raise ValueError(f"OpenCV cannot encode a picture of shape {picture.shape} as {image_format}")
     return data.tobytes()

@@ -1,13 +1,13 @@
-"""Objects rendered once, alone and from many sides, to be pasted into pictures that a model learns from.
+"""Crops: objects rendered alone, from many sides, with alpha, to compose training pictures of.
 
     crops.json           schema version, settings, versions, credits
-    crops.parquet        a row a crop
-    journal.jsonl        append-only, a line an object, written after its crops are in place
+    crops.parquet        one row per crop
+    journal.jsonl        append-only, one line per object, written after its crops
     images/000/000012-07.png
 
-A crop is an object seen from one direction in the light of one map, cut to what it covers: 8-bit RGB as a display
-shows it, not multiplied by alpha, and alpha. Where nothing covers a pixel it has the colour of the nearest that
-something does, so that resampling brings no dark fringe.
+A crop shows one object from one direction in the light of one map, cut to its alpha. It is 8-bit display RGB, not
+premultiplied, with alpha. A pixel with little alpha has the colour of the nearest pixel with more, so resampling adds
+no dark fringe.
 """
 
 from __future__ import annotations
@@ -31,69 +31,93 @@ from objascale.plan import RenderSettings
 from objascale.render import ask_twice, described
 from objascale.sources import Asset
 
-HEADER = "crops.json"
-TABLE = "crops.parquet"
+CROPS_HEADER = "crops.json"
+CROPS_TABLE = "crops.parquet"
 
-_OBJECTS_PER_TABLE = 20  # it is written anew after so many, so that what is there can be used meanwhile
-_USUAL_ELEVATIONS = math.radians(-20), math.radians(60)
-_TRUE_COLOUR = 0.2  # alpha from which a pixel's own colour is not mostly noise
-_UNUSUAL = 0.15  # of the views are from anywhere on the sphere
-_FIELDS_OF_VIEW = math.radians(8), math.radians(40)  # that the object's bounding sphere fills
+_OBJECTS_PER_TABLE = 20  # the table is rewritten after each 20, so that training can begin meanwhile
+_MIN_ALPHA = 0.2  # below it, dividing by alpha mostly amplifies the noise of the colour
+# Choices. Photographs show most objects from slightly below to well above, and from a telephoto's to a close-up's
+# distance; a share of all views comes from anywhere on the sphere.
+_COMMON_ELEVATIONS = math.radians(-20), math.radians(60)
+_ANY_ELEVATION_SHARE = 0.15
+_FOV_RANGE = math.radians(8), math.radians(40)
 
 
 class CropSettings(BaseModel):
-    """What besides objects and maps decides about crops."""
+    """Settings that, together with objects and maps, fix the crops.
+
+    Attributes:
+        seed: Seed of every random choice.
+        views: Number of crops of each object.
+        px: Side of the rendered square, px. The object's longer side is nine tenths of it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     seed: int = Field(0, ge=0)
-    views: int = Field(24, ge=1, le=100)  # an object
-    px: int = Field(256, ge=16, le=2048)  # the object's longer side is nine tenths of it
+    views: int = Field(24, ge=1, le=100)
+    px: int = Field(256, ge=16, le=2048)
 
 
 @dataclass(frozen=True)
-class View:
-    """How one crop sees its object. Angles in radians."""
+class CropView:
+    """View of one crop.
+
+    Attributes:
+        map_id: Id of the environment map.
+        turn: Rotation of the map about the vertical axis, radians.
+        azimuth: Direction of the camera, radians; see `camera.Camera`.
+        elevation: Angle by which the camera looks down, radians.
+        fov: Angle that the object's bounding sphere fills, radians.
+        seed: Seed of the path tracer.
+    """
 
     map_id: str
-    turn: float  # of the map about the vertical
-    azimuth: float  # where the camera looks, see camera.Camera
+    turn: float
+    azimuth: float
     elevation: float
-    fov: float  # that the object's bounding sphere fills
-    seed: int  # of the path tracer
+    fov: float
+    seed: int
 
 
-def draw_views(settings: CropSettings, maps: Sequence[Asset], number: int) -> list[View]:
-    """The views of the object of that number; a pure function of its arguments.
+def draw_views(settings: CropSettings, maps: Sequence[Asset], number: int) -> list[CropView]:
+    """Draw the views of one object. The same arguments always give the same views.
 
-    Directions are uniform over that part of the sphere from which pictures are usually taken, some over all of it.
+    Directions are uniform over a common range of elevations, and a share of them over the whole sphere.
     """
     rng = np.random.default_rng([settings.seed, number])
     return [_view(maps, rng) for _ in range(settings.views)]
 
 
-def _view(maps: Sequence[Asset], rng: np.random.Generator) -> View:
-    low, high = (-math.pi / 2, math.pi / 2) if rng.uniform() < _UNUSUAL else _USUAL_ELEVATIONS
-    return View(
+def _view(maps: Sequence[Asset], rng: np.random.Generator) -> CropView:
+    low, high = (-math.pi / 2, math.pi / 2) if rng.uniform() < _ANY_ELEVATION_SHARE else _COMMON_ELEVATIONS
+    return CropView(
         map_id=maps[int(rng.integers(len(maps)))].id,
         turn=rng.uniform(0, 2 * math.pi),
         azimuth=rng.uniform(0, 2 * math.pi),
         elevation=math.asin(rng.uniform(math.sin(low), math.sin(high))),
-        fov=rng.uniform(*_FIELDS_OF_VIEW),
+        fov=rng.uniform(*_FOV_RANGE),
         seed=int(rng.integers(2**31)),
     )
 
 
 def cut_out(traced: NDArray[np.float32], view: str) -> NDArray[np.uint8]:
-    """Scene-linear (h, w, 4), premultiplied, to 8-bit RGBA as a display shows it, not premultiplied, cut to its alpha.
+    """Convert traced light to a picture that is cut to its alpha.
 
-    A pixel with little alpha has the colour of the nearest that has more. Empty, 0×0, if none has.
+    A pixel with little alpha gets the colour of the nearest pixel with more.
+
+    Args:
+        traced: (h, w, 4) float32, scene-linear RGB premultiplied by alpha.
+        view: View transform: AgX, Filmic or Standard.
+
+    Returns:
+        (h', w', 4) uint8 display RGBA, not premultiplied; 0×0 if no pixel has more than a little alpha.
     """
     alpha = np.clip(traced[..., 3], 0, 1)
-    unknown = alpha < _TRUE_COLOUR
+    unknown = alpha < _MIN_ALPHA
     if unknown.all():
         return np.empty((0, 0, 4), np.uint8)
-    straight = traced[..., :3] / np.maximum(alpha, _TRUE_COLOUR)[..., None]
+    straight = traced[..., :3] / np.maximum(alpha, _MIN_ALPHA)[..., None]
     if unknown.any():
         _, nearest = cv2.distanceTransformWithLabels(
             unknown.astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
@@ -109,7 +133,7 @@ def cut_out(traced: NDArray[np.float32], view: str) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True)
 class Cropping:
-    """A folder of crops in the making."""
+    """A run that renders crops into a folder."""
 
     objects: Sequence[Asset]
     maps: Sequence[Asset]
@@ -118,14 +142,14 @@ class Cropping:
     folder: Dataset
 
     def begin(self) -> list[int]:
-        """Open the folder and return the numbers of the objects that were not tried yet. Raises DatasetError."""
+        """Open the folder and return the numbers of the objects without a record. Raises DatasetError."""
         settings = {"crops": self.settings.model_dump(), "render": self.render.model_dump()}
         self.folder.open(described(settings, self.objects, self.maps))
         tried = {record["number"] for record in self.folder.records()}
         return [number for number in range(len(self.objects)) if number not in tried]
 
     def work(self, numbers: Sequence[int], workers: Sequence[Worker]) -> Iterator[dict[str, Any]]:
-        """Render all views of the objects; each object's record is in the journal before it is yielded."""
+        """Render the objects. Yields each object's record after it is in the journal."""
         try:
             for done, record in enumerate(run(numbers, self._object, workers), 1):
                 self.folder.append(record)
@@ -138,7 +162,7 @@ class Cropping:
     def _write_table(self) -> None:
         rows = [row for record in self.folder.records() if record["status"] == "done" for row in record["crops"]]
         rows.sort(key=lambda row: row["file"])
-        write_parquet(pd.DataFrame(rows), self.folder.folder / TABLE)
+        write_parquet(pd.DataFrame(rows), self.folder.folder / CROPS_TABLE)
 
     def _object(self, number: int, worker: Worker) -> dict[str, Any]:
         thing = self.objects[number]
@@ -174,14 +198,14 @@ class Cropping:
 
 
 def read_crops(folder: Path) -> pd.DataFrame:
-    """crops.parquet, a row a crop. Raises DatasetError if there is none or it is empty."""
-    read_header(folder, HEADER)
-    path = folder / TABLE
+    """Read crops.parquet, one row per crop. Raises DatasetError if it is missing or empty."""
+    read_header(folder, CROPS_HEADER)
+    path = folder / CROPS_TABLE
     try:
         table = pd.read_parquet(path, use_threads=False)
     except FileNotFoundError:
         raise DatasetError(
-            f"{folder} has no {TABLE}; finish it with the objascale crops command that began it"
+            f"{folder} has no {CROPS_TABLE}; finish it with the objascale crops command that began it"
         ) from None
     except (OSError, ValueError) as error:
         raise DatasetError(f"{path} cannot be read ({error})") from error

@@ -1,4 +1,4 @@
-"""Fetch files over a connection that may break at any point, and believe none of them unchecked."""
+"""Downloads that resume, retry, and check every file before it takes its name."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from objascale.files import file_digest
+from objascale.progress import ProgressCallback
 
 if TYPE_CHECKING:
     import requests
 
-Progress = Callable[[int, int], None]  # bytes there so far, bytes in all (0 if the server does not say)
 Result = TypeVar("Result")
 
-LONGEST_PAUSE = 60.0
-"""Seconds that a server's Retry-After may make us wait before one attempt."""
+MAX_PAUSE = 60.0
+"""Longest pause before an attempt that a server's Retry-After can ask for, seconds."""
 
-_CHUNK = 1 << 14  # what a broken connection may lose
-_BUSY = {429, 503}  # the host has enough of us; another file of it would fare no better
-_WORTH_RETRYING = {408, 425, 500, 502, 504} | _BUSY
+_CHUNK_BYTES = 1 << 14  # a broken connection loses at most this many bytes
+_BUSY = {429, 503}  # HTTP statuses of an overloaded host; its other files would fail as well
+_RETRIED = {408, 425, 500, 502, 504} | _BUSY
 
 
 class DownloadFailed(RuntimeError):
-    """A file could not be fetched, or what came was not that file.
+    """A file could not be fetched, or the wrong file arrived.
 
-    `reason` is a word for tables: `wrong-content`, `too-large`, `broken-off`, `host-unavailable`, `http-404` ….
+    `reason` is machine-readable: `wrong-content`, `too-large`, `broken-off`, `host-unavailable`, `http-404` ….
     """
 
     def __init__(self, message: str, reason: str = "failed") -> None:
@@ -38,14 +38,14 @@ class DownloadFailed(RuntimeError):
 
 
 class HostUnavailable(DownloadFailed):
-    """The host cannot be reached, or tells us again and again to come later: its other files need not be tried."""
+    """The host cannot be reached or stays overloaded, so its other files cannot be fetched either."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, "host-unavailable")
 
 
 class _TryAgain(Exception):
-    """This attempt failed in a way that the next may not; `host` if the fault is the host's, not the file's."""
+    """An attempt failed, and another may succeed. `host` tells that the host failed, and not the file."""
 
     def __init__(self, message: str, pause: float = 0.0, *, host: bool = False) -> None:
         super().__init__(message)
@@ -55,10 +55,14 @@ class _TryAgain(Exception):
 
 @dataclass(frozen=True)
 class Expected:
-    """What is known about a file before it is fetched; all of it is checked.
+    """Properties that a downloaded file must have. None means that a property is not checked.
 
-    `sha256` and `md5` are hexadecimal. `size` and `limit`, the most that is accepted, are bytes. `check` looks at the
-    whole file and says in half a sentence what is wrong with it, or "" if nothing is.
+    Attributes:
+        sha256: SHA-256, hexadecimal.
+        md5: MD5, hexadecimal.
+        size: Size, bytes.
+        limit: Largest accepted size, bytes.
+        check: Takes the file, and returns a clause that says what is wrong with it ("it is empty"), or "".
     """
 
     sha256: str | None = None
@@ -68,7 +72,7 @@ class Expected:
     check: Callable[[Path], str] | None = None
 
     def fault(self, path: Path) -> str:
-        """What is wrong with the file, "" if nothing is."""
+        """Return a clause that says what is wrong with the file, or ""."""
         size = path.stat().st_size
         if self.size is not None and size != self.size:
             return f"it has {size} bytes instead of {self.size}"
@@ -89,15 +93,31 @@ def download(
     timeout: tuple[float, float] = (10, 30),
     attempts: int = 4,
     pause: float = 1.0,
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
 ) -> Path:
-    """Fetch `url` to `path`, unless the right file is there already; returns `path`. Redirects are followed.
+    """Fetch a URL to a path, unless the expected file is there.
 
-    What has come is kept in `path` + ".part" and resumed by a Range request, in this call and the next. The file takes
-    its name only after it was checked; where `expected` has no size, it must be as long as the server announced.
-    `timeout`: seconds to connect, and for the server to be silent. After a failure that may pass, tries again up to
-    `attempts` times in all, after `pause` seconds, then twice that, …, or after what the server's Retry-After says in
-    seconds, LONGEST_PAUSE at the most. Raises DownloadFailed; OSError if the file cannot be written.
+    Received bytes are kept in `path` + ".part", and a Range request resumes them, in this call or a later one. The
+    file takes its name after it passes all checks. If `expected` has no size, the size that the server announces is
+    checked.
+
+    Args:
+        url: Address. Redirects are followed.
+        path: Path of the file. Its folder is made.
+        expected: Properties that the file must have.
+        headers: HTTP headers to send.
+        timeout: Seconds to wait for the connection, and for data.
+        attempts: Number of attempts, if each fails in a way that may pass.
+        pause: Seconds before the second attempt. The pause doubles with each attempt. A server's Retry-After replaces
+            it if it is longer, up to MAX_PAUSE.
+        progress: Called with the file's name, its bytes so far and its bytes in all (0 if unknown).
+
+    Returns:
+        The path.
+
+    Raises:
+        DownloadFailed: If the file cannot be fetched or fails a check.
+        OSError: If the file cannot be written.
     """
     import requests  # here and below, so that `import flip` does not load it
 
@@ -119,7 +139,7 @@ def download(
         except requests.RequestException as error:
             failures.append(_TryAgain(str(error)))
         except FileNotFoundError:
-            failures.append(_TryAgain(f"another process fetches to {part} and has just moved it"))
+            failures.append(_TryAgain(f"another process moved {part} away"))
     message = f"could not fetch {url} in {attempts} attempts, the last one: {failures[-1]}"
     raise HostUnavailable(message) if all(one.host for one in failures) else DownloadFailed(message, "broken-off")
 
@@ -127,9 +147,17 @@ def download(
 def download_many(
     jobs: Sequence[Callable[[], Result]], parallel: int = 8
 ) -> Iterator[tuple[int, Result | DownloadFailed]]:
-    """Run jobs that call `download`, `parallel` at a time; yields (its index, its result or failure) as each ends.
+    """Run jobs that call `download`, several at a time.
 
-    Raises HostUnavailable, instead of trying the jobs that are left, as soon as one of them does.
+    Args:
+        jobs: Functions to call.
+        parallel: Number of jobs that run at a time.
+
+    Yields:
+        The index of a job and its result or failure, in the order in which the jobs end.
+
+    Raises:
+        HostUnavailable: As soon as one job raises it. The jobs that have not started are cancelled.
     """
     pool = ThreadPoolExecutor(parallel)
     try:
@@ -147,17 +175,17 @@ def download_many(
 
 @dataclass(frozen=True)
 class _Fetch:
-    """The one file of a `download` call."""
+    """State of one `download` call."""
 
     url: str
     part: Path
     expected: Expected
     headers: dict[str, str]
     timeout: tuple[float, float]
-    progress: Progress | None
+    progress: ProgressCallback | None
 
     def attempt(self) -> None:
-        """One request, or none if all is there; on return `part` is the whole, right file."""
+        """Send one request, or none if `part` has all bytes. On return, `part` has passed all checks."""
         start = self.part.stat().st_size if self.part.exists() else 0
         size = self.expected.size
         if size is None or start < size:
@@ -168,13 +196,13 @@ class _Fetch:
             raise _TryAgain(f"the connection ended after {arrived} of {size} bytes")
         if fault := self.expected.fault(self.part):
             self.part.unlink()
-            message = f"{self.url} sent something other than the expected file: {fault}"
+            message = f"{self.url} sent a file that is not the expected one: {fault}"
             raise _TryAgain(message) if start else DownloadFailed(message, "wrong-content")
 
     def _receive(self, start: int) -> tuple[int, int | None]:
-        """Append to `part` from byte `start` on, or from 0 where the server ignores ranges.
+        """Append to `part` from byte `start`, or from 0 if the server ignores ranges.
 
-        Returns where it began, and the size of the whole file if that is known.
+        Returns the first byte received, and the size of the whole file if it is known.
         """
         import requests
 
@@ -182,14 +210,14 @@ class _Fetch:
         try:
             response = requests.get(self.url, headers=headers, stream=True, timeout=self.timeout)
         except requests.ConnectionError as error:
-            why = str(error).rsplit(": ", 1)[-1].strip("()'\"")  # the innermost of nested exceptions' texts
+            why = str(error).rsplit(": ", 1)[-1].strip("()'\"")  # the text of the innermost exception
             raise _TryAgain(f"no connection ({why})", host=True) from error
         except ValueError as error:
-            raise HostUnavailable(f"{self.url} is no address of the web ({error})") from error
+            raise HostUnavailable(f"{self.url} is not a web address ({error})") from error
         with response:
             content_range = response.headers.get("Content-Range", "")
             if response.status_code == 416 and content_range == f"bytes */{start}":
-                return start, start  # an earlier attempt ended between the last byte and the renaming
+                return start, start  # an earlier attempt had all bytes but did not rename the file
             self._refuse(response)
             resumed = response.status_code == 206 and content_range.startswith(f"bytes {start}-")
             start = start if resumed else 0
@@ -201,28 +229,28 @@ class _Fetch:
         return start, size
 
     def _refuse(self, response: requests.Response) -> None:
-        """Raise what an answer without the file means."""
+        """Raise the error that fits the status of a response without the file."""
         answer = f"the server answered {response.status_code} {response.reason}"
-        if response.status_code == 416:  # what an earlier attempt left does not belong to this file
+        if response.status_code == 416:  # the bytes of an earlier attempt are not of this file
             self.part.unlink(missing_ok=True)
             raise _TryAgain(answer)
-        if response.status_code in _WORTH_RETRYING:
+        if response.status_code in _RETRIED:
             wait = response.headers.get("Retry-After", "")
-            pause = min(float(wait), LONGEST_PAUSE) if wait.isdigit() else 0.0
+            pause = min(float(wait), MAX_PAUSE) if wait.isdigit() else 0.0
             raise _TryAgain(answer, pause, host=response.status_code in _BUSY)
         if not response.ok:
             raise DownloadFailed(f"could not fetch {self.url}: {answer}", f"http-{response.status_code}")
 
     def _write(self, response: requests.Response, start: int, size: int | None, mode: str) -> None:
-        """Write the body to `part`, but hardly more than there should be of it."""
+        """Write the body to `part`, and stop within a chunk after the expected size."""
         bound = size if size is not None else self.expected.limit
         arrived = start
         with self.part.open(mode) as file:
-            for chunk in response.iter_content(_CHUNK):
+            for chunk in response.iter_content(_CHUNK_BYTES):
                 file.write(chunk)
                 arrived += len(chunk)
                 if self.progress:
-                    self.progress(arrived, size or 0)
+                    self.progress(self.part.stem, arrived, size or 0)
                 if bound is not None and arrived > bound:
                     return
 
@@ -230,4 +258,4 @@ class _Fetch:
         limit = self.expected.limit
         if limit is not None and size > limit:
             self.part.unlink(missing_ok=True)
-            raise DownloadFailed(f"{self.url} is not taken: more than {limit} bytes", "too-large")
+            raise DownloadFailed(f"{self.url} is refused: more than {limit} bytes", "too-large")

@@ -1,4 +1,4 @@
-"""Files that are either whole or not there, and what they hash to."""
+"""Atomic writes, hashes, and the cache folder."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file, and its folder if need be; whatever happens meanwhile, it is never seen half-written."""
+    """Write a file so that it is complete or absent, and make its folder. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = unique_partial(path)
     try:
@@ -33,18 +33,18 @@ def unique_partial(path: Path) -> Path:
 
 
 def cache_folder() -> Path:
-    """Where downloads and generated files are kept: $XDG_CACHE_HOME/objascale, or ~/.cache/objascale."""
+    """Return the folder of downloads and generated files: $XDG_CACHE_HOME/objascale, or ~/.cache/objascale."""
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "objascale"
 
 
 def file_state(path: Path) -> str:
-    """Its path, size and date: what changes when a file does, without reading it. Raises OSError."""
+    """Return a file's path, size and time of change, as a cheap substitute for a hash. Raises OSError."""
     status = path.stat()
     return f"{path.resolve()} {status.st_size} {status.st_mtime_ns}"
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
+    """Return the SHA-256 of a file, in hexadecimal."""
     return file_digest(path, "sha256")
 
 
@@ -63,6 +63,6 @@ def _sha256_of(path: Path, _state: tuple[int, ...]) -> str:
 
 
 def file_digest(path: Path, algorithm: str) -> str:
-    """Digest of a file's bytes by one of hashlib's algorithms, in hexadecimal."""
+    """Return the digest of a file by one of hashlib's algorithms, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, algorithm).hexdigest()

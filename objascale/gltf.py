@@ -1,7 +1,8 @@
-"""A glTF file checked before Blender sees it, so that a broken or hostile one is refused and not tried out.
+"""Checks of glTF files before Blender reads them, so that broken and hostile files are refused.
 
-Blender's importer trusts its input: it follows any path, allocates what an accessor claims and recurses along node
-cycles. Here the whole document is held against `objascale.gltf_schema`, and its numbers against the bytes there are.
+Blender's importer trusts its input: it follows any path, allocates what an accessor claims, and recurses along node
+cycles. This module checks the document against `objascale.gltf_schema`, and its numbers against the bytes of the file.
+
 Source: the Khronos glTF 2.0 specification, sections 2.8 (URIs), 3.5 to 3.7 (nodes, buffers, meshes), 4.4 (GLB layout).
 """
 
@@ -23,18 +24,20 @@ from objascale.gltf_schema import COMPONENT_TYPES, DOCUMENT, ELEMENT_TYPES, Sche
 from objascale.references import inside
 from objascale.refusal import Refusal
 
-MAX_FILE_BYTES = 2**30  # of an object file, and of all that a glTF file refers to
-MAX_TRIANGLES = 5_000_000
+# Choices that keep a worker within the memory that `engine.local` counts for it.
+MAX_FILE_BYTES = 2**30  # of an object file, and of all buffers of a glTF file together
+MAX_TRIANGLES = 5_000_000  # of a file, all instances counted
 _MAX_JSON_BYTES = 2**26
-_MAX_ELEMENTS = 3 * MAX_TRIANGLES  # of one accessor
-_MAX_DEPTH = 400  # of the node tree; Blender's importer recurses in Python
+_MAX_ELEMENTS = 3 * MAX_TRIANGLES  # of one accessor: three indices a triangle
+_MAX_DEPTH = 400  # of the node tree; Blender's importer recurses in Python, whose limit is 1000 frames
 
 
 def check_gltf(path: Path) -> dict[str, Any]:
-    """The JSON document of a .glb or .gltf file that Blender can safely be given.
+    """Check a .glb or .gltf file and return its JSON document.
 
-    Raises Refusal: truncated, unreadable (no glTF, or one that contradicts itself), outside-reference, too-large,
-    too-many-triangles, not-finite.
+    Raises:
+        Refusal: truncated, unreadable (not glTF, or inconsistent), outside-reference, too-large, too-many-triangles or
+            not-finite.
     """
     try:
         document, binary = _read(path)
@@ -46,15 +49,15 @@ def check_gltf(path: Path) -> dict[str, Any]:
         _check_ranges(document, buffers)
         _check_primitives(path, document, buffers)
     except SchemaError as error:
-        raise Refusal("unreadable", f"{path} is no valid glTF: {error}") from error
+        raise Refusal("unreadable", f"{path} is not valid glTF: {error}") from error
     except (OSError, ValueError, RecursionError, struct.error) as error:
-        raise Refusal("unreadable", f"{path} is no readable glTF: {error}") from error
+        raise Refusal("unreadable", f"{path} cannot be read as glTF: {error}") from error
     _check_triangles(path, document)
     return document
 
 
 def _read(path: Path) -> tuple[dict[str, Any], bytes]:
-    """The JSON document and the binary chunk, which is empty for .gltf."""
+    """Return the JSON document and the binary chunk, which is empty for .gltf."""
     data = path.read_bytes()
     if data[:4] != b"glTF":
         return _parse(path, data), b""
@@ -68,7 +71,9 @@ def _read(path: Path) -> tuple[dict[str, Any], bytes]:
     while offset < len(data) and len(chunks) < 2:
         size, kind = struct.unpack_from("<I4s", data, offset)
         if offset + 8 + size > len(data):
-            raise Refusal("truncated", f"{path} is cut short: a chunk ends {offset + 8 + size - len(data):,} bytes on")
+            raise Refusal(
+                "truncated", f"{path} is cut short: a chunk ends {offset + 8 + size - len(data):,} bytes later"
+            )
         chunks.append((kind, data[offset + 8 : offset + 8 + size]))
         offset += 8 + size
     if not chunks or chunks[0][0] != b"JSON":
@@ -81,10 +86,10 @@ def _parse(path: Path, text: bytes) -> dict[str, Any]:
     if len(text) > _MAX_JSON_BYTES:
         raise Refusal("too-large", f"{path} has {len(text):,} bytes of JSON, the limit is {_MAX_JSON_BYTES:,}")
 
-    def no_number(name: str) -> None:
+    def refuse_constant(name: str) -> None:
         raise ValueError(f"its JSON contains {name}")
 
-    return json.loads(str(text, "utf-8"), parse_constant=no_number)
+    return json.loads(str(text, "utf-8"), parse_constant=refuse_constant)
 
 
 @dataclass(frozen=True)
@@ -94,7 +99,7 @@ class _File:
     binary: bytes
 
     def check_references(self) -> None:
-        """Refuse whatever is neither embedded nor in the file's own folder."""
+        """Refuse references to files outside the folder of this file."""
         for item in (*self.document.get("buffers", []), *self.document.get("images", [])):
             uri = item.get("uri")
             if uri is None or (uri.startswith("data:") and ";base64," in uri):
@@ -105,7 +110,7 @@ class _File:
                 )
 
     def buffers(self) -> list[bytes]:
-        """The bytes of every buffer, each at least as long as the document says."""
+        """Return the bytes of each buffer, and check that none is shorter than the document says."""
         buffers, total = [], 0
         for i, item in enumerate(self.document.get("buffers", [])):
             data = self._buffer(i, item.get("uri"))
@@ -129,7 +134,7 @@ class _File:
 
 
 def _check_tree(document: dict[str, Any]) -> None:
-    """The nodes form trees, none of them too deep."""
+    """Check that the nodes form trees, and that no tree is too deep."""
     nodes = document.get("nodes", [])
     children = [child for node in nodes for child in node.get("children", [])]
     if len(children) != len(set(children)):
@@ -145,7 +150,7 @@ def _check_tree(document: dict[str, Any]) -> None:
 
 
 def _check_ranges(document: dict[str, Any], buffers: list[bytes]) -> None:
-    """Every buffer view lies inside its buffer, and every accessor inside its view."""
+    """Check that each buffer view lies inside its buffer, and each accessor inside its view."""
     views = document.get("bufferViews", [])
     for i, view in enumerate(views):
         if view.get("byteOffset", 0) + view["byteLength"] > len(buffers[view["buffer"]]):
@@ -178,7 +183,7 @@ def _check_accessor(where: str, views: list[dict[str, Any]], accessor: dict[str,
 
 
 def _array(document: dict[str, Any], buffers: list[bytes], accessor: dict[str, Any]) -> NDArray[Any]:
-    """The elements (count, components) of an accessor that has a buffer view, without a copy."""
+    """Return a view (count, components) of the elements of an accessor that has a buffer view."""
     view = document["bufferViews"][accessor["bufferView"]]
     kind = np.dtype(COMPONENT_TYPES[accessor["componentType"]])
     shape = accessor["count"], ELEMENT_TYPES[accessor["type"]]
@@ -188,7 +193,7 @@ def _array(document: dict[str, Any], buffers: list[bytes], accessor: dict[str, A
 
 
 def _check_primitives(path: Path, document: dict[str, Any], buffers: list[bytes]) -> None:
-    """All attributes of a primitive are equally long, no index points past their end, and positions are numbers."""
+    """Check that a primitive's attributes are equally long, its indices within them, and its positions finite."""
     accessors = document.get("accessors", [])
     for i, mesh in enumerate(document.get("meshes", [])):
         for j, primitive in enumerate(mesh["primitives"]):
@@ -199,19 +204,19 @@ def _check_primitives(path: Path, document: dict[str, Any], buffers: list[bytes]
                 raise SchemaError(f"{where} has attributes of different lengths")
             positions = accessors[primitive["attributes"]["POSITION"]] if "POSITION" in primitive["attributes"] else {}
             if "bufferView" in positions and not np.isfinite(_array(document, buffers, positions)).all():
-                raise Refusal("not-finite", f"{path} has vertices at infinity or without a number")
+                raise Refusal("not-finite", f"{path} has vertices that are not finite")
             accessor = accessors[primitive["indices"]] if "indices" in primitive else {}
             if not counts or "bufferView" not in accessor:
                 continue
             if accessor["type"] != "SCALAR" or accessor["componentType"] not in (5121, 5123, 5125):
-                raise SchemaError(f"{where} has indices that are no unsigned numbers")
+                raise SchemaError(f"{where} has indices that are not unsigned integers")
             indices = _array(document, buffers, accessor)
             if int(indices.max()) >= max(counts):
                 raise SchemaError(f"{where} has the index {indices.max():,} of {max(counts):,} vertices")
 
 
 def _check_triangles(path: Path, document: dict[str, Any]) -> None:
-    """Refuse more than MAX_TRIANGLES in all nodes together."""
+    """Refuse a file with more than MAX_TRIANGLES triangles, instances included."""
     accessors = document.get("accessors", [])
 
     def triangles(primitive: dict[str, Any]) -> int:

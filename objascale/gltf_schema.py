@@ -1,4 +1,4 @@
-"""The shape of a glTF 2.0 document, as far as Blender's importer relies on it, and the check that one has it.
+"""Schema of the parts of a glTF 2.0 document that Blender's importer relies on, and its check.
 
 Source: the Khronos glTF 2.0 specification, section 5 (properties reference), and the extensions' own pages.
 """
@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from typing import Any
 
 COMPONENT_TYPES = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
-"""NumPy's names for glTF's component types."""
+"""glTF component type → NumPy dtype."""
 
 ELEMENT_TYPES = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "MAT4": 16}
-"""Components of an element."""
+"""glTF element type → number of components."""
 
-_LARGEST = 3.4e38  # what a 32-bit float holds
+_MAX_FLOAT32 = 3.4e38
 
 
 class SchemaError(ValueError):
-    """A document that breaks a rule; the message says where and which."""
+    """A document violates the schema. The message names the place and the rule."""
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,17 @@ class Index:
 
 @dataclass(frozen=True)
 class Among:
-    """One of a few values."""
+    """One of several values."""
 
     values: tuple[Any, ...]
 
 
 Shape = Any
-"""A type, an Index, an Among, `[shape]` for an array, `(shape, n)` for an array of n, a dictionary for an object. Its
-keys are names, required if they end in `!`, or `*Texture` for all that end so, or `*` for all others."""
+"""A type, an Index, an Among, `[shape]` for an array, `(shape, n)` for an array of length n, or a dictionary.
+
+The keys of a dictionary are the property names of an object. A name that ends in `!` is required. `*Texture` stands
+for all names with that ending, and `*` for all other names.
+"""
 
 _TEXTURE = {
     "index!": Index("textures"),
@@ -155,44 +158,53 @@ DOCUMENT: Shape = {
 
 
 def check(document: Any, shape: Shape) -> None:
-    """Raises SchemaError, with the place, where a parsed JSON document departs from a shape.
+    """Check a parsed JSON document against a shape.
 
     Integers must not be negative, and numbers must fit a 32-bit float. Properties that the shape does not name are
-    passed over.
+    ignored.
+
+    Raises:
+        SchemaError: Where the document violates the shape.
     """
     if not isinstance(document, dict):
-        raise SchemaError("it is no JSON object")
+        raise SchemaError("it is not a JSON object")
     _check(document, shape, "", document)
 
 
 def _check(value: Any, shape: Shape, where: str, document: dict[str, Any]) -> None:
     match shape:
         case dict():
-            _demand(isinstance(value, dict), where, "is no object")
+            _require(isinstance(value, dict), where, "is not an object")
             for key in shape:
-                _demand(key[-1] != "!" or key[:-1] in value, where, f"has no {key[:-1]}")
+                _require(key[-1] != "!" or key[:-1] in value, where, f"has no {key[:-1]}")
             for key, item in value.items():
                 _check(item, _shape_of(key, shape), f"{where}/{key}".lstrip("/"), document)
         case list():
-            _demand(isinstance(value, list), where, "is no array")
+            _require(isinstance(value, list), where, "is not an array")
             for i, item in enumerate(value):
                 _check(item, shape[0], f"{where}/{i}", document)
         case (item, length):
-            _demand(isinstance(value, list) and len(value) == length, where, f"is no array of {length}")
+            _require(isinstance(value, list) and len(value) == length, where, f"is not an array of {length}")
             _check(value, [item], where, document)
         case Index(array):
             there = document.get(array, [])
             size = len(there) if isinstance(there, list) else 0
-            _demand(_whole(value) and value < size, where, f"is {value!r:.40}, no index into {size} {array}")
+            _require(
+                _whole(value) and value < size, where, f"is {value!r:.40}, which is not an index into {size} {array}"
+            )
         case Among(values):
-            _demand(any(value == v and type(value) is type(v) for v in values), where, f"is {value!r:.40}")
+            _require(
+                any(value == v and type(value) is type(v) for v in values),
+                where,
+                f"is {value!r:.40}, which is not allowed",
+            )
         case _ if shape is float:
             number = isinstance(value, int | float) and not isinstance(value, bool)
-            _demand(number and abs(value) <= _LARGEST, where, "is no finite number")
+            _require(number and abs(value) <= _MAX_FLOAT32, where, "is not a finite number")
         case _ if shape is int:
-            _demand(_whole(value), where, "is no whole number from 0")
+            _require(_whole(value), where, "is not a whole number from 0")
         case _:
-            _demand(isinstance(value, shape), where, f"is no {shape.__name__}")
+            _require(isinstance(value, shape), where, f"is not a {shape.__name__}")
 
 
 def _shape_of(key: str, shapes: dict[str, Shape]) -> Shape:
@@ -206,6 +218,6 @@ def _whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
-def _demand(fulfilled: bool, where: str, complaint: str) -> None:
-    if not fulfilled:
+def _require(satisfied: bool, where: str, complaint: str) -> None:
+    if not satisfied:
         raise SchemaError(f"{where or 'the document'} {complaint}")

@@ -1,8 +1,8 @@
-"""Every random choice of a dataset, made here, once, from one seed.
+"""Plans: every random choice of a dataset, drawn from one seed.
 
-A dataset is a row of slots. Slot i has its category and object fixed by i, so that categories and objects are spread
-evenly and a larger `n` only appends; what is drawn for a slot depends on (seed, slot, attempt) and nothing else. A
-spec that cannot be rendered is followed by the same slot's next attempt, whoever renders it and in whatever order.
+A dataset has n slots, one image each. The slot's number decides its category and object, so categories and objects
+are spread evenly, and a larger n only appends slots. All other draws depend on (seed, slot, attempt) alone. If a spec
+cannot be rendered, the slot's next attempt replaces it. The order of rendering has no influence.
 """
 
 from __future__ import annotations
@@ -25,34 +25,69 @@ from objascale.compose import ImageFormat
 from objascale.files import write_atomically
 from objascale.sources import Asset
 
-View = Literal["AgX", "Filmic", "Standard"]
-Place = Literal["centre", "anywhere", "cut"]
+ViewTransform = Literal["AgX", "Filmic", "Standard"]
+PlacementMode = Literal["centre", "anywhere", "cut"]
 
-SCHEMA = 1
-MAX_OBJECTS = 16
-_ASSETS = ("objects", "maps")
+PLAN_SCHEMA = 1
+MAX_OBJECTS = 16  # in one picture; a choice, within the 100 that `dataset.OBJECTS_PER_IMAGE` numbers
+MIN_SAMPLES = 8  # paths a pixel; a choice: the denoiser needs a few to tell noise from detail
+
+# The paper states no camera. These are the angles of a 50 mm and a 26 mm lens on a sensor of 36 mm, between which most
+# photographs are taken.
+_MIN_FOV_DEGREES, _MAX_FOV_DEGREES = 40, 70
+# Level to straight down, as in the examples of the paper's Figure 8.
+_MIN_ELEVATION, _MAX_ELEVATION = 0, math.pi / 2
+
+_SIZE_GRID = 1025  # points of the numerical integral over picture sides; 0.3 % of a side apart by default
+_SHUFFLE_STREAM = 2**31  # second number of the shuffles' seeds; slots, the second number of other seeds, are smaller
 
 
 class PlanError(RuntimeError):
-    """A plan that cannot be read."""
+    """The plan is missing, damaged, or of another schema."""
 
 
 class RenderSettings(BaseModel):
-    """What besides a spec decides about pixels."""
+    """Settings that, together with a spec, fix every pixel of an image.
+
+    Attributes:
+        samples: Largest number of paths a pixel. 64, denoised, differ from 1024 by a PSNR of 40 dB on the object
+            (tests/benchmarks/quality.py).
+        paths: Number of paths an image. Objects above 125,000 px get fewer than 64 a pixel, but at least MIN_SAMPLES.
+        noise_threshold: Adaptive sampling stops at a pixel whose noise is below this; 0 never stops. The default lies
+            between those of Cycles for final (0.01) and interactive (0.1) rendering.
+        denoise: Whether Open Image Denoise cleans the traced object.
+        view: View transform from scene-linear light to 8-bit sRGB.
+        format: File format of the image.
+        min_area: Smallest visible part of an object, px.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    samples: int = Field(64, ge=1, le=65536)  # paths a pixel, at the most
-    paths: int = Field(8_000_000, ge=1)  # paths an image; a large object gets fewer a pixel, though not below 8
-    noise_threshold: float = Field(0.03, ge=0)  # adaptive sampling stops a pixel below this noise; 0 never stops
+    samples: int = Field(64, ge=1, le=65536)
+    paths: int = Field(8_000_000, ge=1)
+    noise_threshold: float = Field(0.03, ge=0)
     denoise: bool = True
-    view: View = "AgX"
+    view: ViewTransform = "AgX"
     format: ImageFormat = "png"
-    min_area: int = Field(4, ge=1)  # px
+    min_area: int = Field(4, ge=1)
 
 
 class PlanSettings(BaseModel):
-    """From which ranges specs are drawn. Fractions are of the whole picture, areas in px, sides in px."""
+    """Ranges from which specs are drawn.
+
+    Attributes:
+        seed: Seed of every random choice.
+        min_px: Smallest side of the square picture, px. The defaults of both sides are the paper's, section 4.1.
+        max_px: Largest side, px; 16384 px take 0.8 GB as RGB.
+        min_fraction: Smallest mask area / picture area. The default is 7 px in a picture of 8192 px.
+        max_fraction: Largest mask area / picture area. Many objects do not fit a square of which they cover more than
+            a quarter, the default.
+        min_area: Smallest mask, px. The default is a choice: a mask of 3 px hardly says more than a position.
+        max_area: Largest mask, px; None for no limit.
+        place: `centre`: the bounds of the object are centred. `anywhere`: they lie anywhere inside the picture. `cut`:
+            their centre lies anywhere in the picture, whose edges may cut the object.
+        max_objects: Largest number of objects; a picture has 1 to this many, uniformly.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -63,26 +98,26 @@ class PlanSettings(BaseModel):
     max_fraction: float = Field(0.25, le=0.5)
     min_area: int = Field(4, ge=1)
     max_area: int | None = Field(None, ge=1)
-    place: Place = "anywhere"
-    max_objects: int = Field(1, ge=1, le=MAX_OBJECTS)  # a picture shows 1 to so many
+    place: PlacementMode = "anywhere"
+    max_objects: int = Field(1, ge=1, le=MAX_OBJECTS)
 
     @model_validator(mode="after")
     def _ranges(self) -> PlanSettings:
         if self.min_px > self.max_px:
-            raise ValueError(f"--min-px {self.min_px} is above --max-px {self.max_px}")
+            raise ValueError(f"min_px {self.min_px} is above max_px {self.max_px}")
         if self.min_fraction > self.max_fraction:
-            raise ValueError(f"--min-fraction {self.min_fraction} is above --max-fraction {self.max_fraction}")
+            raise ValueError(f"min_fraction {self.min_fraction} is above max_fraction {self.max_fraction}")
         if self.max_area is not None and self.max_area < self.min_area:
-            raise ValueError(f"--min-area {self.min_area} is above --max-area {self.max_area}")
+            raise ValueError(f"min_area {self.min_area} is above max_area {self.max_area}")
         if self.max_fraction * self.max_px**2 < self.min_area:
             raise ValueError(
-                f"no mask of {self.min_area} px is possible: --max-fraction {self.max_fraction} of "
-                f"{self.max_px}² px is less; lower --min-area or raise one of them"
+                f"no mask of {self.min_area} px is possible: max_fraction {self.max_fraction} of "
+                f"{self.max_px}² px is less; lower min_area or raise one of them"
             )
         if self.max_area is not None and self.min_fraction * self.min_px**2 > self.max_area:
             raise ValueError(
-                f"no mask of at most {self.max_area} px is possible: --min-fraction {self.min_fraction} of "
-                f"{self.min_px}² px is more; raise --max-area or lower one of them"
+                f"no mask of at most {self.max_area} px is possible: min_fraction {self.min_fraction} of "
+                f"{self.min_px}² px is more; raise max_area or lower one of them"
             )
         return self
 
@@ -91,64 +126,96 @@ PRESETS = {
     "paper": PlanSettings(min_fraction=1e-6, max_fraction=0.3, min_area=2, max_area=100_000, place="centre"),
     "full": PlanSettings(),
 }
-"""`paper`: masks as in the paper's heat maps (2 to 1e5 px, 1e-6 to 0.3), the object at the picture's centre.
+"""`paper`: the mask sizes of the paper's Figure 7 (2 to 1e5 px, 1e-6 to 0.3), and the centred objects of its Figure 8.
 
-`full`: no cap on the area, the object anywhere.
+`full`: no limit on the area; objects lie anywhere.
 """
 
 
 @dataclass(frozen=True)
 class ObjectSpec:
-    """One object of a picture. Angles in radians."""
+    """One object of a picture.
+
+    Attributes:
+        object_id: Id of the asset.
+        category: Category of the asset.
+        sha256: SHA-256 of the asset's file.
+        target_fraction: Pixels of the whole silhouette / pixels of the picture.
+        yaw: Rotation about the vertical axis, radians.
+        place_x: Position of the bounds between the left edge (0) and the right edge (1) of the picture.
+        place_y: Position of the bounds between the top (0) and the bottom (1) of the picture.
+        cut: If true, `place_x` and `place_y` place the centre of the bounds from edge to edge, so the edges may cut
+            the object.
+    """
 
     object_id: str
     category: str
     sha256: str
-    target_fraction: float  # px of its whole silhouette / px of the picture
-    yaw: float  # turned about the vertical
-    place_x: float  # where its bounds lie between the left (0) and right (1) edge that they could touch
-    place_y: float  # likewise from top to bottom
-    cut: bool = False  # instead, the middle of its bounds may come to lie on the edges, which then cut it
+    target_fraction: float
+    yaw: float
+    place_x: float
+    place_y: float
+    cut: bool = False
 
 
 @dataclass(frozen=True)
 class SceneSpec:
-    """Fixes, with RenderSettings, every pixel of one image. Angles in radians."""
+    """Description of one image. Together with RenderSettings it fixes every pixel.
+
+    Attributes:
+        slot: Number of the image in the dataset, from 0.
+        attempt: Number of the draw for this slot, from 0.
+        map_id: Id of the environment map.
+        map_sha256: SHA-256 of the environment map's file.
+        width: Width of the picture, px.
+        height: Height of the picture, px.
+        fov: Angle across the picture, radians.
+        azimuth: Direction of the camera, radians; see `camera.Camera`.
+        elevation: Angle by which the camera looks down, radians.
+        seed: Seed of the path tracer.
+        objects: The objects, nearest first.
+    """
 
     slot: int
     attempt: int
     map_id: str
     map_sha256: str
-    width: int  # px
+    width: int
     height: int
-    fov: float  # across the picture
-    azimuth: float  # where the camera looks, see camera.Camera
+    fov: float
+    azimuth: float
     elevation: float
-    seed: int  # of the path tracer
-    objects: tuple[ObjectSpec, ...]  # the nearest first
+    seed: int
+    objects: tuple[ObjectSpec, ...]
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> SceneSpec:
-        """The spec whose `dataclasses.asdict` went through JSON. Raises TypeError if fields are missing or unknown."""
+        """Restore a spec from the JSON of its `dataclasses.asdict`. Raises TypeError for missing or unknown fields."""
         return cls(**{**values, "objects": tuple(ObjectSpec(**item) for item in values["objects"])})
 
 
 def samples_for(pixels: int, settings: RenderSettings) -> int:
-    """Paths a pixel for a crop of so many pixels."""
-    return min(settings.samples, max(8, settings.paths // pixels))
+    """Return the number of paths a pixel for a crop of `pixels` pixels."""
+    return min(settings.samples, max(MIN_SAMPLES, settings.paths // pixels))
 
 
 def spec_id(spec: SceneSpec, settings: RenderSettings) -> str:
-    """16 hexadecimal digits that change whenever the picture may."""
+    """Hash a spec and its settings to 16 hexadecimal digits."""
     text = json.dumps([asdict(spec), settings.model_dump()], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All that decides a dataset: assets, ranges, what else pixels depend on, and the number of images.
+    """Everything that a dataset depends on.
 
-    `draw` gives the spec of any slot and attempt.
+    Attributes:
+        objects: Objects to draw from.
+        maps: Environment maps to draw from.
+        settings: Ranges of the draws.
+        render: Settings of the renderer.
+        n: Number of images.
+        request: The choice of assets as the user asked for it; see `commands.planning`.
     """
 
     objects: Sequence[Asset]
@@ -156,10 +223,10 @@ class Plan:
     settings: PlanSettings
     render: RenderSettings
     n: int
-    request: dict[str, Any] = field(default_factory=dict)  # what the assets were chosen by, see commands.planning
+    request: dict[str, Any] = field(default_factory=dict)
 
     def draw(self, slot: int, attempt: int = 0) -> SceneSpec:
-        """The spec of one attempt at one slot; a pure function of the plan."""
+        """Draw the spec of one attempt at one slot. The same arguments always give the same spec."""
         rng = np.random.default_rng([self.settings.seed, slot, attempt])
         environment = self.maps[int(rng.integers(len(self.maps)))]
         pixels, fraction = self._size(rng)
@@ -175,9 +242,9 @@ class Plan:
             map_sha256=environment.sha256,
             width=pixels,
             height=pixels,
-            fov=math.radians(rng.uniform(40, 70)),
+            fov=math.radians(rng.uniform(_MIN_FOV_DEGREES, _MAX_FOV_DEGREES)),
             azimuth=rng.uniform(0, 2 * math.pi),
-            elevation=rng.uniform(0, math.pi / 2),
+            elevation=rng.uniform(_MIN_ELEVATION, _MAX_ELEVATION),
             seed=int(rng.integers(2**31)),
             objects=tuple(objects[i] for i in rng.permutation(len(objects))),
         )
@@ -196,9 +263,11 @@ class Plan:
         )
 
     def _object(self, slot: int, attempt: int) -> Asset:
-        """Categories in turn, in an order reshuffled every round; a category's objects in turn, likewise.
+        """Return the first object of a slot.
 
-        A second attempt takes the category's next object; a category with none that works lends its slot to others.
+        Slots take the categories in turn, in an order that is shuffled anew every round, and the objects of each
+        category likewise. A further attempt takes the category's next object. After two rounds over the category's
+        objects, any object may take the slot.
         """
         names = self._categories
         turn, position = divmod(slot, len(names))
@@ -211,7 +280,7 @@ class Plan:
 
     @cached_property
     def paths(self) -> dict[str, Path]:
-        """Asset id → its file, of objects and maps."""
+        """Asset id → file, for objects and maps."""
         return {asset.id: asset.path for asset in (*self.objects, *self.maps)}
 
     @cached_property
@@ -226,27 +295,27 @@ class Plan:
         return groups
 
     def _shuffled(self, count: int, *key: int) -> np.ndarray:
-        return np.random.default_rng([self.settings.seed, 2**31, *key]).permutation(count)
+        return np.random.default_rng([self.settings.seed, _SHUFFLE_STREAM, *key]).permutation(count)
 
     def _size(self, rng: np.random.Generator) -> tuple[int, float]:
-        """Side and fraction, uniform in (log, log) over that part of their ranges where the mask's area is allowed."""
-        log_pixels = np.linspace(math.log(self.settings.min_px), math.log(self.settings.max_px), 1025)
+        """Draw side and fraction, uniform in (log side, log fraction) where the mask's area is allowed."""
+        log_pixels = np.linspace(math.log(self.settings.min_px), math.log(self.settings.max_px), _SIZE_GRID)
         low, high = self._log_fractions(log_pixels)
-        room = np.where(high - low >= -1e-9, np.maximum(high - low, 1e-6), 0)  # one fraction only is a range too
+        room = np.where(high - low >= -1e-9, np.maximum(high - low, 1e-6), 0)  # a range of one fraction counts too
         cumulative = np.concatenate(([0.0], np.cumsum((room[1:] + room[:-1]) / 2)))
         pixels = round(math.exp(np.interp(rng.uniform() * cumulative[-1], cumulative, log_pixels)))
         return pixels, self._fraction(pixels, rng)
 
     def _fraction(self, pixels: int, rng: np.random.Generator) -> float:
-        """A fraction for a picture of so many px a side, log-uniform over what is allowed there.
+        """Draw a fraction for a picture of `pixels` px a side, log-uniform over the allowed range.
 
-        It has six significant digits, as the last ones of a logarithm differ between kinds of processors.
+        It has six significant digits, because the last digits of a logarithm differ between kinds of processors.
         """
         low, high = self._log_fractions(np.log([pixels]))
         return float(f"{math.exp(rng.uniform(min(low[0], high[0]), high[0])):.6g}")
 
     def _log_fractions(self, log_pixels: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Smallest and largest allowed log fraction at each log side; where none is allowed, the former is above."""
+        """Return the smallest and largest allowed log fraction at each log side; none is allowed where they cross."""
         s = self.settings
         low = np.maximum(math.log(s.min_fraction), math.log(s.min_area) - 2 * log_pixels)
         largest = math.inf if s.max_area is None else math.log(s.max_area)
@@ -256,7 +325,7 @@ class Plan:
 def save_plan(plan: Plan, path: Path) -> None:
     """Write a plan as JSON, atomically. Raises OSError."""
     content = {
-        "schema": SCHEMA,
+        "schema": PLAN_SCHEMA,
         "n": plan.n,
         "request": plan.request,
         "plan": plan.settings.model_dump(),
@@ -268,15 +337,19 @@ def save_plan(plan: Plan, path: Path) -> None:
 
 
 def load_plan(path: Path) -> Plan:
-    """Read what `save_plan` wrote. Raises PlanError if that is not there, damaged, or of another schema."""
+    """Read a plan that `save_plan` wrote. Raises PlanError if it is missing, damaged, or of another schema."""
     try:
         content = json.loads(path.read_text())
-        if content.get("schema") != SCHEMA:
-            raise PlanError(f"{path} has schema {content.get('schema')}, this version reads {SCHEMA}; plan anew")
-        objects, maps = ([Asset(**{**item, "path": Path(item["path"])}) for item in content[key]] for key in _ASSETS)
+        if content.get("schema") != PLAN_SCHEMA:
+            raise PlanError(
+                f"{path} has schema {content.get('schema')}, this version reads {PLAN_SCHEMA}; run objascale plan again"
+            )
+        objects, maps = (
+            [Asset(**{**item, "path": Path(item["path"])}) for item in content[key]] for key in ("objects", "maps")
+        )
         settings, render = PlanSettings(**content["plan"]), RenderSettings(**content["render"])
         return Plan(objects, maps, settings, render, content["n"], content["request"])
     except FileNotFoundError:
         raise PlanError(f"there is no plan {path}; objascale plan writes one") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise PlanError(f"{path} is no plan that objascale plan wrote ({error})") from error
+        raise PlanError(f"{path} is not a plan of objascale plan ({error})") from error

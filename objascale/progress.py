@@ -1,44 +1,89 @@
-"""Progress of a run: bars, plain lines, and the pace for the journal."""
+"""Progress of a long run: bars on a terminal, lines elsewhere, and images a minute."""
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 
 ProgressCallback = Callable[[str, int, int], None]
-"""Takes a description, the number of items done and the total number."""
+"""Takes what is counted ("images"), how many are done, and how many there are (0 if unknown)."""
+
+SECONDS_BETWEEN_LINES = 30.0  # often enough to see in a log that the run is alive
+
+Item = TypeVar("Item")
 
 
 @contextmanager
-def show_progress(console: Console, items_per_line: int) -> Iterator[ProgressCallback]:
-    """Show a bar on a terminal, and elsewhere a line for every `items_per_line` items; yield the callback."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=None)
+def show_progress(verb: str = "", in_bytes: bool = False) -> Iterator[ProgressCallback]:
+    """Show progress on standard error: a bar on a terminal, a line now and then elsewhere.
 
-        def show(description: str, done: int, total: int) -> None:
-            bar.update(task, description=description, completed=done, total=total)
-            if not console.is_terminal and done % items_per_line == 0:
-                console.print(f"{description}, of {total}", markup=False)
+    Args:
+        verb: What happens to the things counted, such as "rendering".
+        in_bytes: Whether the counts are bytes.
+
+    Yields:
+        The function to call after each step. Its first argument may also hold details, such as "steps, loss 0.31".
+    """
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _lines(in_bytes)
+        return
+    counts = (DownloadColumn(), TransferSpeedColumn()) if in_bytes else (MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(TextColumn("{task.description}", markup=False), BarColumn(), *counts, console=console) as bar:
+        task = bar.add_task(verb, total=None)
+
+        def show(what: str, done: int, total: int) -> None:
+            bar.update(task, description=f"{verb} {what}".strip(), completed=done, total=total or None)
 
         yield show
 
 
+def track(items: Iterable[Item], verb: str, what: str, total: int) -> Iterator[Item]:
+    """Yield the items and show how many of them the caller has finished."""
+    with show_progress(verb) as progress:
+        for done, item in enumerate(items, 1):
+            yield item
+            progress(what, done, total)
+
+
+def _lines(in_bytes: bool) -> ProgressCallback:
+    last = time.monotonic()
+
+    def show(what: str, done: int, total: int) -> None:
+        nonlocal last
+        if time.monotonic() - last < SECONDS_BETWEEN_LINES:
+            return
+        last = time.monotonic()
+        count, whole, unit = (f"{done / 1e6:.1f}", f"{total / 1e6:.1f}", "MB of ") if in_bytes else (done, total, "")
+        print(f"{count}{f' of {whole}' if total else ''} {unit}{what}", file=sys.stderr, flush=True)
+
+    return show
+
+
 @dataclass
 class Pace:
-    """Counts what a run does. `clock` gives seconds."""
+    """Counts of a rendering run, and its speed. `clock` returns seconds."""
 
-    total: int  # images this run has to make
+    total: int  # images that this run renders
     clock: Callable[[], float] = time.monotonic
     done: int = 0
-    replaced: int = 0  # specs that could not be rendered
+    replaced: int = 0  # specs that failed; another draw takes the place of each
     _started: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -46,12 +91,12 @@ class Pace:
 
     @property
     def per_minute(self) -> float:
-        """Images a minute, over the whole run."""
+        """Images a minute, averaged over the whole run."""
         return 60 * self.done / max(self.clock() - self._started, 1e-9)
 
     @property
     def seconds_left(self) -> float | None:
-        """At this pace; None before the first image."""
+        """Estimate from the average speed; None before the first image."""
         return 60 * (self.total - self.done) / self.per_minute if self.done else None
 
     def __str__(self) -> str:
@@ -60,7 +105,7 @@ class Pace:
         return f"{self.per_minute:.1f} a minute, {self.replaced} replaced{end}"
 
     def record(self) -> dict[str, Any]:
-        """The journal's line."""
+        """Return the line for the journal."""
         left = self.seconds_left
         return {
             "status": "progress",

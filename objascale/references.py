@@ -1,4 +1,4 @@
-"""Where a file points: the folder that it must not leave, and OBJ and USDA files checked before Blender reads them."""
+"""Checks of OBJ and USDA files for references outside their own folder, before Blender reads them."""
 
 from __future__ import annotations
 
@@ -9,37 +9,43 @@ from objascale.refusal import Refusal
 
 
 def inside(folder: Path, name: str) -> bool:
-    """Whether the file that `name` means, relative to `folder`, lies in it, once links and `..` are followed."""
+    """Return whether `name`, relative to `folder`, lies in it after links and `..` are resolved."""
     try:
         return (folder / name.replace("\\", "/")).resolve().is_relative_to(folder.resolve())
-    except (OSError, ValueError):  # a name that no file can have
+    except (OSError, ValueError):  # not a valid file name
         return False
 
 
 def check_obj(path: Path) -> None:
-    """Refuse an OBJ file with vertices that are no numbers, or material libraries that lie outside its folder.
+    """Refuse an OBJ file with vertices that are not finite, or with material libraries outside its folder.
 
-    Raises Refusal: not-finite (Blender would put such a vertex to 0); outside-reference, also for the library that
-    bears the file's own name. The pictures that the materials name are looked at after the import.
+    The library with the file's own name is checked too, since Blender reads it unasked. Textures are checked after the
+    import.
+
+    Raises:
+        Refusal: not-finite (Blender would set such a vertex to 0) or outside-reference.
     """
     data = path.read_bytes()
     if re.search(rb"^[ \t]*v[ \t][^\n]*(nan|inf)", data, re.MULTILINE | re.IGNORECASE):
-        raise Refusal("not-finite", f"{path} has vertices at infinity or without a number")
+        raise Refusal("not-finite", f"{path} has vertices that are not finite")
     named = re.findall(rb"^[ \t]*mtllib[ \t]+(.+?)[ \t\r]*$", data, re.MULTILINE)
-    _demand_inside(path, [*(name.strip(b'"') for name in named), path.with_suffix(".mtl").name.encode()])
+    _require_inside(path, [*(name.strip(b'"') for name in named), path.with_suffix(".mtl").name.encode()])
 
 
 def check_usd(path: Path) -> None:
-    """Refuse a USD file in text form that names an asset outside its folder.
+    """Refuse a USD file in text form that refers to an asset outside its folder.
 
-    Raises Refusal outside-reference. A binary layer is left to Blender's USD library, which follows its references.
+    Binary layers are not checked: Blender's USD library follows their references.
+
+    Raises:
+        Refusal: outside-reference.
     """
     data = path.read_bytes()
     if data.startswith(b"#usda"):
-        _demand_inside(path, re.findall(rb"@([^@\n]+)@", data))
+        _require_inside(path, re.findall(rb"@([^@\n]+)@", data))
 
 
-def _demand_inside(path: Path, names: list[bytes]) -> None:
+def _require_inside(path: Path, names: list[bytes]) -> None:
     for name in (name.decode(errors="replace") for name in names):
         if not inside(path.parent, name):
             raise Refusal("outside-reference", f"{path} refers to {name[:200]!r}, which is outside its own folder")

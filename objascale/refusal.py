@@ -1,4 +1,4 @@
-"""The one way of saying that a spec cannot be rendered."""
+"""The exception for specs that cannot be rendered."""
 
 from __future__ import annotations
 
@@ -8,7 +8,12 @@ from objascale.files import remembered_sha256
 
 
 class Refusal(Exception):
-    """A spec that cannot be rendered, with a short machine-readable reason beside the sentence."""
+    """A spec cannot be rendered.
+
+    Args:
+        reason: Machine-readable reason, one of the table in docs/formats.md.
+        message: One sentence that names the file or the object.
+    """
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)

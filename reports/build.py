@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from objascale.progress import ProgressCallback
 from reports.figures import Drawn
 from reports.figures.registry import FIGURES
 from reports.formats import Table, scientific
 from reports.gallery import build_gallery
 from reports.html import PageFigure, PageTable, Section, render_page
 from reports.output import Output
-from reports.parallel import Progress
 from reports.results import ReportError, Results, read_results
 from reports.style import assign_styles
 from reports.tables.published import published_table
@@ -36,39 +36,38 @@ class Report:
 def build_report(
     folders: Sequence[Path],
     out: Path,
-    seed: int = 0,
     bins: int | None = None,
     gallery: int | None = None,
-    progress: Progress = lambda *_: None,
+    progress: ProgressCallback = lambda *_: None,
 ) -> Report:
     """Write the report on some results folders into `out` (made if missing, overwritten if not).
 
-    `seed` starts the bootstrap; `bins` are those of curves and heat maps (None: by the number of objects); `gallery`
-    is the number of objects of a data set that can be looked at (None: all), and `progress` hears of them. A figure for
-    which the results hold nothing is named on the page, with the reason; so is a table or figure whose making fails,
-    and the rest is built. Files that an earlier report wrote and this one does not are deleted. Raises ReportError for
-    results that cannot be read and an `out` that cannot be written.
+    `bins` are those of curves and heat maps (None: by the number of objects); `gallery` is the number of objects of a
+    data set that can be looked at (None: all), and `progress` hears of them. A figure for which the results hold
+    nothing is named on the page, with the reason; so is a table or figure whose making fails, and the rest is built.
+    Files that an earlier report wrote and this one does not are deleted. Raises ReportError for results that cannot be
+    read and an `out` that cannot be written.
     """
     results = read_results(folders)
     styles = assign_styles(results.rows["series"])
     output, failed = Output(out), list[str]()
     named = slugs(results.datasets)
-    views = [View(results, dataset, styles, seed, bins) for dataset in results.datasets]
+    views = [View(results, dataset, styles, bins) for dataset in results.datasets]
     tables, of_all = [], []
     for name, kind in OF_ALL.items():
         with _failing(f"Table {name}, {kind.about}", failed):
-            tables.append(kind.make(results, seed))
+            tables.append(kind.make(results))
             of_all.append(PageTable.of(tables[-1], output.table(tables[-1], "tables")))
     sections = [_build_section(view, named[view.dataset], output, gallery, progress, failed) for view in views]
     published = PageTable.of(published_table(), output.table(published_table(), "tables"))
     runs = [*results.runs, *(timing.run for timing in results.timings)]
     notes = [*results.notes, *failed]
-    output.write("index.html", render_page(of_all, sections, runs, published, styles, notes, seed))
+    output.write("index.html", render_page(of_all, sections, runs, published, styles, notes))
     output.forget_others()
     return Report(out / "index.html", tables, failed)
 
 
-def make_tables(which: str, results: Results, out: Path, seed: int = 0) -> list[tuple[Table, list[Path]]]:
+def make_tables(which: str, results: Results, out: Path) -> list[tuple[Table, list[Path]]]:
     """Write one table of OF_ALL into `out`/tables, or one of OF_EACH for each data set into `out`/tables/DATASET.
 
     Gives the tables and the paths of their files. Raises ReportError for an `out` that cannot be written, for a table
@@ -78,11 +77,11 @@ def make_tables(which: str, results: Results, out: Path, seed: int = 0) -> list[
         raise ReportError(f"there is no table {which}: there are {', '.join(names)}")
     made, reasons = [], []
     if which in OF_ALL:
-        made.append((OF_ALL[which].make(results, seed), "tables"))
+        made.append((OF_ALL[which].make(results), "tables"))
     else:
         for dataset, slug in slugs(results.datasets).items():
             try:
-                table = OF_EACH[which].make(View(results, dataset, {}, seed))
+                table = OF_EACH[which].make(View(results, dataset, {}))
                 made.append((replace(table, within=slug), f"tables/{slug}"))
             except NothingToShow as nothing:
                 reasons.append(f"{dataset}: {nothing}")
@@ -92,7 +91,7 @@ def make_tables(which: str, results: Results, out: Path, seed: int = 0) -> list[
     return [(table, [out / name for name in output.table(table, folder)]) for table, folder in made]
 
 
-def draw_figure(which: str, results: Results, out: Path, seed: int = 0, bins: int | None = None) -> list[Path]:
+def draw_figure(which: str, results: Results, out: Path, bins: int | None = None) -> list[Path]:
     """Draw one figure of FIGURES for each data set into `out`/figures/DATASET/, and give the paths of its files.
 
     Raises ReportError for an `out` that cannot be written, for a figure that does not exist, and if no data set has
@@ -104,7 +103,7 @@ def draw_figure(which: str, results: Results, out: Path, seed: int = 0, bins: in
     output, written, reasons = Output(out), [], []
     for dataset, slug in slugs(results.datasets).items():
         try:
-            drawn = FIGURES[which].draw(View(results, dataset, styles, seed, bins))
+            drawn = FIGURES[which].draw(View(results, dataset, styles, bins))
         except NothingToShow as nothing:
             reasons.append(f"{dataset}: {nothing}")
             continue
@@ -115,7 +114,7 @@ def draw_figure(which: str, results: Results, out: Path, seed: int = 0, bins: in
 
 
 def _build_section(
-    view: View, slug: str, output: Output, limit: int | None, progress: Progress, failed: list[str]
+    view: View, slug: str, output: Output, limit: int | None, progress: ProgressCallback, failed: list[str]
 ) -> Section:
     shown = [name for name in view.styles if name in set(view.rows["series"])]
     tables, figures, missing = [], [], []

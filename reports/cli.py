@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import typer
-
+from objascale.terminal import App
 from reports.commands.build import build
 from reports.commands.check import check
 from reports.commands.figure import figure
 from reports.commands.table import table
 
-app = typer.Typer(
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    help="Tables, figures and a page from the results of `bench run`.",
-)
+app = App(help="Tables, figures and a page from the results of `bench run`.")
 
 app.command(epilog="Example: reports build results --out report")(build)
 app.command(epilog="Example: reports figure 7 results --bins 50 --out report")(figure)

@@ -22,10 +22,11 @@ import pandas as pd
 from bench.seen import MARKS, footnote
 from objascale.files import write_atomically
 from objascale.masks import Box, MaskError, RegionMask
+from objascale.progress import ProgressCallback
 from objascale.sizes import SIZE_LABELS, size_bin
 from reports.files import picture_path
 from reports.outlines import grid_size, outline_of
-from reports.parallel import Progress, work
+from reports.parallel import work
 from reports.pixels import Cutting, crop_box, cut
 from reports.selection import DASHES, RULES, Shown, by_disagreement, choose, leading_pair, show
 from reports.view import View
@@ -65,7 +66,7 @@ def write_outlines(chunk: OutlineChunk) -> None:
         write_atomically(chunk.path, f"{chunk.call}{_json(paths)});\n".encode())
 
 
-def build_gallery(view: View, slug: str, out: Path, limit: int | None, progress: Progress) -> Gallery:
+def build_gallery(view: View, slug: str, out: Path, limit: int | None, progress: ProgressCallback) -> Gallery:
     """Write the gallery of a data set below `out`/gallery/`slug`, where `out` is the page's folder.
 
     `limit` is the number of objects at most (None: all): those on which the leading pair differs most, and the few that

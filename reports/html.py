@@ -68,7 +68,6 @@ def render_page(
     published: PageTable,
     styles: dict[str, Style],
     notes: list[str],
-    seed: int,
 ) -> str:
     """The page's HTML. Everything that comes from results is escaped."""
     environment = jinja2.Environment(
@@ -89,7 +88,6 @@ def render_page(
         styles=styles,
         notes=notes,
         hardware=hardware,
-        seed=seed,
         css=Markup((beside / "style.css").read_text(encoding="utf-8")),
         scripts=[Markup((beside / name).read_text(encoding="utf-8")) for name in scripts],
     )

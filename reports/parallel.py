@@ -9,16 +9,16 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
 from objascale.cores import available_cores
+from objascale.progress import ProgressCallback
 from reports.results import ReportError
 
 Job = TypeVar("Job")
 Done = TypeVar("Done")
-Progress = Callable[[str, int, int], None]  # what is being done, jobs done, jobs in all
 ALONE = 50  # jobs that are done sooner than another process has started
 WORKERS = 8  # at most; each may hold a picture of 8192², 200 MB
 
 
-def work(function: Callable[[Job], Done], jobs: Sequence[Job], progress: Progress, what: str) -> list[Done]:
+def work(function: Callable[[Job], Done], jobs: Sequence[Job], progress: ProgressCallback, what: str) -> list[Done]:
     """`function` of each of the jobs, in their order. Raises what it raises, and ReportError if a process dies."""
     done: list[Done] = []
     workers = 1 if len(jobs) <= ALONE else min(WORKERS, available_cores())

@@ -33,12 +33,11 @@ def slugs(datasets: Iterable[str]) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class View:
-    """One data set of the results. `seed` starts every bootstrap; `bins` is None where the figure is to choose."""
+    """One data set of the results. `bins` is None where the figure is to choose."""
 
     results: Results
     dataset: str
     styles: dict[str, Style]
-    seed: int = 0
     bins: int | None = None
 
     @cached_property

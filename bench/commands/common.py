@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import pandas as pd
 import typer
-from rich.console import Console
 
 from baselines.registry import UnknownModel
 from baselines.segmenter import ModelUnavailable
@@ -19,40 +18,19 @@ from bench.seen import told
 from bench.selection import SelectionError
 from bench.summary import rich_table, summarise
 from flip.weights import DownloadFailed, WeightsMissing
+from objascale import terminal
 from objascale.dataset import DatasetError
 from objascale.engine import Fatal
+from objascale.terminal import complain, console, fail
 
 Weights = Annotated[Path | None, typer.Option("--weights", help="Folder of weights, searched first.")]
 
 
-@contextmanager
-def errors() -> Iterator[None]:
-    """What a user can cause becomes a sentence and exit code 1."""
-    try:
-        yield
-    except (
-        *(UnknownModel, WeightsMissing, DownloadFailed, ModelUnavailable, Fatal),
-        *(DatasetError, ResultsError, SelectionError),
-    ) as error:
-        fail(str(error))
-
-
-def fail(message: str, code: int = 1) -> NoReturn:
-    """Say what is wrong, a sentence a line, and end the command."""
-    for line in message.splitlines():
-        complain(f"error: {line}")
-    raise typer.Exit(code)
-
-
-def complain(message: str) -> None:
-    """A line on standard error."""
-    typer.echo(message, err=True)
-
-
-def console() -> Console:
-    """Standard output; wide enough for the tables where it is not a terminal."""
-    here = Console()
-    return here if here.is_terminal else Console(width=160)
+errors = partial(
+    terminal.errors,
+    *(UnknownModel, WeightsMissing, DownloadFailed, ModelUnavailable, Fatal),
+    *(DatasetError, ResultsError, SelectionError),
+)
 
 
 def numbers(option: str, text: str, low: float, high: float) -> list[float]:

@@ -8,10 +8,11 @@ from typing import Annotated
 
 import typer
 
-from bench.commands.common import console, errors
+from bench.commands.common import errors
 from bench.compare import By, Comparison, rich_table, rows_of, write_pairs
 from bench.results import ResultsError
 from bench.selection import SelectionError
+from objascale.terminal import console
 
 
 def compare(
@@ -21,10 +22,13 @@ def compare(
     other: Annotated[
         Path | None, typer.Option("--with", metavar="RESULTS", help="The folder that has B's rows, if it is another.")
     ] = None,
-    noise: Annotated[str, typer.Option(help="Noise level of the prompts; of A and of B: 0,0.1.")] = "0",
-    tokens: Annotated[str | None, typer.Option(help="Number of patches, where there are several; 128,512.")] = None,
+    noise: Annotated[
+        str, typer.Option(metavar="NUMBER[,NUMBER]", help="Noise level of the prompts; of A and of B: 0,0.1.")
+    ] = "0",
+    tokens: Annotated[
+        str | None, typer.Option(metavar="N[,N]", help="Number of patches, where there are several; 128,512.")
+    ] = None,
     by: Annotated[By, typer.Option(help="What the rows of the table are.")] = "size",
-    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap's draws.")] = 0,
     include_seen: Annotated[
         bool,
         typer.Option("--include-seen", help="Also compare on objects and data sets that a model has seen in training."),
@@ -33,7 +37,7 @@ def compare(
 ) -> None:
     """Compare two models on the objects that both were asked for: differences of IoU, object by object.
 
-    The interval of the mean difference draws whole assets, as renders of one asset are not independent.
+    The interval of the mean difference counts assets, not objects, as renders of one asset are not independent.
     """
     with errors():
         noises = _pair(noise, "--noise")
@@ -49,7 +53,7 @@ def compare(
         for letter, name, alone in zip("AB", comparison.names, comparison.alone, strict=True):
             left_out = f"; {alone} objects that only {letter} has are left out" if alone else ""
             console().print(f"{letter}: {name}{left_out}", soft_wrap=True)
-        console().print(rich_table(comparison.table(by, seed), by, seed))
+        console().print(rich_table(comparison.table(by), by))
         if seen:
             console().print(f"seen in training, {seen}", soft_wrap=True)
         if out is not None:

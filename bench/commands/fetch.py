@@ -6,20 +6,21 @@ from typing import Annotated
 
 import typer
 
-from baselines import registry
-from bench.commands.common import Weights, console, errors
-from flip.download_bar import download_bar
+from baselines.registry import fetch_weights, find_models
+from bench.commands.common import Weights, errors
 from flip.weights import cache_folder
+from objascale.progress import show_progress
+from objascale.terminal import console
 
 
 def fetch(
-    names: Annotated[list[str], typer.Argument(metavar="NAME…", help="Models, as `bench models` lists them.")],
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Names from `bench models`.")],
     weights: Weights = None,
 ) -> None:
-    """Download the weights of models, check their SHA-256, and keep them in the user's cache (or --weights)."""
+    """Download models' weights, check their SHA-256, and store them in the user's cache or in --weights."""
     folder = weights or cache_folder()
     with errors():
-        for model in registry.find_models(names):
-            with download_bar(model.name) as progress:
-                files = registry.fetch_weights(model, folder, progress)
+        for model in find_models(names):
+            with show_progress("fetching", in_bytes=True) as progress:
+                files = fetch_weights(model, folder, progress)
             console().print(f"{model.name}: {', '.join(map(str, files)) or 'needs no weights'}", soft_wrap=True)

@@ -6,27 +6,30 @@ from pathlib import Path
 
 from rich.table import Table
 
-from baselines import registry
-from bench.commands.common import Weights, console
+from baselines.model import Model
+from baselines.registry import MODELS
+from bench.commands.common import Weights
 from flip.weights import SHIPPED, WeightsMissing, find_files
+from objascale.terminal import console
 
 
 def models(weights: Weights = None) -> None:
-    """List every model: what it is, what it is prompted with, and where its weights are."""
+    """List all models: family, parameters, prompts, where their weights are, and licence."""
     table = Table("model", "family", "parameters", "prompts", "weights", "licence")
-    for model in registry.MODELS.values():
+    for model in MODELS.values():
         parameters = f"{model.parameters:,}" if model.parameters else "–"
-        table.add_row(
-            model.name, model.family, parameters, ", ".join(model.prompts), _whereabouts(model, weights), model.licence
-        )
+        place = _weights_place(model, weights)
+        table.add_row(model.name, model.family, parameters, ", ".join(model.prompts), place, model.licence)
     console().print(table)
-    able = ", ".join(name for name, model in registry.MODELS.items() if model.encodes_image)
+    able = ", ".join(name for name, model in MODELS.items() if model.encodes_image)
     console().print(
-        f"NAME@crop shows {able} only a square around the prompt, twice as long as its box; NAME@crop=3, three times."
+        "NAME@crop runs a model on a square crop around each prompt, twice as long as the prompt's box; NAME@crop=3, "
+        f"three times as long. Models with @crop: {able}."
     )
 
 
-def _whereabouts(model: registry.Model, folder: Path | None) -> str:
+def _weights_place(model: Model, folder: Path | None) -> str:
+    """Return the folder of a model's weights, or how to get them."""
     if model.weights is None:
         return "none needed"
     try:
@@ -34,4 +37,4 @@ def _whereabouts(model: registry.Model, folder: Path | None) -> str:
         return "in this package, trained by this project" if place == SHIPPED else str(place)
     except WeightsMissing:
         published = model.npm or all(file.url for file in model.weights.files)
-        return f"bench fetch {model.name}" if published else "not to be fetched"
+        return f"bench fetch {model.name}" if published else "not published"

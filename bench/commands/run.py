@@ -16,18 +16,14 @@ from baselines import registry
 from baselines.segmenter import Device, ModelCard, Options, Precision
 from bench.commands.common import (
     Weights,
-    complain,
     complain_of_errors,
-    console,
     errors,
-    fail,
     fail_if_only_errors,
     numbers,
     report,
     whole_numbers,
 )
 from bench.environment import environment
-from bench.progress import show_progress
 from bench.prompts import PromptSettings, PromptSource
 from bench.ray import Cluster
 from bench.results import open_results
@@ -40,6 +36,8 @@ from flip.training_data import UNKNOWN
 from flip.weights import WeightsMissing
 from objascale.datasets import Dataset, Exif
 from objascale.datasets.formats import FORMATS, open_dataset
+from objascale.progress import show_progress
+from objascale.terminal import complain, console, fail
 
 MAX_NOISE = 2.0  # sides of the box; catches typing errors such as 10 for 0.10
 MAX_TOKENS = 1 << 16  # patches; catches typing errors
@@ -65,7 +63,8 @@ def run(
         list[str] | None,
         typer.Option(
             metavar="FIELD=VALUES",
-            help="Measure only objects with category=NAME,NAME, area=LOW..HIGH (px) or fraction=LOW..HIGH.",
+            help="Measure only objects with category=NAME,NAME, area=LOW..HIGH (px) or fraction=LOW..HIGH, and only "
+            "images that a text file lists: image=FILE.",
         ),
     ] = None,
     shard: Annotated[
@@ -144,7 +143,7 @@ def run(
             there = setup.measurer(dataset)
         with open_results(out, _description(dataset, there.cards, there.environment, setup), dataset) as results:
             try:
-                with show_progress(console()) as progress:
+                with show_progress("measuring") as progress:
                     measure(there, selection.samples(dataset), results, progress)
             except KeyboardInterrupt:
                 fail(
@@ -163,7 +162,7 @@ def _time(out: Path, dataset: Dataset, setup: Setup, settings: TimingSettings) -
     cards = [segmenter.describe() for segmenter in segmenters]
     description = _description(dataset, cards, environment(), setup)
     try:
-        with show_progress(console()) as progress:
+        with show_progress("measuring") as progress:
             rows = run_timing(
                 out, description, dataset, segmenters, setup.prompts[0], setup.selection, settings, progress, setup.exif
             )

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from flip.devices import device_stopwatch, find_device
+from flip.devices import device_stopwatch, parse_device
 from flip.finite import check_finite
 from flip.gaussian import Gaussian
 from flip.paper.glimpses import Glimpses, glimpse
 from flip.paper.model import Flip
-from flip.prompts import PredictorError, Prompt, as_gaussian, check_image, one_prompt
+from flip.prompts import PredictorError, PromptLike, as_gaussian, check_image, one_prompt
 from flip.sampler import Patches, Recipe
 from flip.sampling import Sampling
 from objascale.masks import RegionMask
@@ -48,7 +48,7 @@ class PaperPredictor:
         outputs = model.outputs if outputs is None else outputs
         if tokens < 1 or outputs < 4:
             raise PredictorError(f"FLIP needs one patch to look at and four to write in, not {tokens} and {outputs}")
-        self.device = find_device(device)
+        self.device = parse_device(device)
         self.model = model.to(self.device).eval()
         self.name = name
         self.outputs = outputs
@@ -77,7 +77,7 @@ class PaperPredictor:
         """The patches that `predict` looks at. Raises PredictorError without an image, and NoPatches."""
         return self.sampling.patches(self._asked(), gaussian)
 
-    def predict_many(self, prompts: Sequence[Prompt]) -> list[RegionMask]:
+    def predict_many(self, prompts: Sequence[PromptLike]) -> list[RegionMask]:
         """The masks of several objects of the image, in the order of their prompts. Raises as `predict`."""
         image = self._asked()
         height, width = image.shape[:2]

@@ -1,12 +1,13 @@
-"""A released FLIP model as two ONNX graphs, encoder and predictor, for onnxruntime and the authors' browser demo.
+"""Export of a released FLIP model as two ONNX graphs, for onnxruntime and the authors' browser demo.
 
-Inputs and outputs are called and shaped as in the authors' own pair, in units of 128 px (`network_input` and
-`to_units` of `flip.released.predictor` make them), but any number of patches of each size is taken, none included:
+Inputs and outputs have the names and shapes of the authors' own graphs, in units of 128 px (`network_input` and
+`to_units` of `flip.released.predictor`). Unlike theirs, these graphs accept any number of patches of each size, also 0.
 
-encoder: `patches_p1` (n1, 3, 1, 1) … `patches_p16` (n16, 3, 16, 16) in 0…1, `coords_p1` (n1, 2) … `coords_p16`,
-`position` (1, 6) → `k_cached`, `v_cached` (1, heads, tokens, head size), tokens being all patches and 8 registers.
-predictor: `position`, `mask_coordinates` (m, 2) with m ≥ 1, `k_cached`, `v_cached` → `mask_logits` (m,), above 0 is
-object.
+Encoder: `patches_p1` (n1, 3, 1, 1) … `patches_p16` (n16, 3, 16, 16) in 0…1, `coords_p1` (n1, 2) … `coords_p16`,
+`position` (1, 6) → `k_cached`, `v_cached` (1, heads, tokens, head size). Tokens are all patches and 8 registers.
+
+Predictor: `position`, `mask_coordinates` (m, 2) with m ≥ 1, `k_cached`, `v_cached` → `mask_logits` (m,), above 0 inside
+the mask.
 """
 
 from __future__ import annotations
@@ -22,22 +23,25 @@ from torch import Tensor, nn
 from flip.checkpoint import OnnxMissing
 from flip.released.model import ReleasedFlip
 
-OPSET = 17  # the first with layer normalisation
+OPSET = 17  # the first with LayerNormalization
 
 
 @dataclass(frozen=True)
 class OnnxPair:
-    """The two graphs, each as the bytes of its .onnx file."""
+    """The bytes of the two .onnx files."""
 
     encoder: bytes
     predictor: bytes
 
 
 def export_onnx(model: ReleasedFlip) -> OnnxPair:
-    """Export `model`, which is left as it is. Raises OnnxMissing where the onnx package is not installed.
+    """Export a model.
 
-    The bias of the predictor's keys is left out: it adds the same to all of a query's scores, which changes no softmax,
-    but it is so large in the trained models (500) that it costs single precision three digits.
+    The exported predictor has no bias of the keys: softmax ignores a constant offset, float32 does not. The bias of the
+    trained models is about 500 and costs three digits.
+
+    Raises:
+        OnnxMissing: The onnx package is not installed.
     """
     if find_spec("onnx") is None:
         raise OnnxMissing("exporting to ONNX needs the onnx package: pip install objascale-suite[onnx]")
@@ -70,10 +74,10 @@ class _Predictor(ReleasedFlip):
 
 
 def _graph(module: nn.Module, examples: dict[str, Tensor], outputs: list[str]) -> bytes:
-    """Trace `module` over examples of its inputs. What any of them may have any number of is told by its name."""
+    """Trace `module` with example inputs. The names of inputs and outputs determine their dynamic axes."""
     file = io.BytesIO()
     with warnings.catch_warnings():
-        # The newer exporter needs one more package, and takes sizes for constants where a size of 0 is a special case.
+        # The newer exporter needs one more package, and makes sizes constant if 0 is a special case.
         warnings.filterwarnings("ignore", category=DeprecationWarning)
         torch.onnx.export(
             module,
@@ -89,7 +93,7 @@ def _graph(module: nn.Module, examples: dict[str, Tensor], outputs: list[str]) -
 
 
 def _free_axes(name: str) -> dict[int, str]:
-    """Axes of an input or output that may have any length, and what that length is called."""
+    """Return the dynamic axes of an input or output, and the names of their lengths."""
     kind, _, size = name.partition("_p")
     if kind in ("patches", "coords"):
         return {0: f"n{size}"}

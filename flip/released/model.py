@@ -1,12 +1,12 @@
-"""The authors' released FLIP models, Tiny to Large: patches and a Gaussian in, one mask logit per asked point out.
+"""The authors' released FLIP models, Tiny to Large: from patches and a Gaussian to a mask logit at any point.
 
-Read from top to bottom: settings, position features, patch embedding, encoder block, mask predictor, the whole.
-Parameter names are those of the published checkpoints. Shapes: n tokens, m points, C channels, h heads of d = C/h;
-every function also takes further dimensions in front of these.
+The file reads from top to bottom: settings, position features, patch embedding, encoder block, mask predictor, model.
+Parameter names are those of the published checkpoints. Shapes: n tokens, m points, C channels, h heads of d = C/h
+channels. All functions accept further leading dimensions.
 
-Coordinates are in units of 128 px from the image's middle (`Gaussian.released` makes them). A Gaussian is a tensor
-(6,): x, y, σ1, σ2, a, b. Sources: CognitiveModeling/FLIP (MIT); Traub & Butz, arXiv 2502.02763, section 3, which
-describes an earlier form: the released models have neither perceptual nor positional code, and predict per point.
+Coordinates are in units of 128 px from the centre of the image (`Gaussian.released`). A Gaussian is a tensor (6,): x,
+y, σ1, σ2, a, b. Sources: CognitiveModeling/FLIP (MIT); Traub & Butz, arXiv 2502.02763, section 3. The paper describes
+an earlier form: the released models have no perceptual and no positional code, and predict the mask per point.
 """
 
 from __future__ import annotations
@@ -21,7 +21,15 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class FlipConfig:
-    """Size of a released model: `channels` C, `blocks` in the encoder, `head_size` d; C is a multiple of d and of 4."""
+    """Size of a released model.
+
+    Args:
+        channels: C, a multiple of `head_size` and of 4.
+        blocks: Number of blocks in the encoder.
+        head_size: d.
+        registers: Number of register tokens.
+        patch_sizes: Side lengths of the patches in pixels, ascending.
+    """
 
     channels: int
     blocks: int
@@ -30,23 +38,22 @@ class FlipConfig:
     patch_sizes: tuple[int, ...] = (1, 2, 4, 8, 16)
 
 
-Patched = tuple[list[Tensor], Tensor, Tensor]  # a prompt: its patches of each size, their centres, its Gaussian
-Encoded = tuple[Tensor, Tensor]  # what a prompt's patches told: keys and values, (h, n, d) each
+Patched = tuple[list[Tensor], Tensor, Tensor]  # a prompt: patches of each size, their centres, the Gaussian
+Encoded = tuple[Tensor, Tensor]  # an encoded prompt: keys and values, (h, n, d) each
 
-CONFIGS = {
+RELEASED_CONFIGS = {
     "flip-tiny": FlipConfig(64, 3, 16),
     "flip-small": FlipConfig(128, 5, 32),
     "flip-middle": FlipConfig(256, 8, 32),
     "flip-large": FlipConfig(512, 24, 32),
 }
 
-
-UNREAD = "sparsify.register_coordinates"
-"""A parameter that the published checkpoints hold and count, and nothing reads; the exported graphs leave it out."""
+UNUSED_PARAMETER = "sparsify.register_coordinates"
+"""Part of the published checkpoints and of their parameter counts, but not used; the exported graphs lack it."""
 
 
 def position_features(points: Tensor, gaussian: Tensor) -> Tensor:
-    """Where points (…, n, 2) lie in the Gaussian's own frame, in standard deviations along its two axes, within ±5."""
+    """Return points (…, n, 2) in the frame of the Gaussian, in standard deviations along its axes, clamped to ±5."""
     mean, sigma, axis = gaussian[..., None, 0:2], gaussian[..., None, 2:4], gaussian[..., None, 4:6]
     a, b = F.normalize(axis, dim=-1, eps=1e-6).unbind(-1)
     dx, dy = (points - mean).unbind(-1)
@@ -62,7 +69,7 @@ class PositionMlp(nn.Sequential):
 
 
 class FeedForward(nn.Module):
-    """Pre-normed MLP, scaled by one learned number: (…, C) → (…, C). The caller adds it to its input."""
+    """Pre-norm MLP, scaled by one learned number: (…, C) → (…, C). The caller adds the residual."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -82,7 +89,7 @@ class FeedForward(nn.Module):
 
 
 class Cells(nn.Module):
-    """Cut patches (n, 3, p, p) in 4×4 cells, row by row, each flattened as (channel, row, column): (n, 16, 3p²/16)."""
+    """Split patches (n, 3, p, p) into 4×4 cells in row-major order, each flattened: (n, 16, 3p²/16)."""
 
     def forward(self, patches: Tensor) -> Tensor:
         n, channels, p, _ = patches.shape
@@ -91,7 +98,7 @@ class Cells(nn.Module):
 
 
 class PatchEmbedding(nn.Module):
-    """Patches of one size (n, 3, p, p) → (n, C). From 8 px on, one layer shared by the patch's cells comes first."""
+    """Patches of one size (n, 3, p, p) → (n, C). From 8 px on, the first layer is shared by the cells of a patch."""
 
     def __init__(self, size: int, channels: int) -> None:
         super().__init__()
@@ -116,20 +123,20 @@ class PatchEmbedding(nn.Module):
 
 
 class Sparsify(nn.Module):
-    """Patches of all sizes, and the registers after them, as one list of tokens with their position features."""
+    """Tokens of the patches of all sizes and of the registers, with their position features."""
 
     def __init__(self, config: FlipConfig) -> None:
         super().__init__()
         self.patch_embeddings = nn.ModuleList(PatchEmbedding(p, config.channels) for p in config.patch_sizes)
         self.registers = nn.Parameter(torch.randn(config.registers, config.channels))
         self.register_embeddings = nn.Parameter(torch.randn(config.registers, 2) * 0.25 - 5)
-        self.register_coordinates = nn.Parameter(torch.zeros(config.registers, 2), requires_grad=False)  # UNREAD
+        self.register_coordinates = nn.Parameter(torch.zeros(config.registers, 2), requires_grad=False)  # not used
 
     def forward(self, prompts: Sequence[Patched]) -> tuple[list[Tensor], list[Tensor]]:
-        """For each prompt its tokens (n, C) and their position features (n, 2). Each layer is run once for all."""
+        """Return tokens (n, C) and position features (n, 2) of each prompt. Each layer runs once for all prompts."""
         by_size = zip(*(patches for patches, _, _ in prompts), strict=True)
         embedded = [
-            apart(embed(torch.cat(patches)), [each.shape[0] for each in patches])
+            split_prompts(embed(torch.cat(patches)), [each.shape[0] for each in patches])
             for embed, patches in zip(self.patch_embeddings, by_size, strict=True)
         ]
         tokens = [torch.cat((*parts, self.registers)) for parts in zip(*embedded, strict=True)]
@@ -149,24 +156,22 @@ def split_heads(x: Tensor, head_size: int) -> Tensor:
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """softmax(qkᵀ/√d)·v: queries (…, h, m, d), keys and values (…, h, n, d) → (…, h, m, d).
-
-    Trained keys have one part, tens of times larger than the rest, that is the same for all tokens. It shifts all
-    scores of a query alike, which softmax does not see; without it they keep two more digits.
-    """
+    """softmax(qkᵀ/√d)·v: queries (…, h, m, d), keys and values (…, h, n, d) → (…, h, m, d)."""
+    # Subtract the mean key: softmax ignores a constant offset, float32 does not. The mean of trained keys is tens of
+    # times larger than their differences, and costs two digits.
     k = k - k.mean(-2, keepdim=True)
-    if q.ndim == 3:  # PyTorch's fused kernels take four dimensions
+    if q.ndim == 3:  # PyTorch's fused kernels need four dimensions
         return F.scaled_dot_product_attention(q[None], k[None], v[None])[0]
     return F.scaled_dot_product_attention(q, k, v)
 
 
-def apart(x: Tensor, lengths: list[int]) -> Sequence[Tensor]:
-    """Cut (…, Σn, d) into the parts of several prompts. One prompt's is not touched, so that graphs of it have no n."""
+def split_prompts(x: Tensor, lengths: list[int]) -> Sequence[Tensor]:
+    """Split (…, Σn, d) into the parts of several prompts. A single prompt is not split, so ONNX graphs allow any n."""
     return x.split(lengths, -2) if len(lengths) > 1 else [x]
 
 
-def attend_apart(q: Sequence[Tensor], k: Sequence[Tensor], v: Sequence[Tensor]) -> Tensor:
-    """`attend` within each of several prompts, of different numbers of points and tokens: (…, h, Σm, d)."""
+def attend_prompts(q: Sequence[Tensor], k: Sequence[Tensor], v: Sequence[Tensor]) -> Tensor:
+    """Attend within each of several prompts, with different numbers of points and tokens: (…, h, Σm, d)."""
     return torch.cat([attend(*each) for each in zip(q, k, v, strict=True)], -2)
 
 
@@ -177,8 +182,8 @@ class MergeHeads(nn.Module):
         return x.transpose(-3, -2).flatten(-2)
 
 
-class Attention(nn.Module):
-    """Self-attention over tokens; positions are added to queries, keys and values alike, each by its own MLP."""
+class ReleasedAttention(nn.Module):
+    """Self-attention over tokens. Queries, keys and values each have an MLP whose position features are added."""
 
     def __init__(self, config: FlipConfig) -> None:
         super().__init__()
@@ -195,18 +200,18 @@ class Attention(nn.Module):
         q = split_heads(self.q(x) + self.query(features), self.head_size)  # (h, n, d)
         k = split_heads(self.k(x) + self.key(features), self.head_size)
         v = split_heads(self.v(x) + self.value(features), self.head_size)
-        return self.alpha * self.out(attend_apart(*(apart(each, lengths) for each in (q, k, v))))
+        return self.alpha * self.out(attend_prompts(*(split_prompts(each, lengths) for each in (q, k, v))))
 
 
-class Block(nn.Module):
-    """One encoder layer: tokens (…, n, C) and their position features (…, n, 2) → tokens.
+class ReleasedBlock(nn.Module):
+    """Encoder block: tokens (…, n, C) and position features (…, n, 2) → tokens.
 
-    With `lengths`, which add up to n, the tokens are those of several prompts, which do not see each other.
+    With `lengths`, which sum to n, the tokens belong to several prompts, and attention stays within each prompt.
     """
 
     def __init__(self, config: FlipConfig) -> None:
         super().__init__()
-        self.attention = Attention(config)
+        self.attention = ReleasedAttention(config)
         self.mlp = FeedForward(config.channels)
         self.alpha = nn.Parameter(torch.full((1,), 0.1))
 
@@ -219,7 +224,7 @@ class Block(nn.Module):
 
 
 class CrossAttention(nn.Module):
-    """Points ask, tokens answer. The points' queries are made from their position alone."""
+    """Attention from points to tokens. The query of a point depends on its position only."""
 
     def __init__(self, config: FlipConfig) -> None:
         super().__init__()
@@ -238,11 +243,11 @@ class CrossAttention(nn.Module):
 
     def forward(self, features: Tensor, k: Sequence[Tensor], v: Sequence[Tensor], lengths: list[int]) -> Tensor:
         q = split_heads(self.query(features), self.head_size)  # (h, m, d)
-        return self.out(attend_apart(apart(q, lengths), k, v))  # (m, C)
+        return self.out(attend_prompts(split_prompts(q, lengths), k, v))  # (m, C)
 
 
-class MaskPredictor(nn.Module):
-    """Mask logits at any points. What does not depend on the points, keys and values, is computed once by `cache`."""
+class ReleasedMaskPredictor(nn.Module):
+    """Mask logits at any points. `cache` computes the keys and values, which do not depend on the points."""
 
     def __init__(self, config: FlipConfig) -> None:
         super().__init__()
@@ -256,41 +261,48 @@ class MaskPredictor(nn.Module):
         return self.attention.cache(tokens + self.preprocess(tokens), features)
 
     def logits(self, points: Tensor, keys: Tensor, values: Tensor, gaussian: Tensor) -> Tensor:
-        """Points (…, m, 2) → logits (…, m); above 0 is object. Points do not see each other."""
+        """Points (…, m, 2) → logits (…, m), above 0 inside the mask. Points are independent of each other."""
         return self(position_features(points, gaussian), [keys], [values], [points.shape[-2]])
 
     def forward(self, features: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor], lengths: list[int]) -> Tensor:
-        """Position features (…, m, 2) → logits (…, m): the first `lengths[0]` points ask the first prompt …"""
+        """Position features (…, m, 2) → logits (…, m). `lengths[i]` points belong to prompt i."""
         x = self.attention(features, keys, values, lengths)
         x = x + self.postprocess(x)
         return self.to_mask(x).squeeze(-1)
 
 
-# ---- the whole
+# ---- the model
 
 
 class ReleasedFlip(nn.Module):
-    """A released FLIP model with random weights; `flip.checkpoint.load_model` gives it trained ones."""
+    """A released FLIP model with random weights. `flip.checkpoint.load_model` loads trained ones."""
 
     def __init__(self, config: FlipConfig) -> None:
         super().__init__()
         self.config = config
         self.sparsify = Sparsify(config)
-        self.layers = nn.ModuleList(Block(config) for _ in range(config.blocks))
-        self.mask_extractor = MaskPredictor(config)
+        self.layers = nn.ModuleList(ReleasedBlock(config) for _ in range(config.blocks))
+        self.mask_extractor = ReleasedMaskPredictor(config)
 
     def encode(self, patches: list[Tensor], centres: Tensor, gaussian: Tensor) -> Encoded:
-        """Patches and their prompt → keys and values (h, n, d) that `decode` reads the mask from.
+        """Encode the patches of a prompt.
 
-        `patches`: one float tensor (n_p, 3, p, p) in 0…1 for each of `config.patch_sizes`, n_p may be 0.
-        `centres` (Σ n_p, 2) in the same order, `gaussian` (6,), both in units of 128 px.
+        Args:
+            patches: For each of `config.patch_sizes`, float (n_p, 3, p, p) in 0…1; n_p may be 0.
+            centres: (Σ n_p, 2) in the same order, in units of 128 px.
+            gaussian: (6,), in units of 128 px.
+
+        Returns:
+            Keys and values for `decode`, (h, n, d) each.
         """
         return self.encode_many([(patches, centres, gaussian)])[0]
 
     def encode_many(self, prompts: Sequence[Patched], dtype: torch.dtype = torch.float32) -> list[Encoded]:
-        """`encode` for several prompts at once. They may have different numbers of patches, and do not see each other.
+        """Encode several prompts, with any numbers of patches. Prompts are independent of each other.
 
-        With another `dtype` the blocks run in mixed precision of it and float32, the rest stays as it is.
+        Args:
+            prompts: Arguments of `encode`.
+            dtype: For mixed precision in the blocks, if not float32.
         """
         tokens, features = self.sparsify(prompts)
         lengths = [each.shape[0] for each in tokens]
@@ -299,14 +311,21 @@ class ReleasedFlip(nn.Module):
             for layer in self.layers:
                 x = layer(x, where, lengths)
         keys, values = self.mask_extractor.cache(x, where)
-        return list(zip(apart(keys, lengths), apart(values, lengths), strict=True))
+        return list(zip(split_prompts(keys, lengths), split_prompts(values, lengths), strict=True))
 
     def decode(self, points: Tensor, keys: Tensor, values: Tensor, gaussian: Tensor) -> Tensor:
-        """Mask logits (m,) at points (m, 2) in units of 128 px."""
+        """Return mask logits (m,) at points (m, 2) in units of 128 px."""
         return self.mask_extractor.logits(points, keys, values, gaussian)
 
     def decode_many(self, points: Tensor, encoded: Sequence[Encoded], gaussians: Tensor, lengths: list[int]) -> Tensor:
-        """Mask logits (Σm,) of several prompts: of the first (`gaussians` (b, 6)) at the first `lengths[0]` points."""
+        """Return mask logits (Σm,) of several prompts.
+
+        Args:
+            points: (Σm, 2). The first `lengths[0]` points belong to the first prompt, etc.
+            encoded: Results of `encode`.
+            gaussians: (b, 6).
+            lengths: Number of points of each prompt.
+        """
         owners = torch.arange(len(lengths), device=points.device).repeat_interleave(
             torch.tensor(lengths, device=points.device)
         )

@@ -11,34 +11,32 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 from flip.training.config import TrainingError, TrainingPrecision, read_config
 from flip.weights import WeightsMissing
 from objascale.dataset import DatasetError
 from objascale.progress import ProgressCallback, show_progress
+from objascale.terminal import complain, fail
 
 if TYPE_CHECKING:
     from flip.training.journal import Event
 
-STEPS_PER_LINE = 100  # in log files
 
-
-def _printer(console: Console, progress: ProgressCallback, num_steps: int) -> Callable[[Event], None]:
+def _printer(progress: ProgressCallback, num_steps: int) -> Callable[[Event], None]:
     """Return the `report` of `flip.training.loop.train`: a progress callback for steps, lines for the rest."""
 
     def report(event: Event) -> None:
         if isinstance(event, str):
-            console.print(f"[yellow]{escape(event)}[/yellow]")
+            complain(Text(event, "yellow"))
         elif isinstance(event, dict):
-            console.print(f"step {event['step']}: held-out IoU {event['iou']:.3f}, ellipse {event['ellipse']:.3f}")
+            complain(f"step {event['step']}: held-out IoU {event['iou']:.3f}, ellipse {event['ellipse']:.3f}")
             for size, (iou, ellipse, n) in event["sizes"].items():
-                console.print(f"  {size:>18}: {iou:.3f}, ellipse {ellipse:.3f}, n = {n}")
+                complain(f"  {size:>18}: {iou:.3f}, ellipse {ellipse:.3f}, n = {n}")
         else:
             metrics = " ".join(f"{name} {value:.3f}" for name, value in event.metrics.items())
             speed = f"{event.examples_per_second:.0f} examples/s, {event.wait:.0%} waiting"
-            progress(f"step {event.step}: {metrics}, {speed}", event.step, num_steps)
+            progress(f"steps, {metrics}, {speed}", event.step, num_steps)
 
     return report
 
@@ -97,9 +95,7 @@ def train(
         from flip.training.validation import load_validation
         from objascale.scenes.sources import open_source
     except ImportError as error:
-        typer.echo(f"error: training needs {error.name}: pip install objascale-suite[train]", err=True)
-        raise typer.Exit(1) from None
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+        fail(f"training needs {error.name}: pip install objascale-suite[train]")
     warnings.filterwarnings("ignore", module="lightning_fabric")
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     count = 1 if devices == "auto" and accelerator == "cpu" else int(devices) if devices.isdecimal() else devices
@@ -108,15 +104,14 @@ def train(
         source = open_source(data, backgrounds or [], settings.seed, settings.short_side)
         samples = load_validation(validation, pictures) if validation else []
         machine = loop.Machine(accelerator, count, nodes, precision, workers, compiled)
-        with show_progress(console, STEPS_PER_LINE) as progress:
-            report = _printer(console, progress, settings.steps)
+        with show_progress("training") as progress:
+            report = _printer(progress, settings.steps)
             first = weights_file(initial_weights) if initial_weights else None
             weights = loop.train(settings, source, out, machine, samples, report, first)
     except (DatasetError, TrainingError, WeightsMissing) as error:
-        console.print(f"[red]error:[/red] {escape(str(error))}")
-        raise typer.Exit(1) from None
+        fail(str(error))
     except KeyboardInterrupt:
-        console.print(f"interrupted; the same command resumes from the checkpoint in {escape(str(out))}")
+        complain(f"interrupted; the same command resumes from the checkpoint in {out}")
         sys.stdout.flush()
         os._exit(130)
     typer.echo(weights)

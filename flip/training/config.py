@@ -8,8 +8,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
 
-from flip.paper.model import CONFIGS as PAPER
-from flip.released.model import CONFIGS as RELEASED
+from flip.paper.model import PAPER_CONFIGS as PAPER
+from flip.released.model import RELEASED_CONFIGS as RELEASED
 from flip.training.losses import LengthUnit
 
 TrainingPrecision = Literal["float32", "bfloat16"]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from flip.gaussian import Gaussian
 from flip.paper.cover import Cover, cover
-from flip.paper.glimpses import SIZES, Glimpse, Glimpses, Layout, glimpse
+from flip.paper.glimpses import PATCH_SIZES, Glimpse, Glimpses, Layout, glimpse
 from flip.sampler import NoPatches, Recipe, sample
 from flip.training.prompts import draw_prompts
 from objascale.masks import RegionMask
@@ -77,7 +77,7 @@ class Batch:
         """Collate examples."""
         truth = {
             p: torch.from_numpy(np.concatenate([e.truth.get(p, np.empty((0, p, p), bool)) for e in examples]))
-            for p in SIZES
+            for p in PATCH_SIZES
         }
         inputs = Glimpses.of([e.inputs for e in examples])
         coverage = torch.zeros(inputs.layout.real.shape)

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from flip.paper.model import Answer
+from flip.paper.model import FlipOutput
 from flip.training.examples import Batch
 
 LengthUnit = Literal["object", "picture"]
@@ -33,11 +33,11 @@ class PaperLosses:
         return self.mask + position * self.position + box * self.box
 
 
-def paper_losses(answer: Answer, batch: Batch, unit: LengthUnit) -> PaperLosses:
+def paper_losses(output: FlipOutput, batch: Batch, unit: LengthUnit) -> PaperLosses:
     """Compute the losses of section 3.5.
 
     Args:
-        answer: Output of the model.
+        output: Output of the model.
         batch: The batch, with the targets.
         unit: Unit of length of the position and box losses, which the paper leaves open. "object" is √(σ1·σ2) of the
             target: all scales have the same weight, and 1/σ is 1. "picture" is the shorter side of the image: the
@@ -47,17 +47,17 @@ def paper_losses(answer: Answer, batch: Batch, unit: LengthUnit) -> PaperLosses:
     length = scale if unit == "object" else batch.side
     sigma = scale / length
     return PaperLosses(
-        mask_loss(answer, batch).mean(),
-        position_loss(answer.positional, batch.gaussian, length, sigma).mean(),
+        mask_loss(output, batch).mean(),
+        position_loss(output.positional, batch.gaussian, length, sigma).mean(),
         # ‖B̂ − B‖²/σ
-        ((((answer.box - batch.box) / length[:, None]).square().sum(-1)) / sigma).mean(),
+        ((((output.box - batch.box) / length[:, None]).square().sum(-1)) / sigma).mean(),
     )
 
 
-def mask_loss(answer: Answer, batch: Batch) -> Tensor:
+def mask_loss(output: FlipOutput, batch: Batch) -> Tensor:
     """Return the binary cross-entropy of each object, (B,): the sum over its samples divided by its mask samples."""
     errors, targets = {}, {}
-    for p, logits in answer.logits.items():
+    for p, logits in output.logits.items():
         targets[p] = batch.truth[p].to(torch.float32)
         errors[p] = F.binary_cross_entropy_with_logits(logits.float(), targets[p], reduction="none")
     return _sum_per_object(errors, batch) / _sum_per_object(targets, batch).clamp_min(1)
@@ -87,14 +87,14 @@ def position_loss(pred: Tensor, target: Tensor, length: Tensor, sigma: Tensor) -
     return mean + torch.minimum(*costs)
 
 
-def overlap_loss(answer: Answer, batch: Batch) -> Tensor:
+def overlap_loss(output: FlipOutput, batch: Batch) -> Tensor:
     """Return the soft IoU loss 1 − Σ p·t / Σ (p + t − p·t) over the samples of each object, (B,).
 
     Not in the paper: cross-entropy is minimised by calibrated probabilities. If the model is unsure, the threshold
     with the best IoU then lies below 0.5. This loss moves it towards 0.5.
     """
     intersection, union = {}, {}
-    for p, logits in answer.logits.items():
+    for p, logits in output.logits.items():
         target, prob = batch.truth[p].to(torch.float32), logits.float().sigmoid()
         intersection[p] = prob * target
         union[p] = prob + target - intersection[p]

@@ -17,7 +17,7 @@ from objascale.blender import scene
 from objascale.blender.importing import import_object
 from objascale.blender.placing import pixel_box, projected_bounds
 from objascale.camera import Camera
-from objascale.crops import View, cut_out
+from objascale.crops import CropView, cut_out
 from objascale.files import write_atomically
 from objascale.maps import load_map
 from objascale.plan import RenderSettings
@@ -51,7 +51,7 @@ def render_crops(request: dict[str, Any], device: str, threads: int, scratch: Pa
     cycles.denoising_prefilter = "FAST"  # the accurate one takes as long as the tracing, and shows in no crop
     rows = []
     for each, light in zip(request["crops"], lights, strict=True):
-        view = View(**each["view"])
+        view = CropView(**each["view"])
         scene.surround(light, view.turn)
         cycles.seed = view.seed
         camera = _framing(thing.points, view, request["px"])
@@ -70,7 +70,7 @@ def _light(path: Path, scratch: Path) -> Path:
     return _lights[path]
 
 
-def _framing(points: NDArray[np.float64], view: View, px: int) -> Camera:
+def _framing(points: NDArray[np.float64], view: CropView, px: int) -> Camera:
     """A camera from which the object's bounding sphere fills `view.fov`, with a picture of such a size that the longer
     side of the object's bounds is _FILLED of `px`."""
     distance = 1.001 / math.sin(view.fov / 2)

@@ -93,7 +93,7 @@ def render(request: dict[str, Any], device: str, threads: int, scratch: Path) ->
     picture = compose(environment.texels, camera, crops, settings.view, threads)
     seconds("compose")
 
-    data = encode(picture, settings.format, threads)
+    data = encode(picture, settings.format)
     seconds("encode")
     write_atomically(Path(request["image"]), data)
     seconds("write")

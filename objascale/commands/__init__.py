@@ -1,1 +1,1 @@
-"""The commands of `objascale`, one a file; objascale.cli gathers them."""
+"""The commands of `objascale`, one per module."""

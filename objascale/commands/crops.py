@@ -4,65 +4,64 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.progress import track
 
-from objascale.commands.common import Device, console, errors, fail
-from objascale.commands.options import AssetOptions, View, takes_options
+from objascale.commands.common import errors
+from objascale.commands.options import AssetOptions, takes_options
 from objascale.commands.planning import choose_assets
-from objascale.crops import HEADER, Cropping, CropSettings
+from objascale.crops import CROPS_HEADER, Cropping, CropSettings
 from objascale.dataset import Dataset
+from objascale.engine import RenderDevice
 from objascale.engine.local import LocalWorker, local_engine
-from objascale.plan import RenderSettings
+from objascale.plan import RenderSettings, ViewTransform
+from objascale.progress import track
+from objascale.terminal import complain, fail
 
-_NOISE = 0.1  # below which sampling stops; the denoiser does the rest
-_OBJECTS_A_PROCESS = 25  # Blender leaks
+_NOISE_THRESHOLD = 0.1  # Cycles' default for interactive rendering; the denoiser removes the rest
+_OBJECTS_PER_PROCESS = 25  # 600 renders at 24 views; Blender leaks memory
 
 
 @takes_options
 def crops(
     options: AssetOptions,
-    out: Annotated[Path, typer.Option(help="Their folder; an unfinished one is continued.")] = Path("data/crops"),
-    views: Annotated[int, typer.Option(help="Crops of each object.")] = 24,
-    px: Annotated[int, typer.Option(help="The object's longer side is nine tenths of this.")] = 256,
-    n: Annotated[int, typer.Option(min=1, help="At least so many objects, of Objaverse.")] = 680,
-    samples: Annotated[int, typer.Option(help="Paths a pixel, at the most.")] = 16,
+    out: Annotated[Path, typer.Option(help="Output folder. An unfinished one is continued.")] = Path("data/crops"),
+    views: Annotated[int, typer.Option(help="Number of crops of each object.")] = 24,
+    px: Annotated[int, typer.Option(help="Side of the rendered square. The object fills nine tenths of it.")] = 256,
+    n: Annotated[int, typer.Option(min=1, help="Smallest number of objects to take from Objaverse.")] = 680,
+    samples: Annotated[int, typer.Option(help="Largest number of paths a pixel.")] = 16,
     denoise: Annotated[bool, typer.Option(help="Denoise with Open Image Denoise.")] = True,
-    view: Annotated[View, typer.Option(help="View transform.")] = View.AgX,
-    workers: Annotated[int | None, typer.Option(min=1, help="Blender processes.", show_default="one a core")] = None,
-    device: Annotated[Device, typer.Option(help="auto takes a GPU if there is one.")] = Device.auto,
-    timeout: Annotated[float, typer.Option(help="Seconds that one object may take.")] = 1800,
+    view: Annotated[ViewTransform, typer.Option(help="View transform.")] = "AgX",
+    workers: Annotated[int | None, typer.Option(min=1, help="Blender processes.", show_default="one per core")] = None,
+    device: Annotated[RenderDevice, typer.Option(help="Cycles' device. auto takes a GPU if there is one.")] = "auto",
+    timeout: Annotated[float, typer.Option(help="Longest time for one object, seconds.")] = 1800,
 ) -> None:
-    """Render objects alone, from many sides, with transparency: what flip train pastes into pictures.
+    """Render objects alone, from many sides, with alpha, for `flip train` to compose scenes of.
 
     The same command continues an unfinished folder.
     """
     with errors():
         settings = CropSettings(seed=options.seed, views=views, px=px)
-        render = RenderSettings(samples=samples, noise_threshold=_NOISE, denoise=denoise, view=view.value)
+        render = RenderSettings(samples=samples, noise_threshold=_NOISE_THRESHOLD, denoise=denoise, view=view)
         objects, maps, _ = choose_assets(options, n)
-        cropping = Cropping(objects, maps, settings, render, Dataset(out, HEADER))
-        engine = local_engine(workers, device=device.value, timeout=timeout, restart_after=_OBJECTS_A_PROCESS)
+        cropping = Cropping(objects, maps, settings, render, Dataset(out, CROPS_HEADER))
+        engine = local_engine(workers, device=device, timeout=timeout, restart_after=_OBJECTS_PER_PROCESS)
         _report(cropping, [LocalWorker(engine) for _ in range(engine.workers)])
 
 
 def _report(cropping: Cropping, workers: list[LocalWorker]) -> None:
-    """Render with a progress bar, then say what came of it; exit code 1 if there is not one crop."""
+    """Render, show progress and print a summary. The exit code is 1 if there is no crop."""
     numbers = cropping.begin()
     folder = cropping.folder
     if len(numbers) < len(cropping.objects):
-        console.print(f"{len(cropping.objects) - len(numbers)} of {len(cropping.objects)} objects are there already")
-    work = cropping.work(numbers, workers)
-    shown: Any = track(work, "rendering", len(numbers), console=console, disable=not console.is_terminal)
-    for record in shown:
-        if not console.is_terminal:
-            console.print(f"{record['asset_id']}: {record.get('reason') or len(record['crops'])}", highlight=False)
+        complain(f"{len(cropping.objects) - len(numbers)} of {len(cropping.objects)} objects are there already")
+    for _ in track(cropping.work(numbers, workers), "rendering", "objects", len(numbers)):
+        pass
     records = folder.records()
     reasons = Counter(record["reason"] for record in records if record["status"] == "failed")
     for reason, times in reasons.most_common():
-        console.print(f"{times} × {reason}: objects left out; {folder.journal} says why")
+        complain(f"{times} × {reason}: objects left out; {folder.journal} says why")
     made = sum(len(record["crops"]) for record in records if record["status"] == "done")
     print(f"{made} crops of {len(records) - reasons.total()} objects in {folder.folder}")
     if not made:

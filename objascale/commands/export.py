@@ -12,19 +12,20 @@ from objascale.export.coco import write_coco
 from objascale.export.flip_hdf5 import write_flip_hdf5
 from objascale.export.huggingface import write_huggingface
 from objascale.export.webdataset import write_webdataset
+from objascale.terminal import App
 
-app = typer.Typer(no_args_is_help=True)
+app = App("Write a dataset in another format.")
 MaxMegabytes = Annotated[
-    int, typer.Option("--max-mb", min=1, help="Largest file in millions of bytes; a larger image gets one alone.")
+    int, typer.Option("--max-mb", min=1, help="Largest file, millions of bytes. A larger image gets a file of its own.")
 ]
 
 
 @app.command(epilog="Example: objascale export coco data/mine --out data/mine/coco.json")
 def coco(
     folder: DatasetFolder,
-    out: Annotated[Path, typer.Option(help="The JSON file. The images stay where they are.")] = Path("coco.json"),
+    out: Annotated[Path, typer.Option(help="JSON file to write. It refers to the images in DIR.")] = Path("coco.json"),
 ) -> None:
-    """Write COCO's instances JSON, masks as RLE; image names are relative to DIR."""
+    """Write COCO's instances JSON with masks as RLE. Image names are relative to DIR."""
     with errors():
         count = write_coco(folder, out)
     print(f"{count} images in {out}")
@@ -33,9 +34,9 @@ def coco(
 @app.command(epilog="Example: objascale export flip-hdf5 data/mine --out objascale-test.hdf5")
 def flip_hdf5(
     folder: DatasetFolder,
-    out: Annotated[Path, typer.Option(help="The HDF5 file, for pictures of all sizes.")] = Path("objascale.hdf5"),
+    out: Annotated[Path, typer.Option(help="HDF5 file to write, for pictures of all sizes.")] = Path("objascale.hdf5"),
 ) -> None:
-    """Write the FLIP authors' HDF5 file: JPEG images, PNG masks, and the Gaussians of the masks."""
+    """Write the FLIP authors' HDF5 format: JPEG images, PNG masks and their Gaussians."""
     with errors():
         images, masks = write_flip_hdf5(folder, out)
     print(f"{images} images and {masks} masks in {out}")
@@ -47,7 +48,7 @@ def webdataset(
     out: Annotated[Path, typer.Option(help="New folder for 000000.tar, 000001.tar, …")] = Path("shards"),
     max_mb: MaxMegabytes = 500,
 ) -> None:
-    """Write WebDataset shards: tar files of images, each followed by a JSON file of its annotations."""
+    """Write WebDataset shards: tar files of images, each with a JSON file of its annotations."""
     with errors():
         paths = write_webdataset(folder, out, max_mb * 1_000_000)
     print(f"{len(paths)} shards in {out}")
@@ -61,7 +62,7 @@ def huggingface(
     ),
     max_mb: MaxMegabytes = 500,
 ) -> None:
-    """Write a folder that Hugging Face's load_dataset reads: Parquet with the images in it, a card, and credits."""
+    """Write a folder for Hugging Face's load_dataset: Parquet files with the images, a card, and credits."""
     with errors():
         paths = write_huggingface(folder, out, max_mb * 1_000_000)
     print(f"{len(paths)} Parquet files in {out}")

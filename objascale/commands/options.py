@@ -1,27 +1,26 @@
-"""The options that choose assets and make a plan, shared by the commands that take them."""
+"""Options that choose assets and make a plan, shared by the commands that take them."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from enum import StrEnum
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
+from objascale.compose import ImageFormat
+from objascale.plan import PlacementMode, ViewTransform
 from objascale.sources import StarterSplit
+from objascale.sources.polyhaven import Resolution
 
-Source = StrEnum("Source", ["starter", "folder", "sweethome", "objaverse"])
-Preset = StrEnum("Preset", ["paper", "full"])
-Place = StrEnum("Place", ["centre", "anywhere", "cut"])
-Format = StrEnum("Format", ["png", "jpg"])
-View = StrEnum("View", [("AgX", "AgX"), ("Filmic", "Filmic"), ("Standard", "Standard")])
-Resolution = StrEnum("Resolution", ["1k", "2k", "4k", "8k", "16k"])
+SourceName = Literal["starter", "folder", "sweethome", "objaverse"]
+PresetName = Literal["paper", "full"]
 
-_ASSETS, _SIZES, _PICTURE = "Objects and environment maps", "Sizes and places", "Picture quality"
+_ASSET_PANEL, _SIZE_PANEL, _QUALITY_PANEL = "Objects and environment maps", "Sizes and places", "Picture quality"
+_OF_PRESET = "the preset's"
 
 
 def _option(text: str, panel: str, **more: Any) -> Any:
@@ -30,19 +29,19 @@ def _option(text: str, panel: str, **more: Any) -> Any:
 
 _StarterSplit = Annotated[
     StarterSplit,
-    _option("Which of the starter objects. train: flip-s has learned from them. test: nothing shipped has.", _ASSETS),
+    _option("Which starter objects. train: flip-s was trained on them. test: no shipped model was.", _ASSET_PANEL),
 ]
 
 
 @dataclass(frozen=True)
 class AssetOptions:
-    """Which objects, and which environment maps."""
+    """Which objects and which environment maps to use."""
 
     source: Annotated[
-        Source | None,
+        SourceName | None,
         _option(
-            "Where objects come from. starter: the program makes them itself.",
-            _ASSETS,
+            "Where objects come from. starter: the program generates them.",
+            _ASSET_PANEL,
             show_default="objaverse with --categories, folder with --objects, else starter",
         ),
     ] = None
@@ -50,38 +49,54 @@ class AssetOptions:
     objects: Annotated[
         Path | None,
         _option(
-            "folder: objects as DIR/CATEGORY/NAME.glb (gltf, obj, fbx, …). sweethome: .sh3f file or folder.", _ASSETS
+            "folder: objects as PATH/CATEGORY/NAME.glb (gltf, obj, fbx, …). sweethome: an .sh3f file or a folder.",
+            _ASSET_PANEL,
         ),
     ] = None
     categories: Annotated[
         str | None,
-        _option("So many (68: all of ours, see objascale/data/categories.csv), or names: apple,truck.", _ASSETS),
+        _option(
+            "A number of categories (68: all in objascale/data/categories.csv), or their names: apple,truck.",
+            _ASSET_PANEL,
+            metavar="N|NAME,...",
+        ),
     ] = None
     licenses: Annotated[
         str | None,
         _option(
-            "Objects under these licences only, of any version, as cc0,by.",
-            _ASSETS,
+            "Use only objects under these licences, of any version: cc0,by.",
+            _ASSET_PANEL,
+            metavar="NAME,...",
             show_default="cc0,by,by-sa of Objaverse, else any",
         ),
     ] = None
     hdris: Annotated[
         str | None,
         _option(
-            "Environment maps: a folder of .exr or .hdr files, polyhaven, or blender (the eight that come with it).",
-            _ASSETS,
+            "Environment maps: a folder of .exr or .hdr files, polyhaven, or blender (the eight that Blender ships).",
+            _ASSET_PANEL,
+            metavar="PATH|polyhaven|blender",
             show_default="polyhaven with objaverse, else blender",
         ),
     ] = None
-    hdri_res: Annotated[Resolution, _option("Poly Haven's maps are this wide.", _ASSETS)] = Resolution["16k"]
-    n_hdris: Annotated[int, _option("So many of Poly Haven's maps.", _ASSETS, min=1)] = 100
-    offline: Annotated[bool, _option("Use only what was downloaded before.", _ASSETS)] = False
-    exclude_categories: Annotated[str | None, _option("Leave these categories out: truck,shoe.", _ASSETS)] = None
-    exclude: Annotated[
-        str | None, _option("Leave out objects whose id or title matches one of these, as *horse*,*/sofa?.", _ASSETS)
+    hdri_res: Annotated[Resolution, _option("Width of Poly Haven's maps.", _ASSET_PANEL)] = "16k"
+    n_hdris: Annotated[int, _option("Number of Poly Haven's maps.", _ASSET_PANEL, min=1)] = 100
+    offline: Annotated[bool, _option("Use only files that are in the cache.", _ASSET_PANEL)] = False
+    exclude_categories: Annotated[
+        str | None, _option("Leave these categories out: truck,shoe.", _ASSET_PANEL, metavar="NAME,...")
     ] = None
-    exclude_maps: Annotated[str | None, _option("Leave these environment maps out: forest,dawn.", _ASSETS)] = None
-    seed: Annotated[int, typer.Option(min=0, help="Decides every random choice.")] = 0
+    exclude: Annotated[
+        str | None,
+        _option(
+            "Leave out objects whose id or title matches a pattern: *horse*,*/sofa?.",
+            _ASSET_PANEL,
+            metavar="PATTERN,...",
+        ),
+    ] = None
+    exclude_maps: Annotated[
+        str | None, _option("Leave these environment maps out: forest,dawn.", _ASSET_PANEL, metavar="NAME,...")
+    ] = None
+    seed: Annotated[int, typer.Option(min=0, help="Seed of every random choice.")] = 0
 
 
 @dataclass(frozen=True)
@@ -94,41 +109,45 @@ class PlanOptions(AssetOptions):
     starter_split: _StarterSplit = "test"
     n: Annotated[int, typer.Option(min=1, help="Number of images.")] = 100
     preset: Annotated[
-        Preset,
+        PresetName,
         _option(
-            "paper: masks of 2 to 1e5 px and 1e-6 to 0.3 of the picture, in its centre. full: 1e-7 to 0.25, anywhere.",
-            _SIZES,
+            "paper: masks of 2 to 1e5 px and 1e-6 to 0.3 of the picture, at its centre. full: 1e-7 to 0.25, anywhere.",
+            _SIZE_PANEL,
         ),
-    ] = Preset.paper
-    min_px: Annotated[int | None, _option("Smallest picture, px a side.", _SIZES, show_default="512")] = None
-    max_px: Annotated[int | None, _option("Largest picture, px a side.", _SIZES, show_default="8192")] = None
-    min_fraction: Annotated[float | None, _option("Smallest mask / picture.", _SIZES, show_default="the preset's")] = (
-        None
-    )
-    max_fraction: Annotated[float | None, _option("Largest mask / picture.", _SIZES, show_default="the preset's")] = (
-        None
-    )
-    min_area: Annotated[int | None, _option("Smallest mask in px.", _SIZES, show_default="the preset's")] = None
-    max_area: Annotated[int | None, _option("Largest mask in px.", _SIZES, show_default="the preset's")] = None
+    ] = "paper"
+    min_px: Annotated[int | None, _option("Smallest picture, px a side.", _SIZE_PANEL, show_default="512")] = None
+    max_px: Annotated[int | None, _option("Largest picture, px a side.", _SIZE_PANEL, show_default="8192")] = None
+    min_fraction: Annotated[
+        float | None, _option("Smallest mask area / picture area.", _SIZE_PANEL, show_default=_OF_PRESET)
+    ] = None
+    max_fraction: Annotated[
+        float | None, _option("Largest mask area / picture area.", _SIZE_PANEL, show_default=_OF_PRESET)
+    ] = None
+    min_area: Annotated[int | None, _option("Smallest mask, px.", _SIZE_PANEL, show_default=_OF_PRESET)] = None
+    max_area: Annotated[int | None, _option("Largest mask, px.", _SIZE_PANEL, show_default=_OF_PRESET)] = None
     place: Annotated[
-        Place | None,
+        PlacementMode | None,
         _option(
-            "Where the object is; cut: its middle anywhere, partly off-frame.", _SIZES, show_default="the preset's"
+            "Position of the object. cut: its centre anywhere, so that the picture's edge may cut it.",
+            _SIZE_PANEL,
+            show_default=_OF_PRESET,
         ),
     ] = None
     max_objects: Annotated[
         int | None,
-        _option("A picture shows one to so many objects, which may hide each other.", _SIZES, show_default="1"),
+        _option("Largest number of objects in a picture. They may hide each other.", _SIZE_PANEL, show_default="1"),
     ] = None
-    samples: Annotated[int, _option("Paths a pixel, at the most.", _PICTURE)] = 64
-    noise: Annotated[float, _option("Stop sampling a pixel below this noise; 0 never stops.", _PICTURE)] = 0.03
-    denoise: Annotated[bool, _option("Denoise the object with Open Image Denoise.", _PICTURE)] = True
-    view: Annotated[View, _option("View transform.", _PICTURE)] = View.AgX
-    format: Annotated[Format, _option("png is exact, jpg (quality 95) small and fast.", _PICTURE)] = Format.png
+    samples: Annotated[int, _option("Largest number of paths a pixel.", _QUALITY_PANEL)] = 64
+    noise: Annotated[
+        float, _option("Stop sampling a pixel below this noise; 0 never stops.", _QUALITY_PANEL, min=0)
+    ] = 0.03
+    denoise: Annotated[bool, _option("Denoise the object with Open Image Denoise.", _QUALITY_PANEL)] = True
+    view: Annotated[ViewTransform, _option("View transform.", _QUALITY_PANEL)] = "AgX"
+    format: Annotated[ImageFormat, _option("png is exact; jpg (quality 95) is small and fast.", _QUALITY_PANEL)] = "png"
 
 
 def takes_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Spread the options that are a command's first parameter, AssetOptions or PlanOptions, over its command line."""
+    """Turn a command's first parameter, AssetOptions or PlanOptions, into one command-line option per field."""
     first, *own = inspect.signature(command, eval_str=True).parameters.values()
     kind = first.annotation
     options = list(inspect.signature(kind, eval_str=True).parameters.values())
@@ -146,7 +165,7 @@ def takes_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def changed_options(options: PlanOptions) -> list[str]:
-    """The options that were given other than their defaults, as they are typed."""
+    """Return the options that differ from their defaults, as they are typed: --max-px."""
     return [
         "--" + field.name.replace("_", "-")
         for field in fields(options)

@@ -16,11 +16,11 @@ from objascale.plan import save_plan
 @takes_options
 def plan(
     options: PlanOptions,
-    out: Annotated[Path, typer.Option(help="JSON file, for objascale render --plan.")] = Path("plan.json"),
+    out: Annotated[Path, typer.Option(help="JSON file to write, for objascale render --plan.")] = Path("plan.json"),
 ) -> None:
-    """Choose and fetch the assets and fix every random choice, without rendering anything.
+    """Choose and fetch the assets, and fix every random choice, without rendering.
 
-    The plan can be rendered here or elsewhere, whole or in shards, as often as you like: the pictures are the same.
+    Any machine renders the same pictures from the plan, whole or in shards.
     """
     with errors():
         made = make_plan(options)

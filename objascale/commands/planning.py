@@ -1,38 +1,42 @@
-"""From what a user types to a Plan: which assets, which ranges, which settings."""
+"""Plans from command-line options: assets, ranges and settings."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.console import Console
 
-from objascale.commands.common import console
-from objascale.commands.options import AssetOptions, PlanOptions, Source
+from objascale.commands.options import AssetOptions, PlanOptions, SourceName
 from objascale.plan import PRESETS, Plan, PlanSettings, RenderSettings
+from objascale.progress import show_progress
 from objascale.sources import Asset, SourceError, embedded, folder, objaverse, polyhaven, sweethome
-from objascale.sources import Progress as FetchProgress
 from objascale.sources.licences import under_licences
+from objascale.terminal import complain
 
 _NETWORK = ("objaverse", "polyhaven")
 _EXCLUDING = ("exclude_categories", "exclude", "exclude_maps")
 _OBJECTS_HELP = {
-    Source.folder: "a folder of objects as DIR/CATEGORY/NAME.glb",
-    Source.sweethome: "a .sh3f file, or a folder of them",
+    "folder": "a folder of objects as PATH/CATEGORY/NAME.glb",
+    "sweethome": "an .sh3f file, or a folder of them",
 }
 
 
 def make_plan(options: PlanOptions, known: Plan | None = None) -> Plan:
-    """The plan that was asked for.
+    """Make the plan that the options describe.
 
-    `known`: an earlier plan; assets that it chose by the same request from the network are taken as they stand there.
-    Raises SourceError; pydantic.ValidationError for impossible ranges.
+    Args:
+        options: The options.
+        known: An earlier plan. Its assets from the network are reused if the request for them is the same.
+
+    Raises:
+        SourceError: If a source cannot deliver the assets.
+        pydantic.ValidationError: For impossible ranges.
     """
     settings = _settings(options)
     objects, maps, request = choose_assets(options, options.n, known)
@@ -40,8 +44,8 @@ def make_plan(options: PlanOptions, known: Plan | None = None) -> Plan:
         samples=options.samples,
         noise_threshold=options.noise,
         denoise=options.denoise,
-        view=options.view.value,
-        format=options.format.value,
+        view=options.view,
+        format=options.format,
         min_area=settings.min_area,
     )
     return Plan(objects, maps, settings, render, options.n, request)
@@ -50,9 +54,18 @@ def make_plan(options: PlanOptions, known: Plan | None = None) -> Plan:
 def choose_assets(
     options: AssetOptions, n: int, known: Plan | None = None
 ) -> tuple[Sequence[Asset], Sequence[Asset], dict[str, Any]]:
-    """The objects and the environment maps that were asked for, and the request that they were chosen by.
+    """Choose the objects and environment maps that the options describe.
 
-    n: of Objaverse at least so many objects are asked for, as many of each category. Raises SourceError.
+    Args:
+        options: The options.
+        n: Smallest number of objects to take from Objaverse, equally many of each category.
+        known: An earlier plan, see `make_plan`.
+
+    Returns:
+        The objects, the maps, and the request: everything that decides the choice.
+
+    Raises:
+        SourceError: If a source cannot deliver the assets.
     """
     request = _request(options, n)
     reusable = known if known is not None and known.request == request else None
@@ -62,19 +75,19 @@ def choose_assets(
 
 
 def _request(options: AssetOptions, n: int) -> dict[str, Any]:
-    """What decides the choice of assets, with every default filled in."""
-    source = options.source or (
-        Source.folder if options.objects else Source.objaverse if options.categories else Source.starter
+    """Return everything that decides the choice of assets, with defaults filled in."""
+    source: SourceName = options.source or (
+        "folder" if options.objects else "objaverse" if options.categories else "starter"
     )
-    hdris = options.hdris or ("polyhaven" if source is Source.objaverse else "blender")
-    request: dict[str, Any] = {"source": source.value, "hdris": hdris, "seed": options.seed}
-    if source is Source.starter:
+    hdris = options.hdris or ("polyhaven" if source == "objaverse" else "blender")
+    request: dict[str, Any] = {"source": source, "hdris": hdris, "seed": options.seed}
+    if source == "starter":
         request["starter_split"] = options.starter_split
     if options.objects:
         request["objects"] = str(options.objects.resolve())
     if options.categories:
         request["categories"] = options.categories
-    if source is Source.objaverse:
+    if source == "objaverse":
         names = _objaverse_categories(options)
         request |= {
             "categories": names,
@@ -85,7 +98,7 @@ def _request(options: AssetOptions, n: int) -> dict[str, Any]:
         if value := getattr(options, name):
             request[name] = value
     if hdris == "polyhaven":
-        request |= {"hdri_res": options.hdri_res.value, "n_hdris": options.n_hdris}
+        request |= {"hdri_res": options.hdri_res, "n_hdris": options.n_hdris}
     return request
 
 
@@ -93,28 +106,32 @@ def _objects(options: AssetOptions, request: dict[str, Any]) -> list[Asset]:
     found = _from_source(options, request)
     if options.licenses and request["source"] != "objaverse":
         words = [word.strip() for word in options.licenses.split(",")]
-        found = _some(under_licences(found, words), f"is under a licence of --licenses {options.licenses}")
+        try:
+            found = under_licences(found, words)
+        except SourceError as error:
+            raise SourceError(f"--licenses: {error}") from None
+        found = _not_empty(found, f"is under a licence of --licenses {options.licenses}")
     if options.exclude_categories:
         names = _named(options.exclude_categories, {asset.category for asset in found}, "--exclude-categories")
         found = [asset for asset in found if asset.category not in names]
     if options.exclude:
         found = _without(found, options.exclude)
-    return _some(found, "is left by the options that exclude some")
+    return _not_empty(found, "is left after the --exclude options")
 
 
-def _some(found: list[Asset], what: str) -> list[Asset]:
+def _not_empty(found: list[Asset], condition: str) -> list[Asset]:
     if not found:
-        raise SourceError(f"no object {what}")
+        raise SourceError(f"no object {condition}")
     return found
 
 
 def _without(found: list[Asset], patterns: str) -> list[Asset]:
-    """All but those whose id or title matches a pattern. Raises SourceError for a pattern that matches nothing."""
+    """Return the objects whose id and title match no pattern. Raises SourceError for a pattern without a match."""
     for pattern in (each.strip().lower() for each in patterns.split(",")):
         kept = [asset for asset in found if not _matches(asset, pattern)]
         if len(kept) == len(found):
             raise SourceError(
-                f"--exclude: no object has an id or a title like {pattern!r} (any more); correct or drop it"
+                f"--exclude: no remaining object has an id or a title like {pattern!r}; correct or drop it"
             )
         found = kept
     return found
@@ -125,18 +142,18 @@ def _matches(asset: Asset, pattern: str) -> bool:
 
 
 def _from_source(options: AssetOptions, request: dict[str, Any]) -> list[Asset]:
-    source = Source(request["source"])
-    if source is Source.objaverse:
+    source = request["source"]
+    if source == "objaverse":
         return _from_objaverse(options, request)
-    if source is Source.starter:
+    if source == "starter":
         if options.objects is not None:
-            raise SourceError("--objects goes with --source folder; the starter objects are made by the program itself")
-        with console.status("making the starter objects"):
+            raise SourceError("--objects goes with --source folder; the program generates the starter objects")
+        with Console(stderr=True).status("generating the starter objects"):
             found = embedded.objects(options.starter_split)
     elif options.objects is None:
         raise SourceError(f"--source {source} needs --objects: {_OBJECTS_HELP[source]}")
-    elif source is Source.sweethome:
-        with console.status("unpacking"):
+    elif source == "sweethome":
+        with Console(stderr=True).status("unpacking"):
             found = sweethome.objects(options.objects)
     else:
         found = folder.objects(options.objects)
@@ -144,7 +161,7 @@ def _from_source(options: AssetOptions, request: dict[str, Any]) -> list[Asset]:
 
 
 def _of_categories(found: list[Asset], wanted: str) -> list[Asset]:
-    """Only the objects of the categories that are named, or of the first so many in alphabetical order."""
+    """Return the objects of the named categories, or of the first N categories in alphabetical order."""
     present = sorted({asset.category for asset in found})
     if wanted.isdecimal():
         if not 1 <= int(wanted) <= len(present):
@@ -156,7 +173,7 @@ def _of_categories(found: list[Asset], wanted: str) -> list[Asset]:
 
 
 def _named(wanted: str, present: Collection[str], option: str) -> list[str]:
-    """The names of a list with commas. Raises SourceError if one is not there."""
+    """Split a list of names at its commas. Raises SourceError for a name that is not present."""
     names = [name.strip() for name in wanted.split(",")]
     for name in names:
         if name not in present:
@@ -173,7 +190,7 @@ def _objaverse_categories(options: AssetOptions) -> list[str]:
 
 
 def _licences(options: AssetOptions) -> list[str]:
-    """Full names, from Objaverse's words (by) or full names (CC-BY-4.0)."""
+    """Return SPDX names of the licences, from Objaverse's short names (by) or SPDX names (CC-BY-4.0)."""
     if options.licenses is None:
         return sorted(objaverse.DEFAULT_LICENCES)
     words = [word.strip() for word in options.licenses.split(",")]
@@ -181,7 +198,7 @@ def _licences(options: AssetOptions) -> list[str]:
 
 
 def _from_objaverse(options: AssetOptions, request: dict[str, Any]) -> list[Asset]:
-    with _fetching() as progress:
+    with show_progress("fetching") as progress:
         fetched = objaverse.objects(
             request["categories"],
             request["per_category"],
@@ -191,9 +208,9 @@ def _from_objaverse(options: AssetOptions, request: dict[str, Any]) -> list[Asse
             progress=progress,
         )
     for reason, times in Counter(failure.reason for failure in fetched.failures).most_common():
-        console.print(f"{times} × {reason}: objects of Objaverse that others replace, or that are lacking")
+        complain(f"{times} × {reason}: objects of Objaverse that are replaced by others, or missing")
     for failure in fetched.replaced[:5]:
-        console.print(f"fetched anew: {failure.message}")
+        complain(f"fetched again: {failure.message}")
     return fetched.assets
 
 
@@ -211,36 +228,11 @@ def _maps_from_source(options: AssetOptions, request: dict[str, Any]) -> list[As
     if request["hdris"] == "blender":
         return embedded.environment_maps()
     if request["hdris"] == "polyhaven":
-        with _fetching() as progress:
+        with show_progress("fetching") as progress:
             return polyhaven.environment_maps(
-                options.n_hdris, options.hdri_res.value, seed=options.seed, offline=options.offline, progress=progress
+                options.n_hdris, options.hdri_res, seed=options.seed, offline=options.offline, progress=progress
             )
     return folder.environment_maps(Path(request["hdris"]))
-
-
-@contextmanager
-def _fetching() -> Iterator[FetchProgress]:
-    """Bars on a terminal for what a source fetches, a line for every tenth part elsewhere."""
-    if not console.is_terminal:
-        shown: dict[str, int] = {}
-
-        def say(what: str, done: int, wanted: int) -> None:
-            if shown.get(what, 0) < 10 * done // max(wanted, 1):
-                shown[what] = 10 * done // wanted
-                console.print(f"{done} of {wanted} {what}")
-
-        yield say
-        return
-    columns = (TextColumn("fetching {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as bars:
-        tasks: dict[str, TaskID] = {}
-
-        def show(what: str, done: int, wanted: int) -> None:
-            if what not in tasks:
-                tasks[what] = bars.add_task(what)
-            bars.update(tasks[what], completed=done, total=wanted)
-
-        yield show
 
 
 def _settings(options: PlanOptions) -> PlanSettings:

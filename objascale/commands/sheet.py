@@ -7,21 +7,21 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import track
 
-from objascale.commands.common import DatasetFolder, console, errors
+from objascale.commands.common import DatasetFolder, errors
 from objascale.dataset import DatasetError, read_annotations
 from objascale.files import write_atomically
+from objascale.progress import track
 from objascale.sheet import page_paths, pages
 
 
 def sheet(
     folder: DatasetFolder,
-    out: Annotated[Path, typer.Option(help="PNG file; numbered before the ending if it takes several pages.")] = Path(
+    out: Annotated[Path, typer.Option(help="PNG file to write. Several pages are numbered before the suffix.")] = Path(
         "sheet.png"
     ),
     limit: Annotated[
-        int | None, typer.Option(min=1, help="So many objects, spread evenly over the dataset.", show_default="all")
+        int | None, typer.Option(min=1, help="Number of objects, spread evenly over the dataset.", show_default="all")
     ] = None,
 ) -> None:
     """Draw a contact sheet: each object marked in its picture, and magnified beside it."""
@@ -33,7 +33,7 @@ def sheet(
             table = table.iloc[[number * len(table) // limit for number in range(limit)]]
         paths = page_paths(out, len(table))
         rows = [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
-        drawn = track(pages(folder, rows), "drawing", len(paths), console=console, disable=not console.is_terminal)
+        drawn = track(pages(folder, rows), "drawing", "pages", len(paths))
         for path, page in zip(paths, drawn, strict=True):
             data = io.BytesIO()
             page.save(data, "PNG")

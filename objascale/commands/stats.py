@@ -9,12 +9,12 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
 from objascale import statistics
-from objascale.commands.common import DatasetFolder, console, errors
+from objascale.commands.common import DatasetFolder, errors
 from objascale.dataset import read_annotations
+from objascale.progress import track
 
 
 def stats(
@@ -29,9 +29,7 @@ def stats(
         table = read_annotations(folder)
         paths = statistics.save(statistics.draw(table), out)
         images = table["image_id"].nunique()
-        seen = statistics.brightness(folder, table)
-        seen = track(seen, "looking", images, console=console, disable=not console.is_terminal)
-        dark, unread = _dark(seen)
+        dark, unread = _dark(track(statistics.brightness(folder, table), "reading", "images", images))
     shown = Table(title=f"{images:,} images, {len(table):,} objects")
     shown.add_column("", no_wrap=True)
     for heading in ("least", "10 %", "median", "90 %", "most", "mean"):

@@ -9,15 +9,15 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
-from objascale.commands.common import DatasetFolder, Device, console, errors
+from objascale.commands.common import DatasetFolder, errors
 from objascale.dataset import read_header
-from objascale.engine import Worker
+from objascale.engine import RenderDevice, Worker
 from objascale.engine.local import LocalWorker, local_engine
 from objascale.full_frame import Comparison, choose_records, compare_full_frame
 from objascale.plan import RenderSettings, load_plan
+from objascale.progress import track
 from objascale.sources import Asset
 from objascale.sources import folder as folder_source
 from objascale.verify import Damage, check_image, read_contents
@@ -34,7 +34,7 @@ def verify(
     ] = 2048,
     objects: Annotated[Path | None, typer.Option(help="The objects' folder, if it was moved since.")] = None,
     hdris: Annotated[Path | None, typer.Option(help="The environment maps' folder, if it was moved since.")] = None,
-    device: Annotated[Device, typer.Option(help="auto takes a GPU if there is one.")] = Device.auto,
+    device: Annotated[RenderDevice, typer.Option(help="auto takes a GPU if there is one.")] = "auto",
     timeout: Annotated[float, typer.Option(help="Seconds that one full frame may take.")] = 7200,
 ) -> None:
     """Check every file of a dataset; name every damage, and end with exit code 1 if there is one.
@@ -46,7 +46,7 @@ def verify(
     with errors():
         contents = read_contents(folder)
         damages = list(contents.damages)
-        for rows in track(contents.images, "checking", console=console, disable=not console.is_terminal):
+        for rows in track(contents.images, "checking", "images", len(contents.images)):
             damages += check_image(folder, rows)
         if full_frame:
             known = load_plan(folder / "plan.json")
@@ -55,7 +55,7 @@ def verify(
             damaged = {damage.file for damage in damages}
             whole = [record for record in contents.done if record["annotations"][0]["file"] not in damaged]
             chosen = choose_records(whole, full_frame, max_px, np.random.default_rng(seed))
-            engine = local_engine(1, device=device.value, timeout=timeout)
+            engine = local_engine(1, device=device, timeout=timeout)
             damages += _full_frames(folder, chosen, [*things, *maps], LocalWorker(engine))
     for damage in damages:
         print(f"{damage.file}: {damage.message}")
@@ -82,7 +82,7 @@ def _full_frames(folder: Path, chosen: list[dict[str, Any]], things: list[Asset]
         table.add_column(heading, justify="right", no_wrap=True)
     try:
         with tempfile.TemporaryDirectory(prefix="objascale-") as scratch:
-            for record in track(chosen, "rendering", console=console, disable=not console.is_terminal):
+            for record in track(chosen, "rendering", "full frames", len(chosen)):
                 result = compare_full_frame(folder, record, settings, things, worker, Path(scratch))
                 if isinstance(result, Damage):
                     damages.append(result)

@@ -1,1 +1,1 @@
-"""Tables that ship with the renderer."""
+"""Tables that the package contains."""

@@ -1,14 +1,14 @@
-"""How categories.csv was chosen; the authors of ObjaScale published no list, so this one is ours.
+"""Choice of the categories in categories.csv. The authors of ObjaScale published no list; this one is our own.
 
     python -m objascale.data.choose_categories lvis-annotations.json > objascale/data/categories.csv
 
-The rule, over the LVIS table of Objaverse 1.0 (category → object ids):
+The rule, for the LVIS table of Objaverse 1.0 (category → object ids):
 
-1. Candidates are the 80 classes of COCO, which were picked for being everyday things with everyday names.
-2. Each under the name that LVIS has for it. Where LVIS has only kinds of it (balls), the kind with the most objects
-   stands for it; where it has but a part (the pot of the plant), the part does; else the class falls out.
-3. The 68 with the most distinct objects, in alphabetical order; among equals the alphabet decides. (The least has 21,
-   and what falls out has fewer than 20.)
+1. The candidates are the 80 classes of COCO: everyday things with everyday names.
+2. Each takes its LVIS name. If LVIS has only kinds of it (balls), the kind with the most objects replaces it. If LVIS
+   has only a part of it (the pot of the plant), the part replaces it. Otherwise the class is dropped.
+3. The 68 candidates with the most distinct objects are chosen, the first in the alphabet among equals. The smallest has
+   21 objects; those not chosen have fewer than 20.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-COUNT = 68
+NUM_CATEGORIES = 68  # paper, section 4.1
 
 COCO = (
     "person bicycle car motorcycle airplane bus train truck boat traffic_light fire_hydrant stop_sign parking_meter "
@@ -29,7 +29,7 @@ COCO = (
     "potted_plant bed dining_table toilet tv laptop mouse remote keyboard cell_phone microwave oven toaster sink "
     "refrigerator book clock vase scissors teddy_bear hair_drier toothbrush"
 )
-"""The classes of COCO, in its order."""
+"""The classes of COCO, in COCO's order."""
 
 LVIS_NAMES = {
     "car": "car_(automobile)",
@@ -57,7 +57,7 @@ LVIS_NAMES = {
 
 @dataclass(frozen=True)
 class Category:
-    """A chosen category: LVIS's name, COCO's name, and how many distinct objects Objaverse has of it."""
+    """A category: its LVIS name, its COCO name, and the number of its distinct objects in Objaverse."""
 
     category: str
     coco: str
@@ -65,7 +65,7 @@ class Category:
 
 
 def choose(lvis: dict[str, list[str]]) -> list[Category]:
-    """The rule above, applied to the LVIS table."""
+    """Apply the rule to the LVIS table (category → object ids)."""
     candidates = [
         Category(name, coco, len(set(lvis[name])))
         for coco in COCO.split()
@@ -73,7 +73,7 @@ def choose(lvis: dict[str, list[str]]) -> list[Category]:
         if name in lvis
     ]
     candidates.sort(key=lambda candidate: (-candidate.objects, candidate.category))
-    return sorted(candidates[:COUNT], key=lambda candidate: candidate.category)
+    return sorted(candidates[:NUM_CATEGORIES], key=lambda candidate: candidate.category)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Who does the work: a pool of workers, wherever they are."""
+"""The interface of workers, and a pool that runs tasks on them."""
 
 from __future__ import annotations
 
@@ -7,35 +7,46 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-if TYPE_CHECKING:  # the harness connects to clusters as well, where nothing of the renderer need be installed
+if TYPE_CHECKING:  # bench imports this module on nodes without the renderer's packages
     from objascale.plan import RenderSettings, SceneSpec
 
-Task = TypeVar("Task")
-Result = TypeVar("Result")
+RenderTask = TypeVar("RenderTask")
+RenderResult = TypeVar("RenderResult")
+RenderDevice = Literal["auto", "cpu", "cuda", "optix", "hip", "metal"]
 
 
 class EngineSettings(BaseModel):
-    """How the work is done, which no pixel depends on."""
+    """Settings of the workers. No pixel depends on them.
+
+    Attributes:
+        workers: Number of worker processes.
+        threads: Threads of each worker.
+        device: Device that Cycles renders on; `auto` takes a GPU if there is one.
+        timeout: Longest time that a request may take, seconds. An image takes seconds on most machines; a full frame
+            of 8192 px takes half an hour on two cores.
+        restart_after: Number of requests after which a process is replaced, because Blender leaks memory: 626 MiB after
+            50 images, 670 MiB after 500 (tests/benchmarks/memory.py).
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     workers: int = Field(ge=1)
     threads: int = Field(1, ge=1)
-    device: str = "auto"
-    timeout: float = Field(1800, gt=0)  # seconds an image may take
-    restart_after: int = Field(100, ge=1)  # images
+    device: RenderDevice = "auto"
+    timeout: float = Field(1800, gt=0)
+    restart_after: int = Field(100, ge=1)
 
 
 class Fatal(RuntimeError):
-    """Something that no further spec can survive: no Blender, no device, a full disk."""
+    """An error that every further request would meet too: no Blender, no device, a full disk."""
 
 
 class WorkerLost(RuntimeError):
-    """A worker died, or it hung; the message holds the last that it printed. It may be asked again."""
+    """A worker died or hung. The message holds its last output. The worker can take further requests."""
 
     def __init__(self, message: str, hung: bool = False) -> None:
         super().__init__(message, hung)
@@ -46,17 +57,24 @@ class WorkerLost(RuntimeError):
 
 
 class Worker(Protocol):
-    """Answers one request at a time, see objascale.blender.worker."""
+    """Takes one request at a time; see `objascale.blender.worker`."""
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Send a request, wait for its answer. Raises WorkerLost, or Fatal."""
+        """Send a request and return the reply. Raises WorkerLost or Fatal."""
 
     def stop(self) -> None:
-        """End it, whatever it is doing; it is never asked again."""
+        """End the worker at once. It takes no further request."""
 
 
 def worker_request(spec: SceneSpec, settings: RenderSettings, paths: Mapping[str, Path], image: Path) -> dict[str, Any]:
-    """What a worker is asked to render `spec` into the file `image`; `paths`: asset id → its file."""
+    """Return the request to render a spec.
+
+    Args:
+        spec: The image to render.
+        settings: Settings of the renderer.
+        paths: Asset id → file.
+        image: File to write.
+    """
     return {
         "spec": asdict(spec),
         "settings": settings.model_dump(),
@@ -66,16 +84,26 @@ def worker_request(spec: SceneSpec, settings: RenderSettings, paths: Mapping[str
     }
 
 
-def run(tasks: Iterable[Task], work: Callable[[Task, Worker], Result], workers: Sequence[Worker]) -> Iterator[Result]:
-    """Do `work(task, worker)` for every task on a pool of workers; yields results as they come.
+def run(
+    tasks: Iterable[RenderTask], work: Callable[[RenderTask, Worker], RenderResult], workers: Sequence[Worker]
+) -> Iterator[RenderResult]:
+    """Call `work(task, worker)` for each task on a pool of workers.
 
-    When the caller stops, or anything is raised, all workers are stopped.
+    All workers are stopped at the end, including when the caller stops early or an exception is raised.
+
+    Args:
+        tasks: Tasks, taken as workers become free.
+        work: Function to call, in a thread per worker.
+        workers: The pool.
+
+    Yields:
+        Results in the order in which they are ready.
     """
     idle: queue.SimpleQueue[Worker] = queue.SimpleQueue()
     for worker in workers:
         idle.put(worker)
 
-    def do(task: Task) -> Result:
+    def do(task: RenderTask) -> RenderResult:
         worker = idle.get()
         try:
             return work(task, worker)
@@ -83,7 +111,7 @@ def run(tasks: Iterable[Task], work: Callable[[Task, Worker], Result], workers: 
             idle.put(worker)
 
     pool = ThreadPoolExecutor(len(workers))
-    waiting: set[Future[Result]] = set()
+    waiting: set[Future[RenderResult]] = set()
     try:
         for task in tasks:
             waiting.add(pool.submit(do, task))

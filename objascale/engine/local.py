@@ -1,7 +1,7 @@
-"""Worker processes on this machine, with time-outs and restarts.
+"""Worker processes on this machine, with timeouts and restarts.
 
-A worker is `python -m objascale.blender.worker`; see there for the line protocol. Blender leaks, so a worker is
-replaced after every so many images; one that dies or hangs is replaced too, and costs the image it was at.
+A worker runs `python -m objascale.blender.worker`, which documents the line protocol. Its process is replaced after a
+number of requests, since Blender leaks memory, and whenever it dies or hangs.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from typing import Any
 from objascale.cores import available_cores
 from objascale.engine import EngineSettings, Fatal, WorkerLost
 
-_START_TIMEOUT = 120.0
+_START_TIMEOUT = 120.0  # seconds; a choice: Blender starts in a few, and more slowly from a network disk
+_BYTES_PER_WORKER = 2.5e9  # a picture of 8192 px before a 16k map takes 1.9 GiB (tests/benchmarks/render.py)
 _LIBRARY_HELP = (
     "Blender's module lacks a system library; on Debian and Ubuntu: apt-get install "
     "libgl1 libegl1 libxi6 libxkbcommon0 libsm6 libxfixes3 libxxf86vm1 libxrender1"
@@ -26,19 +27,22 @@ _LIBRARY_HELP = (
 
 
 def local_engine(workers: int | None = None, **settings: Any) -> EngineSettings:
-    """Settings for this machine: a worker a core, as far as memory (2.5 GB each) goes, unless `workers` says otherwise.
+    """Return settings for this machine: one worker per core, as far as memory allows.
 
-    Each worker has two threads at least: with one, Cycles keeps a second core busy with waiting, and with two the
-    others trace while one encodes.
+    Each worker has at least two threads: with one, Cycles keeps a second core busy waiting.
+
+    Args:
+        workers: Number of workers, instead.
+        **settings: Other fields of EngineSettings.
     """
     cores = available_cores()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    count = workers or max(1, min(cores, int(memory / 2.5e9)))
+    count = workers or max(1, min(cores, int(memory / _BYTES_PER_WORKER)))
     return EngineSettings(workers=count, threads=max(2, cores // count), **settings)
 
 
 class LocalWorker:
-    """One Blender process; started by the first request, and again after it was lost."""
+    """One Blender process. A request starts it if it does not run."""
 
     def __init__(self, settings: EngineSettings) -> None:
         self._settings = settings
@@ -48,7 +52,7 @@ class LocalWorker:
         self.device = ""
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Send a request, wait for its answer. Raises WorkerLost, or Fatal."""
+        """Send a request and return the reply. Raises WorkerLost or Fatal."""
         if self._process is not None and self._rendered >= self._settings.restart_after:
             self.close()
         if self._stopped:
@@ -69,12 +73,12 @@ class LocalWorker:
         return reply
 
     def stop(self) -> None:
-        """End the process, and never start another."""
+        """End the process at once. No request starts another."""
         self._stopped = True
         self.close()
 
     def close(self) -> None:
-        """End the process, whatever it is doing."""
+        """End the process at once. The next request starts another."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -92,7 +96,7 @@ class LocalWorker:
             stdout=subprocess.PIPE,
             stderr=self._log,
             text=True,
-            start_new_session=True,  # Ctrl-C is for the parent, which then decides
+            start_new_session=True,  # Ctrl-C reaches the parent only, which stops its workers
         )
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         threading.Thread(target=_pump, args=(self._process.stdout, self._lines), daemon=True).start()
@@ -123,7 +127,7 @@ class LocalWorker:
 
 
 def _pump(stream: Any, lines: queue.SimpleQueue[str]) -> None:
-    """Move lines from a pipe to a queue, so that reading can time out; an empty line says that the pipe has ended."""
+    """Move lines from a pipe to a queue, on which reads can time out. An empty line marks the end of the pipe."""
     for line in stream:
         lines.put(line)
     lines.put("")

@@ -1,7 +1,7 @@
-"""The same workers on a Ray cluster: an actor each, which holds one Blender process on its node.
+"""Workers on a Ray cluster: each is an actor that runs one Blender process on its node.
 
-Every node needs the suite installed, and the assets and the dataset's folder under the same paths (a shared file
-system), since a worker reads and writes files itself.
+Workers read and write files themselves. Each node needs this package, and the assets and the output folder under the
+same paths, on a shared file system.
 """
 
 from __future__ import annotations
@@ -16,37 +16,48 @@ from typing import Any
 from objascale.engine import EngineSettings, Fatal, WorkerLost
 from objascale.engine.local import LocalWorker
 
-_THREADS = 2  # of a worker, as on one machine
-_NODE_LOSSES = 5  # at one image
-_AFTER_LOSS = 3.0  # seconds, in which the cluster notices that a node is gone
-_SEEN_WITHIN = 30.0  # seconds that a network file system may take to show a new file
+_CPUS_PER_WORKER = 2  # as on one machine, see `engine.local`
+# Choices:
+_MAX_NODE_LOSSES = 5  # at one request; after these, the request is the likelier cause
+_LOSS_DELAY = 3.0  # seconds in which the cluster notices that a node is lost
+_FILE_TIMEOUT = 30.0  # seconds in which a network file system shows a new file
 
 
 def ray_workers(count: int | None, address: str | None, **settings: Any) -> list[RayWorker]:
-    """Connect to a cluster and describe its workers: `count`, or one for every two of its CPUs.
+    """Connect to a cluster and return its workers.
 
-    Raises Fatal as `connect` does.
+    Args:
+        count: Number of workers. None for one per two CPUs.
+        address: Address of the cluster, see `connect`.
+        **settings: Other fields of EngineSettings.
+
+    Raises:
+        Fatal: See `connect`.
     """
     connect(address)
-    fit = room("CPU", _THREADS)
+    fit = capacity("CPU", _CPUS_PER_WORKER)
     count = count or max(1, fit)
-    engine = EngineSettings(workers=count, threads=_THREADS, **settings)
-    return [RayWorker(engine, cpus=_THREADS if count <= fit else 0) for _ in range(count)]
+    engine = EngineSettings(workers=count, threads=_CPUS_PER_WORKER, **settings)
+    return [RayWorker(engine, cpus=_CPUS_PER_WORKER if count <= fit else 0) for _ in range(count)]
 
 
 def connect(address: str | None) -> None:
     """Connect this process to a Ray cluster.
 
-    address: as `ray.init` takes it; None for RAY_ADDRESS, else a running cluster, else a new one on this machine.
-    Raises Fatal if there is no Ray, or none to connect to.
+    Args:
+        address: Address as `ray.init` takes it. None for RAY_ADDRESS, else a running cluster, else a new one on this
+            machine.
+
+    Raises:
+        Fatal: If Ray is not installed, or no cluster answers.
     """
     try:
         import ray
     except ImportError as error:
-        raise Fatal("--engine ray needs Ray: pip install 'objascale-suite[ray]'") from error
+        raise Fatal("Ray is not installed: pip install 'objascale-suite[ray]'") from error
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")  # of workers that nobody waits for any more
-    _knock(address or os.environ.get("RAY_ADDRESS"))
+    os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")  # of workers whose result is no longer needed
+    _check_reachable(address or os.environ.get("RAY_ADDRESS"))
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, ignore_reinit_error=True)
     except (ConnectionError, ValueError, RuntimeError) as error:
@@ -55,15 +66,15 @@ def connect(address: str | None) -> None:
         ) from error
 
 
-def room(resource: str, each: int) -> int:
-    """How many workers that take `each` of a resource ("CPU" or "GPU") the nodes of the cluster hold together."""
+def capacity(resource: str, each: int) -> int:
+    """Return the number of workers that fit on the cluster if each takes `each` of a resource ("CPU" or "GPU")."""
     import ray
 
     return sum(int(node["Resources"].get(resource, 0)) // each for node in ray.nodes() if node["Alive"])
 
 
-def _knock(address: str | None) -> None:
-    """Raise Fatal at once if nothing answers at HOST:PORT; Ray itself would go on trying for ten minutes."""
+def _check_reachable(address: str | None) -> None:
+    """Raise Fatal if nothing answers at HOST:PORT. Ray itself would try for ten minutes."""
     host, _, port = (address or "").removeprefix("ray://").rpartition(":")
     if not port.isdecimal():
         return
@@ -74,9 +85,11 @@ def _knock(address: str | None) -> None:
 
 
 class RayWorker:
-    """A worker somewhere in the cluster; started by the first request, and on another node after its own was lost.
+    """A worker on a node of the cluster. A request starts it, on another node if its own was lost.
 
-    cpus: how many it waits for; with 0 it shares those of others.
+    Args:
+        settings: Settings of the worker.
+        cpus: Number of CPUs that it reserves. With 0 it shares those of other workers.
     """
 
     def __init__(self, settings: EngineSettings, cpus: int) -> None:
@@ -89,10 +102,10 @@ class RayWorker:
         self._stopped = False
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Send a request, wait for its answer. Raises WorkerLost, or Fatal."""
+        """Send a request and return the reply. Raises WorkerLost or Fatal."""
         import ray
 
-        for _ in range(_NODE_LOSSES):
+        for _ in range(_MAX_NODE_LOSSES):
             if self._stopped:
                 raise Fatal("the run was stopped")
             if self._actor is None:
@@ -106,16 +119,18 @@ class RayWorker:
             except ray.exceptions.RayError as error:
                 lost = str(error).splitlines()[0]
                 self._actor = None
-                self._cpus = 0  # the CPUs that are left are taken: share them, rather than wait for ever
-                time.sleep(_AFTER_LOSS)
+                self._cpus = 0  # the remaining CPUs are reserved, so share them
+                time.sleep(_LOSS_DELAY)
                 continue
             if "annotations" in reply:
                 _await_file(Path(request["image"]))
             return reply
-        raise WorkerLost(f"{_NODE_LOSSES} nodes in a row were lost at this image, the last one: {lost}", hung=True)
+        raise WorkerLost(
+            f"{_MAX_NODE_LOSSES} nodes in a row were lost at this image; the last error: {lost}", hung=True
+        )
 
     def stop(self) -> None:
-        """End the actor, and never start another."""
+        """End the actor at once. No request starts another."""
         import ray
 
         self._stopped = True
@@ -124,10 +139,11 @@ class RayWorker:
 
 
 def _await_file(path: Path) -> None:
-    deadline = time.monotonic() + _SEEN_WITHIN
+    deadline = time.monotonic() + _FILE_TIMEOUT
     while not path.exists():
         if time.monotonic() > deadline:
             raise Fatal(
-                f"a worker wrote {path}, and this machine does not see it; --out must be on a shared file system"
+                f"a worker wrote {path}, but this machine does not see it; "
+                "the output folder must be on a shared file system"
             )
         time.sleep(0.2)

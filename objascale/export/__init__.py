@@ -1,4 +1,4 @@
-"""Datasets in other people's formats. Licences and credits come from the assets, never from here.
+"""Exports of a dataset to other formats, with the licences and credits of its assets.
 
-`pictures` reads, `output` writes; each other file is one format.
+`pictures` reads the dataset, `output` writes files atomically, and each other module is one format.
 """

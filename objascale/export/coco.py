@@ -1,4 +1,4 @@
-"""COCO's instances JSON: images, annotations with compressed RLE, categories, licences."""
+"""Export to COCO's instances JSON, with masks as compressed RLE."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from objascale.export.output import new_file
-from objascale.export.pictures import Picture, numbered, pictures
+from objascale.export.pictures import ExportImage, numbered, pictures
 
 
-def coco(found: list[Picture]) -> dict[str, Any]:
-    """Pictures as COCO's dictionary.
+def coco(found: list[ExportImage]) -> dict[str, Any]:
+    """Return images as the dictionary of a COCO instances file.
 
-    `file_name` is relative to the dataset's folder. Boxes are x, y, width, height in px. An image's `license` joins
-    those of all that it shows; who made them is in its `objects` and `environment_map`. An annotation's `object_id` is
-    the dataset's; its `id` is a running number from 1, as pycocotools' evaluation takes 0 for none.
+    `file_name` is relative to the dataset's folder. Boxes are x, y, width, height in px. The `license` of an image
+    joins those of its assets, whose credits are in `objects` and `environment_map`. The `object_id` of an annotation
+    is the dataset's. Its `id` counts from 1, because pycocotools' evaluation takes 0 for no match.
     """
     licences = numbered(picture.licence for picture in found)
     categories = numbered(row["category"] for picture in found for row in picture.objects)
@@ -57,13 +57,13 @@ def coco(found: list[Picture]) -> dict[str, Any]:
 
 
 def xywh(box: list[int]) -> list[int]:
-    """COCO's box, x, y, width and height in px, of a box as xyxy pixel edges."""
+    """Convert a box from xyxy pixel edges to COCO's x, y, width, height, px."""
     x0, y0, x1, y1 = box
     return [x0, y0, x1 - x0, y1 - y0]
 
 
 def write_coco(folder: Path, out: Path) -> int:
-    """Write the JSON file; the number of images in it. Raises DatasetError."""
+    """Write the JSON file and return its number of images. Raises DatasetError."""
     content = coco(pictures(folder))
     with new_file(out) as path:
         path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")

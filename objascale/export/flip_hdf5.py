@@ -1,9 +1,9 @@
-"""The HDF5 layout that the FLIP authors train on and evaluate with: one file of JPEG images and PNG masks.
+"""Export to the HDF5 layout of the FLIP authors: one file of JPEG images and PNG masks.
 
-Source: the converter and loader of CognitiveModeling/FLIP. One file holds pictures of all sizes, as images and masks
-are byte strings of their own length. Three things are theirs and not ours. Pixel (column c, row r) is the point (c, r).
-A position is the mask's population mean and covariance on a grid that runs from −1 in the first pixel to 1 in the
-last. Boxes are inclusive; the authors' converter never counts row 0 and column 0, this one does.
+Source: the converter and loader of CognitiveModeling/FLIP. Images and masks are byte strings of different lengths, so
+one file holds pictures of all sizes. The layout has its own conventions. Pixel (column c, row r) is the point (c, r). A
+position is the mask's population mean and covariance on a grid from −1 in the first pixel to 1 in the last. Boxes are
+inclusive. The authors' converter ignores row 0 and column 0 of the mask; this one does not.
 """
 
 from __future__ import annotations
@@ -21,19 +21,21 @@ from numpy.typing import NDArray
 from objascale.compose import encode
 from objascale.dataset import DatasetError, mask_of
 from objascale.export.output import new_file
-from objascale.export.pictures import Picture, numbered, pictures
+from objascale.export.pictures import ExportImage, numbered, pictures
 from objascale.masks import MaskError
 
-_INDEX = {"compression": "gzip", "compression_opts": 5}
+_COMPRESSION = {"compression": "gzip", "compression_opts": 5}  # as the authors' converter
 _AS_RENDERED = "as rendered"
 _RECOMPRESSED = "rendered as PNG, here JPEG of quality 95, 4:4:4"
 
 
 def write_flip_hdf5(folder: Path, out: Path) -> tuple[int, int]:
-    """Write the HDF5 file; the numbers of images and masks in it.
+    """Write the HDF5 file and return its numbers of images and masks.
 
-    One picture and one mask are in memory at a time. Raises DatasetError if `folder` is no dataset or an image is not
-    what its annotation says.
+    One picture and one mask are in memory at a time.
+
+    Raises:
+        DatasetError: If `folder` is not a dataset, or an image does not match its SHA-256.
     """
     found = pictures(folder)
     number = 0
@@ -53,7 +55,7 @@ def write_flip_hdf5(folder: Path, out: Path) -> tuple[int, int]:
 
 
 class _Deferring(io.FileIO):
-    """A file whose writes never fail, as HDF5 crashes on closing after one did; `check` raises the first failure."""
+    """A file that records the first failed write, which `check` raises. HDF5 crashes if a write itself raises."""
 
     failure: OSError | None = None
 
@@ -80,10 +82,10 @@ class _Deferring(io.FileIO):
 
 
 def position(row: dict[str, Any], width: int, height: int) -> NDArray[np.float32]:
-    """The five numbers of a mask: mean x and y, variances of x and y, covariance, on the authors' −1…1 grid.
+    """Return mean x, mean y, variance x, variance y and covariance of a mask on the authors' grid from −1 to 1.
 
-    Taken from the annotation's moments, which are those of the mask's area in px: pixel centres lie half a pixel
-    further, and each variance has the 1/12 of a unit square.
+    The moments of an annotation are those of the mask's area in px. The means are half a pixel larger than those of
+    the authors' points, and each variance is larger by the 1/12 of a unit square.
     """
     x, y = 2 / max(width - 1, 1), 2 / max(height - 1, 1)
     return np.array(
@@ -98,8 +100,8 @@ def position(row: dict[str, Any], width: int, height: int) -> NDArray[np.float32
     )
 
 
-def _write_tables(file: h5py.File, found: list[Picture]) -> None:
-    """Everything but the images and masks."""
+def _write_tables(file: h5py.File, found: list[ExportImage]) -> None:
+    """Write all data sets but the images and masks."""
     counts = np.array([len(picture.objects) for picture in found])
     annotated = [(picture, row) for picture in found for row in picture.objects]
     positions = [position(row, picture.width, picture.height) for picture, row in annotated]
@@ -112,7 +114,7 @@ def _write_tables(file: h5py.File, found: list[Picture]) -> None:
         "instance_mask_bboxes": (boxes, np.float32),
     }
     for name, (values, dtype) in tables.items():
-        file.create_dataset(name, data=values, dtype=dtype, maxshape=(None, values.shape[1]), **_INDEX)
+        file.create_dataset(name, data=values, dtype=dtype, maxshape=(None, values.shape[1]), **_COMPRESSION)
     licences = numbered(picture.licence for picture in found)
     file["coco_image_ids"] = np.array([picture.image_id for picture in found], np.int64)
     file["license_ids"] = np.array([licences[picture.licence] for picture in found], np.int64)
@@ -134,18 +136,18 @@ def _byte_strings(file: h5py.File, name: str, count: int) -> h5py.Dataset:
     return file.create_dataset(name, (count,), maxshape=(None,), dtype=h5py.vlen_dtype(np.uint8))
 
 
-def _jpeg(picture: Picture) -> bytes:
+def _jpeg(picture: ExportImage) -> bytes:
     data = picture.read()
     if picture.path.suffix == ".jpg":
         return data
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
     if pixels is None:
-        raise DatasetError(f"{picture.path} is no image; objascale verify lists everything that is damaged")
+        raise DatasetError(f"{picture.path} is not an image; objascale verify lists all damage")
     return encode(np.asarray(pixels, np.uint8), "jpg")
 
 
-def _png(picture: Picture, row: dict[str, Any]) -> NDArray[np.uint8]:
-    """PNG bytes of the whole mask, 0 and 255."""
+def _png(picture: ExportImage, row: dict[str, Any]) -> NDArray[np.uint8]:
+    """Return the PNG bytes of the full-frame mask, 0 and 255."""
     try:
         mask = mask_of(row)
     except MaskError as error:

@@ -1,11 +1,11 @@
-"""A folder for Hugging Face's `datasets`: Parquet with the images inside, a card, and the credits.
+"""Export to a folder for Hugging Face's `datasets`: Parquet files with the images, a card, and the credits.
 
-    README.md                        card: licence, fields
-    credits.csv                      a row per object and environment map shown
+    README.md                        card: licence and fields
+    credits.csv                      one row per object and environment map
     data/test-00000-of-00002.parquet
 
-Images are Hugging Face's `Image`, a struct of `bytes` (the file as it was rendered) and `path` (its name). The features
-stand as JSON in the Parquet schema, as `datasets` itself writes them.
+An image is Hugging Face's `Image`, a struct of `bytes` (the rendered file) and `path` (its name). The features are JSON
+in the Parquet schema, as `datasets` writes them.
 """
 
 from __future__ import annotations
@@ -21,23 +21,30 @@ import pyarrow.parquet as pq
 
 from objascale.export.coco import xywh
 from objascale.export.output import new_folder
-from objascale.export.pictures import Credit, Picture, licence_of, numbered, pictures, split
+from objascale.export.pictures import Credit, ExportImage, licence_of, numbered, pictures, split
 
-_ROW_GROUP = 64_000_000  # bytes of images: what a reader holds at a time
-_OVERHEAD = 16_384  # bytes that Parquet adds to a picture at the most
+_ROW_GROUP_BYTES = 64_000_000  # of images, which a reader holds in memory; a choice
+_OVERHEAD_BYTES = 16_384  # more than Parquet adds to an image
 _CREDIT = ("id", "title", "author", "licence", "url")
 _HUB_LICENCES = (
     "cc0-1.0",
     *(f"cc-{kind}-{v}" for kind in ("by", "by-sa", "by-nc", "by-nc-sa") for v in ("3.0", "4.0")),
 )
-"""The Hub's names of licences that assets come under; any other is `other` to the Hub."""
+"""The Hub's names of the assets' usual licences. The card calls any other licence `other`."""
 
 
 def write_huggingface(folder: Path, out: Path, max_bytes: int) -> list[Path]:
-    """Write the folder, each Parquet file at most `max_bytes` unless one image alone is more; gives their paths.
+    """Write the folder and return the paths of its Parquet files.
 
-    Equal datasets give equal bytes. Raises DatasetError if `out` is no new folder, or an image is not what its
-    annotation says.
+    Equal datasets give equal bytes.
+
+    Args:
+        folder: The dataset.
+        out: Folder to write, new or empty.
+        max_bytes: Largest Parquet file, bytes. An image that is larger gets a file of its own.
+
+    Raises:
+        DatasetError: If `out` holds files, or an image does not match its SHA-256.
     """
     found = pictures(folder)
     categories = list(numbered(row["category"] for picture in found for row in picture.objects))
@@ -55,16 +62,16 @@ def write_huggingface(folder: Path, out: Path, max_bytes: int) -> list[Path]:
     return [out / name for name in names]
 
 
-def _write_parquet(path: Path, shard: list[Picture], schema: pa.Schema, categories: list[str]) -> None:
-    # Images do not shrink, and statistics or a dictionary of them would only repeat them.
+def _write_parquet(path: Path, shard: list[ExportImage], schema: pa.Schema, categories: list[str]) -> None:
+    # Images are compressed already. Statistics and dictionaries would store them twice.
     options = {"compression": "none", "use_dictionary": False, "write_statistics": False}
     with path.open("wb") as file, pq.ParquetWriter(file, schema, **options) as writer:
-        for batch in split(shard, _size, _ROW_GROUP):
+        for batch in split(shard, _size, _ROW_GROUP_BYTES):
             writer.write_table(pa.Table.from_pylist([_row(picture, categories) for picture in batch], schema))
 
 
 def _features(categories: list[str]) -> dict[str, Any]:
-    """The columns in the JSON of `datasets`, in the words that its old and new versions read."""
+    """Return the columns as JSON that old and new versions of `datasets` read."""
     whole, real, text = ({"dtype": dtype, "_type": "Value"} for dtype in ("int64", "float64", "string"))
     several = {"feature": whole, "_type": "Sequence"}
     return {
@@ -93,7 +100,7 @@ def _features(categories: list[str]) -> dict[str, Any]:
 
 
 def _arrow(feature: Any) -> pa.DataType:
-    """The Arrow type in which `datasets` keeps a feature."""
+    """Return the Arrow type of a feature."""
     if isinstance(feature, list):
         return pa.list_(_arrow(feature[0]))
     match feature.get("_type"):
@@ -108,7 +115,7 @@ def _arrow(feature: Any) -> pa.DataType:
     return pa.struct({name: _arrow(inner) for name, inner in feature.items()})
 
 
-def _row(picture: Picture, categories: list[str]) -> dict[str, Any]:
+def _row(picture: ExportImage, categories: list[str]) -> dict[str, Any]:
     return {
         "image": {"bytes": picture.read(), "path": picture.name},
         **picture.about,
@@ -124,11 +131,11 @@ def _row(picture: Picture, categories: list[str]) -> dict[str, Any]:
     }
 
 
-def _size(picture: Picture) -> int:
-    return picture.path.stat().st_size + len(json.dumps([picture.environment_map, *picture.objects])) + _OVERHEAD
+def _size(picture: ExportImage) -> int:
+    return picture.path.stat().st_size + len(json.dumps([picture.environment_map, *picture.objects])) + _OVERHEAD_BYTES
 
 
-def _write_credits(path: Path, found: list[Picture]) -> None:
+def _write_credits(path: Path, found: list[ExportImage]) -> None:
     shown: Counter[str] = Counter()
     credits: dict[str, tuple[str, Credit]] = {}
     for picture in found:
@@ -145,8 +152,8 @@ def _write_credits(path: Path, found: list[Picture]) -> None:
             writer.writerow((kind, *(credit[key] for key in _CREDIT), shown[name]))
 
 
-def _card(found: list[Picture]) -> str:
-    """README.md. What the assets' catalogues say reaches it quoted only."""
+def _card(found: list[ExportImage]) -> str:
+    """Return README.md. Text from the assets' catalogues is quoted."""
     credits = {credit["id"]: credit for picture in found for credit in (*picture.assets, picture.environment_map)}
     licences = Counter(licence_of(credit) for credit in credits.values())
     objects = sum(len(picture.objects) for picture in found)
@@ -177,8 +184,8 @@ configs:
 
 # ObjaScale
 
-{images} pictures of {objects} objects floating before environment maps, with exact masks. A set to evaluate promptable
-segmenters with, as the object shrinks.
+{images} pictures of {objects} objects that float in front of environment maps, with exact masks. The set evaluates
+promptable segmenters as the object shrinks.
 
 ```python
 from datasets import load_dataset
@@ -186,13 +193,13 @@ from datasets import load_dataset
 pictures = load_dataset("path/of/this/folder", split="test")
 ```
 
-`image` is the file as it was rendered, `image_sha256` its SHA-256. `objects` has a mask each: `rle` (COCO's compressed
-RLE; `pycocotools.mask.decode` reads it), `bbox` (x, y, width, height in px), `area` (px), `fraction` (of the picture),
-`visible` (share of the whole silhouette that the picture shows), `category`, and whom to thank.
+`image` is the rendered file, `image_sha256` its SHA-256. Each of the `objects` has a mask `rle` (COCO's compressed RLE,
+for `pycocotools.mask.decode`), `bbox` (x, y, width, height in px), `area` (px), `fraction` (of the picture's area),
+`visible` (share of the whole silhouette that the picture shows), `category`, and the credits of its asset.
 
 ## Licences
 
-Pictures show the assets of others, under the assets' licences. `credits.csv` lists every asset.
+Pictures show assets of other authors, under the assets' licences. `credits.csv` lists all assets.
 
 {listed}
 """

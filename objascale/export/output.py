@@ -1,4 +1,4 @@
-"""Exports are whole or not there: they are written beside their place and moved into it at the end."""
+"""Atomic output: an export is written beside its path and moved there at the end."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from objascale.files import unique_partial
 
 @contextmanager
 def new_file(out: Path) -> Iterator[Path]:
-    """A path to write to, which replaces the file `out` when the block ends and vanishes if it raises.
+    """Yield a path to write to. It replaces the file `out` at the end, and is deleted if an exception is raised.
 
-    Raises DatasetError if `out` is a folder or the disk takes no more.
+    Raises DatasetError if `out` is a folder or cannot be written.
     """
     if out.is_dir():
-        raise DatasetError(f"--out {out} is a folder; name a file in it")
+        raise DatasetError(f"{out} is a folder; give the path of a file")
     partial = unique_partial(out)
     with _sentences(out):
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -31,14 +31,12 @@ def new_file(out: Path) -> Iterator[Path]:
 
 @contextmanager
 def new_folder(out: Path) -> Iterator[Path]:
-    """A folder to write into, which becomes `out` when the block ends and vanishes if it raises.
+    """Yield a folder to write into. It becomes `out` at the end, and is deleted if an exception is raised.
 
-    Raises DatasetError if `out` is a file or holds anything already, or the disk takes no more.
+    Raises DatasetError if `out` is a file, is not empty, or cannot be written.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise DatasetError(
-            f"{out} {'holds files' if out.is_dir() else 'is a file'} already; give a new folder with --out"
-        )
+        raise DatasetError(f"{out} {'holds files' if out.is_dir() else 'is a file'} already; give a new folder")
     partial = unique_partial(out)
     with _sentences(out):
         partial.mkdir(parents=True)
@@ -55,5 +53,5 @@ def _sentences(out: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise DatasetError(
-            f"cannot write {out} ({error.strerror or error}); make room or choose another --out"
+            f"cannot write {out} ({error.strerror or error}); make room or choose another path"
         ) from error

@@ -1,4 +1,4 @@
-"""What every export starts from: the images of a dataset, each with its objects and with whom to thank."""
+"""The images of a dataset with their objects and credits, as all exports read them."""
 
 from __future__ import annotations
 
@@ -13,40 +13,54 @@ import numpy as np
 from objascale.dataset import DatasetError, read_annotations, read_header
 
 Credit = dict[str, str]
-"""id, title, author, licence and url of an asset."""
+"""The id, title, author, licence and url of an asset."""
 
-_OF_THE_IMAGE = ("image_id", "file", "width", "height", "hdri_id", "map_sha256", "spec_id", "seed", "image_sha256")
+_IMAGE_COLUMNS = ("image_id", "file", "width", "height", "hdri_id", "map_sha256", "spec_id", "seed", "image_sha256")
 
 
 @dataclass(frozen=True)
-class Picture:
-    """One image. `objects` are its rows of annotations.parquet without what all of them share, and without times."""
+class ExportImage:
+    """One image of a dataset.
+
+    Attributes:
+        path: The image file.
+        image_id: Id of the image.
+        file: Path relative to the dataset.
+        width: Width, px.
+        height: Height, px.
+        spec_id: Id of the spec that was rendered.
+        seed: Seed of the path tracer.
+        sha256: SHA-256 of the image file.
+        environment_map: Credit of the environment map.
+        objects: Rows of annotations.parquet, without the columns of the image and without times.
+        assets: Credits of the objects' assets, each once.
+    """
 
     path: Path
     image_id: int
-    file: str  # relative to the dataset
-    width: int  # px
+    file: str
+    width: int
     height: int
     spec_id: str
     seed: int
     sha256: str
     environment_map: Credit
     objects: tuple[dict[str, Any], ...]
-    assets: tuple[Credit, ...]  # of the objects, each once
+    assets: tuple[Credit, ...]
 
     @property
     def name(self) -> str:
-        """000123.png, whatever the folder."""
+        """File name without a folder, such as 000123.png."""
         return f"{self.image_id:06d}{self.path.suffix}"
 
     @property
     def licence(self) -> str:
-        """The licences of all that the picture shows, joined as SPDX does: all of them apply."""
+        """SPDX expression of the licences of all assets in the picture, joined by AND."""
         return " AND ".join(sorted({licence_of(credit) for credit in (*self.assets, self.environment_map)}))
 
     @property
     def about(self) -> dict[str, Any]:
-        """What is said of the image itself, and of what stands behind its objects."""
+        """Fields of the image and its environment map."""
         return {
             "image_id": self.image_id,
             "width": self.width,
@@ -58,24 +72,22 @@ class Picture:
         }
 
     def read(self) -> bytes:
-        """The file as it was rendered. Raises DatasetError if it is missing or has changed since."""
+        """Return the bytes of the image file. Raises DatasetError if they are missing or do not match the SHA-256."""
         try:
             data = self.path.read_bytes()
         except OSError as error:
             raise DatasetError(
-                f"{self.path} cannot be read ({error.strerror}); objascale verify lists everything that is damaged"
+                f"{self.path} cannot be read ({error.strerror}); objascale verify lists all damage"
             ) from error
         if hashlib.sha256(data).hexdigest() != self.sha256:
-            raise DatasetError(
-                f"{self.path} is not what was rendered; objascale verify lists everything that is damaged"
-            )
+            raise DatasetError(f"{self.path} has changed since it was rendered; objascale verify lists all damage")
         return data
 
 
-def pictures(folder: Path) -> list[Picture]:
-    """The images of a dataset by image id, none of them opened.
+def pictures(folder: Path) -> list[ExportImage]:
+    """Return the images of a dataset in the order of their ids. No image file is read.
 
-    Raises DatasetError if `folder` is no dataset, holds no object, or lacks an image or a credit.
+    Raises DatasetError if `folder` is not a dataset, has no object, or lacks an image or a credit.
     """
     credits = {credit["id"]: credit for credit in read_header(folder)["credits"]}
     found = []
@@ -84,13 +96,13 @@ def pictures(folder: Path) -> list[Picture]:
         first = objects[0]
         path = folder / first["file"]
         if not path.is_file():
-            raise DatasetError(f"{path} is missing; objascale verify lists everything that is damaged")
+            raise DatasetError(f"{path} is missing; objascale verify lists all damage")
         ids = [first["hdri_id"], *dict.fromkeys(row["asset_id"] for row in objects)]
         if unknown := [name for name in ids if name not in credits]:
             raise DatasetError(f"{folder / 'dataset.json'} has no credits of {unknown[0]}, which {path} shows")
         environment_map, *assets = (credits[name] for name in ids)
         found.append(
-            Picture(
+            ExportImage(
                 path=path,
                 image_id=first["image_id"],
                 file=first["file"],
@@ -108,18 +120,18 @@ def pictures(folder: Path) -> list[Picture]:
 
 
 def licence_of(credit: Credit) -> str:
-    """The asset's licence in its catalogue's words, "not stated" where that says nothing."""
+    """Return the licence that the asset's catalogue states, or "not stated"."""
     return credit["licence"] or "not stated"
 
 
 def numbered(names: Iterable[str]) -> dict[str, int]:
-    """Each name once, in alphabetical order, with its number from 1."""
+    """Map the distinct names, in alphabetical order, to the numbers from 1."""
     return {name: number for number, name in enumerate(sorted(set(names)), 1)}
 
 
-def split(found: Sequence[Picture], size: Callable[[Picture], int], max_bytes: int) -> list[list[Picture]]:
-    """Consecutive groups whose `size`s sum to `max_bytes` at the most; a larger picture is a group alone."""
-    groups: list[list[Picture]] = []
+def split(found: Sequence[ExportImage], size: Callable[[ExportImage], int], max_bytes: int) -> list[list[ExportImage]]:
+    """Split images into consecutive groups of at most `max_bytes` in all. A larger image is a group of its own."""
+    groups: list[list[ExportImage]] = []
     room = 0
     for picture in found:
         if not groups or size(picture) > room:
@@ -131,7 +143,7 @@ def split(found: Sequence[Picture], size: Callable[[Picture], int], max_bytes: i
 
 
 def _shared(column: str) -> bool:
-    return column in _OF_THE_IMAGE or column.startswith("seconds_")
+    return column in _IMAGE_COLUMNS or column.startswith("seconds_")
 
 
 def _plain(value: Any) -> Any:

@@ -19,7 +19,7 @@ from objascale.files import file_state
 from objascale.maps import EnvironmentMapError, load_map
 from objascale.pictures import PictureError, decode, orientation, turned
 from objascale.scenes.packed import PackedImages, load_packed
-from objascale.sources.folder import MAP_ENDINGS
+from objascale.sources.folder import MAP_SUFFIXES
 
 MAX_BACKGROUND_SIDE = 768
 """Maximum longer side in px: half as much again as the largest composition, so that pieces can be shrunk."""
@@ -54,7 +54,7 @@ def load_backgrounds(paths: Sequence[Path]) -> PackedImages:
 def _background_files(path: Path) -> list[Path]:
     if not path.exists():
         raise DatasetError(f"there are no backgrounds {path}; name a folder of photographs or environment maps")
-    endings = (*_PHOTOGRAPH_ENDINGS, *MAP_ENDINGS)
+    endings = (*_PHOTOGRAPH_ENDINGS, *MAP_SUFFIXES)
     files = [path] if path.is_file() else sorted(file for file in path.iterdir() if file.is_file())
     files = [file for file in files if file.suffix.lower() in endings]
     if not files:
@@ -64,7 +64,7 @@ def _background_files(path: Path) -> list[Path]:
 
 def _images(files: Sequence[Path]) -> Iterator[NDArray[np.uint8]]:
     for number, file in enumerate(files):
-        if file.suffix.lower() in MAP_ENDINGS:
+        if file.suffix.lower() in MAP_SUFFIXES:
             yield from _map_views(file, np.random.default_rng(number))
         else:
             yield from _photograph_pieces(_photograph(file), np.random.default_rng(number))

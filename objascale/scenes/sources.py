@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from objascale.crops import TABLE
+from objascale.crops import CROPS_TABLE
 from objascale.dataset import DatasetError
 from objascale.datasets.formats import format_of
 from objascale.scenes import Scene, SceneSource
@@ -95,7 +95,7 @@ def _parse_share(text: str) -> tuple[Path, int]:
 
 def holds_crops(path: Path) -> bool:
     """Return whether a folder was made by `objascale crops`, or holds PNGs and is no other source of scenes."""
-    if (path / TABLE).is_file():
+    if (path / CROPS_TABLE).is_file():
         return True
     return path.is_dir() and any(path.glob("*.png")) and not _holds_tars(path) and format_of(path) is None
 

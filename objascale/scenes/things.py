@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from objascale.crops import TABLE, read_crops
+from objascale.crops import CROPS_TABLE, read_crops
 from objascale.dataset import DatasetError
 from objascale.files import file_sha256, file_state
 from objascale.scenes.packed import PackedImages, load_packed
@@ -37,9 +37,9 @@ def load_crops(folder: Path) -> PackedImages:
     Raises:
         DatasetError: A crop is missing or damaged, or has no alpha channel.
     """
-    if (folder / TABLE).is_file():
+    if (folder / CROPS_TABLE).is_file():
         files = [folder / file for file in read_crops(folder)["file"]]
-        version = f"1 {file_sha256(folder / TABLE)}"
+        version = f"1 {file_sha256(folder / CROPS_TABLE)}"
     else:
         files = sorted(folder.glob("*.png"))
         version = "\n".join(("1", *map(file_state, files)))

@@ -1,25 +1,33 @@
-"""Where assets come from: each source yields Asset records, an object's or an environment map's."""
+"""Sources of assets. Each returns Asset records of objects or environment maps."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-Progress = Callable[[str, int, int], None]  # what is being fetched, how many are there, how many in all
-
 
 class SourceError(RuntimeError):
-    """A source that cannot deliver: an empty folder, a missing catalogue."""
+    """A source has no assets, cannot be read, or cannot be reached."""
 
 
 @dataclass(frozen=True)
 class Asset:
-    """An object or an environment map on disk, and whom to thank for it."""
+    """An object or an environment map on disk, with its credits.
 
-    id: str  # category/name for an object, name for an environment map
-    category: str  # empty for an environment map
+    Attributes:
+        id: CATEGORY/NAME of an object, NAME of an environment map.
+        category: Category of an object, empty for an environment map.
+        path: The file.
+        sha256: SHA-256 of the file, hexadecimal.
+        title: Title.
+        author: Author.
+        licence: Licence, in the source's words.
+        url: Address of the asset.
+    """
+
+    id: str
+    category: str
     path: Path
     sha256: str
     title: str = ""

@@ -1,4 +1,4 @@
-"""SHA-256 of files that are too many and too large to be read at every start."""
+"""SHA-256 of large files, kept in the user's cache between runs."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from objascale.files import cache_folder, file_sha256, write_atomically
 
 
 class Digests:
-    """Remembers, in the user's cache, the SHA-256 of files by path, size and time of change. Threads may share it."""
+    """SHA-256 of files by path, size and time of change. Threads may share an instance."""
 
     def __init__(self) -> None:
         self._file = cache_folder() / "digests.json"
         try:
             self._known: dict[str, list] = dict(json.loads(self._file.read_text()))
-        except (OSError, ValueError):  # it is only a memory
+        except (OSError, ValueError):  # a missing or damaged cache is empty
             self._known = {}
 
     def knows(self, path: Path) -> bool:
-        """Whether the file is there, and the same as when it was last read."""
+        """Return whether the file exists and is unchanged since it was hashed."""
         return path.is_file() and self._known.get(_key(path), [])[:2] == _state(path)
 
     def sha256(self, path: Path) -> str:
-        """SHA-256 of the file, in hexadecimal; read only if it is new or was changed since."""
+        """Return the SHA-256 of the file, in hexadecimal. An unchanged file is not read again."""
         if not self.knows(path):
             self._known[_key(path)] = [*_state(path), file_sha256(path)]
         return self._known[_key(path)][2]
 
     def save(self) -> None:
-        """Write what was learnt."""
+        """Write the cache."""
         write_atomically(self._file, json.dumps(self._known).encode())
 
 

@@ -1,4 +1,4 @@
-"""The embedded default, which needs no network: objects that the program generates, and the maps in the bpy wheel."""
+"""The default source, which needs no network: generated objects, and the environment maps that Blender ships."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def objects(split: StarterSplit = "train") -> list[Asset]:
 
 
 def _version() -> str:
-    """Changes with the code that makes the objects, so that a cache of older ones is not used."""
+    """Return a hash of the code that generates the objects, so that new code gets a new cache folder."""
     code = Path(starter.__file__).parent
     return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(code.glob("*.py")))).hexdigest()[:12]
 
 
 def environment_maps() -> list[Asset]:
-    """The eight 1k maps of Blender's studio lights, by Greg Zaal (Poly Haven), CC0."""
+    """Return Blender's eight 1k studio lights, by Greg Zaal (Poly Haven), CC0."""
     maps = folder.environment_maps(blender_datafiles() / "studiolights" / "world")
     return [replace(asset, author="Greg Zaal", licence="CC0-1.0", url="https://polyhaven.com") for asset in maps]

@@ -1,8 +1,8 @@
-"""Assets from folders: DIR/CATEGORY/NAME.glb, and a flat folder of .hdr and .exr environment maps.
+"""Assets from folders: objects as PATH/CATEGORY/NAME.glb, and a flat folder of .hdr and .exr environment maps.
 
-A catalogue, a CSV file directly in the objects' folder, gives the credits, and the categories of objects that lie flat
-in DIR. Its columns are `file` (below DIR or below its category, with or without ending), `category`, and, if it likes,
-`title`, `author`, `licence` and `url`; the names `creator`, `license` and `source` mean the last three as well.
+A catalogue is a CSV file in the objects' folder. It gives credits, and the categories of objects that lie directly in
+PATH. Its columns are `file` (relative to PATH or to the category's folder, with or without suffix), `category`, and
+optionally `title`, `author`, `licence` and `url`. `creator`, `license` and `source` are other names of the last three.
 """
 
 from __future__ import annotations
@@ -16,25 +16,26 @@ import pandas as pd
 from objascale.files import file_sha256
 from objascale.sources import Asset, SourceError
 
-OBJECT_ENDINGS = (".glb", ".gltf", ".obj", ".fbx", ".usd", ".usda", ".usdc", ".usdz", ".ply", ".stl")
-MAP_ENDINGS = (".exr", ".hdr")
+OBJECT_SUFFIXES = (".glb", ".gltf", ".obj", ".fbx", ".usd", ".usda", ".usdc", ".usdz", ".ply", ".stl")
+MAP_SUFFIXES = (".exr", ".hdr")
 
 _CREDITS = ("title", "author", "licence", "url")
 _OTHER_NAMES = {"creator": "author", "license": "licence", "source": "url"}
 
 
 def objects(folder: Path) -> list[Asset]:
-    """Every object below the category folders of `folder`, and those that its catalogues name, by category and name.
+    """Return the objects in the category folders of `folder` and in its catalogues, sorted by category and name.
 
-    Raises SourceError if the folder is missing or holds no object; if two objects share their name; and for a catalogue
-    that cannot be read, names a file that is not there, twice, or under a category other than its folder's.
+    Raises:
+        SourceError: If the folder is missing or has no object, if two objects have the same name, or if a catalogue
+            cannot be read, lists a missing file, a file twice, or a file under another category than its folder's.
     """
     if not folder.is_dir():
         raise SourceError(f"the objects folder {folder} does not exist")
     files = [
         path
         for path in sorted([*folder.glob("*"), *folder.glob("*/*")])
-        if path.suffix.lower() in OBJECT_ENDINGS and path.is_file()
+        if path.suffix.lower() in OBJECT_SUFFIXES and path.is_file()
     ]
     rows = _catalogued(folder, files)
     found = []
@@ -46,7 +47,7 @@ def objects(folder: Path) -> list[Asset]:
             found.append(Asset(f"{category}/{path.stem}", category, path, file_sha256(path), **credits))
     if not found:
         raise SourceError(
-            f"no objects in {folder}: expected {folder}/CATEGORY/NAME with an ending among {' '.join(OBJECT_ENDINGS)}"
+            f"no objects in {folder}: expected {folder}/CATEGORY/NAME with a suffix of {' '.join(OBJECT_SUFFIXES)}"
         )
     ids = Counter(asset.id for asset in found)
     twins = {asset.id for asset in found if ids[asset.id] > 1}
@@ -56,13 +57,13 @@ def objects(folder: Path) -> list[Asset]:
 
 
 def environment_maps(folder: Path) -> list[Asset]:
-    """Every .exr and .hdr file directly in `folder`, sorted by name. Raises SourceError if there is none."""
+    """Return the .exr and .hdr files in `folder`, sorted by name. Raises SourceError if there is none."""
     if not folder.is_dir():
         raise SourceError(f"the environment maps' folder {folder} does not exist")
     found = [
         Asset(path.stem, "", path, file_sha256(path), title=path.stem)
         for path in sorted(folder.iterdir())
-        if path.suffix.lower() in MAP_ENDINGS
+        if path.suffix.lower() in MAP_SUFFIXES
     ]
     if not found:
         raise SourceError(f"no environment maps in {folder}: expected .exr or .hdr files")
@@ -70,7 +71,7 @@ def environment_maps(folder: Path) -> list[Asset]:
 
 
 def _catalogued(folder: Path, files: list[Path]) -> dict[Path, dict[str, str]]:
-    """Object file → its row, of all catalogues."""
+    """Object file → row, for all catalogues."""
     names = {name: path for path in files for name in _names(path.relative_to(folder))}
     rows: dict[Path, dict[str, str]] = {}
     for where, row in _rows(folder):
@@ -79,7 +80,7 @@ def _catalogued(folder: Path, files: list[Path]) -> dict[Path, dict[str, str]]:
         if path is None:
             raise SourceError(f"{where}: there is no object {file!r} in {folder / category}; correct the line")
         if not category or path.parent not in (folder, folder / category):
-            raise SourceError(f"{where}: {path} is not of the category {category!r}; correct the line or move the file")
+            raise SourceError(f"{where}: {path} is not in the category {category!r}; correct the line or move the file")
         if path in rows:
             raise SourceError(f"{where}: {path} is listed twice; delete one of the lines")
         rows[path] = row
@@ -87,21 +88,21 @@ def _catalogued(folder: Path, files: list[Path]) -> dict[Path, dict[str, str]]:
 
 
 def _names(path: Path) -> tuple[str, str]:
-    """How a catalogue may call a file: with and without its ending."""
+    """The names of a file in a catalogue: with and without its suffix."""
     return path.as_posix(), path.with_suffix("").as_posix()
 
 
 def _rows(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """(where it stands, row) of every catalogue in the folder."""
+    """Yield (place, row) for each line of each catalogue in the folder."""
     for catalogue in sorted(folder.glob("*.csv")):
         try:
             table = pd.read_csv(catalogue, dtype=str).fillna("")
         except (ValueError, pd.errors.ParserError) as error:
-            raise SourceError(f"{catalogue} is no catalogue: it cannot be read as CSV ({error})") from error
+            raise SourceError(f"{catalogue} is not a catalogue: it cannot be read as CSV ({error})") from error
         table = table.rename(columns={old: new for old, new in _OTHER_NAMES.items() if new not in table})
         if missing := {"file", "category"} - set(table):
             raise SourceError(
-                f"{catalogue} is no catalogue: it has no column {' and no column '.join(sorted(missing))}"
+                f"{catalogue} is not a catalogue: it has no column {' and no column '.join(sorted(missing))}"
             )
         for line, row in enumerate(table.to_dict("records"), 2):
             yield f"{catalogue}, line {line}", {str(name): str(value) for name, value in row.items()}

@@ -1,4 +1,4 @@
-"""Creative Commons licences, whatever words a source has for them."""
+"""Recognition of Creative Commons licences in the words of different sources."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from objascale.sources import Asset, SourceError
 
-WORDS = ("cc0", "by", "by-sa", "by-nd", "by-nc", "by-nc-sa", "by-nc-nd")
-"""What a user calls them; the version does not matter. `cc0` stands for the public domain too."""
+LICENCE_WORDS = ("cc0", "by", "by-sa", "by-nd", "by-nc", "by-nc-sa", "by-nc-nd")
+"""Short names of the licences, whatever their version. `cc0` includes the public domain."""
 
 _CREATIVE_COMMONS = re.compile(r"\bcc[- ]by\b|\bcreative commons attribution\b", re.IGNORECASE)
 _CONDITIONS = {
@@ -19,7 +19,7 @@ _CONDITIONS = {
 
 
 def licence_word(text: str) -> str:
-    """One of WORDS for a licence's name or text, as "CC-BY-SA-4.0"; "" if it is none of them."""
+    """Return the short name of a licence's name or text, such as "CC-BY-SA-4.0", or "" if there is none."""
     if re.search(r"\bcc-?0\b|public domain", text, re.IGNORECASE):
         return "cc0"
     if not _CREATIVE_COMMONS.search(text):
@@ -28,8 +28,8 @@ def licence_word(text: str) -> str:
 
 
 def under_licences(assets: Sequence[Asset], words: Sequence[str]) -> list[Asset]:
-    """The assets under one of the licences. Raises SourceError for a word that is none of WORDS."""
+    """Return the assets under one of the licences. Raises SourceError for a word that is not a licence."""
     wanted = {licence_word(word) or word.lower() for word in words}
-    if unknown := wanted - set(WORDS):
-        raise SourceError(f"--licenses: {min(unknown)!r} is no licence; choose among {', '.join(WORDS)}")
+    if unknown := wanted - set(LICENCE_WORDS):
+        raise SourceError(f"{min(unknown)!r} is not a licence; choose among {', '.join(LICENCE_WORDS)}")
     return [asset for asset in assets if licence_word(asset.licence) in wanted]

@@ -1,7 +1,7 @@
-"""Objects of Objaverse 1.0, chosen by their LVIS category and licence, each with its author's credit.
+"""Objects of Objaverse 1.0, chosen by LVIS category and licence, with credits.
 
-The data set as a whole is under ODC-By 1.0 (Deitke et al., "Objaverse: A Universe of Annotated 3D Objects", 2022); each
-object has a licence of its own.
+The data set is under ODC-By 1.0 (Deitke et al., "Objaverse: A Universe of Annotated 3D Objects", 2022). Each object has
+its own licence.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from typing import Any
 
 from objascale.data.choose_categories import LVIS_NAMES
 from objascale.download import DownloadFailed
-from objascale.sources import Asset, Progress, SourceError
+from objascale.progress import ProgressCallback
+from objascale.sources import Asset, SourceError
 from objascale.sources.objaverse_cache import Failure, ObjaverseCache, shard
 
 LICENCES = {
@@ -29,15 +30,21 @@ LICENCES = {
     "by-nc": "CC-BY-NC-4.0",
     "by-nc-sa": "CC-BY-NC-SA-4.0",
 }
-"""Objaverse's word for a licence → its name."""
+"""Objaverse's name of a licence → SPDX name."""
 
 DEFAULT_LICENCES = frozenset({"CC-BY-4.0", "CC-BY-SA-4.0", "CC0-1.0"})
-"""Those under which anyone may pass on renders, for any purpose, with credit (and, if -SA, under the same licence)."""
+"""Licences under which anyone may pass on renders for any purpose, with credit (and, if -SA, the same licence)."""
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """The objects, by category and in the order of choice; candidates that could not be had; cached files replaced."""
+    """Result of `objects`.
+
+    Attributes:
+        assets: Objects, by category and in the order of choice.
+        failures: Candidates that could not be fetched.
+        replaced: Damaged files in the cache that were fetched again.
+    """
 
     assets: list[Asset]
     failures: list[Failure]
@@ -45,9 +52,9 @@ class Fetched:
 
 
 def default_categories(count: int) -> list[str]:
-    """The `count` of the 68 categories in data/categories.csv that have the most objects, those with most first.
+    """Return the `count` categories of data/categories.csv with the most objects, in descending order.
 
-    Raises SourceError if there are not so many.
+    Raises SourceError if there are fewer.
     """
     with resources.files("objascale.data").joinpath("categories.csv").open() as file:
         rows = sorted(csv.DictReader(file), key=lambda row: (-int(row["objects"]), row["category"]))
@@ -63,14 +70,24 @@ def objects(
     seed: int,
     licences: Collection[str] = DEFAULT_LICENCES,
     offline: bool = False,
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
 ) -> Fetched:
-    """Up to `per_category` objects of each LVIS category, all distinct, fetched into the `objaverse` package's cache.
+    """Fetch distinct objects of LVIS categories into the cache of the `objaverse` package.
 
-    A category's objects are tried in an order that depends on the seed and their uids alone; one that cannot be had
-    gives way to the next. An object listed under several of the categories counts for the one that lists the fewest.
-    `offline` takes only what the cache holds. Raises SourceError for an unknown category or licence, a category that
-    stays empty, and a host that cannot be reached; what was fetched until then is kept.
+    The objects of a category are tried in an order that depends on the seed and their uids alone. The next one replaces
+    an object that cannot be fetched. An object in several categories counts for the smallest of them.
+
+    Args:
+        categories: LVIS categories.
+        per_category: Largest number of objects of each.
+        seed: Seed of the order.
+        licences: Names of the accepted licences.
+        offline: Whether to use only files in the cache.
+        progress: Called after each file.
+
+    Raises:
+        SourceError: For an unknown category or licence, a category without objects, or an unreachable host. Fetched
+            files are kept.
     """
     unknown = set(licences) - set(LICENCES.values())
     if unknown or not licences:
@@ -89,7 +106,7 @@ def objects(
 
 
 def _queues(table: Mapping[str, list[str]], categories: Sequence[str], seed: int) -> dict[str, list[str]]:
-    """Category → its uids in the order in which they are tried; each uid in one category."""
+    """Category → uids in the order in which they are tried. Each uid is in one category."""
     for category in categories:
         if category not in table:
             raise SourceError(f"Objaverse has no LVIS category {category!r}{_hint(category, table)}")
@@ -103,14 +120,14 @@ def _queues(table: Mapping[str, list[str]], categories: Sequence[str], seed: int
 
 
 def _hint(category: str, table: Mapping[str, list[str]]) -> str:
-    """Names that may have been meant."""
+    """Return a clause with similar names, or ""."""
     kin = [name for name in table if name.startswith(f"{category}_")]
     near = [LVIS_NAMES[category]] if category in LVIS_NAMES else kin or get_close_matches(category, table)
     return f"; did you mean {' or '.join(near)}?" if near else ""
 
 
 class _Choice:
-    """Takes from each category's queue until it has enough objects, all categories at once, round by round."""
+    """Rounds of fetching: each takes the missing number of objects from all queues at once."""
 
     def __init__(
         self,
@@ -119,7 +136,7 @@ class _Choice:
         paths: Mapping[str, str],
         per_category: int,
         licences: frozenset[str],
-        progress: Progress | None,
+        progress: ProgressCallback | None,
     ) -> None:
         self.chosen: dict[str, list[Asset]] = {category: [] for category in queues}
         self.failures: list[Failure] = []
@@ -154,15 +171,15 @@ class _Choice:
                     self.chosen[batch[uid]].append(_asset(uid, batch[uid], *result, metadata))
 
     def why_empty(self, category: str) -> str:
-        """A sentence on a category without objects."""
+        """Return a sentence that explains why a category has no objects."""
         reasons = Counter(failure.reason for failure in self.failures if failure.id.startswith(f"{category}/"))
         if self._forbidden[category]:
             reasons[f"not under {', '.join(sorted(self._licences))}"] = self._forbidden[category]
         counts = ", ".join(f"{times} × {reason}" for reason, times in reasons.most_common())
-        return f"not one object of the category {category!r} could be had ({counts}); leave the category out"
+        return f"no object of the category {category!r} can be used ({counts}); leave the category out"
 
     def _next_batch(self) -> dict[str, str]:
-        """uid → category of as many candidates as are lacking."""
+        """uid → category, for as many candidates as are missing."""
         return {
             uid: category
             for category, queue in self._left.items()
@@ -170,14 +187,14 @@ class _Choice:
         }
 
     def _describe(self, uids: Collection[str]) -> None:
-        """Have the metadata of these candidates; those of all others in the same files come with them."""
+        """Load the metadata of these candidates, and of all candidates in the same files."""
         shards = {shard(self._paths[uid]) for uid in uids if uid in self._paths and uid not in self._metadata}
         kin = {uid: path for uid, path in self._paths.items() if shard(path) in shards}
         if kin:
             self._metadata |= self._cache.metadata(kin, self._progress)
 
     def _known_and_allowed(self, uid: str, category: str) -> dict[str, Any] | None:
-        """The object's metadata, if there is any and the licence is among those asked for."""
+        """Return the object's metadata, or None if it is missing or the licence is not accepted."""
         known = self._metadata.get(uid) or DownloadFailed(f"Objaverse has no file or no metadata of {uid}", "unlisted")
         if isinstance(known, DownloadFailed):
             self._fail(uid, category, known)

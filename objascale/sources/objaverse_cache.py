@@ -1,8 +1,8 @@
-"""The files of Objaverse 1.0 where the `objaverse` package keeps them, so that a lab's cache is used and added to.
+"""The files of Objaverse 1.0 in the cache of the `objaverse` package, which an existing cache of a lab can share.
 
-The package's own downloader has no time-out, no retries and no checks, so every file is put in place here first, and
-then read by the package's loaders. Layout: the tables lvis-annotations.json.gz and object-paths.json.gz, metadata as
-metadata/NNN-NNN.json.gz, objects as glbs/NNN-NNN/UID.glb, below the folder that the package calls _VERSIONED_PATH.
+The package's downloader has no timeout, retries or checks. This module downloads each file, and the package's loaders
+then read it. Below the folder `_VERSIONED_PATH` of the package are the tables lvis-annotations.json.gz and
+object-paths.json.gz, metadata as metadata/NNN-NNN.json.gz, and objects as glbs/NNN-NNN/UID.glb.
 """
 
 from __future__ import annotations
@@ -21,19 +21,20 @@ from pathlib import Path
 from typing import Any
 
 from objascale.download import DownloadFailed, Expected, HostUnavailable, Result, download, download_many
-from objascale.sources import Progress, SourceError
+from objascale.progress import ProgressCallback
+from objascale.sources import SourceError
 from objascale.sources.digests import Digests
 
 ENDPOINT = "https://huggingface.co"
-"""Where the data set is, unless the environment variable HF_ENDPOINT names a mirror."""
+"""Host of the data set. The environment variable HF_ENDPOINT replaces it with a mirror."""
 
 MAX_OBJECT_BYTES = 256 << 20
-"""Larger objects are left out."""
+"""Largest object that is fetched. A choice: a few scans are much larger than the usual 10 MB."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A file or object that could not be had, or had to be replaced: its id, a word, and a sentence."""
+    """A file or object that could not be fetched, or was replaced: its id, a machine-readable reason, a sentence."""
 
     id: str
     reason: str
@@ -41,18 +42,18 @@ class Failure:
 
 
 def glb_fault(path: Path) -> str:
-    """What is wrong with a GLB's 12-byte header (magic, version, length; glTF 2.0, 4.4.2), "" if nothing is."""
+    """Return what is wrong with a GLB's 12-byte header (magic, version, length; glTF 2.0, 4.4.2), or ""."""
     with path.open("rb") as file:
         header = file.read(12)
     if len(header) < 12 or header[:4] != b"glTF":
-        return "it is no GLB"
+        return "it is not a GLB"
     length = struct.unpack("<I", header[8:])[0]
     size = path.stat().st_size
     return "" if length == size else f"it has {size} bytes, and its header says {length}"
 
 
 def gzip_fault(path: Path) -> str:
-    """What is wrong with a gzip file, "" if it is whole and not empty."""
+    """Return what is wrong with a gzip file, or "" if it is complete and not empty."""
     try:
         with gzip.open(path) as file:
             if not file.read(1):
@@ -60,7 +61,7 @@ def gzip_fault(path: Path) -> str:
             while file.read(1 << 20):
                 pass
     except (OSError, EOFError, zlib.error) as error:
-        return f"it is no whole gzip file ({error})"
+        return f"it is not a complete gzip file ({error})"
     return ""
 
 
@@ -69,10 +70,15 @@ _GZIP = Expected(check=gzip_fault)
 
 
 class ObjaverseCache:
-    """Tables, metadata and objects, each fetched when it is first needed and is not there, or damaged.
+    """Tables, metadata and objects. A file that is missing or damaged is fetched when it is first needed.
 
-    `offline` fetches nothing. `replaced` lists the damaged files that were fetched again. Every method raises
-    SourceError if the host cannot be reached.
+    Every method raises SourceError if the host cannot be reached.
+
+    Args:
+        offline: Whether to fetch nothing.
+
+    Attributes:
+        replaced: Damaged files that were fetched again.
     """
 
     def __init__(self, *, offline: bool) -> None:
@@ -87,11 +93,11 @@ class ObjaverseCache:
         self._root = Path(objaverse._VERSIONED_PATH)
 
     def lvis(self) -> dict[str, list[str]]:
-        """LVIS category → uids. Raises SourceError if the table cannot be had or read."""
+        """LVIS category → uids. Raises SourceError if the table cannot be fetched or read."""
         return self._table("lvis-annotations.json.gz", self._package.load_lvis_annotations)
 
     def object_paths(self, uids: Collection[str]) -> dict[str, str]:
-        """uid → path of its GLB below the root, of those that have one in its proper place; errors as of `lvis`."""
+        """uid → path of its GLB below the root, for uids with a path of the usual form. Raises SourceError."""
         paths = self._table("object-paths.json.gz", self._package._load_object_paths)
         return {
             uid: path
@@ -99,10 +105,20 @@ class ObjaverseCache:
             if uid.isalnum() and re.fullmatch(rf"glbs/\d{{3}}-\d{{3}}/{uid}\.glb", path := str(paths.get(uid)))
         }
 
-    def metadata(self, paths: Mapping[str, str], progress: Progress) -> dict[str, dict[str, Any] | DownloadFailed]:
-        """uid → what Objaverse says of the object, or why its file of metadata cannot be had; no entry if it lacks it.
+    def metadata(
+        self, paths: Mapping[str, str], progress: ProgressCallback
+    ) -> dict[str, dict[str, Any] | DownloadFailed]:
+        """Load the metadata of objects.
 
-        `paths` as `object_paths` gives them. Raises SourceError if such a file cannot be read.
+        Args:
+            paths: uid → path, as `object_paths` returns them.
+            progress: Called after each file.
+
+        Returns:
+            uid → metadata, or the failure to fetch its file. Objects without metadata have no entry.
+
+        Raises:
+            SourceError: If a file of metadata cannot be read.
         """
         names = sorted({shard(path) for path in paths.values()})
         jobs = [partial(self._ensure, f"metadata/{name}.json.gz", _GZIP) for name in names]
@@ -113,14 +129,14 @@ class ObjaverseCache:
             progress("metadata", done, len(names))
         failures = {uid: failed[shard(path)] for uid, path in paths.items() if shard(path) in failed}
         try:
-            with contextlib.redirect_stderr(io.StringIO()):  # its progress bar
+            with contextlib.redirect_stderr(io.StringIO()):  # hides the package's progress bar
                 found = self._package.load_annotations([uid for uid in paths if uid not in failures])
         except ValueError as error:
             raise SourceError(f"a file in {self._root / 'metadata'} is not Objaverse's ({error}); delete it") from error
         return found | failures
 
     def objects(self, paths: Mapping[str, str]) -> Iterator[tuple[str, tuple[Path, str] | DownloadFailed]]:
-        """(uid, its GLB on disk and that one's SHA-256, or why it cannot be had), as they come."""
+        """Yield (uid, (GLB file, SHA-256) or failure), in the order in which they are ready."""
         uids = list(paths)
         jobs = [partial(self._object, paths[uid]) for uid in uids]
         try:
@@ -141,17 +157,17 @@ class ObjaverseCache:
         try:
             return dict(load())
         except (TypeError, ValueError) as error:
-            raise SourceError(f"{path} is not the table of that name of Objaverse ({error}); delete it") from error
+            raise SourceError(f"{path} is not Objaverse's table of that name ({error}); delete it") from error
 
     def _ensure(self, relative: str, expected: Expected) -> Path:
-        """Path of a file that is whole. Raises DownloadFailed."""
+        """Return the path of a complete file, and fetch it if needed. Raises DownloadFailed."""
         path = self._root / relative
         there = path.is_file()
         fault = expected.fault(path) if there else ""
         if there and not fault:
             return path
         if self._offline:
-            what = f"is damaged: {fault}" if there else "is not there, and may not be fetched offline"
+            what = f"is damaged: {fault}" if there else "is not in the cache, and is not fetched offline"
             raise DownloadFailed(f"{path} {what}", "damaged" if there else "not-cached")
         download(f"{self._address}/{relative}", path, expected)
         if there:
@@ -166,5 +182,5 @@ class ObjaverseCache:
 
 
 def shard(path: str) -> str:
-    """The NNN-NNN that a GLB's path has in common with its file of metadata."""
+    """Return the folder NNN-NNN of a GLB, which is the name of its file of metadata."""
     return path.split("/")[1]

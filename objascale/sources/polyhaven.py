@@ -1,7 +1,7 @@
-"""Environment maps of Poly Haven, through its public API. They are CC0; their authors are credited all the same.
+"""Environment maps of Poly Haven, from its public API. They are CC0, and their authors are credited.
 
-Fetched as EXR: its half floats keep the colours of dark and saturated places, which the shared exponent of Radiance HDR
-rounds; at 4k it is of about the same size (20 to 30 MB), decodes faster and takes half the memory doing so.
+Maps are fetched as EXR. Its half floats keep the colours of dark and saturated places, which the shared exponent of
+Radiance HDR rounds. At 4k, an EXR is about as large (20 to 30 MB), decodes faster and needs half the memory.
 """
 
 from __future__ import annotations
@@ -16,30 +16,42 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from objascale.download import DownloadFailed, Expected, HostUnavailable, download, download_many
 from objascale.files import cache_folder
-from objascale.sources import Asset, Progress, SourceError
+from objascale.progress import ProgressCallback
+from objascale.sources import Asset, SourceError
 from objascale.sources.digests import Digests
 
 API = "https://api.polyhaven.com"
-"""Where the lists are, unless the environment variable POLYHAVEN_API names another place."""
+"""Address of the API. The environment variable POLYHAVEN_API replaces it."""
 
-RESOLUTIONS = ("1k", "2k", "4k", "8k", "16k")
+Resolution = Literal["1k", "2k", "4k", "8k", "16k"]
+RESOLUTIONS: tuple[str, ...] = get_args(Resolution)
 
-_AGENT = {"User-Agent": "objascale-suite"}  # its terms ask for one that is ours alone
+_AGENT = {"User-Agent": "objascale-suite"}  # the API's terms ask for a unique one
 
 
 def environment_maps(
-    count: int, resolution: str, *, seed: int, offline: bool = False, progress: Progress | None = None
+    count: int, resolution: str, *, seed: int, offline: bool = False, progress: ProgressCallback | None = None
 ) -> list[Asset]:
-    """`count` maps of RESOLUTIONS, fetched into the user's cache, in an order that depends on seed and slugs alone.
+    """Fetch environment maps into the user's cache.
 
-    A map that cannot be had is logged and gives way to the next. The list of maps is kept too, in
-    CACHE/polyhaven/assets.json, and used until it is deleted, so that the same call gives the same maps. `offline`
-    takes only what the cache holds. Raises SourceError for an unknown resolution, for more maps than there are or can
-    be had, and if the host cannot be reached; what was fetched until then is kept.
+    Their order depends on the seed and their names alone. The next map replaces one that cannot be fetched, which is
+    logged. The list of maps is kept in CACHE/polyhaven/assets.json until it is deleted, so the same call returns the
+    same maps.
+
+    Args:
+        count: Number of maps.
+        resolution: One of RESOLUTIONS.
+        seed: Seed of the order.
+        offline: Whether to use only files in the cache.
+        progress: Called after each map.
+
+    Raises:
+        SourceError: For an unknown resolution, for fewer maps than `count`, or an unreachable host. Fetched files are
+            kept.
     """
     if resolution not in RESOLUTIONS:
         raise SourceError(f"Poly Haven has no maps of {resolution!r}; choose among {', '.join(RESOLUTIONS)}")
@@ -67,21 +79,21 @@ def environment_maps(
         haven.digests.save()
     if len(found) < count:
         raise SourceError(
-            f"only {len(found)} of {count} maps of {resolution} could be had; the last failure: {failure}"
+            f"only {len(found)} of {count} maps of {resolution} could be fetched; the last failure: {failure}"
         )
     return [found[slug] for slug in slugs if slug in found]
 
 
 @dataclass(frozen=True)
 class _PolyHaven:
-    """The API and the cache: assets.json, files/SLUG.json as the API gave them, and the maps as RESOLUTION/SLUG.exr."""
+    """The API and its cache: assets.json and files/SLUG.json from the API, and maps as RESOLUTION/SLUG.exr."""
 
     resolution: str
     offline: bool
     digests: Digests
 
     def listing(self) -> dict[str, dict[str, Any]]:
-        """slug → what the API says of the map, of those that there are in this resolution. Raises SourceError."""
+        """slug → the API's entry, for the maps of this resolution. Raises SourceError."""
         try:
             path = self._ensure(f"{_api()}/assets?t=hdris", self._path("assets.json"), _JSON)
         except HostUnavailable:
@@ -96,20 +108,20 @@ class _PolyHaven:
         }
 
     def fetch(self, slug: str, entry: Mapping[str, Any]) -> Asset:
-        """The map with its credits. Raises DownloadFailed."""
+        """Fetch a map and return it with its credits. Raises DownloadFailed."""
         files = self._ensure(f"{_api()}/files/{slug}", self._path(f"files/{slug}.json"), _JSON)
         try:
             record = json.loads(files.read_text("utf-8"))["hdri"][self.resolution]["exr"]
             url, expected = record["url"], Expected(md5=str(record["md5"]), size=int(record["size"]))
         except (KeyError, TypeError, ValueError) as error:
-            message = f"Poly Haven has no EXR of {slug} in {self.resolution} (says {files})"
+            message = f"Poly Haven has no EXR of {slug} in {self.resolution}, according to {files}"
             raise DownloadFailed(message, "not-listed") from error
         path = self._path(f"{self.resolution}/{slug}.exr")
         try:
             if not self.digests.knows(path):
                 self._ensure(url, path, expected)
         except DownloadFailed as failure:
-            if failure.reason == "wrong-content":  # the map may have been renewed: ask again the next time
+            if failure.reason == "wrong-content":  # the map may have changed: fetch its record again next time
                 files.unlink()
             raise
         return Asset(
@@ -127,7 +139,7 @@ class _PolyHaven:
         if not self.offline:
             return download(url, path, expected, headers=_AGENT)
         if not path.is_file() or expected.fault(path):
-            raise DownloadFailed(f"{path} is not there, or damaged, and may not be fetched offline", "not-cached")
+            raise DownloadFailed(f"{path} is missing or damaged, and is not fetched offline", "not-cached")
         return path
 
     @staticmethod
@@ -140,7 +152,7 @@ def _api() -> str:
 
 
 def _width(entry: Any) -> int:
-    """Largest width in px, 0 if the entry says nothing."""
+    """Return the largest width, px, or 0 if the entry has none."""
     try:
         return int(entry["max_resolution"][0])
     except (KeyError, IndexError, TypeError, ValueError):
@@ -149,9 +161,9 @@ def _width(entry: Any) -> int:
 
 def _json_fault(path: Path) -> str:
     try:
-        return "" if isinstance(json.loads(path.read_text("utf-8")), dict) else "it is no JSON object"
+        return "" if isinstance(json.loads(path.read_text("utf-8")), dict) else "it is not a JSON object"
     except ValueError as error:
-        return f"it is no JSON ({error})"
+        return f"it is not JSON ({error})"
 
 
 _JSON = Expected(check=_json_fault)

@@ -1,4 +1,4 @@
-"""Java's .properties files, as java.util.Properties.load and java.util.ResourceBundle read them."""
+"""Parser of Java's .properties files, as java.util.Properties.load and java.util.ResourceBundle read them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _CONTROL = {"t": "\t", "n": "\n", "r": "\r", "f": "\f"}
 
 
 def parse_properties(data: bytes) -> dict[str, str]:
-    """Key → value; the last of equal keys counts. UTF-8, or Latin-1 where it is not that (as Java does since 9)."""
+    """Return key → value. The last of equal keys counts. The text is UTF-8, or else Latin-1, as in Java 9 and later."""
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
@@ -20,7 +20,7 @@ def parse_properties(data: bytes) -> dict[str, str]:
 
 
 def _logical_lines(text: str) -> list[str]:
-    """Lines without comments and blanks, each joined with those that an odd number of backslashes continues it in."""
+    """Return lines without comments and blanks. An odd number of backslashes at its end joins a line with the next."""
     lines: list[str] = []
     continued = False
     for natural in re.split(r"\r\n|\n|\r", text):
@@ -43,4 +43,4 @@ def _unescape(text: str) -> str:
         return chr(int(what[1:], 16)) if len(what) == 5 else _CONTROL.get(what, what)
 
     plain = _ESCAPE.sub(meaning, text)
-    return plain.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # pairs of \u escapes are one character
+    return plain.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # joins surrogate pairs

@@ -1,8 +1,8 @@
-"""Furniture libraries of Sweet Home 3D: .sh3f files, zip archives of textured OBJ models with a catalogue.
+"""Furniture libraries of Sweet Home 3D: .sh3f files, which are zip archives of OBJ models with a catalogue.
 
-The catalogue is PluginFurnitureCatalog.properties: `license` and `provider` of the library, and `id#N`, `name#N`,
-`category#N`, `model#N` (a path in the archive), `creator#N` and `license#N` of its pieces. Its translations, which are
-files of their own, are not read.
+The catalogue PluginFurnitureCatalog.properties has `license` and `provider` of the library, and `id#N`, `name#N`,
+`category#N`, `model#N` (a path in the archive), `creator#N` and `license#N` of its pieces. Translations of the
+catalogue are not read.
 """
 
 from __future__ import annotations
@@ -17,24 +17,27 @@ from pathlib import Path, PurePosixPath
 
 from objascale.files import cache_folder, file_sha256
 from objascale.sources import Asset, SourceError
-from objascale.sources.folder import OBJECT_ENDINGS
+from objascale.sources.folder import OBJECT_SUFFIXES
 from objascale.sources.properties import parse_properties
 
 CATALOGUE = "PluginFurnitureCatalog.properties"
 
 MAX_UNPACKED_BYTES = 4 << 30
 MAX_FILES = 100_000
-"""What a library may hold at most; the largest that is published has 0.2 GB in 2,000 files."""
+"""Limits of an unpacked library. The largest published one has 0.2 GB in 2,000 files."""
 
-_LICENCE_LENGTH = 200  # characters of a licence file that are quoted
+_MAX_LICENCE_LENGTH = 200  # characters of a licence file that a credit quotes; a choice
 
 
 def objects(path: Path) -> list[Asset]:
-    """Every piece of a library, or of all libraries directly in a folder, in their order.
+    """Return the pieces of a library, or of all libraries in a folder.
 
-    Each library is unpacked once, into CACHE/sweethome3d/SHA256. A piece's category is that of the catalogue in snake
-    case; of several pieces with the same id the first counts, as in Sweet Home 3D; models in other formats than
-    OBJECT_ENDINGS are left out. Raises SourceError if there is no library, or one is broken, unsafe or without models.
+    Each library is unpacked once, into CACHE/sweethome3d/SHA256. The category of a piece is that of the catalogue in
+    snake case. The first of several pieces with the same id counts, as in Sweet Home 3D. Models in formats outside
+    OBJECT_SUFFIXES are left out.
+
+    Raises:
+        SourceError: If there is no library, or one is broken, unsafe or without models.
     """
     libraries = sorted(path.glob("*.sh3f")) if path.is_dir() else [path]
     if not libraries or not libraries[0].is_file():
@@ -47,11 +50,11 @@ def objects(path: Path) -> list[Asset]:
 
 
 def _pieces(library: Path, root: Path) -> list[Asset]:
-    """The pieces of an unpacked library."""
+    """Return the pieces of an unpacked library."""
     try:
         properties = parse_properties((root / CATALOGUE).read_bytes())
     except FileNotFoundError as error:
-        raise SourceError(f"{library} is no furniture library: it holds no {CATALOGUE}") from error
+        raise SourceError(f"{library} is not a furniture library: it has no {CATALOGUE}") from error
     pieces: dict[int, dict[str, str]] = defaultdict(dict)
     for key, value in properties.items():
         if numbered := re.fullmatch(r"(\w+)#([1-9]\d{0,8})", key, re.ASCII):
@@ -60,11 +63,11 @@ def _pieces(library: Path, root: Path) -> list[Asset]:
     found = []
     for number, piece in sorted(pieces.items()):
         model = PurePosixPath(piece.get("model", "").lstrip("/"))
-        if model.suffix.lower() not in OBJECT_ENDINGS:
+        if model.suffix.lower() not in OBJECT_SUFFIXES:
             continue
         path = root / model
         if ".." in model.parts or not path.is_file():
-            raise SourceError(f"{library} is broken: its piece {number} is the model {model}, which it does not hold")
+            raise SourceError(f"{library} is broken: its piece {number} is the model {model}, which is missing")
         category = _snake(piece.get("category", "")) or "miscellaneous"
         name = _snake(piece.get("id", "")) or _snake(f"{library.stem} {number}")
         found.append(
@@ -80,12 +83,12 @@ def _pieces(library: Path, root: Path) -> list[Asset]:
             )
         )
     if not found:
-        raise SourceError(f"{library} lists no models with an ending among {' '.join(OBJECT_ENDINGS)}")
+        raise SourceError(f"{library} lists no models with a suffix of {' '.join(OBJECT_SUFFIXES)}")
     return found
 
 
 def _unpacked(library: Path) -> Path:
-    """The folder with the library's files, which is there whole or not at all. Raises SourceError."""
+    """Unpack the library, unless it is unpacked, and return the folder. Raises SourceError."""
     root = cache_folder() / "sweethome3d" / file_sha256(library)
     if root.is_dir():
         return root
@@ -97,7 +100,7 @@ def _unpacked(library: Path) -> Path:
             archive.extractall(partial)
         partial.rename(root)
     except OSError:
-        if not root.is_dir():  # else another process was faster
+        if not root.is_dir():  # otherwise another process has unpacked it
             raise
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise SourceError(f"{library} cannot be unpacked ({error}); get it again") from error
@@ -107,24 +110,24 @@ def _unpacked(library: Path) -> Path:
 
 
 def _refuse_unsafe(library: Path, members: list[zipfile.ZipInfo]) -> None:
-    """Raise SourceError for an archive that would write outside its folder, or too much."""
+    """Raise SourceError for an archive that would write outside its folder or exceed the limits."""
     for member in members:
         name = PurePosixPath(member.filename)
         if name.is_absolute() or ".." in name.parts or "\\" in member.filename:
-            raise SourceError(f"{library} is unsafe: its file {member.filename!r} would lie outside its folder")
+            raise SourceError(f"{library} is unsafe: its file {member.filename!r} would be outside its folder")
     size = sum(member.file_size for member in members)
     if size > MAX_UNPACKED_BYTES or len(members) > MAX_FILES:
         raise SourceError(
-            f"{library} is too large: {len(members):,} files of {size:,} bytes, where {MAX_FILES:,} files "
-            f"and {MAX_UNPACKED_BYTES:,} bytes are accepted"
+            f"{library} is too large: {len(members):,} files of {size:,} bytes, the limits are "
+            f"{MAX_FILES:,} files and {MAX_UNPACKED_BYTES:,} bytes"
         )
 
 
 def _licence_file(root: Path) -> str:
-    """The beginning of a licence file beside the catalogue, "" if there is none."""
+    """Return the beginning of a licence file beside the catalogue, or ""."""
     for path in sorted(root.iterdir()):
         if path.is_file() and path.stem.lower() in ("license", "licence"):
-            return " ".join(path.read_text("utf-8", errors="replace").split())[:_LICENCE_LENGTH]
+            return " ".join(path.read_text("utf-8", errors="replace").split())[:_MAX_LICENCE_LENGTH]
     return ""
 
 

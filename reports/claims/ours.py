@@ -54,4 +54,4 @@ def _by_size(view: View, found: Iterable[Compared]) -> list[Finding]:
         sized.append(("all", each.rows))
         samples += [Sample.mean(each.about, label, some, "difference") for label, some in sized]
         models += [each.models] * len(sized)
-    return named(decide(estimate(samples, view.seed), view.seed), models)
+    return named(decide(estimate(samples)), models)

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.seen import unfair
+from bench.statistics import UNBOUNDED
 from reports.claims import Finding
 from reports.claims.evidence import Sample, decide, difference, estimate
 from reports.claims.models import FASTSAM, FLIP, SAM, Compared, named, pairs, series, told
@@ -39,9 +40,7 @@ def fastsam_vanishes(view: View) -> list[Finding]:
     samples = [
         Sample.mean(each.about, BELOW_VANISHING, each.rows[each.rows["fraction"] < VANISHING], "iou") for each in found
     ]
-    return named(
-        decide(estimate(samples, view.seed), view.seed, NEAR_ZERO, above=False), [each.models for each in found]
-    )
+    return named(decide(estimate(samples), NEAR_ZERO, above=False), [each.models for each in found])
 
 
 def behind_flip(view: View) -> list[Finding]:
@@ -59,7 +58,7 @@ def overall(view: View) -> list[Finding]:
 def _compare(view: View, found: Iterable[Compared], objects: str) -> list[Finding]:
     found = list(found)
     samples = [Sample.mean(each.about, objects, each.rows, "difference") for each in found]
-    return named(decide(estimate(samples, view.seed), view.seed), [each.models for each in found])
+    return named(decide(estimate(samples)), [each.models for each in found])
 
 
 def pixels_not_fraction(view: View) -> list[Finding]:
@@ -75,12 +74,10 @@ def pixels_not_fraction(view: View) -> list[Finding]:
         low, high = np.quantile(rows["width"] * rows["height"], (0.05, 0.95))
         if high < SPREAD * low:
             why = f"The images are too much of one size ({low:,.0f} to {high:,.0f} px)."
-            nothing = estimate([_slope(name, rows, rows["area"])], view.seed)[0]
+            nothing = estimate([_slope(name, rows, rows["area"])])[0]
             estimates.append(replace(nothing, value=np.nan, why=why))
             continue
-        fixed_fraction, fixed_px = estimate(
-            [_slope(name, rows, rows["fraction"]), _slope(name, rows, rows["area"])], view.seed
-        )
+        fixed_fraction, fixed_px = estimate([_slope(name, rows, rows["fraction"]), _slope(name, rows, rows["area"])])
         of_px, of_fraction = fixed_fraction.value, -fixed_px.value
         if np.isnan([of_px, of_fraction]).any():
             why = "Objects of one fraction, or of as many pixels, do not differ in the size of their images."
@@ -90,12 +87,10 @@ def pixels_not_fraction(view: View) -> list[Finding]:
             f"Ten times the pixels at the same fraction: {of_px:+.3f} IoU; ten times the fraction at the same pixels: "
             f"{of_fraction:+.3f} (images of {low:,.0f} to {high:,.0f} px)."
         )
-        draws = fixed_fraction.draws - np.maximum(-fixed_px.draws, 0)
-        parts = [each.sums / each.weights.sum() for each in (fixed_fraction, fixed_px)]
-        sums = parts[0] + parts[1] if of_fraction > 0 else parts[0]
         lead = of_px - max(of_fraction, 0.0)
-        estimates.append(replace(fixed_fraction, value=lead, draws=draws, sums=sums, why=why))
-    return named(decide(estimates, view.seed), [each.models for each in found])
+        without = fixed_fraction.without - np.maximum(-fixed_px.without, 0.0)
+        estimates.append(replace(fixed_fraction, value=lead, without=without, why=why))
+    return named(decide(estimates), [each.models for each in found])
 
 
 def _slope(name: str, rows: pd.DataFrame, fixed: pd.Series) -> Sample:
@@ -106,7 +101,7 @@ def _slope(name: str, rows: pd.DataFrame, fixed: pd.Series) -> Sample:
         _within(values, logs, strata)
         for values in (np.log10((rows["width"] * rows["height"]).to_numpy(float)), rows["iou"].to_numpy(float))
     )
-    return Sample(name, "all", x * y, list(rows["cluster"]), x * x, int(unfair(rows).sum()))
+    return Sample(name, "all", x * y, list(rows["cluster"]), x * x, UNBOUNDED, int(unfair(rows).sum()))
 
 
 def _within(values: NDArray[np.float64], logs: NDArray[np.float64], strata: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -132,4 +127,4 @@ def plateau(view: View) -> list[Finding]:
         about = f"{model}: {near:.0f} − {best:.0f} patches"
         samples.append(Sample.mean(about, "all", difference(by_tokens[near], by_tokens[best]), "difference"))
         models.append((str(model),))
-    return named(decide(estimate(samples, view.seed), view.seed, -NEAR_PEAK), models)
+    return named(decide(estimate(samples), -NEAR_PEAK), models)

@@ -9,13 +9,11 @@ from typing import Any, get_args
 import numpy as np
 import pandas as pd
 
-from bench.statistics import FEW
+from bench.statistics import INTERVAL_NOTE
 from reports.claims import Against, Claim, Finding
-from reports.claims.evidence import ALIKE, REPLICATES
 from reports.claims.registry import CLAIMS
 from reports.claims.verdict import Judgement, judge
 from reports.formats import Cell, Column, Table
-from reports.significance import CLUSTERS
 from reports.tables.cells import failure_notes
 from reports.view import View
 
@@ -49,7 +47,7 @@ def table_of(judged: Sequence[Judgement], view: View) -> Table:
         f"Claims, checked on {view.dataset}",
         columns,
         [cells for each in judged for cells in _rows(each)],
-        [*notes, coverage(), statistics(view.seed), *failure_notes(view)],
+        [*notes, coverage(), statistics(), *failure_notes(view)],
         _data(judged, view),
     )
 
@@ -58,7 +56,7 @@ def _data(judged: Sequence[Judgement], view: View) -> pd.DataFrame:
     """The rows of the table, unrounded.
 
     Columns: claim, against, sentence, source, figure, rule; about (`WHOLE` for the claim's verdict), verdict, outcome,
-    reason; measured and spoken_of of a claim's verdict; those of `Finding`; dataset, seed.
+    reason; measured and spoken_of of a claim's verdict; those of `Finding`; dataset.
     """
     rows: list[dict[str, Any]] = []
     for each in judged:
@@ -72,7 +70,7 @@ def _data(judged: Sequence[Judgement], view: View) -> pd.DataFrame:
             rows.append(said | asdict(found) | {"verdict": in_words(found), "outcome": found.verdict})
     data = pd.DataFrame(rows).drop(columns="models", errors="ignore")
     counts = {name: "Int64" for name in ("n", "clusters", "measured", "spoken_of") if name in data}
-    return data.astype(counts).assign(dataset=view.dataset, seed=view.seed)
+    return data.astype(counts).assign(dataset=view.dataset)
 
 
 def _rows(judged: Judgement) -> list[list[Cell]]:
@@ -113,14 +111,12 @@ def coverage() -> str:
     )
 
 
-def statistics(seed: int) -> str:
+def statistics() -> str:
     """How the verdict on a model or pair is reached."""
     return (
-        f"Intervals: bootstrap over whole assets (pictures where there are none), {REPLICATES} draws, seed {seed}. "
-        f"A verdict needs {FEW} objects, {CLUSTERS} assets ({ALIKE} if all are alike), an interval that leaves out the "
-        "bound, and p < 0.05 by flips of the signs of whole assets, after Holm for all comparisons of its claim. "
-        "Errors count with IoU 0. Where a model has seen an object or the data set in training, nothing is judged, "
-        "unless `reports check --include-seen` asks for it."
+        f"{INTERVAL_NOTE} A verdict needs p < 0.05 after Holm for all comparisons of its claim, where p is 0.05 if the "
+        "interval ends at the bound. Errors count with IoU 0. Where a model has seen an object or the data set in "
+        "training, nothing is judged, unless `reports check --include-seen` asks for it."
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from objascale.progress import show_progress
 from reports.build import build_report
 from reports.commands.common import (
     REPORT,
@@ -12,9 +13,7 @@ from reports.commands.common import (
     GalleryLimit,
     Out,
     ResultsFolders,
-    Seed,
     errors,
-    show_progress,
 )
 from reports.commands.terminal import show
 
@@ -22,13 +21,12 @@ from reports.commands.terminal import show
 def build(
     results: ResultsFolders = None,
     out: Out = REPORT,
-    seed: Seed = 0,
     bins: Bins = None,
     gallery: GalleryLimit = None,
 ) -> None:
     """Write tables (Markdown, CSV, LaTeX, HTML), figures (PDF, SVG, PNG) and index.html, and print table 1."""
     with errors(), show_progress() as progress:
-        report = build_report(results or RESULTS, out, seed, bins, gallery, progress)
+        report = build_report(results or RESULTS, out, bins, gallery, progress)
     for sentence in report.failed:
         typer.echo(f"warning: {sentence}", err=True)
     for table in report.tables:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,10 +14,11 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from objascale.files import write_atomically
+from objascale.terminal import console
 from reports.claims import Against, Finding
 from reports.claims.table import BOTH, coverage, in_words, interval, judgements, number, source, statistics, table_of
 from reports.claims.verdict import Judgement
-from reports.commands.common import ResultsFolders, Seed, errors, read
+from reports.commands.common import ResultsFolders, errors, read
 from reports.formats import WRITERS, Table
 from reports.results import ReportError
 from reports.style import assign_styles
@@ -41,7 +41,6 @@ def check(
         bool,
         typer.Option("--include-seen", help="Judge also on objects and data sets that a model has seen in training."),
     ] = False,
-    seed: Seed = 0,
 ) -> None:
     """Which claims hold in these results, which do not, and of which that cannot be told."""
     with errors():
@@ -54,17 +53,17 @@ def check(
             known = known.as_unseen()
         styles = assign_styles(known.rows["series"])
         chosen: Sequence[Against] = BOTH if against == "both" else (against,)
-        views = {slug: View(known, dataset, styles, seed) for dataset, slug in slugs(known.datasets).items()}
+        views = {slug: View(known, dataset, styles) for dataset, slug in slugs(known.datasets).items()}
         judged = {slug: judgements(view, chosen) for slug, view in views.items()}
         if out:
             _write([replace(table_of(judged[slug], view), within=slug) for slug, view in views.items()], out)
-    console = Console() if sys.stdout.isatty() else Console(width=150)
+    screen = console()
     for slug, view in views.items():
-        console.print(Text(f"\nClaims, checked on {view.dataset}", style="bold underline"))
+        screen.print(Text(f"\nClaims, checked on {view.dataset}", style="bold underline"))
         for each in judged[slug]:
-            _print(each, console)
-    for note in (coverage(), statistics(seed)):
-        console.print(Text(f"\n{note}", style="dim"))
+            _print(each, screen)
+    for note in (coverage(), statistics()):
+        screen.print(Text(f"\n{note}", style="dim"))
 
 
 def _write(tables: list[Table], out: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from reports.build import draw_figure
-from reports.commands.common import REPORT, Bins, Out, ResultsFolders, Seed, errors, read
+from reports.commands.common import REPORT, Bins, Out, ResultsFolders, errors, read
 from reports.figures.registry import FIGURES
 
 _KINDS = "; ".join(f"{number}: {kind.about}" for number, kind in FIGURES.items())
@@ -22,10 +22,9 @@ def figure(
     which: Annotated[str, typer.Argument(metavar="FIGURE", help=_KINDS, autocompletion=complete)],
     results: ResultsFolders = None,
     out: Out = REPORT,
-    seed: Seed = 0,
     bins: Bins = None,
 ) -> None:
     """Draw one figure for every data set in the results (PDF, SVG, PNG)."""
     with errors():
-        for path in draw_figure(which, read(results), out, seed, bins):
+        for path in draw_figure(which, read(results), out, bins):
             typer.echo(path)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from reports.build import make_tables
-from reports.commands.common import REPORT, Out, ResultsFolders, Seed, errors, read
+from reports.commands.common import REPORT, Out, ResultsFolders, errors, read
 from reports.commands.terminal import show
 from reports.tables.registry import OF_ALL, OF_EACH
 
@@ -24,7 +24,6 @@ def table(
     which: Annotated[str, typer.Argument(metavar="TABLE", help=_KINDS, autocompletion=complete)],
     results: ResultsFolders = None,
     out: Out = REPORT,
-    seed: Seed = 0,
 ) -> None:
     """Print one table, of every data set in the results, and write it (Markdown, CSV, LaTeX, HTML).
 
@@ -32,7 +31,7 @@ def table(
     `bench run --timing` may be among the results: table 1 then has its times.
     """
     with errors():
-        for made, paths in make_tables(which, read(results), out, seed):
+        for made, paths in make_tables(which, read(results), out):
             show(made)
             for path in paths:
                 typer.echo(path, err=True)

@@ -6,14 +6,12 @@ import textwrap
 from typing import Any
 
 import matplotlib
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bench.statistics import clustered_means
+from bench.statistics import clustered_means, too_few
 from reports.figures import Drawn
 from reports.figures.parts import add_legend, error_note, interval_note, new_axes
-from reports.significance import TOO_FEW, too_few
 from reports.style import RC, Style
 from reports.view import NothingToShow, View
 
@@ -23,7 +21,7 @@ LONG = 30  # letters of a category's name
 PITCH = 0.125  # inches from row to row: 68 of them are 8.5 inches, with letters of 7 points
 
 
-def category_means(rows: pd.DataFrame, seed: int) -> pd.DataFrame:
+def category_means(rows: pd.DataFrame) -> pd.DataFrame:
     """Per series and category: series, category, mean, std, n, clusters, low, high; rows without category are left out.
 
     The series are the five best by mean IoU; the categories are the 70 with most objects, and go from the worst to the
@@ -33,7 +31,7 @@ def category_means(rows: pd.DataFrame, seed: int) -> pd.DataFrame:
     rows = rows[rows["category"].isin(rows["category"].value_counts().nlargest(MOST).index)]
     best = rows.groupby("series", sort=False)["iou"].mean().nlargest(MODELS).index
     rows = rows[rows["series"].isin(best)]
-    means = clustered_means(rows, ["series", "category"], np.random.default_rng(seed)).reset_index()
+    means = clustered_means(rows, ["series", "category"]).reset_index()
     order = means.groupby("category")["mean"].mean().sort_values(kind="stable").index
     means["category"] = pd.Categorical(means["category"], order)
     return means.sort_values(["category", "series"], ignore_index=True)
@@ -80,7 +78,7 @@ def categories(view: View) -> list[Drawn]:
         raise NothingToShow(
             "the objects have no two categories; measure more with `bench run` without --select category"
         )
-    means = category_means(rows, view.seed)
+    means = category_means(rows)
     n = means.groupby("category", observed=True)["n"].max().sum()
     across = means.groupby("category", observed=True)["mean"].mean()
     chosen, every = means["series"].nunique(), rows["series"].nunique()
@@ -89,8 +87,7 @@ def categories(view: View) -> list[Drawn]:
         + (f" (those with most objects, of {every_category})" if len(across) < every_category else "")
         + ", of each as many as its brackets say, sorted by the mean over the models shown"
         + (f", which are the {chosen} best of {every} by mean IoU" if chosen < every else "")
-        + f". {interval_note(view.seed)} A dot without a line has objects of one asset only."
-        + (f" Hollow dots have {TOO_FEW}." if too_few(means).any() else "")
+        + f". {interval_note(means)}"
         + error_note(rows[rows["series"].isin(means["series"])])
     )
     alt = (

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from bench.statistics import clustered_means
 from reports.figures import Drawn
 from reports.figures.bins import bin_index, log_edges
-from reports.figures.parts import BAND, add_legend, draw_line, error_note, few_note, interval_note, legend_height
+from reports.figures.parts import BAND, add_legend, draw_line, error_note, interval_note, legend_height
 from reports.formats import scientific
 from reports.style import RC, WIDTH, Style
 from reports.view import View
@@ -27,8 +27,9 @@ def curve_bins(n: int) -> int:
     return int(np.clip(round(np.sqrt(n)), 4, 30))
 
 
-def size_curve(rows: pd.DataFrame, seed: int, bins: int | None = None, size: Size = "fraction") -> pd.DataFrame:
-    """Per series and occupied bin: series, bin, `size` (geometric mean of its objects), mean, std, n, low, high.
+def size_curve(rows: pd.DataFrame, bins: int | None = None, size: Size = "fraction") -> pd.DataFrame:
+    """Per series and occupied bin: series, bin, `size` (geometric mean of its objects), mean, std, n, clusters, low,
+    high.
 
     The bins are equal in log10 over the range of `rows[size]` and the same for all series; `attrs["edges"]` holds their
     edges, `attrs["objects"]` the number of objects in each, and `attrs["size"]` says which size.
@@ -36,7 +37,7 @@ def size_curve(rows: pd.DataFrame, seed: int, bins: int | None = None, size: Siz
     objects = rows.drop_duplicates("object")
     edges = log_edges(objects[size].to_numpy(float), bins or curve_bins(len(objects)))
     rows = rows.assign(bin=bin_index(rows[size].to_numpy(float), edges), log=np.log10(rows[size]))
-    curve = clustered_means(rows, ["series", "bin"], np.random.default_rng(seed))
+    curve = clustered_means(rows, ["series", "bin"])
     curve[size] = 10 ** rows.groupby(["series", "bin"], sort=False)["log"].mean()
     curve = curve.reset_index().sort_values(["series", "bin"], ignore_index=True)
     counts = np.bincount(bin_index(objects[size].to_numpy(float), edges), minlength=len(edges) - 1)
@@ -47,7 +48,7 @@ def size_curve(rows: pd.DataFrame, seed: int, bins: int | None = None, size: Siz
 def draw_curve(curve: pd.DataFrame, styles: dict[str, Style]) -> Figure:
     """The curves of `size_curve`, one line per series in the order of `styles`, and below them the objects per bin.
 
-    A hollow marker is a bin with fewer than 5 objects. Bins whose objects are all of one asset have no band.
+    A hollow marker without a band is a bin with fewer than MIN_CLUSTERS clusters.
     """
     size: Size = curve.attrs["size"]
     shown = [series for series in styles if series in set(curve["series"])]
@@ -84,7 +85,7 @@ def pixel_size_curves(view: View) -> list[Drawn]:
 
 def _curves(view: View, size: Size, name: str, words: str) -> Drawn:
     rows = view.plain
-    curve = size_curve(rows, view.seed, view.bins, size)
+    curve = size_curve(rows, view.bins, size)
     spans = []
     for series in view.styles:
         means = curve.loc[curve["series"] == series, "mean"]
@@ -97,7 +98,7 @@ def _curves(view: View, size: Size, name: str, words: str) -> Drawn:
     caption = (
         f"n = {sum(objects):,} objects in {len(objects)} bins, equal in the logarithm, from {told[0]} to "
         f"{told[1]}; a point is the mean of its bin, and nothing is "
-        f"smoothed. {interval_note(view.seed)}{few_note(curve['n'])}{error_note(rows)}"
+        f"smoothed. {interval_note(curve)}{error_note(rows)}"
     )
     alt = f"Mean IoU against {words}: {'; '.join(spans)}."
     return Drawn(name, f"IoU against {words}", caption, alt, draw_curve(curve, view.styles))

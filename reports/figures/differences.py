@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from bench.statistics import FEW
+from bench.statistics import MIN_CLUSTERS
 from reports.figures import Drawn
 from reports.figures.heatmaps import HeatMap, add_bar, cells_told, draw_cells, heat_maps, panel_grid
 from reports.figures.parts import error_note
@@ -23,7 +23,8 @@ DIVERGING = LinearSegmentedColormap.from_list("rival-flip", ["#7f3b08", "#e08214
 
 
 def paired_differences(view: View) -> pd.DataFrame:
-    """Per object and rival that both have a row: series ("FLIP − rival"), object, fraction, area, difference of IoU.
+    """Per object and rival that both have a row: series ("FLIP − rival"), object, cluster, fraction, area, difference
+    of IoU.
 
     FLIP is the one with the highest mean IoU, rivals are up to four others with parameters, best first, that were told
     the same (`prompt_source`). An error counts with IoU 0. Raises NothingToShow if there is no FLIP, no rival, or no
@@ -48,7 +49,7 @@ def paired_differences(view: View) -> pd.DataFrame:
     pairs = []
     for rival in rivals:
         other = rows.loc[rows["series"] == rival, ["object", "iou"]]
-        pair = flip[["object", "fraction", "area", "iou"]].merge(other, on="object", suffixes=("", "_rival"))
+        pair = flip[["object", "cluster", "fraction", "area", "iou"]].merge(other, on="object", suffixes=("", "_rival"))
         pairs.append(pair.assign(series=f"{ours[0]} − {rival}", difference=pair["iou"] - pair["iou_rival"]))
     together = pd.concat(pairs, ignore_index=True)
     if together.empty:
@@ -57,9 +58,9 @@ def paired_differences(view: View) -> pd.DataFrame:
 
 
 def colour_limit(maps: list[HeatMap]) -> float:
-    """The greatest |mean| of a cell with 5 objects or more (of any cell if there is none), up to the next tenth."""
-    means, counts = (np.concatenate([getattr(heat, name).ravel() for heat in maps]) for name in ("mean", "count"))
-    sure = counts >= FEW if (counts >= FEW).any() else counts > 0
+    """The greatest |mean| of a cell with MIN_CLUSTERS clusters (of any cell if there is none), up to the next tenth."""
+    means, counts = (np.concatenate([getattr(heat, name).ravel() for heat in maps]) for name in ("mean", "clusters"))
+    sure = counts >= MIN_CLUSTERS if (counts >= MIN_CLUSTERS).any() else counts > 0
     return min(1.0, max(0.1, math.ceil(round(float(np.abs(means[sure]).max()) * 10, 6)) / 10))
 
 
@@ -87,7 +88,7 @@ def size_differences(view: View) -> list[Drawn]:
     caption = (
         "Mean per cell of the difference of IoU on the same objects, without intervals: purple where FLIP is ahead, "
         f"orange where the other is, near white where they are equal, hatched where no object is. {cells_told(maps)} "
-        f"Colours end at the greatest difference in a cell of {FEW} objects or more.{error_note(drawn)}"
+        f"Colours end at the greatest difference in a cell of {MIN_CLUSTERS} assets or more.{error_note(drawn)}"
     )
     told = []
     for heat in maps:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bench.statistics import FEW
+from bench.statistics import MIN_CLUSTERS, TOO_FEW
 from reports.figures import Drawn
 from reports.figures.parts import add_legend, error_note, new_axes, objects_told
 from reports.style import RC, Style
@@ -19,9 +19,10 @@ from reports.view import View
 def draw_distribution(rows: pd.DataFrame, styles: dict[str, Style]) -> Figure:
     """A step line per series from (0, 0) to (1, 1): the fraction of its objects with IoU ≤ x. Markers are medians.
 
-    The legend gives the median; a hollow marker has fewer than 5 objects.
+    The legend gives the median; a hollow marker has fewer than MIN_CLUSTERS clusters.
     """
     groups = dict(iter(rows.groupby("series", sort=False)["iou"]))
+    clusters = rows.groupby("series")["cluster"].nunique()
     figure, axes = new_axes(2.4, [f"{series} (0.00)" for series in groups])
     with matplotlib.rc_context(RC):
         axes.axhline(0.5, color="#999999", linewidth=0.7, label="_half")
@@ -32,7 +33,7 @@ def draw_distribution(rows: pd.DataFrame, styles: dict[str, Style]) -> Figure:
             share = np.arange(1, len(iou) + 1) / len(iou)
             x, y = np.concatenate(([0.0], iou, [1.0])), np.concatenate(([0.0], share, [1.0]))
             axes.plot(x, y, drawstyle="steps-post", color=style.colour, linestyle=style.dash, linewidth=1.2)
-            median, inside = float(np.median(iou)), "white" if len(iou) < FEW else style.colour
+            median, inside = float(np.median(iou)), "white" if clusters[series] < MIN_CLUSTERS else style.colour
             look: dict[str, Any] = {
                 "marker": style.marker,
                 "color": style.colour,
@@ -52,12 +53,12 @@ def distributions(view: View) -> list[Drawn]:
     by_series = rows.groupby("series", sort=False)["iou"]
     medians, missed, n = by_series.median(), (rows["iou"] == 0).groupby(rows["series"]).mean(), by_series.size()
     shown = [series for series in view.styles if series in n.index]
-    few = [series for series in shown if n[series] < FEW]
+    few = rows.groupby("series")["cluster"].nunique() < MIN_CLUSTERS
     caption = (
         f"{objects_told(n)} objects a model, each counted once, without bins or smoothing; a marker is the median, "
         "which the legend gives. A line that starts above 0 on the left has that share of objects with IoU 0."
         + error_note(rows)
-        + (f" Hollow: fewer than {FEW} objects." if few else "")
+        + (f" Hollow markers: {TOO_FEW}." if few.any() else "")
     )
     told = (f"{series} {medians[series]:.2f}, {missed[series]:.0%} at 0" for series in shown)
     alt = (

@@ -15,7 +15,7 @@ from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from bench.statistics import FEW
+from bench.statistics import MIN_CLUSTERS, TOO_FEW
 from reports.figures import Drawn
 from reports.figures.bins import bin_index, log_edges
 from reports.figures.parts import error_note, new_panels
@@ -27,13 +27,17 @@ LONG = 22  # letters of a panel's title before it is broken
 
 @dataclass(frozen=True)
 class HeatMap:
-    """A mean per cell of one series: `mean` and `count` are (bins, bins), row = absolute size, column = relative."""
+    """A mean per cell of one series.
+
+    `mean`, `count` (objects) and `clusters` are (bins, bins), row = absolute size, column = relative.
+    """
 
     series: str
     x_edges: NDArray[np.float64]  # mask px / image px
     y_edges: NDArray[np.float64]  # mask px
     mean: NDArray[np.float64]  # NaN where no object is
     count: NDArray[np.int64]
+    clusters: NDArray[np.int64]
 
 
 def heat_bins(n: int) -> int:
@@ -50,10 +54,13 @@ def heat_maps(rows: pd.DataFrame, bins: int | None = None, value: str = "iou") -
     maps = []
     for series, group in rows.groupby("series", sort=False):
         x, y = bin_index(group["fraction"].to_numpy(float), x_edges), bin_index(group["area"].to_numpy(float), y_edges)
-        count = np.bincount(y * bins + x, minlength=bins * bins).reshape(bins, bins)
-        total = np.bincount(y * bins + x, group[value].to_numpy(float), minlength=bins * bins).reshape(bins, bins)
-        mean = np.divide(total, count, out=np.full((bins, bins), np.nan), where=count > 0)
-        maps.append(HeatMap(str(series), x_edges, y_edges, mean, count))
+        cell, shape = y * bins + x, (bins, bins)
+        count = np.bincount(cell, minlength=bins * bins).reshape(shape)
+        total = np.bincount(cell, group[value].to_numpy(float), minlength=bins * bins).reshape(shape)
+        mean = np.divide(total, count, out=np.full(shape, np.nan), where=count > 0)
+        once = ~pd.DataFrame({"cell": cell, "cluster": group["cluster"].to_numpy()}).duplicated().to_numpy()
+        clusters = np.bincount(cell[once], minlength=bins * bins).reshape(shape)
+        maps.append(HeatMap(str(series), x_edges, y_edges, mean, count, clusters))
     return maps
 
 
@@ -83,7 +90,7 @@ def panel_grid(maps: list[HeatMap]) -> tuple[Figure, list[Axes]]:
 
 
 def draw_cells(panel: Axes, heat: HeatMap, colours: str | Colormap, limits: tuple[float, float]) -> PolyCollection:
-    """The cells that hold an object, coloured by their mean, and a dot in each with fewer than 5 objects."""
+    """The cells that hold an object, coloured by their mean; a dot marks fewer than MIN_CLUSTERS clusters."""
     rows, columns = np.nonzero(heat.count)
     left, right = heat.x_edges[columns], heat.x_edges[columns + 1]
     low, high = heat.y_edges[rows], heat.y_edges[rows + 1]
@@ -92,7 +99,7 @@ def draw_cells(panel: Axes, heat: HeatMap, colours: str | Colormap, limits: tupl
     cells.set_array(heat.mean[rows, columns])
     cells.set_clim(*limits)
     panel.add_collection(cells)
-    few = heat.count[rows, columns] < FEW
+    few = heat.clusters[rows, columns] < MIN_CLUSTERS
     size = (14 / len(heat.count)) ** 2
     panel.scatter(np.sqrt(left * right)[few], np.sqrt(low * high)[few], size, "#00000080", linewidth=0)
     panel.set(xlim=heat.x_edges[[0, -1]], ylim=heat.y_edges[[0, -1]])
@@ -109,11 +116,12 @@ def add_bar(figure: Figure, panels: list[Axes], cells: PolyCollection, label: st
 def cells_told(maps: list[HeatMap]) -> str:
     """How many cells there are, how many objects they hold, and which are marked."""
     counts = np.concatenate([heat.count[heat.count > 0] for heat in maps])
+    few = np.concatenate([heat.clusters[heat.count > 0] for heat in maps]) < MIN_CLUSTERS
     bins, filled = len(maps[0].count), len(counts) / len(maps)
-    few = f" Dots: fewer than {FEW} objects ({(counts < FEW).mean():.0%} of the cells)." if (counts < FEW).any() else ""
+    dots = f" Dots: {TOO_FEW} ({few.mean():.0%} of the cells)." if few.any() else ""
     return (
         f"{bins} × {bins} cells, equal in the logarithm over the range of all objects; {filled:.0f} of them hold "
-        f"{counts.min()} to {counts.max()} objects, on average {counts.mean():.1f}.{few}"
+        f"{counts.min()} to {counts.max()} objects, on average {counts.mean():.1f}.{dots}"
     )
 
 

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.seen import unfair
-from bench.statistics import FEW, REPLICATES
+from bench.statistics import INTERVAL_NOTE, TOO_FEW, too_few
 from reports.style import RC, WIDTH, Style
 
 BAND = 0.14  # opacity of an interval behind a line
@@ -44,11 +44,11 @@ def new_panels(n: int, heights: tuple[float, float], legend: Iterable[str] = ())
 
 
 def draw_line(axes: Axes, points: pd.DataFrame, x: str, label: str, style: Style, band: float = BAND) -> None:
-    """The means of `points` (columns `x`, mean, low, high, n) as a line with its 95 % band.
+    """The means of `points` (columns `x`, mean, low, high, clusters) as a line with its 95 % band.
 
-    Markers are hollow where fewer than 5 objects are behind a mean.
+    Markers are hollow, and the band is missing, where fewer than MIN_CLUSTERS clusters are behind a mean.
     """
-    few = points[points["n"] < FEW]
+    few = points[too_few(points)]
     axes.fill_between(points[x], points["low"], points["high"], color=style.colour, alpha=band, linewidth=0)
     look: dict[str, Any] = {"color": style.colour, "marker": style.marker, "markersize": 3.5, "linewidth": 1.3}
     axes.plot(points[x], points["mean"], linestyle=style.dash, label=label, **look)
@@ -75,17 +75,9 @@ def legend_columns(labels: Iterable[str]) -> int:
     return 2 if max(map(len, labels), default=0) <= LONG else 1
 
 
-def interval_note(seed: int) -> str:
-    """How the 95 % intervals of every figure are made."""
-    return (
-        f"Intervals are 95 %: percentile bootstrap of the mean, {REPLICATES} draws of whole assets (of pictures, where "
-        f"no asset is known), seed {seed}."
-    )
-
-
-def few_note(counts: pd.Series) -> str:
-    """What a hollow marker means, if there is any; with a space before."""
-    return f" Hollow markers have fewer than {FEW} objects." if (counts < FEW).any() else ""
+def interval_note(means: pd.DataFrame) -> str:
+    """How the intervals of these means are made, and what a hollow marker means if there is any."""
+    return INTERVAL_NOTE + (f" Hollow markers: {TOO_FEW}." if too_few(means).any() else "")
 
 
 def error_note(rows: pd.DataFrame) -> str:

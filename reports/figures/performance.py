@@ -10,10 +10,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from bench.statistics import FEW, clustered_means
+from bench.statistics import MIN_CLUSTERS, clustered_means
 from reports.figures import Drawn
 from reports.figures.labels import Label, place_labels
-from reports.figures.parts import error_note, few_note, interval_note, new_axes, objects_told
+from reports.figures.parts import error_note, interval_note, new_axes, objects_told
 from reports.style import RC, Style
 from reports.times import times_of
 from reports.view import ALONE, NothingToShow, View
@@ -29,7 +29,7 @@ def performance(view: View) -> pd.DataFrame:
     """Per series of `view.plain`: series, model, mean, std, n, clusters, low, high, parameters, ms (NaN: unknown),
     times (where ms comes from, see `times_of`)."""
     rows = view.plain
-    table = clustered_means(rows, ["series"], np.random.default_rng(view.seed))
+    table = clustered_means(rows, ["series"])
     table["model"] = rows.groupby("series", sort=False)["model"].first()
     cards = [view.results.card(str(model)) for model in table["model"]]
     table["parameters"] = pd.array([card.get("parameters") or np.nan for card in cards], float)
@@ -44,7 +44,7 @@ def draw_performance(
 ) -> Figure:
     """A point with its 95 % interval for each row of `table`, a dashed line for each of `levels` (of `performance`).
 
-    The Pareto front of the points is a grey step line. A hollow point has fewer than 5 objects.
+    The Pareto front of the points is a grey step line. A hollow point has fewer than MIN_CLUSTERS clusters.
     """
     figure, axes = new_axes(2.7)
     with matplotlib.rc_context(RC):
@@ -54,7 +54,7 @@ def draw_performance(
             )
         for row in table.to_dict("records"):
             style = styles[row["series"]]
-            inside = "white" if row["n"] < FEW else style.colour
+            inside = "white" if row["clusters"] < MIN_CLUSTERS else style.colour
             axes.plot([row[x]] * 2, [row["low"], row["high"]], color=style.colour, linewidth=1, label="_interval")
             look: dict[str, Any] = {
                 "marker": style.marker,
@@ -115,7 +115,7 @@ def _drawn(x: str, unit: str, points: pd.DataFrame, levels: pd.DataFrame, xlabel
     left_out = sorted(set(view.plain["series"]) - set(points["series"]) - set(levels["series"]))
     caption = (
         f"{objects_told(points['n'])} objects a model. {about} The grey line is the Pareto front: no model "
-        f"left of it is as good. {interval_note(view.seed)}{few_note(points['n'])}{error_note(view.plain)}"
+        f"left of it is as good. {interval_note(points)}{error_note(view.plain)}"
         + (f" Not shown, without {against}: {', '.join(left_out)}." if left_out else "")
     )
     told = [f"{row['series']} {row['mean']:.2f} at {row[x]:.3g} {unit}" for row in points.to_dict("records")]

@@ -20,7 +20,6 @@ from reports.figures.parts import (
     add_legend,
     draw_line,
     error_note,
-    few_note,
     interval_note,
     new_axes,
     new_panels,
@@ -55,9 +54,9 @@ def swept_rows(rows: pd.DataFrame, swept: Swept) -> pd.DataFrame:
     return rows
 
 
-def sweep(rows: pd.DataFrame, swept: Swept, seed: int, by: str = "line") -> pd.DataFrame:
+def sweep(rows: pd.DataFrame, swept: Swept, by: str = "line") -> pd.DataFrame:
     """Per value of column `by` and of `swept`: mean, std, n, clusters, low, high; in the order of both."""
-    means = clustered_means(rows, [by, swept], np.random.default_rng(seed)).reset_index()
+    means = clustered_means(rows, [by, swept]).reset_index()
     return means.sort_values([by, swept], ignore_index=True, kind="stable")
 
 
@@ -105,10 +104,10 @@ def noise_sweeps(view: View) -> list[Drawn]:
 
 
 def _sweeps(rows: pd.DataFrame, swept: Swept, words: str, view: View) -> list[Drawn]:
-    means = sweep(rows, swept, view.seed)
+    means = sweep(rows, swept)
     styles = assign_styles(rows["line"])
     rows = rows.assign(bin=size_bin(rows["fraction"].to_numpy(float)))
-    panels = {line: sweep(rows[rows["line"] == line], swept, view.seed, by="bin") for line in styles}
+    panels = {line: sweep(rows[rows["line"] == line], swept, by="bin") for line in styles}
     told = [f"{line} {_ends(means[means['line'] == line], swept)}" for line in styles]
     told_by_size = [
         f"{line}, {SIZE_LABELS[index]} of the image, {_ends(panel[panel['bin'] == index], swept)}"
@@ -117,21 +116,21 @@ def _sweeps(rows: pd.DataFrame, swept: Swept, words: str, view: View) -> list[Dr
     ]
     objects = rows.drop_duplicates("object")["bin"].value_counts().sort_index()
     sizes = ", ".join(f"{SIZE_LABELS[index]}: {n:,}" for index, n in zip(objects.index.tolist(), objects, strict=True))
-    about = f"{objects_told(means['n'])} objects at each {words}; nothing is smoothed. {interval_note(view.seed)}"
+    about = f"{objects_told(means['n'])} objects at each {words}; nothing is smoothed."
     errors = error_note(rows)
     return [
         Drawn(
             f"iou-by-{swept}",
             f"IoU against {words}",
-            f"{about}{few_note(means['n'])}{errors}",
+            f"{about} {interval_note(means)}{errors}",
             f"Mean IoU against {words}: {'; '.join(told)}.",
             draw_sweep(means, swept, styles),
         ),
         Drawn(
             f"iou-by-{swept}-and-size",
             f"IoU against {words}, by relative mask size",
-            f"Lines are bins of mask area over image area; the objects in each are {sizes}. {about}"
-            f"{few_note(pd.concat([panel['n'] for panel in panels.values()]))}{errors}",
+            f"Lines are bins of mask area over image area; the objects in each are {sizes}. {about} "
+            f"{interval_note(pd.concat(panels.values()))}{errors}",
             f"Mean IoU from the least to the greatest {words}: {'; '.join(told_by_size)}.",
             draw_sweep_by_size(panels, swept),
         ),

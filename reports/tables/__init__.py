@@ -20,7 +20,7 @@ class Kind:
 
 @dataclass(frozen=True)
 class KindOfAll:
-    """A table over all data sets, made from the results and the seed of the bootstrap; otherwise as Kind."""
+    """A table over all data sets, made from the results; otherwise as Kind."""
 
     about: str
-    make: Callable[[Results, int], Table]
+    make: Callable[[Results], Table]

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 
-from bench.statistics import clustered_means
+from bench.statistics import INTERVAL_NOTE, clustered_means, too_few
 from reports.formats import Cell, Column, Table
-from reports.significance import too_few
 from reports.tables.cells import (
     failure_notes,
     fair,
+    few_note,
     interval,
-    interval_note,
     left_out_note,
     marks,
     percent,
     seen_mark,
     seen_note,
-    too_few_note,
     with_seen,
 )
 from reports.view import NothingToShow, View
@@ -28,8 +25,7 @@ def category_data(view: View) -> pd.DataFrame:
     """One row per category and plain series, categories by their number of objects, the most frequent first.
 
     Columns: category, objects (of the category), series, mean, std, n, clusters, low, high, seen_in_training (the
-    worst), dataset, seed. The assets of an interval are drawn from those that have the category. Raises NothingToShow
-    for a single category.
+    worst), dataset. Raises NothingToShow for a single category.
     """
     rows = view.plain
     objects = rows.drop_duplicates("object")["category"].value_counts()
@@ -38,17 +34,12 @@ def category_data(view: View) -> pd.DataFrame:
             f"all objects of {view.dataset} are of one category; measure more of them with `bench run --select "
             "category=NAME,NAME`, or without --select"
         )
-    rng = np.random.default_rng(view.seed)
     order = sorted(objects.index, key=lambda name: (-objects[name], name))
-    groups = dict(tuple(rows.groupby("category", sort=False)))
-    parts = [
-        with_seen(clustered_means(groups[name], ["series"], rng), groups[name], ["series"]).assign(category=name)
-        for name in order
-    ]
-    data = pd.concat(parts).reset_index()
-    data.insert(0, "objects", data["category"].map(objects))
-    data.insert(0, "category", data.pop("category"))
-    return data.assign(dataset=view.dataset, seed=view.seed)
+    by = ["category", "series"]
+    data = with_seen(clustered_means(rows, by), rows, by).reset_index()
+    data = data.sort_values("category", key=lambda names: names.map(order.index), kind="stable", ignore_index=True)
+    data.insert(1, "objects", data["category"].map(objects))
+    return data.assign(dataset=view.dataset)
 
 
 def category_table(view: View) -> Table:
@@ -70,6 +61,6 @@ def category_table(view: View) -> Table:
             text = percent(cell["mean"]) + seen_mark(cell["seen_in_training"])
             line.append(Cell(text, interval(cell["low"], cell["high"]), rank))
         cells.append(line)
-    notes = [f"Mean IoU in percent. {interval_note(data['clusters'].max(), view.seed)}"]
-    notes += seen_note(data["seen_in_training"]) + failure_notes(view) + left_out_note(view) + too_few_note(data)
+    notes = [f"Mean IoU in percent. {INTERVAL_NOTE}", *seen_note(data["seen_in_training"])]
+    notes += failure_notes(view) + left_out_note(view) + few_note(data["clusters"])
     return Table("iou-by-category", f"IoU by category on {view.dataset}", columns, cells, notes, data)

@@ -8,9 +8,8 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 
 from bench.seen import MARKS, UNFAIR, footnote, worst
-from bench.statistics import FEW, REPLICATES
+from bench.statistics import MIN_CLUSTERS, TOO_FEW
 from reports.formats import Mark
-from reports.significance import TOO_FEW, too_few
 from reports.view import View
 
 
@@ -73,27 +72,14 @@ def ms(value: float) -> str:
     return "—" if math.isnan(value) else f"{value:.{2 if value < 10 else 1 if value < 100 else 0}f}"
 
 
-def few(n: int) -> str:
-    """The mark of a number of objects that is too small."""
-    return "†" if n < FEW else ""
+def few(clusters: int) -> str:
+    """The mark of a cell with fewer than MIN_CLUSTERS clusters."""
+    return "†" if clusters < MIN_CLUSTERS else ""
 
 
-def too_few_note(data: pd.DataFrame) -> list[str]:
-    """What the mark says where it is of means (`too_few`), if any has it."""
-    return [f"† {TOO_FEW}: no basis for a comparison."] if too_few(data).any() else []
-
-
-def few_note(counts: Iterable[int]) -> list[str]:
-    """What the mark says, if any of `counts` has it."""
-    return [f"† fewer than {FEW} objects: no basis for a comparison."] if any(n < FEW for n in counts) else []
-
-
-def interval_note(most_clusters: int, seed: int) -> str:
-    """How the intervals came about."""
-    return (
-        f"Confidence intervals: 95 %, percentile bootstrap of the mean, {REPLICATES} draws of whole assets (pictures "
-        f"where no asset is known; up to {most_clusters} in a cell), seed {seed}; none where all objects are of one."
-    )
+def few_note(clusters: Iterable[int]) -> list[str]:
+    """What the mark means, if any of `clusters` has it."""
+    return [f"† {TOO_FEW}: no interval and no comparison."] if any(map(few, clusters)) else []
 
 
 def left_out_note(view: View) -> list[str]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 
-from bench.statistics import clustered_means
+from bench.statistics import INTERVAL_NOTE, clustered_means, too_few
 from reports.formats import Cell, Column, Table
 from reports.tables.cells import (
     count,
@@ -14,7 +13,6 @@ from reports.tables.cells import (
     few,
     few_note,
     interval,
-    interval_note,
     marks,
     ms,
     percent,
@@ -34,10 +32,10 @@ def iou_data(view: View) -> pd.DataFrame:
     Columns: series, model, prompt, parameters; mean, std, low, high (IoU, 0 to 1; errors count as 0), n, clusters;
     predict_{pre,model,post,total}_ms (medians over objects without an error), image_…_ms (over images);
     errors, no_detection (objects without an error whose mask is empty), seen_in_training (the worst of the rows),
-    dataset, seed.
+    dataset.
     """
     rows = view.rows
-    table = clustered_means(rows, ["series"], np.random.default_rng(view.seed))
+    table = clustered_means(rows, ["series"])
     by_series = rows.groupby("series", sort=False)
     first = by_series.first()
     table.insert(0, "model", first["model"])
@@ -46,12 +44,8 @@ def iou_data(view: View) -> pd.DataFrame:
     scored = rows[rows["error"].isna()]
     images = scored.drop_duplicates(["series", "image_id"])
     table = table.join(_medians(scored, "", "predict")).join(_medians(images, "image_", "image"))
-    return (
-        with_seen(table.join(failed(rows)), rows, ["series"])
-        .astype({"parameters": float})
-        .assign(dataset=view.dataset, seed=view.seed)
-        .reset_index()
-    )
+    table = with_seen(table.join(failed(rows)), rows, ["series"])
+    return table.astype({"parameters": float}).assign(dataset=view.dataset).reset_index()
 
 
 def _prompt(rows: pd.DataFrame) -> str:
@@ -78,13 +72,13 @@ def iou_table(view: View) -> Table:
     columns += [Column(stage, "predict, ms") for stage in (*_STAGES, "total")]
     columns += [Column(stage, "set_image, ms") for stage in (*_STAGES, "total")]
     columns += [Column("Errors"), Column("No mask")]
-    comparable = data["mean"].where((data["n"].map(few) == "") & fair(data))
+    comparable = data["mean"].where(~too_few(data) & fair(data))
     cells = [
         [
             Cell(row["series"]),
             Cell(row["prompt"]),
             Cell(count(row["parameters"])),
-            Cell(f"{row['n']}{few(row['n'])}"),
+            Cell(f"{row['n']}{few(row['clusters'])}"),
             Cell(f"{percent(row['mean'])} ± {percent(row['std'])}{seen_mark(row['seen_in_training'])}", mark=mark),
             Cell(interval(row["low"], row["high"]) or "—"),
             *(Cell(ms(row[f"{part}_{s}_ms"])) for part in ("predict", "image") for s in (*_STAGES, "total")),
@@ -94,7 +88,7 @@ def iou_table(view: View) -> Table:
         for row, mark in zip(data.to_dict("records"), marks(comparable), strict=True)
     ]
     notes = [
-        interval_note(data["clusters"].max(), view.seed),
+        INTERVAL_NOTE,
         "Times are medians of this run, of predict over objects and of set_image over pictures; a total is the median "
         "of the sums. Other work may have run beside the models, and objects answered together share their time: "
         "table 1 says where better times are.",
@@ -102,4 +96,4 @@ def iou_table(view: View) -> Table:
         *seen_note(data["seen_in_training"]),
         *unread_note(view),
     ]
-    return Table("iou", f"IoU and time on {view.dataset}", columns, cells, notes + few_note(data["n"]), data)
+    return Table("iou", f"IoU and time on {view.dataset}", columns, cells, notes + few_note(data["clusters"]), data)

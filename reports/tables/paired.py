@@ -8,10 +8,9 @@ import pandas as pd
 from bench.compare import Comparison, summarise_pairs
 from bench.results import ResultsError
 from bench.seen import unfair
-from bench.statistics import FEW, LEVEL
+from bench.statistics import DIFFERENCE, INTERVAL_NOTE, LEVEL, holm, ratios
 from reports.formats import Cell, Column, Table
-from reports.significance import FLIPS, holm, sign_flip, sums_by_cluster
-from reports.tables.cells import failure_notes, few, few_note, interval, interval_note, left_out_note, percent
+from reports.tables.cells import failure_notes, few, few_note, interval, left_out_note, percent
 from reports.view import ALONE, NothingToShow, View
 
 BEST, PROMPT = "best", "own prompt"
@@ -22,9 +21,9 @@ def paired_data(view: View) -> pd.DataFrame:
 
     Columns: series, other, against ("best", "own prompt" or "best, own prompt"), n, clusters, mean, other_mean,
     difference (0 to 1), low, high (95 %), won, equal, lost (shares of the objects), errors, other_errors, alone,
-    other_alone (objects of one side only, which do not count), p (`sign_flip`), p_holm (over all pairs, each once),
-    seen (objects that one of the two, or whose data set it, has seen in training), verdict ("better", "worse", "cannot
-    be told", "not judged" where any was seen), dataset, seed.
+    other_alone (objects of one side only, which do not count), p (of no difference), p_holm (over all pairs, each
+    once), both NaN where there is no interval, seen (objects that one of the two, or whose data set it, has seen in
+    training), verdict ("better", "worse", "cannot be told", "not judged" where any was seen), dataset.
     Raises NothingToShow if there are no two series to compare.
     """
     sides = dict(tuple(view.rows.groupby("series", sort=False)))
@@ -43,9 +42,7 @@ def paired_data(view: View) -> pd.DataFrame:
             f"no two models can be compared on {view.dataset}; add others to the run with `bench run --models "
             "…,box,ellipse`"
         )
-    return _measure(pd.DataFrame(compared), pd.concat(pairs, ignore_index=True), view.seed).assign(
-        dataset=view.dataset, seed=view.seed
-    )
+    return _measure(pd.DataFrame(compared), pd.concat(pairs, ignore_index=True)).assign(dataset=view.dataset)
 
 
 def _choose(view: View) -> dict[tuple[str, str], list[str]]:
@@ -73,19 +70,18 @@ def bare_prompt(every: pd.DataFrame, rows: pd.DataFrame) -> str | None:
     return None if alike.empty else str(alike["series"].iloc[0])
 
 
-def _measure(compared: pd.DataFrame, pairs: pd.DataFrame, seed: int) -> pd.DataFrame:
+def _measure(compared: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
     names = {"mean_a": "mean", "mean_b": "other_mean", "win": "won", "tie": "equal", "loss": "lost"}
     names |= {"errors_a": "errors", "errors_b": "other_errors"}
-    table = compared.join(summarise_pairs(pairs, "comparison", seed).rename(columns=names))
-    sums = sums_by_cluster(
-        pairs["difference"].to_numpy(float), pairs["comparison"].to_numpy(), pd.factorize(pairs["cluster"])[0]
-    )
+    table = compared.join(summarise_pairs(pairs, "comparison").rename(columns=names))
+    differences, cells = pairs["difference"].to_numpy(float), pairs["comparison"].to_numpy()
+    found = ratios(differences, np.ones_like(differences), cells, pd.factorize(pairs["cluster"])[0], DIFFERENCE)
     table["seen"] = pairs.groupby("comparison")["seen"].sum()
-    table["p"] = sign_flip(sums, np.random.default_rng(seed))
+    table["p"] = found.p(0.0)
     pairs_once = table.assign(pair=_unordered(table)).drop_duplicates("pair").set_index("pair")["p"]
     adjusted = dict(zip(pairs_once.index, holm(pairs_once.to_numpy()), strict=True))
     table["p_holm"] = _unordered(table).map(adjusted)
-    told = (table["p_holm"] < 1 - LEVEL) & (table["n"] >= FEW)
+    told = table["p_holm"] < 1 - LEVEL
     table["verdict"] = np.where(told, np.where(table["difference"] > 0, "better", "worse"), "cannot be told")
     table["verdict"] = table["verdict"].mask(table["seen"] > 0, "not judged")
     order = ["series", "other", "against", "n", "clusters", "mean", "other_mean", "difference", "low", "high"]
@@ -109,29 +105,34 @@ def paired_table(view: View) -> Table:
             Cell(row["series"]),
             Cell(row["other"]),
             Cell(f"the {row['against']}".replace("the own", "its own").replace(", own", " and its own")),
-            Cell(f"{row['n']}{few(row['n'])}"),
+            Cell(f"{row['n']}{few(row['clusters'])}"),
             Cell(percent(row["mean"])),
             Cell(percent(row["other_mean"])),
             Cell(percent(row["difference"], sign=True), interval(row["low"], row["high"], sign=True)),
             *(Cell(percent(row[share])) for share in ("won", "equal", "lost")),
-            Cell(f"{row['p_holm']:.4f}" if row["p_holm"] >= 0.0001 else "< 0.0001"),
+            Cell(_p(row["p_holm"])),
             Cell(f"not judged: {row['seen']} objects seen in training" if row["seen"] else row["verdict"]),
         ]
         for row in data.to_dict("records")
     ]
     notes = [
         f"Over the objects that both have; errors count as IoU 0 ({data[['errors', 'other_errors']].to_numpy().sum()} "
-        "in all comparisons), and equal is the very same IoU. " + interval_note(data["clusters"].max(), view.seed),
-        f"Verdict at the {100 * (1 - LEVEL):.0f} % level: paired randomisation test, {FLIPS} draws of a sign for each "
-        f"asset; p is adjusted by Holm's method for the {_unordered(data).nunique()} pairs of this table, so that "
+        "in all comparisons), and equal is the very same IoU. " + INTERVAL_NOTE,
+        f"Verdict at the {100 * (1 - LEVEL):.0f} % level, where p is 0.05 if the interval ends at 0. p is adjusted by "
+        f"Holm's method for the {_unordered(data[data['p'].notna()]).nunique()} pairs tested in this table, so that "
         "the chance of even one false better or worse among them is at most that. The interval is not adjusted. The "
         "best was found on these same objects, which flatters its lead.",
         *failure_notes(view),
         *_not_compared(view, data),
         *left_out_note(view),
-        *few_note(data["n"]),
+        *few_note(data["clusters"]),
     ]
     return Table("paired", f"Paired differences of IoU on {view.dataset}", columns, cells, notes, data)
+
+
+def _p(value: float) -> str:
+    """A p-value with four decimals; a dash where nothing was tested."""
+    return "—" if np.isnan(value) else f"{value:.4f}" if value >= 0.0001 else "< 0.0001"
 
 
 def _not_compared(view: View, data: pd.DataFrame) -> list[str]:

@@ -7,24 +7,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from bench.statistics import clustered_means
+from bench.statistics import INTERVAL_NOTE, clustered_means, too_few
 from objascale.sizes import PIXEL_LABELS, SIZE_LABELS, pixel_bin, size_bin
 from reports.formats import Cell, Column, Table
-from reports.significance import too_few
 from reports.tables.cells import (
     failure_notes,
     fair,
+    few_note,
     interval,
-    interval_note,
     left_out_note,
     marks,
     percent,
     seen_mark,
     seen_note,
-    too_few_note,
     with_seen,
 )
 from reports.view import View
@@ -49,14 +46,14 @@ IN_PIXELS = Sizes("iou-by-pixels", "area", PIXEL_LABELS, pixel_bin, "mask", "mas
 def size_data(view: View, sizes: Sizes = RELATIVE) -> pd.DataFrame:
     """One row per plain series and occupied size bin.
 
-    Columns: series, bin (0 to 4), size, mean, std, n, clusters, low, high, seen_in_training (the worst), dataset, seed.
+    Columns: series, bin (0 to 4), size, mean, std, n, clusters, low, high, seen_in_training (the worst), dataset.
     """
     rows = view.plain
     rows = rows.assign(bin=sizes.bin(rows[sizes.column].to_numpy(float)))
-    data = clustered_means(rows, ["series", "bin"], np.random.default_rng(view.seed))
+    data = clustered_means(rows, ["series", "bin"])
     data = with_seen(data, rows, ["series", "bin"]).reset_index()
     data.insert(2, "size", [sizes.labels[index] for index in data["bin"]])
-    return data.assign(dataset=view.dataset, seed=view.seed)
+    return data.assign(dataset=view.dataset)
 
 
 def size_table(view: View, sizes: Sizes = RELATIVE) -> Table:
@@ -78,7 +75,7 @@ def size_table(view: View, sizes: Sizes = RELATIVE) -> Table:
                 line.append(Cell(text, interval(cell["low"], cell["high"]), mark))
         numbers = sorted({0 if cell is None else int(cell["n"]) for cell in here})
         counts.append(Cell(f"{numbers[0]}–{numbers[-1]}" if len(numbers) > 1 else str(numbers[0])))
-    notes = [f"Mean IoU in percent. {interval_note(data['clusters'].max(), view.seed)}"]
-    notes += seen_note(data["seen_in_training"]) + failure_notes(view) + left_out_note(view) + too_few_note(data)
+    notes = [f"Mean IoU in percent. {INTERVAL_NOTE}", *seen_note(data["seen_in_training"])]
+    notes += failure_notes(view) + left_out_note(view) + few_note(data["clusters"])
     caption = f"IoU by {sizes.about} on {view.dataset}"
     return Table(sizes.table, caption, columns, [*grid, counts], notes, data)

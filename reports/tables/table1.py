@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from bench.statistics import INTERVAL_NOTE, MIN_CLUSTERS
 from flip.weights import OURS
 from objascale.dataset import differences, shortened
 from reports.formats import Cell, Column, Mark, Table
@@ -19,7 +20,6 @@ from reports.tables.cells import (
     few,
     few_note,
     interval,
-    interval_note,
     left_out_note,
     marks,
     ms,
@@ -35,9 +35,9 @@ from reports.view import ALONE, View
 _TITLES = ("Parameters", "pre/post", "model", "total")
 
 
-def table_1(results: Results, seed: int) -> Table:
+def table_1(results: Results) -> Table:
     """A line a model, a group of columns a data set; the paper's IoU beside ours where the pictures are its own."""
-    data = table_1_data(results, seed)
+    data = table_1_data(results)
     models = data.drop_duplicates("series").reset_index(drop=True)
     columns = [("Model", "", models["series"].map(Cell).to_list())]
     if results.datasets:
@@ -87,10 +87,12 @@ def _cost(row: dict[Hashable, Any], name: str, mark: Mark, mixed: bool) -> Cell:
 
 def _of_data_set(part: pd.DataFrame) -> list[tuple[str, list[Cell]]]:
     """The columns of one data set; `part` has the rows of `table_1_data`, missing where a model was not run on it."""
-    n = part["n"].fillna(0).astype(int)
-    best = marks(part["mean"].where((n.map(few) == "") & fair(part)))
+    best = marks(part["mean"].where((part["clusters"].fillna(0) >= MIN_CLUSTERS) & fair(part)))
     means = [_mean(row, mark) for row, mark in zip(part.to_dict("records"), best, strict=True)]
-    return [("mean ± std", means), ("n", [Cell(f"{objects}{few(objects)}" if objects else "—") for objects in n])]
+    counts = [
+        Cell("—" if pd.isna(row["n"]) else f"{row['n']}{few(row['clusters'])}") for row in part.to_dict("records")
+    ]
+    return [("mean ± std", means), ("n", counts)]
 
 
 def _mean(row: dict[Hashable, Any], mark: Mark) -> Cell:
@@ -106,7 +108,7 @@ def _mean(row: dict[Hashable, Any], mark: Mark) -> Cell:
 def _notes(results: Results, data: pd.DataFrame, mixed: bool) -> list[str]:
     notes = []
     if results.datasets:
-        notes.append(interval_note(int(data["clusters"].max()), int(data["seed"].iloc[0])))
+        notes.append(INTERVAL_NOTE)
         told = {name: failures(data[data["dataset"] == name]) for name in results.datasets}
         counted = [f"on {name} {words}" for name, words in told.items() if words]
         notes.append(f"Errors and empty masks count as IoU 0: {'; '.join(counted) or 'none'}.")
@@ -118,7 +120,7 @@ def _notes(results: Results, data: pd.DataFrame, mixed: bool) -> list[str]:
     for dataset in results.datasets:
         view = View(results, dataset, {})
         notes += unread_note(view) + left_out_note(view)
-    return notes + few_note(data["n"].dropna())
+    return notes + few_note(data["clusters"].dropna())
 
 
 def _times_notes(results: Results, data: pd.DataFrame, mixed: bool) -> list[str]:

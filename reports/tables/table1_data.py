@@ -21,21 +21,21 @@ _OF_DATA_SET = ["series", "prompt", "dataset", "mean", "std", "low", "high", *_C
 _PUBLISHED = ["published_mean", "published_std", "difference"]
 
 
-def table_1_data(results: Results, seed: int) -> pd.DataFrame:
+def table_1_data(results: Results) -> pd.DataFrame:
     """One row per plain series and data set, and one for each model of which there is nothing but times.
 
     Columns: series, model, tokens, family; parameters, pre_post_ms, model_ms, total_ms (picture and object together);
     times ("timing": `timed`, or "run": `ordinary`); prompt, dataset, mean, std, low, high (IoU, 0 to 1; errors count as
     0), n, clusters, errors, no_detection, seen_in_training (the worst of the rows), published_mean, published_std,
-    difference; seed.
+    difference.
     The paper's IoU and ours less that are only in rows of the paper's own pictures (`same_pictures`), of the paper's
     kind of prompt without noise, and of trained weights. What is not known is missing.
     """
-    views = [View(results, dataset, {}, seed) for dataset in results.datasets]
+    views = [View(results, dataset, {}) for dataset in results.datasets]
     plain = pd.concat([view.plain for view in views]) if views else results.rows
     measured = pd.concat([_measured(view) for view in views]) if views else pd.DataFrame(columns=["series"])
     data = _costs(results, plain).merge(measured.reindex(columns=[*_OF_DATA_SET, *_PUBLISHED]), on="series", how="left")
-    return data.astype(dict.fromkeys(_COUNTS, "Int64")).assign(seed=seed)
+    return data.astype(dict.fromkeys(_COUNTS, "Int64"))
 
 
 def _measured(view: View) -> pd.DataFrame:

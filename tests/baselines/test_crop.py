@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from baselines import registry
-from baselines.crop import Cropped, NoExtent, square
-from baselines.sam import TorchSam, card
+from baselines.crop import Cropped, NoExtent, crop_square
+from baselines.sam import TorchSam
 from baselines.segmenter import Options, Prompt
+from baselines.torch_loading import network_card
 from baselines.trivial import BoxFill, EllipseFill, PromptOutside
 from flip.finite import NotFinite
 from flip.gaussian import Gaussian
@@ -45,7 +46,7 @@ crops = st.sampled_from([1.0, 1.5, 2.0, 3.0, 50.0])
 
 @given(spans(W), spans(H), crops)
 def test_the_square_holds_the_box_and_lies_in_the_frame(xs, ys, crop):
-    x0, y0, x1, y1 = square((xs[0], ys[0], xs[1], ys[1]), crop, W, H)
+    x0, y0, x1, y1 = crop_square((xs[0], ys[0], xs[1], ys[1]), crop, W, H)
     side = int(np.ceil(crop * max(xs[1] - xs[0], ys[1] - ys[0])))
     assert 0 <= x0 <= xs[0] < xs[1] <= x1 <= W
     assert 0 <= y0 <= ys[0] < ys[1] <= y1 <= H
@@ -61,7 +62,7 @@ def test_the_mask_comes_back_to_its_place(xs, ys, crop):
     mask = model.predict(Prompt("box", box=(xs[0], ys[0], xs[1], ys[1])))
     assert (mask.box, mask.area) == ((xs[0], ys[0], xs[1], ys[1]), (xs[1] - xs[0]) * (ys[1] - ys[0]))
     assert (mask.width, mask.height) == (W, H)
-    x0, y0, x1, y1 = square((xs[0], ys[0], xs[1], ys[1]), crop, W, H)
+    x0, y0, x1, y1 = crop_square((xs[0], ys[0], xs[1], ys[1]), crop, W, H)
     assert np.array_equal(model.segmenter.image, numbered()[y0:y1, x0:x1])
 
 
@@ -82,7 +83,7 @@ def test_a_gaussian_is_shifted_and_its_ellipse_fits(x, y, semi1, semi2, angle):
 @pytest.mark.parametrize("crop", [1.0, 2.0])
 def test_a_pixel_is_not_too_small(network, size, crop):
     width, height = size
-    model = Cropped(TorchSam(network, card("small", "SAM", network, None)), crop)
+    model = Cropped(TorchSam(network, network_card("small", "SAM", network, None)), crop)
     model.set_image(np.full((height, width, 3), 90, np.uint8))
     mask = model.predict(Prompt("box", box=(0, height - 1, 1, height)))
     assert (mask.width, mask.height) == (width, height)
@@ -90,7 +91,7 @@ def test_a_pixel_is_not_too_small(network, size, crop):
 
 
 def test_its_time_is_that_of_encoding_and_predicting(network):
-    model = Cropped(TorchSam(network, card("small", "SAM", network, None)))
+    model = Cropped(TorchSam(network, network_card("small", "SAM", network, None)))
     model.set_image(numbered())
     assert not model.stopwatch.reset()
     model.segmenter.set_image(numbered())
@@ -102,10 +103,10 @@ def test_its_time_is_that_of_encoding_and_predicting(network):
 
 
 def test_a_point_and_a_box_outside_are_refused(network):
-    model = Cropped(TorchSam(network, card("small", "SAM", network, None)))
+    model = Cropped(TorchSam(network, network_card("small", "SAM", network, None)))
     model.set_image(numbered())
     assert model.accepts == ("box",)
-    with pytest.raises(NoExtent, match="how large"):
+    with pytest.raises(NoExtent, match="a point has no extent"):
         model.predict(Prompt("point", point=(3, 3)))
     with pytest.raises(PromptOutside, match="no area inside the 61×37 image"):
         model.predict(Prompt("box", box=(70, 3, 80, 9)))
@@ -116,7 +117,7 @@ def test_an_error_names_the_cropped_model_and_the_prompt_in_the_whole_picture(sm
     poisoned = small_sam()
     with torch.no_grad():
         poisoned.get_parameter("mask_decoder.output_upscaling.3.bias")[0] = math.nan
-    model = Cropped(TorchSam(poisoned, card("small", "SAM", poisoned, None)))
+    model = Cropped(TorchSam(poisoned, network_card("small", "SAM", poisoned, None)))
     model.set_image(numbered())
     with pytest.raises(NotFinite) as caught:
         model.predict(Prompt("box", box=box))
@@ -124,7 +125,7 @@ def test_an_error_names_the_cropped_model_and_the_prompt_in_the_whole_picture(sm
 
 
 def test_the_card_is_the_models_with_its_crop(network):
-    inner = TorchSam(network, card("small", "SAM", network, None))
+    inner = TorchSam(network, network_card("small", "SAM", network, None))
     found, plain = Cropped(inner, 3).describe(), inner.describe()
     assert (found.name, found.parameters, found.untrained) == ("small@crop=3", plain.parameters, True)
     assert found.settings == {**plain.settings, "crop": 3}

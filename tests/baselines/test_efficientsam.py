@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch.nn.functional import interpolate
 
-from baselines.efficientsam import EfficientSam, squeeze
+from baselines.efficientsam import EfficientSam, efficientsam_pixels
 from baselines.registry import MODELS, fetch_weights, find_all_weights
 from baselines.segmenter import ModelUnavailable, Options, Prompt
 from flip.finite import NotFinite
@@ -147,7 +147,7 @@ def test_squeezing_is_pytorchs_without_antialiasing(size):
     image = picture(*size)
     theirs = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
     theirs = interpolate(theirs, (1024, 1024), mode="bilinear").numpy()
-    mine = squeeze(image)
+    mine = efficientsam_pixels(image)
     assert (mine.shape, mine.dtype) == (theirs.shape, np.float32)
     assert np.abs(mine - theirs).max() < 2e-4  # PyTorch rounds where samples lie to float32
 

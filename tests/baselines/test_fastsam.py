@@ -15,10 +15,10 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from baselines import fastsam
-from baselines.fastsam import BINS, FastSam, build, load, prepare
+from baselines.fastsam import DISTANCE_BINS, FastSam, build_fastsam, fastsam_pixels, load_fastsam
 from baselines.registry import MODELS
-from baselines.sam import card
-from baselines.segmenter import ModelUnavailable, Prompt
+from baselines.segmenter import ModelUnavailable, Options, Prompt
+from baselines.torch_loading import network_card
 from baselines.ultralytics_offline import offline
 from flip.finite import NotFinite
 
@@ -36,14 +36,14 @@ def finder(confidence: float) -> torch.nn.Module:
     """A network whose detections differ in place, size, confidence and mask; the higher the logit, the more of them."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        network = build("s", BINS["s"])
+        network = build_fastsam("s", DISTANCE_BINS["s"])
         head = network.model[-1]
         with torch.no_grad():
             for module in network.modules():
                 if isinstance(module, torch.nn.BatchNorm2d):
                     module.momentum = 1.0
             network.train()(
-                prepare(picture(320, 320))[..., ::4, ::4]
+                fastsam_pixels(picture(320, 320))[..., ::4, ::4]
             )  # else the picture fades away from layer to layer
             for boxes, classes, masks in zip(head.cv2, head.cv3, head.cv4, strict=True):
                 boxes[-1].weight.mul_(8)
@@ -55,7 +55,7 @@ def finder(confidence: float) -> torch.nn.Module:
 
 def segmenter(network: torch.nn.Module) -> FastSam:
     network = copy.deepcopy(network)
-    return FastSam(network, card("fastsam-s", "FastSAM", network, None))
+    return FastSam(network, network_card("fastsam-s", "FastSAM", network, None))
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,7 @@ def loaded(network):
 
 @pytest.mark.parametrize(("size", "millions"), [("s", 11.8), ("x", 72.2)])
 def test_parameters_are_those_of_the_paper_and_of_the_registry(size, millions):
-    count = sum(parameter.numel() for parameter in build(size, BINS[size]).parameters())
+    count = sum(parameter.numel() for parameter in build_fastsam(size, DISTANCE_BINS[size]).parameters())
     assert count == MODELS[f"fastsam-{size}"].parameters
     assert round(count / 1e6, 1) == millions
 
@@ -160,7 +160,7 @@ def test_a_bad_weight_makes_no_mask_and_no_empty_one(network, part, value):
     [((640, 427), (704, 1024)), ((37, 61), (1024, 640)), ((1, 300), (1024, 32)), ((8, 8), (1024,) * 2)],
 )
 def test_the_input_is_grey_around_the_picture(size, shape):
-    pixels = prepare(np.full((size[1], size[0], 3), (255, 0, 51), np.uint8))
+    pixels = fastsam_pixels(np.full((size[1], size[0], 3), (255, 0, 51), np.uint8))
     assert pixels.shape == (1, 3, *shape)
     assert pixels[0, :, shape[0] // 2, shape[1] // 2].tolist() == pytest.approx([1, 0, 0.2])
     if shape[0] != shape[1]:
@@ -211,7 +211,7 @@ def test_a_published_file_is_read_without_running_it(tmp_path, network):
             return os.system, (f"touch {marker}",)
 
     path = published(tmp_path / "FastSAM-s.pt", network, train_args=Attack())
-    model = load("fastsam-s", "s", path)
+    model = load_fastsam("s", (path,), Options("cpu"))
     assert not marker.exists()
     expected = copy.deepcopy(network).half().float()
     assert (model.describe().weights, model.describe().parameters) == ("FastSAM-s.pt", 11_790_483)
@@ -226,8 +226,8 @@ def test_a_published_file_is_read_without_running_it(tmp_path, network):
 
 
 def test_as_many_bins_as_the_file_has(tmp_path):
-    path = published(tmp_path / "FastSAM-s.pt", build("s", 26))
-    assert load("fastsam-s", "s", path).describe().parameters > 11_790_483
+    path = published(tmp_path / "FastSAM-s.pt", build_fastsam("s", 26))
+    assert load_fastsam("s", (path,), Options("cpu")).describe().parameters > 11_790_483
 
 
 def test_what_does_not_fit_is_named(tmp_path, network):
@@ -237,7 +237,7 @@ def test_what_does_not_fit_is_named(tmp_path, network):
     broken.model[1].conv = torch.nn.Conv2d(1, 1, 1, bias=False)
     path = published(tmp_path / "FastSAM-s.pt", broken)
     with pytest.raises(ModelUnavailable) as caught:
-        load("fastsam-s", "s", path)
+        load_fastsam("s", (path,), Options("cpu"))
     for words in (
         "FastSAM-s.pt",
         "model.0.conv.weight is missing",
@@ -246,10 +246,10 @@ def test_what_does_not_fit_is_named(tmp_path, network):
     ):
         assert words in str(caught.value)
     with pytest.raises(ModelUnavailable, match=r"FastSAM-s\.pt does not fit"):
-        load("fastsam-x", "x", published(tmp_path / "FastSAM-s.pt", network))
+        load_fastsam("x", (published(tmp_path / "FastSAM-s.pt", network),), Options("cpu"))
     path.write_bytes(path.read_bytes()[:5000])
     with pytest.raises(ModelUnavailable, match=r"FastSAM-s\.pt is no whole checkpoint"):
-        load("fastsam-s", "s", path)
+        load_fastsam("s", (path,), Options("cpu"))
 
 
 # ---- ultralytics keeps still
@@ -260,15 +260,20 @@ seen = []
 names = ("socket.", "subprocess.", "os.system", "os.fork", "os.posix_spawn", "os.exec")
 sys.addaudithook(lambda event, arguments: seen.append((event, str(arguments))) if event.startswith(names) else None)
 import cv2, numpy as np, torch
-before = dict(os.environ), cv2.getNumThreads(), torch.get_num_threads(), np.get_printoptions()
 from pathlib import Path
-from baselines.fastsam import load
-import baselines.ultralytics_sam
-from baselines.segmenter import Prompt
-model = load("fastsam-s", "s", Path(sys.argv[1]))
+from PIL import Image
+state = lambda: (
+    dict(os.environ), cv2.getNumThreads(), torch.get_num_threads(), np.get_printoptions(), torch.save, Image.open
+)
+before = state()
+from baselines.fastsam import load_fastsam
+from baselines.sam2 import build_sam2
+from baselines.segmenter import Options, Prompt
+build_sam2("t")
+model = load_fastsam("s", (Path(sys.argv[1]),), Options("cpu"))
 model.set_image(np.full((90, 120, 3), 80, np.uint8))
 model.predict(Prompt("box", box=(5, 5, 50, 50)))
-assert before == (dict(os.environ), cv2.getNumThreads(), torch.get_num_threads(), np.get_printoptions())
+assert before == state()
 print(seen)
 """
 

@@ -67,8 +67,8 @@ def test_the_mask_is_the_one_that_the_graph_makes_of_the_full_frame(model, share
         image = np.asarray(Image.fromarray(image).resize(size))
     model.set_image(image)
     prompt = Prompt("box", box=box)
-    feeds = {**model._feeds(prompt), "orig_im_size": np.array(image.shape[:2], np.float32)}
-    logits = model._decoder.run(["masks"], feeds)[0][0, 0]
+    inputs = {**model._decoder_inputs(prompt), "orig_im_size": np.array(image.shape[:2], np.float32)}
+    logits = model._decoder.run(["masks"], inputs)[0][0, 0]
     mine = model.predict(prompt).full()
     assert mine.any()
     differ = mine != (logits > 0)

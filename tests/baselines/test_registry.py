@@ -12,7 +12,7 @@ import torch
 from baselines import registry
 from baselines.segmenter import ModelUnavailable, Options
 from flip.paper import model as paper
-from flip.released.model import CONFIGS, ReleasedFlip
+from flip.released.model import RELEASED_CONFIGS, ReleasedFlip
 from flip.weights import WeightsMissing
 
 
@@ -23,7 +23,7 @@ def _no_weights_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def save(name: str, path: Path) -> None:
-    state = ReleasedFlip(CONFIGS[name]).state_dict()
+    state = ReleasedFlip(RELEASED_CONFIGS[name]).state_dict()
     torch.save({"state_dict": {f"net.encoder.{key}": tensor for key, tensor in state.items()}}, path)
 
 
@@ -32,11 +32,11 @@ def test_the_list_is_made_without_the_networks() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", RELEASED_CONFIGS)
 def test_rows_of_flip(name: str) -> None:
     row = registry.MODELS[name]
     with torch.device("meta"):
-        network = ReleasedFlip(CONFIGS[name])
+        network = ReleasedFlip(RELEASED_CONFIGS[name])
     assert row.parameters == sum(p.numel() for p in network.parameters())
     assert (row.family, row.prompts, row.licence) == ("FLIP", ("gaussian",), "MIT")
     with pytest.raises(WeightsMissing, match=f"bench fetch {name}"):
@@ -84,13 +84,13 @@ def test_a_model_and_its_crops_are_different_rows() -> None:
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("flip-tiny@crop", "flip-tiny has no image encoder .*@crop is for .*sam-b"),
+        ("flip-tiny@crop", "flip-tiny has no image encoder .*models with @crop are .*sam-b"),
         ("ellipse@crop=3", "ellipse has no image encoder"),
         ("sam-b@crop=", "sam-b@crop= is no variant of sam-b; write sam-b@crop or"),
         ("sam-b@crop=wide", "is no variant of sam-b"),
-        ("sam-b@crop=0.5", "a number from 1 up"),
-        ("sam-b@crop=inf", "a number from 1 up"),
-        ("sam-b@crop=nan", "a number from 1 up"),
+        ("sam-b@crop=0.5", "a number of at least 1"),
+        ("sam-b@crop=inf", "a number of at least 1"),
+        ("sam-b@crop=nan", "a number of at least 1"),
         ("sam-b@crop3", "is no variant of sam-b"),
         ("sam-b@", "is no variant of sam-b"),
         ("sam-x@crop", "no model is called 'sam-x'; did you mean sam-"),
@@ -147,7 +147,7 @@ def test_a_missing_package_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPa
 
 
 def test_the_papers_own_sizes_have_their_parameters() -> None:
-    for name, config in paper.CONFIGS.items():
+    for name, config in paper.PAPER_CONFIGS.items():
         (row,) = registry.find_models([name])
         with torch.device("meta"):
             assert row.parameters == sum(parameter.numel() for parameter in paper.Flip(config).parameters())

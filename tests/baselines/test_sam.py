@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from baselines import sam
 from baselines.registry import MODELS
-from baselines.sam import MEAN, SIZES, TorchSam, build_sam, card, load_checkpoint, prepare
+from baselines.sam import PIXEL_MEAN, PIXEL_STD, SAM_SIZES, TorchSam, build_sam, load_sam_weights, sam_pixels
 from baselines.segmenter import ModelUnavailable, OutOfMemory, Prompt
+from baselines.torch_loading import network_card
 from flip.finite import NotFinite
 
 BOXES = [(10, 10, 200, 160), (3, 5, 4, 6), (0, 0, 500, 333), (400.5, 20.25, 480, 300), (499, 332, 500, 333)]
@@ -25,7 +25,7 @@ def picture(width: int = 500, height: int = 333, seed: int = 0) -> np.ndarray:
 
 
 def segmenter(network, **options) -> TorchSam:
-    return TorchSam(network, card("small", "SAM", network, None), **options)
+    return TorchSam(network, network_card("small", "SAM", network, None), **options)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def test_parameters_are_those_of_the_paper_and_of_the_registry(name, millions):
 
 
 def test_every_size_is_in_the_registry():
-    assert set(SIZES) == {name for name, row in MODELS.items() if row.family == "SAM"}
+    assert set(SAM_SIZES) == {name for name, row in MODELS.items() if row.family == "SAM"}
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 900), (500, 333), (1024, 1024), (1500, 1100), (2049, 5)])
@@ -64,14 +64,14 @@ def test_the_input_is_the_packages_to_the_last_bit(network, size):
 
     image = picture(*size)
     theirs = torch.as_tensor(ResizeLongestSide(1024).apply_image(image)).permute(2, 0, 1)[None]
-    mine = prepare(image)
+    mine = sam_pixels(image)
     assert mine.shape == (1, 3, 1024, 1024)
     assert np.array_equal(mine, network.preprocess(theirs).numpy())
 
 
 def test_padding_comes_after_normalising():
-    pixels = prepare(np.full((50, 100, 3), 7, np.uint8))
-    assert pixels[0, :, 511, 1023] == pytest.approx((7 - MEAN) / sam.STD)
+    pixels = sam_pixels(np.full((50, 100, 3), 7, np.uint8))
+    assert pixels[0, :, 511, 1023] == pytest.approx((7 - PIXEL_MEAN) / PIXEL_STD)
     assert (pixels[0, :, 512:] == 0).all()
 
 
@@ -156,9 +156,9 @@ def test_a_checkpoint_gives_its_weights_back(small_sam, tmp_path):
         for parameter in source.parameters():
             parameter += 1
     torch.save(source.state_dict(), tmp_path / "w.pth")
-    load_checkpoint(target, tmp_path / "w.pth")
+    load_sam_weights(target, tmp_path / "w.pth")
     assert all(torch.equal(a, b) for a, b in zip(source.parameters(), target.parameters(), strict=True))
-    found = card("small", "SAM", target, tmp_path / "w.pth")
+    found = network_card("small", "SAM", target, tmp_path / "w.pth")
     assert (found.untrained, found.weights, len(found.weights_sha256)) == (False, "w.pth", 64)
 
 
@@ -171,7 +171,7 @@ def test_every_missing_extra_and_misshapen_key_is_named(network, tmp_path):
     state["prompt_encoder.no_mask_embed.weight"] = torch.zeros(2, 2)
     torch.save(state, tmp_path / "w.pth")
     with pytest.raises(ModelUnavailable) as caught:
-        load_checkpoint(network, tmp_path / "w.pth")
+        load_sam_weights(network, tmp_path / "w.pth")
     for part in (
         str(tmp_path / "w.pth"),
         *(f"{name} is missing" for name in gone),
@@ -192,7 +192,7 @@ class Evil:
 def test_no_code_in_a_checkpoint_is_run(network, tmp_path):
     torch.save({"a": Evil(tmp_path / "ran")}, tmp_path / "w.pth")
     with pytest.raises(ModelUnavailable, match=r"w\.pth is no whole checkpoint"):
-        load_checkpoint(network, tmp_path / "w.pth")
+        load_sam_weights(network, tmp_path / "w.pth")
     assert not (tmp_path / "ran").exists()
 
 
@@ -200,14 +200,14 @@ def test_no_code_in_a_checkpoint_is_run(network, tmp_path):
 def test_a_broken_checkpoint_is_named(network, tmp_path, content):
     (tmp_path / "w.pth").write_bytes(content)
     with pytest.raises(ModelUnavailable, match=r"w\.pth is no whole checkpoint .*fetch it again"):
-        load_checkpoint(network, tmp_path / "w.pth")
+        load_sam_weights(network, tmp_path / "w.pth")
 
 
 @pytest.mark.parametrize("content", [[1, 2], {"model": {"a": torch.zeros(1)}}, torch.zeros(3)])
 def test_a_file_of_something_else_is_named(network, tmp_path, content):
     torch.save(content, tmp_path / "w.pth")
     with pytest.raises(ModelUnavailable, match="no dictionary of tensors"):
-        load_checkpoint(network, tmp_path / "w.pth")
+        load_sam_weights(network, tmp_path / "w.pth")
 
 
 # ---- memory
@@ -231,7 +231,7 @@ def test_a_prompt_too_many_for_the_memory_is_a_named_error_and_the_next_may_fare
     narrow.mask_decoder = Narrow(narrow.mask_decoder, 0)
     found = segmenter(narrow)
     found.set_image(picture())
-    with pytest.raises(OutOfMemory, match=r"small has not memory enough .* to decode a prompt; .*--precision bf16"):
+    with pytest.raises(OutOfMemory, match=r"small has too little GPU memory to decode a prompt; .*the precision bf16"):
         found.predict(PROMPTS[0])
     narrow.mask_decoder.prompts = 1
     assert found.predict(PROMPTS[0]).rle() == model.predict(PROMPTS[0]).rle()

@@ -11,7 +11,7 @@ import onnx
 import pytest
 import torch
 
-from baselines.onnx_sam import session
+from baselines.onnx_sam import onnx_session
 from baselines.threads import onnx_threads
 
 GRAPH = """
@@ -33,7 +33,7 @@ def test_a_session_has_as_many_threads_as_it_says(graph: Path, threads: int) -> 
     torch.set_num_threads(threads)
     try:
         running = len(os.listdir("/proc/self/task"))  # noqa: PTH208 - not files
-        made = session(graph, "cpu")
+        made = onnx_session(graph, "cpu")
         assert len(os.listdir("/proc/self/task")) == running + threads - 1  # noqa: PTH208
         assert made.get_session_options().intra_op_num_threads == onnx_threads() == threads
     finally:

@@ -13,12 +13,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from baselines.upsample import enlarge, resized
+from baselines.upsample import resized_size, sam_mask
 
 
 def full_frame(network, logits: np.ndarray, width: int, height: int) -> np.ndarray:
     """What the package answers."""
-    fit_width, fit_height = resized(width, height)
+    fit_width, fit_height = resized_size(width, height)
     batch = torch.from_numpy(logits)[None, None]
     return (network.postprocess_masks(batch, (fit_height, fit_width), (height, width)) > 0)[0, 0].numpy()
 
@@ -64,7 +64,7 @@ def test_the_mask_is_the_full_frames_to_the_last_bit(network, seed, kind, width,
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        mask = enlarge(logits, width, height)
+        mask = sam_mask(logits, width, height)
         assert (mask.width, mask.height) == (width, height)
         assert np.array_equal(mask.full(), full_frame(network, logits, width, height))
     finally:
@@ -89,7 +89,7 @@ def test_whatever_instructions_pytorch_uses(instructions):
 @pytest.mark.parametrize("size", [(8192, 8192), (5000, 3001)])
 def test_also_in_the_largest_pictures(network, size):
     logits = blob(np.random.default_rng(5), 2)
-    mask = enlarge(logits, *size)
+    mask = sam_mask(logits, *size)
     assert mask.area > 0
     assert np.array_equal(mask.full(), full_frame(network, logits, *size))
 
@@ -110,7 +110,7 @@ class Largest(TorchDispatchMode):
 
 def test_an_8192_picture_never_becomes_a_frame_of_floats():
     with Largest() as largest:
-        whole = enlarge(np.full((256, 256), 9, np.float32), 8192, 8192)
+        whole = sam_mask(np.full((256, 256), 9, np.float32), 8192, 8192)
     assert whole.area == 8192 * 8192
     assert largest.elements <= 8192 * 8192 / 8
 
@@ -119,14 +119,14 @@ def test_a_small_object_costs_little_in_a_large_picture():
     logits = np.full((256, 256), -9, np.float32)
     logits[100, 100] = 9
     with Largest() as largest:
-        assert enlarge(logits, 8192, 8192).area > 0
+        assert sam_mask(logits, 8192, 8192).area > 0
     assert largest.elements <= 8192 * 8192 / 50
 
 
 def test_object_in_the_padding_alone_is_an_empty_mask(network):
     logits = np.full((256, 256), -1, np.float32)
     logits[200:, :] = 1  # of a picture twice as wide as high, rows from 128 on are padding
-    mask = enlarge(logits, 640, 320)
+    mask = sam_mask(logits, 640, 320)
     assert mask.area == 0
     assert not full_frame(network, logits, 640, 320).any()
 
@@ -135,4 +135,4 @@ def test_object_in_the_padding_alone_is_an_empty_mask(network):
     ("size", "expected"), [((640, 480), (1024, 768)), ((1, 5000), (1, 1024)), ((427, 640), (683, 1024))]
 )
 def test_sizes_are_rounded_as_sam_rounds(size, expected):
-    assert resized(*size) == expected
+    assert resized_size(*size) == expected

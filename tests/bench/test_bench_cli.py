@@ -49,7 +49,7 @@ def test_models_are_listed_with_what_they_need(bench):
         "513,804",
         "96,624,875",
         "312,342,832",
-        "NAME@crop shows sam-b, sam-l, sam-h",
+        "Models with @crop: sam-b, sam-l, sam-h",
         "gaussian",
         "mobilesam-onnx",
         "none needed",
@@ -119,7 +119,7 @@ def test_a_gpu_that_is_not_there_is_named_before_any_work(bench, discs, shared, 
     weights = shared / "assets/weights"
     result = bench("run", "--models", model, "--data", discs(2), "--weights", weights, "--device", "cuda")
     assert result.exit_code == 1
-    assert "finds no CUDA" in result.stderr
+    assert "detects no CUDA" in result.stderr
     assert not Path("results").exists()
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import torch
 
-from baselines.sam import TorchSam, card
+from baselines.sam import TorchSam
+from baselines.torch_loading import network_card
 from baselines.torchvision_cpu import prepare_torchvision
 from bench.prompts import PromptSettings
 from bench.results import open_results
@@ -27,12 +28,12 @@ def test_an_object_too_many_is_a_named_error_and_the_run_goes_on(discs, tmp_path
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
     network.mask_decoder.register_forward_pre_hook(full_now_and_then)
-    model = TorchSam(network, card("small", "SAM", network, None))
+    model = TorchSam(network, network_card("small", "SAM", network, None))
     dataset = open_dataset(discs(3))
     description = {"created": "now", "dataset": {"name": dataset.name}, "models": [{"name": "small"}], "prompt": {}}
     with open_results(tmp_path / "out", description, dataset) as results:
         run(Measurer(dataset, [model], [PromptSettings()], EVERYTHING), dataset.samples, results)
     rows = pd.read_parquet(tmp_path / "out/results.parquet").sort_values("image_id")
     assert rows["error"].isna().tolist() == [True, False, True]
-    assert rows["error"].iloc[1].startswith("OutOfMemory: small has not memory enough on the GPU to decode a prompt")
+    assert rows["error"].iloc[1].startswith("OutOfMemory: small has too little GPU memory to decode a prompt")
     assert rows["untrained"].all()

@@ -76,12 +76,12 @@ def test_what_a_row_says_can_be_computed_again(discs, tmp_path):
 def test_what_is_done_is_not_done_again_and_models_can_join(discs, tmp_path):
     data, out, calls = discs(5), tmp_path / "out", []
 
-    def progress(done, total):
-        calls.append((done, total))
+    def progress(what, done, total):
+        calls.append((what, done, total))
 
     measure(data, out, ["box"], selection=Selection(limit=2))
     measure(data, out, ["box", "ellipse"], progress=progress)
-    assert calls == [(done, 5) for done in range(6)]
+    assert calls == [("images", done, 5) for done in range(6)]
     lines = (out / "journal.jsonl").read_text().splitlines()
     assert len(lines) == 10
     rows = measure(data, out, ["box", "ellipse"])
@@ -169,7 +169,7 @@ def test_a_model_that_breaks_is_recorded(discs, tmp_path, monkeypatch):
 def test_ctrl_c_leaves_a_folder_to_go_on_with(discs, tmp_path):
     data, out = discs(5), tmp_path / "out"
 
-    def stop(done, total):
+    def stop(what, done, total):
         if done == 2:
             raise KeyboardInterrupt
 
@@ -211,7 +211,7 @@ def test_a_data_set_may_grow_and_may_move(discs, tmp_path):
 def test_two_runs_do_not_write_to_one_folder(discs, tmp_path):
     data, out = discs(3), tmp_path / "out"
 
-    def intrude(done, total):
+    def intrude(what, done, total):
         with pytest.raises(ResultsError, match="another bench run"):
             measure(data, out, ["ellipse"])
 

@@ -117,3 +117,24 @@ def test_the_search_for_a_selected_object_ends_at_the_first_image_that_has_one()
     many = Dataset("any", Path("data"), LazySamples(range(11_000_000), make))
     assert parse_selection([]).found(many, [row(image_id="3")])
     assert made == [0, 1, 2, 3]
+
+
+def images(*names: str) -> Dataset:
+    return Dataset("any", Path("data"), [Sample(name, f"train2017/{name}.jpg", bytes, list) for name in names])
+
+
+def test_images_are_selected_by_the_names_in_a_file(tmp_path):
+    (tmp_path / "names.txt").write_text("c.jpg\n\n a.jpg \n")
+    chosen = parse_selection([f"image={tmp_path / 'names.txt'}"], limit=1)
+    chosen.check(images("a", "b", "c"))
+    assert [sample.image_id for sample in chosen.samples(images("a", "b", "c"))] == ["a"]
+    with pytest.raises(SelectionError, match=r"data lacks 1 of the selected images, such as c\.jpg"):
+        chosen.check(images("a", "b"))
+
+
+def test_a_list_of_images_that_is_none(tmp_path):
+    with pytest.raises(SelectionError, match=r"none\.txt: the file cannot be read"):
+        parse_selection([f"image={tmp_path / 'none.txt'}"])
+    (tmp_path / "empty.txt").write_text("\n")
+    with pytest.raises(SelectionError, match=r"empty\.txt: the file names no image"):
+        parse_selection([f"image={tmp_path / 'empty.txt'}"])

@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from flip.gaussian import UNIT, Gaussian
+from flip.gaussian import RELEASED_UNIT, Gaussian
 from flip.predictor import load_predictor
 from flip.released.predictor import FlipPredictor, network_input
 from flip.released.target import Target, evaluation_box
@@ -38,8 +38,8 @@ def demo() -> tuple[NDArray[np.uint8], dict[str, Gaussian]]:
     with np.load(SHARED / "flip" / "golden.npz") as golden:
         for name in ("plate", "clip"):
             x, y, s1, s2, a, b = golden[f"{name}/position_128"].astype(np.float64)
-            axes = np.array(((a, b), (-b, a))) * (s1 * UNIT, s2 * UNIT)
-            mean = (x * UNIT + image.shape[1] / 2 + 0.5, y * UNIT + image.shape[0] / 2 + 0.5)
+            axes = np.array(((a, b), (-b, a))) * (s1 * RELEASED_UNIT, s2 * RELEASED_UNIT)
+            mean = (x * RELEASED_UNIT + image.shape[1] / 2 + 0.5, y * RELEASED_UNIT + image.shape[0] / 2 + 0.5)
             prompts[name] = Gaussian.from_moments(mean, axes @ axes.T)
     return image, prompts
 

@@ -14,10 +14,9 @@ import torch
 from safetensors.torch import save_file
 
 from flip.checkpoint import OnnxMissing, WeightsBroken, load_model, load_state_dict_checked, read_weights
-from flip.paper.model import CONFIGS as PAPER_CONFIGS
-from flip.paper.model import Flip
+from flip.paper.model import PAPER_CONFIGS, Flip
 from flip.predictor import load_predictor
-from flip.released.model import CONFIGS, UNREAD, FlipConfig, ReleasedFlip
+from flip.released.model import RELEASED_CONFIGS, UNUSED_PARAMETER, FlipConfig, ReleasedFlip
 from flip.sampler import RECIPES
 
 
@@ -50,7 +49,7 @@ def pair(state: dict[str, torch.Tensor], encoder: Path, predictor: Path) -> None
         tensors, nodes = halves[predictor if name.startswith(asks) else encoder]
         module, _, leaf = name.removeprefix("mask_extractor.").rpartition(".")
         folded = leaf in ("weight1", "weight2") or ("patch_embeddings" in name and name.endswith("layers.1.weight"))
-        if name == UNREAD:
+        if name == UNUSED_PARAMETER:
             continue
         if folded and not re.search(r"embeddings\.[012]", name):
             matrix = f"onnx::MatMul_{number}"
@@ -73,21 +72,21 @@ def test_onnx_equals_safetensors(weights: Path) -> None:
 def test_names_and_shapes_as_published(shared: Path, tiny: ReleasedFlip) -> None:
     rows = (shared / "flip" / "flip-tiny.names.tsv").read_text().splitlines()[1:]
     published = {name: shape for name, _, shape, _ in (row.split("\t") for row in rows)}
-    published[UNREAD] = "8x2"
+    published[UNUSED_PARAMETER] = "8x2"
     assert {name: "x".join(map(str, p.shape)) for name, p in tiny.state_dict().items()} == published
 
 
 @pytest.mark.parametrize("name", ["flip-tiny", "flip-small"])
 def test_size_is_told_by_the_weights(name: str, tmp_path: Path) -> None:
-    save_file(ReleasedFlip(CONFIGS[name]).state_dict(), tmp_path / "some.safetensors")
-    assert load_model(tmp_path / "some.safetensors").config == CONFIGS[name]
+    save_file(ReleasedFlip(RELEASED_CONFIGS[name]).state_dict(), tmp_path / "some.safetensors")
+    assert load_model(tmp_path / "some.safetensors").config == RELEASED_CONFIGS[name]
 
 
 @pytest.mark.parametrize("name", ["flip-tiny", "flip-small"])
 def test_a_lightning_checkpoint(name: str, tmp_path: Path) -> None:
-    state = ReleasedFlip(CONFIGS[name]).state_dict()
+    state = ReleasedFlip(RELEASED_CONFIGS[name]).state_dict()
     loaded = load_model(lightning(state, tmp_path / "some.ckpt"))
-    assert loaded.config == CONFIGS[name]
+    assert loaded.config == RELEASED_CONFIGS[name]
     assert loaded.state_dict().keys() == state.keys()
     assert all(torch.equal(tensor, state[key]) for key, tensor in loaded.state_dict().items())
 
@@ -98,7 +97,7 @@ def test_a_predictor_from_a_checkpoints_path(tiny: ReleasedFlip, tmp_path: Path)
 
 
 def test_a_checkpoint_must_fit_exactly(tmp_path: Path) -> None:
-    state = ReleasedFlip(CONFIGS["flip-tiny"]).state_dict()
+    state = ReleasedFlip(RELEASED_CONFIGS["flip-tiny"]).state_dict()
     state["layers.0.mlp.gate"] = state.pop("layers.0.mlp.bias1")
     with pytest.raises(WeightsBroken, match=r"odd\.ckpt .*layers\.0\.mlp\.bias1 is missing; .*gate is unknown"):
         load_model(lightning(state, tmp_path / "odd.ckpt"))
@@ -112,7 +111,7 @@ def test_a_checkpoint_of_something_else(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["flip-tiny", "flip-small"])
 def test_the_pair_of_graphs_from_either_file(name: str, tmp_path: Path) -> None:
-    state = ReleasedFlip(CONFIGS[name]).state_dict()
+    state = ReleasedFlip(RELEASED_CONFIGS[name]).state_dict()
     encoder, predictor = (tmp_path / f"flip-{half}-x.onnx" for half in ("encoder", "predictor"))
     pair(state, encoder, predictor)
     for path in (encoder, predictor):
@@ -127,7 +126,7 @@ def test_the_pair_of_graphs_from_either_file(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("names", ["x-{}", "{}-x", "{}", "x-predictor-{}-y", "my.{}-encoder-{}-y"])
 def test_names_of_halves(names: str, tmp_path: Path) -> None:
     """The last word in the name that tells of a half; `flip export` puts it at the end, the authors in the middle."""
-    state = ReleasedFlip(CONFIGS["flip-tiny"]).state_dict()
+    state = ReleasedFlip(RELEASED_CONFIGS["flip-tiny"]).state_dict()
     first, _, last = names.rpartition("{}")
     encoder, predictor = (
         tmp_path / f"{first.replace('{}', 'encoder')}{half}{last}.onnx" for half in ("encoder", "predictor")
@@ -139,14 +138,14 @@ def test_names_of_halves(names: str, tmp_path: Path) -> None:
 
 def test_halves_of_two_models(tmp_path: Path) -> None:
     encoder, predictor = (tmp_path / f"flip-{half}-x.onnx" for half in ("encoder", "predictor"))
-    pair(ReleasedFlip(CONFIGS["flip-tiny"]).state_dict(), tmp_path / "other.onnx", predictor)
-    pair(ReleasedFlip(CONFIGS["flip-small"]).state_dict(), encoder, tmp_path / "other.onnx")
+    pair(ReleasedFlip(RELEASED_CONFIGS["flip-tiny"]).state_dict(), tmp_path / "other.onnx", predictor)
+    pair(ReleasedFlip(RELEASED_CONFIGS["flip-small"]).state_dict(), encoder, tmp_path / "other.onnx")
     with pytest.raises(WeightsBroken, match=r"mask_extractor\.to_mask\.weight is \(1, 64\), not \(1, 128\)"):
         load_model(encoder)
 
 
 def test_every_misfit_is_named_at_once(tmp_path: Path) -> None:
-    state = ReleasedFlip(CONFIGS["flip-tiny"]).state_dict()
+    state = ReleasedFlip(RELEASED_CONFIGS["flip-tiny"]).state_dict()
     del state["mask_extractor.to_mask.bias"]
     del state["layers.0.alpha"]
     state["register_coordinates"] = torch.zeros(8, 2)
@@ -171,7 +170,9 @@ def test_another_models_weights(tmp_path: Path) -> None:
         load_model(tmp_path / "conv.safetensors")
     wide = ReleasedFlip(FlipConfig(32, 3, 16))
     with pytest.raises(WeightsBroken, match="does not fit"):
-        load_state_dict_checked(wide, ReleasedFlip(CONFIGS["flip-tiny"]).state_dict(), tmp_path / "conv.safetensors")
+        load_state_dict_checked(
+            wide, ReleasedFlip(RELEASED_CONFIGS["flip-tiny"]).state_dict(), tmp_path / "conv.safetensors"
+        )
 
 
 @pytest.mark.parametrize("form", ["ckpt", "onnx", "safetensors"])

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from flip.checkpoint import OnnxMissing, load_model
 from flip.released.export import export_onnx
-from flip.released.model import CONFIGS, UNREAD, ReleasedFlip
+from flip.released.model import RELEASED_CONFIGS, UNUSED_PARAMETER, ReleasedFlip
 
 ort = pytest.importorskip("onnxruntime")
 
@@ -67,7 +67,7 @@ def seen(counts: tuple[int, ...], points: int) -> tuple[list[Tensor], list[Tenso
 @pytest.fixture(scope="module")
 def untrained() -> tuple[ReleasedFlip, Runner]:
     torch.manual_seed(0)
-    model = ReleasedFlip(CONFIGS["flip-tiny"]).eval()
+    model = ReleasedFlip(RELEASED_CONFIGS["flip-tiny"]).eval()
     return model, Runner(model)
 
 
@@ -120,7 +120,7 @@ def test_exporting_changes_nothing(untrained: tuple[ReleasedFlip, Runner]) -> No
 @pytest.mark.parametrize("name", ["flip-small", "flip-middle"])
 def test_larger_models(name: str) -> None:
     torch.manual_seed(0)
-    model = ReleasedFlip(CONFIGS[name]).eval()
+    model = ReleasedFlip(RELEASED_CONFIGS[name]).eval()
     inputs = seen((20, 0, 5, 3, 0), 50)
     assert np.allclose(Runner(model).logits(*inputs), reference(model, *inputs), atol=1e-4)
 
@@ -134,11 +134,11 @@ def test_without_the_onnx_package(monkeypatch: pytest.MonkeyPatch, untrained: tu
 
 def test_parameters_of_equal_value_come_back_too(tmp_path: Path) -> None:
     """The exporter stores them once, under one name."""
-    model = ReleasedFlip(CONFIGS["flip-tiny"])
+    model = ReleasedFlip(RELEASED_CONFIGS["flip-tiny"])
     pair = export_onnx(model)
     for part in ("encoder", "predictor"):
         (tmp_path / f"flip-{part}-tiny.onnx").write_bytes(getattr(pair, part))
     again = load_model(tmp_path / "flip-encoder-tiny.onnx").state_dict()
     for name, tensor in model.state_dict().items():
-        if name not in (UNREAD, "mask_extractor.attention.k_mlp.2.bias"):
+        if name not in (UNUSED_PARAMETER, "mask_extractor.attention.k_mlp.2.bias"):
             assert torch.equal(again[name], tensor), name

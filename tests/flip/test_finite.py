@@ -22,8 +22,9 @@ from flip.finite import NotFinite, check_finite
 from flip.gaussian import Gaussian
 from flip.paper.model import Flip, PaperConfig
 from flip.paper.predictor import PaperPredictor
+from flip.predictor import load_predictor
 from flip.released.model import FlipConfig, ReleasedFlip
-from flip.released.predictor import FlipPredictor, load_predictor
+from flip.released.predictor import FlipPredictor
 from flip.weights import SHIPPED
 
 WIDTH, HEIGHT = 160, 120

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flip.gaussian import Gaussian
-from flip.paper.model import Answer
+from flip.paper.model import FlipOutput
 from flip.sampler import PAPER, Recipe
 from flip.training.examples import (
     GRID_EXTENT,
@@ -42,10 +42,10 @@ def batch() -> Batch:
     return Batch.of([make_example(shown, mask, 64, 64, PAPER, 0, rng) for mask in shown.masks])
 
 
-def perfect(batch: Batch, sure: float) -> Answer:
+def perfect(batch: Batch, sure: float) -> FlipOutput:
     """Return the targets as an answer, with logits of ±`sure`."""
     logits = {p: (2.0 * mask - 1) * sure for p, mask in batch.truth.items()}
-    return Answer(torch.zeros(2, 8), batch.gaussian, batch.box, logits)
+    return FlipOutput(torch.zeros(2, 8), batch.gaussian, batch.box, logits)
 
 
 def test_a_perfect_answer_costs_nothing(batch: Batch) -> None:
@@ -65,8 +65,8 @@ def test_the_mask_loss_is_divided_by_the_objects_size(batch: Batch) -> None:
 
 def test_position_and_box_losses_scale_with_their_unit(batch: Batch) -> None:
     """Section 3.5: ‖ΔB‖²/σ. In units of the object, σ is 1; in units of the picture, σ is relative to its side."""
-    answer = perfect(batch, 100.0)
-    shifted = Answer(answer.perceptual, answer.positional, answer.box + 3.0, answer.logits)
+    output = perfect(batch, 100.0)
+    shifted = FlipOutput(output.perceptual, output.positional, output.box + 3.0, output.logits)
     sigma = batch.gaussian[:, 2:4].prod(-1).sqrt()
     by_object = (4 * (3 / sigma) ** 2).mean()
     by_picture = (4 * (3 / HEIGHT) ** 2 / (sigma / HEIGHT)).mean()
@@ -136,7 +136,8 @@ def test_of_a_white_object_a_patch_is_as_bright_as_it_is_covered(most: float) ->
     """This also holds where a sample is the mean of 5×5 pixels."""
     mask = RegionMask(50, 40, np.ones((60, 100), bool), WIDTH, HEIGHT)
     image = np.repeat(np.where(mask.full(), 255, 0).astype(np.uint8)[..., None], 3, 2)
-    example = make_example(Scene(image, [mask], "white"), mask, 64, 16, Recipe(most=most), 1, np.random.default_rng(1))
+    scene, rng = Scene(image, [mask], "white"), np.random.default_rng(1)
+    example = make_example(scene, mask, 64, 16, Recipe(max_area=most), 1, rng)
     assert example.inputs.unit == (1 if most == math.inf else 5)
     assert sum(map(len, example.coverage.values())) > 40
     for size, shares in example.coverage.items():

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flip.gaussian import Gaussian
-from flip.paper.glimpses import SIZES, Glimpse, Glimpses, Layout, glimpse, relative
-from flip.paper.model import CONFIGS, EPSILON, Flip, PaperConfig, PerceptualCode, mean_position
+from flip.paper.glimpses import PATCH_SIZES, Glimpse, Glimpses, Layout, glimpse, relative
+from flip.paper.model import MIN_SIGMA, PAPER_CONFIGS, Flip, PaperConfig, PerceptualCode, mean_position
 from flip.paper.predictor import PaperPredictor
 from flip.sampler import PAPER, Patches, Recipe, sample
 
@@ -45,7 +45,7 @@ def seen(image: np.ndarray, gaussian: Gaussian, tokens: int = 120, seed: int = 0
 def test_sizes_of_the_paper(name: str, millions: float, blocks: int) -> None:
     """Within 5 % of section 3.5's numbers (its Table 1 says 2.1 M for S, which contradicts that text)."""
     with torch.device("meta"):
-        model = Flip(CONFIGS[name])
+        model = Flip(PAPER_CONFIGS[name])
     assert len(model.blocks) == blocks
     assert sum(p.numel() for p in model.parameters()) / 1e6 == pytest.approx(millions, rel=0.05)
 
@@ -71,7 +71,7 @@ def test_gradients_reach_every_parameter(model: Flip, image: np.ndarray) -> None
 def test_gradients_reach_every_parameter_of_flip_s(image: np.ndarray) -> None:
     """Of the model as it is to be trained, in single precision; only what the small one's test says has none."""
     torch.manual_seed(0)
-    model = Flip(CONFIGS["flip-s"])
+    model = Flip(PAPER_CONFIGS["flip-s"])
     prompts = (*PROMPTS[:2], Gaussian.from_ellipse(160, 120, 4, 3, 1))
     batch = [glimpse(sample(image, gaussian, 250, 0, PAPER), gaussian) for gaussian in prompts]
     for patches in (16, 64, 200):
@@ -118,7 +118,7 @@ def test_a_batch_equals_its_members(model: Flip, image: np.ndarray) -> None:
             assert torch.allclose(a, b, atol=1e-9)
         assert one.logits.keys() == other.logits.keys()
         for size in one.logits:
-            assert np.array_equal(one.where.corners[size], other.where.corners[size])
+            assert np.array_equal(one.cover.corners[size], other.cover.corners[size])
             assert torch.allclose(one.logits[size], other.logits[size], atol=1e-9)
         assert one.mask(WIDTH, HEIGHT).rle() == other.mask(WIDTH, HEIGHT).rle()
 
@@ -195,7 +195,7 @@ def test_more_patches_than_were_learned_from_are_several_glances(image: np.ndarr
 def test_an_image_enlarged_and_shrunk_again_says_the_same(factor: int, image: np.ndarray) -> None:
     """By the recipe that shrinks: each pixel becomes a square, and each sample is one of these."""
     torch.manual_seed(0)
-    recipe = Recipe(most=1000)
+    recipe = Recipe(max_area=1000)
     model = Flip(PaperConfig(64, 2), recipe).double()
     small = Gaussian.from_ellipse(100.3, 120.8, 20, 15.5, 0.4)  # 974 px²: enlarged by k, too large until shrunk by k
     large = small.shrunk(1 / factor)
@@ -229,7 +229,7 @@ def test_shifting_coordinates(model: Flip, image: np.ndarray) -> None:
     assert torch.allclose(here.box + shift.repeat(2), there.box)
     for size in here.logits:
         assert torch.allclose(here.logits[size], there.logits[size], atol=1e-9)
-        assert np.array_equal(here.where.corners[size] + (64, 32), there.where.corners[size])
+        assert np.array_equal(here.cover.corners[size] + (64, 32), there.cover.corners[size])
 
 
 @pytest.mark.parametrize(("turn", "scale"), [(math.pi / 2, 1.0), (0.7, 1.0), (0.0, 2.5), (-1.2, 0.6)])
@@ -302,13 +302,13 @@ def test_heads_of_the_code_begin_by_looking_at_places_of_their_own() -> None:
 def test_positional_codes_are_gaussians(model: Flip, image: np.ndarray) -> None:
     """Unit axes and deviations of at least ε; of a single token, the prompt's own."""
     point = Gaussian.from_point(50.5, 50.5, 0.3)
-    places = {p: np.empty((0, 2)) for p in SIZES} | {1: np.array(((50.5, 50.5),))}
-    pixels = {p: np.empty((0, p, p, 3), np.uint8) for p in SIZES} | {1: image[50:51, 50:51][None]}
+    places = {p: np.empty((0, 2)) for p in PATCH_SIZES} | {1: np.array(((50.5, 50.5),))}
+    pixels = {p: np.empty((0, p, p, 3), np.uint8) for p in PATCH_SIZES} | {1: image[50:51, 50:51][None]}
     alone = glimpse(Patches(pixels, places), point, torch.float64)
     with torch.inference_mode():
         _, positions, _ = model.encode(Glimpses.of([alone, *(seen(image, gaussian) for gaussian in PROMPTS)]))
     assert torch.allclose(positions[:, 4:].norm(dim=-1), torch.ones(4, dtype=torch.float64))
-    assert (positions[:, 2:4] >= EPSILON).all()
+    assert (positions[:, 2:4] >= MIN_SIGMA).all()
     assert torch.allclose(positions[0, :4], torch.tensor((50.5, 50.5, 0.3, 0.3), dtype=torch.float64))
 
 
@@ -316,9 +316,9 @@ def test_the_mask_is_the_patches_and_nothing_else(model: Flip, image: np.ndarray
     with torch.inference_mode():
         (one,) = model.predict(Glimpses.of([seen(image, PROMPTS[2], 200)]), WIDTH, HEIGHT, 50)
     full = np.zeros((HEIGHT + 64, WIDTH + 64), bool)
-    for size, corners in one.where.corners.items():
+    for size, corners in one.cover.corners.items():
         for (x, y), logits in zip(corners, one.logits[size], strict=True):
-            samples = np.kron(logits.numpy() > 0, np.ones((one.where.unit, one.where.unit), bool))
+            samples = np.kron(logits.numpy() > 0, np.ones((one.cover.unit, one.cover.unit), bool))
             full[y : y + len(samples), x : x + len(samples)] = samples
     assert full.any()
     assert np.array_equal(one.mask(WIDTH, HEIGHT).full(), full[:HEIGHT, :WIDTH])

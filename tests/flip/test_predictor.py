@@ -112,7 +112,19 @@ def test_arrays_as_prompts(photo: np.ndarray, predictor: FlipPredictor) -> None:
     again = predictor.predict(mask=first)
     assert again.area > 0
     for kind in (bool, np.uint8, np.float32):
-        assert predictor.predict(mask=first.full().astype(kind)).rle() == again.rle()
+        assert predictor.predict(mask=np.asarray(first).astype(kind)).rle() == again.rle()
+    prompts = [box, box.tolist(), np.asarray(first)]
+    for mask, expected in zip(predictor.predict_many(prompts), (first, first, again), strict=True):
+        assert mask.iou(expected) >= 0.9999
+    assert predictor.predict(point=np.array((157, 362, 5))).rle() == predictor.predict(point=(157, 362, 5)).rle()
+
+
+def test_results_are_bool_arrays_of_the_images_size(photo: np.ndarray, predictor: FlipPredictor) -> None:
+    predictor.set_image(photo)
+    mask = predictor.predict(box=[150, 350, 165, 375])
+    array = np.asarray(mask)
+    assert (array.shape, array.dtype) == (photo.shape[:2], bool)
+    assert len(photo[array]) == mask.area > 0
 
 
 @pytest.mark.parametrize("box", [(0, 0, 6, 6), (762, 506, 768, 512), (760, 0, 790, 20), (300, 300, 301, 301)])
@@ -131,7 +143,7 @@ def test_single_pixels(photo: np.ndarray, tiny: ReleasedFlip) -> None:
     for x, y in pixels:
         image[y, x] = (image[y, x].astype(int) + 128) % 256
     truths = [RegionMask(x, y, np.ones((1, 1), bool), 648, 364) for x, y in pixels]
-    ours, theirs = FlipPredictor(tiny), FlipPredictor(tiny, recipe=Recipe(least=0))
+    ours, theirs = FlipPredictor(tiny), FlipPredictor(tiny, recipe=Recipe(min_area=0))
     scores = []
     for predictor in (ours, theirs):
         predictor.set_image(image)
@@ -196,14 +208,14 @@ def test_wrong_calls(predictor: FlipPredictor, tiny: ReleasedFlip) -> None:
         predictor.predict()
     with pytest.raises(PredictorError, match="exactly one"):
         predictor.predict(box=(0, 0, 5, 5), gaussian=Gaussian.from_point(5, 5, 2))
-    with pytest.raises(PredictorError, match=r"a point is \(x, y, scale\), not \(5, 5\)"):
+    with pytest.raises(PredictorError, match=r"point must be \(x, y, scale\), not \(5, 5\)"):
         predictor.predict(point=(5, 5))  # type: ignore[arg-type]
-    with pytest.raises(PredictorError, match=r"a box is \(x0, y0, x1, y1\)"):
+    with pytest.raises(PredictorError, match=r"box must be \(x0, y0, x1, y1\)"):
         predictor.predict(box=(5, 5, 3))  # type: ignore[arg-type]
-    with pytest.raises(PredictorError, match="an ellipse is"):
+    with pytest.raises(PredictorError, match="ellipse must be"):
         predictor.predict(ellipse=(5, 5, 3, 3))  # type: ignore[arg-type]
     for wrong in (RegionMask.empty(31, 30), np.ones((30, 31), bool), np.ones((1, 30, 30), bool)):
-        with pytest.raises(PredictorError, match=r"must be 30×30|must be an array H×W"):
+        with pytest.raises(PredictorError, match=r"mask must (have the size of the image, 30×30|be an array H×W)"):
             predictor.predict(mask=wrong)
     with pytest.raises(GaussianError):
         predictor.predict(point=(5, 5, 0))
@@ -213,7 +225,7 @@ def test_wrong_calls(predictor: FlipPredictor, tiny: ReleasedFlip) -> None:
         predictor.predict(mask=RegionMask.empty(30, 30))
     with pytest.raises(NoPatches):
         predictor.predict(box=(500, 500, 510, 510))
-    with pytest.raises(PredictorError, match="at least one patch"):
+    with pytest.raises(PredictorError, match="tokens must be at least 1"):
         FlipPredictor(tiny, tokens=0)
     with pytest.raises(PredictorError, match="cpu or cuda"):
         FlipPredictor(tiny, device="toaster")
@@ -270,5 +282,5 @@ def test_segmenter_with_another_precision(weights: Path, photo: np.ndarray) -> N
 def test_a_recipe_of_other_sizes_is_named(tiny: ReleasedFlip) -> None:
     with pytest.raises(PredictorError, match=r"patches of \(1, 2, 4, 8, 16\) px, not \(2, 4\)"):
         FlipPredictor(tiny, recipe=Recipe(sizes=(2, 4)))
-    with pytest.raises(PredictorError, match="the released models know no patches of a shrunk image"):
+    with pytest.raises(PredictorError, match="the released models take no patches of a shrunk image"):
         FlipPredictor(tiny, recipe=SHRUNK)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -16,7 +15,7 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from flip.gaussian import Gaussian
-from flip.refine import Pixels, refine
+from flip.refine import MaskSearch, Pixels
 from flip.released.model import ReleasedFlip
 from flip.released.predictor import FlipPredictor
 from flip.released.target import first_step, own_lattice
@@ -30,21 +29,18 @@ sides = st.integers(1, 70)
 def search(
     field: Field, width: int, height: int, step: int, seeds: Pixels | None = None
 ) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-    """The mask that is found, and how often each pixel of the frame was asked."""
+    """Return the mask that is found, and how often each pixel of the frame is evaluated."""
     asked = np.zeros((height, width), np.int64)
-    questions = refine(width, height, step, seeds)
-    logits: Any = None
-    while True:
-        try:
-            columns, rows = questions.send(logits)
-        except StopIteration as end:
-            return end.value, asked
+    found = MaskSearch(width, height, step, seeds)
+    while (pixels := found.ask()) is not None:
+        columns, rows = pixels
         inside = (columns < width) & (rows < height)
         assert (columns >= 0).all()
         assert (columns < width + step - 1).all()
         assert (rows < height + step - 1).all()
         np.add.at(asked, (rows[inside], columns[inside]), 1)
-        logits = field(columns, rows).astype(np.float32)
+        found.tell(field(columns, rows).astype(np.float32))
+    return found.mask(), asked
 
 
 def hills(seed: int, count: int, size: float) -> Field:
@@ -134,7 +130,7 @@ def test_a_large_object_costs_its_outline() -> None:
 @pytest.mark.parametrize("step", [0, 3, -2])
 def test_other_spacings(step: int) -> None:
     with pytest.raises(ValueError, match="power of two"):
-        next(refine(5, 5, step))
+        MaskSearch(5, 5, step)
 
 
 def test_first_step_grows_with_the_object() -> None:

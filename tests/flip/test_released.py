@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from flip.released.model import CONFIGS, UNREAD, FlipConfig, ReleasedFlip, attend, position_features
+from flip.released.model import RELEASED_CONFIGS, UNUSED_PARAMETER, FlipConfig, ReleasedFlip, attend, position_features
 from flip.released.predictor import FlipPredictor, network_input
 from flip.released.target import Target
 
@@ -61,7 +61,7 @@ def test_masks_from_golden_patches(name: str, golden: dict, tiny: ReleasedFlip) 
 )
 def test_parameter_counts_as_published(name: str, published: int) -> None:
     with torch.device("meta"):
-        model = ReleasedFlip(CONFIGS[name])
+        model = ReleasedFlip(RELEASED_CONFIGS[name])
     assert sum(p.numel() for p in model.parameters()) == published
 
 
@@ -74,7 +74,7 @@ def test_an_untrained_model_learns() -> None:
     keys, values = model.encode(pixels, torch.randn(15, 2), prompt)
     model.decode(torch.randn(7, 2), keys, values, prompt).square().mean().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters() if p.requires_grad)
-    assert [name for name, p in model.named_parameters() if not p.requires_grad] == [UNREAD]
+    assert [name for name, p in model.named_parameters() if not p.requires_grad] == [UNUSED_PARAMETER]
 
 
 def test_any_leading_dimensions() -> None:

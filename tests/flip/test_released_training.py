@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from flip.checkpoint import load_model
 from flip.gaussian import Gaussian
-from flip.paper.model import CONFIGS as PAPER
+from flip.paper.model import PAPER_CONFIGS as PAPER
 from flip.predictor import load_predictor
-from flip.released.model import CONFIGS, ReleasedFlip
+from flip.released.model import RELEASED_CONFIGS, ReleasedFlip
 from flip.training.checkpoint import CHECKPOINT_FILE
 from flip.training.config import Config, Optimiser, Phase, TrainingError, read_config
 from flip.training.journal import METRICS_FILE
@@ -221,7 +221,7 @@ def test_an_interrupted_run_has_the_same_losses(tmp_path: Path, killed_after) ->
     assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", RELEASED_CONFIGS)
 def test_configurations_of_the_package_can_be_read(name: str) -> None:
     config = read_config(name)
     assert config.model == name

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from flip.gaussian import Gaussian
-from flip.sampler import ACROSS, NARROWEST, PAPER, SHRUNK, NoPatches, Recipe, extract, place, sample
+from flip.sampler import MAX_SAMPLES_PER_SIDE, MIN_SIDE, PAPER, SHRUNK, NoPatches, Recipe, extract, place, sample
 
 SIZES = (1, 2, 4, 8, 16)
 gaussians = st.builds(
@@ -175,7 +175,7 @@ def test_tiny_image_and_tiny_object() -> None:
     ],
 )
 def test_not_one_patch(size: tuple[int, int], gaussian: Gaussian) -> None:
-    with pytest.raises(NoPatches, match=r"no patch fits .* at least 3 px high and wide"):
+    with pytest.raises(NoPatches, match=r"no patch fits .* at least 3 px wide and high"):
         sample(np.zeros((*size, 3), np.uint8), gaussian, 512, 0)
 
 
@@ -189,7 +189,7 @@ shapes = st.builds(
 
 @given(shapes)
 def test_small_prompts_are_drawn_as_large_as_the_least(gaussian: Gaussian) -> None:
-    recipe = Recipe(spread=1, least=16)
+    recipe = Recipe(spread=1, min_area=16)
     sigma1, sigma2 = recipe.deviations(gaussian)
     area = 4 * math.pi * gaussian.sigma1 * gaussian.sigma2
     assert 4 * math.pi * sigma1 * sigma2 == pytest.approx(max(area, 16))
@@ -203,7 +203,7 @@ def test_small_prompts_are_drawn_as_large_as_the_least(gaussian: Gaussian) -> No
 def test_prompts_above_the_least_are_the_authors(gaussian: Gaussian, seed: int) -> None:
     if 4 * math.pi * gaussian.sigma1 * gaussian.sigma2 < 16:
         return
-    ours, theirs = (place(300, 200, gaussian, 512, seed, recipe) for recipe in (Recipe(), Recipe(least=0)))
+    ours, theirs = (place(300, 200, gaussian, 512, seed, recipe) for recipe in (Recipe(), Recipe(min_area=0)))
     assert all(np.array_equal(ours[size], theirs[size]) for size in SIZES)
 
 
@@ -216,7 +216,7 @@ def test_a_single_pixel_anywhere(pixel: tuple[int, int]) -> None:
 
 def test_the_authors_way_with_a_single_pixel() -> None:
     middle, corner = (Gaussian.from_box(box) for box in ((50, 50, 51, 51), (0, 0, 1, 1)))
-    theirs = Recipe(least=0)
+    theirs = Recipe(min_area=0)
     assert theirs.counts(middle, 512).tolist() == [1, 0, 0, 0, 0]
     assert len(place(100, 100, middle, 512, 0, theirs)[1]) == 1
     with pytest.raises(NoPatches):
@@ -253,13 +253,13 @@ def test_sizes_that_nobody_wants_change_nothing(frame: tuple[int, int]) -> None:
 
 @given(shapes, st.integers(1, 3000), st.integers(1, 3000), st.floats(1, 5000))
 def test_an_image_is_shrunk_as_little_as_it_has_to_be(gaussian: Gaussian, width: int, height: int, most: float) -> None:
-    unit = Recipe(most=most).unit(gaussian, width, height)
+    unit = Recipe(max_area=most).unit(gaussian, width, height)
     assert unit >= 1
     if unit > 1:  # by one less it would still be too large, and what is left has some width
         assert 4 * math.pi * gaussian.sigma1 * gaussian.sigma2 / (unit - 1) ** 2 > most * (1 - 1e-9)
-        assert min(4 * gaussian.sigma1, width, height) / unit >= NARROWEST
+        assert min(4 * gaussian.sigma1, width, height) / unit >= MIN_SIDE
     if 4 * math.pi * gaussian.sigma1 * gaussian.sigma2 / unit**2 > most * (1 + 1e-9):  # by one more it would not
-        assert min(4 * gaussian.sigma1, width, height) / (unit + 1) < NARROWEST
+        assert min(4 * gaussian.sigma1, width, height) / (unit + 1) < MIN_SIDE
 
 
 def test_units_by_hand() -> None:
@@ -280,12 +280,12 @@ def test_units_by_hand() -> None:
 @given(gaussians, seeds, st.floats(180, 2000))
 def test_patches_of_a_shrunk_image(gaussian: Gaussian, seed: int, most: float) -> None:
     """The same as when all of the image is shrunk first, and the prompt with it."""
-    recipe = Recipe(most=most)
+    recipe = Recipe(max_area=most)
     found = sample(PHOTO, gaussian, 100, seed, recipe)
     placed = place(301, 203, gaussian, 100, seed, recipe)
     assert all(np.array_equal(placed[size], found.centres[size]) for size in SIZES)
     unit = recipe.unit(gaussian, 301, 203)
-    assert found.unit == unit <= ACROSS
+    assert found.unit == unit <= MAX_SAMPLES_PER_SIDE
     width, height = 301 // unit, 203 // unit
     squares = PHOTO[: height * unit, : width * unit].reshape(height, unit, width, unit, 3)
     small = np.floor(squares.mean((1, 3)) + 0.5).astype(np.uint8)

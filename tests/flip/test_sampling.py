@@ -32,11 +32,11 @@ def given_centres(segmenter: FlipSegmenter, monkeypatch: pytest.MonkeyPatch) -> 
     """Collects the centres of the patches in pixels, (n, 2), each time that the network encodes some."""
     model: Any = segmenter.predictor.model
     kept: list[np.ndarray] = []
-    name = "predict" if isinstance(segmenter.predictor, PaperPredictor) else "encode_many"
+    name = "mean_codes" if isinstance(segmenter.predictor, PaperPredictor) else "encode_many"
     encode = getattr(model, name)
 
     def recording(inputs: Any, *rest: Any) -> Any:
-        if name == "predict":
+        if name == "mean_codes":
             kept.append(inputs.layout.centres[inputs.layout.real].numpy())
         else:
             kept.append(np.concatenate([centres.numpy() for _, centres, _ in inputs]) * 128 + (WIDTH / 2, HEIGHT / 2))

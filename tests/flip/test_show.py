@@ -5,7 +5,7 @@ import pytest
 
 from flip.gaussian import Gaussian
 from flip.sampler import PAPER, Patches, sample
-from flip.show import COLOURS, SIDE, show_patches
+from flip.show import COLOURS, PICTURE_SIDE, show_patches
 from objascale.masks import RegionMask
 
 NOTHING = RegionMask.empty(65_000, 400)
@@ -83,7 +83,7 @@ def test_a_wide_strip_is_cut_out(recipe_size: float) -> None:
     patches = sample(image, Gaussian.from_point(40_000, 200, recipe_size), 512, 0)
     before = image.copy()
     picture = show_patches(image, patches, NOTHING)
-    assert max(picture.shape) <= SIDE
+    assert max(picture.shape) <= PICTURE_SIDE
     assert np.array_equal(image, before)
 
 
@@ -91,5 +91,5 @@ def test_a_thin_object_across_a_strip() -> None:
     image = np.zeros((40, 65_000, 3), np.uint8)
     line = Gaussian.from_ellipse(32_500, 20, 32_000, 2, 0)
     picture = show_patches(image, sample(image, line, 512, 0, PAPER), line.ellipse_mask(65_000, 40))
-    assert picture.shape[1] == SIDE
+    assert picture.shape[1] == PICTURE_SIDE
     assert picture.shape[0] >= 1

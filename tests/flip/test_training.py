@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import pickle
@@ -16,7 +15,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from rich.console import Console
 from typer.testing import CliRunner
 
 from flip.checkpoint import load_model
@@ -25,7 +23,7 @@ from flip.gaussian import Gaussian
 from flip.paper.model import Flip
 from flip.paper.predictor import PaperPredictor
 from flip.training.checkpoint import CHECKPOINT_FILE
-from flip.training.command import STEPS_PER_LINE, _printer
+from flip.training.command import _printer
 from flip.training.config import Config, Optimiser, Phase, TrainingError, read_config
 from flip.training.journal import METRICS_FILE, StepReport
 from flip.training.loader import BatchLoader, make_loader
@@ -354,17 +352,19 @@ def test_the_command_reports_an_error_in_one_line(tmp_path: Path) -> None:
     assert done.output.count("\n") == 1
 
 
-def test_a_log_has_a_line_every_hundred_steps_and_for_every_validation() -> None:
-    log = io.StringIO()
-    console = Console(file=log, width=200)
-    with show_progress(console, STEPS_PER_LINE) as progress:
-        report = _printer(console, progress, 300)
-        for step in range(99, 102):
+def test_a_log_has_lines_for_steps_and_for_every_validation(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("objascale.progress.SECONDS_BETWEEN_LINES", 0.0)
+    with show_progress("training") as progress:
+        report = _printer(progress, 300)
+        for step in range(100, 102):
             report(StepReport(step, {"mask": 0.5}, gradient=1, rate=1e-3, examples_per_second=20, wait=0.01))
         report({"step": 101, "iou": 0.8, "ellipse": 0.7, "sizes": {"under 30 px": (0.6, 0.5, 3)}})
         report("scene [3] is broken")
-    assert log.getvalue().splitlines() == [
-        "step 100: mask 0.500, 20 examples/s, 1% waiting, of 300",
+    assert capsys.readouterr().err.splitlines() == [
+        "100 of 300 steps, mask 0.500, 20 examples/s, 1% waiting",
+        "101 of 300 steps, mask 0.500, 20 examples/s, 1% waiting",
         "step 101: held-out IoU 0.800, ellipse 0.700",
         "         under 30 px: 0.600, ellipse 0.500, n = 3",
         "scene [3] is broken",

@@ -123,7 +123,7 @@ def test_the_test_split_has_other_bytes_than_anything_learned_from(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_no_object_of_the_test_split_is_in_the_record_by_its_hash(
     shipped: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

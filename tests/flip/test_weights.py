@@ -129,7 +129,7 @@ def test_files_are_fetched_and_checked(loopback, tmp_path: Path) -> None:
     files = tuple(WeightsFile(name, f"{loopback.url}/w", digest, len(content)) for name in ("a", "b"))
     seen: list[int] = []
     paths = fetch(
-        WeightsRecord("two", files, "MIT", "here"), tmp_path / "two", progress=lambda done, _: seen.append(done)
+        WeightsRecord("two", files, "MIT", "here"), tmp_path / "two", progress=lambda _, done, total: seen.append(done)
     )
     assert paths == (tmp_path / "two" / "a", tmp_path / "two" / "b")
     assert [path.read_bytes() for path in paths] == [content, content]
@@ -170,7 +170,9 @@ def test_a_changed_file_is_refused_here_and_there(loopback, tmp_path: Path) -> N
             attempt()
     path.unlink()
     loopback.files["/s/new/download"] = SECOND
-    with pytest.raises(WeightsChanged, match=r"s/new/download sent something other .*delete .*new\.ckpt\.json"):
+    with pytest.raises(
+        WeightsChanged, match=r"s/new/download sent a file that is not the expected one.*delete .*new\.ckpt\.json"
+    ):
         fetch(record, tmp_path)
     assert not path.exists()
     (tmp_path / "new.ckpt.json").unlink()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 import objascale.data
-from objascale.data.choose_categories import COCO, COUNT, LVIS_NAMES, choose
+from objascale.data.choose_categories import COCO, LVIS_NAMES, NUM_CATEGORIES, choose
 
 SHIPPED = Path(objascale.data.__file__).parent / "categories.csv"
 
@@ -23,7 +23,7 @@ def test_the_list_is_what_the_rule_gives(shared):
 
 def test_the_list_is_whole():
     shipped = pd.read_csv(SHIPPED)
-    assert len(shipped) == COUNT == 68
+    assert len(shipped) == NUM_CATEGORIES == 68
     assert shipped["category"].is_unique
     assert {"fireplug", "apple", "truck", "airplane"} <= set(shipped["category"])
     assert shipped["objects"].min() >= 20
@@ -54,7 +54,7 @@ def test_a_kind_is_the_one_with_the_most_objects(shared):
 def test_equal_numbers_of_objects_are_decided_by_the_alphabet_and_twins_count_once():
     names = [LVIS_NAMES.get(name, name) for name in COCO.split()]
     chosen = choose({name: ["one", "one", "two"] for name in names})
-    assert [category.category for category in chosen] == sorted(names)[:COUNT]
+    assert [category.category for category in chosen] == sorted(names)[:NUM_CATEGORIES]
     assert {category.objects for category in chosen} == {2}
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from objascale.commands.options import AssetOptions
 from objascale.commands.planning import choose_assets
-from objascale.crops import HEADER, Cropping, CropSettings, cut_out, draw_views, read_crops
+from objascale.crops import CROPS_HEADER, Cropping, CropSettings, cut_out, draw_views, read_crops
 from objascale.dataset import Dataset, DatasetError
 from objascale.engine.local import LocalWorker, local_engine
 from objascale.files import file_sha256
@@ -108,7 +108,7 @@ def test_a_map_that_changed_after_it_was_chosen_lights_no_crop(made, tmp_path: P
     (environment,) = folder_source.environment_maps(tmp_path)
     things = folder_source.objects(made.objects)[:1]
     settings = CropSettings(views=2, px=32), RenderSettings(samples=1, denoise=False)
-    cropping = Cropping(things, [environment], *settings, Dataset(tmp_path / "crops", HEADER))
+    cropping = Cropping(things, [environment], *settings, Dataset(tmp_path / "crops", CROPS_HEADER))
     write_exr(tmp_path / "map.exr", np.full((16, 32, 3), 0.1, np.float32))
     (record,) = cropping.work(cropping.begin(), [LocalWorker(local_engine(1, device="cpu"))])
     assert (record["status"], record["reason"]) == ("failed", "changed")
@@ -151,7 +151,7 @@ def test_what_is_held_out_is_left_out(made):
         ("--exclude-maps leaves no environment map", "--exclude-maps", "sunset"),
         ("no object is left", "--exclude-categories", "crate,wedge"),
         ("no object is under a licence of --licenses by-nc", "--licenses", "by-nc"),
-        ("'free' is no licence", "--licenses", "free"),
+        ("'free' is not a licence", "--licenses", "free"),
     ],
 )
 def test_a_misspelt_name_holds_nothing_out_in_silence(made, sentence: str, option: str, value: str):
@@ -239,5 +239,5 @@ def test_licences_are_known_by_their_many_names():
     assets = [Asset(text, "x", Path(text), "0", licence=text) for texts in names.values() for text in texts]
     kept = under_licences(assets, ["cc0", "CC-BY-4.0"])
     assert [asset.id for asset in kept] == names["cc0"] + names["by"]
-    with pytest.raises(SourceError, match="'gpl' is no licence"):
+    with pytest.raises(SourceError, match="'gpl' is not a licence"):
         under_licences(assets, ["gpl"])

@@ -233,7 +233,7 @@ def test_ctrl_c_leaves_a_dataset_that_goes_on(material, tmp_path):
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert "the same command goes on" in errors
+    assert "run the same command again to continue" in errors
     assert "Traceback" not in errors
     assert all(record.get("reason") != "worker-lost" for record in read_journal(out))
 
@@ -257,7 +257,10 @@ def test_a_full_disk_ends_the_run_with_a_sentence(material, tmp_path):
     [
         (["render", "--n", 0], "--n", 2),
         (["render", "--min-px", 600, "--max-px", 512], "--min-px 600 is above --max-px 512", 2),
+        (["render", "--max-px", 512, "--min-area", 90000], "no mask of 90000 px is possible: --max-fraction 0.3", 2),
         (["render", "--samples", 0], "--samples", 2),
+        (["render", "--noise", -1], "--noise", 2),
+        (["render", "--shard", "9/8"], "--shard 9/8 should be I/N", 2),
         (["render", "--source", "folder"], "--objects", 1),
         (["render", "--source", "folder", "--objects", "/nowhere"], "/nowhere does not exist", 1),
         (["render", "--source", "starter", "--objects", "/nowhere"], "--source folder", 1),

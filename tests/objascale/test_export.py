@@ -28,7 +28,7 @@ from objascale.dataset import DatasetError, mask_columns, mask_of, read_annotati
 from objascale.export.coco import write_coco
 from objascale.export.flip_hdf5 import position, write_flip_hdf5
 from objascale.export.huggingface import write_huggingface
-from objascale.export.pictures import Picture, split
+from objascale.export.pictures import ExportImage, split
 from objascale.export.webdataset import write_webdataset
 from objascale.masks import RegionMask
 
@@ -200,8 +200,8 @@ def test_groups_are_consecutive_and_bounded(sizes, limit):
         assert sum(picture.image_id for picture in [*one, other[0]]) > limit
 
 
-def Numbered(number: int) -> Picture:
-    return Picture(Path(), number, "", 1, 1, "", 0, "", {}, (), ())
+def Numbered(number: int) -> ExportImage:
+    return ExportImage(Path(), number, "", 1, 1, "", 0, "", {}, (), ())
 
 
 # ---- Hugging Face
@@ -309,7 +309,7 @@ def test_what_cannot_be_exported_is_named_and_leaves_nothing(command, hand_copy,
     data = image.read_bytes()
     if command != "coco":  # which leaves the images alone
         image.write_bytes(data[:-1])
-        refused("000001.png is not what was rendered")
+        refused("000001.png has changed since it was rendered")
         image.write_bytes(data)
         refused(
             f"cannot write {out} (File too large)",
@@ -322,7 +322,7 @@ def test_what_cannot_be_exported_is_named_and_leaves_nothing(command, hand_copy,
 
     if command in ("coco", "flip-hdf5"):
         out.mkdir()
-        refused("is a folder; name a file")
+        refused("is a folder; give the path of a file")
     else:
         out.write_text("mine")
         refused("is a file already; give a new folder")

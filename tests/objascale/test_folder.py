@@ -58,8 +58,8 @@ def test_file_and_category_are_enough(things):
         ("../tom.glb,cat", "there is no object"),
         ("cat/notes.txt,cat", "there is no object"),
         (",cat", "there is no object"),
-        ("cat/tom.glb,dog", r"cat/tom\.glb is not of the category 'dog'"),
-        ("rex.GLB,", r"rex\.GLB is not of the category ''"),
+        ("cat/tom.glb,dog", r"cat/tom\.glb is not in the category 'dog'"),
+        ("rex.GLB,", r"rex\.GLB is not in the category ''"),
         ("tom.glb,cat\ncat/tom,cat", r"line 3: .*tom\.glb is listed twice"),
     ],
 )
@@ -72,7 +72,7 @@ def test_a_row_that_is_wrong_is_named(line, message, things):
 @pytest.mark.parametrize("content", [b"", b"kind,name\ncat,tom\n", b"file,category\n\xff\xfe,cat\n", b'a,"b\n"c'])
 def test_a_file_that_is_no_catalogue_is_named(content, things):
     (things / "list.csv").write_bytes(content)
-    with pytest.raises(SourceError, match=r"list\.csv is no catalogue"):
+    with pytest.raises(SourceError, match=r"list\.csv is not a catalogue"):
         folder.objects(things)
 
 

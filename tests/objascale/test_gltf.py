@@ -45,12 +45,12 @@ def test_real_files_pass(shared, tmp_path):
     [
         ({"asset": None}, "has no asset"),
         ({"asset": {"version": "1.0"}}, "asset/version"),
-        ({"nodes": {"mesh": 0}, "scenes": None, "scene": None}, "nodes is no array"),
+        ({"nodes": {"mesh": 0}, "scenes": None, "scene": None}, "nodes is not an array"),
         ({"nodes": [{"mesh": 1}]}, "nodes/0/mesh is 1"),
         ({"nodes": [{"mesh": -1}]}, "nodes/0/mesh is -1"),
         ({"nodes": [{"mesh": True}]}, "nodes/0/mesh is True"),
-        ({"nodes": [{"mesh": 0, "scale": [1, 1]}]}, "nodes/0/scale is no array of 3"),
-        ({"nodes": [{"mesh": 0, "scale": [1, 1, 10**400]}]}, "scale/2 is no finite number"),
+        ({"nodes": [{"mesh": 0, "scale": [1, 1]}]}, "nodes/0/scale is not an array of 3"),
+        ({"nodes": [{"mesh": 0, "scale": [1, 1, 10**400]}]}, "scale/2 is not a finite number"),
         ({"nodes": [{"mesh": 0, "children": [0]}]}, "cycle"),
         ({"nodes": [{"mesh": 0}, {"children": [2]}, {"children": [1]}]}, "cycle"),
         ({"nodes": [{"children": [2]}, {"children": [2]}, {"mesh": 0}]}, "two parents"),
@@ -67,7 +67,7 @@ def test_real_files_pass(shared, tmp_path):
         ({"accessors": [{**ACCESSOR, "componentType": 5130}, INDICES]}, "componentType is 5130"),
         ({"accessors": [{**ACCESSOR, "bufferView": 9}, INDICES]}, "bufferView is 9"),
         ({"accessors": [{**ACCESSOR, "count": 3}, INDICES]}, "index 3 of 3 vertices"),
-        ({"accessors": [ACCESSOR, {**INDICES, "componentType": 5122}]}, "no unsigned numbers"),
+        ({"accessors": [ACCESSOR, {**INDICES, "componentType": 5122}]}, "not unsigned integers"),
     ],
 )
 def test_contradictions_are_named(glb, tmp_path, change, words):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import math
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from objascale.background import FILTER_WIDTH, filter_weights, lookups_per_pixel, render_rows
 from objascale.camera import Camera, equirectangular
@@ -172,14 +175,26 @@ def test_threads_change_nothing():
     assert (one == three).all()
 
 
-def test_encodings():
-    import cv2
+@pytest.mark.parametrize("height", [1, 2, 257])
+@pytest.mark.parametrize("width", [1, 7, 300])
+def test_png_is_lossless_in_two_decoders(height, width):
+    noise = np.random.default_rng(height).integers(0, 256, (height, width, 3), np.uint8)
+    for picture in (noise, np.zeros_like(noise), noise[..., ::-1], noise[::-1, ::-1]):
+        data = encode(picture, "png")
+        assert (cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)[..., ::-1] == picture).all()
+        with Image.open(io.BytesIO(data)) as image:
+            assert (np.asarray(image) == picture).all()
 
-    picture = np.random.default_rng(0).integers(0, 255, (33, 47, 3), np.uint8)
-    png = cv2.imdecode(np.frombuffer(encode(picture, "png"), np.uint8), cv2.IMREAD_COLOR)
-    assert (png[..., ::-1] == picture).all()
+
+def test_png_of_a_smooth_picture_is_small():
+    ramp = np.linspace(0, 255, 1024).astype(np.uint8)
+    picture = np.broadcast_to(ramp[:, None, None], (1024, 700, 3))
+    assert len(encode(picture, "png")) < picture.size / 100
+
+
+def test_jpeg_keeps_the_colour_of_a_line_of_one_pixel():
     thin = np.zeros((32, 32, 3), np.uint8)
-    thin[:, 15] = (255, 0, 0)  # a red line of one pixel loses its colour to 4:2:0
+    thin[:, 15] = (255, 0, 0)  # 4:2:0 would wash it out
     jpg = cv2.imdecode(np.frombuffer(encode(thin, "jpg"), np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
     assert jpg[16, 15, 0] > 200
     assert jpg[16, 15, 1] < 60

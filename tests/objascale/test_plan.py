@@ -154,8 +154,8 @@ def test_specs_and_plans_come_back_from_json(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(None, "there is no plan"), ("{", "no plan that"), ("[]", "no plan that"), ('{"schema": 9}', "schema 9"),
-     ('{"schema": 1, "n": 3}', "no plan that"), ('{"schema": 1, "objects": [{"id": 1}], "maps": []}', "no plan that")],
+    [(None, "there is no plan"), ("{", "is not a plan"), ("[]", "is not a plan"), ('{"schema": 9}', "schema 9"),
+     ('{"schema": 1, "n": 3}', "is not a plan"), ('{"schema": 1, "objects": [{"id": 1}], "maps": []}', "is not a")],
 )  # fmt: skip
 def test_files_that_are_no_plan(tmp_path, content, words):
     path = tmp_path / "plan.json"
@@ -175,9 +175,9 @@ def test_large_objects_share_a_budget_of_paths():
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"min_px": 900, "max_px": 800}, "above --max-px"),
-        ({"min_fraction": 0.2, "max_fraction": 0.1}, "above --max-fraction"),
-        ({"min_area": 9, "max_area": 8}, "above --max-area"),
+        ({"min_px": 900, "max_px": 800}, "min_px 900 is above max_px 800"),
+        ({"min_fraction": 0.2, "max_fraction": 0.1}, "min_fraction 0.2 is above max_fraction 0.1"),
+        ({"min_area": 9, "max_area": 8}, "min_area 9 is above max_area 8"),
         ({"max_px": 512, "max_fraction": 1e-6}, "no mask of 4 px"),
         ({"min_fraction": 0.1, "max_area": 100}, "at most 100 px"),
     ],

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from objascale.crops import HEADER
+from objascale.crops import CROPS_HEADER
 from objascale.dataset import Dataset, DatasetError, write_parquet
 from objascale.masks import RegionMask
 from objascale.scenes import Scene, SceneError, sa1b
@@ -354,7 +354,7 @@ def test_errors_name_a_damaged_data_set(tmp_path: Path):
 
 def write_crops(folder: Path) -> Path:
     """One grey square in the format of `objascale crops`."""
-    Dataset(folder, HEADER).open({"fingerprint": {}})
+    Dataset(folder, CROPS_HEADER).open({"fingerprint": {}})
     cv2.imwrite(str(folder / "0.png"), np.full((64, 64, 4), 255, np.uint8))
     write_parquet(pd.DataFrame([{"file": "0.png", "opaque": 64 * 64}]), folder / "crops.parquet")
     return folder

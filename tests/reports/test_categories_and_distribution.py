@@ -23,7 +23,7 @@ def view(usual_results) -> View:
 
 
 def test_categories_go_from_worst_to_best_with_the_means_of_pandas(view) -> None:
-    means = category_means(view.rows, 0)
+    means = category_means(view.rows)
     expected = view.rows.groupby(["category", "series"])["iou"].agg(["mean", "size"])
     row: Any
     for row in means.itertuples():
@@ -33,7 +33,7 @@ def test_categories_go_from_worst_to_best_with_the_means_of_pandas(view) -> None
 
 
 def test_the_category_figure_shows_them(view) -> None:
-    means = category_means(view.rows, 0)
+    means = category_means(view.rows)
     (drawn,) = categories(view)
     (axes,) = drawn.figure.axes
     order = list(means["category"].cat.categories)
@@ -67,7 +67,7 @@ def test_only_the_five_best_models_are_shown_and_the_caption_says_so(make_result
 def test_sixty_eight_categories_keep_their_letters_apart() -> None:
     """Rows are farther apart than letters of 7 points are high, and the figure fits a page."""
     rows = [{"series": "box", "category": f"thing {i:02}", "iou": i / 68, "cluster": str(i)} for i in range(68)]
-    figure = draw_categories(category_means(pd.DataFrame(rows), 0), assign_styles(["box"]))
+    figure = draw_categories(category_means(pd.DataFrame(rows)), assign_styles(["box"]))
     assert PITCH * 72 > 7
     assert figure.get_figwidth() == WIDTH
     assert figure.get_figheight() < 9.5
@@ -128,5 +128,5 @@ def test_the_distribution_tells_n_errors_and_misses(make_results) -> None:
     (drawn,) = distributions(View(results, "objascale", assign_styles(results.rows["series"])))
     assert "n = 4 objects a model" in drawn.caption
     assert "Errors (1) and empty masks (0) count as IoU 0." in drawn.caption
-    assert "Hollow: fewer than 5 objects" in drawn.caption
+    assert "Hollow markers: fewer than 6 assets" in drawn.caption
     assert "grabcut 0.40, 25% at 0" in drawn.alt

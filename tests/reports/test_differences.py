@@ -86,17 +86,18 @@ def test_the_ends_of_the_scale_are_apart_for_the_colour_blind() -> None:
     assert min(np.abs(a - b).max() for a, b in itertools.combinations(shown, 2)) > 0.15
 
 
-def heat(means: list[float], counts: list[int]) -> HeatMap:
+def heat(means: list[float], clusters: list[int]) -> HeatMap:
     edges = np.array([1.0, 10.0, 100.0])
-    return HeatMap("a − b", edges, edges, np.array(means).reshape(2, 2), np.array(counts).reshape(2, 2))
+    counts = np.array(clusters).reshape(2, 2)
+    return HeatMap("a − b", edges, edges, np.array(means).reshape(2, 2), 10 * counts, counts)
 
 
-def test_cells_with_few_objects_do_not_set_the_limit() -> None:
+def test_cells_with_few_assets_do_not_set_the_limit() -> None:
     nan = float("nan")
-    assert colour_limit([heat([0.13, -0.9, nan, 0.02], [9, 1, 0, 5])]) == pytest.approx(0.2)
+    assert colour_limit([heat([0.13, -0.9, nan, 0.02], [9, 5, 0, 6])]) == pytest.approx(0.2)
     assert colour_limit([heat([0.1, -0.9, nan, nan], [1, 1, 0, 0])]) == pytest.approx(0.9)
     assert colour_limit([heat([0.0, nan, nan, nan], [1, 0, 0, 0])]) == pytest.approx(0.1)
-    assert colour_limit([heat([-0.3, nan, nan, nan], [5, 0, 0, 0])]) == pytest.approx(0.3)
+    assert colour_limit([heat([-0.3, nan, nan, nan], [6, 0, 0, 0])]) == pytest.approx(0.3)
 
 
 def test_fifty_bins_are_the_papers_cells(shared) -> None:
@@ -105,7 +106,7 @@ def test_fifty_bins_are_the_papers_cells(shared) -> None:
     cells = cells[cells["model"] == "FLIP-Large"]
     lows = 10 ** cells[["log10_rel_lo", "log10_px_lo"]].min().to_numpy()
     highs = 10 ** cells[["log10_rel_hi", "log10_px_hi"]].max().to_numpy()
-    ends = pd.DataFrame({"series": "a", "object": ["0", "1"], "iou": 0.5})
+    ends = pd.DataFrame({"series": "a", "object": ["0", "1"], "cluster": ["0", "1"], "iou": 0.5})
     ends[["fraction", "area"]] = [lows, highs]
     (map_,) = heat_maps(ends, bins=50)
     for edges, name in ((map_.x_edges, "rel"), (map_.y_edges, "px")):

@@ -64,7 +64,7 @@ def compile_latex(folder: Path, *tables: Table) -> str:
 def test_latex_compiles(make_results, make_timing, awkward: Table, tmp_path) -> None:
     objects = make_results(models=("flip-s", "mobilesam-onnx", "ä_%&<b>\"'日本", "box", "ellipse"), objects=9)
     results = read_results([objects, make_timing(flip_s=(1, 20, 3))])
-    tables = [kind.make(results, 0) for kind in OF_ALL.values()]
+    tables = [kind.make(results) for kind in OF_ALL.values()]
     tables += [kind.make(View(results, "objascale", {})) for kind in OF_EACH.values()]
     said = compile_latex(tmp_path, *tables, published_table(), awkward)
     assert "Overfull" not in said
@@ -72,7 +72,7 @@ def test_latex_compiles(make_results, make_timing, awkward: Table, tmp_path) -> 
 
 def test_latex_rows_have_a_cell_for_every_column(make_results) -> None:
     results = read_results([make_results(models=("flip-s", "sam-b", "box"), objects=4)])
-    for table in [table_1(results, 0), published_table()]:
+    for table in [table_1(results), published_table()]:
         text = latex(table)
         width = len(re.findall("[lr]", re.search(r"begin\{tabular\}\{([lr]+)\}", text)[1]))  # type: ignore[index]
         assert width == len(table.columns)

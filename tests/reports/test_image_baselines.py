@@ -48,7 +48,7 @@ def rows() -> pd.DataFrame:
 
 
 def curve(rows: pd.DataFrame) -> Figure:
-    return draw_curve(size_curve(rows, 0), assign_styles(MODELS))
+    return draw_curve(size_curve(rows), assign_styles(MODELS))
 
 
 def differences(rows: pd.DataFrame) -> Figure:
@@ -61,14 +61,15 @@ def differences(rows: pd.DataFrame) -> Figure:
 
 
 def performance(rows: pd.DataFrame) -> Figure:
-    table = rows.groupby("series", sort=False)["iou"].agg(["mean", "size"]).rename(columns={"size": "n"}).reset_index()
+    groups = rows.groupby("series", sort=False)
+    table = groups.agg(mean=("iou", "mean"), clusters=("cluster", "nunique")).reset_index()
     table = table.assign(low=table["mean"] - 0.03, high=table["mean"] + 0.03, parameters=[0.5, 10, 641, np.nan])
     styles, x = assign_styles(MODELS), "Parameters (millions)"
     return draw_performance(table.iloc[:3], "parameters", x, table.iloc[3:], styles)
 
 
 def category(rows: pd.DataFrame) -> Figure:
-    return draw_categories(category_means(rows, 0), assign_styles(MODELS))
+    return draw_categories(category_means(rows), assign_styles(MODELS))
 
 
 def distribution(rows: pd.DataFrame) -> Figure:

@@ -87,13 +87,15 @@ def test_the_figures_show_points_levels_and_front(view) -> None:
     assert sorted(levels) == ["box", "ellipse", "grabcut"]
     assert [n for n, line in lines(time.figure).items() if line.get_linestyle() == "--"] == ["box", "ellipse"]
     assert "n = 40 objects a model" in parameters.caption
-    assert "seed 0" in parameters.caption
+    assert "none from fewer than 6 assets" in parameters.caption
     assert "not timed apart" in time.caption
     assert "as a dashed line" in parameters.alt
 
 
 def test_the_front_steps_up_to_the_frames_right_edge() -> None:
-    table = pd.DataFrame({"series": list("abc"), "n": [9, 9, 4], "mean": [0.5, 0.4, 0.7], "ms": [1.0, 5.0, 20.0]})
+    table = pd.DataFrame(
+        {"series": list("abc"), "clusters": [9, 9, 4], "mean": [0.5, 0.4, 0.7], "ms": [1.0, 5.0, 20.0]}
+    )
     table["low"] = table["high"] = table["mean"]
     figure = draw_performance(table, "ms", "ms", table.iloc[:0], assign_styles("abc"))
     front = lines(figure)["_front"]

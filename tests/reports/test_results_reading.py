@@ -131,7 +131,7 @@ def test_objects_that_could_not_be_read_stand_apart(make_results) -> None:
     assert "2 rows are errors about objects whose true mask could not be read" in results.notes[0]
     told = "Of no size, so in no mean: objects whose true mask could not be read, box 1; ellipse 1."
     view = View(results, "objascale", {})
-    for table in (table_1(results, 0), *(kind.make(view) for kind in OF_EACH.values())):
+    for table in (table_1(results), *(kind.make(view) for kind in OF_EACH.values())):
         assert sum(told in note for note in table.notes) == 1, table.name
 
 

@@ -51,7 +51,7 @@ def view_of(folder: Path) -> View:
 def tables(folder: Path) -> list[Table]:
     view = view_of(folder)
     of_each = [iou_table(view), size_table(view), size_table(view, IN_PIXELS), category_table(view)]
-    return [table_1(view.results, 0), *of_each]
+    return [table_1(view.results), *of_each]
 
 
 def cells_of(table: Table, model: str) -> list:

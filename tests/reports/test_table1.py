@@ -36,16 +36,16 @@ def edit(folder: Path, **columns) -> Path:
 
 
 def test_a_group_of_columns_for_each_data_set(make_results) -> None:
-    one = make_results("one", ("flip-tiny", "sam-b", "box"), 6, dataset="objascale")
-    two = make_results("two", ("flip-tiny", "box"), 7, seed=1, dataset="hypersim")
+    one = make_results("one", ("flip-tiny", "sam-b", "box"), 18, dataset="objascale")
+    two = make_results("two", ("flip-tiny", "box"), 19, seed=1, dataset="hypersim")
     results = read_results([one, two])
-    table = table_1(results, 3)
+    table = table_1(results)
     assert column(table, "Model") == ["flip-tiny", "sam-b", "box"]
-    assert column(table, "n", "objascale, IoU, %") == ["6", "6", "6"]
-    assert column(table, "n", "hypersim, IoU, %") == ["7", "—", "7"]
+    assert column(table, "n", "objascale, IoU, %") == ["18", "18", "18"]
+    assert column(table, "n", "hypersim, IoU, %") == ["19", "—", "19"]
     data = table.data.set_index(["dataset", "series"])
     for dataset in ("objascale", "hypersim"):  # the very numbers of the table of that data set
-        for row in iou_data(View(results, dataset, {}, 3)).to_dict("records"):
+        for row in iou_data(View(results, dataset, {})).to_dict("records"):
             ours = data.loc[(dataset, row["series"])]
             for name in ("mean", "std", "low", "high", "n", "errors", "no_detection", "parameters", "prompt"):
                 assert ours[name] == row[name] or (pd.isna(ours[name]) and pd.isna(row[name]))
@@ -68,7 +68,7 @@ def told_masks(folder: Path, masks: int | None) -> Path:
 
 def test_the_papers_iou_stands_beside_ours_on_the_authors_own_pictures(make_results) -> None:
     folder = make_results(models=("sam-b", "flip-l", "mobilesam-onnx"), objects=6, dataset=AUTHORS)
-    table = table_1(read_results([told_masks(folder, 6)]), 0)
+    table = table_1(read_results([told_masks(folder, 6)]))
     data = table.data.set_index("series")
     assert data.loc["sam-b", "published_mean"] == pytest.approx(0.8472)
     difference = data.loc["sam-b", "mean"] - 0.8472
@@ -84,7 +84,7 @@ def test_the_papers_iou_stands_beside_ours_on_the_authors_own_pictures(make_resu
 def test_no_number_of_the_paper_stands_beside_other_pictures(make_results, make_timing, dataset: str) -> None:
     """Nor beside times, whatever they were taken on."""
     folder = told_masks(make_results(models=("sam-b", "flip-s"), objects=6, dataset=dataset), 6)
-    table = table_1(read_results([folder, make_timing(sam_b=(1, 20, 3))]), 0)
+    table = table_1(read_results([folder, make_timing(sam_b=(1, 20, 3))]))
     assert not any("paper" in f"{cell.text} {cell.detail}" for line in table.cells for cell in line)
     assert table.data[["published_mean", "published_std", "difference"]].isna().all(axis=None)
     assert not [name for name in table.data if "ms" in name and ("published" in name or "difference" in name)]
@@ -105,7 +105,7 @@ def test_no_number_of_the_paper_stands_beside_other_pictures(make_results, make_
 )
 def test_the_papers_iou_stands_beside_the_same_only(make_results, masks: int | None, columns: dict) -> None:
     folder = told_masks(make_results(models=("sam-b",), objects=6, dataset=AUTHORS, **columns), masks)
-    table = table_1(read_results([folder]), 0)
+    table = table_1(read_results([folder]))
     assert table.data["published_mean"].isna().all()
     assert "paper" not in column(table, "mean ± std", f"{AUTHORS}, IoU, %")[0]
 
@@ -149,7 +149,7 @@ def test_a_run_on_an_hdf5_file_says_how_many_masks_the_file_holds(tmp_path) -> N
         rows.to_parquet(tmp_path / out / "results.parquet")
         results = read_results([tmp_path / out])
         assert results.masks("flip-hdf5/hypersim") == 3
-        published = table_1(results, 0).data["published_mean"]
+        published = table_1(results).data["published_mean"]
         assert published.tolist() == pytest.approx([0.7146 if out == "whole" else np.nan], nan_ok=True)
 
 
@@ -161,12 +161,12 @@ def test_errors_and_empty_masks_are_counted_by_model_and_data_set(make_results) 
     rows.loc[3, ["predicted_area", "iou"]] = [0, 0.0]
     rows.to_parquet(one / "results.parquet")
     two = make_results("two", ("box",), 4, dataset="coco")
-    notes = table_1(read_results([one, two]), 0).notes
+    notes = table_1(read_results([one, two])).notes
     assert "Errors and empty masks count as IoU 0: on objascale box 1 and 0; grabcut 0 and 1." in notes
 
 
 def test_one_object_has_no_deviation_and_no_interval(make_results) -> None:
-    table = table_1(read_results([make_results(models=("box", "ellipse"), objects=1)]), 0)
+    table = table_1(read_results([make_results(models=("box", "ellipse"), objects=1)]))
     assert all(re.fullmatch(r"[\d.]+ ± —", told) for told in column(table, "mean ± std", "objascale, IoU, %"))
     assert column(table, "n", "objascale, IoU, %") == ["1†", "1†"]
     assert not any(cell.mark for line in table.cells for cell in line)
@@ -176,7 +176,7 @@ def test_nothing_but_errors(make_results) -> None:
     spoiled = {"error": "MemoryError: no", "iou": 0.0, "predicted_area": 0} | dict.fromkeys(
         ["prompt", "pre_ms", "model_ms", "post_ms", "image_pre_ms", "image_model_ms", "image_post_ms"]
     )
-    table = table_1(read_results([make_results(models=("flip-s", "box"), objects=6, **spoiled)]), 0)
+    table = table_1(read_results([make_results(models=("flip-s", "box"), objects=6, **spoiled)]))
     assert column(table, "total", "picture + object, ms") == ["—", "—"]
     assert column(table, "Prompt") == ["—", "—"]
     assert any("flip-s 6 and 0; box 6 and 0" in note for note in table.notes)
@@ -189,7 +189,7 @@ def test_times_of_a_timing_come_first_and_the_others_are_marked(make_results, ma
             make_timing(flip_tiny=(1, 20, 3), box=(0, 0, 0)),
         ]
     )
-    table = table_1(results, 0)
+    table = table_1(results)
     totals = column(table, "total", "picture + object, ms")
     assert totals[0] == "72.0"
     assert totals[1].endswith("‡")
@@ -205,7 +205,7 @@ def test_times_of_a_timing_come_first_and_the_others_are_marked(make_results, ma
 def test_ordinary_times_are_medians_over_objects(make_results) -> None:
     folder = make_results(models=("grabcut",), objects=5)
     raw = pd.read_parquet(folder / "results.parquet")
-    data = table_1_data(read_results([folder]), 0).iloc[0]
+    data = table_1_data(read_results([folder])).iloc[0]
     stages = raw[["image_pre_ms", "image_model_ms", "image_post_ms", "pre_ms", "model_ms", "post_ms"]]
     assert data["total_ms"] == pytest.approx(stages.sum(axis=1).median())
     assert data["model_ms"] == pytest.approx((raw["image_model_ms"] + raw["model_ms"]).median())
@@ -214,7 +214,7 @@ def test_ordinary_times_are_medians_over_objects(make_results) -> None:
 def test_ordinary_times_of_different_data_are_not_ranked(make_results) -> None:
     one, two = make_results("one", ("sam-b", "sam-l"), 6), make_results("two", ("sam-b",), 6, dataset="coco")
     for folders, ranked in (([one], True), ([one, two], False)):
-        table = table_1(read_results(folders), 0)
+        table = table_1(read_results(folders))
         assert any(line[5].mark for line in table.cells) == ranked
         told = "On objascale and coco: sam-b; objascale: sam-l."
         assert any(note.endswith(told) for note in table.notes) != ranked
@@ -223,7 +223,7 @@ def test_ordinary_times_of_different_data_are_not_ranked(make_results) -> None:
 def test_times_alone_make_a_table_of_times(make_timing) -> None:
     few = make_timing("few", tokens=64, flip_tiny=(1, 5, 3), sam_b=(1, 50, 3))
     many = make_timing("many", tokens=512, flip_tiny=(1, 20, 3))
-    table = table_1(read_results([few, many]), 0)
+    table = table_1(read_results([few, many]))
     assert [one.title for one in table.columns] == ["Model", "Parameters", "pre/post", "model", "total"]
     assert column(table, "Model") == ["flip-tiny: 64 tokens", "sam-b", "flip-tiny: 512 tokens"]
     assert column(table, "total", "picture + object, ms") == ["27.0", "162", "72.0"]
@@ -234,7 +234,7 @@ def test_the_last_timing_counts_and_the_number_of_patches_must_fit(make_results,
     measured = make_results(models=("flip-tiny",), objects=2)
     folders = [measured, make_timing("a", flip_tiny=(1, 1, 1)), make_timing("b", flip_tiny=(2, 2, 2))]
     folders.append(make_timing("c", tokens=64, flip_tiny=(3, 3, 3)))
-    table = table_1(read_results(folders), 0)
+    table = table_1(read_results(folders))
     assert column(table, "Model") == ["flip-tiny", "flip-tiny: 64 tokens"]
     assert column(table, "total", "picture + object, ms") == ["18.0", "27.0"]
     assert "In more than one of these, so that the last counts: flip-tiny." in table.notes
@@ -247,7 +247,7 @@ def test_times_of_different_machines_are_not_ranked(make_timing) -> None:
         run = json.loads((two / "timing.json").read_text())
         run["environment"]["cpu"] = cpu
         (two / "timing.json").write_text(json.dumps(run))
-        table = table_1(read_results([one, two]), 0)
+        table = table_1(read_results([one, two]))
         assert any(line[4].mark for line in table.cells) == ranked
         assert (told in table.notes) != ranked
 
@@ -255,7 +255,7 @@ def test_times_of_different_machines_are_not_ranked(make_timing) -> None:
 def test_other_settings_of_a_timing_are_told(make_results, make_timing) -> None:
     folders = [make_results(models=("sam-b",), objects=2), make_timing(settings={"dtype": "bf16"}, sam_b=(1, 1, 1))]
     told = "sam-b was timed with other settings than its masks were made with: dtype: None → bf16."
-    assert told in table_1(read_results(folders), 0).notes
+    assert told in table_1(read_results(folders)).notes
 
 
 def test_calls_that_failed_are_counted(make_timing) -> None:
@@ -263,7 +263,7 @@ def test_calls_that_failed_are_counted(make_timing) -> None:
     rows = pd.read_parquet(folder / "timing.parquet")
     rows.loc[rows["model"] == "sam-l", ["pre_ms", "model_ms", "post_ms", "error"]] = [np.nan, np.nan, np.nan, "no room"]
     rows.to_parquet(folder / "timing.parquet")
-    table = table_1(read_results([folder]), 0)
+    table = table_1(read_results([folder]))
     assert column(table, "Model") == ["sam-b"]
     assert "6 calls failed and have no time." in table.notes
     rows.assign(error="no room").to_parquet(folder / "timing.parquet")
@@ -308,7 +308,7 @@ def test_what_bench_times_can_be_reported(tmp_path) -> None:
     for arguments in (["--out", str(tmp_path / "results")], ["--timing", "--out", str(tmp_path / "times")]):
         done = CliRunner().invoke(bench, [*common, *arguments])
         assert done.exit_code == 0, done.output
-    table = table_1(read_results([tmp_path / "results", tmp_path / "times"]), 0)
+    table = table_1(read_results([tmp_path / "results", tmp_path / "times"]))
     assert column(table, "Model") == ["box", "ellipse"]
     assert list(table.data["times"]) == ["timing", "timing"]
     assert (table.data["total_ms"] >= 0).all()

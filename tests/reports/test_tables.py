@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.statistics import FEW
+from bench.statistics import INTERVAL_NOTE, MIN_CLUSTERS
 from objascale.sizes import PIXEL_LABELS
 from reports.results import read_results
 from reports.tables.category import category_data, category_table
@@ -21,9 +21,9 @@ from reports.tables.size import IN_PIXELS, size_data, size_table
 from reports.view import NothingToShow, View
 
 
-def view_of(*folders: Path, seed: int = 0) -> View:
+def view_of(*folders: Path) -> View:
     results = read_results(folders)
-    return View(results, results.datasets[0], {}, seed)
+    return View(results, results.datasets[0], {})
 
 
 def test_the_iou_table_is_what_pandas_says(make_results) -> None:
@@ -41,7 +41,6 @@ def test_the_iou_table_is_what_pandas_says(make_results) -> None:
         assert line["image_pre_ms"] == pytest.approx(rows["image_pre_ms"].median())
     assert data.loc["flip-tiny", "parameters"] == 513_788
     assert data["parameters"].isna()["box"]
-    assert (data["seed"] == 0).all()
 
 
 def test_errors_and_empty_masks_are_counted_and_score_nothing(make_results) -> None:
@@ -115,17 +114,19 @@ def test_sizes_in_pixels_are_what_pandas_says(make_results) -> None:
     assert (table.name, [column.title for column in table.columns[1:]]) == ("iou-by-pixels", list(PIXEL_LABELS))
 
 
-def test_bins_with_few_objects_are_marked_and_never_called_best(make_results) -> None:
-    view = view_of(make_results(objects=9, side=700))
+def test_bins_with_few_assets_are_marked_and_have_neither_interval_nor_rank(make_results) -> None:
+    view = view_of(make_results(objects=30, side=700))
     data, table = size_data(view), size_table(view)
     order = [row[0].text for row in table.cells]
-    assert data["n"].min() < FEW
+    assert data["clusters"].min() < MIN_CLUSTERS <= data["clusters"].max()
     row: Any
     for row in data.itertuples():
         cell = table.cells[order.index(row.series)][row.bin + 1]
-        assert cell.text.endswith("†") == (row.n < FEW)
-        assert not (row.n < FEW and cell.mark)
-    assert any(note.startswith("† fewer than 5 objects or 6 assets") for note in table.notes)
+        few = row.clusters < MIN_CLUSTERS
+        assert cell.text.endswith("†") == np.isnan(row.low) == (cell.detail == "") == few
+        assert not (few and cell.mark)
+    assert "† fewer than 6 assets: no interval and no comparison." in table.notes
+    assert INTERVAL_NOTE in table.notes[0]
     assert [cell.text for cell in table.cells[-1][1:]] == [
         str(data[(data["bin"] == i) & (data["series"] == "box")]["n"].sum()) for i in range(5)
     ]
@@ -139,11 +140,10 @@ def testmarks() -> None:
     assert marks([5.0, 3.0, float("nan"), 4.0], least=True) == ["", "best", "", "second"]
 
 
-def test_csv_holds_unrounded_numbers_and_the_seed(make_results) -> None:
-    table = iou_table(view_of(make_results(objects=8), seed=7))
+def test_csv_holds_unrounded_numbers(make_results) -> None:
+    table = iou_table(view_of(make_results(objects=8)))
     back = pd.read_csv(io.StringIO(table.write_csv()))
     assert list(back["mean"]) == pytest.approx(list(table.data["mean"]), rel=1e-14)
-    assert set(back["seed"]) == {7}
 
 
 def test_the_category_table_is_what_pandas_says(make_results) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from flip.paper.predictor import PaperPredictor
-from flip.released.model import CONFIGS as RELEASED
+from flip.released.model import RELEASED_CONFIGS as RELEASED
 from flip.released.predictor import FlipPredictor
 from flip.training.config import Config, Phase
 from flip.training.tasks.paper import PaperTask

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from flip.paper.glimpses import Glimpses, Layout
-from flip.paper.model import CONFIGS, Answer, Flip, PaperConfig
+from flip.paper.model import PAPER_CONFIGS, Flip, FlipOutput, PaperConfig
 from flip.paper.predictor import PaperPredictor
 from flip.sampler import RECIPES, Recipe
 from flip.training.config import Config, Phase
@@ -24,7 +24,7 @@ from objascale.scenes import Scene
 class LearnerOutput(NamedTuple):
     """Output of the model, and logits of the auxiliary layers."""
 
-    answer: Answer
+    flip: FlipOutput
     tokens: Tensor  # logits of the patch coverage, (B, n)
     code: Tensor  # logits of the mask on the grid of `mask_at_grid`, (B, GRID_SIDE²)
 
@@ -41,8 +41,8 @@ class PaperLearner(Flip):
         """Run the model and the auxiliary layers."""
         tokens, places = self.tokens(inputs)
         code, position, boxes = self.codes(tokens, places, inputs)
-        answer = Answer(code, position, boxes, self.predictor(code, position, outputs))
-        return LearnerOutput(answer, self.auxiliary["tokens"](tokens).squeeze(-1), self.auxiliary["code"](code))
+        flip = FlipOutput(code, position, boxes, self.predictor(code, position, outputs))
+        return LearnerOutput(flip, self.auxiliary["tokens"](tokens).squeeze(-1), self.auxiliary["code"](code))
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class PaperTask:
     def model(self) -> PaperLearner:
         """Return the network with random weights."""
         last = self.config.phases[-1]
-        return PaperLearner(CONFIGS[self.config.model], RECIPES[self.config.sampling], last.tokens)
+        return PaperLearner(PAPER_CONFIGS[self.config.model], RECIPES[self.config.sampling], last.tokens)
 
     def blocks(self, model: nn.Module) -> list[nn.Module]:
         """Return the blocks of the encoder and of the mask predictor."""
@@ -89,7 +89,7 @@ class PaperTask:
         with torch.autocast(batch.gaussian.device.type, dtype, enabled=dtype != torch.float32):
             output = model(batch.inputs, batch.outputs)
         weights = self.config.losses
-        paper, overlap = paper_losses(output.answer, batch, weights.unit), overlap_loss(output.answer, batch).mean()
+        paper, overlap = paper_losses(output.flip, batch, weights.unit), overlap_loss(output.flip, batch).mean()
         tokens, code = token_loss(output.tokens, batch).mean(), code_loss(output.code, batch).mean()
         total = paper.total(weights.position, weights.box) + phase.overlap * overlap
         total = total + weights.tokens * tokens + weights.code * code

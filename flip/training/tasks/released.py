@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from flip.gaussian import Gaussian
-from flip.released.model import CONFIGS, Patched, ReleasedFlip
+from flip.released.model import RELEASED_CONFIGS, Patched, ReleasedFlip
 from flip.released.predictor import FlipPredictor, to_units
 from flip.released.target import evaluation_box
 from flip.sampler import NoPatches, Patches, Recipe, sample
@@ -126,7 +126,7 @@ class ReleasedTask:
 
     def model(self) -> ReleasedLearner:
         """Return the network with random weights."""
-        return ReleasedLearner(CONFIGS[self.config.model])
+        return ReleasedLearner(RELEASED_CONFIGS[self.config.model])
 
     def blocks(self, model: nn.Module) -> list[nn.Module]:
         """Return the blocks of the encoder."""

@@ -24,11 +24,11 @@ from objascale.sources.starter import (
     trucks,
     vessels,
 )
-from objascale.sources.starter.glb import Scene, encode_glb
+from objascale.sources.starter.glb import GlbScene, encode_glb
 
 STARTER_LICENCE = "CC0-1.0"
 
-CATEGORIES: dict[str, Callable[[np.random.Generator], Scene]] = {
+CATEGORIES: dict[str, Callable[[np.random.Generator], GlbScene]] = {
     "airplane": planes.airplane,
     "apple": food.apple,
     "banana": food.banana,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from objascale.sources.starter.glb import Colour, Material, Part, Scene
+from objascale.sources.starter.glb import Colour, GlbScene, Material, Part
 from objascale.sources.starter.mesh import Mesh, join
 from objascale.sources.starter.shapes import box, curve, cylinder, loft, rod, sheet, sphere, torus, tube
 from objascale.sources.starter.textures import brushed_metal, mottled, painted_metal, pick, shade, stripes, wood
@@ -14,7 +14,7 @@ _GLASS = Material("glass", (20, 26, 36), roughness=0.06, metallic=0.2)
 _METAL = Material("metal", (200, 202, 206), metallic=0.95, roughness=0.25)
 
 
-def boat(rng: np.random.Generator) -> Scene:
+def boat(rng: np.random.Generator) -> GlbScene:
     """A sailing boat with main and jib, or a fishing boat with a wheelhouse, mast and rail."""
     sailing = rng.random() < 0.55
     half, beam = (3.4, 1.15) if sailing else (4.2, 1.6)
@@ -58,7 +58,7 @@ def _hull(half: float, beam: float, depth: float) -> tuple[Mesh, Mesh]:
     return loft(sections), sheet(np.array(rim)[::-1])
 
 
-def _rig(rng: np.random.Generator, half: float, beam: float, topsides: Colour) -> Scene:
+def _rig(rng: np.random.Generator, half: float, beam: float, topsides: Colour) -> GlbScene:
     tall, foot = half * rng.uniform(2.1, 2.5), 0.35 * half
     cloth = pick(rng, "#f4f1e6", "#f0ece0", "#f4f1e6", "#c8442c", "#2a4a7a")
     second = pick(rng, "#d8441f", "#1f5f9a", "#e0b41c", "#f2efe6")
@@ -109,7 +109,7 @@ def _rig(rng: np.random.Generator, half: float, beam: float, topsides: Colour) -
     ]
 
 
-def _wheelhouse(rng: np.random.Generator, half: float, beam: float, topsides: Colour) -> Scene:
+def _wheelhouse(rng: np.random.Generator, half: float, beam: float, topsides: Colour) -> GlbScene:
     z = half * rng.uniform(-0.2, 0.22)
     long, wide, tall = half * 0.5, beam * 1.15, 1.75
     house = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from objascale.sources.starter.glb import Material, Part, Scene
+from objascale.sources.starter.glb import GlbScene, Material, Part
 from objascale.sources.starter.graphics import street_name
 from objascale.sources.starter.mesh import Mesh, join
 from objascale.sources.starter.shapes import box, curve, cylinder, loft, oval, rod, sphere, tube
@@ -12,7 +12,7 @@ from objascale.sources.starter.textures import checks, mottled, pick
 from objascale.sources.starter.wheels import CHROME, DARK, GLASS, HEADLIGHT, RUBBER, TAILLIGHT, wheel
 
 
-def car(rng: np.random.Generator) -> Scene:
+def car(rng: np.random.Generator) -> GlbScene:
     """A car: saloon, hatchback, off-roader or taxi, with windows, wheels, lights, mirrors and number plates."""
     kind = int(rng.integers(4))
     length, wide = (4.5, 3.9, 4.6, 4.6)[kind] * rng.uniform(0.97, 1.03), (1.8, 1.74, 1.9, 1.82)[kind]
@@ -123,13 +123,13 @@ def car(rng: np.random.Generator) -> Scene:
 
 
 def _plan(low: float, high: float, wide: float, level: float) -> np.ndarray:
-    """A rounded rectangle in x, z at a height, in the order that a loft going up needs."""
+    """A rounded rectangle in x, z at a height, ordered for an upward loft."""
     ring = oval(wide, high - low, 36, power=7)
     return np.column_stack([ring[:, 0], np.full(36, level), (low + high) / 2 - ring[:, 1]])
 
 
 def _cabin(floor: np.ndarray, ceiling: np.ndarray, wide: float, belt: float, roof: float) -> tuple[Mesh, Mesh]:
-    """The windows all round, and the roof over them."""
+    """The windows, and the roof above them."""
     sections = []
     for t in np.linspace(0, 1, 6):
         low, high = floor * (1 - t) + ceiling * t

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from objascale.sources.starter.glb import Colour, Material, Part, Scene
+from objascale.sources.starter.glb import Colour, GlbScene, Material, Part
 from objascale.sources.starter.mesh import Mesh, join
 from objascale.sources.starter.shapes import Points, curve, lathe, sheet, sphere, tube
 from objascale.sources.starter.textures import fruit_skin, mottled, noise, pick, shade, to_image
@@ -12,7 +12,7 @@ from objascale.sources.starter.textures import fruit_skin, mottled, noise, pick,
 _BARK = ((84, 58, 34), (62, 44, 26), (96, 70, 40))
 
 
-def apple(rng: np.random.Generator) -> Scene:
+def apple(rng: np.random.Generator) -> GlbScene:
     """An apple with a stem and mostly a leaf: red, green, yellow or bicoloured."""
     tall = rng.uniform(0.88, 1.08)
     profile = [(0, -0.72), (0.12, -0.78), (0.34, -0.86), (0.62, -0.7), (0.9, -0.2), (0.98, 0.22), (0.86, 0.62)]
@@ -42,7 +42,7 @@ def apple(rng: np.random.Generator) -> Scene:
     return scene
 
 
-def pear(rng: np.random.Generator) -> Scene:
+def pear(rng: np.random.Generator) -> GlbScene:
     """A pear: green, yellow or russet, more or less slender, with a bent stem."""
     neck, waist = rng.uniform(0.22, 0.34), rng.uniform(0.44, 0.6)
     profile = [(0, -0.86), (0.18, -0.95), (0.5, -0.9), (0.86, -0.5), (0.9, -0.12), (waist + 0.14, 0.4), (waist, 0.72)]
@@ -68,7 +68,7 @@ def pear(rng: np.random.Generator) -> Scene:
     return scene
 
 
-def banana(rng: np.random.Generator) -> Scene:
+def banana(rng: np.random.Generator) -> GlbScene:
     """One banana or a small bunch that shares a crown; yellow, greenish or freckled brown."""
     ripe = rng.random()
     ground = pick(rng, "#e8c22e", "#efcf45") if ripe > 0.25 else pick(rng, "#b9bf3a", "#c9c63c")
@@ -104,7 +104,7 @@ def _one_banana(bend: float, girth: float) -> tuple[Mesh, Mesh]:
     return tube(path[::-1], thickness[::-1], sides=20), tip
 
 
-def mushroom(rng: np.random.Generator) -> Scene:
+def mushroom(rng: np.random.Generator) -> GlbScene:
     """A fly agaric with white warts, or a brown bolete, or a pale button mushroom."""
     kind = int(rng.integers(3))
     cap_colour = (pick(rng, "#c41e14", "#d2351c", "#b01a20"), pick(rng, "#7a4a26", "#8c5a30"), pick(rng, "#e8ddca"))[

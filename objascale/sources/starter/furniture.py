@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from objascale.sources.starter.glb import Material, Part, Scene
+from objascale.sources.starter.glb import GlbScene, Material, Part
 from objascale.sources.starter.mesh import Mesh, join
 from objascale.sources.starter.shapes import box, curve, cylinder, lathe, loft, oval, rod, rounded, tube
 from objascale.sources.starter.textures import checks, leather, mottled, painted_metal, pick, weave, wood
@@ -13,7 +13,7 @@ _WOODS = ("#b98552", "#8a5a34", "#d0a871", "#5f3b24", "#c7925c")
 _FABRICS = ("#8c2f2b", "#2f4b6e", "#3f5f47", "#a88a5a", "#5a5560", "#c27a3c", "#d8d0c0")
 
 
-def chair(rng: np.random.Generator) -> Scene:
+def chair(rng: np.random.Generator) -> GlbScene:
     """A dining chair: four legs, a seat of wood or cloth, a back of slats, spindles or one panel."""
     wide, deep, seat, back = rng.uniform(0.4, 0.47), rng.uniform(0.38, 0.44), 0.45, rng.uniform(0.38, 0.58)
     frame = _timber(rng) if rng.random() < 0.75 else _paint(rng)
@@ -37,7 +37,7 @@ def chair(rng: np.random.Generator) -> Scene:
 
 
 def _back(rng: np.random.Generator, x: float, back: float, lean: float) -> Mesh:
-    """What fills the space between the back posts, which lean by `lean` over the height `back`."""
+    """The filling between the back posts, which lean by `lean` over the height `back`."""
     kind = int(rng.integers(3))
 
     def at(height: float) -> float:
@@ -58,7 +58,7 @@ def _back(rng: np.random.Generator, x: float, back: float, lean: float) -> Mesh:
     return join(top, low, panel.turned("x", -np.degrees(lean / back)).moved(0, back * 0.6, at(back * 0.6)))
 
 
-def table(rng: np.random.Generator) -> Scene:
+def table(rng: np.random.Generator) -> GlbScene:
     """A table: rectangular on four legs, round on a pedestal, or round on three or four splayed legs."""
     timber = _timber(rng)
     legs = timber if rng.random() < 0.6 else _paint(rng)
@@ -103,7 +103,7 @@ def _post(side: float, height: float) -> Mesh:
     return loft([np.column_stack([ring[:, 0] * width, np.full(16, y), -ring[:, 1] * width]) for y, width in levels])
 
 
-def sofa(rng: np.random.Generator) -> Scene:
+def sofa(rng: np.random.Generator) -> GlbScene:
     """A sofa or armchair: one to three seat cushions, arms, a back, legs, sometimes a throw pillow."""
     seats = int(rng.integers(1, 4))
     cushion, arm = rng.uniform(0.58, 0.68), rng.uniform(0.14, 0.22)
@@ -140,7 +140,7 @@ def sofa(rng: np.random.Generator) -> Scene:
     return scene
 
 
-def rocking_chair(rng: np.random.Generator) -> Scene:
+def rocking_chair(rng: np.random.Generator) -> GlbScene:
     """A rocking chair: curved runners, spindle back with a broad top rail, arms, a seat with or without cushion."""
     frame = _timber(rng) if rng.random() < 0.7 else _paint(rng)
     x, seat, back = rng.uniform(0.22, 0.27), 0.42, rng.uniform(0.6, 0.78)

@@ -25,7 +25,7 @@ _VERTICES, _INDICES = 34962, 34963
 
 @dataclass(frozen=True, eq=False)
 class Material:
-    """What a surface is made of. Colours are sRGB 0…255; `colour` tints the `texture` (H×W×3 uint8) if there is one."""
+    """Material of a surface. Colours are sRGB 0…255. `colour` multiplies the `texture`, H×W×3 uint8 or None."""
 
     name: str
     colour: Colour = (255, 255, 255)
@@ -38,17 +38,17 @@ class Material:
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """One mesh of one material."""
+    """A mesh with its material."""
 
     mesh: Mesh
     material: Material
 
 
-Scene = list[Part]
+GlbScene = list[Part]
 
 
-def encode_glb(name: str, scene: Scene) -> bytes:
-    """The scene as one GLB file: one node, one mesh, one primitive per material. Equal scenes give equal bytes."""
+def encode_glb(name: str, scene: GlbScene) -> bytes:
+    """Encode a scene as GLB: one node, one mesh, one primitive per material. Equal scenes give equal bytes."""
     binary = _Binary()
     materials = list(dict.fromkeys(part.material for part in scene))
     textured = [m for m in materials if m.texture is not None]
@@ -84,7 +84,7 @@ def encode_glb(name: str, scene: Scene) -> bytes:
 
 
 class _Binary:
-    """The binary chunk in the making, with its buffer views and accessors."""
+    """Builder of the binary chunk, its buffer views and its accessors."""
 
     def __init__(self) -> None:
         self.data = bytearray()
@@ -92,13 +92,13 @@ class _Binary:
         self.accessors: list[dict[str, Any]] = []
 
     def add(self, data: bytes, **view: Any) -> int:
-        """Append bytes, padded to four; returns the index of their buffer view."""
+        """Append bytes, padded to a multiple of four. Returns the index of their buffer view."""
         self.views.append({"buffer": 0, "byteOffset": len(self.data), "byteLength": len(data), **view})
         self.data += data + b"\0" * (-len(data) % 4)
         return len(self.views) - 1
 
     def accessor(self, array: NDArray, kind: str, target: int) -> int:
-        """Append an array; returns the index of its accessor, which states its bounds."""
+        """Append an array. Returns the index of its accessor, which has the array's bounds."""
         index = kind == "SCALAR"
         flat = np.ascontiguousarray(array, "<u4" if index else "<f4")
         bounds = flat.reshape(len(flat), -1)
@@ -144,7 +144,7 @@ def _material(material: Material, textured: list[Material]) -> dict[str, Any]:
 
 
 def _linear(colour: Colour) -> list[float]:
-    """sRGB 0…255 to linear 0…1, as glTF's factors are."""
+    """Convert sRGB 0…255 to the linear 0…1 of glTF's factors."""
     s = np.asarray(colour, float) / 255
     return np.round(np.where(s <= 0.04045, s / 12.92, ((s + 0.055) / 1.055) ** 2.4), 5).tolist()
 

@@ -1,4 +1,4 @@
-"""Drawn textures: labels, covers, dials and signs. uint8 RGB, upright, colours sRGB 0…255."""
+"""Drawn textures: labels, covers, dials and signs. They are uint8 RGB, upright; colours are sRGB 0…255."""
 
 from __future__ import annotations
 
@@ -6,24 +6,26 @@ import cv2
 import numpy as np
 
 from objascale.sources.starter.glb import Colour
-from objascale.sources.starter.textures import Image, mottled, noise, resized, shade, to_image
+from objascale.sources.starter.textures import Texture, mottled, noise, resized, shade, to_image
 
 
-def canvas(width: int, height: int, colour: Colour) -> Image:
-    """An image of one colour."""
+def canvas(width: int, height: int, colour: Colour) -> Texture:
+    """Return an image of one colour."""
     return np.full((height, width, 3), colour, np.uint8)
 
 
-def text(image: Image, words: str, centre: tuple[float, float], height: float, colour: Colour, weight: int = 2) -> None:
-    """Draw a line of capitals about `centre` (x, y in pixels), `height` pixels tall, into the image."""
+def text(
+    image: Texture, words: str, centre: tuple[float, float], height: float, colour: Colour, weight: int = 2
+) -> None:
+    """Draw a line of capitals into the image, centred on `centre` (x, y, px), `height` px tall."""
     (width, tall), _ = cv2.getTextSize(words, cv2.FONT_HERSHEY_DUPLEX, 1.0, 1)
     scale = height / tall
     origin = (round(centre[0] - width * scale / 2), round(centre[1] + height / 2))
     cv2.putText(image, words, origin, cv2.FONT_HERSHEY_DUPLEX, scale, colour, weight, cv2.LINE_AA)
 
 
-def label(rng: np.random.Generator, paper: Colour, ink: Colour, words: str) -> Image:
-    """A product label that wraps once round (512×256): borders, a name on front and back, an emblem, small print."""
+def label(rng: np.random.Generator, paper: Colour, ink: Colour, words: str) -> Texture:
+    """A product label for one turn (512×256): borders, a name on front and back, an emblem, small print."""
     image = canvas(512, 256, paper)
     for y in (14, 242):
         cv2.line(image, (0, y), (512, y), ink, 6)
@@ -40,13 +42,13 @@ def label(rng: np.random.Generator, paper: Colour, ink: Colour, words: str) -> I
 
 
 def star(x: float, y: float, radius: float, points: int) -> np.ndarray:
-    """The outline of a star as int32 pixels for OpenCV."""
+    """Return the outline of a star as int32 px for OpenCV."""
     angle = np.pi * np.arange(2 * points) / points - np.pi / 2
     reach = radius * np.where(np.arange(2 * points) % 2, 0.45, 1.0)
     return np.round(np.stack([x + reach * np.cos(angle), y + reach * np.sin(angle)], axis=1)).astype(np.int32)
 
 
-def book_cover(rng: np.random.Generator, cloth: Colour, foil: Colour, title: str) -> Image:
+def book_cover(rng: np.random.Generator, cloth: Colour, foil: Colour, title: str) -> Texture:
     """A cover (256×352): worn cloth, a double frame, a title and an emblem in foil."""
     image = resized(mottled(rng, cloth, 0.12, 12), 256, 352)
     cv2.rectangle(image, (14, 14), (241, 337), foil, 3)
@@ -58,14 +60,14 @@ def book_cover(rng: np.random.Generator, cloth: Colour, foil: Colour, title: str
     return image
 
 
-def pages(rng: np.random.Generator) -> Image:
-    """The edge of a block of pages: fine lines that run down the image."""
+def pages(rng: np.random.Generator) -> Texture:
+    """The edge of a block of pages: fine vertical lines."""
     lines = np.repeat(rng.uniform(0.8, 1.0, 128), 2)[None, :, None]
     return to_image(np.asarray((238, 228, 204)) * lines * np.ones((64, 1, 1)))
 
 
-def clock_face(rng: np.random.Generator, paper: Colour, ink: Colour) -> Image:
-    """A dial (256×256) with twelve numerals and minute marks; the hands are the mesh's."""
+def clock_face(rng: np.random.Generator, paper: Colour, ink: Colour) -> Texture:
+    """A dial (256×256) with twelve numerals and minute marks. The hands are part of the mesh."""
     image = canvas(256, 256, paper)
     cv2.circle(image, (128, 128), 122, ink, 3, cv2.LINE_AA)
     roman = rng.random() < 0.4
@@ -82,8 +84,8 @@ def clock_face(rng: np.random.Generator, paper: Colour, ink: Colour) -> Image:
     return image
 
 
-def stop_face(rng: np.random.Generator, red: Colour) -> Image:
-    """The face of a stop sign (256×256), to be cut to an octagon: white rim, STOP."""
+def stop_face(rng: np.random.Generator, red: Colour) -> Texture:
+    """The face of a stop sign (256×256) with a white rim; the mesh cuts it to an octagon."""
     image = mottled(rng, red, 0.06)
     angle = np.pi / 8 + np.arange(8) * np.pi / 4
     rim = 128 + 124 * np.stack([np.cos(angle), np.sin(angle)], axis=1) / np.cos(np.pi / 8)
@@ -92,7 +94,7 @@ def stop_face(rng: np.random.Generator, red: Colour) -> Image:
     return image
 
 
-def street_name(ground: Colour, words: str) -> Image:
+def street_name(ground: Colour, words: str) -> Texture:
     """A street-name plate (512×96) with a white rim."""
     image = canvas(512, 96, ground)
     cv2.rectangle(image, (6, 6), (505, 89), (242, 242, 240), 5)
@@ -100,8 +102,8 @@ def street_name(ground: Colour, words: str) -> Image:
     return image
 
 
-def basketball_skin(rng: np.random.Generator, rubber: Colour, seam: Colour) -> Image:
-    """Pebbled rubber with the eight panels' seams, wrapped round a sphere by longitude and latitude (512×256)."""
+def basketball_skin(rng: np.random.Generator, rubber: Colour, seam: Colour) -> Texture:
+    """Pebbled rubber with the seams of eight panels, by longitude and latitude of a sphere (512×256)."""
     longitude = (np.arange(512) + 0.5) * 2 * np.pi / 512
     latitude = np.pi / 2 - (np.arange(256)[:, None] + 0.5) * np.pi / 256
     x, y = np.sin(longitude) * np.cos(latitude), np.sin(latitude) + 0 * longitude
@@ -114,8 +116,8 @@ def basketball_skin(rng: np.random.Generator, rubber: Colour, seam: Colour) -> I
     return to_image(leather * (1 - line) + np.asarray(seam) * line)
 
 
-def airliner(rng: np.random.Generator, white: Colour, accent: Colour, stripe: bool) -> Image:
-    """A fuselage's skin (512×512), nose at the top, belly at both edges: a row of windows and a band on each side."""
+def airliner(rng: np.random.Generator, white: Colour, accent: Colour, stripe: bool) -> Texture:
+    """The skin of a fuselage (512×512), nose at the top, belly at both edges: windows and a band on each side."""
     image = canvas(512, 512, white)
     cv2.rectangle(image, (0, 0), (70, 511), shade(white, 0.82), -1)
     cv2.rectangle(image, (441, 0), (511, 511), shade(white, 0.82), -1)
@@ -135,7 +137,7 @@ def airliner(rng: np.random.Generator, white: Colour, accent: Colour, stripe: bo
     return image
 
 
-def panel_van(rng: np.random.Generator, ground: Colour, accent: Colour, words: str) -> Image:
+def panel_van(rng: np.random.Generator, ground: Colour, accent: Colour, words: str) -> Texture:
     """The side of a cargo box (512×256): ribs, a slanted band, a name."""
     image = resized(mottled(rng, ground, 0.05), 512, 256)
     slant = int(rng.integers(-90, 90))

@@ -1,10 +1,10 @@
-"""Things about the house: lamps, clocks, books, umbrellas. Metres, +Y up, the front towards +Z."""
+"""Household objects: lamps, clocks, books, umbrellas. Metres, +Y up, the front towards +Z."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from objascale.sources.starter.glb import Material, Part, Scene
+from objascale.sources.starter.glb import GlbScene, Material, Part
 from objascale.sources.starter.graphics import book_cover, clock_face, pages
 from objascale.sources.starter.mesh import Mesh, join
 from objascale.sources.starter.shapes import (
@@ -23,7 +23,7 @@ from objascale.sources.starter.shapes import (
 from objascale.sources.starter.textures import brushed_metal, leather, mottled, pick, shade, stripes, weave, wood
 
 
-def lamp(rng: np.random.Generator) -> Scene:
+def lamp(rng: np.random.Generator) -> GlbScene:
     """A table lamp: turned, bulbous or slender base, a stem, a cloth shade with trim, a glowing bulb."""
     tall, foot = rng.uniform(0.24, 0.36), rng.uniform(0.065, 0.085)
     silhouettes: list[list[tuple[float, float]]] = [
@@ -73,7 +73,7 @@ def lamp(rng: np.random.Generator) -> Scene:
     ]
 
 
-def clock(rng: np.random.Generator) -> Scene:
+def clock(rng: np.random.Generator) -> GlbScene:
     """A twin-bell alarm clock, a round wall clock or a mantel clock, with a numbered dial and hands."""
     kind = int(rng.integers(3))
     colour = pick(rng, "#a8232a", "#1f5f6a", "#22262c", "#d9a02e", "#e9e6de", "#4f7a4a")
@@ -141,14 +141,14 @@ def _hands(rng: np.random.Generator, radius: float) -> Mesh:
     return join(*hands).moved(0, 0, 0.003)
 
 
-def book(rng: np.random.Generator) -> Scene:
+def book(rng: np.random.Generator) -> GlbScene:
     """A hardback: standing ajar, closed, or a small stack; cloth or leather covers with foil titles."""
     count = int(rng.choice([1, 1, 3, 4]))
     if count == 1:
         upright = rng.random() < 0.5
         opening = rng.uniform(25, 55) if upright else 0.0
         return _volume(rng, rng.uniform(0.13, 0.17), rng.uniform(0.2, 0.25), rng.uniform(0.022, 0.045), opening)
-    scene: Scene = []
+    scene: GlbScene = []
     level = 0.0
     for _ in range(count):
         thick = rng.uniform(0.02, 0.045)
@@ -163,8 +163,8 @@ def book(rng: np.random.Generator) -> Scene:
 _TITLES = ("THE SEA", "ATLAS", "NIGHT TRAIN", "BIRDS", "OLD MAPS", "A WINTER TALE", "RIVERS", "CHESS")
 
 
-def _volume(rng: np.random.Generator, wide: float, tall: float, thick: float, opening: float) -> Scene:
-    """A book that stands with its spine at -X and its front cover towards +Z, swung open by so many degrees."""
+def _volume(rng: np.random.Generator, wide: float, tall: float, thick: float, opening: float) -> GlbScene:
+    """A standing book, its spine at -X and its front cover towards +Z, swung open by an angle in degrees."""
     cloth = pick(rng, "#7a1f26", "#1f3f6a", "#2f5a3c", "#5a3a24", "#2a2c34", "#b8862f", "#6a4a7a")
     foil = pick(rng, "#d9b85a", "#e8e2d0", "#c9cdd2")
     board, overhang = 0.0028, 0.003
@@ -204,7 +204,7 @@ def _standing(outline: np.ndarray, tall: float) -> Mesh:
     return extrude(outline * [1, -1], tall).turned("x", -90)
 
 
-def umbrella(rng: np.random.Generator) -> Scene:
+def umbrella(rng: np.random.Generator) -> GlbScene:
     """An open umbrella: panelled canopy with scalloped rim, ribs, shaft, ferrule and a hooked handle."""
     ribs = int(rng.choice([6, 8, 8, 10]))
     radius, rise = rng.uniform(0.46, 0.56), rng.uniform(0.2, 0.3)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from objascale.sources.starter.glb import Colour, Material, Part, Scene
+from objascale.sources.starter.glb import Colour, GlbScene, Material, Part
 from objascale.sources.starter.graphics import airliner
 from objascale.sources.starter.mesh import Mesh, join
 from objascale.sources.starter.shapes import (
@@ -26,7 +26,7 @@ _GLASS = Material("glass", (20, 26, 36), roughness=0.06, metallic=0.2)
 _METAL = Material("metal", (200, 202, 206), metallic=0.95, roughness=0.25)
 
 
-def airplane(rng: np.random.Generator) -> Scene:
+def airplane(rng: np.random.Generator) -> GlbScene:
     """An airliner with two or four jets, or a light aeroplane with a propeller and a fixed undercarriage."""
     white = pick(rng, "#f2f2f0", "#e8ebee", "#f2f2f0", "#dfe3e6")
     accent = pick(rng, "#1f4f9a", "#b81c24", "#0e7a6a", "#e0801c", "#4a2a7a", "#1c2a44")
@@ -34,7 +34,7 @@ def airplane(rng: np.random.Generator) -> Scene:
 
 
 def _wing(span: float, root: float, tip: float, sweep: float, rise: float, thick: float = 0.13) -> Mesh:
-    """A half wing along +X, its root's leading edge at the origin; `root` and `tip` are chords, `sweep` goes aft."""
+    """A half wing along +X, the leading edge of its root at the origin. `root` and `tip` are chords, `sweep` aft."""
     angle = np.linspace(0, 2 * np.pi, 24, endpoint=False)
     aft, up = (1 + np.cos(angle)) / 2, np.sin(angle) * (0.62 - 0.38 * np.cos(angle)) * 0.62
     sections = []
@@ -53,7 +53,7 @@ def _pair(half: Mesh) -> Mesh:
     return half + half.mirrored("x")
 
 
-def _jet(rng: np.random.Generator, white: Colour, accent: Colour) -> Scene:
+def _jet(rng: np.random.Generator, white: Colour, accent: Colour) -> GlbScene:
     r, half = 1.9, rng.uniform(15, 19)
     stations = [
         (-half, 0.12, 1.1),
@@ -117,7 +117,7 @@ def _jet(rng: np.random.Generator, white: Colour, accent: Colour) -> Scene:
     ]
 
 
-def _light_plane(rng: np.random.Generator, white: Colour, accent: Colour) -> Scene:
+def _light_plane(rng: np.random.Generator, white: Colour, accent: Colour) -> GlbScene:
     high_wing = rng.random() < 0.55
     stations = [
         (-4.1, 0.1, 0.16, 0.3),

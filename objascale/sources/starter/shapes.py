@@ -1,6 +1,6 @@
-"""Building blocks: surfaces of revolution, tubes, boxes, extruded outlines. Metres, +Y up, outside outside.
+"""Building blocks: surfaces of revolution, tubes, boxes, extruded outlines. Metres, +Y up, facing outwards.
 
-Profiles and sections are polylines; `curve` and `rounded` turn a few points into smooth ones.
+Profiles and sections are polylines. `curve` and `rounded` smooth them.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from objascale.sources.starter.mesh import CREASE, Mesh, frame, join, shaded
+from objascale.sources.starter.mesh import CREASE_DEGREES, Mesh, frame, join, shaded
 
 Points = NDArray[np.float64]
 
@@ -67,10 +67,10 @@ def oval(width: float, height: float, sides: int = 24, power: float = 2.0) -> Po
     return direction * radius[:, None] * [width / 2, height / 2]
 
 
-def sheet(points: ArrayLike, crease: float = CREASE, wrap: bool = False) -> Mesh:
-    """A surface over an R×C×3 grid, whose outside sees rows going up and columns going right.
+def sheet(points: ArrayLike, crease: float = CREASE_DEGREES, wrap: bool = False) -> Mesh:
+    """A surface through an R×C×3 grid. Seen from outside, rows go up and columns go right.
 
-    With `wrap` the last column joins the first. u runs along the columns, v up the rows, both by mean lengths.
+    With `wrap` the last column joins the first. u runs along the columns and v up the rows, both by mean lengths.
     """
     grid = np.asarray(points, float)
     if wrap:
@@ -84,20 +84,20 @@ def sheet(points: ArrayLike, crease: float = CREASE, wrap: bool = False) -> Mesh
 
 
 def _reach(grid: Points) -> Points:
-    """How far along each row lies, 0…1."""
+    """Return the position of each row along the grid, 0…1."""
     steps = np.linalg.norm(np.diff(grid, axis=0), axis=2).mean(axis=1)
     return np.concatenate([[0], np.cumsum(steps)]) / steps.sum()
 
 
-def loft(sections: ArrayLike, crease: float = CREASE) -> Mesh:
+def loft(sections: ArrayLike, crease: float = CREASE_DEGREES) -> Mesh:
     """A closed body through R outlines of C points (R×C×3), counter-clockwise against the direction of travel."""
     rows = np.asarray(sections, float)
     ends = [np.broadcast_to(row.mean(axis=0), row.shape)[None] for row in (rows[0], rows[-1])]
     return sheet(np.concatenate([ends[0], rows, ends[1]]), crease, wrap=True)
 
 
-def lathe(profile: ArrayLike, segments: int = 40, crease: float = CREASE) -> Mesh:
-    """The surface of revolution of an N×2 profile of (radius, y): upwards on the outside, inwards over the rim."""
+def lathe(profile: ArrayLike, segments: int = 40, crease: float = CREASE_DEGREES) -> Mesh:
+    """The surface of revolution of an N×2 profile (radius, y) that runs up the outside and inwards over the rim."""
     r, y = np.asarray(profile, float).T
     angle = np.linspace(0, 2 * np.pi, segments, endpoint=False)
     ring = np.stack([np.sin(angle), np.zeros(segments), np.cos(angle)], axis=1)
@@ -193,7 +193,7 @@ def extrude(outline: ArrayLike, depth: float, bevel: float = 0.0) -> Mesh:
 
 
 def inset(outline: Points, distance: float) -> Points:
-    """A counter-clockwise outline moved inwards by `distance`, mitred at its corners."""
+    """Return a counter-clockwise outline moved inwards by `distance`, with mitred corners."""
     edges = np.roll(outline, -1, axis=0) - outline
     edges /= np.linalg.norm(edges, axis=1, keepdims=True)
     inward = np.stack([-edges[:, 1], edges[:, 0]], axis=1)
@@ -202,7 +202,7 @@ def inset(outline: Points, distance: float) -> Points:
 
 
 def triangulated(outline: Points) -> NDArray[np.int64]:
-    """Ear clipping of a simple counter-clockwise N×2 outline into N−2 triangles."""
+    """Cut a simple counter-clockwise N×2 outline into N−2 triangles by ear clipping."""
 
     def cross(a: Points, b: Points, c: Points) -> NDArray[np.float64]:
         return (b[0] - a[0]) * (c[..., 1] - a[1]) - (b[1] - a[1]) * (c[..., 0] - a[0])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from objascale.sources.starter.glb import Material, Part, Scene
+from objascale.sources.starter.glb import GlbScene, Material, Part
 from objascale.sources.starter.graphics import basketball_skin
 from objascale.sources.starter.mesh import join
 from objascale.sources.starter.shapes import (
@@ -23,7 +23,7 @@ from objascale.sources.starter.shapes import (
 from objascale.sources.starter.textures import brushed_metal, mottled, pick, stripes, wood
 
 
-def basketball(rng: np.random.Generator) -> Scene:
+def basketball(rng: np.random.Generator) -> GlbScene:
     """A basketball of pebbled rubber with eight panels, in the usual orange or in street colours, at any turn."""
     rubber = pick(rng, *["#c8601f", "#b8521c", "#d8742a"] * 2, "#8a3a1c", "#7a2a5a", "#1f5f8a")
     seam = (22, 20, 20) if rng.random() < 0.8 else (226, 222, 210)
@@ -31,7 +31,7 @@ def basketball(rng: np.random.Generator) -> Scene:
     return [Part(ball, Material("rubber", texture=basketball_skin(rng, rubber, seam), roughness=0.6))]
 
 
-def duck(rng: np.random.Generator) -> Scene:
+def duck(rng: np.random.Generator) -> GlbScene:
     """A rubber duck that looks along +Z: body with tail, head, beak, wings, eyes; sometimes a hat."""
     colour = pick(rng, *["#f2c81c", "#f0bc14", "#f6d63c"] * 2, "#8ec4d8", "#e88aa8", "#f2f0e6")
     plump, head = rng.uniform(0.92, 1.1), rng.uniform(0.027, 0.032)
@@ -89,7 +89,7 @@ def duck(rng: np.random.Generator) -> Scene:
     return scene
 
 
-def hammer(rng: np.random.Generator) -> Scene:
+def hammer(rng: np.random.Generator) -> GlbScene:
     """A claw hammer that stands on its handle: steel head, wooden or rubber-gripped handle."""
     tall, rubber_grip = rng.uniform(0.28, 0.34), rng.random() < 0.5
     steel = Material(
@@ -139,7 +139,7 @@ def hammer(rng: np.random.Generator) -> Scene:
     return scene
 
 
-def guitar(rng: np.random.Generator) -> Scene:
+def guitar(rng: np.random.Generator) -> GlbScene:
     """A guitar that stands upright, strings towards +Z: acoustic with sound hole, or solid-bodied electric."""
     electric = rng.random() < 0.4
     half = [

@@ -1,4 +1,4 @@
-"""Things of the street: traffic cones, fire hydrants, letter boxes, stop signs. Metres, +Y up, the front towards +Z."""
+"""Street objects: traffic cones, fire hydrants, letter boxes, stop signs. Metres, +Y up, the front towards +Z."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from objascale.sources.starter.glb import Material, Part, Scene
+from objascale.sources.starter.glb import GlbScene, Material, Part
 from objascale.sources.starter.graphics import stop_face, street_name
 from objascale.sources.starter.mesh import Mesh, join
 from objascale.sources.starter.shapes import (
@@ -25,7 +25,7 @@ from objascale.sources.starter.shapes import (
 from objascale.sources.starter.textures import mottled, painted_metal, pick, shade, wood
 
 
-def cone(rng: np.random.Generator) -> Scene:
+def cone(rng: np.random.Generator) -> GlbScene:
     """A traffic cone: orange (or lime, or yellow) with one to three reflective collars on a rubber base."""
     height, foot, tip = rng.uniform(0.45, 0.75), rng.uniform(0.12, 0.155), 0.024
     colour = pick(rng, "#e8541a", "#f0601c", "#e8541a", "#d8321e", "#b8cc2a", "#f0a81c")
@@ -61,7 +61,7 @@ def _slab(outline: np.ndarray, height: float) -> Mesh:
     return extrude(outline, height, height * 0.25).turned("x", -90).moved(0, height / 2)
 
 
-def fireplug(rng: np.random.Generator) -> Scene:
+def fireplug(rng: np.random.Generator) -> GlbScene:
     """A fire hydrant: flanged barrel, domed bonnet with its nut, two side nozzles and a pumper nozzle, chains."""
     body_colour = pick(rng, "#c01c1c", "#b8241e", "#e0b41c", "#2a5fa0", "#d8541c", "#3c7a3c")
     contrast = pick(rng, "#e8e6e0", "#b8bcc0", "#e0b41c", "#22262c", "#2a5fa0")
@@ -155,7 +155,7 @@ def _chain(r: float, level: float, side: int) -> Mesh:
     return join(*links)
 
 
-def mailbox(rng: np.random.Generator) -> Scene:
+def mailbox(rng: np.random.Generator) -> GlbScene:
     """A rural letter box: arched body, door with a knob, red flag, on a wooden or metal post."""
     wide, tall, deep = rng.uniform(0.16, 0.2), rng.uniform(0.18, 0.23), rng.uniform(0.42, 0.5)
     t = np.linspace(0, np.pi, 20)
@@ -212,7 +212,7 @@ def mailbox(rng: np.random.Generator) -> Scene:
     return scene
 
 
-def stop_sign(rng: np.random.Generator) -> Scene:
+def stop_sign(rng: np.random.Generator) -> GlbScene:
     """A stop sign: a red octagon on a square or round post, sometimes with street names on top."""
     size, height = rng.uniform(0.6, 0.76), rng.uniform(1.6, 2.1)
     angle = np.pi / 8 + np.arange(8) * np.pi / 4

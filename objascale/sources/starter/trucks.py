@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from objascale.sources.starter.glb import Colour, Material, Part, Scene
+from objascale.sources.starter.glb import Colour, GlbScene, Material, Part
 from objascale.sources.starter.graphics import panel_van
 from objascale.sources.starter.mesh import join
 from objascale.sources.starter.shapes import box, cylinder, extrude, lathe, rod, rounded, sphere, torus
@@ -12,7 +12,7 @@ from objascale.sources.starter.textures import brushed_metal, checks, mottled, p
 from objascale.sources.starter.wheels import CHROME, DARK, GLASS, HEADLIGHT, RUBBER, TAILLIGHT, wheel
 
 
-def truck(rng: np.random.Generator) -> Scene:
+def truck(rng: np.random.Generator) -> GlbScene:
     """A lorry with a cab, windscreen, bumper, lights, mirrors and a load: box with a name, tank, logs or crates."""
     kind = int(rng.choice([0, 0, 1, 2]))
     wide, bed = rng.uniform(2.15, 2.4), rng.uniform(3.6, 5.0)
@@ -78,7 +78,9 @@ def truck(rng: np.random.Generator) -> Scene:
     return scene + (_box_body, _tanker, _flatbed)[kind](rng, wide, bed, deck, middle, accent)
 
 
-def _box_body(rng: np.random.Generator, wide: float, bed: float, deck: float, middle: float, accent: Colour) -> Scene:
+def _box_body(
+    rng: np.random.Generator, wide: float, bed: float, deck: float, middle: float, accent: Colour
+) -> GlbScene:
     tall = rng.uniform(1.9, 2.3)
     ground = pick(rng, "#f0f0ec", "#e8e6de", "#d8dce0", "#f2e6c8")
     words = str(rng.choice(["FRESH", "CARGO", "MOVERS", "BAKERY", "NORTH", "EXPRESS"]))
@@ -106,7 +108,7 @@ def _box_body(rng: np.random.Generator, wide: float, bed: float, deck: float, mi
     ]
 
 
-def _tanker(rng: np.random.Generator, wide: float, bed: float, deck: float, middle: float, accent: Colour) -> Scene:
+def _tanker(rng: np.random.Generator, wide: float, bed: float, deck: float, middle: float, accent: Colour) -> GlbScene:
     r = wide * 0.46
     end = rounded([(0, 0), (r * 0.9, 0), (r, 0.25), (r, bed - 0.25), (r * 0.9, bed), (0, bed)], 0.2, 6)
     drum = lathe(end, 44).turned("x", 90).scaled(1, 0.92, 1).moved(0, deck + r * 0.9, middle - bed / 2)
@@ -129,7 +131,7 @@ def _tanker(rng: np.random.Generator, wide: float, bed: float, deck: float, midd
     ]
 
 
-def _flatbed(rng: np.random.Generator, wide: float, bed: float, deck: float, middle: float, accent: Colour) -> Scene:
+def _flatbed(rng: np.random.Generator, wide: float, bed: float, deck: float, middle: float, accent: Colour) -> GlbScene:
     planks = wood(rng, pick(rng, "#8a6a48", "#a8855a"))
     floor = box(wide, 0.12, bed, 0.02).tiled(4, 1).moved(0, deck, middle)
     headboard = box(wide, 1.1, 0.08, 0.02).moved(0, deck + 0.5, middle + bed / 2)

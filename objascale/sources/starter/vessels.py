@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from objascale.sources.starter.glb import Colour, Material, Part, Scene
+from objascale.sources.starter.glb import Colour, GlbScene, Material, Part
 from objascale.sources.starter.graphics import label
 from objascale.sources.starter.mesh import Mesh, join
 from objascale.sources.starter.shapes import Points, curve, cylinder, lathe, rounded, sphere, torus, tube
-from objascale.sources.starter.textures import Image, checks, dots, mottled, painted_metal, pick, shade, stripes, wood
+from objascale.sources.starter.textures import Texture, checks, dots, mottled, painted_metal, pick, shade, stripes, wood
 
 _GLAZES = (
     ("#1f4e79", "#f2f0ea"),
@@ -24,7 +24,7 @@ _GLAZES = (
 )
 
 
-def mug(rng: np.random.Generator) -> Scene:
+def mug(rng: np.random.Generator) -> GlbScene:
     """A mug with a handle: straight, bellied or tapered, glazed plain, striped, dotted or checked, pale inside."""
     radius, height, wall = rng.uniform(0.038, 0.046), rng.uniform(0.085, 0.108), 0.004
     belly, top = rng.uniform(-0.06, 0.12), rng.uniform(0.94, 1.1)
@@ -48,7 +48,7 @@ def mug(rng: np.random.Generator) -> Scene:
     ]
 
 
-def bottle(rng: np.random.Generator) -> Scene:
+def bottle(rng: np.random.Generator) -> GlbScene:
     """A wine, beer or sauce bottle of dark glass or plastic, with a wrapped label and a cap, cork or foil."""
     kind = int(rng.integers(3))
     radius, body, shoulder, neck, height = (
@@ -114,7 +114,7 @@ def _cap(kind: int, neck: float, height: float) -> Mesh:
     )
 
 
-def teapot(rng: np.random.Generator) -> Scene:
+def teapot(rng: np.random.Generator) -> GlbScene:
     """A teapot: round or tall belly, lid with a knob, curved spout and an ear-shaped handle."""
     wide, tall = rng.uniform(0.068, 0.08), rng.uniform(0.1, 0.14)
     mouth = wide * rng.uniform(0.5, 0.6)
@@ -148,7 +148,7 @@ def teapot(rng: np.random.Generator) -> Scene:
     ]
 
 
-def vase(rng: np.random.Generator) -> Scene:
+def vase(rng: np.random.Generator) -> GlbScene:
     """A vase in one of four silhouettes, glazed in bands, dots, checks or one colour, dark inside."""
     r, tall = rng.uniform(0.05, 0.075), rng.uniform(0.2, 0.32)
     silhouettes: list[list[tuple[float, float]]] = [
@@ -171,13 +171,13 @@ def vase(rng: np.random.Generator) -> Scene:
     ]
 
 
-def barrel(rng: np.random.Generator) -> Scene:
+def barrel(rng: np.random.Generator) -> GlbScene:
     """A barrel: oak staves with iron hoops, or a ribbed steel drum with a label."""
     r, tall = rng.uniform(0.26, 0.3), rng.uniform(0.8, 0.92)
     return _cask(rng, r, tall) if rng.random() < 0.55 else _drum(rng, r, tall)
 
 
-def _cask(rng: np.random.Generator, r: float, tall: float) -> Scene:
+def _cask(rng: np.random.Generator, r: float, tall: float) -> GlbScene:
     swell = rng.uniform(1.14, 1.26)
 
     def radius(level: float) -> float:
@@ -205,7 +205,7 @@ def _cask(rng: np.random.Generator, r: float, tall: float) -> Scene:
     ]
 
 
-def _drum(rng: np.random.Generator, r: float, tall: float) -> Scene:
+def _drum(rng: np.random.Generator, r: float, tall: float) -> GlbScene:
     colour = pick(rng, "#1f5f9a", "#b8321e", "#2f6b4f", "#d8a01c", "#3a3e44")
     paint = painted_metal(rng, colour, rng.uniform(0.2, 1.0))
     side = [(r, 0), (r + 0.012, 0.012), (r, 0.024)]
@@ -223,7 +223,7 @@ def _drum(rng: np.random.Generator, r: float, tall: float) -> Scene:
     ]
 
 
-def _glaze(rng: np.random.Generator) -> tuple[Image, Colour]:
+def _glaze(rng: np.random.Generator) -> tuple[Texture, Colour]:
     """A ceramic texture, and a colour of it for handles and rims."""
     first, second = (pick(rng, code) for code in _GLAZES[rng.integers(len(_GLAZES))])
     kind = int(rng.integers(5))

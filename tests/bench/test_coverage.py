@@ -1,0 +1,165 @@
+"""How often the intervals of `bench.statistics` cover the truth, and how often its tests find what is not there.
+
+`python -m pytest tests/bench/test_coverage.py -m slow -s` prints the tables that docs/formats.md quotes. The IoUs are
+simulated: skewed, with a ceiling at 1 and a lump at 0, alike within a cluster, in clusters of unequal size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from bench.statistics import DIFFERENCE, LEVEL, SHARE, Estimates, ratios
+
+DRAWS = {6: 10_000, 8: 10_000, 12: 10_000, 30: 4000, 100: 2000}  # simulated data sets by number of clusters
+COVERED = 0.92
+FALSE = 0.06
+ALIKE = 0.6  # correlation of two models' quality over assets is the square of this
+
+Interval = tuple[NDArray[np.float64], NDArray[np.float64]]
+Case = tuple[tuple[str, ...], str, int]
+"""One model, or two of which the difference is taken; the sizes of clusters; the number of clusters."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model's IoUs: Beta with a logit-normal mean per cluster, and 0 where the model misses the object.
+
+    `level` and `between` are the mean and the standard deviation of the logits, `precision` is the Beta's, and `missed`
+    the share of objects missed, which is Beta-distributed over clusters. `of_size` is taken from the logit per unit of
+    the logarithm of the cluster's size: crowded pictures are harder.
+    """
+
+    level: float
+    between: float
+    precision: float
+    missed: float
+    of_size: float = 0.1
+
+    def ious(self, quality: NDArray[np.float64], sizes: NDArray[np.int64], rng: np.random.Generator) -> NDArray:
+        """An IoU for each object of clusters of these sizes and standard normal qualities."""
+        logits = self.level + self.between * quality - self.of_size * np.log(sizes)
+        mean = np.repeat(1 / (1 + np.exp(-logits)), sizes)
+        hit = rng.beta(mean * self.precision, (1 - mean) * self.precision)
+        missed = np.repeat(rng.beta(2 * self.missed, 2 - 2 * self.missed, len(sizes)), sizes)
+        return np.where(rng.random(len(hit)) < missed, 0.0, hit)
+
+
+MODELS = {  # mean and standard deviation over all objects of clusters of four, and the share of zeros
+    "precise": Model(2.75, 0.75, 14, 0.004),  # 0.91, 0.11, 0 %
+    "good": Model(2.05, 0.65, 14, 0.01),  # 0.85, 0.15, 1 %
+    "fair": Model(1.45, 0.5, 8, 0.005),  # 0.77, 0.17, 0 %
+    "even": Model(0.87, 0.5, 8, 0.001),  # 0.67, 0.19, 0 %
+    "lumpy": Model(1.3, 0.7, 8, 0.1),  # 0.67, 0.29, 10 %
+    "half": Model(0.8, 0.7, 6, 0.5),  # 0.32, 0.36, 50 %
+    "lost": Model(0.5, 0.7, 6, 0.85),  # 0.09, 0.23, 85 %
+}
+SIZES: dict[str, Callable[[np.random.Generator, int], NDArray[np.int64]]] = {
+    "1": lambda rng, n: np.ones(n, np.int64),
+    "1 to 5": lambda rng, n: rng.integers(1, 6, n),
+    "1 to 40": lambda rng, n: np.clip(np.ceil(rng.lognormal(1.6, 0.9, n)), 1, 40).astype(np.int64),
+}
+MEANS = [("precise",), ("good",), ("fair",), ("lumpy",), ("half",), ("lost",)]
+DIFFERENCES = [("good", "good"), ("lumpy", "lumpy"), ("precise", "lumpy"), ("good", "half"), ("precise", "lost")]
+EQUALS = [("good", "good"), ("lumpy", "lumpy"), ("lost", "lost"), ("even", "lumpy")]
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Objects of several simulated data sets: each has its cell, and its cluster within all of them."""
+
+    values: NDArray[np.float64]
+    cells: NDArray[np.int64]
+    clusters: NDArray[np.int64]
+
+    def estimates(self) -> Estimates:
+        support = DIFFERENCE if self.values.min() < 0 else SHARE
+        return ratios(self.values, np.ones_like(self.values), self.cells, self.clusters, support)
+
+
+def simulate(case: Case, draws: int, seed: int) -> Draws:
+    """`draws` data sets of one model, or of the difference of two on the same objects."""
+    (models, sizes, clusters), rng = case, np.random.default_rng(seed)
+    n = SIZES[sizes](rng, draws * clusters)
+    shared = rng.normal(size=len(n))
+    ious = [
+        MODELS[name].ious(ALIKE * shared + np.sqrt(1 - ALIKE**2) * rng.normal(size=len(n)), n, rng) for name in models
+    ]
+    cluster = np.repeat(np.arange(len(n)), n)
+    return Draws(ious[0] if len(ious) == 1 else ious[0] - ious[1], cluster // clusters, cluster)
+
+
+@lru_cache
+def truth(models: tuple[str, ...], sizes: str) -> float:
+    """The mean over so many clusters that its error does not matter; equal models do not differ."""
+    if len(models) == 2 and models[0] == models[1]:
+        return 0.0
+    return float(simulate((models, sizes, 1), 300_000, seed=1).values.mean())
+
+
+def coverage(interval: Callable[[Draws], Interval], case: Case, draws: int) -> float:
+    """Of the data sets that have an interval, the share whose interval covers the truth."""
+    low, high = interval(simulate(case, draws, seed=case[2]))
+    true, printed = truth(*case[:2]), ~np.isnan(low)
+    return ((low <= true) & (true <= high))[printed].mean()
+
+
+def ours(draws: Draws) -> Interval:
+    return draws.estimates().interval()
+
+
+def percentile_bootstrap(draws: Draws) -> Interval:
+    """The interval that the suite had before: percentiles of the mean over clusters drawn with replacement."""
+    rng, sums, sizes = np.random.default_rng(0), np.bincount(draws.clusters, draws.values), np.bincount(draws.clusters)
+    cells = int(draws.cells.max()) + 1
+    sums, sizes = sums.reshape(cells, -1), sizes.reshape(cells, -1)
+    taken = rng.integers(sums.shape[1], size=(400, sums.shape[1]))
+    means = sums[:, taken].sum(2) / sizes[:, taken].sum(2)
+    low, high = np.quantile(means, ((1 - LEVEL) / 2, (1 + LEVEL) / 2), axis=1)
+    return low, high
+
+
+def table(title: str, models: list[tuple[str, ...]], share: Callable[[Case], float]) -> NDArray:
+    """Print and give the share by models and sizes of clusters (rows) and by number of clusters (columns)."""
+    rows = [(each, sizes) for each in models for sizes in SIZES]
+    shares = np.array([[share((each, sizes, clusters)) for clusters in DRAWS] for each, sizes in rows])
+    print(f"\n{title}, by number of clusters\n")
+    print(f"| models | objects per cluster | {' | '.join(map(str, DRAWS))} |\n|---|---|{'---:|' * len(DRAWS)}")
+    names = [(" − ".join(each), sizes) for each, sizes in rows] + [("lowest", ""), ("highest", "")]
+    for (name, sizes), line in zip(names, [*shares, shares.min(0), shares.max(0)], strict=True):
+        print(f"| {name} | {sizes} | {' | '.join(f'{each:.3f}' for each in line)} |")
+    return shares
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("of", "models"), [("means", MEANS), ("paired differences", DIFFERENCES)])
+def test_intervals_cover(of: str, models: list[tuple[str, ...]]) -> None:
+    shares = table(f"Coverage of the 95 % intervals of {of}", models, lambda case: coverage(ours, case, DRAWS[case[2]]))
+    assert shares.min() >= COVERED
+
+
+@pytest.mark.slow
+def test_tests_find_nothing_where_nothing_is() -> None:
+    def found(case: Case) -> float:
+        estimates = simulate(case, DRAWS[case[2]], seed=case[2]).estimates()
+        return (estimates.p(truth(*case[:2])) < 1 - LEVEL).mean()
+
+    assert table("Share of p < 0.05 between models of equal mean", EQUALS, found).max() <= FALSE
+
+
+QUICK: list[Case] = [(("good",), "1 to 5", 6), (("lumpy",), "1 to 40", 6), (("precise", "lumpy"), "1 to 5", 8)]
+
+
+@pytest.mark.parametrize("case", QUICK, ids=str)
+def test_intervals_cover_in_a_few_hundred_draws(case: Case) -> None:
+    assert coverage(ours, case, 500) >= COVERED
+
+
+@pytest.mark.parametrize("case", QUICK, ids=str)
+def test_a_few_hundred_draws_tell_a_method_that_does_not_cover(case: Case) -> None:
+    assert coverage(percentile_bootstrap, case, 500) < COVERED - 0.02
