@@ -81,5 +81,5 @@ def _boundary(mask: RegionMask, width: int) -> RegionMask:
     if mask.data.size == 0:
         return mask
     square = np.ones((2 * width + 1, 2 * width + 1), np.uint8)
-    inner = cv2.erode(mask.data.view(np.uint8), square, borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    inner = cv2.erode(mask.data.view(np.uint8), square, borderType=cv2.BORDER_CONSTANT, borderValue=[0])
     return replace(mask, data=mask.data & ~inner.view(bool))
