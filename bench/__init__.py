@@ -1,1 +1,1 @@
-"""The harness: models under matched prompts, one row per model and object."""
+"""Benchmark of promptable segmenters with matched prompts: one result row per model and object."""

@@ -1,4 +1,4 @@
-"""`bench`: models under matched prompts on a data set, one row per model and object."""
+"""Measure promptable segmenters with matched prompts: one result row per model and object."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ app.command(epilog="Example: bench models")(models)
 app.command(epilog="Example: bench fetch flip-tiny mobilesam-onnx")(fetch)
 app.command(
     epilog="Example: bench run --models flip-tiny,mobilesam-onnx,box,ellipse --data data/objascale --out results\n\n"
-    "Small objects of COCO: bench run --models box,ellipse --data coco/annotations/instances_val2017.json "
+    "Only small objects of COCO: bench run --models box,ellipse --data coco/annotations/instances_val2017.json "
     "--select fraction=..1e-3\n\n"
-    "Times: bench run --models flip-tiny,mobilesam-onnx --timing --limit 10 --out times"
+    "Inference times: bench run --models flip-tiny,mobilesam-onnx --timing --limit 10 --out times"
 )(run)
 app.command(epilog="Example: bench merge results.1 results.2 results.3 --out results")(merge)
 app.command(
     epilog="Example: bench compare results flip-tiny mobilesam-onnx --out pairs.csv\n\n"
-    "What noise costs: bench compare results flip-tiny flip-tiny --noise 0,0.1"
+    "The effect of noise: bench compare results flip-tiny flip-tiny --noise 0,0.1"
 )(compare)
 
 

@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 from rich.table import Table
 
-from bench.results import SCHEMA, ResultsError, read_run
+from bench.results import RESULTS_SCHEMA, ResultsError, read_run
 from bench.seen import told, unfair
 from bench.statistics import DIFFERENCE, INTERVAL_NOTE, clustered_means, clusters
 from bench.summary import LABELS
@@ -66,8 +66,10 @@ def _told(numbers: Sequence[float]) -> str:
 def _read(folder: Path) -> pd.DataFrame:
     """The columns of results.parquet that matter here."""
     schema, path = read_run(folder)["schema"], folder / "results.parquet"
-    if schema != SCHEMA:
-        raise ResultsError(f"{folder} has the schema version {schema}, this program reads {SCHEMA}; measure again")
+    if schema != RESULTS_SCHEMA:
+        raise ResultsError(
+            f"{folder} has the schema version {schema}, this program reads {RESULTS_SCHEMA}; measure again"
+        )
     if not path.exists():
         raise ResultsError(f"{folder} has no results.parquet; finish the run with the same `bench run` command")
     columns = [*_OBJECT, *_SAME, *_OWN]

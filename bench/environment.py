@@ -1,4 +1,4 @@
-"""What a number was measured on."""
+"""Description of the machine and the software of a run."""
 
 from __future__ import annotations
 
@@ -27,9 +27,11 @@ GPU_FIELDS = (
 
 
 def environment() -> dict:
-    """Python, platform, CPU model, cores and threads, memory in GiB, GPU, and the versions of packages.
+    """Describe the machine and the software.
 
-    `cores` is what this process may use, `threads` what `threads` returns.
+    Returns:
+        Python, platform, CPU model, number of cores that this process may use, `threads`, memory in GiB, name of the
+        GPU (None without one), and versions of the installed packages.
     """
     return {
         "python": platform.python_version(),
@@ -44,8 +46,8 @@ def environment() -> dict:
 
 
 def threads() -> dict[str, int | str | None]:
-    """How many threads each library uses for one operation, None without it, and OMP_NUM_THREADS as it is set."""
-    import torch  # takes seconds, and only a run needs to know
+    """Return the number of threads per operation of each library, None if it is missing, and OMP_NUM_THREADS."""
+    import torch  # takes seconds, so only a run imports it
 
     from baselines.threads import onnx_threads
 
@@ -59,7 +61,7 @@ def threads() -> dict[str, int | str | None]:
 
 
 def gpus() -> list[dict[str, str]]:
-    """Name, driver, clocks in MHz, power in W and the like of each GPU as nvidia-smi tells now; empty without it."""
+    """Return the current `GPU_FIELDS` of each GPU (clocks in MHz, power in W), an empty list without nvidia-smi."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return []

@@ -1,15 +1,16 @@
-"""Ground truth → prompts that are fair to every model.
+"""Prompts from true masks.
 
-`matched` gives each model its own kind, as the paper does: a box or the mask's Gaussian. A Gaussian tells more than a
-box, so any other source lets every model know the same, in whatever form the model takes:
+The source `matched` gives each model its own kind of prompt, as the paper does: the mask's tight box or its Gaussian. A
+Gaussian holds more information than a box. Every other source gives all models the same information, converted to the
+kind that the model accepts:
 
-box       the mask's tight box. A Gaussian is its inscribed ellipse's.
-gaussian  the mask's mean and covariance. A box is that of the 2σ ellipse.
-point     a point in the object and the object's area. A Gaussian is the disc's of that area about the point, a box the
-          disc's. Only a model that takes nothing but points is not told the area.
+box       The mask's tight box. For a Gaussian, the ellipse inscribed in the box.
+gaussian  The mask's mean and covariance. For a box, the box of the 2σ ellipse.
+point     A point in the object and the object's area. For a Gaussian, the disc of that area around the point; for a
+          box, the disc's box. Models that accept only points do not get the area.
 
-Noise moves and stretches the plane about the object, along x and y, and takes mask, box and point with it, so that
-every kind of prompt is wrong by the same.
+Noise translates and scales the plane around the object along x and y. All kinds of prompts move with it, so they have
+the same error.
 """
 
 from __future__ import annotations
@@ -33,15 +34,18 @@ SOURCES: tuple[PromptSource, ...] = get_args(PromptSource)
 
 
 class PromptError(ValueError):
-    """A mask from which no prompt can be made."""
+    """The mask is empty, so it gives no prompt."""
 
 
 @dataclass(frozen=True)
 class PromptSettings:
-    """Where prompts come from and how wrong they are.
+    """Source and noise of prompts.
 
-    `noise` ν: the box's edges are displaced by about ν times the box's side (standard deviation). The same `seed` gives
-    an object the same displacement for every model, and at another ν the same in another size.
+    Attributes:
+        source: See the module.
+        noise: Standard deviation of the displacement of a box edge, as a fraction of the side of the box.
+        seed: Seed of the noise. The same seed gives an object the same displacement for every model. Another noise
+            level scales this displacement.
     """
 
     source: PromptSource = "matched"
@@ -50,16 +54,40 @@ class PromptSettings:
 
 
 def settings_hash(model: dict[str, Any], prompt: PromptSettings) -> str:
-    """Twelve hex digits over what decides a mask besides weights and image: the model's and the prompt's settings."""
-    told = {"source": prompt.source, "noise": prompt.noise, "seed": prompt.seed}
-    text = json.dumps({"model": model, "prompt": told}, sort_keys=True)
+    """Return a hash of 12 hexadecimal digits of the settings that a predicted mask depends on.
+
+    Args:
+        model: Settings of the model, `ModelCard.settings`.
+        prompt: Settings of the prompt.
+    """
+    settings = {"source": prompt.source, "noise": prompt.noise, "seed": prompt.seed}
+    text = json.dumps({"model": model, "prompt": settings}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def make_prompt(truth: RegionMask, accepts: tuple[PromptKind, ...], settings: PromptSettings, object_id: str) -> Prompt:
-    """The prompt for one object, of the model's first kind in `accepts`. Raises PromptError for an empty mask."""
+    """Make the prompt for one object.
+
+    Args:
+        truth: The true mask.
+        accepts: Kinds of prompts that the model accepts. The first is used.
+        settings: Source and noise.
+        object_id: Id of the object, which determines the noise together with the seed.
+
+    Returns:
+        A prompt in pixel coordinates: x to the right, y down, the top left corner of the image at (0, 0), so pixel
+        (column, row) covers [column, column + 1) × [row, row + 1).
+
+    Raises:
+        PromptError: The mask is empty.
+
+    Example:
+        >>> truth = RegionMask(x=2, y=3, data=np.ones((4, 6), bool), width=10, height=10)
+        >>> make_prompt(truth, ("box",), PromptSettings(), object_id="7").box
+        (2.0, 3.0, 8.0, 7.0)
+    """
     if truth.box is None:
-        raise PromptError("the ground-truth mask is empty, so there is nothing to prompt for")
+        raise PromptError("the true mask is empty, so no prompt can be made")
     kind = accepts[0]
     moved = _Displacement.of(truth, settings, object_id)
     source = settings.source if settings.source != "matched" else kind
@@ -75,9 +103,10 @@ def make_prompt(truth: RegionMask, accepts: tuple[PromptKind, ...], settings: Pr
 
 
 def inner_point(mask: RegionMask) -> tuple[float, float]:
-    """The middle of the pixel of `mask` that is farthest from everything that is not mask (x, y), the first of several.
+    """Return the centre (x, y) of the pixel of the mask that is farthest from any pixel outside it.
 
-    Interactive segmentation clicks there. Outside the frame counts as not mask.
+    Interactive segmentation simulates clicks there. Pixels outside the frame are outside the mask. Of several such
+    pixels, the first in row order is taken.
     """
     distance = cv2.distanceTransform(np.pad(mask.data, 1).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     row, column = np.unravel_index(int(distance.argmax()), distance.shape)
@@ -85,7 +114,7 @@ def inner_point(mask: RegionMask) -> tuple[float, float]:
 
 
 def _of_gaussian(kind: PromptKind, gaussian: Gaussian, truth: RegionMask) -> Prompt:
-    """A Gaussian as a prompt of this kind."""
+    """Convert a Gaussian to a prompt of a kind."""
     if kind == "gaussian":
         return Prompt("gaussian", gaussian=gaussian)
     if kind == "point":
@@ -95,7 +124,7 @@ def _of_gaussian(kind: PromptKind, gaussian: Gaussian, truth: RegionMask) -> Pro
 
 @dataclass(frozen=True)
 class _Displacement:
-    """x ↦ middle + shift + scale · (x − middle), along each axis."""
+    """The map x ↦ middle + shift + scale · (x − middle) along each axis."""
 
     middle: NDArray[np.float64]
     shift: NDArray[np.float64]
@@ -107,7 +136,7 @@ class _Displacement:
         x0, y0, x1, y1 = truth.box or (0, 0, 0, 0)
         words = np.frombuffer(hashlib.sha256(object_id.encode()).digest(), np.uint32)
         shift, stretch = np.random.default_rng((settings.seed, *words.tolist())).standard_normal((2, 2))
-        # Edges displaced independently by ν move the middle by ν/√2 and change the length by √2·ν.
+        # If each edge moves independently by ν, the middle moves by ν/√2 and the length changes by √2·ν.
         return cls(
             np.array((x0 + x1, y0 + y1)) / 2,
             shift * settings.noise / math.sqrt(2) * (x1 - x0, y1 - y0),
@@ -117,11 +146,11 @@ class _Displacement:
 
     @property
     def growth(self) -> float:
-        """By how much lengths grow, both axes taken together."""
+        """Geometric mean of the scales."""
         return float(np.sqrt(self.scale.prod()))
 
     def point(self, point: NDArray[np.float64]) -> NDArray[np.float64]:
-        return point + (self.shift + (self.scale - 1) * (point - self.middle))  # without noise, the very same number
+        return point + (self.shift + (self.scale - 1) * (point - self.middle))  # exact without noise
 
     def box(self, box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
         (x0, y0), (x1, y1) = self.point(np.array(box[:2])), self.point(np.array(box[2:]))
@@ -132,6 +161,6 @@ class _Displacement:
 
 
 def _within(box: tuple[float, float, float, float], width: int, height: int) -> tuple[float, float, float, float]:
-    """What of a box lies in the frame, all of it if nothing does: that no model finds anything there is its answer."""
+    """Clip to the frame; a box fully outside is returned unchanged."""
     x0, y0, x1, y1 = max(box[0], 0.0), max(box[1], 0.0), min(box[2], float(width)), min(box[3], float(height))
     return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else box

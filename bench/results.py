@@ -1,19 +1,17 @@
 """The results folder.
 
-    run.json         what was run: data set, models, prompts, environment
-    journal.jsonl    append-only, a line a row, written as soon as the row exists
+    run.json         data set, models, prompts and environment of the run
+    journal.jsonl    append-only, one line per row, written as soon as the row exists
     results.parquet  the rows, made from the journal
 
-The journal is the truth: whatever happens to the process, the same command reads it and goes on. A row with an error
-is tried again, and the newest row of a key counts.
+After a crash, the same command reads the journal and continues. Rows with errors are measured again. Of several rows
+with the same key, the newest counts.
 """
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import json
-import os
 import re
 import types
 import typing
@@ -31,16 +29,18 @@ import pyarrow.parquet as pq
 from objascale.dataset import differences
 from objascale.datasets import Dataset
 from objascale.files import write_atomically
+from objascale.journal import JournalError, append_record, drop_incomplete_line, read_records
 
-SCHEMA = 3
+RESULTS_SCHEMA = 3
+JOURNAL = "journal.jsonl"
 
 
 class ResultsError(RuntimeError):
-    """A results folder that cannot be written, is damaged, or holds results of another run."""
+    """A results folder cannot be written, is damaged, or holds results of another run."""
 
 
 class RowKey(NamedTuple):
-    """What makes two rows the same measurement."""
+    """Key of a measurement."""
 
     model: str
     weights_sha256: str | None
@@ -50,8 +50,12 @@ class RowKey(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Row:
-    """One model on one object. Areas in px, times in ms; RLE size is [height, width]. With an error, iou is 0."""
+class ResultRow:
+    """Result of one model on one object: the columns of results.parquet.
+
+    Areas are in px and times in ms. The size of the RLEs is [height, width]. A row with an error has an IoU of 0.
+    docs/formats.md describes the columns.
+    """
 
     model: str
     weights_sha256: str | None
@@ -71,17 +75,17 @@ class Row:
     truth_rle: str
     prompt_source: str  # matched | box | gaussian | point
     noise: float = 0.0
-    prompt: str | None = None  # box | gaussian | point; null if none could be made
+    prompt: str | None = None  # box | gaussian | point; null if no prompt could be made
     iou: float = 0.0
     dice: float = 0.0
     boundary_iou: float = 0.0
-    centre_error: float | None = None  # px between the means of truth and prediction; null if that is empty
+    centre_error: float | None = None  # px between the means of both masks; null if the prediction is empty
     predicted_area: int = 0
     predicted_rle: str | None = None
-    image_pre_ms: float | None = None  # set_image, whole, the same on every row of the image
+    image_pre_ms: float | None = None  # of set_image, the same on every row of the image
     image_model_ms: float | None = None
     image_post_ms: float | None = None
-    batch: int | None = None  # prompts that were answered together; the times below are those divided among them
+    batch: int | None = None  # prompts in the call; the times below are the call's divided by it
     pre_ms: float | None = None  # predict
     model_ms: float | None = None
     post_ms: float | None = None
@@ -93,12 +97,12 @@ class Row:
 
     @property
     def key(self) -> RowKey:
-        """What makes this row the same measurement as another."""
+        """Key of the measurement."""
         return RowKey(self.model, self.weights_sha256, self.settings_hash, self.image_sha256, self.object_id)
 
 
 def unread(image_id: str) -> str:
-    """The object id of the row that stands for all objects of an image whose annotation cannot be read."""
+    """Return the object id of the one row of an image whose annotation cannot be read."""
     return f"unread/{image_id}"
 
 
@@ -106,76 +110,88 @@ _ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_
 
 
 def arrow_schema() -> pa.Schema:
-    """`Row` as the schema of results.parquet."""
+    """Return the schema of results.parquet, made from `ResultRow`."""
     columns = []
-    for name, hint in typing.get_type_hints(Row).items():
+    for name, hint in typing.get_type_hints(ResultRow).items():
         kinds = typing.get_args(hint) or (hint,)
         nullable = types.NoneType in kinds
         columns.append(pa.field(name, _ARROW[kinds[0]], nullable=nullable))
     return pa.schema(columns)
 
 
-class Results:
-    """A results folder being written; `open_results` makes one."""
+class ResultsWriter:
+    """Writer of a results folder, made by `open_results`.
+
+    Attributes:
+        folder: The folder.
+        rows: The newest row of each measurement.
+        run: Content of run.json.
+    """
 
     def __init__(self, folder: Path, journal: FileIO | None = None) -> None:
         self.folder = folder
-        self.rows: dict[RowKey, Row] = {}
+        self.rows: dict[RowKey, ResultRow] = {}
         self._journal = journal
-        self.run: dict[str, Any] = {}  # content of run.json
+        self.run: dict[str, Any] = {}
         self._models: list[str] = []  # in the order of run.json
         self._pictures: dict[str, str] = {}  # image id → SHA-256
         self._truths: dict[str, str] = {}  # object id → RLE
-        self._known: set[RowKey] = set()  # keys without SHA-256, or of no object, of what has better rows
+        self._superseded: set[RowKey] = set()  # placeholder keys superseded by real rows
 
-    def append(self, row: Row) -> None:
-        """Add one row; it is in the journal when this returns.
+    def append(self, row: ResultRow) -> None:
+        """Append a row to the journal before returning.
 
-        Raises ResultsError if the disk does not take it, and if other rows are of another picture of the same name, or
-        of another mask of the object.
+        Raises:
+            ResultsError: The journal cannot be written, or the image or the mask differs from that of earlier rows.
         """
         self._take(row)
         assert self._journal is not None
-        line = json.dumps(vars(row)).encode() + b"\n"
         with disk_errors(self.folder):
-            if self._journal.write(line) != len(line):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            append_record(self._journal, vars(row), sync=False)  # a lost row can be measured again
 
-    def _take(self, row: Row) -> None:
-        """A row in place of what is known of its key, and of the errors of an image that could not be read.
+    def _take(self, row: ResultRow) -> None:
+        """Insert a row and remove the placeholder rows that it supersedes.
 
-        Those have no SHA-256, or no object; they give way to rows of the image whether these are earlier or later.
+        Placeholders are errors of an image that could not be read: they have no SHA-256, or no object. They are dropped
+        whether the real row comes before or after them.
         """
         if row.image_sha256 and self._pictures.setdefault(row.image_id, row.image_sha256) != row.image_sha256:
             raise ResultsError(
-                f"{row.image_file} has changed since {self.folder} got rows on it (SHA-256 differs); "
-                "restore it, or give a new folder with --out"
+                f"{row.image_file} has changed since {self.folder} was written (SHA-256 differs); "
+                "restore the file, or give a new folder with --out"
             )
         if row.error is None and self._truths.setdefault(row.object_id, row.truth_rle) != row.truth_rle:
             raise ResultsError(
-                f"the mask of object {row.object_id} has changed since {self.folder} got rows on it; "
+                f"the mask of object {row.object_id} has changed since {self.folder} was written; "
                 "restore the annotation, or give a new folder with --out"
             )
         nameless = row.key._replace(image_sha256="")
-        if not row.image_sha256 and nameless in self._known:
+        if not row.image_sha256 and nameless in self._superseded:
             return
         unread_key = nameless._replace(object_id=unread(row.image_id))
-        known = {nameless, unread_key} if row.image_sha256 else {unread_key} - {nameless}
-        self._known |= known
-        for stale in known:
-            self.rows.pop(stale, None)
+        placeholders = {nameless, unread_key} if row.image_sha256 else {unread_key} - {nameless}
+        self._superseded |= placeholders
+        for key in placeholders:
+            self.rows.pop(key, None)
         self.rows[row.key] = row
 
     def done(self, key: RowKey) -> bool:
-        """Whether this measurement exists and needs no second try."""
+        """Return whether a measurement exists and is not an error."""
         return key in self.rows and self.rows[key].error is None
 
     def frame(self) -> pd.DataFrame:
-        """Every row: by image, object, model, number of patches, noise. How they came about makes no difference."""
+        """Return all rows as a table, sorted by image, object, model, number of patches and noise."""
         return self._table().to_pandas()
 
     def describe(self, run: dict[str, Any]) -> None:
-        """Write run.json, with the number of ambiguous pictures. Raises ResultsError if the disk does not take it."""
+        """Write run.json and add the number of images with an ambiguous EXIF orientation.
+
+        Args:
+            run: Content of run.json.
+
+        Raises:
+            ResultsError: The file cannot be written.
+        """
         ambiguous = {row.image_id for row in self.rows.values() if row.exif}
         self.run = {**run, "exif_ambiguous": len(ambiguous)}
         self._models = list(dict.fromkeys(card["name"] for card in run["models"]))
@@ -183,7 +199,7 @@ class Results:
             write_atomically(self.folder / "run.json", json.dumps(self.run, indent=1, ensure_ascii=False).encode())
 
     def save(self) -> None:
-        """Write results.parquet and run.json atomically. Raises ResultsError if the disk does not take them."""
+        """Write results.parquet and run.json atomically. Raises ResultsError if they cannot be written."""
         buffer = pa.BufferOutputStream()
         pq.write_table(self._table(), buffer)
         with disk_errors(self.folder):
@@ -191,27 +207,37 @@ class Results:
         self.describe(self.run)
 
     def _table(self) -> pa.Table:
-        return pa.Table.from_pylist([vars(row) for row in sorted(self.rows.values(), key=self._place)], arrow_schema())
+        return pa.Table.from_pylist(
+            [vars(row) for row in sorted(self.rows.values(), key=self._sort_key)], arrow_schema()
+        )
 
-    def _place(self, row: Row) -> tuple:
+    def _sort_key(self, row: ResultRow) -> tuple:
         numbers = [re.split(r"(\d+)", text) for text in (row.image_id, row.object_id)]
         where = [[int(part) if part.isdecimal() else part for part in parts] for parts in numbers]
         return *where, self._models.index(row.model), row.tokens or 0, row.noise, row.prompt_source, row.settings_hash
 
 
 @contextmanager
-def open_results(folder: Path, run: dict[str, Any], dataset: Dataset) -> Iterator[Results]:
-    """Create a results folder, or go on with one; leaving the block writes results.parquet, whatever ended it.
+def open_results(folder: Path, run: dict[str, Any], dataset: Dataset) -> Iterator[ResultsWriter]:
+    """Create a results folder, or open an existing one to continue it.
 
-    `run` is the content of run.json; its models join those already there. Raises ResultsError if the folder cannot be
-    written, if another process writes to it, or if its rows come from another data set, from other prompt settings, or
-    from other settings or weights of one of the models.
+    Args:
+        folder: The results folder.
+        run: Content of run.json. Its models are added to those of an existing folder.
+        dataset: The data set that is measured.
+
+    Yields:
+        The writer. The end of the block writes results.parquet, also after an exception.
+
+    Raises:
+        ResultsError: The folder cannot be written, another process writes to it, or its rows come from another data
+            set, other prompt settings, or other settings or weights of one of the models.
     """
     with _written(folder) as results:
         path = folder / "run.json"
-        run = json.loads(json.dumps({"schema": SCHEMA, **run}))
+        run = json.loads(json.dumps({"schema": RESULTS_SCHEMA, **run}))
         if results.rows and not path.exists():
-            raise ResultsError(f"{folder} has rows, but its {path.name} is gone; give a new folder with --out")
+            raise ResultsError(f"{folder} has rows but no {path.name}; give a new folder with --out")
         joined = join_runs(read_run(folder), run, folder) if path.exists() else run
         _check_images(results, dataset)
         results.describe(joined)
@@ -222,11 +248,15 @@ def open_results(folder: Path, run: dict[str, Any], dataset: Dataset) -> Iterato
             results.save()
 
 
-def merge_results(parts: Sequence[Path], out: Path) -> Results:
-    """Put the rows of several results folders into the new folder `out`.
+def merge_results(parts: Sequence[Path], out: Path) -> ResultsWriter:
+    """Merge several results folders into a new one.
 
-    A measurement that several parts have is that of the first, unless it is an error there. Raises ResultsError if a
-    part holds no results, if they are not of one run, or if `out` holds something already.
+    Args:
+        parts: Results folders of one run. If several have a measurement, the first without an error counts.
+        out: Folder to write. It must be empty or missing.
+
+    Raises:
+        ResultsError: A part holds no results, the parts belong to different runs, or `out` is not empty.
     """
     runs = [read_run(part) for part in parts]
     joined = runs[0]
@@ -235,9 +265,9 @@ def merge_results(parts: Sequence[Path], out: Path) -> Results:
     if out.exists() and not (out.is_dir() and next(out.iterdir(), None) is None):
         raise ResultsError(f"{out} is not empty; give a new folder with --out")
     environments = {str(part.resolve()): run["environment"] for part, run in zip(parts, runs, strict=True)}
-    merged = Results(out)
+    merged = ResultsWriter(out)
     for part, run in zip(parts, runs, strict=True):
-        for row in _rows(part / "journal.jsonl")[0]:
+        for row in _read_rows(part / JOURNAL):
             if not merged.done(row.key):
                 merged._take(replace(row, dataset_path=run["dataset"]["path"]))
     with _written(out) as results:
@@ -249,54 +279,58 @@ def merge_results(parts: Sequence[Path], out: Path) -> Results:
 
 
 @contextmanager
-def _written(folder: Path) -> Iterator[Results]:
-    """A results folder with what is in it, for one process to write to."""
+def _written(folder: Path) -> Iterator[ResultsWriter]:
+    """Lock a results folder and read its rows."""
+    path = folder / JOURNAL
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        journal = (folder / "journal.jsonl").open("ab", buffering=0)
+        journal = path.open("ab", buffering=0)
     with journal:
         with disk_errors(folder):
             fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        results = Results(folder, journal)
-        rows, whole = _rows(folder / "journal.jsonl")
-        journal.truncate(whole)
-        for row in rows:
+        results = ResultsWriter(folder, journal)
+        drop_incomplete_line(path)
+        for row in _read_rows(path):
             results._take(row)
         yield results
 
 
-def _rows(journal: Path) -> tuple[list[Row], int]:
-    """The rows of a journal, and its length in bytes without a last line that a crash cut off."""
-    data = journal.read_bytes() if journal.exists() else b""
-    whole = data.rfind(b"\n") + 1
-    rows = []
-    for number, line in enumerate(data[:whole].splitlines(), 1):
-        try:
-            rows.append(Row(**json.loads(line)))
-        except (ValueError, TypeError) as error:
-            raise ResultsError(
-                f"{journal}, line {number}, is damaged; delete that line to measure its row anew"
-            ) from error
-    return rows, whole
+def _read_rows(journal: Path) -> list[ResultRow]:
+    try:
+        return read_records(journal, lambda columns: ResultRow(**columns))
+    except JournalError as error:
+        raise ResultsError(str(error)) from error
 
 
 def read_run(folder: Path) -> dict[str, Any]:
-    """The content of a folder's run.json. Raises ResultsError if it is missing or damaged."""
+    """Read run.json. Raises ResultsError if it is missing or damaged."""
     path = folder / "run.json"
     try:
         run = json.loads(path.read_text())
         _identity(run), [_card_key(card) for card in run["models"]], run["created"], run["environment"]
-        if run["schema"] == SCHEMA:
+        if run["schema"] == RESULTS_SCHEMA:
             set(run["noise"])
         return run
     except FileNotFoundError as error:
-        raise ResultsError(f"{folder} holds no results: there is no {path}") from error
+        raise ResultsError(f"{folder} holds no results: {path} is missing") from error
     except (ValueError, KeyError, TypeError) as error:
         raise ResultsError(f"{path} is damaged ({error!r}); give a new folder with --out") from error
 
 
 def join_runs(present: dict[str, Any], run: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """One run.json of two: models and noise levels of both. Raises ResultsError if they are not of one run."""
+    """Join the contents of two run.json files.
+
+    Args:
+        present: Content of the run.json in `folder`.
+        run: Content of the other one.
+        folder: Results folder, for the message.
+
+    Returns:
+        The content with the models and noise levels of both.
+
+    Raises:
+        ResultsError: The settings of the runs, or of a model in both, differ.
+    """
     models = {_card_key(card): card for card in present["models"]}
     changed = differences(_identity(present), _identity(run))
     for card in run["models"]:
@@ -304,7 +338,7 @@ def join_runs(present: dict[str, Any], run: dict[str, Any], folder: Path) -> dic
     if changed:
         raise ResultsError(
             f"{folder} was made with other settings ({'; '.join(changed)}); "
-            "give the old ones to go on with it, or a new folder with --out"
+            "give the old settings to continue it, or a new folder with --out"
         )
     models.update((_card_key(card), card) for card in run["models"])
     return {
@@ -317,36 +351,40 @@ def join_runs(present: dict[str, Any], run: dict[str, Any], folder: Path) -> dic
 
 
 def _identity(run: dict[str, Any]) -> dict[str, Any]:
-    exif = run.get("exif", "stored")  # folders of before --exif hold stored pixels
+    exif = run.get("exif", "stored")  # folders written before --exif existed used stored pixels
     return {"schema": run["schema"], "data set": run["dataset"]["name"], "prompt": run["prompt"], "exif": exif}
 
 
 def _card_key(card: dict[str, Any]) -> tuple[str, int | None]:
-    """Models of one name may differ in the number of patches only."""
+    """Models with the same name may only differ in the number of patches."""
     return card["name"], card["settings"].get("tokens")
 
 
-def _check_images(results: Results, dataset: Dataset) -> None:
-    """A data set may have grown, but every image that has a row must still be in it, unchanged if that is annotated."""
+def _check_images(results: ResultsWriter, dataset: Dataset) -> None:
+    """Check that the data set has every image with rows, with the same SHA-256 if that is annotated.
+
+    New images are allowed.
+    """
     measured = {row.image_id for row in results.rows.values()}
     samples = dataset.samples if measured else ()
     there = {sample.image_id: sample.sha256 for sample in samples if sample.image_id in measured}
     gone = [row for row in results.rows.values() if there.get(row.image_id, "") not in (None, row.image_sha256)]
     if gone:
         raise ResultsError(
-            f"{results.folder} holds {len(gone)} rows on images of another data set ({gone[0].dataset_path}) that "
+            f"{results.folder} holds {len(gone)} rows for images of another data set ({gone[0].dataset_path}) that "
             f"{dataset.path} does not have; give a new folder with --out"
         )
 
 
 @contextmanager
 def disk_errors(folder: Path) -> Iterator[None]:
-    """The system's errors as a ResultsError that says what to do."""
+    """Convert an OSError to a ResultsError with the way out."""
     try:
         yield
     except BlockingIOError as error:
         raise ResultsError(f"another bench run is writing to {folder}; wait for it, or choose another --out") from error
     except OSError as error:
         raise ResultsError(
-            f"cannot write to {folder} ({error.strerror}); choose another --out, or make it writable: nothing is lost"
+            f"cannot write to {folder} ({error.strerror}); choose another --out, or make it writable "
+            "(rows that were written are kept)"
         ) from error

@@ -1,7 +1,6 @@
-"""The loop: every image is read once, shown once to each model, and asked about once per object and prompt.
+"""The measuring loop: read each image once, embed it once per model, and predict once per object and prompt.
 
-While the models look at one image, the next is read and decoded on a thread of its own. One place writes rows down,
-wherever they come from.
+A thread reads and decodes the next image while the models process the current one. Only `run` writes rows.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from baselines.segmenter import BatchSegmenter, ModelCard, Prompt, Segmenter
 from bench.environment import environment
 from bench.metrics import score
 from bench.prompts import PromptSettings, make_prompt, settings_hash
-from bench.results import Results, Row, RowKey, unread
+from bench.results import ResultRow, ResultsWriter, RowKey, unread
 from bench.seen import seen_in_training
 from bench.selection import Selection
 from flip.stopwatch import Stopwatch
@@ -27,34 +26,43 @@ from objascale.datasets import Dataset, Exif, Sample, TruthObject
 from objascale.masks import MaskError, RegionMask, as_region_mask
 from objascale.progress import ProgressCallback
 
-TOGETHER = 64  # prompts that a model is asked at once, if it can be
+PROMPTS_PER_CALL = 64  # the batch size of SAM's automatic mask generator; bounds memory on images with many objects
 
 
 class Engine(Protocol):
-    """Where images are measured: on this machine (`Measurer`), or on a cluster (`bench.ray.Cluster`)."""
+    """Measures images on this machine (`Measurer`) or on a cluster (`bench.ray.Cluster`)."""
 
     @property
     def cards(self) -> Sequence[ModelCard]:
-        """The models."""
+        """Cards of the models."""
 
     @property
     def environment(self) -> dict:
-        """What it measures on, as `bench.environment` describes a machine."""
+        """Description of the machine, as `bench.environment.environment` returns it."""
 
-    def rows(self, samples: Sequence[Sample], results: Results) -> Iterator[Iterable[Row]]:
-        """For each image, in any order, the rows that `results` has not yet, and perhaps some that it has."""
+    def rows(self, samples: Sequence[Sample], results: ResultsWriter) -> Iterator[Iterable[ResultRow]]:
+        """Yield the rows of each image, in any order. Rows that `results` has already may be among them."""
 
 
 def run(
     engine: Engine,
     samples: Sequence[Sample],
-    results: Results,
+    results: ResultsWriter,
     progress: ProgressCallback = lambda *_: None,
 ) -> None:
-    """Measure every model with every prompt on every object of `samples` that has no row in `results` yet.
+    """Measure every model with every prompt on every object that has no row yet.
 
-    Whatever goes wrong with an image, an object or a model becomes the `error` of the rows that it costs; only a
-    ResultsError ends the run, or an engine that has no workers left.
+    An error of an image, an object or a model becomes the `error` of the rows that it affects.
+
+    Args:
+        engine: The models and where they run.
+        samples: The images.
+        results: Takes the rows.
+        progress: Called after each image.
+
+    Raises:
+        ResultsError: The results cannot be written.
+        Fatal: The engine has no workers left.
     """
     progress("images", 0, len(samples))
     for done, rows in enumerate(engine.rows(samples, results), 1):
@@ -65,8 +73,14 @@ def run(
 
 
 @dataclass(frozen=True)
-class Task:
-    """Objects of one image that a model is asked for together, with prompts of the same kind."""
+class PromptGroup:
+    """Objects of one image that a model segments in one call.
+
+    Attributes:
+        entrant: Index of the model.
+        prompt: Settings of the prompts.
+        truths: The objects.
+    """
 
     entrant: int
     prompt: PromptSettings
@@ -74,24 +88,36 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Image:
-    """An image that is ready to be measured: pixels, or what went wrong with it.
+class LoadedImage:
+    """A decoded image, or the error of reading it.
 
-    `exif`: how the picture was read, where its EXIF orientation is ambiguous; else None.
+    Attributes:
+        sample: The image's entry in the data set.
+        sha256: Of the file; "" if unknown.
+        tasks: What is to be measured.
+        pixels: RGB, uint8, (H, W, 3); None with an error, or if there is nothing to measure.
+        error: Why the image could not be read.
+        exif: How an ambiguous EXIF orientation was resolved; None if it is not ambiguous.
     """
 
     sample: Sample
     sha256: str
-    tasks: list[Task]
+    tasks: list[PromptGroup]
     pixels: NDArray[np.uint8] | None = None
     error: str | None = None
     exif: Exif | None = None
 
 
 class Measurer:
-    """Models, prompts and a selection on this machine, ready for any image of the data set. One image at a time.
+    """Measures images on this machine, one at a time.
 
-    `learned` says what each model learned from, by its name; nothing is known of one that is not in it.
+    Args:
+        dataset: The data set.
+        segmenters: The models.
+        prompts: Prompt settings. Each model is measured with each of them.
+        selection: Objects to measure.
+        learned: Training data of the models by name; models that are missing have unknown training data.
+        exif: See `EncodedImage.decode`.
     """
 
     def __init__(
@@ -113,40 +139,43 @@ class Measurer:
 
     @property
     def environment(self) -> dict:
-        """This machine."""
+        """Description of this machine."""
         return environment()
 
-    def rows(self, samples: Sequence[Sample], results: Results) -> Iterator[Iterator[Row]]:
-        """The rows of each image, in order; the next image is read and decoded meanwhile."""
+    def rows(self, samples: Sequence[Sample], results: ResultsWriter) -> Iterator[Iterator[ResultRow]]:
+        """Yield the rows of each image, in order, while the next image is read and decoded."""
         for image in _ahead(lambda sample: self.prepare(sample, results.done), samples):
             yield self.measure(image)
 
-    def prepare(self, sample: Sample, done: Callable[[RowKey], bool], refusal: str | None = None) -> Image:
-        """Read what of an image has to be measured: nothing if `done` says so of every row's key.
+    def prepare(self, sample: Sample, done: Callable[[RowKey], bool], refusal: str | None = None) -> LoadedImage:
+        """Read an image and its annotation. The pixels are decoded only if there is something to measure.
 
-        A `refusal` says why the picture is not even to be opened; it becomes the error of the rows.
+        Args:
+            sample: The image.
+            done: Returns whether a measurement exists already.
+            refusal: Error to record instead of opening the image.
         """
         try:
             truths = tuple(truth for truth in sample.objects() if self._selection.wants(truth))
-        except Exception as caught:  # whatever an annotation does, it costs this image's rows and is in them
+        except Exception as caught:  # any error of an annotation becomes the error of this image's rows
             truths = (TruthObject(unread(sample.image_id), "", "", 0, (0, 0), ""),)
-            return Image(sample, "", self._tasks(truths, "", done), error=sentence(caught))
+            return LoadedImage(sample, "", self._tasks(truths, "", done), error=sentence(caught))
         sha256 = sample.sha256 or ""
         if refusal:
-            return Image(sample, sha256, self._tasks(truths, sha256, done), error=refusal)
+            return LoadedImage(sample, sha256, self._tasks(truths, sha256, done), error=refusal)
         if sha256 and not self._tasks(truths, sha256, done):
-            return Image(sample, sha256, [])
+            return LoadedImage(sample, sha256, [])
         try:
             picture = sample.picture().of(truths)
             sha256 = picture.sha256
             tasks = self._tasks(truths, sha256, done)
             pixels = picture.decode(self._exif) if tasks else None
-            return Image(sample, sha256, tasks, pixels, exif=self._exif if picture.ambiguous else None)
-        except Exception as caught:  # whatever a file does, as above
-            return Image(sample, sha256, self._tasks(truths, sha256, done), error=sentence(caught))
+            return LoadedImage(sample, sha256, tasks, pixels, exif=self._exif if picture.ambiguous else None)
+        except Exception as caught:  # likewise any error of a file
+            return LoadedImage(sample, sha256, self._tasks(truths, sha256, done), error=sentence(caught))
 
-    def measure(self, image: Image) -> Iterator[Row]:
-        """The rows of an image's tasks, each task's together. A task may have rows that were done before."""
+    def measure(self, image: LoadedImage) -> Iterator[ResultRow]:
+        """Yield the rows of an image, task by task. A task may repeat rows that exist already."""
         for i, segmenter in enumerate(self._segmenters):
             tasks = [task for task in image.tasks if task.entrant == i]
             shown = self._show(segmenter, image) if tasks else {}
@@ -154,59 +183,64 @@ class Measurer:
                 rows = [replace(self._unanswered(image, task, truth), **shown) for truth in task.truths]
                 yield from rows if shown["error"] else self._ask(segmenter, image, task, rows)
 
-    def _tasks(self, truths: Sequence[TruthObject], sha256: str, done: Callable[[RowKey], bool]) -> list[Task]:
-        """What of an image is not done yet. The same objects go together, whatever was done: a mask depends on it."""
+    def _tasks(self, truths: Sequence[TruthObject], sha256: str, done: Callable[[RowKey], bool]) -> list[PromptGroup]:
+        """List the tasks with a missing row.
+
+        The grouping of objects does not depend on the rows that exist, because masks can depend on the batch.
+        """
         tasks = []
         for i, (segmenter, card) in enumerate(zip(self._segmenters, self.cards, strict=True)):
-            step = TOGETHER if isinstance(segmenter, BatchSegmenter) else 1
+            step = PROMPTS_PER_CALL if isinstance(segmenter, BatchSegmenter) else 1
             for prompt in self._prompts:
                 key = RowKey(card.name, card.weights_sha256, settings_hash(card.settings, prompt), sha256, "")
                 for start in range(0, len(truths), step):
                     together = tuple(truths[start : start + step])
                     if not all(done(key._replace(object_id=truth.object_id)) for truth in together):
-                        tasks.append(Task(i, prompt, together))
+                        tasks.append(PromptGroup(i, prompt, together))
         return tasks
 
-    def _show(self, segmenter: Segmenter, image: Image) -> dict[str, Any]:
-        """Show the image to a model; the times that it took, or the error, as columns of a row."""
+    def _show(self, segmenter: Segmenter, image: LoadedImage) -> dict[str, Any]:
+        """Set the image, and return the times or the error as columns of a row."""
         if image.pixels is None:
             return {"error": image.error}
         watch = segmenter.stopwatch
         try:
             watch.reset()
             segmenter.set_image(image.pixels)
-        except Exception as caught:  # whatever a model does, it costs this image's rows and is in them
+        except Exception as caught:  # any error of a model becomes the error of this image's rows
             return {"error": sentence(caught)}
         return {"error": None, **_times(watch, "image_")}
 
-    def _ask(self, segmenter: Segmenter, image: Image, task: Task, rows: list[Row]) -> Iterator[Row]:
-        """Ask for a task's objects, together if the model can; one by one if that fails, to see which object it is."""
-        asked: list[tuple[Row, RegionMask, Prompt]] = []
+    def _ask(
+        self, segmenter: Segmenter, image: LoadedImage, task: PromptGroup, rows: list[ResultRow]
+    ) -> Iterator[ResultRow]:
+        """Predict the objects of a task, in one call if the model can; if that fails, one by one to find the cause."""
+        asked: list[tuple[ResultRow, RegionMask, Prompt]] = []
         for row, truth in zip(rows, task.truths, strict=True):
             try:
                 mask = truth.mask()
                 prompt = make_prompt(mask, segmenter.accepts, task.prompt, truth.object_id)
                 asked.append((replace(row, prompt=prompt.kind), mask, prompt))
-            except Exception as caught:  # whatever an annotation holds, it costs this object's row and is in it
+            except Exception as caught:  # any error of an annotation becomes the error of this object's row
                 yield replace(row, error=sentence(caught))
         try:
             if len(asked) > 1 and isinstance(segmenter, BatchSegmenter):
                 yield from _answer(segmenter, image, asked)
                 return
-        except Exception:  # it comes again below, with the object that it belongs to
+        except Exception:  # raised again below for the object that causes it
             pass
         for each in asked:
             try:
                 yield from _answer(segmenter, image, [each])
-            except Exception as caught:  # as above
+            except Exception as caught:  # any error of a model becomes the error of this object's row
                 yield replace(each[0], error=sentence(caught))
 
-    def _unanswered(self, image: Image, task: Task, truth: TruthObject) -> Row:
-        """The row before anything is known but the truth."""
+    def _unanswered(self, image: LoadedImage, task: PromptGroup, truth: TruthObject) -> ResultRow:
+        """Return a row without prediction."""
         sample, card, (height, width) = image.sample, self.cards[task.entrant], truth.size
         if sample.size is not None:
             width, height = sample.size
-        return Row(
+        return ResultRow(
             model=card.name,
             weights_sha256=card.weights_sha256,
             settings_hash=settings_hash(card.settings, task.prompt),
@@ -232,8 +266,10 @@ class Measurer:
         )
 
 
-def _answer(segmenter: Segmenter, image: Image, asked: list[tuple[Row, RegionMask, Prompt]]) -> list[Row]:
-    """Rows with masks, scores, and the times of the call divided among them."""
+def _answer(
+    segmenter: Segmenter, image: LoadedImage, asked: list[tuple[ResultRow, RegionMask, Prompt]]
+) -> list[ResultRow]:
+    """Predict in one call, and return rows with masks, scores and the times divided by the number of prompts."""
     prompts = [prompt for *_, prompt in asked]
     segmenter.stopwatch.reset()
     if len(prompts) > 1 and isinstance(segmenter, BatchSegmenter):
@@ -263,10 +299,16 @@ def _answer(segmenter: Segmenter, image: Image, asked: list[tuple[Row, RegionMas
 
 
 def checked_masks(segmenter: Segmenter, answers: object, prompts: int, pixels: NDArray[np.uint8]) -> list[RegionMask]:
-    """The masks that a model returned for a number of prompts on a picture.
+    """Convert the masks that a model returned, and check their number and size.
+
+    Args:
+        segmenter: The model.
+        answers: What it returned: a sequence of (H, W) boolean arrays or RegionMasks.
+        prompts: Number of prompts.
+        pixels: The image, (H, W, 3).
 
     Raises:
-        MaskError: It returned anything but as many masks of the picture's size.
+        MaskError: The number of masks or the size of a mask is wrong.
     """
     height, width = pixels.shape[:2]
     name = type(segmenter).__name__
@@ -278,13 +320,13 @@ def checked_masks(segmenter: Segmenter, answers: object, prompts: int, pixels: N
 
 
 def _times(watch: Stopwatch, prefix: str, among: int = 1) -> dict[str, Any]:
-    """Milliseconds before, in and after the network, as columns of a row, and a fresh start."""
+    """Reset the stopwatch, and return its milliseconds before, in and after the network as columns of a row."""
     ms = watch.reset()
     return {f"{prefix}{stage}_ms": ms.get(stage, 0.0) / among for stage in ("pre", "model", "post")}
 
 
-def _ahead(prepare: Callable[[Sample], Image], samples: Iterable[Sample]) -> Iterator[Image]:
-    """Images in order, the next one being prepared while one is measured."""
+def _ahead(prepare: Callable[[Sample], LoadedImage], samples: Iterable[Sample]) -> Iterator[LoadedImage]:
+    """Yield the prepared images in order. A thread prepares the next image meanwhile."""
     with ThreadPoolExecutor(1) as thread:
         future = None
         for sample in samples:
@@ -297,5 +339,5 @@ def _ahead(prepare: Callable[[Sample], Image], samples: Iterable[Sample]) -> Ite
 
 
 def sentence(error: Exception) -> str:
-    """What goes into a row's `error`: the kind and the message, in one line."""
+    """Return the type and the message of an error in one line."""
     return " ".join(f"{type(error).__name__}: {error}".split())

@@ -1,4 +1,4 @@
-"""Which objects of a data set are measured: the first images, a shard of them, some categories, a range of sizes."""
+"""Selection of images and objects of a data set by number, shard, category and size."""
 
 from __future__ import annotations
 
@@ -8,26 +8,30 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path, PurePath
 
-from bench.results import Row, unread
+from bench.results import ResultRow, unread
 from objascale.datasets import Dataset, Sample, TruthObject
 from objascale.terminal import UsageError, parse_shard
 
 Range = tuple[float, float]  # both ends included
 ALL: Range = (0.0, math.inf)
-MOST_NAMES = 20  # of categories that an error lists
+MAX_LISTED_NAMES = 20  # names in an error message; more do not fit on a screen with LVIS's 1,203
 
 
 class SelectionError(ValueError):
-    """A selection that says nothing or is not understood."""
+    """A selection that is malformed or selects nothing."""
 
 
 @dataclass(frozen=True)
 class Selection:
     """The part of a data set that a run measures.
 
-    `images`: names of image files without their folders; None means all. `limit`: only so many of them, the first.
-    `shard` (i, n): of these every n-th, from the i-th on, counted from 1. `categories`: None means all. `area` in px,
-    `fraction` of the image.
+    Attributes:
+        images: Names of image files without their folders; None for all.
+        limit: Number of these images, from the first; None for all.
+        shard: (i, n) takes every n-th of these images, starting at the i-th, counted from 1.
+        categories: Names of categories; None for all.
+        area: Lowest and highest area of an object in px.
+        fraction: Lowest and highest fraction of the image's pixels that an object covers.
     """
 
     images: frozenset[str] | None = None
@@ -38,7 +42,7 @@ class Selection:
     fraction: Range = ALL
 
     def samples(self, dataset: Dataset) -> Sequence[Sample]:
-        """The images of this run."""
+        """Return the selected images, in the order of the data set."""
         part, parts = self.shard
         return self._named(dataset)[: self.limit][part - 1 :: parts]
 
@@ -48,7 +52,7 @@ class Selection:
         return [sample for sample in dataset.samples if PurePath(sample.file).name in self.images]
 
     def wants(self, truth: TruthObject) -> bool:
-        """Whether this object is measured."""
+        """Return whether an object is selected."""
         height, width = truth.size
         return self._fits(truth.category, truth.area, width * height)
 
@@ -56,25 +60,27 @@ class Selection:
         """Check the names of images and categories.
 
         Raises:
-            SelectionError: The data set lacks some of the images, or has no category of such a name. The sentence
-                offers the nearest ones.
+            SelectionError: The data set lacks an image or a category. The message lists similar names of categories.
         """
         if self.images is not None:
             absent = sorted(self.images - {PurePath(sample.file).name for sample in self._named(dataset)})
             if absent:
-                raise SelectionError(f"{dataset.path} lacks {len(absent)} of the selected images, such as {absent[0]}")
+                raise SelectionError(
+                    f"{dataset.path} lacks {len(absent)} of the selected images, such as {absent[0]}; "
+                    "correct the file of --select image=FILE"
+                )
         known = dataset.categories
         unknown = sorted(self.categories - known) if self.categories and known is not None else []
         if known is None or not unknown:
             return
         plain = {name.lower(): name for name in sorted(known)}
         near = [plain[hit] for name in unknown for hit in get_close_matches(name.lower(), plain, n=3)]
-        some = ", ".join(sorted(known)[:MOST_NAMES]) + (", …" if len(known) > MOST_NAMES else "")
+        some = ", ".join(sorted(known)[:MAX_LISTED_NAMES]) + (", …" if len(known) > MAX_LISTED_NAMES else "")
         hint = f"did you mean {' or '.join(dict.fromkeys(near))}?" if near else f"there are {len(known)}: {some}"
         raise SelectionError(f"no category of {dataset.path} is called {' or '.join(map(repr, unknown))}; {hint}")
 
-    def found(self, dataset: Dataset, rows: Iterable[Row]) -> bool:
-        """Whether any of the rows is about an object of this selection, or about one that could not be read."""
+    def found(self, dataset: Dataset, rows: Iterable[ResultRow]) -> bool:
+        """Return whether any row belongs to a selected object, or to an image whose annotation could not be read."""
         images = {
             row.image_id
             for row in rows
@@ -94,16 +100,24 @@ EVERYTHING = Selection()
 
 
 def parse_selection(texts: Sequence[str], limit: int | None = None, shard: str | None = None) -> Selection:
-    """From a command line's `category=chair,cup`, `area=100..5000`, `fraction=..1e-4`, `image=FILE` and a shard `2/3`.
+    """Parse a selection.
 
-    Raises SelectionError for anything else, and for a FILE that cannot be read or names nothing.
+    Args:
+        texts: `category=chair,cup`, `area=100..5000`, `fraction=..1e-4` or `image=FILE`, each key at most once.
+        limit: Number of images; None for all.
+        shard: Shard such as `2/3`; None for all images.
+
+    Raises:
+        SelectionError: A text or the shard is malformed, or FILE cannot be read or is empty.
     """
     fields: dict[str, frozenset[str] | Range] = {}
     given: set[str] = set()
     for text in texts:
         key, _, value = text.partition("=")
         if key in given:
-            raise SelectionError(f"--select {key}=… is given twice; give one, as category=NAME,NAME or {key}=LOW..HIGH")
+            raise SelectionError(
+                f"--select {key}=… is given twice; give it once, as category=NAME,NAME or {key}=LOW..HIGH"
+            )
         given.add(key)
         if key == "category" and value:
             fields["categories"] = frozenset(name.strip() for name in value.split(","))
@@ -124,13 +138,15 @@ def parse_selection(texts: Sequence[str], limit: int | None = None, shard: str |
 
 
 def _names(path: Path) -> frozenset[str]:
-    """The lines of a text file that are not empty."""
+    """Read the lines of a text file that are not empty."""
     try:
         names = frozenset(line.strip() for line in path.read_text().splitlines() if line.strip())
     except (OSError, UnicodeDecodeError) as error:
         raise SelectionError(f"--select image={path}: the file cannot be read ({error})") from error
     if not names:
-        raise SelectionError(f"--select image={path}: the file names no image; put the name of a file in each line")
+        raise SelectionError(
+            f"--select image={path}: the file names no image; put the name of an image file in each line"
+        )
     return names
 
 
@@ -141,5 +157,5 @@ def _range(text: str, value: str) -> Range:
     except ValueError:
         ends = (1.0, 0.0)
     if not dots or not ends[0] <= ends[1]:
-        raise SelectionError(f"cannot select by {text!r}; give a range LOW..HIGH, either end may be left out")
+        raise SelectionError(f"cannot select by {text!r}; give a range LOW..HIGH, where either end may be omitted")
     return ends

@@ -1,4 +1,4 @@
-"""What a run needs: models, data, prompts and selection by name, before anything is loaded."""
+"""The setup of a run: names and paths of models, data, prompts and selection."""
 
 from __future__ import annotations
 
@@ -19,10 +19,17 @@ from objascale.datasets.formats import open_dataset
 
 @dataclass(frozen=True)
 class Setup:
-    """All that another process needs to know to measure as this one: names and absolute paths.
+    """Everything that another process needs to measure in the same way.
 
-    `weights`: each model's files, None for a model that runs on random ones. `tokens`: numbers of patches; a model that
-    looks at patches is measured with each of them. `exif`: as for `Picture.decode`.
+    Attributes:
+        weights: Absolute paths of the weights of each model; None for a model with random weights.
+        options: Options of the models.
+        data: Absolute path of the data set.
+        format: Format of the data set, a key of `FORMATS`; None to detect it.
+        prompts: Prompt settings; each model is measured with each of them.
+        selection: The part of the data set.
+        tokens: Numbers of patches; models that sample patches are measured with each of them.
+        exif: See `EncodedImage.decode`.
     """
 
     weights: Mapping[str, registry.Files | None]
@@ -35,21 +42,29 @@ class Setup:
     exif: Exif = "stored"
 
     def load(self) -> tuple[Measurer, Sequence[Sample]]:
-        """The models, on this machine, and the images of the run. Raises DatasetError, ModelUnavailable."""
+        """Load the models and the index of the data set.
+
+        Returns:
+            The measurer and the selected images.
+
+        Raises:
+            DatasetError: The data set cannot be opened.
+            ModelUnavailable: A model cannot be loaded.
+        """
         dataset = open_dataset(self.data, self.format)
         return self.measurer(dataset), self.selection.samples(dataset)
 
     def measurer(self, dataset: Dataset) -> Measurer:
-        """The models, on this machine. Raises ModelUnavailable."""
+        """Load the models. Raises ModelUnavailable."""
         return Measurer(dataset, self.segmenters(), self.prompts, self.selection, self.learned(), self.exif)
 
     def learned(self) -> dict[str, TrainingData]:
-        """What each model learned from, by its name. Raises ModelUnavailable if the record of one is damaged."""
+        """Return the training data of each model by name. Raises ModelUnavailable if a record of it is damaged."""
         models = registry.find_models(list(self.weights))
         return {model.name: registry.learned_from(model, self.weights[model.name]) for model in models}
 
     def segmenters(self) -> list[Segmenter]:
-        """The models, on no more threads than there are cores. Raises ModelUnavailable."""
+        """Load the models and limit their threads to the number of cores. Raises ModelUnavailable."""
         limit_threads()
         return [
             registry.load(model, self.weights[model.name], replace(self.options, tokens=tokens))

@@ -1,11 +1,11 @@
-"""What a model takes: `bench run --timing`, apart from any measurement of masks.
+"""Inference times of models: `bench run --timing`.
 
-The boundary is that of `flip.stopwatch`: pre, model, post, the device synchronised at every edge. One model works at a
-time, on a picture that is decoded and with prompts that are made; nothing is decoded or scored beside it. Each call is
-made some times before it counts, and then some times more.
+`flip.stopwatch` divides a call into preprocessing, model and postprocessing, and synchronises the device at each
+boundary. One model runs at a time, on decoded images and with prompts made in advance. Warm-up calls precede the timed
+calls.
 
-    timing.parquet  a row a call
-    timing.json     what was timed, on what, and how
+    timing.parquet  one row per call
+    timing.json     models, data, settings and environment
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ from baselines.segmenter import BatchSegmenter, Prompt, Segmenter
 from bench.environment import gpus, threads
 from bench.prompts import PromptSettings, make_prompt
 from bench.results import ResultsError, disk_errors
-from bench.runner import TOGETHER, checked_masks, sentence
+from bench.runner import PROMPTS_PER_CALL, checked_masks, sentence
 from bench.selection import Selection
 from objascale.datasets import Dataset, Exif, TruthObject
 from objascale.files import write_atomically
 from objascale.progress import ProgressCallback
 
-IMAGES = 5  # that are timed if nobody says how many
-SCHEMA = 1
-COLUMNS = pa.schema(
+DEFAULT_IMAGES = 5  # about 700 calls per model with the default settings
+TIMING_SCHEMA = 1
+TIMING_COLUMNS = pa.schema(
     [
         pa.field("model", pa.string()),
         pa.field("image_id", pa.string()),
         pa.field("width", pa.int64()),
         pa.field("height", pa.int64()),
-        pa.field("objects", pa.int64()),  # of the picture, all of the selection
+        pa.field("objects", pa.int64()),  # selected objects of the image
         pa.field("call", pa.string()),  # set_image | predict | predict_many
         pa.field("object_id", pa.string()),  # of a predict
         pa.field("area", pa.int64()),
@@ -56,20 +56,26 @@ COLUMNS = pa.schema(
         pa.field("error", pa.string()),  # in place of the times
     ]
 )
-STAGES = ["pre_ms", "model_ms", "post_ms"]
+STAGE_COLUMNS = ["pre_ms", "model_ms", "post_ms"]
 SCOPES = {
     "set_image": "picture",
     "predict": "object",
     "both": "picture + object",
     "shared": "picture / objects + object",
-    "predict_many": f"object, {TOGETHER} at once",
+    "predict_many": f"object, {PROMPTS_PER_CALL} at once",
 }
-"""What the rows of the summary are about. `both` is what the paper's Table 1 has."""
+"""Scopes of the summary. `both` is the scope of the paper's Table 1."""
 
 
 @dataclass(frozen=True)
 class TimingSettings:
-    """How often a call is made before it counts, how often then, and how many objects of a picture are asked for."""
+    """Numbers of calls.
+
+    Attributes:
+        warmup: Calls before the timed ones.
+        repeats: Timed calls.
+        objects: Objects of each image, from the first.
+    """
 
     warmup: int = 3
     repeats: int = 20
@@ -87,14 +93,28 @@ def run_timing(
     progress: ProgressCallback = lambda *_: None,
     exif: Exif = "stored",
 ) -> pd.DataFrame:
-    """Time all models, write timing.parquet and timing.json into `out`, and return the rows (`COLUMNS`).
+    """Time all models, and write timing.parquet and timing.json.
 
-    `description` is what run.json would say. Raises ResultsError if `out` has times already or cannot be written,
-    or if no call could be timed.
+    Args:
+        out: Folder to write.
+        description: Description of the run, as in run.json.
+        dataset: The data set.
+        segmenters: The models.
+        prompt: Settings of the prompts.
+        selection: The part of the data set.
+        settings: Numbers of calls.
+        progress: Called after each image.
+        exif: See `EncodedImage.decode`.
+
+    Returns:
+        A table with `TIMING_COLUMNS`, one row per call.
+
+    Raises:
+        ResultsError: `out` has times already or cannot be written, or no call could be timed.
     """
     table, header = out / "timing.parquet", out / "timing.json"
     if table.exists() or header.exists():
-        raise ResultsError(f"{out} holds times already ({header}); move them away, or give a new folder with --out")
+        raise ResultsError(f"{out} holds times already ({header}); move them, or give a new folder with --out")
     with disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
     before = _machine()
@@ -102,8 +122,8 @@ def run_timing(
     if all("error" in row or row["call"] == "set_image" for row in timed):
         reason = next((row["error"] for row in timed if "error" in row), "no object is selected")
         raise ResultsError(f"nothing could be timed ({reason}), so nothing was written to {out}")
-    rows = pa.Table.from_pylist(timed, COLUMNS)
-    run = {"schema": SCHEMA, **description, "timing": asdict(settings), "threads": threads()}
+    rows = pa.Table.from_pylist(timed, TIMING_COLUMNS)
+    run = {"schema": TIMING_SCHEMA, **description, "timing": asdict(settings), "threads": threads()}
     run |= {"before": before, "after": _machine()}
     buffer = pa.BufferOutputStream()
     pq.write_table(rows, buffer)
@@ -114,7 +134,7 @@ def run_timing(
 
 
 def _machine() -> dict[str, Any]:
-    """What else the machine does, and how fast its GPUs run just now."""
+    """Return the load of the machine and the current state of its GPUs."""
     return {"load": [round(load, 2) for load in os.getloadavg()], "gpus": gpus()}
 
 
@@ -127,10 +147,13 @@ def time_models(
     progress: ProgressCallback = lambda *_: None,
     exif: Exif = "stored",
 ) -> list[dict[str, Any]]:
-    """A row (`COLUMNS`) for each call of each model on the pictures of the selection.
+    """Time each call of each model on the selected images.
 
-    On a picture: `set_image`; `predict` for each of its first objects; and, of a model that can, `predict_many` with as
-    many prompts as a run would send together, the objects in turn. What raises leaves one row with the error.
+    The calls on an image are `set_image`, `predict` for each of the first objects, and `predict_many` with
+    `PROMPTS_PER_CALL` prompts if the model has it. The arguments are those of `run_timing`.
+
+    Returns:
+        Rows with `TIMING_COLUMNS`. A call that raises has one row with the error.
     """
     samples, rows = selection.samples(dataset), []
     names = [segmenter.describe().name for segmenter in segmenters]
@@ -140,7 +163,7 @@ def time_models(
         try:
             truths = [truth for truth in sample.objects() if selection.wants(truth)]
             pixels = sample.picture().of(truths).decode(exif)
-        except Exception as caught:  # whatever a file does, it costs this picture's times and is in its row
+        except Exception as caught:  # any error of a file becomes the error of this image's rows
             rows += [
                 {**about, "model": segmenter.describe().name, "error": sentence(caught)} for segmenter in segmenters
             ]
@@ -155,7 +178,13 @@ def time_models(
 
 @dataclass(frozen=True)
 class _Call:
-    """Something to time: `prepare` (not timed) makes what is called, and `check` raises if it returned no masks."""
+    """A call to time.
+
+    Attributes:
+        about: Columns of its rows.
+        prepare: Returns the function to time; not timed itself.
+        check: Raises if the function's result is wrong.
+    """
 
     about: dict[str, Any]
     prepare: Callable[[], Callable[[], object]]
@@ -169,7 +198,7 @@ def _calls(
     settings: PromptSettings,
     objects: int,
 ) -> Iterator[_Call]:
-    """What is timed of a model on a picture, in this order."""
+    """Yield the calls of a model on an image, in the order of execution."""
 
     def prompt(truth: TruthObject) -> Prompt:
         return make_prompt(truth.mask(), segmenter.accepts, settings, truth.object_id)
@@ -183,26 +212,26 @@ def _calls(
             lambda answer: checked_masks(segmenter, [answer], 1, pixels),
         )
     if isinstance(segmenter, BatchSegmenter) and truths:
-        sound = [truth for truth in truths if _is_sound(truth)] or truths
-        many = [sound[i % len(sound)] for i in range(TOGETHER)]
-        about = {"call": "predict_many", "batch": TOGETHER}
+        valid = [truth for truth in truths if _is_valid(truth)] or truths
+        many = [valid[i % len(valid)] for i in range(PROMPTS_PER_CALL)]
+        about = {"call": "predict_many", "batch": PROMPTS_PER_CALL}
         yield _Call(
             about,
             lambda: partial(segmenter.predict_many, [prompt(truth) for truth in many]),
-            lambda answers: checked_masks(segmenter, answers, TOGETHER, pixels),
+            lambda answers: checked_masks(segmenter, answers, PROMPTS_PER_CALL, pixels),
         )
 
 
-def _is_sound(truth: TruthObject) -> bool:
-    """Whether a prompt can be made for this object; one that is not has an error of its own as a single."""
+def _is_valid(truth: TruthObject) -> bool:
+    """Return whether an object gives a prompt. If not, its `predict` call reports the error."""
     try:
         return truth.mask().area > 0
-    except Exception:  # whatever its annotation holds
+    except Exception:  # any error of its annotation
         return False
 
 
 def _timed(segmenter: Segmenter, call: _Call, settings: TimingSettings, about: dict[str, Any]) -> list[dict[str, Any]]:
-    """The rows of one call, or the one row with what it raised."""
+    """Time a call. Return one row per repeat, or one row with the error."""
     about = {**about, **call.about}
     watch = segmenter.stopwatch
     rows: list[dict[str, Any]] = []
@@ -217,16 +246,22 @@ def _timed(segmenter: Segmenter, call: _Call, settings: TimingSettings, about: d
             if repeat >= 0:
                 times = {f"{stage}_ms": ms.get(stage, 0.0) for stage in ("pre", "model", "post")}
                 rows.append({**about, "repeat": repeat, **times})
-    except Exception as caught:  # whatever a model does, it costs the times of this call and is in its row
+    except Exception as caught:  # any error of a model becomes the error of this call
         return [{**about, "error": sentence(caught)}]
     return rows
 
 
 def summarise_times(rows: pd.DataFrame) -> pd.DataFrame:
-    """Milliseconds of `COLUMNS`' rows by model and scope (`SCOPES`), where a model has such calls.
+    """Summarise times by model and scope (`SCOPES`).
 
-    Columns: model, scope, n, and of pre_post, model_ms and total the median and, with _low and _high, the 5th and 95th
-    percentile, over pictures, objects and repeats. What is put together of two calls is so repeat by repeat.
+    The sums of `both` and `shared` combine the calls of the same repeat.
+
+    Args:
+        rows: A table with `TIMING_COLUMNS`.
+
+    Returns:
+        The columns model, scope and n, and in ms pre_post, model_ms and total: the median over images, objects and
+        repeats, and with _low and _high the 5th and 95th percentile.
     """
     rows = rows[rows["error"].isna()]
     images, objects, many = (rows[rows["call"] == call] for call in ("set_image", "predict", "predict_many"))
@@ -236,21 +271,21 @@ def summarise_times(rows: pd.DataFrame) -> pd.DataFrame:
     parts = {
         "set_image": images,
         "predict": objects,
-        "both": _with(objects, objects[STAGES] + of_image[STAGES]),
-        "shared": _with(objects, objects[STAGES] + of_image[STAGES].div(of_image["objects"], axis=0)),
-        "predict_many": _with(many, many[STAGES].div(many["batch"], axis=0)),
+        "both": _with(objects, objects[STAGE_COLUMNS] + of_image[STAGE_COLUMNS]),
+        "shared": _with(objects, objects[STAGE_COLUMNS] + of_image[STAGE_COLUMNS].div(of_image["objects"], axis=0)),
+        "predict_many": _with(many, many[STAGE_COLUMNS].div(many["batch"], axis=0)),
     }
     table = []
     for model in dict.fromkeys(rows["model"]):
         for scope, part in parts.items():
-            ms = part.loc[part["model"] == model, STAGES]
+            ms = part.loc[part["model"] == model, STAGE_COLUMNS]
             if len(ms):
                 table.append({"model": model, "scope": scope, "n": len(ms), **_quantiles(ms)})
     return pd.DataFrame(table)
 
 
 def _with(rows: pd.DataFrame, stages: pd.DataFrame) -> pd.DataFrame:
-    return rows.assign(**{stage: stages[stage] for stage in STAGES})
+    return rows.assign(**{stage: stages[stage] for stage in STAGE_COLUMNS})
 
 
 def _quantiles(ms: pd.DataFrame) -> dict[str, float]:
@@ -260,7 +295,7 @@ def _quantiles(ms: pd.DataFrame) -> dict[str, float]:
 
 
 def rich_table(summary: pd.DataFrame) -> Table:
-    """`summarise`'s table for a terminal, with the paper's columns."""
+    """Format the table of `summarise_times` for a terminal, with the paper's columns."""
     shown = Table(title="Milliseconds: median, 5th and 95th percentile")
     shown.add_column("model", no_wrap=True)
     shown.add_column("of", no_wrap=True)

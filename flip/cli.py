@@ -78,8 +78,8 @@ def _gaussian(option: str, text: str) -> Gaussian:
             return Gaussian.from_box(_numbers(option, text, BOX))
         if option == "--point":
             return Gaussian.from_point(*_numbers(option, text, POINT))
-        *shape, degrees = _numbers(option, text, ELLIPSE)
-        return Gaussian.from_ellipse(*shape, math.radians(degrees))
+        x, y, semi1, semi2, degrees = _numbers(option, text, ELLIPSE)
+        return Gaussian.from_ellipse(x, y, semi1, semi2, math.radians(degrees))
     except GaussianError as error:
         raise GaussianError(f"{option} {text}: {error}") from None
 

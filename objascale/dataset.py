@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from typing import Any
 import pandas as pd
 
 from objascale.files import write_atomically
+from objascale.journal import JournalError, append_record, drop_incomplete_line, read_records
 from objascale.masks import RegionMask
 
 SCHEMA = 2
@@ -71,7 +71,7 @@ class Dataset:
             self._lock = (self.folder / ".lock").open("w")
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             write_atomically(header, json.dumps(description, indent=1).encode())
-            self._drop_torn_line()
+            drop_incomplete_line(self.journal)
             for leftover in self.folder.glob("images/*/.*.part"):
                 leftover.unlink(missing_ok=True)
         except BlockingIOError as error:
@@ -86,11 +86,9 @@ class Dataset:
         write_parquet(pd.DataFrame(specs), self.folder / "plan.parquet")
 
     def append(self, record: dict[str, Any]) -> None:
-        """Add a line to the journal and wait until it is on the disk."""
-        with self.journal.open("a") as file:
-            file.write(json.dumps(record) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        """Append a record to the journal and wait until it is on the disk."""
+        with self.journal.open("ab", buffering=0) as file:
+            append_record(file, record, sync=True)
 
     def records(self) -> list[dict[str, Any]]:
         """Every journal line, oldest first."""
@@ -102,14 +100,6 @@ class Dataset:
         rows.sort(key=lambda row: row["object_id"])
         write_parquet(pd.DataFrame(rows), self.folder / "annotations.parquet")
         return len({row["image_id"] for row in rows})
-
-    def _drop_torn_line(self) -> None:
-        if not self.journal.exists():
-            return
-        data = self.journal.read_bytes()
-        whole = data[: data.rfind(b"\n") + 1]
-        if len(whole) < len(data):
-            write_atomically(self.journal, whole)
 
 
 def read_header(folder: Path, name: str = HEADER) -> dict[str, Any]:
@@ -128,20 +118,11 @@ def read_header(folder: Path, name: str = HEADER) -> dict[str, Any]:
 
 
 def read_journal(folder: Path) -> list[dict[str, Any]]:
-    """Every line of journal.jsonl. Raises DatasetError if a line other than a torn last one is damaged."""
-    path = folder / "journal.jsonl"
-    if not path.exists():
-        return []
-    lines = path.read_text().split("\n")[:-1]
-    records = []
-    for number, line in enumerate(lines, 1):
-        try:
-            records.append(json.loads(line))
-        except ValueError as error:
-            raise DatasetError(
-                f"{path}, line {number}, is damaged; delete that line to render its image anew"
-            ) from error
-    return records
+    """Read every complete line of journal.jsonl. Raises DatasetError if one is damaged."""
+    try:
+        return read_records(folder / "journal.jsonl", dict)
+    except JournalError as error:
+        raise DatasetError(str(error)) from error
 
 
 def read_annotations(folder: Path) -> pd.DataFrame:

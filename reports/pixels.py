@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from objascale.datasets import Exif, ImageError, Picture
+from objascale.datasets import EncodedImage, Exif, ImageError
 from objascale.files import write_atomically
 from objascale.masks import Box
 
@@ -71,7 +71,7 @@ def read_picture(path: Path, width: int, height: int, exif: Exif = "stored") -> 
     if not os.path.isfile(path):  # noqa: PTH113 Path.is_file raises where nobody may look
         raise PictureMissing(f"the picture {path} is missing")
     try:
-        return Picture(str(path), path.read_bytes(), "", (width, height)).decode(exif)
+        return EncodedImage(str(path), path.read_bytes(), "", (width, height)).decode(exif)
     except OSError as error:
         raise PictureMissing(f"the picture {path} cannot be read ({error.strerror})") from error
     except ImageError as error:

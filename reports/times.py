@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.timing import COLUMNS, SCHEMA, summarise_times
+from bench.timing import TIMING_COLUMNS, TIMING_SCHEMA, summarise_times
 from reports.files import ReportError, read_description, read_table
 
 ONLY_TIMES = "the results hold times and no masks; `bench run` without --timing measures masks"
@@ -23,7 +23,7 @@ _BOUNDS = [f"{name}_{side}" for name in TIMES for side in ("low", "high")]
 
 @dataclass(frozen=True)
 class Timing:
-    """A timing folder: `run` is timing.json and `folder`, `rows` is timing.parquet (`bench.timing.COLUMNS`)."""
+    """A timing folder: `run` is timing.json and `folder`, `rows` is timing.parquet (`bench.timing.TIMING_COLUMNS`)."""
 
     run: dict[str, Any]
     rows: pd.DataFrame
@@ -32,12 +32,13 @@ class Timing:
     def read(cls, folder: Path) -> Timing:
         """Raises ReportError for files that are missing or not what their names say, and for an unknown version."""
         run = read_description(folder / "timing.json", "it was not finished, or its times were moved")
-        if run.get("schema") != SCHEMA:
+        if run.get("schema") != TIMING_SCHEMA:
             raise ReportError(
-                f"{folder}/timing.json has schema version {run.get('schema')}, this program reads {SCHEMA}: time again"
+                f"{folder}/timing.json has schema version {run.get('schema')}, "
+                f"this program reads {TIMING_SCHEMA}: time again"
             )
         numbers = ["repeat", "objects", "batch", "pre_ms", "model_ms", "post_ms"]
-        return cls(run, read_table(folder / "timing.parquet", COLUMNS.names, numbers))
+        return cls(run, read_table(folder / "timing.parquet", TIMING_COLUMNS.names, numbers))
 
 
 def is_timing(folder: Path) -> bool:

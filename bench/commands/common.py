@@ -13,7 +13,7 @@ import typer
 
 from baselines.registry import UnknownModel
 from baselines.segmenter import ModelUnavailable
-from bench.results import Results, ResultsError
+from bench.results import ResultsError, ResultsWriter
 from bench.seen import told
 from bench.selection import SelectionError
 from bench.summary import rich_table, summarise
@@ -33,29 +33,33 @@ errors = partial(
 )
 
 
-def numbers(option: str, text: str, least: float, most: float) -> list[float]:
-    """The numbers of an option, each once. Raises SelectionError for what is none, or not from `least` to `most`."""
+def numbers(option: str, text: str, low: float, high: float) -> list[float]:
+    """Parse comma-separated numbers of an option and drop repetitions.
+
+    Raises:
+        SelectionError: A number is malformed, or below `low` or above `high`.
+    """
     try:
         given = [float(number) for number in text.split(",")]
     except ValueError:
         given = [math.nan]
-    if not all(least <= number <= most for number in given):
+    if not all(low <= number <= high for number in given):
         raise SelectionError(
-            f"{option} {text}: give one number from {least:g} to {most:g}, or several with commas between"
+            f"{option} {text}: give one number from {low:g} to {high:g}, or several separated by commas"
         )
     return list(dict.fromkeys(given))
 
 
-def whole_numbers(option: str, text: str, least: int, most: int) -> list[int]:
-    """As `numbers`. Raises SelectionError for fractions too."""
-    given = numbers(option, text, least, most)
+def whole_numbers(option: str, text: str, low: int, high: int) -> list[int]:
+    """Like `numbers`, but raises SelectionError for fractions too."""
+    given = numbers(option, text, low, high)
     if not all(number.is_integer() for number in given):
         raise SelectionError(f"{option} {text}: give whole numbers")
     return [int(number) for number in given]
 
 
-def report(results: Results, out: Path) -> None:
-    """The table of a results folder, what its models have seen in training, and what went wrong."""
+def report(results: ResultsWriter, out: Path) -> None:
+    """Print the summary of a results folder, the objects seen in training, and warnings."""
     rows = results.frame()
     console().print(rich_table(summarise(rows)))
     if seen := told(rows):
@@ -66,7 +70,7 @@ def report(results: Results, out: Path) -> None:
 
 
 def complain_of_errors(rows: pd.DataFrame, what: str) -> None:
-    """How many rows are errors, what that means for them, and the first of them."""
+    """Print the number of rows with errors, how they count, and the first of them."""
     failed = rows[rows["error"].notna()]
     if len(failed):
         first = failed.iloc[0]
@@ -85,11 +89,11 @@ def fail_if_only_errors(rows: pd.DataFrame, models: Sequence[str]) -> None:
 
 
 def complain_of_exif(run: dict[str, Any]) -> None:
-    """Say how pictures were read whose EXIF orientation and annotated size allow two readings."""
+    """Print how images with an ambiguous EXIF orientation were read."""
     count, exif = run["exif_ambiguous"], run.get("exif", "stored")
     other = "displayed" if exif == "stored" else "stored"
     if count:
         complain(
-            f"{count} pictures have an EXIF orientation and fit their annotations turned and unturned; they were "
+            f"{count} images have an EXIF orientation and fit their annotations with and without it; they were "
             f"measured as {exif}. If they were annotated as {other}, measure again with --exif {other} and a new --out"
         )

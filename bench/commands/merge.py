@@ -15,6 +15,6 @@ def merge(
     parts: Annotated[list[Path], typer.Argument(metavar="PART...", help="Folders that `bench run` wrote.")],
     out: Annotated[Path, typer.Option(help="Results folder to write; must be new.")] = Path("results"),
 ) -> None:
-    """Put the results of shards, or of models measured apart, together into one folder."""
+    """Merge the results of shards, or of models that were measured separately, into one folder."""
     with errors():
         report(merge_results(parts, out), out)

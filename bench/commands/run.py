@@ -31,8 +31,7 @@ from bench.runner import Engine
 from bench.runner import run as measure
 from bench.selection import SelectionError, parse_selection
 from bench.setup import Setup
-from bench.timing import IMAGES as TIMED_IMAGES
-from bench.timing import TimingSettings, rich_table, run_timing, summarise_times
+from bench.timing import DEFAULT_IMAGES, TimingSettings, rich_table, run_timing, summarise_times
 from flip.training_data import UNKNOWN
 from flip.weights import WeightsMissing
 from objascale.datasets import Dataset, Exif
@@ -40,8 +39,8 @@ from objascale.datasets.formats import FORMATS, open_dataset
 from objascale.progress import show_progress
 from objascale.terminal import complain, console, fail
 
-MOST_NOISE = 2.0
-MOST_TOKENS = 1 << 16
+MAX_NOISE = 2.0  # sides of the box; catches typing errors such as 10 for 0.10
+MAX_TOKENS = 1 << 16  # patches; catches typing errors
 
 
 def run(
@@ -49,82 +48,83 @@ def run(
         str,
         typer.Option(
             metavar="NAME,...",
-            help="Names from `bench models`, with commas between; all: those whose weights are here.",
+            help="Names from `bench models`, separated by commas; all: every model whose weights are present.",
         ),
     ],
-    data: Annotated[Path, typer.Option(help="The data set's folder or file.")] = Path("data/objascale"),
-    out: Annotated[Path, typer.Option(help="Results folder; an unfinished run there is gone on with.")] = Path(
-        "results"
-    ),
+    data: Annotated[Path, typer.Option(help="Folder or file of the data set.")] = Path("data/objascale"),
+    out: Annotated[Path, typer.Option(help="Results folder; an unfinished run in it is continued.")] = Path("results"),
     format: Annotated[
         str | None,
-        typer.Option(
-            metavar="NAME", help=f"Of the data set: {', '.join(FORMATS)}; told by what is there if not given."
-        ),
+        typer.Option(metavar="NAME", help=f"Format of the data set: {', '.join(FORMATS)}; detected if not given."),
     ] = None,
     weights: Weights = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N images.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Measure only the first N images.")] = None,
     select: Annotated[
         list[str] | None,
         typer.Option(
             metavar="FIELD=VALUES",
-            help="Only objects with category=NAME,NAME, area=LOW..HIGH (px), fraction=LOW..HIGH; only images that a "
-            "text file names: image=FILE.",
+            help="Measure only objects with category=NAME,NAME, area=LOW..HIGH (px) or fraction=LOW..HIGH, and only "
+            "images that a text file lists: image=FILE.",
         ),
     ] = None,
-    shard: Annotated[str | None, typer.Option(metavar="I/N", help="Only the I-th of N parts; see bench merge.")] = None,
+    shard: Annotated[
+        str | None, typer.Option(metavar="I/N", help="Measure only the I-th of N parts; see bench merge.")
+    ] = None,
     prompt: Annotated[
         PromptSource,
-        typer.Option(help="Each model its own kind (matched), or all what a box, a Gaussian or a point tells."),
+        typer.Option(help="Source of prompts: each model's own kind (matched), or the same box, Gaussian or point."),
     ] = "matched",
     noise: Annotated[
         str,
-        typer.Option(metavar="NUMBER,...", help="How wrong prompts are, in sides of the object's box; several: 0,0.1."),
-    ] = ("0"),
-    seed: Annotated[int, typer.Option(min=0, help="Of the prompts' noise.")] = 0,
+        typer.Option(
+            metavar="NUMBER,...",
+            help="Noise of prompts, as a fraction of the side of the object's box; several: 0,0.1.",
+        ),
+    ] = "0",
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the noise.")] = 0,
     tokens: Annotated[
-        str, typer.Option(metavar="N,...", help="Patches that FLIP looks at, at most; several: 32,64,128.")
+        str, typer.Option(metavar="N,...", help="Largest number of patches that FLIP samples; several: 32,64,128.")
     ] = "512",
     exif: Annotated[
         Exif,
         typer.Option(
-            help="Pixels of a picture whose EXIF orientation and annotated size allow both: as stored, or turned as "
-            "viewers display it."
+            help="How to read an image whose annotated size fits with and without its EXIF orientation: the pixels as "
+            "stored, or as viewers display them."
         ),
     ] = "stored",
-    device: Annotated[Device, typer.Option(help="Where networks run.")] = "auto",
+    device: Annotated[Device, typer.Option(help="Device of the networks.")] = "auto",
     precision: Annotated[
-        Precision, typer.Option(help="Of FLIP and SAM: float32, or mixed with one of the 16-bit formats.")
+        Precision, typer.Option(help="Precision of FLIP and SAM: float32, or mixed with a 16-bit format.")
     ] = "fp32",
     allow_untrained: Annotated[
         bool,
-        typer.Option("--allow-untrained", help="Run models without weights here on random ones, and mark their rows."),
+        typer.Option("--allow-untrained", help="Run models without weights on random ones, and mark their rows."),
     ] = False,
-    engine: Annotated[Literal["local", "ray"], typer.Option(help="This machine, or a Ray cluster.")] = "local",
+    engine: Annotated[Literal["local", "ray"], typer.Option(help="Run on this machine or on a Ray cluster.")] = "local",
     address: Annotated[
         str | None,
         typer.Option(
-            metavar="HOST:PORT", help="The Ray cluster's.", show_default="RAY_ADDRESS, else one that runs here"
+            metavar="HOST:PORT", help="Address of the Ray cluster.", show_default="RAY_ADDRESS, or a local cluster"
         ),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="On the Ray cluster.", show_default="one a GPU, or one for two CPUs")
+        int | None, typer.Option(min=1, help="Workers on the Ray cluster.", show_default="one per GPU, or per two CPUs")
     ] = None,
     timing: Annotated[
-        bool, typer.Option("--timing", help="Time the models instead, each alone, on the first 5 (--limit) images.")
+        bool, typer.Option("--timing", help="Measure inference times instead, on the first 5 (--limit) images.")
     ] = False,
-    warmup: Annotated[int, typer.Option(min=0, help="With --timing: calls before one counts.")] = 3,
-    repeats: Annotated[int, typer.Option(min=1, help="With --timing: calls that count.")] = 20,
+    warmup: Annotated[int, typer.Option(min=0, help="With --timing: calls before the timed ones.")] = 3,
+    repeats: Annotated[int, typer.Option(min=1, help="With --timing: timed calls.")] = 20,
 ) -> None:
-    """Measure models on a data set: a row per model and object in OUT/results.parquet, and a table at the end.
+    """Measure models on a data set: one row per model and object in OUT/results.parquet, and a table at the end.
 
-    The same command goes on where it was stopped; other models, noises and tokens may be added to a finished run.
+    The same command continues an interrupted run. Other models, noise levels and numbers of patches can be added later.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # how job schedulers say that the time is over
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # job schedulers send it when the time is over
     with errors():
-        selection = parse_selection(select or [], limit or (TIMED_IMAGES if timing else None), shard)
-        prompts = [PromptSettings(prompt, level, seed) for level in numbers("--noise", noise, 0, MOST_NOISE)]
-        patches = whole_numbers("--tokens", tokens, 1, MOST_TOKENS)
+        selection = parse_selection(select or [], limit or (DEFAULT_IMAGES if timing else None), shard)
+        prompts = [PromptSettings(prompt, level, seed) for level in numbers("--noise", noise, 0, MAX_NOISE)]
+        patches = whole_numbers("--tokens", tokens, 1, MAX_TOKENS)
         chosen = _chosen(models, weights)
         files = registry.find_all_weights(chosen, weights, allow_untrained=allow_untrained)
         here = {name: found and tuple(file.absolute() for file in found) for name, found in files.items()}
@@ -133,7 +133,7 @@ def run(
         selection.check(dataset)
         if timing:
             if engine != "local" or len(prompts) > 1 or len(patches) > 1:
-                raise SelectionError("--timing is for this machine, one --noise and one --tokens")
+                raise SelectionError("--timing needs --engine local, one --noise and one --tokens")
             _time(out, dataset, setup, TimingSettings(warmup, repeats))
             return
         there: Engine
@@ -146,9 +146,12 @@ def run(
                 with show_progress("measuring") as progress:
                     measure(there, selection.samples(dataset), results, progress)
             except KeyboardInterrupt:
-                fail(f"interrupted; {len(results.rows)} rows are safe in {out}, the same command goes on", code=130)
+                fail(
+                    f"interrupted; {len(results.rows)} rows are in {out}; run the same command again to continue",
+                    code=130,
+                )
             if not selection.found(dataset, results.rows.values()):
-                raise SelectionError(f"no object of {data} is selected, so there is nothing to measure")
+                raise SelectionError(f"no object of {data} is selected; change --select, --limit or --shard")
         report(results, out)
         fail_if_only_errors(results.frame(), [card.name for card in there.cards])
 
@@ -172,7 +175,7 @@ def _time(out: Path, dataset: Dataset, setup: Setup, settings: TimingSettings) -
 
 
 def _chosen(models: str, weights: Path | None) -> list[registry.Model]:
-    """What --models names; `all` leaves out those whose weights are missing, and says so."""
+    """Return the models of --models; `all` omits models without weights and prints their names."""
     if models != "all":
         return registry.find_models([name.strip() for name in models.split(",") if name.strip()])
     chosen = []
@@ -186,7 +189,7 @@ def _chosen(models: str, weights: Path | None) -> list[registry.Model]:
 
 
 def _description(dataset: Dataset, cards: Sequence[ModelCard], machine: dict[str, Any], setup: Setup) -> dict[str, Any]:
-    """What run.json says of this run."""
+    """Return the content of run.json."""
     learned = setup.learned()
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -1,4 +1,7 @@
-"""Data sets as the harness sees them: pictures and true masks that are read when they are needed, not before."""
+"""Data sets of images with instance masks. Images and masks are read when they are used.
+
+`objascale.datasets.formats.open_dataset` opens a data set of any format.
+"""
 
 from __future__ import annotations
 
@@ -20,35 +23,54 @@ from objascale.datasets.stored import read_hdf5
 from objascale.masks import MaskError, RegionMask
 
 RENDERED = "objascale"
-"""`Sample.collection` of pictures that `objascale render` made."""
+"""`Sample.collection` of images rendered by `objascale render`."""
 
 Exif = Literal["stored", "displayed"]
-"""Which pixels a picture has whose EXIF orientation and annotated size allow both: as stored, or turned by EXIF."""
+"""How to read an image whose annotated size fits with and without its EXIF orientation: as stored, or turned."""
 
 
 class ImageError(ValueError):
-    """An image that is missing, cannot be decoded, or is not the one that was annotated."""
+    """An image is missing, cannot be decoded, or differs from the annotated one."""
 
 
 @dataclass(frozen=True)
 class TruthObject:
-    """One object to segment. `counts` is its COCO RLE, `area` the number of object pixels that it must have."""
+    """A true object.
 
-    object_id: str  # unique in the data set
-    asset_id: str  # what the object is a picture of; objects that share it are not independent
+    Attributes:
+        object_id: Unique in the data set.
+        asset_id: What the object depicts. Objects with the same `asset_id` are not independent.
+        category: Name of the category.
+        area: Annotated number of mask pixels.
+        size: Height and width of the image in px.
+        counts: Compressed counts of the mask's COCO RLE.
+        asset_keys: Keys of the 3D object, from `objascale.sources.object_keys`; empty for photographs, or if unknown.
+
+    Example:
+        >>> import numpy as np
+        >>> mask = RegionMask.from_full(np.array([[0, 1, 1], [0, 1, 0]], bool))
+        >>> truth = TruthObject.of(mask, object_id="7", asset_id="mug", category="cup")
+        >>> truth.area, truth.size
+        (3, (2, 3))
+        >>> truth.mask().box
+        (1, 0, 3, 2)
+    """
+
+    object_id: str
+    asset_id: str
     category: str
     area: int
-    size: tuple[int, int]  # height, width
+    size: tuple[int, int]
     counts: str
-    asset_keys: tuple[str, ...] = ()  # of `objascale.sources.object_keys`; none for photographs, or if not recorded
+    asset_keys: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, mask: RegionMask, object_id: str, asset_id: str, category: str) -> TruthObject:
-        """The object whose mask this is."""
+        """Make an object from its mask."""
         return cls(object_id, asset_id, category, mask.area, (mask.height, mask.width), mask.rle()["counts"])
 
     def mask(self) -> RegionMask:
-        """The decoded mask. Raises MaskError if the RLE contradicts its size or the annotated area."""
+        """Decode the mask. Raises MaskError if the RLE contradicts its size or the annotated area."""
         mask = RegionMask.from_rle({"size": self.size, "counts": self.counts})
         if mask.area != self.area:
             raise MaskError(f"object {self.object_id}: the mask has {mask.area} px, its annotation says {self.area}")
@@ -57,35 +79,52 @@ class TruthObject:
 
 @dataclass(frozen=True)
 class Sample:
-    """One image and how to get at it. What was annotated about the file is checked; None where nothing was."""
+    """An image of a data set and its objects.
 
-    image_id: str  # unique in the data set
-    file: str  # relative to the data set's folder; of many in one HDF5 file "NAME.h5#INDEX"
-    content: Callable[[], bytes]  # the encoded picture; raises ImageError or OSError
-    objects: Callable[[], Sequence[TruthObject]]  # raises objascale.dataset.DatasetError or OSError
-    size: tuple[int, int] | None = None  # width, height
-    sha256: str | None = None  # of `content`
-    collection: str = ""  # the public data set, and its split, as `flip.training_data` names it; "" if not known
-    map_sha256: str = ""  # of the environment map's file; "" for photographs, or if not recorded
+    Attributes:
+        image_id: Unique in the data set.
+        file: Path relative to the data set's folder; "NAME.h5#INDEX" for an image in an HDF5 file.
+        content: Reads the encoded image. Raises ImageError or OSError.
+        objects: Reads the objects. Raises `objascale.dataset.DatasetError` or OSError.
+        size: Annotated width and height in px; None if not annotated.
+        sha256: Annotated SHA-256 of the encoded image; None if not annotated.
+        collection: Public data set and split, as in `flip.training_data`; "" if unknown.
+        map_sha256: SHA-256 of the environment map's file; "" for photographs, or if unknown.
+    """
 
-    def picture(self) -> Picture:
-        """Read the file, not decoded yet. Raises ImageError if it is missing or has not the annotated SHA-256."""
+    image_id: str
+    file: str
+    content: Callable[[], bytes]
+    objects: Callable[[], Sequence[TruthObject]]
+    size: tuple[int, int] | None = None
+    sha256: str | None = None
+    collection: str = ""
+    map_sha256: str = ""
+
+    def picture(self) -> EncodedImage:
+        """Read the encoded image. Raises ImageError if it is missing or its SHA-256 differs from the annotated one."""
         try:
             content = self.content()
         except OSError as error:
-            raise ImageError(f"cannot read {self.file} ({error.strerror}); put the file there again") from error
+            raise ImageError(f"cannot read {self.file} ({error.strerror}); restore the file") from error
         sha256 = hashlib.sha256(content).hexdigest()
         if self.sha256 not in (None, sha256):
             raise ImageError(
-                f"{self.file} is not the file that was annotated, it is cut off or changed (SHA-256 differs); "
-                "put the right one there again"
+                f"{self.file} is not the annotated file: it is cut off or changed (SHA-256 differs); restore the file"
             )
-        return Picture(self.file, content, sha256, self.size)
+        return EncodedImage(self.file, content, sha256, self.size)
 
 
 @dataclass(frozen=True)
-class Picture:
-    """An encoded image with its SHA-256, and the width and height that it must have (None: any)."""
+class EncodedImage:
+    """An encoded image.
+
+    Attributes:
+        file: Path, for messages.
+        content: The encoded bytes.
+        sha256: SHA-256 of `content`.
+        size: Annotated width and height in px; None if not annotated.
+    """
 
     file: str
     content: bytes
@@ -94,17 +133,17 @@ class Picture:
 
     @cached_property
     def orientation(self) -> int:
-        """The EXIF orientation, from 1 (the stored pixels are upright) to 8."""
+        """EXIF orientation from 1 (the stored pixels are upright) to 8."""
         return pictures.orientation(self.content)
 
     @property
     def ambiguous(self) -> bool:
-        """Whether the picture has an EXIF orientation, and its annotated size fits it turned and unturned."""
+        """Whether the annotated size fits with and without the EXIF orientation."""
         swaps = self.orientation >= 5 and self.size is not None and self.size[0] != self.size[1]
         return self.orientation > 1 and not swaps
 
-    def of(self, truths: Sequence[TruthObject]) -> Picture:
-        """The same picture, with the size of its masks where no size is annotated and the masks agree on one."""
+    def of(self, truths: Sequence[TruthObject]) -> EncodedImage:
+        """Return the image with the size of its masks, if no size is annotated and all masks have the same size."""
         sizes = {truth.size for truth in truths}
         if self.size is not None or len(sizes) != 1:
             return self
@@ -112,13 +151,18 @@ class Picture:
         return replace(self, size=(width, height))
 
     def decode(self, exif: Exif = "stored") -> NDArray[np.uint8]:
-        """Decode the picture, H×W×3 RGB uint8, as `objascale.pictures` does.
+        """Decode the image with `objascale.pictures.decode`.
 
-        A picture with an EXIF orientation is turned if only the turned picture has the annotated size. Where both have
-        it, `exif` decides.
+        An image with an EXIF orientation is turned if only the turned image has the annotated size.
+
+        Args:
+            exif: Whether to turn an image that has the annotated size in both cases.
+
+        Returns:
+            RGB, uint8, (H, W, 3).
 
         Raises:
-            ImageError: The file is broken, or has another size than is annotated.
+            ImageError: The file is damaged or its size differs from the annotated one.
         """
         try:
             pixels = pictures.decode(self.content)
@@ -136,10 +180,14 @@ class Picture:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set on disk: its name, its folder, its images in order, the names of its categories, and its masks.
+    """A data set on disk.
 
-    `categories` are known without reading any object. None means that they are not known. `masks` is the number of
-    masks, or None where the index does not tell.
+    Attributes:
+        name: Name in results.
+        path: Folder.
+        samples: Images, in order.
+        categories: Names of all categories; None if unknown.
+        masks: Number of masks; None if the index does not contain it.
     """
 
     name: str
@@ -151,7 +199,7 @@ class Dataset:
 
 @dataclass(frozen=True)
 class LazySamples(Sequence[Sample]):
-    """Samples that are made when they are asked for: a list of millions costs no more than its index."""
+    """Samples that are made on access, so that a list of millions needs no more memory than its index."""
 
     indices: range
     make: Callable[[int], Sample]
@@ -169,19 +217,23 @@ class LazySamples(Sequence[Sample]):
 
 
 def from_file(folder: Path, file: str) -> Callable[[], bytes]:
-    """`Sample.content` of the image that `file` names."""
+    """Return a function that reads an image file, for `Sample.content`."""
     return partial(read_content, folder, file)
 
 
 def read_content(folder: Path, file: str) -> bytes:
-    """The encoded picture that `Sample.file` names, in the data set's folder.
+    """Read an encoded image.
 
-    Raises ImageError if `file` leads outside, or is of an HDF5 file without such a picture; OSError if it is not there.
+    Args:
+        folder: Folder of the data set.
+        file: `Sample.file`.
+
+    Raises:
+        ImageError: `file` is outside the folder, or its HDF5 file does not have the image.
+        OSError: The file cannot be read.
     """
     if not stays_inside(file):
-        raise ImageError(
-            f"{file} leads out of the data set's folder {folder}, so it is not read; correct the file name"
-        )
+        raise ImageError(f"{file} is outside the data set's folder {folder}, so it is not read; correct the file name")
     in_hdf5 = re.fullmatch(r"(.+\.(?:h5|hdf5))#(\d+)", file)
     if not in_hdf5:
         return (folder / file).read_bytes()
@@ -192,5 +244,5 @@ def read_content(folder: Path, file: str) -> bytes:
 
 
 def stays_inside(file: str) -> bool:
-    """Whether a relative path names something below where it starts. Links that lie there count as being there."""
+    """Return whether a relative path stays inside its folder. Symbolic links in the folder are allowed."""
     return "\0" not in file and not file.startswith("/") and os.path.normpath(file).split("/")[0] not in ("..", ".")

@@ -1,6 +1,6 @@
-"""Reads COCO's instances JSON, and LVIS's, which is the same without `iscrowd` and with addresses for file names.
+"""Reader of the instances JSON of COCO and LVIS. LVIS has no `iscrowd`, and addresses in place of file names.
 
-Sources: COCO's data format (cocodataset.org) and LVIS v1's. Only masks are read of an annotation: its bbox is not.
+Sources: the data formats of COCO (cocodataset.org) and LVIS v1. Boxes are ignored, because prompts come from masks.
 """
 
 from __future__ import annotations
@@ -26,14 +26,21 @@ class _Image:
 
 
 def recognises(path: Path) -> bool:
-    """Whether `path` is a JSON file, or a folder of COCO's or with one JSON file."""
+    """Return whether `path` is a JSON file, a COCO folder, or a folder with JSON files."""
     return path.suffix == ".json" if path.is_file() else bool(_annotation_files(path))
 
 
 def read(path: Path) -> Dataset:
-    """The annotated images, in the file's order. `path` is the JSON file, or a folder with one.
+    """Open a COCO or LVIS data set.
 
-    Raises DatasetError if the folder has several, the file is not as COCO or LVIS has it, or its images are not there.
+    Args:
+        path: The JSON file, or a folder with one.
+
+    Returns:
+        The annotated images, in the order of the file.
+
+    Raises:
+        DatasetError: The folder has several JSON files, the file is malformed, or the images are missing.
     """
     annotation_file = _annotation_file(path)
     try:
@@ -52,7 +59,7 @@ def read(path: Path) -> Dataset:
         name = "lvis" if any("synset" in each for each in content["categories"]) else "coco"
     except MALFORMED as error:
         raise DatasetError(
-            f"{annotation_file} is not as COCO or LVIS publish it ({error!r}); download it again"
+            f"{annotation_file} does not have the format of COCO or LVIS ({error!r}); download it again"
         ) from error
     except OSError as error:
         raise DatasetError(f"{annotation_file} cannot be read ({error.strerror})") from error
@@ -84,7 +91,7 @@ def _objects(asset_id: str, size: tuple[int, int], annotations: list[tuple[dict,
 def _file(image: dict) -> str:
     file = image["file_name"] if "file_name" in image else "/".join(image["coco_url"].split("/")[-2:])
     if not stays_inside(file):
-        raise ValueError(f"the image {file} would lie outside the data set's folder")
+        raise ValueError(f"the image {file} is outside the data set's folder")
     return file
 
 
@@ -95,10 +102,10 @@ _SPLITS_OF_2014 = {"train2014": "coco-train2017", "val2014": "coco"}
 
 
 def _collection(image: dict, annotation_file: Path) -> str:
-    """`Sample.collection`: the image's split of COCO, "coco" if that is not told, "" if it is not COCO's.
+    """Return `Sample.collection`: the split of COCO, "coco" if the split is unknown, "" for other images.
 
-    LVIS's images are COCO's. An address (`coco_url`) names the split; else the name of the JSON file does, if the image
-    is called as COCO calls its own, for others use COCO's file names too.
+    LVIS has COCO's images. The split is in the address (`coco_url`). Without an address it is in the name of the JSON
+    file, which counts only for images with COCO's own file names, because other data sets use such JSON names too.
     """
     if "environment_map" in image:  # by `objascale export coco`
         return RENDERED
@@ -120,12 +127,12 @@ def _annotation_file(path: Path) -> Path:
     files = _annotation_files(path)
     if len(files) != 1:
         names = ", ".join(str(file) for file in files[:5]) or "none"
-        raise DatasetError(f"{path} must hold one annotation file, there are: {names}; name one of them with --data")
+        raise DatasetError(f"{path} must hold one annotation file, but it holds {names}; give one file with --data")
     return files[0]
 
 
 def _images_folder(folder: Path, annotation_file: Path, images: list[_Image]) -> Path:
-    """Where the images are, relative to `folder`; one of the first hundred has to be there."""
+    """Return the folder of the images relative to `folder`: the first with any of the first 100 images."""
     split = annotation_file.stem.removeprefix("instances_")
     for candidate in (Path(split), Path("images") / split, Path("images"), Path()):
         if any((folder / candidate / image.file).is_file() for image in images[:100]):

@@ -1,7 +1,7 @@
-"""Reads the HDF5 files that the FLIP authors train on and evaluate with, and that `objascale export flip-hdf5` writes.
+"""Reader of the FLIP authors' HDF5 files for training and evaluation. `objascale export flip-hdf5` writes them too.
 
-Source: the loader and evaluation of CognitiveModeling/FLIP; docs/formats.md has the layout. Their stored positions and
-boxes are not read: prompts are made from the masks, in the harness's own pixel convention. A file has no categories.
+Source: the loader and the evaluation of CognitiveModeling/FLIP; docs/formats.md has the layout. The stored positions
+and boxes follow another pixel convention, so they are ignored. A file has no categories.
 """
 
 from __future__ import annotations
@@ -20,19 +20,26 @@ from objascale.masks import RegionMask
 _SUFFIXES = (".h5", ".hdf5")
 _COLLECTIONS = {"hypersim": "hypersim", "kitti360": "kitti360", "openimages": "openimages", "coco": "coco"}
 _COLLECTIONS |= {"lvis": "coco", "objascale": RENDERED}
-"""`Sample.collection` by the name in the file, in small letters and digits. It does not tell the split."""
+"""`Sample.collection` by the name in the file (lower-case letters and digits), which does not contain the split."""
 _CATEGORY = "object"  # of every object
 
 
 def recognises(path: Path) -> bool:
-    """Whether `path` is an HDF5 file, or a folder of some."""
+    """Return whether `path` is an HDF5 file or a folder with HDF5 files."""
     return bool(_files(path))
 
 
 def read(path: Path) -> Dataset:
-    """Every image with a mask, by file and index. `path` is a file, or a folder of those of one data set.
+    """Open the HDF5 files of a data set.
 
-    Raises DatasetError if a file has not that layout, or the files are of several data sets.
+    Args:
+        path: A file, or a folder with the files of one data set.
+
+    Returns:
+        Every image with a mask, by file and index.
+
+    Raises:
+        DatasetError: A file has another layout, or the files belong to several data sets.
     """
     folder = path if path.is_dir() else path.parent
     names, images = set(), []
@@ -48,11 +55,11 @@ def read(path: Path) -> Dataset:
         raise DatasetError(f"{path} holds no mask; download it again")
     if len(names) > 1:
         raise DatasetError(
-            f"{path} has the files of {len(names)} data sets ({', '.join(sorted(names))}); name one file"
+            f"{path} has the files of {len(names)} data sets ({', '.join(sorted(names))}); give one file"
         )
-    told = names.pop()
-    name = f"flip-hdf5/{told}"
-    collection = _COLLECTIONS.get("".join(filter(str.isalnum, told.lower())), "")
+    stored_name = names.pop()
+    name = f"flip-hdf5/{stored_name}"
+    collection = _COLLECTIONS.get("".join(filter(str.isalnum, stored_name.lower())), "")
 
     def sample(index: int) -> Sample:
         file, image, first, count, sequence = images[index]
@@ -72,9 +79,12 @@ def _files(path: Path) -> list[Path]:
 
 
 def _index(path: Path) -> tuple[str, NDArray[np.int64], NDArray[np.int64]]:
-    """The data set's name, "" if not told; first mask and number of masks by image; each image's sequence.
+    """Read the index of a file.
 
-    A sequence is known by its first image, and stills are sequences of one.
+    Returns:
+        The name of the data set ("" if it is missing); the index of the first mask and the number of masks of each
+        image, (images, 2); the index of the first image of each image's sequence, (images,). A still image is a
+        sequence of one.
     """
     with open_hdf5(path) as file:
         images, masks = (len(table(file, name)) for name in ("rgb_images", "instance_masks"))
@@ -94,7 +104,7 @@ def _objects(path: Path, masks: slice, asset_id: str) -> list[TruthObject]:
     objects = []
     for number, stored in enumerate(read_hdf5(path, "instance_masks", masks), masks.start):
         values = read_png(stored.tobytes(), f"mask {number} of {path}")
-        # As the authors evaluate: masks of 0 and 255, or of 0 and 1.
+        # The thresholds of the authors' evaluation, for masks of 0 and 255, or of 0 and 1.
         mask = RegionMask.from_full(values > (128 if values.max() > 1 else 0))
         if mask.area:
             objects.append(TruthObject.of(mask, f"{path.stem}/{number}", asset_id, _CATEGORY))

@@ -1,4 +1,4 @@
-"""Which kinds of data sets there are, and which one a path holds. A new one is a file of this folder and a row here."""
+"""Formats of data sets. A new format needs a module in this folder and an entry in `FORMATS`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,12 @@ from objascale.datasets import Dataset, coco, flip_hdf5, hypersim, kitti360, obj
 
 @dataclass(frozen=True)
 class Format:
-    """How a kind of data set is told from others by what lies at its path, and read."""
+    """Functions of a format.
+
+    Attributes:
+        recognises: Returns whether a path holds a data set of this format.
+        read: Opens the data set. Raises DatasetError.
+    """
 
     recognises: Callable[[Path], bool]
     read: Callable[[Path], Dataset]
@@ -27,26 +32,50 @@ FORMATS: dict[str, Format] = {
     "flip-hdf5": Format(flip_hdf5.recognises, flip_hdf5.read),
     "coco": Format(coco.recognises, coco.read),  # LVIS too
 }
-"""From the most special to the least: the first that recognises a path reads it."""
+"""Formats by name. The first that recognises a path reads it, so special formats precede general ones."""
 
 
 def format_of(path: Path) -> str | None:
-    """The first format that recognises what is at `path`, None if none does. Raises OSError."""
+    """Return the first format that recognises a path, None if no format does. Raises OSError."""
     return next((name for name, each in FORMATS.items() if each.recognises(path)), None)
 
 
 def open_dataset(path: Path, name: str | None = None) -> Dataset:
-    """The data set at `path`, of the format `name`, or of the first format that recognises it.
+    """Open a data set.
 
-    Raises DatasetError if there is nothing, no format fits, or it is not as its format says.
+    Opening reads only the index. Images and masks are read when they are used.
+
+    Args:
+        path: Folder or file of the data set; docs/datasets.md has the layouts.
+        name: Format, a key of `FORMATS`; None to detect it.
+
+    Raises:
+        DatasetError: The path does not exist, no format fits, or the data set is malformed.
+
+    Example:
+        >>> import json, tempfile, cv2, numpy as np
+        >>> coco = {
+        ...     "images": [{"id": 1, "file_name": "a.png", "width": 8, "height": 6}],
+        ...     "categories": [{"id": 1, "name": "cup"}],
+        ...     "annotations": [
+        ...         {"id": 7, "image_id": 1, "category_id": 1, "segmentation": [[1, 1, 4, 1, 4, 3, 1, 3]]}
+        ...     ],
+        ... }
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = Path(folder, "coco.json").write_text(json.dumps(coco))
+        ...     _ = cv2.imwrite(f"{folder}/a.png", np.zeros((6, 8, 3), np.uint8))
+        ...     sample = open_dataset(Path(folder)).samples[0]
+        ...     image, truth = sample.picture().decode(), sample.objects()[0]
+        >>> image.shape, truth.category, truth.mask().box
+        ((6, 8, 3), 'cup', (1, 1, 4, 3))
     """
     if not path.exists():
         raise DatasetError(
-            f"there is no data set {path}; make one with `objascale render`, or name another with --data"
+            f"there is no data set {path}; make one with `objascale render`, or give another path with --data"
         )
     path = path.absolute()
     if name is not None and name not in FORMATS:
-        raise DatasetError(f"no data set format is called {name}; there are {', '.join(FORMATS)}")
+        raise DatasetError(f"no data set format is called {name}; the formats are {', '.join(FORMATS)}")
     try:
         name = name or format_of(path)
         if name is not None:
@@ -54,9 +83,9 @@ def open_dataset(path: Path, name: str | None = None) -> Dataset:
     except OSError as error:
         raise DatasetError(
             f"{error.filename or path} cannot be read ({error.strerror}); "
-            "docs/datasets.md shows how a data set has to lie on disk"
+            "docs/datasets.md shows the layout of each data set"
         ) from error
     raise DatasetError(
-        f"{path} is none of the data sets that bench knows ({', '.join(FORMATS)}); "
-        "docs/datasets.md shows how each has to lie on disk, and --format says which it is"
+        f"{path} has none of the known formats ({', '.join(FORMATS)}); "
+        "docs/datasets.md shows the layout of each, and --format selects one"
     )

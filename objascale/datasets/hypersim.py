@@ -1,7 +1,7 @@
-"""Reads Hypersim as it is published: a folder of scenes, of which the tone-mapped previews and the instances are used.
+"""Reader of Hypersim in its published layout: scenes with tone-mapped previews and instance images.
 
-Source: the README of apple/ml-hypersim. `frame.IIII.semantic_instance.hdf5` holds an instance a pixel, numbered from 1
-through a scene, −1 for none; `frame.IIII.semantic.hdf5` beside it the NYU40 class, also from 1, also −1.
+Source: the README of apple/ml-hypersim. `frame.IIII.semantic_instance.hdf5` holds the instance of each pixel, numbered
+from 1 in each scene, and −1 for none. `frame.IIII.semantic.hdf5` holds the NYU40 class, from 1, and −1 for none.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ _UNLABELLED = "unlabelled"
 
 
 def recognises(path: Path) -> bool:
-    """Whether `path` is a folder of scenes, or one scene."""
+    """Return whether `path` is a folder of scenes, or one scene."""
     return path.is_dir() and bool(_scenes(path))
 
 
 def read(folder: Path) -> Dataset:
-    """Every frame with an instance image, by scene, camera and number. Raises DatasetError if there is none."""
+    """Open every frame with an instance image, by scene, camera and number. Raises DatasetError if there is none."""
     frames = [
         frame.relative_to(folder)
         for scene in _scenes(folder)
@@ -71,7 +71,7 @@ def _objects(path: Path, scene: str, image_id: str) -> list[TruthObject]:
     semantic = path.with_name(path.name.replace("semantic_instance", "semantic"))
     classes = _pixels(semantic) if semantic.exists() else np.full_like(instances, -1)
     if classes.shape != instances.shape:
-        raise DatasetError(f"{semantic} has another size than {path}; unpack both again")
+        raise DatasetError(f"{semantic} and {path} have different sizes; unpack both again")
     objects = []
     for instance in np.unique(instances[instances > 0]).tolist():
         there = instances == instance
@@ -88,5 +88,5 @@ def _category(label: int) -> str:
 def _pixels(path: Path) -> np.ndarray:
     values = read_hdf5(path, "dataset")
     if values.ndim != 2 or values.dtype.kind not in "iu":
-        raise DatasetError(f"{path} holds no image of whole numbers; unpack it again")
+        raise DatasetError(f"{path} does not hold a 2-D array of integers; unpack it again")
     return values

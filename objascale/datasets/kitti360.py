@@ -1,7 +1,7 @@
-"""Reads KITTI-360 as it is published: rectified frames and 16-bit instance images of the two forward cameras.
+"""Reader of KITTI-360 in its published layout: rectified frames and instance images of the two forward cameras.
 
-Source: cvlibs.net/datasets/kitti-360/documentation.php. A pixel of an instance image is class · 1000 + instance, and
-instance 0 means none. Instances are numbered through a sequence, so a parked car keeps its number in all its frames.
+Source: cvlibs.net/datasets/kitti-360/documentation.php. A pixel of a 16-bit instance image is class · 1000 + instance;
+instance 0 means none. A parked car has the same instance in all frames of a sequence.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ _CLASSES = (
 
 
 def recognises(path: Path) -> bool:
-    """Whether `path` is a folder with KITTI-360's labels."""
+    """Return whether `path` is a folder with KITTI-360's labels."""
     return (path / _LABELS).is_dir()
 
 
 def read(folder: Path) -> Dataset:
-    """Every frame with an instance image, by sequence, camera and number. Raises DatasetError if there is none."""
+    """Open every frame with an instance image, by sequence, camera and number. Raises DatasetError if there is none."""
     frames = sorted(path.relative_to(folder) for path in (folder / _LABELS).glob("*_sync/image_0[01]/instance/*.png"))
     if not frames:
         raise DatasetError(f"{folder / _LABELS} holds no SEQUENCE/image_00/instance/FRAME.png; unpack the labels there")
@@ -53,7 +53,7 @@ def read(folder: Path) -> Dataset:
 def _objects(path: Path, sequence: str, image_id: str) -> list[TruthObject]:
     labels = read_png(path.read_bytes(), str(path))
     if labels.dtype != np.uint16:
-        raise DatasetError(f"{path} has values of 8 bits, an instance image has 16; unpack the labels again")
+        raise DatasetError(f"{path} has 8 bits, but an instance image has 16; unpack the labels again")
     objects = []
     for label in np.unique(labels[labels % 1000 > 0]).tolist():
         about = (f"{image_id}/{label}", f"kitti360/{sequence}/{label}", _category(label))

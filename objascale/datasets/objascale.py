@@ -1,4 +1,4 @@
-"""Reads the folder that `objascale render` writes."""
+"""Reader of data sets of `objascale render`."""
 
 from __future__ import annotations
 
@@ -12,19 +12,16 @@ from objascale.dataset import read_annotations
 from objascale.datasets import RENDERED, Dataset, Sample, TruthObject, from_file
 from objascale.sources import object_keys
 
-MARK = "annotations.parquet"
+_ANNOTATIONS = "annotations.parquet"
 
 
 def recognises(path: Path) -> bool:
-    """Whether `path` is such a folder."""
-    return (path / MARK).is_file()
+    """Return whether `path` is a folder with annotations.parquet."""
+    return (path / _ANNOTATIONS).is_file()
 
 
 def read(folder: Path) -> Dataset:
-    """Every image of an ObjaScale folder, ordered by image id.
-
-    Raises objascale.dataset.DatasetError if `folder` is no such folder or holds no object.
-    """
+    """Open every image, by image id. Raises DatasetError if the folder is no data set or has no object."""
     samples, annotations = [], read_annotations(folder)
     for image_id, rows in annotations.groupby("image_id", sort=True):
         first = rows.iloc[0]
@@ -59,6 +56,6 @@ def _objects(rows: pd.DataFrame) -> list[TruthObject]:
 
 
 def _text(row: Any, column: str) -> str:
-    """A column that data sets of earlier versions lack; "" there."""
+    """Return the text of a column, "" if the data set is of an earlier version that lacks it."""
     value = row.get(column)
     return value if isinstance(value, str) else ""

@@ -1,8 +1,8 @@
-"""Reads Open Images' segmentations: a CSV of masks, a PNG for each, and the images in folders by split.
+"""Reader of the segmentations of Open Images: a CSV of masks, one PNG per mask, and the images in folders by split.
 
-Source: storage.googleapis.com/openimages/web/download_v7.html, and for the images' archives
-github.com/cvdfoundation/open-images-dataset. The masks have another size than the images, and are brought to it by
-nearest neighbour. The CSV's boxes are not read: the masks decide.
+Sources: storage.googleapis.com/openimages/web/download_v7.html, and github.com/cvdfoundation/open-images-dataset for
+the archives of images. The masks differ in size from the images, so they are resized by nearest neighbour. Boxes are
+ignored, because prompts come from masks.
 """
 
 from __future__ import annotations
@@ -30,18 +30,27 @@ _COLUMNS = ["MaskPath", "ImageID", "LabelName"]
 
 
 def recognises(path: Path) -> bool:
-    """Whether `path` is such a CSV, or a folder with one."""
+    """Return whether `path` is a CSV of masks, or a folder with such CSVs."""
     return bool(_tables(path))
 
 
 def read(path: Path) -> Dataset:
-    """The images with a mask, by id. `path` is the CSV of a split, or the folder of a single one.
+    """Open a split.
 
-    Raises DatasetError if the folder has several, or the CSV is not as published.
+    Args:
+        path: The CSV of the split, or a folder with one such CSV.
+
+    Returns:
+        The images with a mask, by id.
+
+    Raises:
+        DatasetError: The folder has several CSVs, or the CSV is malformed.
     """
     tables = _tables(path)
     if len(tables) != 1:
-        raise DatasetError(f"{path} must hold one CSV …{_SEGMENTATIONS}, there are {len(tables)}; name one with --data")
+        raise DatasetError(
+            f"{path} must hold one CSV …{_SEGMENTATIONS}, but it holds {len(tables)}; give one with --data"
+        )
     folder = tables[0].parent
     split = tables[0].name.removesuffix(_SEGMENTATIONS)
     masks = _masks(tables[0])
@@ -77,7 +86,7 @@ def _first(there: set[str], *folders: str) -> str:
 
 
 def _masks(path: Path) -> pa.Table:
-    """The CSV's columns that are needed, sorted by image."""
+    """Read the CSV, sorted by image."""
     columns = arrow_csv.ConvertOptions(include_columns=_COLUMNS, column_types=dict.fromkeys(_COLUMNS, pa.string()))
     try:
         table = arrow_csv.read_csv(path, arrow_csv.ReadOptions(use_threads=False), convert_options=columns)
@@ -89,7 +98,7 @@ def _masks(path: Path) -> pa.Table:
 
 
 def _categories(folder: Path) -> dict[str, str]:
-    """Names by label, of all tables of class names in the folder; none is needed."""
+    """Read the names of labels from all tables of class names in the folder, if there are any."""
     names: dict[str, str] = {}
     for path in sorted(folder.glob("*class-descriptions*.csv")):
         try:
@@ -104,10 +113,10 @@ def _objects(folder: Path, image_file: str, masks: list[tuple[str, str]]) -> lis
     try:
         content = _content(folder, image_file)
         with Image.open(io.BytesIO(content), formats=("JPEG", "PNG")) as image:
-            stored = image.size  # of the header, the rest is not decoded
+            stored = image.size  # reads only the header
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DatasetError(f"{folder / image_file} does not tell its size ({error}); download it again") from error
-    swaps = orientation(content) >= 5  # the displayed picture is as high as the stored one is wide
+        raise DatasetError(f"the size of {folder / image_file} cannot be read ({error}); download it again") from error
+    swaps = orientation(content) >= 5  # EXIF orientations that swap width and height
     objects = []
     for file, category in masks:
         small = read_png(_content(folder, file), str(folder / file)) != 0
@@ -127,11 +136,25 @@ def _content(folder: Path, file: str) -> bytes:
     try:
         return read_content(folder, file)
     except (ImageError, OSError) as error:
-        raise DatasetError(f"{folder / file} cannot be read ({error}); put it there") from error
+        raise DatasetError(f"{folder / file} cannot be read ({error}); download it again") from error
 
 
 def resized(mask: NDArray[np.bool_], width: int, height: int) -> NDArray[np.bool_]:
-    """The mask at another size: each new pixel takes the old one that its centre lies in."""
+    """Resize a mask by nearest neighbour.
+
+    Args:
+        mask: (H, W).
+        width: New width in px.
+        height: New height in px.
+
+    Returns:
+        (height, width). Each pixel has the value of the old pixel that contains its centre.
+
+    Example:
+        >>> import numpy as np
+        >>> resized(np.array([[True, False]]), width=4, height=1)
+        array([[ True,  True, False, False]])
+    """
     rows = (2 * np.arange(height) + 1) * mask.shape[0] // (2 * height)
     columns = (2 * np.arange(width) + 1) * mask.shape[1] // (2 * width)
     return mask[rows[:, None], columns]

@@ -1,4 +1,4 @@
-"""Masks as COCO's JSON holds them, and SA-1B's: polygons, or run lengths, compressed or not."""
+"""Masks of COCO's and SA-1B's JSON: polygons, or RLE with or without compression."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from objascale.datasets import TruthObject
 from objascale.masks import MaskError, RegionMask
 
 MALFORMED = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
-"""What reading a JSON file of another shape raises."""
+"""Exceptions of reading a malformed JSON file."""
 
-_MOST_PIXELS = 1 << 30  # OpenCV decodes no larger picture
-_FARTHEST = 1e5  # px; COCO's C code allocates by the length of an outline, and crashes over one that has none
+_MAX_PIXELS = 1 << 30  # OpenCV does not decode larger images
+_MAX_COORDINATE = 1e5  # px; COCO's C code allocates memory by the length of an outline, and crashes if it is infinite
 
 
 def image_size(image: dict) -> tuple[int, int]:
-    """Height and width that the JSON gives for an image. Raises ValueError if no picture can have them."""
+    """Return the annotated height and width of an image. Raises ValueError if they are impossible."""
     height, width = int(image["height"]), int(image["width"])
-    if min(height, width) < 1 or height * width > _MOST_PIXELS:
+    if min(height, width) < 1 or height * width > _MAX_PIXELS:
         raise ValueError(f"an image of {width}×{height} px")
     return height, width
 
@@ -29,29 +29,39 @@ def image_size(image: dict) -> tuple[int, int]:
 def truth_object(
     annotation: dict, size: tuple[int, int], *, object_id: str, asset_id: str, category: str
 ) -> TruthObject | None:
-    """The object of an annotation on an image of `size` (height, width), None if it covers no pixel.
+    """Make the object of an annotation.
 
-    One that contradicts itself or the image is kept: its mask raises MaskError, or has another size than the image.
+    An object whose mask contradicts itself or the image is kept: its mask raises MaskError, or has another size.
+
+    Args:
+        annotation: Annotation of the JSON.
+        size: Height and width of the image.
+        object_id: See `TruthObject`.
+        asset_id: See `TruthObject`.
+        category: See `TruthObject`.
+
+    Returns:
+        The object, None if it covers no pixel.
     """
     try:
         mask = _mask(annotation.get("segmentation"), size)
     except MALFORMED:  # MaskError is a ValueError
         return TruthObject(object_id, asset_id, category, area=_annotated_area(annotation), size=size, counts="")
-    nothing = mask.area == 0 and (mask.height, mask.width) == size
-    return None if nothing else TruthObject.of(mask, object_id, asset_id, category)
+    empty = mask.area == 0 and (mask.height, mask.width) == size
+    return None if empty else TruthObject.of(mask, object_id, asset_id, category)
 
 
 def _mask(outline: Any, size: tuple[int, int]) -> RegionMask:
-    """From RLE, or from polygons as pycocotools fills them; those of fewer than three points are dropped."""
+    """Decode RLE, or fill polygons with pycocotools. Polygons with fewer than three points are dropped."""
     if isinstance(outline, dict):
-        if math.prod(outline["size"]) > _MOST_PIXELS:
+        if math.prod(outline["size"]) > _MAX_PIXELS:
             raise MaskError(f"an RLE of {outline['size']} px")
         return RegionMask.from_rle(outline)
     if not isinstance(outline, list):
         raise MaskError("neither RLE nor polygons")
     polygons = [np.asarray(polygon, np.float64) for polygon in outline if len(polygon) >= 6]
-    if not all(each.ndim == 1 and each.size % 2 == 0 and (np.abs(each) <= _FARTHEST).all() for each in polygons):
-        raise MaskError("a polygon that is no list of x, y near the image")
+    if not all(each.ndim == 1 and each.size % 2 == 0 and (np.abs(each) <= _MAX_COORDINATE).all() for each in polygons):
+        raise MaskError("a polygon that is no list of coordinates x, y near the image")
     height, width = size
     if not polygons:
         return RegionMask.empty(width, height)

@@ -1,6 +1,6 @@
-"""Reads SA-1B: `sa_1.jpg` beside `sa_1.json`, with the masks as COCO's RLE; all in one folder, or one for each archive.
+"""Reader of SA-1B: `sa_1.jpg` and `sa_1.json` with masks as COCO's RLE, in one folder or in one per archive.
 
-Nothing but names is read before an image is asked for, and of eleven million names only the numbers are kept.
+Opening reads only file names, and keeps only the numbers in the eleven million names.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _CATEGORY = "object"  # of every object
 
 
 def recognises(path: Path) -> bool:
-    """Whether `path` is a folder with such annotations, or with an archive's folder."""
+    """Return whether `path` is a folder with such annotations, or with folders of archives."""
     if not path.is_dir():
         return False
     with os.scandir(path) as entries:
@@ -32,7 +32,7 @@ def recognises(path: Path) -> bool:
 
 
 def read(folder: Path) -> Dataset:
-    """Every image that has annotations, by archive and number. Raises DatasetError if there is none."""
+    """Open every image with annotations, by archive and number. Raises DatasetError if there is none."""
     with os.scandir(folder) as entries:
         folders = ["", *sorted(entry.name for entry in entries if _is_archive(entry))]
     numbers = [_numbers(folder / each) for each in folders]
@@ -71,5 +71,5 @@ def _objects(image_file: Path) -> list[TruthObject]:
             for each in content["annotations"]
         ]
     except MALFORMED as error:
-        raise DatasetError(f"{path} is not as SA-1B publishes it ({error!r}); unpack it again") from error
+        raise DatasetError(f"{path} does not have the format of SA-1B ({error!r}); unpack it again") from error
     return [each for each in objects if each]

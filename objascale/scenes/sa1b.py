@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from objascale.dataset import DatasetError
-from objascale.datasets import ImageError, Picture
+from objascale.datasets import EncodedImage, ImageError
 from objascale.datasets.outlines import MALFORMED
 from objascale.files import cache_folder, file_state, write_atomically
 from objascale.masks import MaskError, RegionMask
@@ -75,7 +75,7 @@ class SA1B:
 def read_scene(jpeg: bytes, annotations: bytes, name: str) -> Scene:
     """Decode a JPEG and its JSON; empty masks are left out. Raises SceneError."""
     try:
-        image = Picture(name, jpeg, "", None).decode()
+        image = EncodedImage(name, jpeg, "", None).decode()
     except ImageError as error:
         raise SceneError(str(error)) from error
     try:

@@ -13,11 +13,11 @@ from typer.testing import CliRunner
 
 from bench.cli import app
 from bench.compare import Comparison, rows_of
-from bench.results import ResultsError, Row, open_results
+from bench.results import ResultRow, ResultsError, open_results
 from objascale.datasets import Dataset
 
 
-def row(model: str, item: int, iou: float, **columns) -> Row:
+def row(model: str, item: int, iou: float, **columns) -> ResultRow:
     """A row on object `item` of the picture of the same number, assets in turn of three."""
     fixed = {
         "weights_sha256": None,
@@ -38,10 +38,10 @@ def row(model: str, item: int, iou: float, **columns) -> Row:
         "prompt_source": "matched",
         "prompt": "box",
     }
-    return Row(**{"model": model, "iou": iou, **fixed, **columns})
+    return ResultRow(**{"model": model, "iou": iou, **fixed, **columns})
 
 
-def write(folder: Path, rows: list[Row]) -> Path:
+def write(folder: Path, rows: list[ResultRow]) -> Path:
     """A results folder with these rows."""
     cards = {(each.model, each.tokens): {"name": each.model, "settings": {"tokens": each.tokens}} for each in rows}
     run = {

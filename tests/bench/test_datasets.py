@@ -40,9 +40,9 @@ def test_several_objects_of_one_image_are_one_sample(discs):
 def test_what_is_no_data_set_is_named(tmp_path, discs):
     with pytest.raises(DatasetError, match=r"nowhere.*objascale render"):
         open_dataset(tmp_path / "nowhere")
-    with pytest.raises(DatasetError, match=r"none of the data sets.*objascale"):
+    with pytest.raises(DatasetError, match=r"none of the known formats.*objascale"):
         open_dataset(tmp_path)
-    with pytest.raises(DatasetError, match="no data set format is called cocoa; there are objascale"):
+    with pytest.raises(DatasetError, match="no data set format is called cocoa; the formats are objascale"):
         open_dataset(discs(1), "cocoa")
 
 

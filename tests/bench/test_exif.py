@@ -18,7 +18,7 @@ from bench.prompts import PromptSettings
 from bench.results import read_run
 from bench.selection import EVERYTHING
 from bench.setup import Setup
-from objascale.datasets import ImageError, Picture, TruthObject
+from objascale.datasets import EncodedImage, ImageError, TruthObject
 from objascale.datasets.formats import open_dataset
 from objascale.masks import RegionMask
 
@@ -45,8 +45,8 @@ def noise(height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
 
 
-def picture(content: bytes, size: tuple[int, int] | None) -> Picture:
-    return Picture("a.png", content, "", size)
+def picture(content: bytes, size: tuple[int, int] | None) -> EncodedImage:
+    return EncodedImage("a.png", content, "", size)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -147,7 +147,7 @@ def test_ambiguous_pictures_are_counted_and_said(tmp_path, shared):
     for exif, more in (("stored", ()), ("displayed", ("--exif", "displayed"))):
         result = run(data, tmp_path / exif, *more)
         assert result.exit_code == 0, result.output
-        assert "1 pictures have an EXIF orientation and fit their annotations turned and unturned" in result.stderr
+        assert "1 images have an EXIF orientation and fit their annotations with and without it" in result.stderr
         assert f"they were measured as {exif}" in result.stderr
         about = read_run(tmp_path / exif)
         assert (about["exif"], about["exif_ambiguous"]) == (exif, 1)
@@ -163,10 +163,10 @@ def test_the_count_survives_going_on_and_merging(tmp_path):
     data = coco(tmp_path / "data", noise(), 3)
     for _ in range(2):
         result = run(data, tmp_path / "out")
-        assert "1 pictures have an EXIF orientation" in result.stderr
+        assert "1 images have an EXIF orientation" in result.stderr
         assert read_run(tmp_path / "out")["exif_ambiguous"] == 1
     result = bench("merge", tmp_path / "out", "--out", tmp_path / "merged")
-    assert "1 pictures have an EXIF orientation" in result.stderr
+    assert "1 images have an EXIF orientation" in result.stderr
     assert read_run(tmp_path / "merged")["exif_ambiguous"] == 1
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from bench.metrics import band_width, boundary_iou, score
+from bench.metrics import boundary_iou, boundary_width, score
 from objascale.masks import MaskError, RegionMask
 
 
@@ -45,7 +45,7 @@ def test_scores_equal_the_full_frame(frames):
     assert scores.iou == pytest.approx(ratio(a & b, a | b))
     total = a.sum() + b.sum()
     assert scores.dice == pytest.approx(2 * (a & b).sum() / total if total else 0.0)
-    width = band_width(truth)
+    width = boundary_width(truth)
     inner_a, inner_b = full_boundary(a, width), full_boundary(b, width)
     expected = ratio(inner_a & inner_b, inner_a | inner_b) if a.any() and b.any() else 0.0
     assert scores.boundary_iou == pytest.approx(expected)
@@ -58,10 +58,10 @@ def test_the_same_mask_scores_one_unless_it_is_empty(frames):
     assert (scores.iou, scores.dice, scores.boundary_iou) == ((1, 1, 1) if mask.area else (0, 0, 0))
 
 
-def test_the_band_grows_with_the_object_and_not_with_the_picture():
+def test_the_boundary_grows_with_the_object_and_not_with_the_image():
     small, large = np.ones((3, 3), bool), np.ones((300, 400), bool)
-    assert band_width(RegionMask(0, 0, small, 10, 10)) == band_width(RegionMask(0, 0, small, 8192, 8192)) == 1
-    assert band_width(RegionMask(0, 0, large, 8192, 8192)) == 10
+    assert boundary_width(RegionMask(0, 0, small, 10, 10)) == boundary_width(RegionMask(0, 0, small, 8192, 8192)) == 1
+    assert boundary_width(RegionMask(0, 0, large, 8192, 8192)) == 10
 
 
 def test_boundary_iou_sees_what_iou_forgives():

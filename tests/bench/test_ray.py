@@ -19,7 +19,7 @@ from baselines.segmenter import ModelCard, Options
 from baselines.trivial import BoxFill
 from bench.cli import app
 from bench.prompts import PromptSettings
-from bench.ray import LOSSES, Cluster
+from bench.ray import MAX_LOSSES, Cluster
 from bench.results import open_results
 from bench.runner import Measurer, run
 from bench.selection import EVERYTHING
@@ -110,7 +110,7 @@ def test_ctrl_c_leaves_a_folder_to_go_on_with(cluster, data, whole, tmp_path):
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "the same command goes on" in errors
+    assert "run the same command again to continue" in errors
     assert "Traceback" not in errors
     assert 30 <= len(table(out)) < 480
     assert bench(*arguments).exit_code == 0  # here, what is left
@@ -163,7 +163,7 @@ def test_an_image_that_kills_its_workers_costs_its_own_rows(cluster, discs, tmp_
     rows = measure(setup_of(Deadly, discs(12)), cluster, tmp_path / "out")
     failed = rows[rows["error"].notna()]
     assert (len(rows), list(failed["image_id"])) == (12, ["11"])
-    assert failed["error"].str.startswith(f"{LOSSES} workers died while they had this image").all()
+    assert failed["error"].str.startswith(f"{MAX_LOSSES} workers died while measuring this image").all()
     assert len({path.name.split("-")[0] for path in deaths.iterdir()}) == 2
 
 
@@ -198,12 +198,12 @@ def test_workers_that_cannot_begin_are_a_sentence(cluster, discs, tmp_path, monk
     for setup, workers, words in (
         (setup_of(refuses, data), 1, "on the node .*/shared/weights.onnx"),
         (setup_of(lambda: os._exit(1), data), 1, "die while they load the models"),
-        (elsewhere, 1, r"data on the node .* is not the data set that it is here"),
+        (elsewhere, 1, r"data on the node .* is another data set than on the driver"),
         (setup_of(Differs, data), 2, r"not the same models \(box.settings.precision"),
     ):
         with pytest.raises(Fatal, match=words):
             measure(setup, cluster, tmp_path / f"out{workers}", workers)
-    monkeypatch.setattr("bench.ray.PATIENCE", 0.01)
+    monkeypatch.setattr("bench.ray.START_TIMEOUT", 0.01)
     with pytest.raises(Fatal, match="no worker of the Ray cluster has started"):
         Cluster(elsewhere, 1, cluster.address)
 

@@ -234,15 +234,15 @@ def test_damaged_results_are_named(discs, tmp_path):
 
 
 def test_an_image_is_decoded_once_for_all_models(discs, tmp_path, monkeypatch):
-    from objascale.datasets import Picture
+    from objascale.datasets import EncodedImage
 
-    decoded, decode = [], Picture.decode
+    decoded, decode = [], EncodedImage.decode
 
     def counted(self, *arguments) -> np.ndarray:
         decoded.append(self.file)
         return decode(self, *arguments)
 
-    monkeypatch.setattr(Picture, "decode", counted)
+    monkeypatch.setattr(EncodedImage, "decode", counted)
     measure(discs(3), tmp_path / "out", ["box", "ellipse", "grabcut"])
     assert decoded == [f"images/000/00000{i}.png" for i in range(3)]
 
@@ -416,7 +416,7 @@ def test_rows_without_their_run_json_are_not_gone_on_with(discs, tmp_path):
     data, out = discs(2), tmp_path / "out"
     measure(data, out, ["box"])
     (out / "run.json").unlink()
-    with pytest.raises(ResultsError, match=r"its run\.json is gone"):
+    with pytest.raises(ResultsError, match=r"has rows but no run\.json"):
         measure(data, out, ["ellipse"])
 
 

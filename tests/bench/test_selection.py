@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.results import Row
+from bench.results import ResultRow
 from bench.selection import SelectionError, parse_selection
 from objascale.datasets import Dataset, LazySamples, Sample, TruthObject
 
@@ -82,11 +82,11 @@ def test_known_names_pass_and_so_do_all_where_no_name_is_known():
     parse_selection(["category=any"]).check(Dataset("any", Path("data"), []))
 
 
-def row(**columns) -> Row:
+def row(**columns) -> ResultRow:
     fixed = dict.fromkeys(("model", "settings_hash", "dataset", "dataset_path", "image_file", "image_sha256"), "")
     about = {"weights_sha256": None, "image_id": "7", "object_id": "1", "asset_id": "a", "category": "chair"}
     sizes = {"width": 200, "height": 100, "area": 100, "fraction": 5e-3, "truth_rle": "", "prompt_source": "box"}
-    return Row(**{**fixed, **about, **sizes, **columns})
+    return ResultRow(**{**fixed, **about, **sizes, **columns})
 
 
 @pytest.mark.parametrize(

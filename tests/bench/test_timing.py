@@ -20,7 +20,7 @@ from bench.environment import GPU_FIELDS, gpus
 from bench.prompts import PromptSettings
 from bench.results import ResultsError
 from bench.selection import EVERYTHING
-from bench.timing import COLUMNS, TimingSettings, run_timing, summarise_times
+from bench.timing import TIMING_COLUMNS, TimingSettings, run_timing, summarise_times
 from flip.stopwatch import Stopwatch
 from objascale.datasets.formats import open_dataset
 from objascale.masks import RegionMask
@@ -165,7 +165,7 @@ def test_files_tell_what_was_timed(discs, tmp_path):
     rows = times(discs(1), out, Clockwork(), TimingSettings(1, 2))
     assert sorted(path.name for path in out.iterdir()) == ["timing.json", "timing.parquet"]
     stored = pd.read_parquet(out / "timing.parquet")
-    assert list(stored) == COLUMNS.names
+    assert list(stored) == TIMING_COLUMNS.names
     pd.testing.assert_frame_equal(stored, rows)
     header = json.loads((out / "timing.json").read_text())
     assert header["timing"] == {"warmup": 1, "repeats": 2, "objects": 5}

@@ -15,7 +15,7 @@ from baselines.registry import MODELS, load
 from baselines.segmenter import ModelCard, ModelUnavailable, Options, Prompt
 from bench.cli import app
 from bench.prompts import PromptSettings
-from bench.results import Results, Row
+from bench.results import ResultRow, ResultsWriter
 from bench.runner import Measurer
 from bench.selection import EVERYTHING
 from flip.stopwatch import Stopwatch
@@ -92,7 +92,7 @@ def test_arrays_of_bool_and_uint8_are_masks(bench, convert):
     assert found.loc["cloud", columns].to_numpy().tolist() == found.loc["box", columns].to_numpy().tolist()
 
 
-def rows_of_one_picture(model, discs, tmp_path) -> list[Row]:
+def rows_of_one_picture(model, discs, tmp_path) -> list[ResultRow]:
     """The rows of a model on a picture with three objects, which it is asked for together if it can be."""
     table = pd.read_parquet(discs(3) / "annotations.parquet")
     columns = ["image_id", "file", "image_sha256"]
@@ -100,7 +100,7 @@ def rows_of_one_picture(model, discs, tmp_path) -> list[Row]:
     table.to_parquet(tmp_path / "data/annotations.parquet")
     dataset = open_dataset(tmp_path / "data")
     measurer = Measurer(dataset, [model], [PromptSettings()], EVERYTHING)
-    return [row for image in measurer.rows(dataset.samples, Results(tmp_path)) for row in image]
+    return [row for image in measurer.rows(dataset.samples, ResultsWriter(tmp_path)) for row in image]
 
 
 @pytest.mark.parametrize("kind", [Clouds, Stack])

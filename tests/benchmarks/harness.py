@@ -33,7 +33,7 @@ from baselines import registry
 from baselines.segmenter import ModelCard, Options, Prompt, Segmenter
 from baselines.trivial import EllipseFill
 from bench.prompts import PromptSettings
-from bench.results import Results, open_results
+from bench.results import ResultsWriter, open_results
 from bench.runner import Measurer, run
 from bench.selection import EVERYTHING
 from flip.gaussian import Gaussian
@@ -140,7 +140,7 @@ def _measurer(data: Dataset, segmenter: Segmenter) -> Measurer:
     return Measurer(data, [segmenter], [PromptSettings()], EVERYTHING)
 
 
-def results(folder: Path, data: Dataset, segmenter: Segmenter) -> AbstractContextManager[Results]:
+def results(folder: Path, data: Dataset, segmenter: Segmenter) -> AbstractContextManager[ResultsWriter]:
     """A new results folder."""
     card = {"name": segmenter.describe().name, "settings": {}}
     header = {"created": "", "dataset": {"name": data.name}, "models": [card], "prompt": {}, "noise": [0.0]}

@@ -235,13 +235,13 @@ def test_a_file_that_is_not_coco_is_named(tmp_path, change):
 def test_a_file_that_is_cut_off_is_named(tmp_path, content):
     path = write(tmp_path, [])
     path.write_text(content, errors="surrogateescape")
-    with pytest.raises(DatasetError, match=r"instances_val2017\.json is not as COCO or LVIS publish it"):
+    with pytest.raises(DatasetError, match=r"instances_val2017\.json does not have the format of COCO or LVIS"):
         open_dataset(path)
 
 
 def test_one_of_several_annotation_files_must_be_named(tmp_path):
     path = write(tmp_path, [annotation(1, TRIANGLE)])
     path.with_name("instances_train2017.json").write_bytes(path.read_bytes())
-    with pytest.raises(DatasetError, match=r"instances_train2017\.json, .*instances_val2017\.json; name one"):
+    with pytest.raises(DatasetError, match=r"instances_train2017\.json, .*instances_val2017\.json; give one file"):
         open_dataset(tmp_path)
     assert len(open_dataset(path).samples) == 1

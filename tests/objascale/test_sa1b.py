@@ -102,7 +102,7 @@ def test_a_broken_json_costs_its_own_sample(tmp_path, content):
     write(tmp_path, 2, [ONE])
     (tmp_path / "sa_1.json").write_text(content)
     broken, whole = open_dataset(tmp_path).samples
-    with pytest.raises(DatasetError, match=r"sa_1\.json is not as SA-1B publishes it"):
+    with pytest.raises(DatasetError, match=r"sa_1\.json does not have the format of SA-1B"):
         broken.objects()
     assert len(whole.objects()) == 1
 

@@ -429,7 +429,7 @@ def test_alternating_sources_keep_their_shares(shares: list[int], periods: int):
         ("{tars}=2000", "the share after = must be an integer from 1 to 1000"),
         ("{tars}=0.5", "the share after = must be an integer from 1 to 1000"),
         ("{tars}=" + "9" * 5000, "File name too long"),
-        ("{folder}", "is none of the data sets"),
+        ("{folder}", "has none of the known formats"),
         ("{crops}", "crops need backgrounds"),
     ],
 )

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from bench.prompts import PromptSettings, settings_hash
-from bench.timing import COLUMNS as TIMING_COLUMNS
+from bench.timing import TIMING_COLUMNS
 from objascale.masks import RegionMask
 
 MODELS = {
