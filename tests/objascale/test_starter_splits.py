@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from objascale.commands.options import AssetOptions, PlanOptions, Source
+from objascale.commands.options import AssetOptions, PlanOptions
 from objascale.commands.planning import choose_assets
 from objascale.sources import STARTER_AUTHOR, embedded
 from objascale.sources.starter import CATEGORIES
@@ -26,8 +26,8 @@ def _one_category(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     [
         (PlanOptions(), range(6, 12)),
         (PlanOptions(starter_split="train"), range(6)),
-        (AssetOptions(source=Source.starter), range(6)),
-        (AssetOptions(source=Source.starter, starter_split="test"), range(6, 12)),
+        (AssetOptions(source="starter"), range(6)),
+        (AssetOptions(source="starter", starter_split="test"), range(6, 12)),
     ],
     ids=["render", "render --starter-split train", "crops", "crops --starter-split test"],
 )
