@@ -146,7 +146,7 @@ def test_what_is_held_out_is_left_out(made):
     ("sentence", "option", "value"),
     [
         ("--exclude-categories: there is no 'wedg'", "--exclude-categories", "wedg"),
-        ("--exclude: no object has an id or a title like 'stops'", "--exclude", "stops"),
+        ("--exclude: no remaining object has an id or a title like 'stops'", "--exclude", "stops"),
         ("--exclude-maps: there is no 'sunse'", "--exclude-maps", "sunse"),
         ("--exclude-maps leaves no environment map", "--exclude-maps", "sunset"),
         ("no object is left", "--exclude-categories", "crate,wedge"),
