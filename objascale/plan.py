@@ -215,7 +215,7 @@ class Plan:
         settings: Ranges of the draws.
         render: Settings of the renderer.
         n: Number of images.
-        request: The choice of assets as the user asked for it; see `commands.planning`.
+        request: What decided the choice of assets; see `commands.planning`.
     """
 
     objects: Sequence[Asset]
@@ -265,7 +265,7 @@ class Plan:
     def _object(self, slot: int, attempt: int) -> Asset:
         """Return the first object of a slot.
 
-        Slots take the categories in turn, in an order that is shuffled anew every round, and the objects of each
+        Slots take the categories in turn, in an order that is shuffled in every round, and the objects of each
         category likewise. A further attempt takes the category's next object. After two rounds over the category's
         objects, any object may take the slot.
         """

@@ -1,4 +1,4 @@
-"""The frame of every command line: options that all share, help, errors as sentences, consoles."""
+"""Parts that all command lines share: the application class, errors, shards and consoles."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _METAVARS = {
     "<list[str]>": "TEXT",
     "<bool>": "",  # a flag takes no value
 }
-_TABLE_WIDTH = 160  # columns that the widest table of `bench run` takes
+_TABLE_WIDTH = 160  # characters; a choice that all tables fit
 
 
 class UsageError(ValueError):
@@ -33,7 +33,7 @@ class UsageError(ValueError):
 
 @contextmanager
 def errors(*expected: type[Exception]) -> Iterator[None]:
-    """End the command with one sentence on standard error where a user can cause the error.
+    """End the command with a sentence, and no traceback, for errors that a user can cause.
 
     `UsageError` gives exit code 2, an interrupt 130, and everything else 1.
 
@@ -85,6 +85,19 @@ def console() -> Console:
     return here if here.is_terminal else Console(width=_TABLE_WIDTH)
 
 
+def _print_version(given: bool) -> None:
+    if given:
+        print(f"objascale-suite {importlib.metadata.version('objascale-suite')}")
+        raise typer.Exit
+
+
+def _shared_options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None: ...
+
+
 class App(typer.Typer):
     """A command line with `--version`, whose help names values as PATH, N, NUMBER and TEXT.
 
@@ -99,22 +112,6 @@ class App(typer.Typer):
     def command(self, name: str | None = None, **options: Any) -> Callable[[Any], Any]:
         """Register a command, as `typer.Typer.command` does."""
         return super().command(name, cls=_Command, **options)
-
-
-def _shared_options(
-    version: Annotated[
-        bool,
-        typer.Option(
-            "--version", callback=lambda given: _print_version(given), is_eager=True, help="Print the version."
-        ),
-    ] = False,
-) -> None: ...
-
-
-def _print_version(given: bool) -> None:
-    if given:
-        print(f"objascale-suite {importlib.metadata.version('objascale-suite')}")
-        raise typer.Exit
 
 
 class _Command(TyperCommand):

@@ -178,7 +178,7 @@ class ObjaverseCache:
         try:
             yield from download_many(jobs)
         except HostUnavailable as error:
-            raise SourceError(f"{error}; what came is kept, and the same command goes on from there") from error
+            raise SourceError(f"{error}; fetched files are kept, and the same command continues") from error
 
 
 def shard(path: str) -> str:

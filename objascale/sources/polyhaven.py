@@ -74,7 +74,7 @@ def environment_maps(
                     if progress:
                         progress("environment maps", len(found), count)
     except HostUnavailable as error:
-        raise SourceError(f"{error}; what came is kept, and the same command goes on from there") from error
+        raise SourceError(f"{error}; fetched files are kept, and the same command continues") from error
     finally:
         haven.digests.save()
     if len(found) < count:
