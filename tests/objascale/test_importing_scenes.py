@@ -230,7 +230,7 @@ def test_refusals_in_words(glb, look, tmp_path):
         "points.glb": ({"meshes": [POINTS]}, SQUARE, "no-geometry", "only 4 points or lines"),
         "lines.glb": ({"meshes": [LINES]}, SQUARE, "no-geometry", "points or lines"),
         "empty.glb": ({"nodes": [{}]}, SQUARE, "no-geometry", "empty"),
-        "nan.glb": ({}, {**SQUARE, "POSITION": nan}, "not-finite", "without a number"),
+        "nan.glb": ({}, {**SQUARE, "POSITION": nan}, "not-finite", "vertices that are not finite"),
         "one.glb": ({}, {**SQUARE, "POSITION": np.ones((4, 3), np.float32)}, "no-geometry", "no extent"),
     }
     seen = look(*([glb(tmp_path / name, parts, **more)] for name, (more, parts, _, _) in files.items()))
