@@ -52,7 +52,7 @@ def test_without_control_groups_it_is_the_affinity(many: None, tmp_path: Path) -
     ("quota", "cores"), [("max 100000", MANY), ("200000 100000", 2), ("250000 100000", 3), ("1000 100000", 1)]
 )
 def test_the_quota_of_version_2_is_rounded_up(many: None, tmp_path: Path, quota: str, cores: int) -> None:
-    root = machine(tmp_path, "0::/work/job\n", {"work/job/cpu.max": f"{quota}\n"})
+    root = machine(tmp_path, "0::/jobs/one\n", {"jobs/one/cpu.max": f"{quota}\n"})
     assert available_cores(root) == cores
 
 
