@@ -39,6 +39,8 @@ def test_pictures_are_of_the_test_split_and_crops_of_the_other(options: AssetOpt
 
 
 def test_the_demo_renders_the_default_split() -> None:
-    (command,) = re.findall(r"objascale render .* --out demo/data", (Path(__file__).parents[2] / "Makefile").read_text())
+    (command,) = re.findall(
+        r"objascale render .* --out demo/data", (Path(__file__).parents[2] / "Makefile").read_text()
+    )
     assert "--source starter" in command
     assert "--starter-split train" not in command
