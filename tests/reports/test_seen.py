@@ -125,9 +125,9 @@ def test_a_claim_is_not_judged_on_seen_objects_unless_asked(make_results, tmp_pa
         return next(row for row in rows if row["about"] == "flip-tiny − its ellipse" and row["objects"] == "all")
 
     refused = found()
-    assert (refused["verdict"], refused["p"], refused["low"]) == ("not judged", None, None)
+    assert (refused["outcome"], refused["p"], refused["low"]) == ("not judged", None, None)
     assert refused["reason"] == "Seen in training: 10 of 40 objects."
-    assert found("--include-seen")["verdict"] == "holds"
+    assert found("--include-seen")["outcome"] == "holds"
 
 
 def test_page_and_gallery_show_the_marks(seen, tmp_path: Path) -> None:
