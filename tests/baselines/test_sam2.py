@@ -120,6 +120,7 @@ side = st.one_of(st.integers(1, 8), st.integers(1, 900), st.sampled_from((256, 5
 @example(0, 640, 427, "about zero")
 @example(0, 1, 3000, "object")
 @example(0, 3000, 1, "about zero")
+@example(43259, 1, 1, "holes")
 def test_the_mask_is_the_full_frames(seed, width, height, kind):
     rng = np.random.default_rng(seed)
     logits = rng.normal(-20, 1, (256, 256))
@@ -138,7 +139,7 @@ def test_the_mask_is_the_full_frames(seed, width, height, kind):
     theirs = scale_masks(whole, (height, width), (ratio, (0, 0)), padding=False)[0, 0].numpy()
     mine = letterbox_mask(logits, width, height).full()
     assert np.array_equal(mine, theirs > 0)
-    assert mine.any() or kind != "holes"
+    assert mine.any() or kind != "holes" or width * height < 100  # a few pixels may all lie in holes
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 900), (640, 427), (1500, 1100)])
