@@ -1,12 +1,12 @@
-"""Milliseconds of one FLIP-Tiny prompt by stage, of many at once, and of sampling in pictures of several sizes.
+"""Milliseconds of FLIP-Tiny by stage for one prompt, for many prompts, and of sampling in images of several sizes.
 
     python tests/benchmarks/predict.py [--weights DIR] [--threads 1] [--rounds 5]
 
-Prompts: two objects of the authors' demo picture where the test material lies beside the checkout, else discs of three
-sizes in a picture made here. Medians over rounds in which the stages take turns, so that what else the machine does
-falls on all alike. `whole` is what a prompt takes from patches to mask; each ratio says how much faster the column
-before it is than with every pixel; `IoU` is between the two masks. Then objects of three sizes, 32 prompts each: one
-after another and together, with as many threads; the medians' ratio.
+Prompts are two objects of the authors' demo image if the test material lies beside the checkout, else discs of three
+sizes in a generated image. Times are medians over rounds in which the stages take turns, so that other load affects all
+stages alike. `whole` is the time of a prompt from patches to mask. Each ratio is the speed-up over evaluating every
+pixel, and `IoU` is between the two masks. The second table compares 32 prompts one by one and together, for objects of
+three sizes.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ COLUMNS = ("box px", "sample", "s. 2048", "encoder", "dense", "refined", "ratio"
 
 
 def demo() -> tuple[NDArray[np.uint8], dict[str, Gaussian]]:
-    """The authors' demo picture and two of their prompts for it."""
+    """Return the authors' demo image and two of their prompts."""
     image = np.asarray(Image.open(SHARED / "assets" / "photos" / "flip-demo.png").convert("RGB"))
     prompts = {}
     with np.load(SHARED / "flip" / "golden.npz") as golden:
@@ -45,7 +45,7 @@ def demo() -> tuple[NDArray[np.uint8], dict[str, Gaussian]]:
 
 
 def discs() -> tuple[NDArray[np.uint8], dict[str, Gaussian]]:
-    """Three discs before noise."""
+    """Return an image of three discs on noise, and their prompts."""
     image = np.random.default_rng(0).integers(0, 120, (1024, 1024, 3), dtype=np.uint8)
     prompts = {}
     for name, x, y, radius in (("large", 400, 420, 140), ("middle", 800, 300, 40), ("small", 700, 800, 10)):
@@ -55,7 +55,7 @@ def discs() -> tuple[NDArray[np.uint8], dict[str, Gaussian]]:
 
 
 def measure(predictor: FlipPredictor, image: NDArray[np.uint8], gaussian: Gaussian, rounds: int) -> tuple[dict, float]:
-    """Median milliseconds by stage, and the IoU of the two masks."""
+    """Return the median milliseconds by stage, and the IoU of the two masks."""
     height, width = image.shape[:2]
     box = evaluation_box(gaussian, width, height)
     prompt = torch.from_numpy(gaussian.released(width, height))
@@ -78,7 +78,7 @@ def measure(predictor: FlipPredictor, image: NDArray[np.uint8], gaussian: Gaussi
 
 
 def singles_and_batches(predictor: FlipPredictor, rounds: int) -> None:
-    """Milliseconds a prompt, one by one and 32 together, for objects of three radii."""
+    """Print milliseconds per prompt, one by one and 32 together, for objects of three radii."""
     image, _ = discs()
     predictor.set_image(image)
     rng, watch = np.random.default_rng(0), Stopwatch()
@@ -98,7 +98,7 @@ def singles_and_batches(predictor: FlipPredictor, rounds: int) -> None:
 
 
 def sampling(rounds: int) -> None:
-    """Milliseconds of sampling 512 patches, in pictures of five sizes in turn."""
+    """Print milliseconds of sampling 512 patches, in images of five sizes in turn."""
     sides, watch, times = (512, 1024, 2048, 4096, 8192), Stopwatch(), []
     images = {side: np.zeros((side, side, 3), np.uint8) for side in sides}
     for i in range(20 * rounds):

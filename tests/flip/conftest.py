@@ -1,4 +1,4 @@
-"""What the tests of FLIP share: the authors' golden vectors and the trained Tiny model."""
+"""Fixtures of the tests of FLIP: the authors' golden vectors and the trained Tiny model."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Golden:
 
     @property
     def prompt(self) -> torch.Tensor:
-        """The network's six numbers as they are, axis 1 not always the minor one."""
+        """The network's six numbers; axis 1 is not always the minor one."""
         return torch.from_numpy(self.arrays["position_128"])
 
     @property
@@ -88,7 +88,7 @@ def tiny(weights: Path) -> ReleasedFlip:
 
 @pytest.fixture
 def killed_after() -> Callable[[int], Callable[[object], None]]:
-    """`killed_after(5)` is a `report` of `flip.training.loop.train` that stops it, as Ctrl-C does, after step 5."""
+    """`killed_after(5)` is a `report` for `flip.training.loop.train` that interrupts it after step 5, like Ctrl-C."""
 
     def at(last: int) -> Callable[[object], None]:
         def report(what: object) -> None:

@@ -1,4 +1,4 @@
-"""Many prompts at once give what the same prompts give one by one."""
+"""Predictions of several prompts equal those of single prompts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def photo(shared: Path) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def prompts() -> list[Gaussian]:
-    """Objects of 1 to 40 px, some at the border."""
+    """Return objects of 1 to 40 px, some at the edge of the image."""
     rng = np.random.default_rng(0)
     places = rng.uniform((2, 2), (766, 510), (12, 2))
     return [
@@ -32,7 +32,9 @@ def prompts() -> list[Gaussian]:
     ]
 
 
-def test_masks_as_one_by_one(photo: np.ndarray, prompts: list[Gaussian], tiny: ReleasedFlip) -> None:
+def test_masks_of_a_batch_equal_those_of_single_prompts(
+    photo: np.ndarray, prompts: list[Gaussian], tiny: ReleasedFlip
+) -> None:
     predictor = FlipPredictor(tiny)
     predictor.set_image(photo)
     together = predictor.predict_many(prompts)
@@ -42,7 +44,9 @@ def test_masks_as_one_by_one(photo: np.ndarray, prompts: list[Gaussian], tiny: R
         assert mask.rle() == alone.rle() or mask.iou(alone) >= 0.9999
 
 
-def test_logits_as_one_by_one(photo: np.ndarray, prompts: list[Gaussian], tiny: ReleasedFlip) -> None:
+def test_logits_of_a_batch_equal_those_of_single_prompts(
+    photo: np.ndarray, prompts: list[Gaussian], tiny: ReleasedFlip
+) -> None:
     predictor = FlipPredictor(tiny)
     predictor.set_image(photo)
     chosen = prompts[1:8:2]
@@ -56,10 +60,10 @@ def test_logits_as_one_by_one(photo: np.ndarray, prompts: list[Gaussian], tiny: 
         assert np.array_equal(dense.predict(gaussian=prompt).window(box), logits > 0)
 
 
-def test_groups_of_any_size(
+def test_the_size_of_a_group_does_not_change_the_masks(
     photo: np.ndarray, prompts: list[Gaussian], tiny: ReleasedFlip, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Limits so low that each prompt is a group of its own, and a call of the network holds a few points."""
+    """With low limits, each prompt is a group of its own, and a call of the network has a few points."""
     predictor = FlipPredictor(tiny)
     predictor.set_image(photo)
     whole = predictor.predict_many(prompts[:6])
@@ -69,7 +73,7 @@ def test_groups_of_any_size(
         assert mask.rle() == other.rle() or mask.iou(other) >= 0.9999
 
 
-def test_patches_on_any_number_of_threads(photo: np.ndarray, prompts: list[Gaussian]) -> None:
+def test_the_number_of_threads_does_not_change_the_patches(photo: np.ndarray, prompts: list[Gaussian]) -> None:
     alone = [sample(photo, prompt, 512, seed) for seed, prompt in enumerate(prompts)]
     for threads in (1, 2, 5):
         for one, other in zip(sample_many(photo, prompts, 512, range(12), threads=threads), alone, strict=True):
@@ -77,7 +81,7 @@ def test_patches_on_any_number_of_threads(photo: np.ndarray, prompts: list[Gauss
             assert all(np.array_equal(one.centres[p], other.centres[p]) for p in one.centres)
 
 
-def test_kinds_of_prompts_mix(photo: np.ndarray, tiny: ReleasedFlip) -> None:
+def test_a_batch_may_mix_kinds_of_prompts(photo: np.ndarray, tiny: ReleasedFlip) -> None:
     predictor = FlipPredictor(tiny)
     predictor.set_image(photo)
     box = (150.0, 350.0, 165.0, 375.0)
@@ -103,7 +107,7 @@ def test_mixed_precision_gives_nearly_the_same_masks(
     assert any(one.rle() != other.rle() for one, other in zip(*masks, strict=True))
 
 
-def test_wrong_calls(photo: np.ndarray, tiny: ReleasedFlip) -> None:
+def test_wrong_arguments_are_named(photo: np.ndarray, tiny: ReleasedFlip) -> None:
     predictor = FlipPredictor(tiny)
     with pytest.raises(PredictorError, match="set_image"):
         predictor.predict_many([Gaussian.from_point(5, 5, 2)])

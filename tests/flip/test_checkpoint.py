@@ -21,7 +21,7 @@ from flip.sampler import RECIPES
 
 
 def lightning(state: dict[str, torch.Tensor], path: Path) -> Path:
-    """A checkpoint as the authors' training saves it: network, counters, and an optimiser's state."""
+    """Write a checkpoint like the authors': network, counters, and an optimiser's state."""
     counters = {name: torch.tensor(-1) for name in ("num_updates", "num_iterations", "time_counter")}
     network = {f"net.encoder.{name}": tensor for name, tensor in state.items()}
     constants = {"samples_per_group": torch.arange(7), "net.encoder.sparsify.patch_sizes": 2 ** torch.arange(5)}
@@ -42,7 +42,7 @@ def lightning(state: dict[str, torch.Tensor], path: Path) -> Path:
 
 
 def pair(state: dict[str, torch.Tensor], encoder: Path, predictor: Path) -> None:
-    """Two graphs with the names that the authors' export gives: modules that are not called leave no trace in them."""
+    """Write two graphs with the names of the authors' export, which lack modules that are not called."""
     halves: dict[Path, tuple[list, list]] = {encoder: ([], []), predictor: ([], [])}
     asks = tuple(f"mask_extractor.{part}" for part in ("postprocess", "to_mask", "attention.query", "attention.out"))
     for number, (name, tensor) in enumerate(state.items()):
@@ -77,13 +77,13 @@ def test_names_and_shapes_as_published(shared: Path, tiny: ReleasedFlip) -> None
 
 
 @pytest.mark.parametrize("name", ["flip-tiny", "flip-small"])
-def test_size_is_told_by_the_weights(name: str, tmp_path: Path) -> None:
+def test_the_weights_determine_the_size(name: str, tmp_path: Path) -> None:
     save_file(ReleasedFlip(RELEASED_CONFIGS[name]).state_dict(), tmp_path / "some.safetensors")
     assert load_model(tmp_path / "some.safetensors").config == RELEASED_CONFIGS[name]
 
 
 @pytest.mark.parametrize("name", ["flip-tiny", "flip-small"])
-def test_a_lightning_checkpoint(name: str, tmp_path: Path) -> None:
+def test_a_lightning_checkpoint_can_be_loaded(name: str, tmp_path: Path) -> None:
     state = ReleasedFlip(RELEASED_CONFIGS[name]).state_dict()
     loaded = load_model(lightning(state, tmp_path / "some.ckpt"))
     assert loaded.config == RELEASED_CONFIGS[name]
@@ -91,7 +91,7 @@ def test_a_lightning_checkpoint(name: str, tmp_path: Path) -> None:
     assert all(torch.equal(tensor, state[key]) for key, tensor in loaded.state_dict().items())
 
 
-def test_a_predictor_from_a_checkpoints_path(tiny: ReleasedFlip, tmp_path: Path) -> None:
+def test_a_predictor_can_be_loaded_from_a_path(tiny: ReleasedFlip, tmp_path: Path) -> None:
     loaded = load_predictor(lightning(tiny.state_dict(), tmp_path / "mine.ckpt")).model.state_dict()
     assert all(torch.equal(tensor, loaded[name]) for name, tensor in tiny.state_dict().items())
 
@@ -103,14 +103,14 @@ def test_a_checkpoint_must_fit_exactly(tmp_path: Path) -> None:
         load_model(lightning(state, tmp_path / "odd.ckpt"))
 
 
-def test_a_checkpoint_of_something_else(tmp_path: Path) -> None:
+def test_a_checkpoint_of_another_network_is_an_error(tmp_path: Path) -> None:
     torch.save({"state_dict": {"conv.weight": torch.zeros(3, 3)}}, tmp_path / "conv.ckpt")
     with pytest.raises(WeightsBroken, match=r"conv\.ckpt holds no released FLIP model"):
         load_model(tmp_path / "conv.ckpt")
 
 
 @pytest.mark.parametrize("name", ["flip-tiny", "flip-small"])
-def test_the_pair_of_graphs_from_either_file(name: str, tmp_path: Path) -> None:
+def test_either_file_of_a_pair_loads_both(name: str, tmp_path: Path) -> None:
     state = ReleasedFlip(RELEASED_CONFIGS[name]).state_dict()
     encoder, predictor = (tmp_path / f"flip-{half}-x.onnx" for half in ("encoder", "predictor"))
     pair(state, encoder, predictor)
@@ -124,8 +124,8 @@ def test_the_pair_of_graphs_from_either_file(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("names", ["x-{}", "{}-x", "{}", "x-predictor-{}-y", "my.{}-encoder-{}-y"])
-def test_names_of_halves(names: str, tmp_path: Path) -> None:
-    """The last word in the name that tells of a half; `flip export` puts it at the end, the authors in the middle."""
+def test_the_counterpart_of_a_graph_follows_from_its_name(names: str, tmp_path: Path) -> None:
+    """The last such word in the name counts. `flip export` puts it at the end, the authors in the middle."""
     state = ReleasedFlip(RELEASED_CONFIGS["flip-tiny"]).state_dict()
     first, _, last = names.rpartition("{}")
     encoder, predictor = (
@@ -136,7 +136,7 @@ def test_names_of_halves(names: str, tmp_path: Path) -> None:
         assert torch.equal(load_model(path).layers[0].mlp.weight1, state["layers.0.mlp.weight1"])
 
 
-def test_halves_of_two_models(tmp_path: Path) -> None:
+def test_graphs_of_two_models_are_an_error(tmp_path: Path) -> None:
     encoder, predictor = (tmp_path / f"flip-{half}-x.onnx" for half in ("encoder", "predictor"))
     pair(ReleasedFlip(RELEASED_CONFIGS["flip-tiny"]).state_dict(), tmp_path / "other.onnx", predictor)
     pair(ReleasedFlip(RELEASED_CONFIGS["flip-small"]).state_dict(), encoder, tmp_path / "other.onnx")
@@ -164,7 +164,7 @@ def test_every_misfit_is_named_at_once(tmp_path: Path) -> None:
         assert part in message
 
 
-def test_another_models_weights(tmp_path: Path) -> None:
+def test_weights_of_another_model_are_an_error(tmp_path: Path) -> None:
     save_file({"conv.weight": torch.zeros(3, 3)}, tmp_path / "conv.safetensors")
     with pytest.raises(WeightsBroken, match=r"conv\.safetensors holds no released FLIP model"):
         load_model(tmp_path / "conv.safetensors")
@@ -189,7 +189,7 @@ def test_a_truncated_file_is_named(form: str, kept: int, weights: Path, tiny: Re
 
 
 @pytest.mark.parametrize("form", ["ckpt", "onnx", "safetensors"])
-def test_a_web_page_instead_of_weights(form: str, tmp_path: Path) -> None:
+def test_a_web_page_instead_of_weights_is_an_error(form: str, tmp_path: Path) -> None:
     page = tmp_path / f"flip-tiny.{form}"
     page.write_text("<!DOCTYPE html><html><body>Not Found</body></html>")
     with pytest.raises(WeightsBroken, match=rf"flip-tiny\.{form}"):
@@ -202,18 +202,18 @@ def test_other_files_are_not_opened(tmp_path: Path) -> None:
         load_model(tmp_path / "model.pkl")
 
 
-def test_no_such_file(tmp_path: Path) -> None:
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"there is no weights file .*none\.onnx"):
         load_model(tmp_path / "none.onnx")
 
 
-def test_without_the_onnx_package(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_onnx_package_is_named(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(OnnxMissing, match=r"pip install objascale-suite\[onnx\]"):
         load_model(weights / "flip-tiny.onnx")
 
 
-def test_what_the_papers_model_was_trained_on_is_in_its_file(tmp_path: Path) -> None:
+def test_the_training_settings_of_the_papers_models_are_in_their_files(tmp_path: Path) -> None:
     path = tmp_path / "flip-s.safetensors"
     state = Flip(PAPER_CONFIGS["flip-s"]).state_dict()
     save_file(state, path)

@@ -22,7 +22,7 @@ gaussians = st.builds(
 
 
 def region(gaussian: Gaussian) -> np.ndarray:
-    """G > 0.01 at pixel centres, from the paper's two equations; at least the pixel of the mean."""
+    """Return G > 0.01 at pixel centres, from the paper's equations, or the pixel of the mean."""
     y, x = np.mgrid[:HEIGHT, :WIDTH] + 0.5
     x_rot = gaussian.a * (x - gaussian.x) - gaussian.b * (y - gaussian.y)
     y_rot = gaussian.b * (x - gaussian.x) + gaussian.a * (y - gaussian.y)
@@ -42,7 +42,7 @@ def times_covered(patches: Cover) -> np.ndarray:
 
 @settings(max_examples=60, deadline=None)
 @given(gaussians, st.integers(4, 600))
-def test_laws_of_covering(gaussian: Gaussian, count: int) -> None:
+def test_patches_are_disjoint_and_cover_the_region(gaussian: Gaussian, count: int) -> None:
     patches = cover(gaussian, WIDTH, HEIGHT, count)
     wanted = region(gaussian)
     covered = times_covered(patches)
@@ -59,7 +59,7 @@ def test_laws_of_covering(gaussian: Gaussian, count: int) -> None:
         assert all(wanted[y : y + side, x : x + side].any() for x, y in corners)
 
 
-def test_nearly_always_exactly_as_many_as_asked_for() -> None:
+def test_the_number_of_patches_is_nearly_always_exact() -> None:
     rng, exact = np.random.default_rng(0), 0
     for _ in range(100):
         x, y, semi1, semi2, angle = rng.uniform((70, 60, 12, 12, 0), (130, 90, 30, 30, 3))
@@ -68,7 +68,7 @@ def test_nearly_always_exactly_as_many_as_asked_for() -> None:
     assert exact >= 95
 
 
-def test_small_patches_lie_in_the_middle() -> None:
+def test_small_patches_are_near_the_mean() -> None:
     patches = cover(Gaussian.from_ellipse(100, 75, 40, 40, 0), WIDTH, HEIGHT, 256)
     near, far = (np.hypot(*(corners + size / 2 - (100, 75)).T) for size, corners in patches.corners.items())
     assert np.median(near) < np.median(far)
@@ -85,6 +85,6 @@ def test_a_huge_object_gets_coarse_samples() -> None:
     assert 1 < area / (2 * math.pi * math.log(100) * 1000 * 750) < 1.3
 
 
-def test_too_few() -> None:
+def test_fewer_than_four_patches_are_an_error() -> None:
     with pytest.raises(ValueError, match="at least 4"):
         cover(Gaussian.from_point(5, 5, 1), 10, 10, 3)

@@ -1,5 +1,5 @@
-"""Shift, turn and scale a picture and its prompt together: the trained network's mask goes along, but for the noise of
-its random patches. Then prompts at the end of what there is: one pixel, one line, the whole picture, huge strips."""
+"""Equivariance of the trained network under shifts, rotations and scales, up to the noise of its random patches, and
+extreme prompts: one pixel, one line, the whole image, huge strips."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CENTRE = np.array((200.0, 200.0))
 
 
 def scene(plane: NDArray, width: int, height: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """A three-lobed, shaded object before soft hills, drawn anew on a plane that `plane` (2, 3) maps; and its mask."""
+    """Draw a three-lobed, shaded object on soft hills, on a plane mapped by `plane` (2, 3). Return image and mask."""
     columns, rows = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
     inverse = np.linalg.inv(plane[:, :2])
     u, v = np.einsum("ij,jhw->ihw", inverse, np.stack((columns - plane[0, 2], rows - plane[1, 2])))
@@ -40,7 +40,7 @@ def about_the_centre(turn: float = 0.0, scale: float = 1.0, shift: tuple[float, 
 
 
 def brought_back(mask: RegionMask, plane: NDArray) -> NDArray[np.bool_]:
-    """The mask as it lies on the plane before it was mapped; OpenCV's pixel centres are at whole numbers."""
+    """Map a mask back to the original plane. OpenCV's pixel centres are at whole numbers."""
     indices = plane.copy()
     indices[:, 2] += plane[:, :2] @ (0.5, 0.5) - 0.5
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
@@ -53,7 +53,7 @@ def iou(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
 
 @pytest.fixture(scope="module")
 def still(tiny: ReleasedFlip) -> tuple[Gaussian, NDArray[np.bool_]]:
-    """The prompt and the mask found in the scene as it is."""
+    """Return the prompt and the predicted mask in the original scene."""
     image, truth = scene(about_the_centre(), SIDE, SIDE)
     gaussian = Gaussian.from_mask(RegionMask.from_full(truth))
     predictor = FlipPredictor(tiny)
@@ -80,10 +80,10 @@ def still(tiny: ReleasedFlip) -> tuple[Gaussian, NDArray[np.bool_]]:
     ],
     ids=["shift", "part of a pixel", "frame", "wide", "90°", "30°", "137°", "×4", "×2", "×0.7 and −63°", "×0.5"],
 )
-def test_mask_goes_along(
+def test_the_mask_moves_with_image_and_prompt(
     plane: NDArray, size: tuple[int, int], still: tuple[Gaussian, NDArray[np.bool_]], tiny: ReleasedFlip
 ) -> None:
-    """Two drawings of patches of the same scene agree to 0.98; at half the size, half a pixel weighs twice as much."""
+    """Two draws of patches of the same scene agree to 0.98. At half the size, half a pixel weighs twice as much."""
     gaussian, before = still
     image, truth = scene(plane, *size)
     linear, offset = plane[:, :2], plane[:, 2]
@@ -98,7 +98,7 @@ def test_mask_goes_along(
 
 
 def found(tiny: ReleasedFlip, frame: tuple[int, int], box: tuple[int, int, int, int], prompt: str) -> float:
-    """IoU for a rectangle of one colour on a ground of another, told by its mask or by its box."""
+    """Return the IoU for a rectangle on a background of another colour, prompted by its mask or its box."""
     (width, height), (x0, y0, x1, y1) = frame, box
     image = np.full((height, width, 3), (70, 90, 110), np.uint8)
     image[y0:y1, x0:x1] = (230, 200, 60)
@@ -136,18 +136,20 @@ def found(tiny: ReleasedFlip, frame: tuple[int, int], box: tuple[int, int, int, 
         "foot of a strip",
     ],
 )
-def test_found_whole(frame: tuple[int, int], box: tuple[int, int, int, int], prompt: str, tiny: ReleasedFlip) -> None:
+def test_extreme_objects_are_segmented(
+    frame: tuple[int, int], box: tuple[int, int, int, int], prompt: str, tiny: ReleasedFlip
+) -> None:
     assert found(tiny, frame, box, prompt) > 0.95
 
 
 @pytest.mark.parametrize("box", [(40, 100, 260, 101), (150, 20, 151, 180)], ids=["lying", "upright"])
-def test_a_line_one_pixel_thin(box: tuple[int, int, int, int], tiny: ReleasedFlip) -> None:
-    """Nearer to the truth than any mask that is a pixel too thick on both sides could be."""
+def test_a_line_of_one_pixel_is_segmented(box: tuple[int, int, int, int], tiny: ReleasedFlip) -> None:
+    """The IoU is higher than that of a mask that is one pixel too thick on both sides."""
     assert found(tiny, (300, 200), box, "mask") > 0.4
 
 
-def test_one_pixel(tiny: ReleasedFlip) -> None:
-    """Its Gaussian asks for a single patch, too little for any network; the answer stays small and near."""
+def test_a_single_pixel_gives_a_small_mask(tiny: ReleasedFlip) -> None:
+    """Its Gaussian gives a single patch, too little for any network. The mask stays small and near."""
     image = np.full((80, 100, 3), 90, np.uint8)
     image[40, 50] = 255
     predictor = FlipPredictor(tiny)

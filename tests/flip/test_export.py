@@ -1,4 +1,4 @@
-"""The ONNX pair, run by onnxruntime with all its optimisations, against the PyTorch model."""
+"""The exported graphs in onnxruntime equal the PyTorch model."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ COUNTS = [
 
 
 class Runner:
-    """An exported pair in two onnxruntime sessions."""
+    """Two exported graphs in onnxruntime sessions."""
 
     def __init__(self, model: ReleasedFlip) -> None:
         pair = export_onnx(model)
@@ -48,7 +48,7 @@ class Runner:
 def reference(
     model: ReleasedFlip, patches: list[Tensor], coords: list[Tensor], position: Tensor, points: Tensor
 ) -> np.ndarray:
-    """What the PyTorch model says, in its own precision."""
+    """Return the logits of the PyTorch model, in its own precision."""
     kind = next(model.parameters()).dtype
     position = position.to(kind)
     with torch.inference_mode():
@@ -57,7 +57,7 @@ def reference(
 
 
 def seen(counts: tuple[int, ...], points: int) -> tuple[list[Tensor], list[Tensor], Tensor, Tensor]:
-    """Random patches about a prompt, and points to ask for."""
+    """Return random patches around a prompt, and points."""
     dice = torch.Generator().manual_seed(sum(counts))
     patches = [torch.rand((n, 3, p, p), generator=dice) for n, p in zip(counts, SIZES, strict=True)]
     coords = [torch.randn((n, 2), generator=dice) * 0.2 for n in counts]
@@ -82,8 +82,8 @@ def test_any_number_of_patches_of_each_size(counts: tuple[int, ...], untrained: 
 
 
 @pytest.mark.parametrize("counts", COUNTS, ids=str)
-def test_trained_weights(counts: tuple[int, ...], trained: tuple[ReleasedFlip, Runner]) -> None:
-    """Against double precision: the keys' bias of 500 alone makes PyTorch's single precision err by 3e-3."""
+def test_trained_weights_give_the_same_logits(counts: tuple[int, ...], trained: tuple[ReleasedFlip, Runner]) -> None:
+    """The reference is in double precision: the keys' bias of 500 costs PyTorch's single precision 3e-3."""
     exact, runner = trained
     inputs = seen(counts, 300)
     assert np.allclose(runner.logits(*inputs), reference(exact, *inputs), atol=5e-4)
@@ -97,8 +97,8 @@ def trained(tiny: ReleasedFlip) -> tuple[ReleasedFlip, Runner]:
 
 
 @pytest.mark.parametrize("name", ["plate", "clip", "cat_eye", "head", "rocket"])
-def test_the_authors_logits(name: str, golden: dict, trained: tuple[ReleasedFlip, Runner]) -> None:
-    """On their patches and prompts; the paper clip has no 16 px patch, for which their own graph fails."""
+def test_logits_equal_those_of_the_authors(name: str, golden: dict, trained: tuple[ReleasedFlip, Runner]) -> None:
+    """The paper clip has no 16 px patch; the authors' own graph fails on it."""
     arrays = golden[name].arrays
     patches = [torch.from_numpy(arrays[f"patches_p{p}"]).permute(0, 3, 1, 2).float() / 255 for p in SIZES]
     coords = [torch.from_numpy(arrays[f"coords_p{p}"]) for p in SIZES]
@@ -106,7 +106,7 @@ def test_the_authors_logits(name: str, golden: dict, trained: tuple[ReleasedFlip
     assert np.abs(found - arrays["logits_f64"]).max() < 5e-4
 
 
-def test_exporting_changes_nothing(untrained: tuple[ReleasedFlip, Runner]) -> None:
+def test_exporting_does_not_change_the_model(untrained: tuple[ReleasedFlip, Runner]) -> None:
     model = untrained[0]
     before = {name: value.clone() for name, value in model.state_dict().items()}
     learning = [parameter.requires_grad for parameter in model.parameters()]
@@ -118,22 +118,24 @@ def test_exporting_changes_nothing(untrained: tuple[ReleasedFlip, Runner]) -> No
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["flip-small", "flip-middle"])
-def test_larger_models(name: str) -> None:
+def test_larger_models_can_be_exported(name: str) -> None:
     torch.manual_seed(0)
     model = ReleasedFlip(RELEASED_CONFIGS[name]).eval()
     inputs = seen((20, 0, 5, 3, 0), 50)
     assert np.allclose(Runner(model).logits(*inputs), reference(model, *inputs), atol=1e-4)
 
 
-def test_without_the_onnx_package(monkeypatch: pytest.MonkeyPatch, untrained: tuple[ReleasedFlip, Runner]) -> None:
+def test_a_missing_onnx_package_is_named(
+    monkeypatch: pytest.MonkeyPatch, untrained: tuple[ReleasedFlip, Runner]
+) -> None:
     real = importlib.util.find_spec
     monkeypatch.setattr("flip.released.export.find_spec", lambda name: None if name == "onnx" else real(name))
     with pytest.raises(OnnxMissing, match=r"pip install objascale-suite\[onnx\]"):
         export_onnx(untrained[0])
 
 
-def test_parameters_of_equal_value_come_back_too(tmp_path: Path) -> None:
-    """The exporter stores them once, under one name."""
+def test_equal_parameters_can_be_read_back(tmp_path: Path) -> None:
+    """The exporter stores equal parameters once, under one name."""
     model = ReleasedFlip(RELEASED_CONFIGS["flip-tiny"])
     pair = export_onnx(model)
     for part in ("encoder", "predictor"):

@@ -1,4 +1,4 @@
-"""Weights with NaN or infinity in them give an error that names the model and the prompt, never a mask."""
+"""Weights with NaN or infinity give an error that names the model and the prompt, and no mask."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Predictor = FlipPredictor | PaperPredictor
 
 
 def released(dense: bool = False) -> FlipPredictor:
-    """A released model of one block with random weights, the same each time."""
+    """Return a released model of one block with fixed random weights."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = ReleasedFlip(FlipConfig(channels=16, blocks=1, head_size=16))
@@ -45,7 +45,7 @@ def released(dense: bool = False) -> FlipPredictor:
 
 
 def paper() -> PaperPredictor:
-    """A model of the paper of one block with random weights, which takes two glances."""
+    """Return a model of the paper of one block with random weights, which takes two glances."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = Flip(PaperConfig(channels=32, blocks=1), glance=30)
@@ -59,12 +59,12 @@ def picture() -> np.ndarray:
 
 
 def spoil(model: nn.Module, name: str, value: float, index: int = 0) -> None:
-    """Put `value` into one number of the parameter `name`."""
+    """Set one number of the parameter `name` to `value`."""
     with torch.no_grad():
         model.get_parameter(name).view(-1)[index] = value
 
 
-def test_the_check_passes_what_is_finite_and_names_what_is_not() -> None:
+def test_finite_logits_pass_and_others_are_named() -> None:
     check_finite(np.array([[-3e38, 0, 1e-30]], np.float32), "m", "p")
     check_finite(np.empty((0, 4), np.float32), "m", "p")
     for value in BAD:
@@ -130,7 +130,7 @@ def test_one_prompt_of_several_is_named(make) -> None:
 @settings(max_examples=50)
 @given(st.sampled_from((released, paper)), st.data())
 def test_a_weight_that_is_nan_is_an_error_or_makes_no_difference(make, data: st.DataObject) -> None:
-    """It makes none where no logit depends on it, as on those of a patch size that was not drawn."""
+    """Logits do not depend on the weights of a patch size that is not drawn."""
     predictor: Predictor = make()
     expected = [mask.rle() for mask in predictor.predict_many(PROMPTS)]
     name, parameter = data.draw(st.sampled_from(list(predictor.model.named_parameters())))
@@ -159,7 +159,7 @@ def test_a_loaded_model_is_called_by_its_name_and_the_command_says_so(tmp_path: 
 
 
 def poisoned(source: Path, target: Path) -> None:
-    """A copy of a file of weights, with NaN in one number of the mask predictor."""
+    """Copy a weights file, with NaN in one number of the mask predictor."""
     with safe_open(source, "pt") as file:
         tensors, metadata = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
     tensors["predictor.pe.0.weight"].view(-1)[0] = math.nan

@@ -38,7 +38,7 @@ def test_help_has_an_example(command: str) -> None:
     assert f"Example: flip {command}" in result.output
 
 
-def test_predict_from_every_prompt(picture: Path, weights: Path, tmp_path: Path) -> None:
+def test_predict_takes_every_kind_of_prompt(picture: Path, weights: Path, tmp_path: Path) -> None:
     truth = np.zeros((60, 80), np.uint8)
     truth[20:40, 30:50] = 255
     Image.fromarray(truth).save(tmp_path / "truth.png")
@@ -80,7 +80,7 @@ def test_export_writes_two_graphs(weights: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("part", ["encoder", "predictor"])
-def test_what_is_exported_can_be_predicted_with(part: str, picture: Path, weights: Path, tmp_path: Path) -> None:
+def test_exported_graphs_can_be_used_for_prediction(part: str, picture: Path, weights: Path, tmp_path: Path) -> None:
     pytest.importorskip("onnx")
     folder, box = tmp_path / "onnx", ("--box", "30,20,50,40")
     assert run("export", "flip-tiny", "--weights", weights, "--out", folder).exit_code == 0
@@ -116,7 +116,7 @@ def complain(*arguments: object, code: int = 1) -> str:
     return result.output
 
 
-def test_errors_of_use(picture: Path, tmp_path: Path) -> None:
+def test_wrong_options_are_named(picture: Path, tmp_path: Path) -> None:
     out = ("--out", tmp_path / "out.png")
     usage = complain("predict", picture, *out, code=2)
     assert all(option in usage for option in ("one of", "--box", "--point", "--ellipse", "--mask"))
@@ -129,7 +129,7 @@ def test_errors_of_use(picture: Path, tmp_path: Path) -> None:
         assert f"give {count} numbers" in complain("predict", picture, option, numbers, *out, code=2)
 
 
-def test_errors_of_input(picture: Path, weights: Path, tmp_path: Path) -> None:
+def test_wrong_input_is_named(picture: Path, weights: Path, tmp_path: Path) -> None:
     out, known = ("--out", tmp_path / "out.png"), ("--weights", weights)
     (tmp_path / "text.png").write_text("no picture")
     Image.fromarray(np.zeros((60, 80), np.uint8)).save(tmp_path / "empty.png")
@@ -162,7 +162,7 @@ def test_errors_of_input(picture: Path, weights: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "out.png").exists()
 
 
-def test_export_errors(tmp_path: Path, weights: Path) -> None:
+def test_errors_of_export_are_named(tmp_path: Path, weights: Path) -> None:
     out = ("--out", tmp_path / "onnx")
     assert "did you mean flip-tiny" in complain("export", "flip-tine", *out)
     assert "no weights file" in complain("export", tmp_path / "none.safetensors", *out)
@@ -173,11 +173,11 @@ def test_export_errors(tmp_path: Path, weights: Path) -> None:
     assert "file" in complain("export", "flip-tiny", "--weights", weights, "--out", tmp_path / "file")
 
 
-def test_fetch_of_an_unknown_model() -> None:
+def test_fetching_an_unknown_model_suggests_a_name() -> None:
     assert "did you mean flip-tiny" in complain("fetch", "flip-tiney")
 
 
-def test_fetch_refuses_what_has_changed_since(loopback, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fetch_refuses_a_changed_file(loopback, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = WeightsFile("flip-small.ckpt", f"{loopback.url}/s/download")
     monkeypatch.setitem(WEIGHTS, "flip-small", WeightsRecord("flip-small", (file,), "MIT", "here"))
     loopback.files["/s/download"] = b"PK\x03\x04 first"
@@ -187,13 +187,13 @@ def test_fetch_refuses_what_has_changed_since(loopback, tmp_path: Path, monkeypa
     assert "flip-small.ckpt is not the file that was fetched first" in complain(*fetch)
 
 
-def test_fetch_keeps_what_is_there(weights: Path) -> None:
+def test_fetch_keeps_existing_files(weights: Path) -> None:
     result = run("fetch", "flip-tiny", "--weights", weights)
     assert result.exit_code == 0, result.output
     assert "flip-tiny.onnx" in result.output
 
 
-def test_pictures_are_seen_as_a_viewer_shows_them(picture: Path, weights: Path, tmp_path: Path) -> None:
+def test_pictures_are_read_as_a_viewer_shows_them(picture: Path, weights: Path, tmp_path: Path) -> None:
     """Turned by EXIF; 12 and 16 bits as 8; a mask in the alpha channel, or of 16 bits with small numbers."""
     eight = Image.open(picture).convert("L")
     eight.save(tmp_path / "8.png")
@@ -235,5 +235,5 @@ def test_pictures_are_seen_as_a_viewer_shows_them(picture: Path, weights: Path, 
         ("--point", "1e200,1,5"),
     ],
 )
-def test_numbers_without_bounds(prompt: tuple[str, ...], picture: Path, weights: Path, tmp_path: Path) -> None:
+def test_huge_numbers_give_one_sentence(prompt: tuple[str, ...], picture: Path, weights: Path, tmp_path: Path) -> None:
     assert len(complain("predict", picture, *prompt, "--weights", weights, "--out", tmp_path / "out.png")) < 400

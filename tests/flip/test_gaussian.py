@@ -18,7 +18,7 @@ angle = st.floats(-7, 7)
 
 
 @given(coordinate, coordinate, length, length, angle)
-def test_moments_round_trip(x: float, y: float, semi1: float, semi2: float, turn: float) -> None:
+def test_moments_survive_a_round_trip(x: float, y: float, semi1: float, semi2: float, turn: float) -> None:
     gaussian = Gaussian.from_ellipse(x, y, semi1, semi2, turn)
     again = Gaussian.from_moments(gaussian.mean, gaussian.covariance())
     assert (again.x, again.y) == (x, y)
@@ -58,7 +58,7 @@ def test_box_gives_inscribed_ellipse() -> None:
     assert np.allclose(gaussian.covariance(), np.diag((4.0, 100.0)))
 
 
-def test_one_pixel_mask() -> None:
+def test_one_pixel_has_the_deviation_of_a_unit_square() -> None:
     mask = RegionMask(3, 5, np.ones((1, 1), bool), 10, 10)
     gaussian = Gaussian.from_mask(mask)
     assert gaussian.mean.tolist() == [3.5, 5.5]
@@ -66,8 +66,8 @@ def test_one_pixel_mask() -> None:
     assert gaussian.ellipse_mask(10, 10).iou(mask) == 1
 
 
-def test_isotropic_whatever_the_image() -> None:
-    """The same shape in a wide and in a tall picture has one Gaussian."""
+def test_the_shape_of_the_image_does_not_matter() -> None:
+    """A shape has the same Gaussian in a wide and in a tall image."""
     shape = np.zeros((20, 60), bool)
     shape[5:9, 3:50] = True
     wide = Gaussian.from_mask(RegionMask(0, 0, shape, 900, 100))
@@ -120,7 +120,7 @@ def test_ellipse_cut_by_the_frame() -> None:
 
 
 def authors_conversion(mask: np.ndarray) -> np.ndarray:
-    """Mask to prompt as the authors' dataset converter and loader do it, from the definition; units of 128 px."""
+    """Convert a mask to a prompt as the authors' converter and loader do, from the definition, in units of 128 px."""
     height, width = mask.shape
     rows, columns = np.nonzero(mask)
     x, y = np.linspace(-1, 1, width)[columns], np.linspace(-1, 1, height)[rows]
@@ -133,7 +133,9 @@ def authors_conversion(mask: np.ndarray) -> np.ndarray:
 
 
 @given(st.sampled_from(((640, 427), (427, 640), (512, 512))), st.floats(60, 90), st.floats(20, 40), st.floats(0.1, 3))
-def test_released_numbers_are_the_authors(size: tuple[int, int], semi1: float, semi2: float, turn: float) -> None:
+def test_released_numbers_are_those_of_the_authors(
+    size: tuple[int, int], semi1: float, semi2: float, turn: float
+) -> None:
     width, height = size
     mask = Gaussian.from_ellipse(200.3, 222.2, semi1, semi2, turn).ellipse_mask(width, height)
     ours = Gaussian.from_mask(mask).released(width, height)
@@ -143,7 +145,7 @@ def test_released_numbers_are_the_authors(size: tuple[int, int], semi1: float, s
 
 
 def test_released_numbers_of_a_wide_object_in_a_wide_picture() -> None:
-    """As measured on the authors' code: 17.3 and 50.7 px become 25.9 and 33.9 px in 768×512."""
+    """In the authors' code, 17.3 and 50.7 px become 25.9 and 33.9 px in 768×512."""
     wide = Gaussian.from_ellipse(330.0, 353.0, 2 * 50.7, 2 * 17.3, 0.0)
     assert wide.released(768, 512)[2:4] * 128 == pytest.approx([25.9, 33.9], rel=0.005)
 
@@ -156,21 +158,21 @@ def test_released_numbers_in_a_square_picture_are_lengths() -> None:
 
 
 def converted(mask: RegionMask) -> np.ndarray:
-    """The five numbers of the authors' converter, from its definition: points on a grid from −1 to 1."""
+    """Return the five numbers of the authors' converter, from its definition: points on a grid from −1 to 1."""
     rows, columns = np.nonzero(mask.full())
     x, y = np.linspace(-1, 1, mask.width)[columns], np.linspace(-1, 1, mask.height)[rows]
     return np.array((x.mean(), y.mean(), x.var(), y.var(), ((x - x.mean()) * (y - y.mean())).mean()), np.float32)
 
 
 def exported(mask: RegionMask) -> np.ndarray:
-    """The five numbers that `objascale export` writes."""
+    """Return the five numbers that `objascale export` writes."""
     (mean_x, mean_y), ((cov_xx, cov_xy), (_, cov_yy)) = mask.moments()
     row = {"mean_x": mean_x, "mean_y": mean_y, "cov_xx": cov_xx, "cov_yy": cov_yy, "cov_xy": cov_xy}
     return position(row, mask.width, mask.height)
 
 
 def loaded(moments: np.ndarray, width: int, height: int) -> np.ndarray:
-    """The network's six numbers in units of 128 px as the authors' loader makes them of those five, in float32."""
+    """Return the network's six numbers in units of 128 px, as the authors' loader computes them in float32."""
     x, y, vx, vy, vxy = torch.from_numpy(moments)
     t = ((vx - vy) ** 2 + 4 * vxy**2).clamp_min(1e-16).sqrt()
     s1, s2 = (((vx + vy) / 2 + side * t / 2).clamp_min(1e-16).sqrt() for side in (-1, 1))
@@ -195,8 +197,8 @@ SHAPES = {
 
 
 @pytest.mark.parametrize("mask", SHAPES.values(), ids=SHAPES)
-def test_the_authors_numbers_exactly(mask: RegionMask) -> None:
-    """From their own five numbers on, to a few units of the last place of float32; slips included."""
+def test_the_authors_numbers_are_reproduced_exactly(mask: RegionMask) -> None:
+    """They agree to a few units of the last place of float32, including the errors of the loader."""
     theirs = converted(mask)
     assert exported(mask) == pytest.approx(theirs, rel=1e-5, abs=1e-9)
     again = Gaussian.from_released_moments(theirs, mask.width, mask.height).released(mask.width, mask.height, math.inf)
@@ -212,14 +214,14 @@ def test_the_authors_turn_an_upright_rectangle() -> None:
 
 
 @given(coordinate, coordinate, length, length, angle)
-def test_axes_round_trip(x: float, y: float, semi1: float, semi2: float, turn: float) -> None:
+def test_axes_survive_a_round_trip(x: float, y: float, semi1: float, semi2: float, turn: float) -> None:
     gaussian = Gaussian.from_ellipse(x, y, semi1, semi2, turn)
     again = Gaussian.from_axes(gaussian.mean, gaussian.axes())
     assert (again.sigma1, again.sigma2) == pytest.approx((gaussian.sigma1, gaussian.sigma2), rel=1e-9)
     assert np.allclose(again.covariance(), gaussian.covariance(), rtol=1e-9, atol=1e-9 * gaussian.sigma2**2)
 
 
-def test_a_needle_thinner_than_its_covariance_can_tell() -> None:
+def test_axes_are_exact_for_a_needle_with_a_singular_covariance() -> None:
     needle = Gaussian.from_axes((0, 0), ((3e6, -4e-6), (4e6, 3e-6)))
     assert (needle.sigma1, needle.sigma2) == pytest.approx((5e-6, 5e6))
     assert (needle.b, needle.a) == pytest.approx((0.6, 0.8))
@@ -229,8 +231,10 @@ def test_a_needle_thinner_than_its_covariance_can_tell() -> None:
 
 @settings(deadline=None)
 @given(coordinate, coordinate, length, length, angle, st.integers(0, 2**32))
-def test_laws_of_perturbing(x: float, y: float, semi1: float, semi2: float, turn: float, seed: int) -> None:
-    """It turns and scales with the prompt: the noise of a prompt is that of the standard prompt, carried over."""
+def test_perturbations_turn_and_scale_with_the_prompt(
+    x: float, y: float, semi1: float, semi2: float, turn: float, seed: int
+) -> None:
+    """The noise turns and scales with the prompt."""
     gaussian = Gaussian.from_ellipse(x, y, semi1, semi2, turn)
     noisy = gaussian.perturbed(np.random.default_rng(seed))
     assert noisy == gaussian.perturbed(np.random.default_rng(seed))
@@ -244,8 +248,8 @@ def test_laws_of_perturbing(x: float, y: float, semi1: float, semi2: float, turn
     assert noisy.sigma2 < 1.4 * gaussian.sigma2
 
 
-def test_amounts_of_perturbing() -> None:
-    """By the authors' numbers: a tenth of σ for place and size, and turns of up to 20° for what is nearly round."""
+def test_perturbations_have_the_authors_amounts() -> None:
+    """The authors' amounts: a tenth of σ for position and size, and up to 20° for a nearly round prompt."""
     rng = np.random.default_rng(0)
     gaussian = Gaussian.from_axes((50, 60), ((20, 0), (0, 10)))
     noisy = [gaussian.perturbed(rng) for _ in range(4000)]
@@ -263,7 +267,7 @@ def test_amounts_of_perturbing() -> None:
 
 @given(st.integers(100, 9000), st.floats(60, 90), st.floats(20, 40), st.floats(0.1, 3))
 def test_a_long_picture_counts_as_three_by_two(length: int, semi1: float, semi2: float, turn: float) -> None:
-    """The end of a strip: the object stays where it is, its deviations are those within 3:2."""
+    """At the end of a strip, the mean does not change, and σ is that of an image of 3:2."""
     gaussian = Gaussian.from_ellipse(50.5, 50.5, semi1, semi2, turn)
     for size, cut in (((length, 100), (min(length, 150), 100)), ((100, length), (100, min(length, 150)))):
         numbers = gaussian.released(*size)
@@ -275,12 +279,12 @@ def test_a_long_picture_counts_as_three_by_two(length: int, semi1: float, semi2:
     "numbers",
     [(0, 0, 0, 1, 0, 1), (0, 0, 2, 1, 0, 1), (0, 0, 1, 1, 0, -1), (0, 0, 1, 1, 1, 1), (math.nan, 0, 1, 1, 0, 1)],
 )
-def test_numbers_that_are_no_gaussian(numbers: tuple[float, ...]) -> None:
+def test_invalid_numbers_are_an_error(numbers: tuple[float, ...]) -> None:
     with pytest.raises(GaussianError):
         Gaussian(*numbers)
 
 
-def test_prompts_without_extent() -> None:
+def test_prompts_without_extent_are_an_error() -> None:
     with pytest.raises(GaussianError, match="no area"):
         Gaussian.from_box((3, 3, 3, 9))
     with pytest.raises(GaussianError, match="not positive definite"):

@@ -1,4 +1,4 @@
-"""Checkpoints from strangers: all tensors, nothing else, and no code."""
+"""The checkpoint reader reads all tensors and executes no code."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Names(set):
 
 
 class Call:
-    """Pickled, it is a call of `function`."""
+    """Its pickle is a call of `function`."""
 
     def __init__(self, function: Callable, *arguments: object) -> None:
         self.call = (function, arguments)
@@ -58,7 +58,7 @@ def saved(path: Path, state: object, **extras: object) -> Path:
 
 
 def repacked(path: Path, change: Callable[[str, bytes], bytes], compression: int = zipfile.ZIP_STORED) -> Path:
-    """The same archive with each member changed."""
+    """Copy an archive with each member changed."""
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     with zipfile.ZipFile(path, "w", compression) as archive:
@@ -74,7 +74,7 @@ def repacked(path: Path, change: Callable[[str, bytes], bytes], compression: int
     view=st.sampled_from(["whole", "transposed", "part"]),
     protocol=st.integers(2, 5),
 )
-def test_what_was_saved_is_read(
+def test_saved_tensors_are_read(
     shape: list[int], dtype: torch.dtype, view: str, protocol: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     tensor = (torch.arange(2 * int(np.prod(shape))).reshape(2, *shape) % 7).to(dtype)
@@ -90,7 +90,7 @@ def test_what_was_saved_is_read(
     assert torch.equal(found["learned"], torch.ones(3))
 
 
-def test_extras_of_every_kind_do_no_harm(tmp_path: Path) -> None:
+def test_other_objects_in_the_file_do_no_harm(tmp_path: Path) -> None:
     extras = [
         argparse.Namespace(a=1),
         collections.defaultdict(list, a=[1]),
@@ -105,13 +105,13 @@ def test_extras_of_every_kind_do_no_harm(tmp_path: Path) -> None:
         assert torch.equal(read_state_dict(path)["w"], torch.ones(2)), extra
 
 
-def test_only_what_is_asked_for_is_read(tmp_path: Path) -> None:
+def test_only_requested_tensors_are_read(tmp_path: Path) -> None:
     others = {"empty": torch.zeros(0), "bytes": torch.zeros(3, dtype=torch.uint8), "sparse": torch.eye(2).to_sparse()}
     path = saved(tmp_path / "mixed.ckpt", others | {"net.w": torch.ones(2)})
     assert read_state_dict(path, "net.").keys() == {"w"}
 
 
-def test_classes_that_are_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_classes_do_no_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module = types.ModuleType("authors_config")
     kind = type("Configuration", (), {"__module__": "authors_config"})
     module.Configuration = kind  # type: ignore[attr-defined]
@@ -168,7 +168,7 @@ class Block(torch.nn.Module):
 
 @pytest.mark.parametrize("protocol", [2, 4, 5])
 @pytest.mark.parametrize("half", [False, True])
-def test_a_module_that_was_pickled_whole(tmp_path: Path, protocol: int, half: bool) -> None:
+def test_a_pickled_module_is_read(tmp_path: Path, protocol: int, half: bool) -> None:
     module = Block().half() if half else Block()
     path = tmp_path / "m.pt"
     torch.save({"ema": None, "model": module, "optimizer": None}, path, pickle_protocol=protocol)
@@ -191,7 +191,7 @@ def test_no_code_of_a_pickled_module_is_run(tmp_path: Path) -> None:
     assert not marker.exists()
 
 
-def test_a_checkpoint_without_what_is_sought(tmp_path: Path) -> None:
+def test_a_checkpoint_without_the_keys_is_an_error(tmp_path: Path) -> None:
     torch.save({"model": None, "epoch": 3}, tmp_path / "none.pt")
     with pytest.raises(CheckpointBroken, match=r"none\.pt .*it holds no ema or model"):
         read_state_dict(tmp_path / "none.pt", keys=("ema", "model"))
@@ -200,8 +200,8 @@ def test_a_checkpoint_without_what_is_sought(tmp_path: Path) -> None:
         read_state_dict(tmp_path / "other.pt", keys=("model",))
 
 
-def test_setting_attributes_of_what_is_known_changes_nothing(tmp_path: Path) -> None:
-    """BUILD, the opcode that fills objects, on the classes and functions themselves."""
+def test_attributes_of_known_objects_cannot_be_set(tmp_path: Path) -> None:
+    """The opcode BUILD is applied to the classes and functions themselves."""
     names = ["collections\nOrderedDict", "torch._utils\n_rebuild_tensor_v2", "torch\nFloatStorage", "any\nthing"]
     path = tmp_path / "build.ckpt"
     for name in names:
@@ -217,7 +217,7 @@ def test_setting_attributes_of_what_is_known_changes_nothing(tmp_path: Path) -> 
 
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
-def test_a_spoilt_pickle_is_named(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_damaged_pickle_is_named(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = saved(tmp_path_factory.getbasetemp() / "spoilt.ckpt", {"w": torch.ones(2, 3)}, lr=0.5, options=Options(a=1))
 
     def spoil(name: str, content: bytes) -> bytes:
@@ -233,7 +233,7 @@ def test_a_spoilt_pickle_is_named(data: st.DataObject, tmp_path_factory: pytest.
     assert set(sys.modules) == before
 
 
-def test_traps_for_the_memory(tmp_path: Path) -> None:
+def test_files_that_would_exhaust_the_memory_are_refused(tmp_path: Path) -> None:
     wide = saved(tmp_path / "wide.ckpt", {"w": torch.zeros(1).expand(10**12)})
     with pytest.raises(CheckpointBroken, match="does not fit the 1 numbers"):
         read_state_dict(wide)
@@ -242,14 +242,14 @@ def test_traps_for_the_memory(tmp_path: Path) -> None:
         read_state_dict(packed)
 
 
-def test_a_tensor_beyond_its_storage(tmp_path: Path) -> None:
+def test_a_tensor_beyond_its_storage_is_an_error(tmp_path: Path) -> None:
     path = saved(tmp_path / "short.ckpt", {"w": torch.zeros(9)})
     repacked(path, lambda name, old: old[:-4] if "/data/" in name else old)
     with pytest.raises(CheckpointBroken, match=r"short\.ckpt"):
         read_state_dict(path)
 
 
-def test_other_archives(tmp_path: Path) -> None:
+def test_other_archives_are_an_error(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "z.ckpt", "w") as archive:
         archive.writestr("readme", "hello")
     with pytest.raises(CheckpointBroken, match=r"z\.ckpt is a zip archive, but not one of torch\.save"):

@@ -42,8 +42,8 @@ def seen(image: np.ndarray, gaussian: Gaussian, tokens: int = 120, seed: int = 0
 
 
 @pytest.mark.parametrize(("name", "millions", "blocks"), [("flip-s", 2.6, 3), ("flip-m", 6.5, 6), ("flip-l", 26.5, 7)])
-def test_sizes_of_the_paper(name: str, millions: float, blocks: int) -> None:
-    """Within 5 % of section 3.5's numbers (its Table 1 says 2.1 M for S, which contradicts that text)."""
+def test_the_models_have_the_papers_sizes(name: str, millions: float, blocks: int) -> None:
+    """The numbers are within 5 % of section 3.5. Table 1 says 2.1 M for S, which contradicts that text."""
     with torch.device("meta"):
         model = Flip(PAPER_CONFIGS[name])
     assert len(model.blocks) == blocks
@@ -51,7 +51,7 @@ def test_sizes_of_the_paper(name: str, millions: float, blocks: int) -> None:
 
 
 def test_gradients_reach_every_parameter(model: Flip, image: np.ndarray) -> None:
-    """Four objects and three numbers of output patches, so that all sizes are seen and written."""
+    """Four objects and three numbers of output patches use all patch sizes."""
     prompts = (*PROMPTS, Gaussian.from_ellipse(160, 120, 4, 3, 1))
     batch = [seen(image, gaussian, 400) for gaussian in prompts]
     loss = torch.zeros((), dtype=torch.float64)
@@ -69,7 +69,7 @@ def test_gradients_reach_every_parameter(model: Flip, image: np.ndarray) -> None
 
 
 def test_gradients_reach_every_parameter_of_flip_s(image: np.ndarray) -> None:
-    """Of the model as it is to be trained, in single precision; only what the small one's test says has none."""
+    """The model is in single precision, as in training. The exceptions are those of the small model."""
     torch.manual_seed(0)
     model = Flip(PAPER_CONFIGS["flip-s"])
     prompts = (*PROMPTS[:2], Gaussian.from_ellipse(160, 120, 4, 3, 1))
@@ -87,7 +87,7 @@ def test_gradients_reach_every_parameter_of_flip_s(image: np.ndarray) -> None:
             assert parameter.grad.abs().max() > 0, name
 
 
-def test_the_example_in_the_documentation(image: np.ndarray) -> None:
+def test_the_example_in_the_documentation_runs(image: np.ndarray) -> None:
     text = (Path(__file__).parents[2] / "docs" / "flip.md").read_text()
     (example,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     names: dict = {"image": image, "gaussians": list(PROMPTS)}
@@ -107,7 +107,7 @@ def test_the_mask_loss_alone_reaches_the_encoder(model: Flip, image: np.ndarray)
 
 
 def test_a_batch_equals_its_members(model: Flip, image: np.ndarray) -> None:
-    """Ragged in tokens and in output patches."""
+    """The numbers of tokens and of output patches differ."""
     batch = [seen(image, gaussian, tokens) for gaussian, tokens in zip(PROMPTS, (200, 50, 300), strict=True)]
     assert len({sum(map(len, one.centres.values())) for one in batch}) == 3
     with torch.inference_mode():
@@ -139,7 +139,7 @@ angles = st.floats(-math.pi, math.pi)
 
 
 def turned(*turns: float) -> torch.Tensor:
-    """Positional codes (k, 6), axis 1 turned by each angle."""
+    """Return positional codes (k, 6) with axis 1 turned by each angle."""
     return torch.tensor([(10.0, 20.0, 2.0, 3.0, math.sin(turn), math.cos(turn)) for turn in turns]).double()
 
 
@@ -157,7 +157,7 @@ def test_the_mean_of_axes_is_a_unit_vector_in_their_mean_direction(turns: list[f
 
 @given(angles, st.lists(angles, min_size=1, max_size=4))
 def test_axes_that_cancel_each_other_leave_the_prompts(prompt: float, turns: list[float]) -> None:
-    """Each with its opposite, to single precision, in which networks compute."""
+    """Each axis has its opposite, to single precision."""
     codes = turned(*turns, *(turn + math.pi for turn in turns)).float()
     (found,) = mean_position(codes[None], turned(prompt).float())
     assert found[4:].tolist() == pytest.approx([math.sin(prompt), math.cos(prompt)], abs=1e-6)
@@ -175,7 +175,7 @@ def test_an_axis_that_is_nan_stays_nan() -> None:
     assert mean_position(codes[None], turned(0))[0, 5].isnan()
 
 
-def test_more_patches_than_were_learned_from_are_several_glances(image: np.ndarray) -> None:
+def test_more_patches_than_in_training_are_several_glances(image: np.ndarray) -> None:
     torch.manual_seed(0)
     learned = Flip(PaperConfig(64, 2), glance=50)
     for tokens, glances in {20: 1, 74: 1, 100: 2, 210: 4}.items():
@@ -192,8 +192,8 @@ def test_more_patches_than_were_learned_from_are_several_glances(image: np.ndarr
 
 
 @pytest.mark.parametrize("factor", [2, 5])
-def test_an_image_enlarged_and_shrunk_again_says_the_same(factor: int, image: np.ndarray) -> None:
-    """By the recipe that shrinks: each pixel becomes a square, and each sample is one of these."""
+def test_an_image_enlarged_and_shrunk_again_gives_the_same_codes(factor: int, image: np.ndarray) -> None:
+    """With the shrinking recipe, each pixel becomes a square, and each sample is one square."""
     torch.manual_seed(0)
     recipe = Recipe(max_area=1000)
     model = Flip(PaperConfig(64, 2), recipe).double()
@@ -212,8 +212,8 @@ def test_an_image_enlarged_and_shrunk_again_says_the_same(factor: int, image: np
     torch.testing.assert_close(there[2], factor * here[2])
 
 
-def test_shifting_coordinates(model: Flip, image: np.ndarray) -> None:
-    """By multiples of 32 px, which keeps the output grid: all is the same, further right and down."""
+def test_shifted_coordinates_shift_the_output(model: Flip, image: np.ndarray) -> None:
+    """Shifts by multiples of 32 px keep the output grid."""
     one = seen(image, PROMPTS[0], 200)
 
     def moved(x: float, y: float) -> Glimpse:
@@ -233,8 +233,10 @@ def test_shifting_coordinates(model: Flip, image: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize(("turn", "scale"), [(math.pi / 2, 1.0), (0.7, 1.0), (0.0, 2.5), (-1.2, 0.6)])
-def test_turning_and_scaling_coordinates(turn: float, scale: float, model: Flip, image: np.ndarray) -> None:
-    """Tokens that attend alike on a turned and scaled plane: z_pos turns and scales along."""
+def test_turned_and_scaled_coordinates_turn_and_scale_the_code(
+    turn: float, scale: float, model: Flip, image: np.ndarray
+) -> None:
+    """With the same attention on a turned and scaled plane, z_pos turns and scales with it."""
     c, s = scale * math.cos(turn), scale * math.sin(turn)
     plane = torch.tensor(((c, -s), (s, c)), dtype=torch.float64)
 
@@ -250,8 +252,8 @@ def test_turning_and_scaling_coordinates(turn: float, scale: float, model: Flip,
     assert torch.allclose(moved(here[0]), there[0], atol=1e-8)
 
 
-def test_patches_in_relative_coordinates() -> None:
-    """The middles of a patch's right and lower sides, from its centre, whatever the samples' size."""
+def test_the_extent_of_a_patch_is_relative_to_its_centre() -> None:
+    """The middles of a patch's right and lower sides are relative to its centre, for any size of samples."""
     gaussian = torch.tensor(((10.0, 20.0, 2.0, 5.0, 0.6, 0.8),))
     centres = {4: np.array(((13.0, 21.0),)), 8: np.array(((8.0, 30.0),))}
     found = Layout.of([centres], units=[2]).relative(gaussian)[0]
@@ -268,7 +270,7 @@ def test_relative_coordinates_by_hand() -> None:
 
 
 def test_equal_attention_gives_the_prompt(model: Flip, image: np.ndarray) -> None:
-    """Whatever tokens were drawn, and by whatever recipe."""
+    """This holds for any tokens and any recipe."""
     with torch.no_grad():
         model.positional.queries.zero_()
     for recipe in (PAPER, Recipe()):
@@ -279,8 +281,8 @@ def test_equal_attention_gives_the_prompt(model: Flip, image: np.ndarray) -> Non
             assert torch.allclose(positions, torch.stack([one.gaussian for one in batch]))
 
 
-def test_heads_of_the_code_begin_by_looking_at_places_of_their_own() -> None:
-    """With tokens that all look alike, each head's attention is a window of 0.4 σ, and they are all over the object."""
+def test_heads_of_the_code_start_at_different_places() -> None:
+    """With equal tokens, each head's attention is a window of 0.4 σ, and the windows are spread over the object."""
     torch.manual_seed(0)
     code = PerceptualCode(128)
     grid = torch.linspace(-3, 3, 31)
@@ -300,7 +302,7 @@ def test_heads_of_the_code_begin_by_looking_at_places_of_their_own() -> None:
 
 
 def test_positional_codes_are_gaussians(model: Flip, image: np.ndarray) -> None:
-    """Unit axes and deviations of at least ε; of a single token, the prompt's own."""
+    """Axes have length 1, and σ is at least ε. A single token gives the prompt itself."""
     point = Gaussian.from_point(50.5, 50.5, 0.3)
     places = {p: np.empty((0, 2)) for p in PATCH_SIZES} | {1: np.array(((50.5, 50.5),))}
     pixels = {p: np.empty((0, p, p, 3), np.uint8) for p in PATCH_SIZES} | {1: image[50:51, 50:51][None]}
@@ -312,7 +314,7 @@ def test_positional_codes_are_gaussians(model: Flip, image: np.ndarray) -> None:
     assert torch.allclose(positions[0, :4], torch.tensor((50.5, 50.5, 0.3, 0.3), dtype=torch.float64))
 
 
-def test_the_mask_is_the_patches_and_nothing_else(model: Flip, image: np.ndarray) -> None:
+def test_the_mask_consists_of_the_output_patches(model: Flip, image: np.ndarray) -> None:
     with torch.inference_mode():
         (one,) = model.predict(Glimpses.of([seen(image, PROMPTS[2], 200)]), WIDTH, HEIGHT, 50)
     full = np.zeros((HEIGHT + 64, WIDTH + 64), bool)

@@ -32,8 +32,8 @@ def photo(shared: Path) -> np.ndarray:
     return np.asarray(Image.open(shared / "assets/photos/flip-demo.png").convert("RGB"))
 
 
-def test_finds_the_authors_objects(golden: dict, photo: np.ndarray, predictor: FlipPredictor) -> None:
-    """With patches of our own drawing, as near to the authors' mask as another drawing of theirs is, or nearly so."""
+def test_the_authors_objects_are_segmented(golden: dict, photo: np.ndarray, predictor: FlipPredictor) -> None:
+    """The masks are about as close to the authors' masks as those of another draw of the authors."""
     predictor.set_image(photo)
     for name in ("plate", "clip"):
         prompt = golden[name]
@@ -43,12 +43,14 @@ def test_finds_the_authors_objects(golden: dict, photo: np.ndarray, predictor: F
 
 
 @pytest.mark.parametrize("name", ["plate", "clip", "cat_eye", "head", "rocket"])
-def test_evaluation_box_as_the_authors(name: str, golden: dict) -> None:
+def test_the_search_box_is_that_of_the_authors(name: str, golden: dict) -> None:
     prompt = golden[name]
     assert evaluation_box(prompt.gaussian, prompt.width, prompt.height) == prompt.box
 
 
-def test_real_photographs(shared: Path, predictor: FlipPredictor) -> None:
+def test_objects_in_photographs_are_segmented_better_than_by_the_ellipse(
+    shared: Path, predictor: FlipPredictor
+) -> None:
     folder = shared / "assets" / "photos" / "coco128"
     coco = COCO(str(folder / "instances_train2017.json"))
     chosen = [a for a in coco.dataset["annotations"] if not a["iscrowd"] and 500 < a["area"] < 1500][:48:4]
@@ -86,7 +88,7 @@ def test_another_seed_draws_other_patches(golden: dict, photo: np.ndarray, tiny:
     assert 0.8 < masks[0].iou(masks[1]) < 1
 
 
-def test_a_box_is_its_inscribed_ellipse(photo: np.ndarray, predictor: FlipPredictor) -> None:
+def test_a_box_counts_as_its_inscribed_ellipse(photo: np.ndarray, predictor: FlipPredictor) -> None:
     predictor.set_image(photo)
     box = (150.0, 350.0, 165.0, 375.0)
     assert predictor.predict(box=box).rle() == predictor.predict(gaussian=Gaussian.from_box(box)).rle()
@@ -103,8 +105,8 @@ def test_a_point_and_an_ellipse_are_gaussians(photo: np.ndarray, predictor: Flip
         assert mask.rle() == predictor.predict(gaussian=gaussian).rle()
 
 
-def test_arrays_as_prompts(photo: np.ndarray, predictor: FlipPredictor) -> None:
-    """What users of other predictors have at hand: masks and boxes as arrays, their own answers among them."""
+def test_prompts_may_be_arrays(photo: np.ndarray, predictor: FlipPredictor) -> None:
+    """Masks and boxes may be NumPy arrays, and a predicted mask may be a prompt."""
     predictor.set_image(photo)
     box = np.array((150, 350, 165, 375), np.float32)
     first = predictor.predict(box=box)
@@ -128,7 +130,7 @@ def test_results_are_bool_arrays_of_the_images_size(photo: np.ndarray, predictor
 
 
 @pytest.mark.parametrize("box", [(0, 0, 6, 6), (762, 506, 768, 512), (760, 0, 790, 20), (300, 300, 301, 301)])
-def test_small_objects_and_objects_at_the_border(
+def test_small_objects_and_objects_at_the_edge_give_masks(
     box: tuple[int, int, int, int], photo: np.ndarray, predictor: FlipPredictor
 ) -> None:
     predictor.set_image(photo)
@@ -136,8 +138,8 @@ def test_small_objects_and_objects_at_the_border(
     assert (mask.width, mask.height) == (768, 512)
 
 
-def test_single_pixels(photo: np.ndarray, tiny: ReleasedFlip) -> None:
-    """Everywhere, in corners too, and in blurred surroundings, so that the pixel is the object."""
+def test_single_pixels_are_segmented_better_than_by_the_authors_recipe(photo: np.ndarray, tiny: ReleasedFlip) -> None:
+    """Pixels are everywhere, also in corners, in blurred surroundings."""
     image = cv2.GaussianBlur(np.ascontiguousarray(photo[60:424, 60:708]), (0, 0), 3)
     pixels = [(x, y) for x in (0, 40, 150, 260, 370, 480, 590, 647) for y in (0, 60, 180, 300, 363)]
     for x, y in pixels:
@@ -159,8 +161,8 @@ def test_single_pixels(photo: np.ndarray, tiny: ReleasedFlip) -> None:
     assert scores[0] > scores[1] + 0.08
 
 
-def test_a_long_object_in_a_low_picture(predictor: FlipPredictor) -> None:
-    """Its size calls for patches of 16 px alone, which a picture of this height has no room for."""
+def test_a_long_object_in_a_low_image_is_segmented(predictor: FlipPredictor) -> None:
+    """Its size asks for patches of 16 px only, which do not fit into an image of this height."""
     image = np.full((10, 3000, 3), 60, np.uint8)
     image[3:7, 100:2900] = (230, 220, 60)
     predictor.set_image(image)
@@ -168,15 +170,15 @@ def test_a_long_object_in_a_low_picture(predictor: FlipPredictor) -> None:
     assert truth.iou(predictor.predict(mask=truth)) > 0.6
 
 
-def test_a_tiny_picture(predictor: FlipPredictor) -> None:
+def test_a_tiny_image_gives_a_mask(predictor: FlipPredictor) -> None:
     image = np.zeros((12, 9, 3), np.uint8)
     image[4:8, 3:7] = 255
     predictor.set_image(image)
     assert predictor.predict(box=(3, 4, 7, 8)).area > 0
 
 
-def test_a_huge_frame_costs_nothing(predictor: FlipPredictor) -> None:
-    """A small object in an 8192² picture needs no array of the picture's size."""
+def test_a_huge_image_needs_no_memory(predictor: FlipPredictor) -> None:
+    """A small object in an 8192² image needs no array of the image's size."""
     image = np.zeros((8192, 8192, 3), np.uint8)
     image[4000:4010, 5000:5010] = 255
     predictor.set_image(image)
@@ -197,7 +199,7 @@ def test_stages_are_timed(photo: np.ndarray, predictor: FlipPredictor) -> None:
     assert {stage for stage, ms in predictor.stopwatch.reset().items() if ms > 0} == {"pre", "model", "post"}
 
 
-def test_wrong_calls(predictor: FlipPredictor, tiny: ReleasedFlip) -> None:
+def test_wrong_arguments_are_named(predictor: FlipPredictor, tiny: ReleasedFlip) -> None:
     with pytest.raises(PredictorError, match="set_image"):
         predictor.predict(box=(0, 0, 5, 5))
     for shape, kind in (((5, 5), "uint8"), ((5, 5, 4), "uint8"), ((5, 5, 3), "float32")):
@@ -231,7 +233,7 @@ def test_wrong_calls(predictor: FlipPredictor, tiny: ReleasedFlip) -> None:
         FlipPredictor(tiny, device="toaster")
 
 
-def test_segmenter_is_what_the_harness_expects(weights: Path, photo: np.ndarray) -> None:
+def test_the_segmenter_fulfils_the_protocol(weights: Path, photo: np.ndarray) -> None:
     segmenter: Segmenter = FlipSegmenter("flip-tiny", weights / "flip-tiny.safetensors", seed=3)
     assert segmenter.accepts == ("gaussian", "box")
     segmenter.set_image(photo)
@@ -254,7 +256,7 @@ def test_segmenter_is_what_the_harness_expects(weights: Path, photo: np.ndarray)
     assert card.settings == {"tokens": 512, "seed": 3, **recipe, "dense": False, **where}
 
 
-def test_segmenter_with_many_prompts(weights: Path, photo: np.ndarray) -> None:
+def test_the_segmenter_takes_many_prompts(weights: Path, photo: np.ndarray) -> None:
     segmenter = FlipSegmenter("flip-tiny", weights / "flip-tiny.safetensors")
     segmenter.set_image(photo)
     boxes = [(150, 350, 165, 375), (240, 340, 270, 360)]
@@ -266,7 +268,7 @@ def test_segmenter_with_many_prompts(weights: Path, photo: np.ndarray) -> None:
         segmenter.predict(Prompt("point", point=(5, 5)))
 
 
-def test_segmenter_with_another_precision(weights: Path, photo: np.ndarray) -> None:
+def test_the_segmenter_takes_another_precision(weights: Path, photo: np.ndarray) -> None:
     path = weights / "flip-tiny.safetensors"
     single, half = (FlipSegmenter("flip-tiny", path, dtype=kind) for kind in ("float32", "bfloat16"))
     assert half.describe().settings == {**single.describe().settings, "dtype": "bfloat16"}
@@ -279,7 +281,7 @@ def test_segmenter_with_another_precision(weights: Path, photo: np.ndarray) -> N
         FlipSegmenter("flip-tiny", weights / "flip-tiny.safetensors", dtype="float8")
 
 
-def test_a_recipe_of_other_sizes_is_named(tiny: ReleasedFlip) -> None:
+def test_a_recipe_that_does_not_fit_is_an_error(tiny: ReleasedFlip) -> None:
     with pytest.raises(PredictorError, match=r"patches of \(1, 2, 4, 8, 16\) px, not \(2, 4\)"):
         FlipPredictor(tiny, recipe=Recipe(sizes=(2, 4)))
     with pytest.raises(PredictorError, match="the released models take no patches of a shrunk image"):

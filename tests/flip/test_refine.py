@@ -1,4 +1,4 @@
-"""The search for a mask against the whole field, for any field; then against the dense mask of the trained network."""
+"""The search gives the mask of the whole field, for any field and for the trained network."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def search(
 
 
 def hills(seed: int, count: int, size: float) -> Field:
-    """A smooth field: hills and hollows of random places and heights on a plain a little below zero."""
+    """Return a smooth field: hills and valleys of random places and heights on a plane slightly below 0."""
     x, y, height, width = np.random.default_rng(seed).uniform((0, 0, -9, 0.3), (70, 70, 9, 1), (count, 4)).T
 
     def field(columns: NDArray, rows: NDArray) -> NDArray:
@@ -81,7 +81,7 @@ def test_only_whole_regions_can_be_missed(
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 60), st.integers(0, 60), sides, sides, steps, st.sampled_from((-1, 1)))
 def test_a_square_of_the_first_spacing_is_found(x: int, y: int, width: int, height: int, step: int, sign: int) -> None:
-    """Also where it is as sharp and as flat as no network's field is, and object or hole."""
+    """This also holds for a field that is sharper and flatter than any network's, inside and outside."""
 
     def field(columns: NDArray, rows: NDArray) -> NDArray:
         inside = (columns >= x) & (columns < x + step) & (rows >= y) & (rows < y + step)
@@ -93,7 +93,7 @@ def test_a_square_of_the_first_spacing_is_found(x: int, y: int, width: int, heig
 
 
 def test_a_thin_line_is_followed() -> None:
-    """One pixel wide and far between the lattice's points, but for where it starts."""
+    """The line is one pixel wide and between the points of the lattice, except for its start."""
 
     def field(columns: NDArray, rows: NDArray) -> NDArray:
         line = ((rows == 16) & (columns >= 16) & (columns <= 205)) | ((columns == 205) & (rows > 16) & (rows < 150))
@@ -105,7 +105,7 @@ def test_a_thin_line_is_followed() -> None:
 
 
 def test_a_needle_is_found_by_its_prompt() -> None:
-    """A slanted object much thinner than the first lattice, and with no smooth slope that would lead to it."""
+    """A slanted object is thinner than the spacing of the first lattice, and the field has no slope around it."""
     needle = Gaussian.from_ellipse(210.2, 150.4, 160, 2, 0.3)
     truth = needle.ellipse_mask(420, 300).full()
 
@@ -118,7 +118,7 @@ def test_a_needle_is_found_by_its_prompt() -> None:
     assert asked.sum() < 420 * 300 / 5
 
 
-def test_a_large_object_costs_its_outline() -> None:
+def test_the_cost_of_a_large_object_is_its_outline() -> None:
     def field(columns: NDArray, rows: NDArray) -> NDArray:
         return 10 - np.hypot(columns - 1000.3, rows - 900.7) / 60
 
@@ -128,7 +128,7 @@ def test_a_large_object_costs_its_outline() -> None:
 
 
 @pytest.mark.parametrize("step", [0, 3, -2])
-def test_other_spacings(step: int) -> None:
+def test_other_spacings_are_an_error(step: int) -> None:
     with pytest.raises(ValueError, match="power of two"):
         MaskSearch(5, 5, step)
 
@@ -141,7 +141,7 @@ def test_first_step_grows_with_the_object() -> None:
     assert step(800, 64) == 4
 
 
-def test_real_objects_as_by_every_pixel(shared: Path, tiny: ReleasedFlip) -> None:
+def test_real_objects_have_the_masks_of_every_pixel(shared: Path, tiny: ReleasedFlip) -> None:
     folder = shared / "assets" / "photos" / "coco128"
     coco = COCO(str(folder / "instances_train2017.json"))
     chosen = [a for a in coco.dataset["annotations"] if not a["iscrowd"] and 60 < a["area"] < 2500][::25]
@@ -161,7 +161,7 @@ def test_real_objects_as_by_every_pixel(shared: Path, tiny: ReleasedFlip) -> Non
     assert min(ious) > 0.98
 
 
-def test_the_authors_objects_as_by_every_pixel(golden: dict, shared: Path, tiny: ReleasedFlip) -> None:
+def test_the_authors_objects_have_the_masks_of_every_pixel(golden: dict, shared: Path, tiny: ReleasedFlip) -> None:
     photo = np.asarray(Image.open(shared / "assets/photos/flip-demo.png").convert("RGB"))
     masks = []
     for dense in (False, True):

@@ -1,4 +1,4 @@
-"""The released network against the authors' own outputs, stage by stage, with the tolerances that came with them."""
+"""The released network gives the authors' outputs at every stage, within their tolerances."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def difference(ours: torch.Tensor, theirs: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("name", ["clip", "cat_eye"])
-def test_every_stage(name: str, golden: dict, tiny: ReleasedFlip) -> None:
+def test_every_stage_equals_the_authors(name: str, golden: dict, tiny: ReleasedFlip) -> None:
     prompt = golden[name]
     pixels, centres = network_input(prompt.patches, prompt.width, prompt.height)
     with torch.inference_mode():
@@ -35,7 +35,7 @@ def test_every_stage(name: str, golden: dict, tiny: ReleasedFlip) -> None:
 
 
 @pytest.mark.parametrize("name", PROMPTS)
-def test_logits(name: str, golden: dict, tiny: ReleasedFlip) -> None:
+def test_logits_equal_the_authors(name: str, golden: dict, tiny: ReleasedFlip) -> None:
     prompt = golden[name]
     with torch.inference_mode():
         keys, values = tiny.encode(*network_input(prompt.patches, prompt.width, prompt.height), prompt.prompt)
@@ -45,7 +45,7 @@ def test_logits(name: str, golden: dict, tiny: ReleasedFlip) -> None:
 
 
 @pytest.mark.parametrize("name", ["clip", "cat_eye", "head"])
-def test_masks_from_golden_patches(name: str, golden: dict, tiny: ReleasedFlip) -> None:
+def test_masks_from_the_authors_patches_equal_theirs(name: str, golden: dict, tiny: ReleasedFlip) -> None:
     prompt = golden[name]
     predictor = FlipPredictor(tiny)
     with torch.inference_mode():
@@ -59,14 +59,14 @@ def test_masks_from_golden_patches(name: str, golden: dict, tiny: ReleasedFlip) 
     ("name", "published"),
     [("flip-tiny", 513_804), ("flip-small", 2_344_690), ("flip-middle", 11_518_267), ("flip-large", 96_624_875)],
 )
-def test_parameter_counts_as_published(name: str, published: int) -> None:
+def test_parameter_counts_are_the_published_ones(name: str, published: int) -> None:
     with torch.device("meta"):
         model = ReleasedFlip(RELEASED_CONFIGS[name])
     assert sum(p.numel() for p in model.parameters()) == published
 
 
-def test_an_untrained_model_learns() -> None:
-    """Every parameter gets a gradient, so the other sizes can be trained with this code."""
+def test_an_untrained_model_can_learn() -> None:
+    """Every parameter gets a gradient."""
     torch.manual_seed(0)
     model = ReleasedFlip(FlipConfig(32, 1, 16))
     pixels = [torch.rand(3, 3, p, p) for p in model.config.patch_sizes]
@@ -77,8 +77,8 @@ def test_an_untrained_model_learns() -> None:
     assert [name for name, p in model.named_parameters() if not p.requires_grad] == [UNUSED_PARAMETER]
 
 
-def test_any_leading_dimensions() -> None:
-    """A batch of prompts through block and mask predictor equals the prompts one by one."""
+def test_leading_dimensions_are_allowed() -> None:
+    """A batch of prompts in block and mask predictor equals single prompts."""
     torch.manual_seed(0)
     model = ReleasedFlip(FlipConfig(32, 2, 16)).eval()
     tokens, prompt = torch.randn(3, 11, 32), torch.rand(3, 6) + 0.1
@@ -104,7 +104,7 @@ def test_position_features_rotate_scale_and_clamp() -> None:
 
 
 def test_attention_with_huge_scores_is_exact() -> None:
-    """The floor under the weights, there for speed, changes nothing that float32 could show."""
+    """Keys with a large constant part lose no precision."""
     torch.manual_seed(0)
     q, k, v = torch.randn(2, 30, 16), 60 * torch.randn(2, 200, 16), torch.randn(2, 200, 16)
     exact = torch.softmax(q.double() @ k.double().mT / 4, -1) @ v.double()

@@ -28,7 +28,7 @@ PHOTO = np.random.default_rng(0).integers(0, 256, (203, 301, 3), dtype=np.uint8)
 
 
 def overlap_per_cell(centres: dict[int, np.ndarray], cell: float) -> list[float]:
-    """How much each patch lies on earlier ones, in its own area, by writing them into a grid cell by cell."""
+    """Return the overlap of each patch with earlier ones, relative to its area, from a grid of cells."""
     grid: dict[tuple[int, int], list[tuple[float, float, float, float]]] = defaultdict(list)
     shares = []
     for size, where in centres.items():
@@ -48,7 +48,7 @@ def overlap_per_cell(centres: dict[int, np.ndarray], cell: float) -> list[float]
 
 
 def true_overlap(centres: dict[int, np.ndarray]) -> float:
-    """The largest area, in px², that two patches share."""
+    """Return the largest area, in px², that two patches share."""
     corners = np.concatenate([np.hstack((c - p / 2, c + p / 2)) for p, c in centres.items()])
     low = np.maximum(corners[:, None, :2], corners[None, :, :2])
     high = np.minimum(corners[:, None, 2:], corners[None, :, 2:])
@@ -59,7 +59,9 @@ def true_overlap(centres: dict[int, np.ndarray]) -> float:
 
 @settings(max_examples=40, deadline=None)
 @given(gaussians, seeds, st.integers(1, 700), st.floats(0, 4), st.floats(0.3, 2))
-def test_laws_of_placing(gaussian: Gaussian, seed: int, tokens: int, overlap: float, coverage: float) -> None:
+def test_patches_are_inside_the_image_and_within_the_limits(
+    gaussian: Gaussian, seed: int, tokens: int, overlap: float, coverage: float
+) -> None:
     recipe = Recipe(overlap=overlap, coverage=coverage)
     wanted = recipe.counts(gaussian, tokens)
     try:
@@ -98,8 +100,8 @@ def test_the_papers_patches_never_overlap(gaussian: Gaussian, seed: int, tokens:
     assert true_overlap(centres) < 1e-5
 
 
-def test_the_papers_numbers() -> None:
-    """Section 3.1 by hand: the inner 99 % of this Gaussian have 2π·ln(100)·5·12 = 1736.2 px²."""
+def test_counts_follow_the_papers_formula() -> None:
+    """Section 3.1 by hand: the inner 99 % of this Gaussian have the area 2π·ln(100)·5·12 = 1736.2 px²."""
     gaussian = Gaussian.from_ellipse(500, 500, 10, 24, 0)
     assert PAPER.counts(gaussian, 100_000).tolist() == [1736, 434, 108, 27, 6]
     assert PAPER.counts(gaussian, 200).tolist() == [0, 59, 108, 27, 6]
@@ -126,7 +128,7 @@ def test_counts_go_from_coarse_to_fine(gaussian: Gaussian, tokens: int, coverage
 
 
 def test_counts_of_the_authors_sampler() -> None:
-    """Theirs, asked for 284, 183 and 45 patches of 4, 8 and 16 px, places 284, 183 and on average 20.8."""
+    """Of 284, 183 and 45 patches of 4, 8 and 16 px, the authors' sampler places 284, 183 and on average 20.8."""
     gaussian = Gaussian.from_ellipse(600, 600, 51, 51, 0)
     assert Recipe().counts(gaussian, 512).tolist() == [0, 0, 284, 183, 45]
     placed = np.array([[len(c) for c in place(1200, 1200, gaussian, 512, seed).values()] for seed in range(40)])
@@ -147,19 +149,19 @@ def test_draws_follow_the_gaussian_of_twice_the_covariance() -> None:
     assert chi_square < 103.4  # 63 degrees of freedom, p = 0.001
 
 
-def test_a_frame_of_any_size() -> None:
+def test_images_of_any_size_have_patches() -> None:
     gaussian = Gaussian.from_point(500_000, 500_000, 20)
     assert sum(map(len, place(1_000_000, 1_000_000, gaussian, 512, 0).values())) > 450
 
 
 @pytest.mark.parametrize("corner", [(2.0, 2.0), (298.0, 2.0), (2.0, 198.0), (298.0, 198.0), (150.0, 0.0)])
-def test_objects_at_the_border(corner: tuple[float, float]) -> None:
+def test_objects_at_the_edge_have_patches(corner: tuple[float, float]) -> None:
     image = np.zeros((200, 300, 3), np.uint8)
     patches = sample(image, Gaussian.from_point(*corner, 6), 512, 3)
     assert 50 < len(patches) < 512
 
 
-def test_tiny_image_and_tiny_object() -> None:
+def test_tiny_images_and_objects_have_patches() -> None:
     image = np.full((4, 4, 3), 9, np.uint8)
     patches = sample(image, Gaussian.from_point(2, 2, 0.6), 512, 0)
     assert len(patches) >= 1
@@ -174,7 +176,7 @@ def test_tiny_image_and_tiny_object() -> None:
         ((2, 100), Gaussian.from_point(50, 1, 1)),
     ],
 )
-def test_not_one_patch(size: tuple[int, int], gaussian: Gaussian) -> None:
+def test_a_prompt_without_patches_is_an_error(size: tuple[int, int], gaussian: Gaussian) -> None:
     with pytest.raises(NoPatches, match=r"no patch fits .* at least 3 px wide and high"):
         sample(np.zeros((*size, 3), np.uint8), gaussian, 512, 0)
 
@@ -188,7 +190,7 @@ shapes = st.builds(
 
 
 @given(shapes)
-def test_small_prompts_are_drawn_as_large_as_the_least(gaussian: Gaussian) -> None:
+def test_small_prompts_are_enlarged_to_the_minimum_area(gaussian: Gaussian) -> None:
     recipe = Recipe(spread=1, min_area=16)
     sigma1, sigma2 = recipe.deviations(gaussian)
     area = 4 * math.pi * gaussian.sigma1 * gaussian.sigma2
@@ -200,7 +202,7 @@ def test_small_prompts_are_drawn_as_large_as_the_least(gaussian: Gaussian) -> No
 
 @settings(max_examples=30, deadline=None)
 @given(gaussians, seeds)
-def test_prompts_above_the_least_are_the_authors(gaussian: Gaussian, seed: int) -> None:
+def test_prompts_above_the_minimum_area_have_the_authors_patches(gaussian: Gaussian, seed: int) -> None:
     if 4 * math.pi * gaussian.sigma1 * gaussian.sigma2 < 16:
         return
     ours, theirs = (place(300, 200, gaussian, 512, seed, recipe) for recipe in (Recipe(), Recipe(min_area=0)))
@@ -208,13 +210,13 @@ def test_prompts_above_the_least_are_the_authors(gaussian: Gaussian, seed: int) 
 
 
 @pytest.mark.parametrize("pixel", [(50, 50), (0, 0), (99, 0), (0, 99), (99, 99), (50, 0)])
-def test_a_single_pixel_anywhere(pixel: tuple[int, int]) -> None:
+def test_a_single_pixel_has_patches_anywhere(pixel: tuple[int, int]) -> None:
     x, y = pixel
     gaussian = Gaussian.from_box((x, y, x + 1, y + 1))
     assert min(sum(map(len, place(100, 100, gaussian, 512, seed).values())) for seed in range(20)) >= 8
 
 
-def test_the_authors_way_with_a_single_pixel() -> None:
+def test_a_single_pixel_has_one_patch_in_the_authors_recipe() -> None:
     middle, corner = (Gaussian.from_box(box) for box in ((50, 50, 51, 51), (0, 0, 1, 1)))
     theirs = Recipe(min_area=0)
     assert theirs.counts(middle, 512).tolist() == [1, 0, 0, 0, 0]
@@ -227,8 +229,8 @@ def test_the_authors_way_with_a_single_pixel() -> None:
 
 
 @pytest.mark.parametrize("height", [3, 5, 9, 12, 17, 18])
-def test_what_has_no_room_gives_its_share_to_what_has(height: int) -> None:
-    """A long object that is wanted in patches of 16 px alone, in pictures that mostly have no room for these."""
+def test_sizes_that_do_not_fit_leave_their_patches_to_smaller_ones(height: int) -> None:
+    """A long object asks for patches of 16 px only, which do not fit into most of these images."""
     gaussian = Gaussian.from_ellipse(4000, height / 2, 3000, 2, 0)
     assert Recipe().counts(gaussian, 64).tolist() == [0, 0, 0, 0, 64]
     centres = place(8000, height, gaussian, 64, 0)
@@ -238,7 +240,7 @@ def test_what_has_no_room_gives_its_share_to_what_has(height: int) -> None:
 
 
 @pytest.mark.parametrize("frame", [(300, 12), (12, 300)])
-def test_sizes_that_nobody_wants_change_nothing(frame: tuple[int, int]) -> None:
+def test_unused_sizes_do_not_change_the_patches(frame: tuple[int, int]) -> None:
     gaussian = Gaussian.from_point(6, 6, 2.5)
     wanted = Recipe().counts(gaussian, 512)
     assert wanted[-1] == 0
@@ -252,7 +254,7 @@ def test_sizes_that_nobody_wants_change_nothing(frame: tuple[int, int]) -> None:
 
 
 @given(shapes, st.integers(1, 3000), st.integers(1, 3000), st.floats(1, 5000))
-def test_an_image_is_shrunk_as_little_as_it_has_to_be(gaussian: Gaussian, width: int, height: int, most: float) -> None:
+def test_an_image_is_shrunk_as_little_as_necessary(gaussian: Gaussian, width: int, height: int, most: float) -> None:
     unit = Recipe(max_area=most).unit(gaussian, width, height)
     assert unit >= 1
     if unit > 1:  # by one less it would still be too large, and what is left has some width
@@ -262,8 +264,8 @@ def test_an_image_is_shrunk_as_little_as_it_has_to_be(gaussian: Gaussian, width:
         assert min(4 * gaussian.sigma1, width, height) / (unit + 1) < MIN_SIDE
 
 
-def test_units_by_hand() -> None:
-    """250 px² at the most: 15×15 px are looked at as they are, 16×16 and 31×31 at half size, a needle never."""
+def test_factors_by_hand() -> None:
+    """With at most 250 px², 15×15 px are not shrunk, 16×16 and 31×31 px are halved, and a needle is never shrunk."""
     units = [
         SHRUNK.unit(Gaussian.from_point(500, 500, side / math.sqrt(4 * math.pi)), 1000, 1000)
         for side in (15, 16, 31, 32)
@@ -278,8 +280,8 @@ def test_units_by_hand() -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(gaussians, seeds, st.floats(180, 2000))
-def test_patches_of_a_shrunk_image(gaussian: Gaussian, seed: int, most: float) -> None:
-    """The same as when all of the image is shrunk first, and the prompt with it."""
+def test_patches_of_a_shrunk_image_are_those_of_a_small_image(gaussian: Gaussian, seed: int, most: float) -> None:
+    """They equal the patches of an image and a prompt that are shrunk first."""
     recipe = Recipe(max_area=most)
     found = sample(PHOTO, gaussian, 100, seed, recipe)
     placed = place(301, 203, gaussian, 100, seed, recipe)
@@ -295,13 +297,13 @@ def test_patches_of_a_shrunk_image(gaussian: Gaussian, seed: int, most: float) -
         np.testing.assert_array_equal(found.centres[size], expected.centres[size] * unit)
 
 
-def test_a_prompt_without_a_patch_is_told_in_pixels_of_the_image() -> None:
+def test_an_error_of_a_shrunk_image_is_in_pixels_of_the_image() -> None:
     with pytest.raises(NoPatches, match=r"the 301×203 image around the prompt at \(1000, 100\) with σ 60 and 60 px"):
         sample(PHOTO, Gaussian.from_point(1000, 100, 60), 100, 0, SHRUNK)
 
 
-def test_of_a_very_large_sample_some_pixels_stand_for_all() -> None:
-    """40×40 px: 16×16 of them, spread evenly, with a mean about as near to that of all as chance allows."""
+def test_a_very_large_sample_averages_some_of_its_pixels() -> None:
+    """Of 40×40 px, 16×16 are averaged. The mean is as close to that of all pixels as expected."""
     noise = np.random.default_rng(1).integers(0, 256, (1200, 1600, 3), dtype=np.uint8)
     gaussian = Gaussian.from_point(800, 600, 40 * math.sqrt(250 / 4 / math.pi) - 1e-6)
     assert SHRUNK.unit(gaussian, 1600, 1200) == 40
@@ -316,7 +318,7 @@ def test_of_a_very_large_sample_some_pixels_stand_for_all() -> None:
 
 
 def bilinear(image: np.ndarray, x: float, y: float) -> np.ndarray:
-    """Colour at a point in pixels, centres at +½, straight from the definition."""
+    """Return the colour at a point in pixels, centres at +½, from the definition."""
     column, row = math.floor(x - 0.5), math.floor(y - 0.5)
     fx, fy = x - 0.5 - column, y - 0.5 - row
     right, below = min(column + 1, image.shape[1] - 1), min(row + 1, image.shape[0] - 1)
@@ -338,7 +340,7 @@ def test_patches_are_bilinear(size: int, along: float, down: float, seed: int) -
     assert abs(patch - inside).max() <= 0.5 + 1e-9
 
 
-def test_half_way_is_rounded_up() -> None:
+def test_halves_are_rounded_up() -> None:
     image = np.arange(20, dtype=np.uint8).reshape(1, 20, 1).repeat(8, 0).repeat(3, 2)
     patch = extract(image, np.array(((8.5, 4.0),)), 4)[0]
     assert np.array_equal(patch[..., 0], np.arange(7, 11)[None].repeat(4, 0))
@@ -350,7 +352,7 @@ def test_a_patch_on_whole_pixels_is_a_crop() -> None:
 
 
 @pytest.mark.parametrize("centre", [(3.9, 10.0), (10.0, 3.9), (16.1, 10.0), (10.0, 16.1)])
-def test_a_patch_that_leaves_the_image(centre: tuple[float, float]) -> None:
+def test_a_patch_that_leaves_the_image_is_an_error(centre: tuple[float, float]) -> None:
     with pytest.raises(ValueError, match="leaves the 20×20 image"):
         extract(np.zeros((20, 20, 3), np.uint8), np.array((centre,)), 8)
 
@@ -363,7 +365,7 @@ def test_extraction_does_not_need_a_contiguous_image() -> None:
 
 
 @pytest.mark.parametrize("name", ["plate", "clip", "cat_eye"])
-def test_golden_patches_exactly(name: str, golden: dict, shared: Path) -> None:
+def test_patches_at_the_authors_centres_equal_theirs(name: str, golden: dict, shared: Path) -> None:
     prompt = golden[name]
     if name == "cat_eye":
         image, origin = prompt.arrays["crop"], prompt.arrays["crop_xy0"]
@@ -375,8 +377,8 @@ def test_golden_patches_exactly(name: str, golden: dict, shared: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["plate", "clip", "cat_eye", "head", "rocket"])
-def test_golden_counts_are_likely(name: str, golden: dict) -> None:
-    """The authors' sampler placed so many of each size; 60 runs of ours span that."""
+def test_the_authors_counts_are_within_ours(name: str, golden: dict) -> None:
+    """The counts of the authors' sampler are within those of 60 runs."""
     prompt = golden[name]
     theirs = np.array([len(c) for c in prompt.patches.centres.values()])
     ours = [

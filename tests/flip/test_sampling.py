@@ -1,4 +1,4 @@
-"""The patches that a model card's settings draw are those that the network was given."""
+"""The settings of a model card give the patches of the network."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def image() -> np.ndarray:
 
 
 def given_centres(segmenter: FlipSegmenter, monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
-    """Collects the centres of the patches in pixels, (n, 2), each time that the network encodes some."""
+    """Collect the centres of the patches in pixels, (n, 2), at each call of the network."""
     model: Any = segmenter.predictor.model
     kept: list[np.ndarray] = []
     name = "mean_codes" if isinstance(segmenter.predictor, PaperPredictor) else "encode_many"
@@ -50,7 +50,7 @@ def given_centres(segmenter: FlipSegmenter, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize("tokens", [100, 512])
 @pytest.mark.parametrize("gaussian", [SMALL, LARGE], ids=["small", "large"])
 @pytest.mark.parametrize("name", ["flip-s", "flip-tiny"])
-def test_a_cards_settings_draw_what_the_network_was_given(
+def test_the_settings_of_a_card_give_the_patches_of_the_network(
     shared: Path, image: np.ndarray, monkeypatch: pytest.MonkeyPatch, name: str, gaussian: Gaussian, tokens: int
 ) -> None:
     segmenter = FlipSegmenter(name, find_weights(name, shared / "assets" / "weights"), tokens=tokens, seed=3)
@@ -73,8 +73,6 @@ def test_a_cards_settings_draw_what_the_network_was_given(
     st.sampled_from([Recipe(), PAPER, SHRUNK]),
     st.none() | st.integers(1, 8),
 )
-def test_settings_are_read_back_as_they_were_written(
-    tokens: int, seed: int, recipe: Recipe, glances: int | None
-) -> None:
+def test_settings_survive_a_round_trip(tokens: int, seed: int, recipe: Recipe, glances: int | None) -> None:
     sampling = Sampling(tokens, seed, recipe, glances)
     assert Sampling.from_settings(sampling.settings() | {"device": "cpu", "outputs": 64}) == sampling

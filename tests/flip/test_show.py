@@ -26,7 +26,7 @@ def has(picture: np.ndarray, colour: tuple[int, int, int]) -> bool:
     ("size", "name"), [(16, "purple"), (8, "yellow"), (4, "green"), (2, "blue"), (1, "red")], ids=str
 )
 def test_colours_of_the_paper(size: int, name: str) -> None:
-    """By which of red, green and blue is strong."""
+    """The strong channels of each colour are checked."""
     strong = {"purple": (1, 0, 1), "yellow": (1, 1, 0), "green": (0, 1, 0), "blue": (0, 0, 1), "red": (1, 0, 0)}
     assert tuple(int(channel > 130) for channel in COLOURS[size]) == strong[name]
     middle = 50 + size % 2 / 2
@@ -35,8 +35,8 @@ def test_colours_of_the_paper(size: int, name: str) -> None:
     assert (picture[-1, -1] == COLOURS[size]).all()
 
 
-def test_patches_are_where_they_were_drawn() -> None:
-    """A 4 px patch and a 1 px patch on whole pixels: their outlines, in the picture enlarged by 32."""
+def test_patches_are_drawn_at_their_places() -> None:
+    """The outlines of a 4 px and a 1 px patch are checked in a drawing enlarged by 32."""
     both = Patches(
         {4: np.zeros((1, 4, 4, 3), np.uint8), 1: np.zeros((1, 1, 1, 3), np.uint8)},
         {4: np.array(((32.0, 52.0),)), 1: np.array(((38.5, 50.5),))},
@@ -49,15 +49,15 @@ def test_patches_are_where_they_were_drawn() -> None:
         assert where.max(0).tolist() == [rows[1] - 1, columns[1] - 1]
 
 
-def test_a_patch_of_a_shrunk_image_is_as_large_as_what_it_shows() -> None:
-    """2×2 samples of 3×3 px: 6 px, enlarged by 32."""
+def test_a_patch_of_a_shrunk_image_is_drawn_in_pixels_of_the_image() -> None:
+    """2×2 samples of 3×3 px have 6 px, enlarged by 32."""
     patches = Patches({2: np.zeros((1, 2, 2, 3), np.uint8)}, {2: np.array(((53.0, 33.0),))}, unit=3)
     picture = show_patches(np.zeros((100, 100, 3), np.uint8), patches, RegionMask.empty(100, 100))
     assert picture.shape == (6 * 32, 6 * 32, 3)
     assert (picture[[0, -1], [0, -1]] == COLOURS[2]).all()
 
 
-def test_a_fine_patch_is_seen_upon_a_coarse_one() -> None:
+def test_small_patches_are_drawn_over_large_ones() -> None:
     both = Patches(
         {1: np.zeros((1, 1, 1, 3), np.uint8), 16: np.zeros((1, 16, 16, 3), np.uint8)},
         {1: np.array(((50.5, 50.5),)), 16: np.array(((50.0, 50.0),))},
@@ -67,8 +67,8 @@ def test_a_fine_patch_is_seen_upon_a_coarse_one() -> None:
     assert has(picture, COLOURS[16])
 
 
-def test_the_masks_outline() -> None:
-    """White at the rim of the object, not in its middle; the picture is cut around patches and mask."""
+def test_the_outline_of_the_mask_is_drawn() -> None:
+    """The outline is white, the inside is not, and the drawing is cut around patches and mask."""
     mask = RegionMask(10, 20, np.ones((30, 30), bool), 100, 100)
     picture = show_patches(np.full((100, 100, 3), 90, np.uint8), lone(2, 25, 35), mask)
     assert picture.shape == (30 * 32, 30 * 32, 3)
@@ -78,7 +78,7 @@ def test_the_masks_outline() -> None:
 
 @pytest.mark.parametrize("recipe_size", [3.0, 60.0, 400.0])
 def test_a_wide_strip_is_cut_out(recipe_size: float) -> None:
-    """65,000 px wide; what is drawn fits into the side whatever the object's size, and nothing else is touched."""
+    """The drawing of a strip of 65,000 px fits into the maximum side, for any object."""
     image = np.zeros((400, 65_000, 3), np.uint8)
     patches = sample(image, Gaussian.from_point(40_000, 200, recipe_size), 512, 0)
     before = image.copy()
@@ -87,7 +87,7 @@ def test_a_wide_strip_is_cut_out(recipe_size: float) -> None:
     assert np.array_equal(image, before)
 
 
-def test_a_thin_object_across_a_strip() -> None:
+def test_a_thin_object_across_a_strip_is_drawn() -> None:
     image = np.zeros((40, 65_000, 3), np.uint8)
     line = Gaussian.from_ellipse(32_500, 20, 32_000, 2, 0)
     picture = show_patches(image, sample(image, line, 512, 0, PAPER), line.ellipse_mask(65_000, 40))

@@ -1,4 +1,4 @@
-"""Records of what a model learned from: written, read, compared; and that of the weights that come with the package."""
+"""Records of training data are written, read and compared, also that of the weights in this package."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def shipped() -> TrainingData:
     return record
 
 
-def test_a_record_comes_back_as_it_was_written(tmp_path: Path) -> None:
+def test_a_record_survives_a_round_trip(tmp_path: Path) -> None:
     data = TrainingData("a test", ("sa1b",), {"starter:mug/mug-0": "ab"}, {"blender:city": "cd"}, complete=False)
     write_record(data, tmp_path / "mine.safetensors", "1234")
     assert record_path(tmp_path / "mine.safetensors") == tmp_path / "mine.json"
     assert read_record(tmp_path / "mine.safetensors", "1234") == data
 
 
-def test_a_record_is_about_its_own_weights_only(tmp_path: Path) -> None:
+def test_a_record_belongs_to_its_own_weights(tmp_path: Path) -> None:
     assert read_record(tmp_path / "mine.safetensors", "1234") is None
     write_record(NOTHING, tmp_path / "mine.safetensors", "1234")
     assert read_record(tmp_path / "mine.safetensors", "5678") is None
@@ -41,7 +41,7 @@ def test_a_record_is_about_its_own_weights_only(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content", ["{", "[]", "{}", '{"weights_sha256": "1", "datasets": 3}', '{"weights_sha256": "1"}']
 )
-def test_a_damaged_record_is_a_sentence_that_names_it(tmp_path: Path, content: str) -> None:
+def test_a_damaged_record_is_named(tmp_path: Path, content: str) -> None:
     (tmp_path / "mine.json").write_text(content)
     with pytest.raises(RecordBroken, match=r"mine\.json is not a record of the training data of mine\.safetensors"):
         read_record(tmp_path / "mine.safetensors", "1")
@@ -74,7 +74,7 @@ def test_nothing_and_unknown_differ() -> None:
     assert not TrainingData("a test", ("sa1b",)).is_nothing
 
 
-def test_the_shipped_record_counts_what_the_card_counts(shipped: TrainingData) -> None:
+def test_the_record_has_the_numbers_of_the_card(shipped: TrainingData) -> None:
     names = [name.partition(":")[0] for name in (*shipped.objects, *shipped.backgrounds)]
     assert {name: names.count(name) for name in names} == {
         "lvis": 38,
@@ -104,15 +104,15 @@ def test_the_starter_splits_share_no_variant_and_the_record_has_only_the_first(s
     assert not any(listed["test"])
 
 
-def test_a_generated_object_is_known_whatever_processor_made_it(shipped: TrainingData) -> None:
-    """NumPy's vector functions round differently with each instruction set, so the hash alone cannot tell."""
+def test_a_generated_object_is_known_from_any_processor(shipped: TrainingData) -> None:
+    """NumPy's vector functions round differently with each instruction set, so the hash alone is not enough."""
     keys = object_keys("0" * 64, "apple/apple-0", STARTER_AUTHOR)
     assert shipped.has_object(keys)
     assert not shipped.has_object(object_keys("0" * 64, "apple/apple-0", "somebody else"))
 
 
 @pytest.mark.parametrize("category", ["apple", "chair", "mug"])
-def test_the_test_split_has_other_bytes_than_anything_learned_from(
+def test_the_test_split_has_other_bytes_than_the_training_data(
     shipped: TrainingData, category: str, tmp_path: Path
 ) -> None:
     for variant in VARIANTS["test"]:

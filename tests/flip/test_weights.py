@@ -64,7 +64,7 @@ def test_missing_weights_say_what_to_do(tmp_path: Path) -> None:
     assert str(tmp_path / "given") in message
 
 
-def test_every_form_counts(tmp_path: Path) -> None:
+def test_every_set_of_files_counts(tmp_path: Path) -> None:
     given, _, cache, _ = search_path(tmp_path / "given")
     (cache / "flip-encoder-small.onnx").touch()
     with pytest.raises(WeightsMissing, match=r"found no flip-small\.ckpt or flip-small\.safetensors"):
@@ -75,7 +75,7 @@ def test_every_form_counts(tmp_path: Path) -> None:
     assert find_weights("flip-small", given) == cache / "flip-small.ckpt"
 
 
-def test_a_hash_is_of_what_the_file_holds_now(tmp_path: Path) -> None:
+def test_a_changed_file_is_hashed_again(tmp_path: Path) -> None:
     path = tmp_path / "file"
     for content in (b"first", b"something else"):
         path.write_bytes(content)
@@ -83,7 +83,7 @@ def test_a_hash_is_of_what_the_file_holds_now(tmp_path: Path) -> None:
 
 
 def test_a_published_file_is_hashed_once(shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Though three ask: the registry and the model, whether it is the published one, and the run, for its rows."""
+    """The registry, the model and the run need the hash."""
     copy = Path(shutil.copy(shared / "assets" / "weights" / "flip-tiny.onnx", tmp_path))
     hashed = []
     monkeypatch.setattr("flip.weights.file_sha256", lambda path: hashed.append(path) or file_sha256(path))
@@ -100,7 +100,7 @@ def test_unknown_model_has_a_suggestion() -> None:
         find_weights("sam")
 
 
-def test_several_files_count_only_together(tmp_path: Path) -> None:
+def test_an_incomplete_set_of_files_does_not_count(tmp_path: Path) -> None:
     given, environment, *_ = search_path(tmp_path / "given")
     (given / "a.bin").touch()
     with pytest.raises(WeightsMissing, match=r"a\.bin and b\.bin .*get them from example\.org/pair"):
@@ -115,7 +115,7 @@ def test_files_without_an_address_cannot_be_fetched(tmp_path: Path) -> None:
         fetch(PAIR, tmp_path)
 
 
-def test_the_record_is_of_the_file_the_authors_published(weights: Path) -> None:
+def test_the_record_has_the_hash_of_the_published_file(weights: Path) -> None:
     (file,) = WEIGHTS["flip-tiny"].files
     assert file.sha256 is not None
     published = weights / "flip-tiny.onnx"
@@ -143,7 +143,7 @@ def unhashed(url: str, *alternatives: tuple[WeightsFile, ...]) -> WeightsRecord:
     return WeightsRecord("new", (WeightsFile("new.ckpt", f"{url}/s/new/download"),), "MIT", "here", alternatives)
 
 
-def test_without_a_published_hash_the_first_file_counts(loopback, tmp_path: Path) -> None:
+def test_without_a_published_hash_the_first_download_pins_it(loopback, tmp_path: Path) -> None:
     record = unhashed(loopback.url)
     loopback.files["/s/new/download"] = FIRST
     (path,) = fetch(record, tmp_path)
@@ -160,7 +160,7 @@ def test_without_a_published_hash_the_first_file_counts(loopback, tmp_path: Path
     check(record, (path,))
 
 
-def test_a_changed_file_is_refused_here_and_there(loopback, tmp_path: Path) -> None:
+def test_a_changed_file_is_refused_on_disk_and_from_the_publisher(loopback, tmp_path: Path) -> None:
     record = unhashed(loopback.url)
     loopback.files["/s/new/download"] = FIRST
     (path,) = fetch(record, tmp_path)
@@ -179,7 +179,7 @@ def test_a_changed_file_is_refused_here_and_there(loopback, tmp_path: Path) -> N
     assert fetch(record, tmp_path)[0].read_bytes() == SECOND
 
 
-def test_a_damaged_note_is_named(loopback, tmp_path: Path) -> None:
+def test_a_damaged_hash_file_is_named(loopback, tmp_path: Path) -> None:
     record = unhashed(loopback.url)
     (tmp_path / "new.ckpt").write_bytes(FIRST)
     for note in (b"", b"[1]", b"{}", b"\xff"):
@@ -189,14 +189,14 @@ def test_a_damaged_note_is_named(loopback, tmp_path: Path) -> None:
     assert not loopback.requests
 
 
-def test_a_page_in_place_of_a_file_is_never_believed(loopback, tmp_path: Path) -> None:
+def test_an_error_page_is_not_accepted_as_a_file(loopback, tmp_path: Path) -> None:
     loopback.files["/s/new/download"] = b"<!DOCTYPE html><p>This share has expired.</p>"
     with pytest.raises(DownloadFailed, match=r"does not begin as a \.ckpt file"):
         fetch(unhashed(loopback.url), tmp_path)
     assert list(tmp_path.glob("new*")) == []
 
 
-def test_another_form_if_the_first_cannot_be_had(loopback, tmp_path: Path) -> None:
+def test_alternatives_are_fetched_if_the_first_files_fail(loopback, tmp_path: Path) -> None:
     pair = tuple(WeightsFile(f"{half}.onnx", f"{loopback.url}/{half}") for half in ("encoder", "predictor"))
     record = unhashed(loopback.url, pair)
     loopback.files |= {"/encoder": b"\x08 one", "/predictor": b"\x08 two"}
@@ -208,7 +208,7 @@ def test_another_form_if_the_first_cannot_be_had(loopback, tmp_path: Path) -> No
         fetch(record, tmp_path / "empty")
 
 
-def test_the_authors_addresses() -> None:
+def test_the_records_have_the_authors_addresses() -> None:
     released = ["flip-tiny", "flip-small", "flip-middle", "flip-large"]
     assert list(WEIGHTS) == [*released, "flip-s", "flip-m", "flip-l"]
     shares = ("YPdFxPHsTGEkNwz", "Zj3xDBXrZcSMtoy", "Cx4kTMbRrD5DCmt", "57NXrqrxmzjxzoX")
@@ -222,7 +222,7 @@ def test_the_authors_addresses() -> None:
         ]
 
 
-def test_the_first_digits_of_a_hash_are_checked_and_the_rest_is_noted(loopback, tmp_path: Path) -> None:
+def test_published_first_digits_are_checked_and_the_full_hash_is_pinned(loopback, tmp_path: Path) -> None:
     digest = hashlib.sha256(FIRST).hexdigest()
     url = f"{loopback.url}/hub.pth"
     loopback.files["/hub.pth"] = FIRST
@@ -243,7 +243,7 @@ def test_the_first_digits_of_a_hash_are_checked_and_the_rest_is_noted(loopback, 
     assert not path.exists()
 
 
-def test_gits_id_of_a_file_is_checked(tmp_path: Path, loopback) -> None:
+def test_the_git_id_of_a_file_is_checked(tmp_path: Path, loopback) -> None:
     loopback.files["/m.bin"] = b"what is up, doc?"
     url, blob = f"{loopback.url}/m.bin", "bd9dbf5aae1a3862dd1526723246b20206e5fc37"  # the example of Git's own book
     record = WeightsRecord("git", (WeightsFile("m.bin", url, git_blob=blob),), "MIT", "here")
