@@ -1,7 +1,7 @@
-"""Two models on the same objects: paired differences of IoU, with intervals that know what is not independent.
+"""Paired differences of IoU between two models on the same objects.
 
-A pair is one object of one picture (by SHA-256) that both models were asked for. The interval of a mean difference is
-that of `bench.statistics`, by the cluster jackknife over assets. A tie is the same IoU. An error counts with IoU 0.
+A pair is one object of one image (by SHA-256) that both models were asked for. The interval of a mean difference comes
+from the cluster jackknife over assets (`bench.statistics`). A tie is exactly the same IoU. An error counts as IoU 0.
 """
 
 from __future__ import annotations
@@ -17,23 +17,29 @@ import pyarrow.parquet as pq
 from rich.table import Table
 
 from bench.results import RESULTS_SCHEMA, ResultsError, read_run
-from bench.seen import told, unfair
+from bench.seen import describe_seen, unfair
 from bench.statistics import DIFFERENCE, INTERVAL_NOTE, clustered_means, clusters
-from bench.summary import LABELS
+from bench.summary import BIN_LABELS
 from objascale.files import write_atomically
 from objascale.sizes import size_bin
 
-By = Literal["size", "category"]
+GroupBy = Literal["size", "category"]
 _OBJECT = ["image_sha256", "object_id"]
-_SAME = ["image_id", "asset_id", "category", "area", "fraction"]  # of both models' rows of an object
+_SAME = ["image_id", "asset_id", "category", "area", "fraction"]  # equal in both rows of an object
 _OWN = ["model", "tokens", "prompt", "prompt_source", "noise", "untrained", "iou", "error", "seen_in_training"]
 
 
 def rows_of(folder: Path, model: str, noise: float = 0.0, tokens: float | None = None) -> pd.DataFrame:
-    """A model's rows of a results folder, one an object; objects without a pixel are left out.
+    """Return a model's rows of a results folder, one per object. Objects without a pixel are left out.
 
-    `tokens` chooses among several numbers of patches, and says nothing of a model without any. Raises ResultsError if
-    the folder holds no such rows, or several kinds of them; it says what there is.
+    Args:
+        folder: The results folder.
+        model: The name of the model.
+        noise: The noise level of the prompts.
+        tokens: The number of patches; ignored for models without patches.
+
+    Raises:
+        ResultsError: The folder has no such rows, or several kinds of them; the message lists the choices.
     """
     rows = _read(folder)
     names = list(dict.fromkeys(rows["model"]))
@@ -44,27 +50,29 @@ def rows_of(folder: Path, model: str, noise: float = 0.0, tokens: float | None =
     rows = rows[rows["model"] == model]
     counts = sorted(rows["tokens"].dropna().unique())
     if tokens is None and len(counts) > 1:
-        raise ResultsError(f"{model} has several numbers of patches in {folder}; choose with --tokens: {_told(counts)}")
+        raise ResultsError(
+            f"{model} has several numbers of patches in {folder}; choose with --tokens: {_listed(counts)}"
+        )
     for column, value in (("noise", noise), ("tokens", tokens)):
         there = sorted(rows[column].dropna().unique())
         if value is not None and there:
             rows = rows[rows[column] == value]
             if rows.empty:
                 raise ResultsError(
-                    f"{folder} has no rows of {model} with {column} {value:g}; choose with --{column}: {_told(there)}"
+                    f"{folder} has no rows of {model} with {column} {value:g}; choose with --{column}: {_listed(there)}"
                 )
     rows = rows[rows["area"] > 0]
     if rows.empty:
-        raise ResultsError(f"{folder} has nothing but errors of {model}: not one object's mask could be read")
+        raise ResultsError(f"{folder} has only errors of {model}: no object's mask could be read")
     return rows
 
 
-def _told(numbers: Sequence[float]) -> str:
+def _listed(numbers: Sequence[float]) -> str:
     return ", ".join(f"{number:g}" for number in numbers)
 
 
 def _read(folder: Path) -> pd.DataFrame:
-    """The columns of results.parquet that matter here."""
+    """Read the columns of results.parquet that a comparison needs."""
     schema, path = read_run(folder)["schema"], folder / "results.parquet"
     if schema != RESULTS_SCHEMA:
         raise ResultsError(
@@ -79,7 +87,7 @@ def _read(folder: Path) -> pd.DataFrame:
         rows = pd.read_parquet(path, columns=columns)
     except (OSError, ValueError, KeyError) as error:  # pyarrow's errors are such
         raise ResultsError(
-            f"{path} is damaged ({str(error).splitlines()[0]}); the same `bench run` command makes it anew"
+            f"{path} is damaged ({str(error).splitlines()[0]}); the same `bench run` command writes it again"
         ) from error
     if rows.empty:
         raise ResultsError(f"{folder} has no row; finish the run with the same `bench run` command")
@@ -87,25 +95,27 @@ def _read(folder: Path) -> pd.DataFrame:
 
 
 def check_exif(a: pd.DataFrame, b: pd.DataFrame) -> None:
-    """Raise ResultsError if the rows of two sides are of pictures that only one of them turned by EXIF."""
+    """Raise ResultsError if the rows of two sides are of images that only one of them rotated by EXIF."""
     pairs = a.merge(b, on=_OBJECT, suffixes=("_a", "_b"))
     both = pairs[["exif_a", "exif_b"]].dropna()
     differing = int((both["exif_a"] != both["exif_b"]).sum())
     if differing:
         raise ResultsError(
-            f"{differing} objects lie on pictures that one side turned by EXIF and the other did not; measure both "
+            f"{differing} objects lie on images that one side rotated by EXIF and the other did not; measure both "
             "with the same --exif"
         )
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """What two sides share.
+class PairedComparison:
+    """The common objects of two sides.
 
-    `pairs`: a row an object, by picture and object, with model_a, model_b, iou_a, iou_b, difference (A − B), error_a,
-    error_b, seen (whether a model has seen the object, or the data set, in training), cluster and what both rows say of
-    the object. `names`: the sides in words. `alone`: objects of which only
-    A, and only B, has a row; they are left out.
+    Attributes:
+        pairs: One row per object of an image, with model_a, model_b, iou_a, iou_b, difference (A − B), error_a,
+            error_b, seen (whether a model has seen the object, or the data set, in training), cluster and the columns
+            that both sides share.
+        names: The sides in words.
+        alone: The numbers of objects that only A, and only B, has; they are left out.
     """
 
     pairs: pd.DataFrame
@@ -113,40 +123,40 @@ class Comparison:
     alone: tuple[int, int]
 
     @classmethod
-    def of(cls, a: pd.DataFrame, b: pd.DataFrame) -> Comparison:
-        """Pair the rows of two sides. Raises ResultsError if they have no object in common."""
+    def of(cls, a: pd.DataFrame, b: pd.DataFrame) -> PairedComparison:
+        """Pair the rows of two sides. Raises ResultsError if they have no common object."""
         own = [*_OBJECT, *_OWN]
         pairs = a.merge(b[own], on=_OBJECT, suffixes=("_a", "_b"), sort=True)
         names = _name(a), _name(b)
         if pairs.empty:
-            raise ResultsError(f"{names[0]} and {names[1]} have no object in common; measure both on the same data set")
+            raise ResultsError(f"{names[0]} and {names[1]} have no common object; measure both on the same data set")
         pairs["difference"] = pairs["iou_a"] - pairs["iou_b"]
         pairs["seen"] = unfair(pairs, "seen_in_training_a") | unfair(pairs, "seen_in_training_b")
         pairs["cluster"] = clusters(pairs)
         return cls(pairs, names, (len(a) - len(pairs), len(b) - len(pairs)))
 
     @property
-    def seen_told(self) -> str:
-        """Which side has seen how many of the objects, or their data set, in training; empty if none has."""
+    def seen_description(self) -> str:
+        """How many of the objects each side has seen in training, or their data set; empty if none."""
         sides = [self.pairs[[*_OBJECT, f"model_{side}", f"seen_in_training_{side}"]] for side in "ab"]
         rows = pd.concat([side.set_axis([*_OBJECT, "model", "seen_in_training"], axis=1) for side in sides])
-        return told(rows[unfair(rows)])
+        return describe_seen(rows[unfair(rows)])
 
-    def table(self, by: By = "size") -> pd.DataFrame:
-        """One row per occupied size bin, or category, and one for all objects.
+    def table(self, by: GroupBy = "size") -> pd.DataFrame:
+        """Return one row per occupied size bin, or per category, and one for all objects.
 
         Columns: group, n, clusters, mean_a, mean_b, difference, low, high (95 % interval of the mean difference, NaN
-        where there is none), win, tie, loss (shares of the objects, A's), errors_a, errors_b.
+        without one), win, tie, loss (shares of the objects, for A), errors_a, errors_b.
         """
-        sizes = [LABELS[index] for index in size_bin(self.pairs["fraction"].to_numpy(float))]
+        sizes = [BIN_LABELS[index] for index in size_bin(self.pairs["fraction"].to_numpy(float))]
         group = self.pairs["category"] if by == "category" else sizes
-        order = sorted(set(group)) if by == "category" else LABELS
+        order = sorted(set(group)) if by == "category" else BIN_LABELS
         rows = self.pairs.assign(group=pd.Categorical(group, order))
         return pd.concat([_table(rows.sort_values("group")), _table(rows.assign(group="all"))], axis=0)
 
 
 def _name(rows: pd.DataFrame) -> str:
-    """What tells a side from the other: model, patches, prompts, noise."""
+    """Describe one side: model, patches, prompts, noise."""
     first = rows.iloc[0]
     prompt = rows["prompt"].dropna()
     words = [
@@ -161,10 +171,10 @@ def _name(rows: pd.DataFrame) -> str:
 
 
 def summarise_pairs(pairs: pd.DataFrame, by: str) -> pd.DataFrame:
-    """Per value of the column `by` (the index, in order of appearance) of `Comparison.pairs`.
+    """Summarise `PairedComparison.pairs` per value of the column `by` (the index, in order of appearance).
 
-    Columns: difference, low, high (95 % interval), n, clusters, mean_a, mean_b; win, tie, loss (shares of the
-    objects); errors_a, errors_b.
+    Columns: difference, low, high (95 % interval), n, clusters, mean_a, mean_b; win, tie, loss (shares of the objects);
+    errors_a, errors_b.
     """
     means = clustered_means(pairs, [by], value="difference", support=DIFFERENCE)
     marked = pairs.assign(
@@ -185,8 +195,8 @@ def _table(rows: pd.DataFrame) -> pd.DataFrame:
     return summarise_pairs(rows, "group").reset_index().astype({"group": str})
 
 
-def write_pairs(comparison: Comparison, path: Path) -> None:
-    """The pairs as CSV. Raises ResultsError if the disk does not take it."""
+def write_pairs(comparison: PairedComparison, path: Path) -> None:
+    """Write the pairs as CSV. Raises ResultsError if the file cannot be written."""
     columns = ("model", "tokens", "noise", "iou", "error", "seen_in_training")
     sides = [f"{column}_{side}" for side in "ab" for column in columns]
     try:
@@ -195,8 +205,8 @@ def write_pairs(comparison: Comparison, path: Path) -> None:
         raise ResultsError(f"cannot write {path} ({error.strerror}); choose another --out") from error
 
 
-def rich_table(table: pd.DataFrame, by: By) -> Table:
-    """`Comparison.table` for a terminal."""
+def rich_table(table: pd.DataFrame, by: GroupBy) -> Table:
+    """Return `PairedComparison.table` for a terminal."""
     shown = Table(title="Paired differences of IoU, A − B", caption=INTERVAL_NOTE)
     heads = ["mask / image" if by == "size" else by, "n", "assets", "A", "B", "A − B", "95 % interval"]
     for head in [*heads, "A better", "equal", "B better", "errors"]:

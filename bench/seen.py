@@ -1,4 +1,4 @@
-"""Whether a model has seen in training what it is measured on: `seen_in_training` of a row, and how tables show it."""
+"""Whether a model has seen an object in training: the column `seen_in_training`, and its marks in tables."""
 
 from __future__ import annotations
 
@@ -11,39 +11,39 @@ from flip.training_data import TrainingData
 from objascale.datasets import RENDERED, Sample, TruthObject
 
 Seen = Literal["no", "unknown", "background", "dataset", "object"]
-ORDER: tuple[Seen, ...] = ("no", "unknown", "background", "dataset", "object")
-"""From the least to the worst: of several rows, the worst counts."""
+SEEN_ORDER: tuple[Seen, ...] = ("no", "unknown", "background", "dataset", "object")
+"""From best to worst. The worst of several rows counts."""
 
 UNFAIR: tuple[Seen, ...] = ("dataset", "object")
-"""What is never marked best, and on which no verdict is passed unless it is asked for."""
+"""Kinds that are never marked best and are judged only on request."""
 
 MARKS: dict[str, str] = {"no": "", "unknown": "?", "background": "¶", "dataset": "§", "object": "§"}
 _MEANINGS = {
-    "§": "§ the model learned from some of these objects, or from this data set: never marked best",
-    "¶": "¶ it learned from some of these backgrounds",
-    "?": "? what it learned from, or where these pictures come from, is not known",
+    "§": "§ trained on some of these objects or on this data set: never marked best",
+    "¶": "¶ trained on some of these backgrounds",
+    "?": "? the training data or the origin of these images is unknown",
 }
 _TOLD = {
     "object": "{}",
     "dataset": "the data set of {}",
     "background": "the backgrounds of {}",
-    "unknown": "not known of {}",
+    "unknown": "unknown for {}",
 }
 
 
 def seen_in_training(training: TrainingData, sample: Sample, truth: TruthObject, image_sha256: str) -> Seen:
-    """What of an object's picture a model has seen in training; where several things hold, the first of these.
+    """Return what of an object's image a model has seen in training. The first matching case counts.
 
     Args:
-        training: What the model learned from.
-        sample: The picture.
+        training: The training data of the model.
+        sample: The image.
         truth: The object.
-        image_sha256: Of the picture's file; empty if it could not be read.
+        image_sha256: The SHA-256 of the image file; empty if it could not be read.
 
     Returns:
-        "object": the object's own file. "dataset": the data set and split that the picture is of. "background": the
-        environment map, or the picture as a photograph that things were pasted on. "unknown": the record of the model
-        or the origin of the picture is not complete. "no": none of these.
+        "object": the object's own file. "dataset": the data set and split of the image. "background": the environment
+        map, or the image as a background photograph. "unknown": the record of the model or the origin of the image is
+        incomplete. "no": none of these.
     """
     if training.has_object(truth.asset_keys):
         return "object"
@@ -61,28 +61,28 @@ def seen_in_training(training: TrainingData, sample: Sample, truth: TruthObject,
 
 
 def worst(kinds: pd.Series, groups: list[pd.Series]) -> pd.Series:
-    """The worst of `kinds` in each group, by the groups' values; a string a group."""
-    codes = pd.Series(pd.Categorical(kinds, ORDER).codes, kinds.index)
-    return codes.groupby(groups, sort=False, observed=True).max().map(dict(enumerate(ORDER)))
+    """Return the worst of `kinds` in each group, by the values of `groups`."""
+    codes = pd.Series(pd.Categorical(kinds, SEEN_ORDER).codes, kinds.index)
+    return codes.groupby(groups, sort=False, observed=True).max().map(dict(enumerate(SEEN_ORDER)))
 
 
 def unfair(rows: pd.DataFrame, column: str = "seen_in_training") -> pd.Series:
-    """Which rows are about objects or data sets that the model has seen."""
+    """Return which rows are of objects or data sets that the model has seen."""
     return rows[column].isin(UNFAIR)
 
 
 def footnote(kinds: Iterable[str]) -> str:
-    """One line on what the marks of these kinds mean; empty if they have none."""
+    """Explain the marks of these kinds in one line; empty if they have none."""
     marks = {MARKS[kind] for kind in kinds}
-    told = "; ".join(meaning for mark, meaning in _MEANINGS.items() if mark in marks)
-    return f"{told}." if told else ""
+    listed = "; ".join(meaning for mark, meaning in _MEANINGS.items() if mark in marks)
+    return f"{listed}." if listed else ""
 
 
-def told(rows: pd.DataFrame) -> str:
-    """Which models have seen what, in words with the number of objects; empty if none has.
+def describe_seen(rows: pd.DataFrame) -> str:
+    """List what each model has seen, with numbers of objects; empty if nothing.
 
     Args:
-        rows: Of results, with model, image_sha256, object_id and seen_in_training.
+        rows: Results with model, image_sha256, object_id and seen_in_training.
     """
     objects = rows.drop_duplicates(["model", "image_sha256", "object_id", "seen_in_training"])
     models = []

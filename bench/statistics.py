@@ -1,17 +1,17 @@
-"""Means and intervals over objects that are not independent, and the size bins of tables.
+"""Means and intervals over objects that are not independent.
 
 The renders of one asset share its shape and texture, and the objects of one photograph share its camera and light. Such
 objects form a cluster. Standard errors come from the cluster jackknife, which repeats an estimate with each cluster
-left out (CV3 in MacKinnon, Nielsen and Webb 2023, here without its factor (G - 1) / G). The t distribution that goes
-with them counts clusters of unequal size as fewer: Kish's effective number, less 1. Two additions make the intervals
-cover with few clusters and skewed values:
+left out (CV3 in MacKinnon, Nielsen and Webb 2023, here without its factor (G - 1) / G). The matching t distribution
+counts clusters of unequal size as fewer: its degrees of freedom are Kish's effective number - 1. Two additions make the
+intervals cover with few clusters and skewed values:
 
 - A mean of IoUs has the interval of Korn and Graubard (1998), that of a binomial share with the same standard error. It
   stays between 0 and 1 and is asymmetric near either end.
 - A difference has the t interval, widened as if one more cluster of average size showed no difference (after Agresti
-  and Caffo 2000). This matters where the difference is large and few clusters say how often it fails to appear.
+  and Caffo 2000). This matters if the difference is large and few clusters show how often it is absent.
 
-Everything is in closed form. `tests/bench/test_coverage.py` measures how often the intervals cover the truth.
+Everything is in closed form. `tests/bench/test_coverage.py` measures the coverage of the intervals.
 """
 
 from __future__ import annotations
@@ -25,11 +25,10 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import betaincinv, ndtri, stdtrit
 
 LEVEL = 0.95
-MIN_CLUSTERS = 6
+MIN_CLUSTERS = 6  # with fewer, the spread of the clusters is too uncertain
 TOO_FEW = f"fewer than {MIN_CLUSTERS} assets"
 INTERVAL_NOTE = (
-    "95 % intervals by the cluster jackknife over assets (pictures where no asset is known); none from "
-    f"{TOO_FEW}, as so few do not show how much others differ."
+    f"95 % intervals by the cluster jackknife over assets (images where no asset is known); no interval for {TOO_FEW}."
 )
 
 Support = tuple[float, float]
@@ -38,12 +37,12 @@ DIFFERENCE: Support = (-1.0, 1.0)  # the range of a difference of two IoUs
 UNBOUNDED: Support = (-np.inf, np.inf)
 
 
-_ALIKE = 1e-9  # a spread up to this is rounding
-_HALVINGS = 60  # of the range of a p-value
+_ALIKE = 1e-9  # a smaller spread is rounding
+_HALVINGS = 60  # bisection steps for a p-value: more than the digits of a float
 
 
 def clusters(rows: pd.DataFrame) -> pd.Series:
-    """What each row of a results table is not independent of: its asset; its picture where no asset is known."""
+    """Return the cluster of each row of a results table: its asset, or its image where no asset is known."""
     return rows["asset_id"].replace("", None).fillna(rows["image_id"]).astype(str)
 
 
@@ -141,7 +140,7 @@ def ratios(
     clusters: NDArray[np.integer],
     support: Support,
 ) -> Estimates:
-    """Each cell's sum of `numerators` over its sum of `denominators`; with denominators of 1 a mean.
+    """Return each cell's sum of `numerators` / its sum of `denominators`; with denominators of 1 this is a mean.
 
     All arrays have one entry per object; `cells` and `clusters` count from 0. Every cell has an object.
     """
@@ -155,9 +154,9 @@ def ratios(
 def leave_one_out(
     sums: NDArray[np.float64], weights: NDArray[np.float64], cells: NDArray[np.integer]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Each cell's ratio of the totals of `sums` and `weights`, and for each cluster the ratio without it.
+    """Return each cell's ratio of the totals of `sums` and `weights`, and for each cluster the ratio without it.
 
-    Both arrays have one entry per cluster of a cell. A ratio without any weight is NaN.
+    Both arrays have one entry per cluster of a cell. A ratio with zero weight is NaN.
     """
     above, below = np.bincount(cells, sums), np.bincount(cells, weights)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -171,10 +170,9 @@ def jackknife(
     cells: NDArray[np.integer],
     support: Support,
 ) -> Estimates:
-    """Standard errors of `value` (cells,) from the values `without` each cluster.
+    """Return the standard errors of `value` (cells,) from the values `without` each cluster.
 
-    `without`, `weights` and `cells` have one entry per cluster of a cell. A cluster without weight says nothing and
-    does not count.
+    `without`, `weights` and `cells` have one entry per cluster of a cell. Clusters with zero weight do not count.
     """
     squares, totals, of_squares, counts = (
         np.bincount(cells, each, minlength=len(value))
@@ -186,12 +184,12 @@ def jackknife(
 
 
 def too_few(means: pd.DataFrame) -> pd.Series:
-    """Which rows of `clustered_means` rest on fewer than MIN_CLUSTERS clusters."""
+    """Return which rows of `clustered_means` have fewer than MIN_CLUSTERS clusters."""
     return means["clusters"] < MIN_CLUSTERS
 
 
 def holm(p: NDArray[np.float64]) -> NDArray[np.float64]:
-    """p-values after Holm's adjustment, which bounds the chance of any false finding among them.
+    """Return p-values after Holm's adjustment, which bounds the probability of any false finding among them.
 
     NaN stands for a test that was not made: it stays NaN and does not count.
     """

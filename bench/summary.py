@@ -9,22 +9,22 @@ from rich.table import Table
 from bench.seen import MARKS, footnote, worst
 from objascale.sizes import SIZE_EDGES
 
-EDGES = (0.0, *SIZE_EDGES, 1.0)  # of mask area over image area; a bin holds its upper edge
-LABELS = ("≤ 1e-5", "≤ 1e-4", "≤ 1e-3", "≤ 1e-2", "> 1e-2")
+BIN_EDGES = (0.0, *SIZE_EDGES, 1.0)  # mask area / image area; a bin includes its upper edge
+BIN_LABELS = ("≤ 1e-5", "≤ 1e-4", "≤ 1e-3", "≤ 1e-2", "> 1e-2")
 
 
 def summarise(rows: pd.DataFrame) -> pd.DataFrame:
-    """One row a model, in order of appearance; where they differ, one for each number of patches and each noise.
+    """Return one row per model, in order of appearance, split by number of patches and noise where they differ.
 
-    Columns: model, seen (the worst `seen_in_training` of its rows), a mean IoU per size bin (NaN where it is empty),
-    mean, std (sample), n, errors, and the median ms of `predict` and, over images, of `set_image`. A row with an error
-    counts with IoU 0, but has no time. Random weights are named beside the model.
+    Columns: model, seen (the worst `seen_in_training` of its rows), a mean IoU per size bin (NaN if empty), mean, std
+    (sample), n, errors, and the median ms of `predict` and, over images, of `set_image`. A row with an error counts as
+    IoU 0 and has no time. Random weights are named beside the model.
     """
     table = []
     labels = _labels(rows)
     seen = worst(rows["seen_in_training"], [labels])
     for model, part in rows.groupby(labels, sort=False):
-        bins = part["iou"].groupby(pd.cut(part["fraction"], EDGES, labels=LABELS), observed=False).mean()
+        bins = part["iou"].groupby(pd.cut(part["fraction"], BIN_EDGES, labels=BIN_LABELS), observed=False).mean()
         images = part.drop_duplicates("image_sha256")
         table.append(
             {
@@ -43,21 +43,21 @@ def summarise(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _labels(rows: pd.DataFrame) -> pd.Series:
-    """What each row's line is called: the model and whatever of its rows is not all the same."""
+    """Return the label of each row: the model, and its number of patches and noise where they vary."""
     several = rows.groupby("model")["tokens"].transform("nunique") > 1
     labels = rows["model"] + (", " + rows["tokens"].map("{:.0f} patches".format)).where(several, "")
     return labels + rows["noise"].map(", noise {:g}".format) if rows["noise"].nunique() > 1 else labels
 
 
 def rich_table(summary: pd.DataFrame) -> Table:
-    """`summarise`'s table for a terminal."""
+    """Return `summarise`'s table for a terminal."""
     table = Table(title="Mean IoU by mask area / image area", caption=footnote(summary["seen"]) or None)
-    for name in ("model", *LABELS, "mean ± std", "n", "errors", "ms/object", "ms/image"):
+    for name in ("model", *BIN_LABELS, "mean ± std", "n", "errors", "ms/object", "ms/image"):
         table.add_column(name, justify="left" if name == "model" else "right", no_wrap=name != "model")
     for row in summary.to_dict("records"):
         table.add_row(
             f"{row['model']} {MARKS[row['seen']]}".strip(),
-            *(_number(row[label], 3) for label in LABELS),
+            *(_number(row[label], 3) for label in BIN_LABELS),
             f"{row['mean']:.3f} ± {_number(row['std'], 3)}",
             str(row["n"]),
             str(row["errors"] or "–"),

@@ -1,1 +1,1 @@
-"""Tables, figures and pages, drawn from results."""
+"""Tables, figures and HTML pages from the results of `bench run`."""

@@ -1,4 +1,4 @@
-"""From results folders to a finished report: tables, figures, galleries and the page that holds them."""
+"""Build a report from results folders: tables, figures, galleries and the page."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from reports.formats import Table, scientific
 from reports.gallery import build_gallery
 from reports.html import PageFigure, PageTable, Section, render_page
 from reports.output import Output
-from reports.results import ReportError, Results, read_results
+from reports.results import ReportError, ResultsTable, read_results
 from reports.style import assign_styles
 from reports.tables.published import published_table
-from reports.tables.registry import OF_ALL, OF_EACH
-from reports.times import ONLY_TIMES
-from reports.view import NothingToShow, View, slugs
+from reports.tables.registry import DATASET_TABLES, SUMMARY_TABLES
+from reports.times import NO_MASKS
+from reports.view import NothingToShow, ResultsView, slugs
 
 
 @dataclass(frozen=True)
 class Report:
-    """Where the page is, the tables over all data sets that are on it, and a sentence for each thing that failed."""
+    """The path of the page, the tables over all data sets, and a sentence for each table or figure that failed."""
 
     page: Path
     tables: list[Table]
@@ -40,21 +40,29 @@ def build_report(
     gallery: int | None = None,
     progress: ProgressCallback = lambda *_: None,
 ) -> Report:
-    """Write the report on some results folders into `out` (made if missing, overwritten if not).
+    """Write the report of some results folders into `out`.
 
-    `bins` are those of curves and heat maps (None: by the number of objects); `gallery` is the number of objects of a
-    data set that can be looked at (None: all), and `progress` hears of them. A figure for which the results hold
-    nothing is named on the page, with the reason; so is a table or figure whose making fails, and the rest is built.
-    Files that an earlier report wrote and this one does not are deleted. Raises ReportError for results that cannot be
-    read and an `out` that cannot be written.
+    Args:
+        folders: Results folders and timing folders.
+        out: The folder of the report; it is created, or its files are overwritten.
+        bins: The number of bins of curves and heat maps; None to choose it from the number of objects.
+        gallery: The maximum number of objects per data set in the gallery; None for all.
+        progress: Called with the step, the jobs done and the total.
+
+    Returns:
+        The report. Figures that the results do not support, and tables or figures that fail, are listed on the page
+        with the reason; everything else is built. Files of an earlier report that this one does not write are deleted.
+
+    Raises:
+        ReportError: The results are invalid, or `out` cannot be written.
     """
     results = read_results(folders)
     styles = assign_styles(results.rows["series"])
     output, failed = Output(out), list[str]()
     named = slugs(results.datasets)
-    views = [View(results, dataset, styles, bins) for dataset in results.datasets]
+    views = [ResultsView(results, dataset, styles, bins) for dataset in results.datasets]
     tables, of_all = [], []
-    for name, kind in OF_ALL.items():
+    for name, kind in SUMMARY_TABLES.items():
         with _failing(f"Table {name}, {kind.about}", failed):
             tables.append(kind.make(results))
             of_all.append(PageTable.of(tables[-1], output.table(tables[-1], "tables")))
@@ -67,35 +75,38 @@ def build_report(
     return Report(out / "index.html", tables, failed)
 
 
-def make_tables(which: str, results: Results, out: Path) -> list[tuple[Table, list[Path]]]:
-    """Write one table of OF_ALL into `out`/tables, or one of OF_EACH for each data set into `out`/tables/DATASET.
+def make_tables(which: str, results: ResultsTable, out: Path) -> list[tuple[Table, list[Path]]]:
+    """Write one table into `out`/tables, or into `out`/tables/DATASET for each data set.
 
-    Gives the tables and the paths of their files. Raises ReportError for an `out` that cannot be written, for a table
-    that does not exist, and if no data set has anything for it.
+    Returns:
+        The tables with the paths of their files.
+
+    Raises:
+        ReportError: `out` cannot be written, the table does not exist, or no data set supports it.
     """
-    if which not in (names := [*OF_ALL, *OF_EACH]):
+    if which not in (names := [*SUMMARY_TABLES, *DATASET_TABLES]):
         raise ReportError(f"there is no table {which}: there are {', '.join(names)}")
     made, reasons = [], []
-    if which in OF_ALL:
-        made.append((OF_ALL[which].make(results), "tables"))
+    if which in SUMMARY_TABLES:
+        made.append((SUMMARY_TABLES[which].make(results), "tables"))
     else:
         for dataset, slug in slugs(results.datasets).items():
             try:
-                table = OF_EACH[which].make(View(results, dataset, {}))
+                table = DATASET_TABLES[which].make(ResultsView(results, dataset, {}))
                 made.append((replace(table, within=slug), f"tables/{slug}"))
             except NothingToShow as nothing:
                 reasons.append(f"{dataset}: {nothing}")
     if not made:
-        raise ReportError(f"table {which} cannot be made; {'; '.join(reasons) or ONLY_TIMES}")
+        raise ReportError(f"table {which} cannot be made; {'; '.join(reasons) or NO_MASKS}")
     output = Output(out)
     return [(table, [out / name for name in output.table(table, folder)]) for table, folder in made]
 
 
-def draw_figure(which: str, results: Results, out: Path, bins: int | None = None) -> list[Path]:
-    """Draw one figure of FIGURES for each data set into `out`/figures/DATASET/, and give the paths of its files.
+def draw_figure(which: str, results: ResultsTable, out: Path, bins: int | None = None) -> list[Path]:
+    """Draw one figure for each data set into `out`/figures/DATASET/ and return the paths of its files.
 
-    Raises ReportError for an `out` that cannot be written, for a figure that does not exist, and if no data set has
-    anything for it.
+    Raises:
+        ReportError: `out` cannot be written, the figure does not exist, or no data set supports it.
     """
     if which not in FIGURES:
         raise ReportError(f"there is no figure {which}: there are {', '.join(FIGURES)}")
@@ -103,22 +114,22 @@ def draw_figure(which: str, results: Results, out: Path, bins: int | None = None
     output, written, reasons = Output(out), [], []
     for dataset, slug in slugs(results.datasets).items():
         try:
-            drawn = FIGURES[which].draw(View(results, dataset, styles, bins))
+            drawn = FIGURES[which].draw(ResultsView(results, dataset, styles, bins))
         except NothingToShow as nothing:
             reasons.append(f"{dataset}: {nothing}")
             continue
         written += [out / name for one in drawn for name in output.figure(one, f"figures/{slug}")]
     if not written:
-        raise ReportError(f"figure {which} cannot be drawn; {'; '.join(reasons) or ONLY_TIMES}")
+        raise ReportError(f"figure {which} cannot be drawn; {'; '.join(reasons) or NO_MASKS}")
     return written
 
 
 def _build_section(
-    view: View, slug: str, output: Output, limit: int | None, progress: ProgressCallback, failed: list[str]
+    view: ResultsView, slug: str, output: Output, limit: int | None, progress: ProgressCallback, failed: list[str]
 ) -> Section:
     shown = [name for name in view.styles if name in set(view.rows["series"])]
     tables, figures, missing = [], [], []
-    for name, table_kind in OF_EACH.items():
+    for name, table_kind in DATASET_TABLES.items():
         try:
             with _failing(f"Table {name}, {table_kind.about}, of {view.dataset}", failed):
                 table = replace(table_kind.make(view), within=slug)
@@ -139,7 +150,7 @@ def _build_section(
 
 @contextmanager
 def _failing(what: str, failed: list[str]) -> Iterator[None]:
-    """What nobody foresaw becomes a sentence in `failed`, so that one table or figure does not take the report down."""
+    """Convert an unexpected exception into a sentence in `failed`, so that the rest of the report is built."""
     try:
         yield
     except (NothingToShow, ReportError):
@@ -159,10 +170,10 @@ def _tiles(rows: pd.DataFrame) -> list[tuple[str, str]]:
     low, high = objects["fraction"].min(), objects["fraction"].max()
     return [
         ("objects", f"{len(objects):,}"),
-        ("pictures", f"{objects['image_id'].nunique():,}"),
+        ("images", f"{objects['image_id'].nunique():,}"),
         ("categories", f"{objects['category'].nunique():,}"),
         ("assets", f"{objects['asset_id'].replace('', None).nunique():,}"),
         ("models", f"{rows['series'].nunique():,}"),
-        ("mask area / picture area", f"{scientific(low)} to {scientific(high)}"),
+        ("mask area / image area", f"{scientific(low)} to {scientific(high)}"),
         ("errors", f"{rows['error'].notna().sum():,}"),
     ]

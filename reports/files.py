@@ -1,4 +1,4 @@
-"""Reading what `bench` wrote: a JSON description and a Parquet table, or one sentence on what is wrong with them."""
+"""Read the files of `bench run`: a JSON description and a Parquet table."""
 
 from __future__ import annotations
 
@@ -12,11 +12,19 @@ import pandas as pd
 
 
 class ReportError(Exception):
-    """Results that cannot be reported, with a sentence that says why and what to do."""
+    """Invalid results. The message says what is wrong and what to do."""
 
 
 def read_description(path: Path, absent: str) -> dict[str, Any]:
-    """A JSON object, and `folder`, where it lies. `absent` says why it may be missing. Raises ReportError."""
+    """Read a JSON object and add its folder as `folder`.
+
+    Args:
+        path: The file.
+        absent: Why the file may be missing, for the error message.
+
+    Raises:
+        ReportError: The file is missing or does not describe a run.
+    """
     try:
         run = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -29,7 +37,7 @@ def read_description(path: Path, absent: str) -> dict[str, Any]:
 
 
 def _describes_a_run(run: Any) -> bool:
-    """Whether what is looked up in it is of the right kind, where it is there at all."""
+    """Return whether the values that reports read have the expected types. Values may be missing."""
     if not isinstance(run, dict):
         return False
     objects = ("environment", "merged", "dataset", "prompt", "timing", "before")
@@ -43,14 +51,25 @@ def _describes_a_run(run: Any) -> bool:
 
 
 def picture_path(row: pd.Series) -> Path:
-    """The picture below its data set, whose path may be relative to here or to the results folder."""
+    """Return the path of the image. The data set's path may be relative to the working directory or to the results
+    folder.
+    """
     here = Path(row["dataset_path"]) / row["image_file"]
     there = os.path.exists(here)  # noqa: PTH110 Path.exists raises where nobody may look
     return here if there else Path(row["folder"]) / here
 
 
 def read_table(path: Path, columns: Sequence[str], numbers: Sequence[str]) -> pd.DataFrame:
-    """A Parquet table with at least `columns` and one row, `numbers` as floats. Raises ReportError."""
+    """Read a Parquet table.
+
+    Args:
+        path: The file.
+        columns: Columns that must exist.
+        numbers: Columns that are converted to float.
+
+    Raises:
+        ReportError: The file is missing or damaged, lacks columns or has no rows.
+    """
     if not path.is_file():
         raise ReportError(f"{path.parent} has no {path.name}: finish the run with the same `bench run` command")
     try:
@@ -60,10 +79,10 @@ def read_table(path: Path, columns: Sequence[str], numbers: Sequence[str]) -> pd
         raise ReportError(f"{path} is no readable Parquet file ({reason}): run bench again into a new folder") from None
     missing = [column for column in columns if column not in rows]
     if missing:
-        raise ReportError(f"{path} lacks the columns {', '.join(missing)}: it was not written by this bench")
+        raise ReportError(f"{path} lacks the columns {', '.join(missing)}: it was written by another version of bench")
     if rows.empty:
         raise ReportError(f"{path} holds no rows: let `bench run` score at least one object first")
     try:
         return rows.astype(dict.fromkeys(numbers, float))
     except (TypeError, ValueError) as error:
-        raise ReportError(f"{path} holds something else where numbers belong ({error})") from None
+        raise ReportError(f"{path} holds values that are not numbers ({error})") from None

@@ -1,10 +1,9 @@
-"""A table that is ready to be read, and the four forms that it is written in: Markdown, CSV, LaTeX and HTML."""
+"""A finished table, and its four formats: Markdown, CSV, LaTeX and HTML."""
 
 from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Literal
@@ -16,10 +15,7 @@ Mark = Literal["", "best", "second"]
 
 @dataclass(frozen=True)
 class Cell:
-    """What stands in one place: `text`, `detail` in smaller print after it, and whether it is best or second best.
-
-    A detail may have several lines.
-    """
+    """One cell: its text, a `detail` in small print after it (may have several lines), and its rank."""
 
     text: str
     detail: str = ""
@@ -28,7 +24,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Column:
-    """A heading; columns in a row with one `group` stand under that group's name. `left` aligns text to the left."""
+    """A column heading. Adjacent columns with the same `group` share a group heading. `left` aligns the text left."""
 
     title: str
     group: str = ""
@@ -37,10 +33,17 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """`cells[i][j]` stands in row i under `columns[j]`; `data` holds the same numbers unrounded, for the CSV.
+    """A table with rounded cells and unrounded data.
 
-    In a `stacked` table details stand below their texts, line by line, which saves width. `within` names the data set
-    that the table is of, where a report has one of each.
+    Attributes:
+        name: The file name without suffix.
+        caption: The caption.
+        columns: The column headings.
+        cells: `cells[i][j]` is the cell in row i of `columns[j]`.
+        notes: Sentences below the table.
+        data: The same numbers unrounded, written as CSV.
+        stacked: Whether details stand below their texts instead of after them, which saves width.
+        within: The slug of the data set, for tables that exist once per data set.
     """
 
     name: str
@@ -54,16 +57,16 @@ class Table:
 
     @property
     def label(self) -> str:
-        """What tells the table from all others of a report, in letters, digits and hyphens."""
+        """A unique label within a report, of letters, digits and hyphens."""
         return re.sub("[^a-z0-9]+", "-", f"{self.within} {self.name}".lower()).strip("-")
 
     def write_csv(self) -> str:
-        """The unrounded numbers, one line per row of `data`."""
+        """Return `data` as CSV."""
         return self.data.to_csv(index=False, lineterminator="\n")
 
 
 def markdown(table: Table) -> str:
-    """A GitHub table, padded so that it also reads as plain text; best is **bold**, second best _italic_."""
+    """Return a GitHub table, padded to read well as plain text. The best is **bold**, the second best _italic_."""
     head = [_escape_markdown(": ".join(filter(None, (column.group, column.title)))) for column in table.columns]
     around = {"best": "**", "second": "_", "": ""}
     lines = [
@@ -89,54 +92,35 @@ def markdown(table: Table) -> str:
     )
 
 
-LATEX_ROWS, STACKED_ROWS = 40, 16  # of one float: more do not fit on a page
-WIDE = 32  # letters of a text, above which its column has lines of about as many
-EM = 0.5  # width of a letter, about
+WRAP_LETTERS = 32  # longer texts wrap at about this width, so that a table of reasons fits the page
+LETTER_WIDTH = 0.5  # em, the average width of a letter
 
 
 def latex(table: Table) -> str:
-    """A booktabs `table*`, shrunk to the line where it is wider; best is bold, second best underlined.
+    """Return a booktabs `table*`, scaled down to the line width if it is wider.
 
-    A column of long texts breaks them into lines. A table of more rows than fit on a page is continued in further ones.
-    Needs `\\usepackage{booktabs,graphicx}`.
+    The best is bold, the second best underlined. Columns with long texts are wrapped. Needs
+    `\\usepackage{booktabs,graphicx}`.
     """
-    out = []
-    parts = list(_pages(table))
-    for number, rows in enumerate(parts):
-        caption = escape_latex(table.caption) + (" (continued)" if number else "")
-        label_line = "" if number else rf"\label{{tab:{table.label}}}"
-        out += [
-            r"\begin{table*}" + (r"\addtocounter{table}{-1}" if number else ""),
-            r"  \centering\footnotesize\setlength{\tabcolsep}{4pt}",
-            rf"  \caption{{{caption}}}{label_line}",
-            *_tabular(table, rows),
-        ]
-        if table.notes and number == len(parts) - 1:
-            out.append(rf"  \par\smallskip{{\scriptsize {escape_latex(' '.join(table.notes))}}}")
-        out.append(r"\end{table*}")
-    return "\n".join([*out, ""])
+    notes = rf"  \par\smallskip{{\scriptsize {escape_latex(' '.join(table.notes))}}}"
+    lines = [
+        r"\begin{table*}",
+        r"  \centering\footnotesize\setlength{\tabcolsep}{4pt}",
+        rf"  \caption{{{escape_latex(table.caption)}}}\label{{tab:{table.label}}}",
+        *_tabular(table),
+        *([notes] if table.notes else []),
+        r"\end{table*}",
+    ]
+    return "\n".join([*lines, ""])
 
 
-def _pages(table: Table) -> Iterator[list[list[Cell]]]:
-    """The rows of each float: as many as have so many lines, and one at least."""
-    most = STACKED_ROWS if table.stacked else LATEX_ROWS
-    page: list[list[Cell]] = []
-    lines = 0
-    for row in table.cells:
-        height = max(-(-len(cell.text) // WIDE) or 1 for cell in row)
-        if page and lines + height > most:
-            yield page
-            page, lines = [], 0
-        page.append(row)
-        lines += height
-    yield page
-
-
-def _tabular(table: Table, rows: list[list[Cell]]) -> list[str]:
+def _tabular(table: Table) -> list[str]:
     columns = table.columns
-    wide = [column.left and any(len(row[i].text) > WIDE for row in table.cells) for i, column in enumerate(columns)]
+    wide = [
+        column.left and any(len(row[i].text) > WRAP_LETTERS for row in table.cells) for i, column in enumerate(columns)
+    ]
     kinds = [
-        f"p{{{EM * WIDE:g}em}}" if long else "l" if column.left else "r"
+        f"p{{{LETTER_WIDTH * WRAP_LETTERS:g}em}}" if long else "l" if column.left else "r"
         for column, long in zip(columns, wide, strict=True)
     ]
     top, rules, at = [], [], 1
@@ -154,11 +138,11 @@ def _tabular(table: Table, rows: list[list[Cell]]) -> list[str]:
         "    " + " & ".join(escape_latex(column.title) for column in columns) + r" \\",
         r"    \midrule",
     ]
-    for row in rows:
+    for row in table.cells:
         texts = [_latex_cell(cell, table.stacked) for cell in row]
         texts = [rf"{{\raggedright {text}\par}}" if long else text for text, long in zip(texts, wide, strict=True)]
         lines += [r"    \addlinespace"] if table.stacked else []
-        lines.append("    {}" + " & ".join(texts) + r" \\")  # {}: a name in [] is no option of the line before
+        lines.append("    {}" + " & ".join(texts) + r" \\")  # {}: otherwise \\ takes a name in [] as its option
     return [*lines, r"    \bottomrule", r"  \end{tabular}}"]
 
 
@@ -244,7 +228,7 @@ _LATEX = {
 
 
 def scientific(value: float) -> str:
-    """Two digits that matter: 0.17, 0.0023, below a thousandth 3.2×10⁻⁷."""
+    """Format with two significant digits: 0.17, 0.0023, and below a thousandth 3.2×10⁻⁷."""
     if value >= 1e-3:
         return f"{value:.2g}"
     digits, exponent = f"{value:.1e}".split("e")
@@ -252,9 +236,9 @@ def scientific(value: float) -> str:
 
 
 def escape_latex(text: str) -> str:
-    """Plain text as LaTeX on one line: special characters escaped, ±, ×, dashes, runs of superscripts as commands.
+    """Escape plain text for LaTeX, on one line. ±, ×, dashes and runs of superscripts become commands.
 
-    A character for which pdfLaTeX's usual fonts have no glyph is told by its number: [U+65E5].
+    Characters without a glyph in pdfLaTeX's default fonts are replaced by their code point: [U+65E5].
     """
 
     def one(match: re.Match[str]) -> str:
@@ -272,7 +256,7 @@ def _one_line(text: str) -> str:
 
 
 def _escape_words(text: str) -> str:
-    """Escaped but for what stands between backticks, which is code."""
+    """Escape all but code between backticks."""
     parts = re.split("(`[^`]*`)", _one_line(text))
     return "".join(part if index % 2 else _escape(part) for index, part in enumerate(parts))
 

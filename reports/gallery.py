@@ -1,12 +1,12 @@
-"""The gallery: every object of a data set with every model's outline, in files that the page loads as they are needed.
+"""The gallery: every object of a data set with the outline of every model, in files that the page loads on demand.
 
-    gallery/SLUG/objects.js          what is known of the objects and the models' IoU, column by column
-    gallery/SLUG/outlines/HASH.js    the outlines of `CHUNK` objects
+    gallery/SLUG/objects.js          the objects and the models' IoU, one array per column
+    gallery/SLUG/outlines/HASH.js    the outlines of `OBJECTS_PER_CHUNK` objects
     gallery/SLUG/crops/HASH.webp     an object with its surroundings
-    gallery/SLUG/pictures/HASH.webp  a picture as a whole, small
+    gallery/SLUG/pictures/HASH.webp  a thumbnail of an image
 
-The .js files are calls, because a page that is opened from disk may not read data in any other way. A name with a hash
-tells the content, so what is there already is not made again.
+The .js files are function calls, because a page opened from disk cannot load data otherwise. The hash in a name
+identifies the content, so existing files are not written again.
 """
 
 from __future__ import annotations
@@ -28,31 +28,47 @@ from reports.files import picture_path
 from reports.outlines import grid_size, outline_of
 from reports.parallel import work
 from reports.pixels import Cutting, crop_box, cut
-from reports.selection import DASHES, RULES, Shown, by_disagreement, choose, leading_pair, show
-from reports.view import View
+from reports.selection import (
+    CSS_BORDERS,
+    SVG_DASHES,
+    ObjectCard,
+    choose_objects,
+    leading_pair,
+    object_card,
+    rank_by_disagreement,
+)
+from reports.view import ResultsView
 
-CHUNK = 50  # objects whose outlines are one file
-_FORM = "2"  # of crops and outlines: another one gives all files new names
+OBJECTS_PER_CHUNK = 50  # one file of outlines: a few screens of cards
+_FORMAT_VERSION = "2"  # of crops and outlines; a new version gives all files new names
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """What the page says of a data set's objects: the file with all of them, all files of the gallery (relative to the
-    page), how many objects there are and how many were left out, the two models whose disagreement orders them, those
-    on the page itself, and what the marks of what was seen in training mean ("" if there are none)."""
+    """The gallery of one data set.
+
+    Attributes:
+        script: The path of objects.js, relative to the page.
+        files: The paths of all files of the gallery, relative to the page.
+        objects: The number of objects.
+        left_out: The number of objects beyond the limit.
+        pair: The two models whose disagreement orders the objects.
+        shown: The objects that are on the page itself.
+        seen_note: The meaning of the marks of objects seen in training; empty if there are none.
+    """
 
     script: str
     files: list[str]
     objects: int
     left_out: int
     pair: list[str]
-    shown: list[Shown]
+    shown: list[ObjectCard]
     seen_note: str
 
 
 @dataclass(frozen=True)
 class OutlineChunk:
-    """The outlines of some objects: for each its width and height, its crop, and the RLE counts of truth and models."""
+    """The masks of some objects: width, height, crop, and the RLE counts of the true and predicted masks."""
 
     path: Path
     call: str
@@ -60,22 +76,35 @@ class OutlineChunk:
 
 
 def write_outlines(chunk: OutlineChunk) -> None:
-    """Write a chunk's file if it is not there: per object the paths of truth and models, null where there is none."""
+    """Write the file of a chunk if it does not exist: per object the paths of the true and predicted masks, null if
+    missing.
+    """
     if not chunk.path.exists():
         paths = [[outline_of(counts, w, h, box) for counts in masks] for w, h, box, masks in chunk.objects]
         write_atomically(chunk.path, f"{chunk.call}{_json(paths)});\n".encode())
 
 
-def build_gallery(view: View, slug: str, out: Path, limit: int | None, progress: ProgressCallback) -> Gallery:
-    """Write the gallery of a data set below `out`/gallery/`slug`, where `out` is the page's folder.
+def build_gallery(view: ResultsView, slug: str, out: Path, limit: int | None, progress: ProgressCallback) -> Gallery:
+    """Write the gallery of a data set into `out`/gallery/`slug`.
 
-    `limit` is the number of objects at most (None: all): those on which the leading pair differs most, and the few that
-    are on the page itself. A picture that cannot be shown gives its reason in its place. Raises OSError.
+    Args:
+        view: The data set.
+        slug: The name of the data set in paths.
+        out: The folder of the page.
+        limit: The maximum number of objects, None for all. The objects on which the leading pair differs most are kept,
+            and those on the page itself.
+        progress: Called with the step, the jobs done and the total.
+
+    Returns:
+        The gallery. An object whose image cannot be shown has a reason instead.
+
+    Raises:
+        OSError: A file cannot be written.
     """
     folder = out / "gallery" / slug
     rows, pair = view.plain.drop_duplicates(["series", "object"]), leading_pair(view)
-    iou = by_disagreement(rows, pair)
-    chosen = choose(iou, pair[0])
+    iou = rank_by_disagreement(rows, pair)
+    chosen = choose_objects(iou, pair[0])
     kept = [str(name) for rank, name in enumerate(iou.index) if limit is None or rank < limit or name in chosen]
     objects = rows.drop_duplicates("object").set_index("object").loc[kept]
     by_series = {
@@ -91,7 +120,7 @@ def build_gallery(view: View, slug: str, out: Path, limit: int | None, progress:
     pictures = list(cuttings)
     numbers = pd.Categorical(objects["image_sha256"], pictures).codes.tolist()
     data = _index(view, objects, by_series, boxes, pair) | {
-        "chunk": CHUNK,
+        "chunk": OBJECTS_PER_CHUNK,
         "chunks": [chunk.path.stem for chunk in chunks],
         "crop": crops,
         "picture": numbers,
@@ -106,7 +135,7 @@ def build_gallery(view: View, slug: str, out: Path, limit: int | None, progress:
         at = kept.index(name)
         models = {series: found.iloc[at] for series, found in by_series.items()}
         image = f"gallery/{slug}/crops/{crops[at]}.webp"
-        shown.append(show(why, objects.iloc[at], models, view.styles, boxes[at], image, problems[numbers[at]]))
+        shown.append(object_card(why, objects.iloc[at], models, view.styles, boxes[at], image, problems[numbers[at]]))
     files = [path.relative_to(out).as_posix() for path in made]
     return Gallery(
         files[-1], files, len(kept), len(iou) - len(kept), pair, shown, footnote(set(rows["seen_in_training"]))
@@ -114,9 +143,13 @@ def build_gallery(view: View, slug: str, out: Path, limit: int | None, progress:
 
 
 def _index(
-    view: View, objects: pd.DataFrame, by_series: dict[str, pd.DataFrame], boxes: list[Box | None], pair: list[str]
+    view: ResultsView,
+    objects: pd.DataFrame,
+    by_series: dict[str, pd.DataFrame],
+    boxes: list[Box | None],
+    pair: list[str],
 ) -> dict:
-    """What the page knows of all objects at once: an array a column, integers wherever that is enough."""
+    """Return the data of all objects for objects.js: one array per column, integers where possible."""
     errors = sorted({error for rows in by_series.values() for error in rows["error"].dropna()})
     models = []
     for name, rows in by_series.items():
@@ -125,9 +158,9 @@ def _index(
             {
                 "name": name,
                 "colour": style.colour,
-                "dash": DASHES[style.dash],
-                "rule": RULES[style.dash],
-                "prompt": _told(rows),
+                "dash": SVG_DASHES[style.dash],
+                "rule": CSS_BORDERS[style.dash],
+                "prompt": _prompt_words(rows),
                 "iou": (1000 * rows["iou"]).round().fillna(-1).astype(int).tolist(),
                 "area": rows["predicted_area"].fillna(0).astype(int).tolist(),
                 "seen": {place: MARKS[kind] for place, kind in enumerate(rows["seen_in_training"]) if MARKS.get(kind)},
@@ -159,14 +192,14 @@ def _coded(name: str, values: pd.Series) -> dict[str, list]:
     return {name: codes.tolist(), f"{name}_names": names.tolist()}
 
 
-def _told(rows: pd.DataFrame) -> str:
-    """What a model was told: "box", "gaussian (all told the box)", …"""
+def _prompt_words(rows: pd.DataFrame) -> str:
+    """Describe the prompts of a model: "box", "gaussian, made from a box", ..."""
     prompts = rows[["prompt", "prompt_source"]].dropna().drop_duplicates().itertuples(index=False)
     return " and ".join(p if source in ("matched", p) else f"{p}, made from a {source}" for p, source in prompts)
 
 
 def _crop(counts: object, width: float, height: float) -> Box | None:
-    """The crop of an object; None if its true mask cannot be read."""
+    """Return the crop of an object, None if its true mask cannot be read."""
     try:
         truth = RegionMask.from_rle({"size": [int(height), int(width)], "counts": counts})
     except (MaskError, TypeError):
@@ -175,7 +208,7 @@ def _crop(counts: object, width: float, height: float) -> Box | None:
 
 
 def _cuttings(objects: pd.DataFrame, boxes: list[Box | None], crops: list[str], folder: Path) -> dict[str, Cutting]:
-    """What is to be cut out of each picture, by the picture's SHA-256."""
+    """Return the crops to cut out of each image, by the SHA-256 of the image."""
     found: dict[str, Cutting] = {}
     for (_, row), box, name in zip(objects.iterrows(), boxes, crops, strict=True):
         sha = str(row["image_sha256"])
@@ -198,15 +231,15 @@ def _chunks(
         readable = [text if box and isinstance(text, str) else None for text in counts]
         outlined.append((int(width), int(height), box or (0, 0, 1, 1), readable))
     chunks = []
-    for number, start in enumerate(range(0, len(outlined), CHUNK)):
-        some = outlined[start : start + CHUNK]
+    for number, start in enumerate(range(0, len(outlined), OBJECTS_PER_CHUNK)):
+        some = outlined[start : start + OBJECTS_PER_CHUNK]
         path = folder / "outlines" / f"{_hash(slug, number, some)}.js"
         chunks.append(OutlineChunk(path, f"report.outlines({_json(slug)},{number},", some))
     return chunks
 
 
 def _hash(*parts: object) -> str:
-    return hashlib.sha256("\n".join((_FORM, *map(str, parts))).encode()).hexdigest()[:16]
+    return hashlib.sha256("\n".join((_FORMAT_VERSION, *map(str, parts))).encode()).hexdigest()[:16]
 
 
 def _json(data: object) -> str:

@@ -1,4 +1,4 @@
-"""The page: one static index.html that needs neither server nor network, with its pictures in files beside it."""
+"""The page of a report: a static index.html that needs no server and no network, with its images in files beside it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from reports.gallery import Gallery
 from reports.style import Style
 from reports.times import hardware
 
-SCRIPTS, OF_GALLERY = ("page.js",), ("gallery.js", "viewer.js")
+PAGE_SCRIPTS, GALLERY_SCRIPTS = ("page.js",), ("gallery.js", "viewer.js")
 
 
 @dataclass(frozen=True)
 class PageTable:
-    """A table on the page: its `<table>` element of so many `rows`, its notes, and the paths of its other forms."""
+    """A table on the page: its `<table>` element, its number of rows, its notes, and the paths of its other formats."""
 
     caption: str
     table: Markup
@@ -30,14 +30,14 @@ class PageTable:
 
     @classmethod
     def of(cls, table: Table, files: list[str]) -> PageTable:
-        """The page's view of a table whose forms lie in `files` (relative to the page)."""
+        """Return the page's form of a table whose files (relative to the page) are given."""
         marked = any(cell.mark for row in table.cells for cell in row)
         return cls(table.caption, Markup(to_html(table)), len(table.cells), table.notes, marked, files)
 
 
 @dataclass(frozen=True)
 class PageFigure:
-    """A figure on the page: `files` maps pdf, svg and png to paths relative to the page; sizes are in CSS pixels."""
+    """A figure on the page. `files` maps pdf, svg and png to paths relative to the page; sizes are in CSS pixels."""
 
     title: str
     caption: str
@@ -49,7 +49,7 @@ class PageFigure:
 
 @dataclass(frozen=True)
 class Section:
-    """What the page says of one data set; `missing` are sentences on tables and figures that could not be made."""
+    """The section of one data set. `missing` explains which tables and figures could not be made."""
 
     dataset: str
     slug: str
@@ -69,17 +69,17 @@ def render_page(
     styles: dict[str, Style],
     notes: list[str],
 ) -> str:
-    """The page's HTML. Everything that comes from results is escaped."""
+    """Return the HTML of the page. All text from the results is escaped."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("reports"),
         autoescape=True,
-        undefined=jinja2.ChainableUndefined,  # a run that does not say something leaves its place empty
+        undefined=jinja2.ChainableUndefined,  # fields that a run lacks stay empty
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters["css"] = _css_string
     beside = resources.files("reports") / "templates"
-    scripts = SCRIPTS + OF_GALLERY if sections else SCRIPTS
+    scripts = PAGE_SCRIPTS + GALLERY_SCRIPTS if sections else PAGE_SCRIPTS
     return environment.get_template("index.html.j2").render(
         of_all=of_all,
         sections=sections,
@@ -94,5 +94,5 @@ def render_page(
 
 
 def _css_string(text: str) -> Markup:
-    """Text as a CSS string: all but letters and digits by their numbers, so that none can end it, nor the element."""
+    """Return text as a CSS string with every character except letters and digits escaped by its code point."""
     return Markup('"' + re.sub("[^A-Za-z0-9]", lambda found: f"\\{ord(found[0]):x} ", text) + '"')

@@ -1,4 +1,4 @@
-"""Which measurements are of one series, and what each series is called."""
+"""Names of series: the model, and the settings in which its variants differ."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ VARIANT = ["prompt_source", "noise", "tokens", "weights_sha256", "settings"]
 
 
 def settings_by_hash(run: dict[str, Any]) -> dict[str, str]:
-    """What decides the masks of a run besides weights, pictures and the size of noise: JSON, by `settings_hash`.
+    """Return the settings that decide a run's masks as JSON, by `settings_hash`.
 
-    The device is not part of it, and the seed only where there is noise.
+    Weights, images and the noise level have columns of their own and are left out, as is the device. The seed counts
+    only with noise.
     """
     prompt = run.get("prompt", {})
     found = {}
@@ -25,54 +26,54 @@ def settings_by_hash(run: dict[str, Any]) -> dict[str, str]:
         settings = card.get("settings", {})
         kept = {name: value for name, value in settings.items() if name != "device"}
         for noise in run.get("noise", []):
-            told = PromptSettings(prompt.get("source"), noise, prompt.get("seed"))
-            seed = {"seed of noise": told.seed} if noise else {}
-            found[settings_hash(settings, told)] = json.dumps(kept | seed, sort_keys=True)
+            used = PromptSettings(prompt.get("source"), noise, prompt.get("seed"))
+            seed = {"seed of noise": used.seed} if noise else {}
+            found[settings_hash(settings, used)] = json.dumps(kept | seed, sort_keys=True)
     return found
 
 
 def known_settings(text: str) -> dict[str, Any] | None:
-    """Read the `settings` of a row of results; None if its run does not describe them and the row has only a hash."""
+    """Parse the `settings` of a results row; None if the row has only a hash."""
     return json.loads(text) if text.startswith("{") else None
 
 
 def prompt_sources(rows: pd.DataFrame) -> pd.Series:
-    """Where prompts came from: "matched" also where a model was asked to be told what it is told anyway."""
+    """Return the prompt source of each row, "matched" also where the source is the model's own kind of prompt."""
     kinds = rows.groupby(["folder", "model", "weights_sha256", "settings_hash"], dropna=False)["prompt"]
     return rows["prompt_source"].mask(kinds.transform("first") == rows["prompt_source"], "matched")
 
 
 def variant_names(rows: pd.DataFrame, fields: Sequence[str]) -> pd.Series:
-    """A name per row: the model, and for each of the `fields` (of VARIANT) in which its variants differ, that field.
+    """Return a name per row: the model, and each of `fields` (a part of VARIANT) in which its variants differ.
 
-    Settings are told only where nothing else tells two variants of a data set apart.
+    Settings are named only where no other field distinguishes two variants on one data set.
     """
     names: pd.Series = rows["model"].astype(object)
     for model, group in rows.groupby("model", sort=False):
         others = [field for field in fields if field != "settings"]
         varying = [field for field in others if group[field].nunique(dropna=False) > 1]
         words: dict[object, str] = {}
-        alike = group.groupby(["dataset", *varying], dropna=False)
-        if "settings" in fields and (alike["settings"].nunique() > 1).any():
+        variants = group.groupby(["dataset", *varying], dropna=False)
+        if "settings" in fields and (variants["settings"].nunique() > 1).any():
             varying.append("settings")
             words = _settings_in_words(group["settings"].unique())
         for values, same in group.groupby(varying, sort=False, dropna=False) if varying else ():
-            told = (words.get(value) or _tell(field, value) for field, value in zip(varying, values, strict=True))
-            names[same.index] = f"{model}: {', '.join(told)}"
+            listed = (words.get(value) or _tell(field, value) for field, value in zip(varying, values, strict=True))
+            names[same.index] = f"{model}: {', '.join(listed)}"
     return names.where(~rows["untrained"].astype(bool), names + " (untrained)")
 
 
 def _settings_in_words(several: Iterable[str]) -> dict[object, str]:
-    """Each one's values of what they differ in; of settings that are not known, the hash."""
+    """Describe each of several settings by the values in which they differ; unknown settings by their hash."""
     several = list(several)
     known = {text: settings for text in several if (settings := known_settings(text)) is not None}
     every = sorted({name for settings in known.values() for name in settings} - {"tokens"})
     differing = [name for name in every if len({repr(settings.get(name)) for settings in known.values()}) > 1]
     words: dict[object, str] = {}
     for text in several:
-        told = [f"{name} {known[text].get(name, 'unset')}" for name in differing] if text in known else []
+        listed = [f"{name} {known[text].get(name, 'unset')}" for name in differing] if text in known else []
         digest = hashlib.sha256(text.encode()).hexdigest() if text in known else text
-        words[text] = ", ".join(told) or f"settings {digest[:8]}"
+        words[text] = ", ".join(listed) or f"settings {digest[:8]}"
     return words
 
 

@@ -1,6 +1,7 @@
-"""Masks as SVG paths: exactly along pixel edges where pixels are seen, and as few corners as the eye needs elsewhere.
+"""Outlines of masks as SVG paths.
 
-A path lies in the grid of its crop: one unit an image pixel, or more where the crop has more than `GRID` pixels.
+Outlines follow pixel edges exactly where pixels are large on the screen, and are simplified elsewhere. A path lies in
+the grid of its crop: one unit per image pixel, or per several pixels if the crop has more than `MAX_GRID_SIDE`.
 """
 
 from __future__ import annotations
@@ -10,31 +11,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 from objascale.masks import Box, MaskError, RegionMask
-from reports.pixels import PANEL
+from reports.pixels import MAX_CROP_SIDE
 
-GRID = 3 * PANEL  # units along the longer side of a crop at most
-SEEN = 2.0  # panel pixels per image pixel from which on edges are kept exactly
-TOLERANCE = 0.5  # panel pixels that an outline may be off
+MAX_GRID_SIDE = 3 * MAX_CROP_SIDE  # grid units along the longer side of a crop
+EXACT_SCALE = 2.0  # screen pixels per image pixel from which on edges are exact
+OUTLINE_TOLERANCE = 0.5  # screen pixels
 
 
 def grid_size(box: Box) -> tuple[int, int]:
-    """Width and height of a crop in units: its pixels, or fewer of the same shape if it has more than `GRID`."""
+    """Return the width and height of a crop's grid: its size in px, scaled down to at most `MAX_GRID_SIDE`."""
     width, height = box[2] - box[0], box[3] - box[1]
-    scale = min(1.0, GRID / max(width, height))
+    scale = min(1.0, MAX_GRID_SIDE / max(width, height))
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
 def outline(mask: RegionMask, box: Box) -> str:
-    """The outline of what a mask is inside `box` (xyxy pixel edges), as an SVG path for the even-odd rule.
+    """Return the outline of a mask within `box` as an SVG path with the even-odd fill rule.
 
-    Shown with the longer side of `box` on `PANEL` pixels, no point is off by more than `TOLERANCE` of those, and none
-    at all where a pixel takes `SEEN` of them or more. The empty string where nothing of the mask is in the box.
+    Args:
+        mask: The mask.
+        box: The crop, xyxy pixel edges.
+
+    Returns:
+        The path in grid units; empty if no pixel of the mask lies in the box. With the longer side of `box` shown on
+        `MAX_CROP_SIDE` screen pixels, points are off by at most `OUTLINE_TOLERANCE` screen pixels. They are exact where
+        an image pixel takes `EXACT_SCALE` screen pixels or more.
     """
     width, height = grid_size(box)
-    unit = PANEL / max(width, height)  # panel pixels
-    tolerance = 0.0 if unit >= SEEN else TOLERANCE / unit
+    unit = MAX_CROP_SIDE / max(width, height)  # screen pixels
+    tolerance = 0.0 if unit >= EXACT_SCALE else OUTLINE_TOLERANCE / unit
     if width < box[2] - box[0]:
-        tolerance -= np.sqrt(0.5)  # a unit takes the pixel under its centre, which is up to half a unit away
+        tolerance -= np.sqrt(0.5)  # a unit samples the pixel at its centre, up to half a unit away
     h, w = mask.data.shape
     columns, x0 = _sampled(box[0], box[2], width, mask.x, mask.x + w)
     rows, y0 = _sampled(box[1], box[3], height, mask.y, mask.y + h)
@@ -47,7 +54,7 @@ def outline(mask: RegionMask, box: Box) -> str:
 
 
 def outline_of(counts: object, width: int, height: int, box: Box) -> str | None:
-    """The outline of a mask given as RLE counts; None if there are none, or they cannot be read."""
+    """Return the outline of a mask given as RLE counts; None if there are no counts or they are invalid."""
     if not isinstance(counts, str) or not counts:
         return None
     try:
@@ -57,9 +64,10 @@ def outline_of(counts: object, width: int, height: int, box: Box) -> str | None:
 
 
 def _sampled(start: int, end: int, units: int, low: int, high: int) -> tuple[NDArray[np.int64], int]:
-    """Which of the pixels from `low` to `high`, counted from `low`, the units of a crop from `start` to `end` take.
+    """Sample the crop from `start` to `end` at the centres of `units` equal steps.
 
-    Gives them with the first unit that takes one.
+    Returns:
+        The sampled pixels that lie in `low` to `high`, counted from `low`, and the index of the first one.
     """
     pixels = start + ((np.arange(units) + 0.5) * (end - start) / units).astype(np.int64)
     first, last = np.searchsorted(pixels, (low, high))
@@ -67,9 +75,9 @@ def _sampled(start: int, end: int, units: int, low: int, high: int) -> tuple[NDA
 
 
 def _polygons(mask: NDArray[np.bool_], tolerance: float) -> list[NDArray[np.int64]]:
-    """Closed polygons (n×2, x and y of pixel edges) around all parts and holes of a mask, within `tolerance`."""
-    # OpenCV follows the centres of border pixels: in a mask of double size those of a pixel's quarters, of which each
-    # has one corner of the pixel, ⌊(centre + 1) / 2⌋, so that what it cuts at a concave corner is that corner itself
+    """Return closed polygons (n, 2), x and y of pixel edges, around all parts and holes, within `tolerance`."""
+    # OpenCV follows the centres of border pixels. At double size these are the quarters of a pixel. Each quarter maps
+    # to one corner of its pixel: ⌊(centre + 1) / 2⌋. The cut at a concave corner maps to that corner.
     doubled = cv2.resize(mask.astype(np.uint8), None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
     contours, _ = cv2.findContours(doubled, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     polygons = []
@@ -83,14 +91,14 @@ def _polygons(mask: NDArray[np.bool_], tolerance: float) -> list[NDArray[np.int6
 
 
 def _corners(points: NDArray) -> NDArray:
-    """The points at which a closed polygon with steps along one axis turns."""
+    """Return the corners of a closed polygon with axis-aligned steps."""
     points = points[(points != np.roll(points, 1, axis=0)).any(1)]
     steps = np.sign(np.roll(points, -1, axis=0) - points)
     return points[(steps != np.roll(steps, 1, axis=0)).any(1)]
 
 
 def _path(corners: NDArray[np.int64]) -> str:
-    """A closed polygon as an SVG path with relative steps."""
+    """Return a closed polygon as an SVG path with relative steps."""
     (x, y), steps = corners[0].tolist(), np.diff(corners, axis=0).tolist()
     lines = (f"h{dx}" if not dy else f"v{dy}" if not dx else f"l{dx}{'' if dy < 0 else ' '}{dy}" for dx, dy in steps)
     return f"M{x} {y}{''.join(lines)}z"

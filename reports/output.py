@@ -1,4 +1,4 @@
-"""The folder of a report: every file in it is whole, and none is left of an earlier report."""
+"""The folder of a report. Files are written atomically, and files of an earlier report are deleted."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MANIFEST = "files.json"
 
 
 class Output:
-    """Writes below `root` and remembers what: paths relative to it, with "/". Raises ReportError where it cannot."""
+    """Writes files below `root` and records their relative paths. Raises ReportError if a file cannot be written."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -30,14 +30,14 @@ class Output:
         self.files.add(name)
 
     def table(self, table: Table, folder: str) -> list[str]:
-        """Write a table in every form, and give the files."""
+        """Write a table in every format and return the file names."""
         names = {f"{folder}/{table.name}.{suffix}": write(table) for suffix, write in WRITERS.items()}
         for name, text in names.items():
             self.write(name, text)
         return list(names)
 
     def figure(self, drawn: Drawn, folder: str) -> list[str]:
-        """Write a figure in every format, and give the files."""
+        """Write a figure in every format and return the file names."""
         with self.writing():
             paths = save_figure(drawn.figure, self.root / folder / drawn.name)
         names = [path.relative_to(self.root).as_posix() for path in paths]
@@ -45,11 +45,11 @@ class Output:
         return names
 
     def keep(self, names: Iterable[str]) -> None:
-        """Remember files that others wrote."""
+        """Record files that were written elsewhere."""
         self.files.update(names)
 
     def forget_others(self) -> None:
-        """Delete what the last report here had and this one has not; the list of files is for the next one."""
+        """Delete the files of the last report that this report did not write, and save the list of files."""
         with self.writing():
             for path in (self.root / name for name in sorted(self._last() - self.files)):
                 path.unlink(missing_ok=True)
@@ -59,7 +59,7 @@ class Output:
         self.write(MANIFEST, json.dumps(sorted(self.files), indent=0) + "\n")
 
     def _last(self) -> set[str]:
-        """The files of the last report, of those named the ones in this folder; none where no list can be read."""
+        """Return the files of the last report that lie in this folder; empty if there is no valid list."""
         try:
             names = json.loads((self.root / MANIFEST).read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):
@@ -70,7 +70,7 @@ class Output:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """An OSError becomes a ReportError."""
+        """Convert an OSError into a ReportError."""
         try:
             yield
         except OSError as error:

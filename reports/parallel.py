@@ -1,4 +1,4 @@
-"""The same function on many jobs, in as many processes as this one may use cores."""
+"""Run one function on many jobs in several processes."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from reports.results import ReportError
 
 Job = TypeVar("Job")
 Done = TypeVar("Done")
-ALONE = 50  # jobs that are done sooner than another process has started
-WORKERS = 8  # at most; each may hold a picture of 8192², 200 MB
+SERIAL_JOBS = 50  # up to this many jobs take less time than starting a process
+MAX_WORKERS = 8  # each may hold an image of 8192×8192, 200 MB
 
 
 def work(function: Callable[[Job], Done], jobs: Sequence[Job], progress: ProgressCallback, what: str) -> list[Done]:
-    """`function` of each of the jobs, in their order. Raises what it raises, and ReportError if a process dies."""
+    """Return `function(job)` for each job, in order. Raises ReportError if a process dies."""
     done: list[Done] = []
-    workers = 1 if len(jobs) <= ALONE else min(WORKERS, available_cores())
+    workers = 1 if len(jobs) <= SERIAL_JOBS else min(MAX_WORKERS, available_cores())
     if workers == 1:
         for job in jobs:
             done.append(function(job))
@@ -34,7 +34,7 @@ def work(function: Callable[[Job], Done], jobs: Sequence[Job], progress: Progres
                 progress(what, len(done), len(jobs))
         except BrokenProcessPool as error:
             raise ReportError(
-                "a process of the gallery was killed, perhaps for want of memory: build again, it goes on"
+                "a gallery process was killed, perhaps because memory ran out: build again to continue"
             ) from error
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)

@@ -1,7 +1,4 @@
-"""Small pictures of small objects: cut out around a mask, and small enough to be shown by the thousand.
-
-All in uint8 RGB and pixel edges (xyxy). Nothing here knows of results or pages.
-"""
+"""Crops and thumbnails of images for the page. Images are uint8 RGB, boxes are pixel edges (xyxy)."""
 
 from __future__ import annotations
 
@@ -17,25 +14,22 @@ from objascale.datasets import EncodedImage, Exif, ImageError
 from objascale.files import write_atomically
 from objascale.masks import Box
 
-Image = NDArray[np.uint8]
-PANEL = 480  # side of a cut-out at most, in its own pixels
-WHOLE = 320  # longer side of a whole picture at most
-CONTEXT = 2.2  # side of a crop over the longer side of the object
-LEAST = 18  # side of a crop at least, in image pixels
-QUALITY = 82  # of a WebP; what needs no more than `EXACT` pixels a side is kept to the last bit
-EXACT = 96
+RGBImage = NDArray[np.uint8]
+MAX_CROP_SIDE = 480  # px, longer side of a crop; cards show it at up to this width
+THUMBNAIL_SIDE = 320  # px, longer side
+CROP_CONTEXT = 2.2  # side of a crop / longer side of its object
+MIN_CROP_SIDE = 18  # px, so that a dot keeps some surroundings
+WEBP_QUALITY = 82  # of WebP, 0 to 100
+MAX_LOSSLESS_SIDE = 96  # px; shown so large that single pixels are visible
 
 
 class PictureMissing(Exception):
-    """A picture that is not there, cannot be decoded, or has another size than its results say."""
+    """An image that is missing, cannot be decoded, or differs in size from the results."""
 
 
 @dataclass(frozen=True)
 class Cutting:
-    """What is to be made of one picture: itself, small, and a crop an object, each written to its path as WebP.
-
-    `exif` is that of the run, so that the pixels are those that were measured.
-    """
+    """The thumbnail and the crops to make of one image, with the paths of their WebP files."""
 
     picture: Path
     width: int
@@ -46,9 +40,13 @@ class Cutting:
 
 
 def cut(cutting: Cutting) -> str:
-    """Make the small pictures that are not there yet. The picture is decoded once, and not at all if there are none.
+    """Write the crops and the thumbnail that do not exist yet. The image is decoded at most once.
 
-    Gives an empty string, or a sentence on why the picture cannot be shown. Raises OSError if the disk takes no more.
+    Returns:
+        An empty string, or a sentence that says why the image cannot be shown.
+
+    Raises:
+        OSError: A file cannot be written.
     """
     wanted = [(box, path) for box, path in cutting.crops if not path.exists()]
     if not wanted and cutting.whole.exists():
@@ -58,38 +56,48 @@ def cut(cutting: Cutting) -> str:
     except PictureMissing as missing:
         return str(missing)
     for (x0, y0, x1, y1), path in wanted:
-        write_atomically(path, webp(shrink(image[y0:y1, x0:x1], PANEL)))
-    write_atomically(cutting.whole, webp(shrink(image, WHOLE)))
+        write_atomically(path, webp(shrink(image[y0:y1, x0:x1], MAX_CROP_SIDE)))
+    write_atomically(cutting.whole, webp(shrink(image, THUMBNAIL_SIDE)))
     return ""
 
 
-def read_picture(path: Path, width: int, height: int, exif: Exif = "stored") -> Image:
-    """Decode one picture as `bench run` with `--exif` did, RGB, H×W×3.
+def read_picture(path: Path, width: int, height: int, exif: Exif = "stored") -> RGBImage:
+    """Decode an image as `bench run` did with the same `exif`.
 
-    Raises PictureMissing if it is not `width` × `height`, or no picture.
+    Args:
+        path: The file.
+        width: The expected width in px.
+        height: The expected height in px.
+        exif: The value of `bench run --exif`.
+
+    Returns:
+        uint8 RGB of shape (height, width, 3).
+
+    Raises:
+        PictureMissing: The file is missing, is not an image or has another size.
     """
     if not os.path.isfile(path):  # noqa: PTH113 Path.is_file raises where nobody may look
-        raise PictureMissing(f"the picture {path} is missing")
+        raise PictureMissing(f"the image {path} is missing")
     try:
         return EncodedImage(str(path), path.read_bytes(), "", (width, height)).decode(exif)
     except OSError as error:
-        raise PictureMissing(f"the picture {path} cannot be read ({error.strerror})") from error
+        raise PictureMissing(f"the image {path} cannot be read ({error.strerror})") from error
     except ImageError as error:
         raise PictureMissing(str(error)) from error
 
 
 def crop_box(box: Box, width: int, height: int) -> Box:
-    """A square around `box`, `CONTEXT` times its longer side and `LEAST` pixels at least, kept inside the picture."""
+    """Return a square around `box` in the image: `CROP_CONTEXT` × its longer side, at least `MIN_CROP_SIDE` px."""
     x0, y0, x1, y1 = box
-    side = max(LEAST, int(np.ceil(CONTEXT * max(x1 - x0, y1 - y0))))
+    side = max(MIN_CROP_SIDE, int(np.ceil(CROP_CONTEXT * max(x1 - x0, y1 - y0))))
     w, h = min(side, width), min(side, height)
     left = int(np.clip((x0 + x1 - w) // 2, 0, width - w))
     top = int(np.clip((y0 + y1 - h) // 2, 0, height - h))
     return left, top, left + w, top + h
 
 
-def shrink(image: Image, side: int) -> Image:
-    """The image with `side` pixels along its longer side at most, its pixels averaged."""
+def shrink(image: RGBImage, side: int) -> RGBImage:
+    """Scale an image down so that its longer side is at most `side`, by area averaging."""
     scale = side / max(image.shape[:2])
     if scale >= 1:
         return image
@@ -97,10 +105,10 @@ def shrink(image: Image, side: int) -> Image:
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def webp(image: Image) -> bytes:
-    """An RGB picture as WebP, without loss if it is small enough for its pixels to be looked at one by one."""
-    quality = QUALITY if max(image.shape) > EXACT else 101  # OpenCV's word for lossless
+def webp(image: RGBImage) -> bytes:
+    """Encode an RGB image as WebP, lossless if it is at most `MAX_LOSSLESS_SIDE` px long."""
+    quality = WEBP_QUALITY if max(image.shape) > MAX_LOSSLESS_SIDE else 101  # above 100, OpenCV encodes losslessly
     done, data = cv2.imencode(".webp", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_WEBP_QUALITY, quality])
     if not done:
-        raise OSError("a picture could not be encoded as WebP")
+        raise OSError("an image could not be encoded as WebP")
     return data.tobytes()

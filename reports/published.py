@@ -1,9 +1,9 @@
-"""The paper's numbers, which stand in a table of their own, and where ours may be compared with them.
+"""The numbers of the paper's Table 1, and when measured numbers may be compared with them.
 
-Source: M. Traub and M. V. Butz, "Rethinking Vision Transformer for Object Centric Foundation Models",
-arXiv:2502.02763, first version, Table 1: mean ± standard deviation of the IoU in percent, per mask; milliseconds
-on the authors' hardware; parameters in millions. FastSAM and SAM were prompted with ground-truth boxes, FLIP with
-ground-truth Gaussians.
+Source: M. Traub and M. V. Butz, "Rethinking Vision Transformer for Object Centric Foundation Models", arXiv:2502.02763,
+first version, Table 1: mean ± standard deviation of the IoU in percent over masks; milliseconds on the authors'
+hardware; parameters in millions. FastSAM and SAM were prompted with ground-truth boxes, FLIP with ground-truth
+Gaussians.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from dataclasses import dataclass
 
 SOURCE = "Traub and Butz, arXiv:2502.02763v1, Table 1"
 DATASETS = ("Hypersim", "KITTI-360", "OpenImages", "ObjaScale")
-AUTHORS_FILE = "flip-hdf5/"  # what the names of data sets in the authors' HDF5 files begin with
-MASKS = {"ObjaScale": 10_200}  # section 4.1, one object a picture; the paper states no number for the others
+AUTHORS_PREFIX = "flip-hdf5/"  # prefix of data sets that were read from the authors' HDF5 files
+PUBLISHED_MASKS = {"ObjaScale": 10_200}  # section 4.1, one object per image; other data sets: not in the paper
 
 
 @dataclass(frozen=True)
 class Published:
-    """One row of the paper's Table 1; `iou` maps a data set to (mean, standard deviation) in percent."""
+    """One row of the paper's Table 1. `iou` maps a data set to (mean, standard deviation) in percent."""
 
     model: str
     parameters_millions: float
@@ -30,7 +30,7 @@ class Published:
 
     @property
     def prompt(self) -> str:
-        """The kind of prompt that the paper gave the model, from the true mask."""
+        """The kind of prompt that the model got in the paper."""
         return "gaussian" if self.model.startswith("FLIP") else "box"
 
 
@@ -51,33 +51,33 @@ TABLE_1 = (
 
 
 def published_model(name: str) -> Published | None:
-    """The paper's row of one of our models, by its name: "sam-b" is its SAM-B, "sam-b@crop" is not."""
+    """Return the paper's row of a model by our name, None if there is none. "sam-b" has one, "sam-b@crop" has none."""
     return next((row for row in TABLE_1 if row.model.lower() == name), None)
 
 
 def paper_data_set(dataset: str) -> str | None:
-    """The name in the paper of one of our data sets, by its name; None if the paper has none of that name.
+    """Return the paper's name of one of our data sets, None if the paper did not measure it.
 
-    "kitti360" and "flip-hdf5/KITTI-360" are the paper's KITTI-360. A folder in parentheses, which tells data sets of
-    one name apart, is not part of the name.
+    "kitti360" and "flip-hdf5/KITTI-360" are the paper's KITTI-360. A folder in parentheses, added to data sets of equal
+    name, is ignored.
     """
-    name = _plain(dataset.removeprefix(AUTHORS_FILE).split(" (")[0])
+    name = _plain(dataset.removeprefix(AUTHORS_PREFIX).split(" (")[0])
     return next((title for title in DATASETS if _plain(title) == name), None)
 
 
-def same_pictures(dataset: str, n: int, masks: int | None) -> bool:
-    """Whether a mean was measured on the very pictures of the paper's Table 1.
+def same_images(dataset: str, n: int, masks: int | None) -> bool:
+    """Return whether a mean was measured on the same images as the paper's Table 1.
 
-    They are in the authors' HDF5 files and nowhere else: the paper does not say which split of a public data set it
-    measured, nor how many masks. All masks of a file must have been measured.
+    Only the authors' HDF5 files hold these images: the paper does not say which split of a public data set it measured,
+    nor how many masks. All masks of a file must be measured.
 
     Args:
         dataset: The name of the data set in the results.
-        n: The number of objects that the mean is of.
-        masks: The number of masks in the data set's files, None if it is not known.
+        n: The number of objects in the mean.
+        masks: The number of masks in the data set's files; None if unknown.
     """
     title = paper_data_set(dataset)
-    return dataset.startswith(AUTHORS_FILE) and title is not None and n == masks == MASKS.get(title, masks)
+    return dataset.startswith(AUTHORS_PREFIX) and title is not None and n == masks == PUBLISHED_MASKS.get(title, masks)
 
 
 def _plain(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Which models and objects a reader should see first."""
+"""Choose the models and objects that the page shows first."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from objascale.masks import Box
 from reports.formats import scientific
 from reports.outlines import grid_size, outline_of
 from reports.style import Style
-from reports.view import View
+from reports.view import ResultsView
 
-EACH = 2  # objects of each kind that are on the page itself
-DASHES = {"-": "", "--": "7 4", ":": "2 3", "-.": "7 3 2 3"}  # matplotlib's as SVG's
-RULES = {"-": "solid", "--": "dashed", ":": "dotted", "-.": "double"}  # and as CSS's
+OBJECTS_PER_REASON = 2  # eight objects with four reasons
+SVG_DASHES = {"-": "", "--": "7 4", ":": "2 3", "-.": "7 3 2 3"}  # stroke-dasharray by matplotlib line style
+CSS_BORDERS = {"-": "solid", "--": "dashed", ":": "dotted", "-.": "double"}  # border-style by matplotlib line style
 
 
 @dataclass(frozen=True)
-class Line:
-    """One model's outline of one object; its IoU in words, marked if it was seen in training, and in percent."""
+class ModelOutline:
+    """The outline of one model on one object. `iou` is text, marked if seen in training; `share` is in percent."""
 
     series: str
     colour: str
@@ -33,10 +33,11 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Shown:
-    """An object on the page itself: `image` is its crop's path, empty where `note` says why there is none.
+class ObjectCard:
+    """An object on the page itself.
 
-    The paths lie in a grid of `width` × `height`.
+    `image` is the path of its crop, empty if `note` explains why there is none. The outlines lie in a grid of `width` ×
+    `height`.
     """
 
     why: str
@@ -47,13 +48,14 @@ class Shown:
     width: int
     height: int
     truth: str
-    lines: list[Line]
+    lines: list[ModelOutline]
 
 
-def leading_pair(view: View) -> list[str]:
-    """The two series whose disagreement tells most: of the learned models those with the highest mean IoU.
+def leading_pair(view: ResultsView) -> list[str]:
+    """Return the two series whose disagreement orders the gallery: the models with parameters with the highest mean
+    IoU.
 
-    Where there are not two of them, the best of the others joins; where there is but one series, it is alone.
+    With fewer than two such models, the best of the others joins. A single series is returned alone.
     """
     by_series = view.plain.groupby("series", sort=False).agg(model=("model", "first"), iou=("iou", "mean"))
     learned = by_series["model"].map(lambda model: bool(view.results.card(model).get("parameters")))
@@ -61,20 +63,20 @@ def leading_pair(view: View) -> list[str]:
     return [str(series) for series in ordered.index[:2]]
 
 
-def by_disagreement(rows: pd.DataFrame, pair: list[str]) -> pd.DataFrame:
-    """IoU with a row an object and a column a series, in the order of the pair's disagreement; unequal first.
+def rank_by_disagreement(rows: pd.DataFrame, pair: list[str]) -> pd.DataFrame:
+    """Return IoU with one row per object and one column per series, ordered by the disagreement of the pair.
 
-    `rows` has one row an object and series. Objects that one of the pair was not scored on come last.
+    `rows` has one row per object and series. Objects without a score of one of the pair come last.
     """
     iou = rows.pivot(index="object", columns="series", values="iou").reindex(rows["object"].unique())
     gap = (iou[pair[0]] - iou[pair[-1]]).abs()
     return iou.loc[gap.sort_values(ascending=False, kind="stable").index]
 
 
-def choose(iou: pd.DataFrame, main: str) -> dict[str, str]:
-    """Objects to show on the page itself, each once, with the reason.
+def choose_objects(iou: pd.DataFrame, main: str) -> dict[str, str]:
+    """Return the objects to show on the page itself, each once, with the reason.
 
-    `iou` is as `by_disagreement` gives it; best, median and worst are by the column `main`.
+    `iou` is the result of `rank_by_disagreement`. Best, median and worst refer to the column `main`.
     """
     scores = iou[main].dropna()
     orders = {
@@ -85,11 +87,11 @@ def choose(iou: pd.DataFrame, main: str) -> dict[str, str]:
     }
     chosen: dict[str, str] = {}
     for why, order in orders.items():
-        chosen |= dict.fromkeys([str(name) for name in order if name not in chosen][:EACH], why)
+        chosen |= dict.fromkeys([str(name) for name in order if name not in chosen][:OBJECTS_PER_REASON], why)
     return chosen
 
 
-def show(
+def object_card(
     why: str,
     first: pd.Series,
     rows: Mapping[str, pd.Series],
@@ -97,19 +99,19 @@ def show(
     box: Box | None,
     image: str,
     note: str,
-) -> Shown:
-    """One object for the page itself, from any of its rows, `first`, and that of each series."""
+) -> ObjectCard:
+    """Return the card of one object. `first` is any of its rows, `rows` has the row of each series."""
     width, height = int(first["width"]), int(first["height"])
     if box is None:
         note = note or "its true mask cannot be read"
     box = box or (0, 0, width, height)
     facts = f"{first['area']:,.0f} px, {scientific(first['fraction'])} of {width}×{height}"
     lines = [
-        Line(
+        ModelOutline(
             series,
             styles[series].colour,
-            DASHES[styles[series].dash],
-            RULES[styles[series].dash],
+            SVG_DASHES[styles[series].dash],
+            CSS_BORDERS[styles[series].dash],
             _scored(row),
             0.0 if pd.isna(row["iou"]) else round(100 * row["iou"], 1),
             outline_of(row["predicted_rle"], width, height, box) or "",
@@ -118,11 +120,11 @@ def show(
     ]
     truth = outline_of(first["truth_rle"], width, height, box) or ""
     title = str(first["category"]).replace("_", " ")
-    return Shown(why, title, facts, "" if note else image, note, *grid_size(box), truth, lines)
+    return ObjectCard(why, title, facts, "" if note else image, note, *grid_size(box), truth, lines)
 
 
 def _scored(row: pd.Series) -> str:
-    """IoU in two digits, marked if the model has seen the object in training, or what there is instead of it."""
+    """Return IoU with two digits, marked if seen in training; "error" or a dash if there is no IoU."""
     if pd.notna(row["error"]):
         return "error"
     return "—" if pd.isna(row["iou"]) else f"{row['iou']:.2f}{MARKS[row['seen_in_training']]}"

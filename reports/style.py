@@ -1,7 +1,7 @@
-"""How figures look: one colour, marker and dash per model, the same in every figure, told apart by the colour-blind.
+"""Colours, markers and line styles of the models, the same in every figure and safe for the colour-blind.
 
-The hues are those of Okabe and Ito (2008). A family (flip, sam, …) has a hue and a marker, its sizes have shades, and
-variants of one model have dashes. What the prompt alone is worth (box, ellipse) is dashed.
+The hues are those of Okabe and Ito (2008). A family (flip, sam, ...) has one hue and one marker. The sizes of a family
+differ in shade, the variants of a model in line style. The bare prompts (box, ellipse) are dashed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 
 from objascale.files import write_atomically
 
-# colour, marker and dash by the longest fitting prefix: "mobilesam" is not "sam"
+# Colour, marker and line style by the longest matching prefix: "mobilesam" does not count as "sam".
 FAMILIES = {
     "flip": ("#009e73", "o", "-"),
     "mobilesam": ("#0072b2", "s", "-"),
@@ -31,14 +31,14 @@ FAMILIES = {
     "ellipse": ("#3a3a3a", "o", "--"),
     "box": ("#6a4c93", "s", "--"),
 }
-SPARE = ("#a8763e", "#b5a500", "#6b705c", "#2f4b7c", "#00798c", "#a05195")
-SIZES = {"tiny": 0, "t": 0, "small": 1, "s": 1, "middle": 2, "m": 2, "b": 2, "large": 3, "l": 3, "x": 4, "h": 4}
-SHADES = (0.0, 0.45, -0.25, -0.42, -0.48)  # towards white (positive) or black
-MARKERS = ("o", "s", "D", "^", "v", "P", "X")  # for models of no known family, and when all dashes are taken
-DASHES = ("-", "--", ":", "-.")
+OTHER_COLOURS = ("#a8763e", "#b5a500", "#6b705c", "#2f4b7c", "#00798c", "#a05195")
+SIZE_RANKS = {"tiny": 0, "t": 0, "small": 1, "s": 1, "middle": 2, "m": 2, "b": 2, "large": 3, "l": 3, "x": 4, "h": 4}
+SIZE_SHADES = (0.0, 0.45, -0.25, -0.42, -0.48)  # positive: towards white; negative: towards black
+MARKERS = ("o", "s", "D", "^", "v", "P", "X")  # for unknown families, and for variants beyond the line styles
+LINE_STYLES = ("-", "--", ":", "-.")
 FORMATS = ("pdf", "svg", "png")
-WIDTH = 3.4  # inches: one column of two, so that nothing is shrunk and no letter is smaller than 7 points
-RC: dict[Any, Any] = {
+COLUMN_WIDTH = 3.4  # inches, one of two columns: printed unscaled, letters have 7 points or more
+RC_PARAMS: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 8,
     "axes.titlesize": 8,
@@ -60,13 +60,13 @@ RC: dict[Any, Any] = {
     "svg.fonttype": "path",
     "svg.hashsalt": "reports",
 }
-PLAIN: dict[Any, Any] = RC | {"text.parse_math": False}
-"""For figures that show words of the results: a name with two $ is no formula."""
+PLAIN_RC_PARAMS: dict[Any, Any] = RC_PARAMS | {"text.parse_math": False}
+"""For figures with text from the results: a name with two $ is not a formula."""
 
 
 @dataclass(frozen=True)
 class Style:
-    """How one model is drawn: colour (hex), matplotlib marker and line style."""
+    """The look of one model: colour (hex), matplotlib marker and line style."""
 
     colour: str
     marker: str
@@ -74,19 +74,20 @@ class Style:
 
 
 def assign_styles(names: Iterable[str]) -> dict[str, Style]:
-    """A style for each name, no two alike among the first 28 of one colour; the first four differ in marker and dash.
+    """Return a style for each name.
 
-    A name's colour depends on nothing but its part before ":", "@" or " (", so that it is the same in every report.
+    The first 28 styles of one colour are distinct, and the first four differ in both marker and line style. The colour
+    depends only on the name's part before ":", "@" or " (", so it is the same in every report.
     """
     styles: dict[str, Style] = {}
     for name in dict.fromkeys(names):
         own = _own_style(name)
         markers, dashes = (
             values[values.index(first) :] + values[: values.index(first)]
-            for values, first in ((MARKERS, own.marker), (DASHES, own.dash))
+            for values, first in ((MARKERS, own.marker), (LINE_STYLES, own.dash))
         )
-        every = range(len(MARKERS) * len(DASHES))  # both turn at once, and as 7 and 4 share no divisor, all pairs occur
-        candidates = (Style(own.colour, markers[i % len(MARKERS)], dashes[i % len(DASHES)]) for i in every)
+        every = range(len(MARKERS) * len(LINE_STYLES))  # advancing both gives every pair, as 7 and 4 are coprime
+        candidates = (Style(own.colour, markers[i % len(MARKERS)], dashes[i % len(LINE_STYLES)]) for i in every)
         styles[name] = next((style for style in candidates if style not in styles.values()), own)
     return styles
 
@@ -97,10 +98,10 @@ def _own_style(name: str) -> Style:
     fitting = [family for family in FAMILIES if head.startswith(family)]
     if not fitting:
         digest = hashlib.sha256(model.encode()).digest()
-        return Style(SPARE[digest[0] % len(SPARE)], MARKERS[digest[1] % len(MARKERS)], "-")
+        return Style(OTHER_COLOURS[digest[0] % len(OTHER_COLOURS)], MARKERS[digest[1] % len(MARKERS)], "-")
     colour, marker, dash = FAMILIES[max(fitting, key=len)]
-    size = next((SIZES[part] for part in rest if part in SIZES), 0)
-    return Style(_shade(colour, SHADES[size]), marker, dash)
+    size = next((SIZE_RANKS[part] for part in rest if part in SIZE_RANKS), 0)
+    return Style(_shade(colour, SIZE_SHADES[size]), marker, dash)
 
 
 def _shade(colour: str, amount: float) -> str:
@@ -110,11 +111,11 @@ def _shade(colour: str, amount: float) -> str:
 
 
 def save_figure(figure: Figure, stem: Path) -> list[Path]:
-    """Write `stem`.pdf, .svg and .png (200 dots per inch), the same bytes for the same figure; gives the paths."""
+    """Write `stem`.pdf, .svg and .png (200 dpi) and return the paths. The same figure gives the same bytes."""
     paths = []
-    with matplotlib.rc_context(RC):
+    with matplotlib.rc_context(RC_PARAMS):
         figure.draw_without_rendering()
-        figure.set_layout_engine("none")  # laid out once, not once per format
+        figure.set_layout_engine("none")  # lay out once for all formats
         for suffix in FORMATS:
             path = stem.parent / f"{stem.name}.{suffix}"
             metadata = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {}}[suffix]

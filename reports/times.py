@@ -1,6 +1,7 @@
-"""Times of models: from folders of `bench run --timing`, and from ordinary runs, where other work ran beside.
+"""Times of models, from folders of `bench run --timing` and from ordinary runs.
 
-Both are of what the paper's Table 1 has: a picture and an object of it together, per object.
+Both give the time of the paper's Table 1: one image and one object together, per object. In an ordinary run, other work
+may run at the same time.
 """
 
 from __future__ import annotations
@@ -16,22 +17,22 @@ import pandas as pd
 from bench.timing import TIMING_COLUMNS, TIMING_SCHEMA, summarise_times
 from reports.files import ReportError, read_description, read_table
 
-ONLY_TIMES = "the results hold times and no masks; `bench run` without --timing measures masks"
+NO_MASKS = "the results hold only times; measure masks with `bench run` without --timing"
 TIMES = ["pre_post_ms", "model_ms", "total_ms"]
 _BOUNDS = [f"{name}_{side}" for name in TIMES for side in ("low", "high")]
 
 
 @dataclass(frozen=True)
 class Timing:
-    """A timing folder: `run` is timing.json and `folder`, `rows` is timing.parquet (`bench.timing.TIMING_COLUMNS`)."""
+    """A timing folder: `run` is timing.json with its folder, `rows` are timing.parquet (`TIMING_COLUMNS`)."""
 
     run: dict[str, Any]
     rows: pd.DataFrame
 
     @classmethod
     def read(cls, folder: Path) -> Timing:
-        """Raises ReportError for files that are missing or not what their names say, and for an unknown version."""
-        run = read_description(folder / "timing.json", "it was not finished, or its times were moved")
+        """Read a timing folder. Raises ReportError if a file is missing, invalid or of an unknown version."""
+        run = read_description(folder / "timing.json", "the timing run is not finished, or the file was moved")
         if run.get("schema") != TIMING_SCHEMA:
             raise ReportError(
                 f"{folder}/timing.json has schema version {run.get('schema')}, "
@@ -42,14 +43,14 @@ class Timing:
 
 
 def is_timing(folder: Path) -> bool:
-    """Whether `bench run --timing` wrote into this folder."""
+    """Return whether a folder was written by `bench run --timing`."""
     return (folder / "timing.json").exists() or (folder / "timing.parquet").exists()
 
 
 def timed(timings: Sequence[Timing]) -> pd.DataFrame:
-    """One row per model and number of patches, from the last of the folders that timed it.
+    """Return one row per model and number of patches, from the last folder that timed it.
 
-    Columns: model, tokens (NaN for a model without); pre_post_ms, model_ms, total_ms (medians over objects and
+    Columns: model, tokens (NaN for a model without patches); pre_post_ms, model_ms, total_ms (medians over objects and
     repeats), each with _low and _high (5th and 95th percentile); calls, folder.
     """
     found: dict[tuple[str, float | None], dict[str, Any]] = {}
@@ -76,9 +77,9 @@ def _tokens(run: dict[str, Any], model: str) -> float | None:
 
 
 def ordinary(rows: pd.DataFrame) -> pd.DataFrame:
-    """Of each series of result rows the median over objects, and the mean of these over data sets.
+    """Return the times of each series in ordinary runs: medians over objects, averaged over data sets.
 
-    The index is the series, the columns are pre_post_ms, model_ms, total_ms. Rows with an error do not count.
+    Index: series. Columns: pre_post_ms, model_ms, total_ms. Rows with an error are left out.
     """
     rows = rows[rows["error"].isna()]
     outside = rows[["image_pre_ms", "image_post_ms", "pre_ms", "post_ms"]].sum(axis=1, skipna=False)
@@ -88,9 +89,10 @@ def ordinary(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def times_of(timings: Sequence[Timing], rows: pd.DataFrame) -> pd.DataFrame:
-    """Times of each series of result rows: `timed` where its model and patches were, else `ordinary`.
+    """Return the times of each series: from `timed` where its model and number of patches were timed, else from
+    `ordinary`.
 
-    The index is the series; columns: model, tokens, pre_post_ms, model_ms, total_ms, times ("timing" or "run").
+    Index: series. Columns: model, tokens, pre_post_ms, model_ms, total_ms, times ("timing" or "run").
     """
     table = rows.drop_duplicates("series")[["series", "model", "tokens"]].astype({"tokens": float})
     table = table.merge(timed(timings)[["model", "tokens", *TIMES]], on=["model", "tokens"], how="left")
@@ -99,7 +101,7 @@ def times_of(timings: Sequence[Timing], rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def hardware(runs: Iterable[dict[str, Any]]) -> str:
-    """The machines of these runs in words, each once; those of every part, where a run was merged."""
+    """Describe the machines of these runs, each once. A merged run lists the machines of all its parts."""
     machines: list[dict[str, Any]] = []
     for run in runs:
         machines += (run.get("merged") or {"": run.get("environment") or {}}).values()
@@ -108,6 +110,6 @@ def hardware(runs: Iterable[dict[str, Any]]) -> str:
 
 def _machine(environment: dict[str, Any]) -> str:
     if not environment:
-        return "a machine that is not described"
+        return "an unknown machine"
     cpu, cores = environment.get("cpu", "unknown processor"), environment.get("cores", "?")
     return f"{cpu} ({cores} cores), {environment.get('gpu') or 'no GPU'}"

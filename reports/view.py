@@ -1,4 +1,4 @@
-"""What a table or a figure is made from: one data set's part of the results, and how its models look."""
+"""The part of the results that a table or figure shows."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ from itertools import chain, count
 
 import pandas as pd
 
-from reports.results import Results
+from reports.results import ResultsTable
 from reports.style import Style
 
-USUAL_TOKENS = 512
-ALONE = {"box": "box", "gaussian": "ellipse"}  # the model that is a prompt of this kind, and nothing else
+DEFAULT_TOKENS = 512  # the default of `bench run`
+BARE_PROMPT_MODELS = {"box": "box", "gaussian": "ellipse"}
+"""The model that returns the prompt itself as its mask, by kind of prompt."""
 
 
 class NothingToShow(Exception):
-    """The results hold nothing for this table or figure; a sentence says what is missing and how to measure it."""
+    """The results hold nothing for this table or figure. The message says what is missing and how to measure it."""
 
 
 def slugs(datasets: Iterable[str]) -> dict[str, str]:
-    """A name for folders, anchors and labels per data set, no two alike."""
+    """Return a unique name per data set for folders, anchors and labels."""
     found: dict[str, str] = {}
     for dataset in datasets:
         plain = re.sub(r"[^a-z0-9]+", "-", dataset.lower()).strip("-") or "data"
@@ -32,48 +33,58 @@ def slugs(datasets: Iterable[str]) -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class View:
-    """One data set of the results. `bins` is None where the figure is to choose."""
+class ResultsView:
+    """The results of one data set.
 
-    results: Results
+    Attributes:
+        results: All results.
+        dataset: The name of the data set.
+        styles: The style of each series.
+        bins: The number of bins of curves and heat maps; None to choose it from the number of objects.
+    """
+
+    results: ResultsTable
     dataset: str
     styles: dict[str, Style]
     bins: int | None = None
 
     @cached_property
     def rows(self) -> pd.DataFrame:
-        """All rows of the data set, as `Results.rows` has them."""
+        """The rows of the data set, with the columns of `ResultsTable.rows`."""
         return self.results.of(self.dataset)
 
     @property
     def unread(self) -> pd.DataFrame:
-        """The rows of the data set whose object has no size, as `Results.unread` has them."""
+        """The rows whose true mask could not be read, with the columns of `ResultsTable.unread`."""
         return self.results.unread[self.results.unread["dataset"] == self.dataset]
 
     @cached_property
     def plain(self) -> pd.DataFrame:
-        """Of each model and prompt source the rows without noise, or with the least, and with the usual tokens.
+        """The rows of the usual setting: for each model and prompt source, the lowest noise and the usual number of
+        patches.
 
-        These are what a figure shows that is not about noise or tokens: one series a model, prompt source and weights.
-        Where no run had 512 tokens, the number nearest to it counts.
+        Figures that do not compare noise levels or numbers of patches show these rows, one series per model, prompt
+        source and weights file. The usual number of patches is 512, or the measured number nearest to it.
         """
-        return usual_tokens(least_noise(self.rows))
+        return default_tokens(lowest_noise(self.rows))
 
 
-def told_from(rows: pd.DataFrame, source: str) -> pd.DataFrame:
-    """The rows of series whose prompts came from `source`, also where that is the model's own kind anyway."""
+def prompted_from(rows: pd.DataFrame, source: str) -> pd.DataFrame:
+    """Return the rows of series with prompts from `source`, including models whose own kind of prompt it is."""
     kinds = rows.groupby("series")["prompt"].transform("first")
     return rows[(rows["prompt_source"] == source) | ((rows["prompt_source"] == "matched") & (kinds == source))]
 
 
-def least_noise(rows: pd.DataFrame) -> pd.DataFrame:
-    """Of each model and prompt source the rows without noise, or with the least that it was measured with."""
-    least = rows.groupby(["model", "prompt_source"])["noise"].transform("min")
-    return rows[rows["noise"] == least]
+def lowest_noise(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows with the lowest measured noise of each model and prompt source."""
+    lowest = rows.groupby(["model", "prompt_source"])["noise"].transform("min")
+    return rows[rows["noise"] == lowest]
 
 
-def usual_tokens(rows: pd.DataFrame) -> pd.DataFrame:
-    """Of each model and prompt source the rows with 512 tokens, or with the number nearest to it, and those without."""
-    distance = (rows["tokens"] - USUAL_TOKENS).abs()
-    least = distance.groupby([rows["model"], rows["prompt_source"]]).transform("min")
-    return rows[distance.isna() | (distance == least)]
+def default_tokens(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows with 512 patches, or the measured number nearest to it, per model and prompt source. Models
+    without patches keep all rows.
+    """
+    distance = (rows["tokens"] - DEFAULT_TOKENS).abs()
+    lowest = distance.groupby([rows["model"], rows["prompt_source"]]).transform("min")
+    return rows[distance.isna() | (distance == lowest)]

@@ -14,7 +14,7 @@ import typer
 from baselines.registry import UnknownModel
 from baselines.segmenter import ModelUnavailable
 from bench.results import ResultsError, ResultsWriter
-from bench.seen import told
+from bench.seen import describe_seen
 from bench.selection import SelectionError
 from bench.summary import rich_table, summarise
 from flip.weights import DownloadFailed, WeightsMissing
@@ -62,7 +62,7 @@ def report(results: ResultsWriter, out: Path) -> None:
     """Print the summary of a results folder, the objects seen in training, and warnings."""
     rows = results.frame()
     console().print(rich_table(summarise(rows)))
-    if seen := told(rows):
+    if seen := describe_seen(rows):
         complain(f"seen in training, {seen}")
     complain_of_errors(rows, "count with IoU 0")
     complain_of_exif(results.run)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from bench.commands.common import errors
-from bench.compare import By, Comparison, check_exif, rich_table, rows_of, write_pairs
+from bench.compare import GroupBy, PairedComparison, check_exif, rich_table, rows_of, write_pairs
 from bench.results import ResultsError
 from bench.selection import SelectionError
 from objascale.terminal import console
@@ -28,7 +28,7 @@ def compare(
     tokens: Annotated[
         str | None, typer.Option(metavar="N[,N]", help="Number of patches, where there are several; 128,512.")
     ] = None,
-    by: Annotated[By, typer.Option(help="What the rows of the table are.")] = "size",
+    by: Annotated[GroupBy, typer.Option(help="What the rows of the table are.")] = "size",
     include_seen: Annotated[
         bool,
         typer.Option("--include-seen", help="Also compare on objects and data sets that a model has seen in training."),
@@ -45,8 +45,8 @@ def compare(
         rows_a = rows_of(results, a, noises[0], patches[0])
         rows_b = rows_of(other or results, b, noises[1], patches[1])
         check_exif(rows_a, rows_b)
-        comparison = Comparison.of(rows_a, rows_b)
-        if (seen := comparison.seen_told) and not include_seen:
+        comparison = PairedComparison.of(rows_a, rows_b)
+        if (seen := comparison.seen_description) and not include_seen:
             raise ResultsError(
                 f"of {len(comparison.pairs)} objects to compare, some were seen in training, {seen}; "
                 "measure on others, or give --include-seen to compare all the same"

@@ -1,4 +1,4 @@
-"""Claims about models, and which of them hold in these results; `reports.claims.registry` lists them."""
+"""Claims about models, and whether they hold in the results. `reports.claims.registry` lists them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from reports.view import View
+from reports.view import ResultsView
 
-Against = Literal["paper", "ours"]
+ClaimSource = Literal["paper", "ours"]
 Outcome = Literal["holds", "does not hold", "cannot be told", "not judged"]
 """`not judged`: a model has seen some of the objects, or the data set, in training."""
 
@@ -18,20 +18,20 @@ Models = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Finding:
-    """What the results say of one model or pair.
+    """The result for one model or pair.
 
     Attributes:
-        about: The model or the pair in words, with what tells variants of a model apart.
-        objects: Which objects, by mask area over image area.
-        verdict: Whether the claim's rule is met by this model or pair.
+        about: The model or pair, with what distinguishes variants of a model.
+        objects: The objects, by mask area / image area.
+        verdict: Whether this model or pair meets the rule of the claim.
         reason: A sentence.
         n: The number of objects.
-        clusters: The number of assets, or of pictures where no asset is known.
-        value: What the claim's `figure` says; NaN where there is none.
-        low: Lower end of the 95 % interval of `value`; NaN where there is none.
+        clusters: The number of assets, or of images where no asset is known.
+        value: The measured figure; NaN without one.
+        low: Lower end of the 95 % interval of `value`; NaN without one.
         high: Upper end of that interval.
-        p: Of `value` being on the bound, after Holm's adjustment; NaN where there is none.
-        models: The models by name.
+        p: p-value of `value` being on the bound, after Holm's adjustment; NaN without a test.
+        models: The names of the models.
         beside: Why the finding does not count in the claim's verdict; empty if it counts.
     """
 
@@ -51,29 +51,29 @@ class Finding:
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement about named models, and how it is tested.
+    """A statement about named models, and its test.
 
     Attributes:
         title: The claim in a few words.
         against: Who makes it.
-        sentence: The claim in full.
+        sentence: The full claim.
         source: Where it is made, or why.
-        figure: What is measured.
+        figure: The measured figure.
         rule: When a model or pair meets the claim.
-        judge: Finds what a view says, of the claim's models and of others.
-        objects: The `Finding.objects` that the claim is about.
-        models: The models or pairs that the claim is about; None for every pair that `judge` finds.
-        data_sets: The paper's data sets that the claim is about; empty for any data set.
-        options: Options of `bench run` that measure what the claim needs.
+        judge: Returns the findings of a data set, for the claim's models and for others.
+        objects: The `Finding.objects` of the claim.
+        models: The models or pairs of the claim; None for every pair that `judge` finds.
+        data_sets: The paper's data sets of the claim; empty for any data set.
+        options: Options of `bench run` that the claim needs.
     """
 
     title: str
-    against: Against
+    against: ClaimSource
     sentence: str
     source: str
     figure: str
     rule: str
-    judge: Callable[[View], list[Finding]]
+    judge: Callable[[ResultsView], list[Finding]]
     objects: str = "all"
     models: tuple[Models, ...] | None = None
     data_sets: tuple[str, ...] = ()

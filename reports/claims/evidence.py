@@ -1,4 +1,4 @@
-"""From IoU to verdicts: estimates with their standard errors, and what those can tell of a claim."""
+"""Estimates with standard errors, and the verdicts that follow from them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.compare import Comparison
+from bench.compare import PairedComparison
 from bench.results import ResultsError
 from bench.seen import unfair
 from bench.statistics import (
@@ -27,10 +27,19 @@ from reports.claims import Finding
 
 
 @dataclass(frozen=True)
-class Sample:
-    """One entry an object: the estimate is the sum of `values` over the sum of `weights`. All weights 1: a mean.
+class EvidenceRows:
+    """The rows behind one estimate, one entry per object.
 
-    `seen` counts the objects that a model has seen in training, itself or its data set.
+    The estimate is the sum of `values` / the sum of `weights`; with weights of 1 it is a mean.
+
+    Attributes:
+        about: The model or pair.
+        objects: The objects, by mask area / image area.
+        values: Numerators, shape (n,).
+        clusters: The cluster of each object.
+        weights: Denominators, shape (n,).
+        support: The range of the estimate.
+        seen: The number of objects that a model has seen in training, or whose data set it has seen.
     """
 
     about: str
@@ -42,20 +51,28 @@ class Sample:
     seen: int = 0
 
     @classmethod
-    def mean(cls, about: str, objects: str, rows: pd.DataFrame, value: str) -> Sample:
-        """The mean of the column `iou` or `difference` of rows that have a `cluster`."""
+    def mean(cls, about: str, objects: str, rows: pd.DataFrame, value: str) -> EvidenceRows:
+        """Return the evidence for the mean of the column `iou` or `difference` of rows with a `cluster`."""
         support = {"iou": SHARE, "difference": DIFFERENCE}[value]
-        seen = rows["seen"] if "seen" in rows else unfair(rows)  # of pairs, of rows
+        seen = rows["seen"] if "seen" in rows else unfair(rows)  # pairs have the column already
         values = rows[value].to_numpy(float)
         return cls(about, objects, values, list(rows["cluster"]), np.ones(len(rows)), support, int(seen.sum()))
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number estimated from `n` objects; `why` goes before the reason.
+    """An estimate from `n` objects.
 
-    `without` holds the number with each cluster left out, and `weights` each cluster's weight, both by cluster. The
-    value is NaN where objects say nothing, and then `why` is all of the reason.
+    Attributes:
+        about: The model or pair.
+        objects: The objects, by mask area / image area.
+        value: The estimate; NaN if the objects do not determine it, and then `why` is the reason.
+        n: The number of objects.
+        without: The estimate with each cluster left out, by cluster.
+        weights: The weight of each cluster, by cluster.
+        support: The range of the estimate.
+        why: A sentence that goes before the reason of the verdict.
+        seen: As in `EvidenceRows`.
     """
 
     about: str
@@ -69,26 +86,26 @@ class Estimate:
     seen: int = 0
 
     def measured(self) -> Estimates:
-        """The number with its standard error, as the only cell."""
+        """Return the estimate with its standard error, as a single cell."""
         cells = np.zeros(len(self.weights), np.int64)
         value, without, weights = np.array([self.value]), self.without.to_numpy(float), self.weights.to_numpy(float)
         return jackknife(value, without, weights, cells, self.support)
 
 
 def difference(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
-    """The pairs of two models' rows (`bench.compare`), A − B in `difference`; no row if they share no object.
+    """Pair the rows of two models (`bench.compare`), with A − B in `difference`; empty if they share no object.
 
-    Where a side has an object twice, the first row counts.
+    If a side has several rows of an object, the first one counts.
     """
     key = ["image_sha256", "object_id"]
     try:
-        return Comparison.of(a.drop_duplicates(key), b.drop_duplicates(key)).pairs
+        return PairedComparison.of(a.drop_duplicates(key), b.drop_duplicates(key)).pairs
     except ResultsError:
         return pd.DataFrame({"difference": [], "cluster": [], "fraction": [], "seen": []})
 
 
-def estimate(samples: Sequence[Sample]) -> list[Estimate]:
-    """The estimate of each sample. Of an empty one it is NaN."""
+def estimate(samples: Sequence[EvidenceRows]) -> list[Estimate]:
+    """Return the estimate of each sample; NaN for an empty one."""
     estimates = []
     for sample in samples:
         parts = pd.DataFrame({"sums": sample.values, "weights": sample.weights}).groupby(list(sample.clusters)).sum()
@@ -110,11 +127,11 @@ def estimate(samples: Sequence[Sample]) -> list[Estimate]:
 
 
 def decide(estimates: Sequence[Estimate], bound: float = 0.0, *, above: bool = True) -> list[Finding]:
-    """A verdict on "the value lies above `bound`" (or below) for each estimate.
+    """Test "the value lies above `bound`" (or below) for each estimate.
 
-    It cannot be told from fewer than MIN_CLUSTERS assets, nor unless the interval leaves out `bound` and p is below
-    0.05 after Holm's adjustment for as many comparisons as are made here. It is not judged where a model has seen an
-    object in training.
+    The verdict is "cannot be told" with fewer than MIN_CLUSTERS assets, if the interval contains `bound`, or if p is
+    0.05 or more after Holm's adjustment for all estimates. It is "not judged" if a model has seen an object in
+    training.
     """
     measured = [item.measured() for item in estimates]
     p = [np.nan if item.seen else found.p(bound)[0] for item, found in zip(estimates, measured, strict=True)]
@@ -128,28 +145,28 @@ def decide(estimates: Sequence[Estimate], bound: float = 0.0, *, above: bool = T
 
 def _finding(item: Estimate, found: Estimates, p: float, bound: float, above: bool, comparisons: int) -> Finding:
     clusters = len(item.weights)
-    told = Finding(item.about, item.objects, "cannot be told", item.why, item.n, clusters, item.value)
+    finding = Finding(item.about, item.objects, "cannot be told", item.why, item.n, clusters, item.value)
     why = f"{item.why} " if item.why else ""
     if item.seen:
-        return replace(told, verdict="not judged", reason=f"Seen in training: {item.seen} of {item.n} objects.")
+        return replace(finding, verdict="not judged", reason=f"Seen in training: {item.seen} of {item.n} objects.")
     if not item.n:
-        return replace(told, reason=f"{why}No objects.")
+        return replace(finding, reason=f"{why}No objects.")
     if clusters < MIN_CLUSTERS:
-        of = _count(clusters, "asset or picture", "assets or pictures")
-        return replace(told, reason=f"{why}All objects are of {of}; {MIN_CLUSTERS} are the least.")
+        of = _count(clusters, "asset or image", "assets or images")
+        return replace(finding, reason=f"{why}The objects come from {of}; at least {MIN_CLUSTERS} are needed.")
     if np.isnan(item.value):
-        return told
+        return finding
     low, high = (float(end[0]) for end in found.interval())
     if np.isnan(p):
-        return replace(told, reason=f"{why}The {clusters} assets show no spread to judge by.")
-    told = replace(told, low=low, high=high, p=p)
+        return replace(finding, reason=f"{why}The values of all {clusters} assets are equal, so there is no interval.")
+    finding = replace(finding, low=low, high=high, p=p)
     if low <= bound <= high:
-        return replace(told, reason=f"{why}The interval contains {bound:g}.")
+        return replace(finding, reason=f"{why}The interval contains {bound:g}.")
     side = bool(low > bound)
     where = f"{why}The interval is {'above' if side else 'below'} {bound:g}"
     if p >= 1 - LEVEL:
-        return replace(told, reason=f"{where}, but p is {p:.2f} after Holm for {_count(comparisons, 'comparison')}.")
-    return replace(told, verdict="holds" if side == above else "does not hold", reason=f"{where}.")
+        return replace(finding, reason=f"{where}, but p is {p:.2f} after Holm for {_count(comparisons, 'comparison')}.")
+    return replace(finding, verdict="holds" if side == above else "does not hold", reason=f"{where}.")
 
 
 def _count(n: int, one: str, many: str = "") -> str:

@@ -1,4 +1,4 @@
-"""Which rows of a view a claim is about."""
+"""Select the rows of the models in a claim."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import pandas as pd
 
 from reports.claims import Finding, Models
 from reports.claims.evidence import difference
-from reports.view import View, told_from
+from reports.view import ResultsView, prompted_from
 
-MEASURE = "bench run --models"
+RUN_COMMAND = "bench run --models"
 
 
 @dataclass(frozen=True)
 class Compared:
-    """A series, or a pair of series, with what is said of it in rows.
+    """A series or a pair of series, with its rows.
 
     Attributes:
-        about: The series in words, "A − B" of a pair.
-        models: The models by name.
-        rows: The series' own rows; of a pair those of `difference`.
+        about: The series, "A − B" for a pair.
+        models: The names of the models.
+        rows: The rows of the series, or the `difference` of a pair.
     """
 
     about: str
@@ -31,13 +31,13 @@ class Compared:
 
 @dataclass(frozen=True)
 class Family:
-    """Models that are compared with each other's.
+    """A family of models that is compared with another family.
 
     Attributes:
-        begins: What the names of these models begin with.
-        members: The ones that claims are about. The others are measured beside them: MobileSAM and EfficientSAM are not
-            SAM, and the released FLIP-Tiny to -Large are not the paper's S, M and L.
-        crop: Whether they are shown a crop of the picture.
+        begins: Prefixes of the names of these models.
+        members: The models that claims are about. Others are reported beside the claim: MobileSAM and EfficientSAM are
+            not SAM, and the released FLIP-Tiny to -Large are not the paper's S, M and L.
+        crop: Whether the models run on a crop of the image.
     """
 
     begins: tuple[str, ...]
@@ -52,18 +52,18 @@ SAM_ON_CROP = Family(SAM.begins, tuple(f"{name}@crop" for name in SAM.members), 
 
 
 def all_pairs(ours: Family, theirs: Family) -> tuple[Models, ...]:
-    """Every member of one family with every member of the other."""
+    """Return every pair of a member of one family and a member of the other."""
     return tuple((a, b) for a in ours.members for b in theirs.members)
 
 
-def told(view: View, source: str = "matched") -> pd.DataFrame:
-    """The plain rows of trained models that were prompted from `source`."""
-    rows = told_from(view.plain, source)
+def prompted_rows(view: ResultsView, source: str = "matched") -> pd.DataFrame:
+    """Return the plain rows of trained models with prompts from `source`."""
+    rows = prompted_from(view.plain, source)
     return rows[~rows["untrained"].astype(bool)]
 
 
 def series(rows: pd.DataFrame, *families: Family) -> list[Compared]:
-    """The models of some families, each with its rows; one of several variants (weights, settings) comes as several."""
+    """Return the models of some families with their rows. Variants (weights, settings) of a model are separate."""
     models = rows["model"]
     fitting = [
         rows[models.str.startswith(family.begins) & (models.str.contains("@crop") == family.crop)]
@@ -77,13 +77,13 @@ def series(rows: pd.DataFrame, *families: Family) -> list[Compared]:
 
 
 def pairs(ours: Iterable[Compared], theirs: Iterable[Compared]) -> Iterator[Compared]:
-    """Every one of `ours` with every one of `theirs`: "A − B", and their `difference`."""
+    """Pair each of `ours` with each of `theirs`: "A − B" and their `difference`."""
     theirs = list(theirs)
     for a in ours:
         for b in theirs:
             yield Compared(f"{a.about} − {b.about}", a.models + b.models, difference(a.rows, b.rows))
 
 
-def named(findings: Iterable[Finding], models: Iterable[Models]) -> list[Finding]:
-    """Findings with the names of their models."""
+def with_models(findings: Iterable[Finding], models: Iterable[Models]) -> list[Finding]:
+    """Add the names of the models to findings."""
     return [replace(found, models=each) for found, each in zip(findings, models, strict=True)]

@@ -1,4 +1,4 @@
-"""How our own claims are tested: against the prompt alone, against SAM that is shown a crop, and from the same box."""
+"""Tests of our claims: against the bare prompt, against SAM on a crop, and with the same box."""
 
 from __future__ import annotations
 
@@ -6,52 +6,61 @@ from collections.abc import Iterable
 
 from objascale.sizes import SIZE_LABELS, size_bin
 from reports.claims import Finding
-from reports.claims.evidence import Sample, decide, difference, estimate
-from reports.claims.models import FLIP, MEASURE, SAM, SAM_ON_CROP, Compared, named, pairs, series, told
-from reports.view import ALONE, View
+from reports.claims.evidence import EvidenceRows, decide, difference, estimate
+from reports.claims.models import (
+    FLIP,
+    RUN_COMMAND,
+    SAM,
+    SAM_ON_CROP,
+    Compared,
+    pairs,
+    prompted_rows,
+    series,
+    with_models,
+)
+from reports.view import BARE_PROMPT_MODELS, ResultsView
 
 
-def adds_to_prompt(view: View) -> list[Finding]:
-    """Each model − the box or ellipse that it was given, by size; of every source of prompts."""
+def adds_to_prompt(view: ResultsView) -> list[Finding]:
+    """Each model − the box or ellipse that was its prompt, by size, for every prompt source."""
     rows = view.plain
     rows = rows[~rows["untrained"].astype(bool)]
     found, lacking = [], []
     for (name, source, noise), model in rows.groupby(["series", "prompt_source", "noise"], sort=False):
         kind = model["prompt"].mode()
-        alone = ALONE.get(kind.iloc[0]) if len(kind) else None
-        if alone is None or model["model"].iloc[0] in ALONE.values():
+        alone = BARE_PROMPT_MODELS.get(kind.iloc[0]) if len(kind) else None
+        if alone is None or model["model"].iloc[0] in BARE_PROMPT_MODELS.values():
             continue
         bare = rows[(rows["model"] == alone) & (rows["prompt_source"] == source) & (rows["noise"] == noise)]
         about, models = f"{name} − its {alone}", (str(model["model"].iloc[0]),)
         if len(bare):
             found.append(Compared(about, models, difference(model, bare)))
         else:
-            why = (
-                f"There are no rows of the {alone} alone: `{MEASURE} {alone} --prompt {source} --noise {noise:g}` does."
-            )
+            command = f"`{RUN_COMMAND} {alone} --prompt {source} --noise {noise:g}`"
+            why = f"The results have no rows of the model {alone}. Measure them with {command}."
             lacking.append(Finding(about, "all", "cannot be told", why, models=models))
-    return _by_size(view, found) + lacking
+    return _by_size(found) + lacking
 
 
-def ahead_of_crop(view: View) -> list[Finding]:
+def ahead_of_crop(view: ResultsView) -> list[Finding]:
     """FLIP − SAM@crop, by size."""
-    rows = told(view)
-    return _by_size(view, pairs(series(rows, FLIP), series(rows, SAM_ON_CROP)))
+    rows = prompted_rows(view)
+    return _by_size(pairs(series(rows, FLIP), series(rows, SAM_ON_CROP)))
 
 
-def same_box(view: View) -> list[Finding]:
-    """FLIP − SAM where both were told the box, by size."""
-    rows = told(view, "box")
-    return _by_size(view, pairs(series(rows, FLIP), series(rows, SAM)))
+def same_box(view: ResultsView) -> list[Finding]:
+    """FLIP − SAM, both prompted with the box, by size."""
+    rows = prompted_rows(view, "box")
+    return _by_size(pairs(series(rows, FLIP), series(rows, SAM)))
 
 
-def _by_size(view: View, found: Iterable[Compared]) -> list[Finding]:
-    """A verdict for each size that has an object, and for all."""
+def _by_size(found: Iterable[Compared]) -> list[Finding]:
+    """Decide for each occupied size bin and for all objects."""
     samples, models = [], []
     for each in found:
         bins = size_bin(each.rows["fraction"].to_numpy(float))
         sized = [(label, each.rows[bins == index]) for index, label in enumerate(SIZE_LABELS) if (bins == index).any()]
         sized.append(("all", each.rows))
-        samples += [Sample.mean(each.about, label, some, "difference") for label, some in sized]
+        samples += [EvidenceRows.mean(each.about, label, some, "difference") for label, some in sized]
         models += [each.models] * len(sized)
-    return named(decide(estimate(samples)), models)
+    return with_models(decide(estimate(samples)), models)

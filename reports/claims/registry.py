@@ -1,4 +1,4 @@
-"""Which claims there are."""
+"""The list of claims."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ CLAIMS = (
     Claim(
         "FastSAM fails on tiny objects",
         "paper",
-        "On ObjaScale, FastSAM-x finds next to nothing below 0.01 % of the image.",
+        "On ObjaScale, FastSAM-x has an IoU near 0 below 0.01 % of the image.",
         "section 4.3, Fig. 7",
         "mean IoU",
         "the interval of the mean lies below 0.05 (the paper's heat map has .000 to .016 there)",
@@ -48,10 +48,10 @@ CLAIMS = (
     Claim(
         "Pixels count, not the fraction",
         "paper",
-        "On ObjaScale, what FLIP-L achieves depends on how many pixels an object has, not on its share of the image.",
+        "On ObjaScale, the IoU of FLIP-L depends on the pixels of an object, not on its fraction of the image.",
         "section 4.3, Fig. 7",
-        "IoU gained by ten times the pixels, less that by ten times the fraction",
-        "the interval lies above 0: pixels gain at the same fraction, and more than the fraction at the same pixels",
+        "gain of IoU from ten times the pixels − gain from ten times the fraction",
+        "the interval lies above 0: pixels help at equal fraction, and help more than the fraction at equal pixels",
         pixels_not_fraction,
         models=(("flip-l",),),
         data_sets=("ObjaScale",),
@@ -62,7 +62,7 @@ CLAIMS = (
         "On OpenImages, FLIP-L's IoU with 100 patches is near its peak.",
         "section 4.5, Fig. 9",
         DIFFERENCE,
-        "with 64 to 128 patches the interval lies above -0.02, against the best of all other numbers",
+        "with 64 to 128 patches, the interval of the difference to the best other number lies above -0.02",
         plateau,
         models=(("flip-l",),),
         data_sets=("OpenImages",),
@@ -93,27 +93,27 @@ CLAIMS = (
     Claim(
         "More than the prompt",
         "ours",
-        "Over all objects, every model that was measured here adds something to the box or ellipse that it was given.",
-        "a prompt made from the truth tells much of it",
+        "Over all objects, every measured model is better than the box or ellipse that was its prompt.",
+        "a prompt made from the true mask contains much of the answer",
         DIFFERENCE,
-        f"{AHEAD}, in which the prompt itself counts as a mask: the box, or the ellipse of the Gaussian",
+        f"{AHEAD}; the prompt (the box, or the ellipse of the Gaussian) is scored as a mask",
         adds_to_prompt,
     ),
     Claim(
         "FLIP ahead of SAM on a crop",
         "ours",
-        "Over all objects, FLIP-S, -M and -L are ahead of SAM-B, -L and -H that see the object's surroundings only.",
-        "cutting out the box is the simplest fovea",
+        "Over all objects, FLIP-S, -M and -L are ahead of SAM-B, -L and -H on a crop around the object.",
+        "a crop is the simplest fovea",
         DIFFERENCE,
         AHEAD,
         ahead_of_crop,
         models=all_pairs(FLIP, SAM_ON_CROP),
     ),
     Claim(
-        "FLIP ahead from the same box",
+        "FLIP ahead with the same box",
         "ours",
-        "Over all objects, FLIP-S, -M and -L are ahead of SAM-B, -L and -H where all are told the same box.",
-        "in the paper FLIP is told a Gaussian, which says more",
+        "Over all objects, FLIP-S, -M and -L are ahead of SAM-B, -L and -H with the same box as the prompt.",
+        "in the paper, FLIP gets a Gaussian, which contains more information",
         DIFFERENCE,
         AHEAD,
         same_box,
@@ -121,4 +121,4 @@ CLAIMS = (
         options=" --prompt box",
     ),
 )
-"""In the order of tables."""
+"""All claims in the order of tables."""

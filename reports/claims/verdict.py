@@ -1,4 +1,4 @@
-"""A claim's verdict: it says how many of the models or pairs that the claim is about were measured, and which."""
+"""The verdict on a claim, with the models or pairs that were measured."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Literal
 
 from reports.claims import Claim, Finding, Models
 from reports.published import paper_data_set
-from reports.view import View
+from reports.view import ResultsView
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the results say of a claim, with what was measured of it.
+    """The verdict on a claim.
 
     Attributes:
         unit: What is counted.
-        spoken_of: All models or pairs that the claim is about.
-        measured: Those of them that have an object in the results.
+        spoken_of: All models or pairs of the claim.
+        measured: Those with an object in the results.
         holds: Those measured that meet the claim.
         fails: Those measured that contradict it.
     """
@@ -31,7 +31,7 @@ class Verdict:
 
     @property
     def outcome(self) -> Literal["holds", "holds in part", "does not hold", "cannot be told"]:
-        """A claim holds only if all that it is about was measured and meets it; one that contradicts it is enough."""
+        """ "holds" if all models or pairs were measured and meet the claim, "does not hold" if one contradicts it."""
         if self.fails:
             return "does not hold"
         if not self.holds:
@@ -47,8 +47,8 @@ class Verdict:
             case "holds in part":
                 return f"holds for {len(self.holds)} of {total} ({measured}): {', '.join(self.holds)}"
             case "does not hold":
-                told = f"does not hold for {len(self.fails)} of {total} ({measured}): {', '.join(self.fails)}"
-                return f"{told}; holds for {', '.join(self.holds)}" if self.holds else told
+                listed = f"does not hold for {len(self.fails)} of {total} ({measured}): {', '.join(self.fails)}"
+                return f"{listed}; holds for {', '.join(self.holds)}" if self.holds else listed
             case _:
                 return f"cannot be told ({len(self.measured)} of {total} measured)"
 
@@ -59,9 +59,9 @@ class Judgement:
 
     Attributes:
         claim: The claim.
-        verdict: The verdict on the whole claim.
-        lacking: A sentence on what was not measured, with the command that does; empty if nothing is lacking.
-        findings: What the verdict rests on, followed by what stands beside the claim.
+        verdict: The verdict on the claim.
+        lacking: A sentence on what was not measured, with the command that measures it; empty if nothing is missing.
+        findings: The findings behind the verdict, followed by those beside the claim.
     """
 
     claim: Claim
@@ -70,8 +70,8 @@ class Judgement:
     findings: list[Finding]
 
 
-def judge(claim: Claim, view: View) -> Judgement:
-    """What the results of one data set say of a claim."""
+def judge(claim: Claim, view: ResultsView) -> Judgement:
+    """Judge a claim on the results of one data set."""
     findings = [replace(found, beside=_beside(claim, found, view)) for found in claim.judge(view)]
     counted = [found for found in findings if not found.beside]
     by_name: dict[str, list[Finding]] = {pair_name(models): [] for models in claim.models or ()}
@@ -87,22 +87,22 @@ def judge(claim: Claim, view: View) -> Judgement:
 
 
 def pair_name(models: Models) -> str:
-    """One model's name, or "A − B"."""
+    """Return one model's name, or "A − B"."""
     return " − ".join(models)
 
 
-def _beside(claim: Claim, found: Finding, view: View) -> str:
-    """Why a finding does not count in the claim's verdict; empty if it counts."""
+def _beside(claim: Claim, found: Finding, view: ResultsView) -> str:
+    """Return why a finding does not count in the claim's verdict; empty if it counts."""
     if claim.data_sets and paper_data_set(view.dataset) not in claim.data_sets:
-        return f"it is about {_and(claim.data_sets)}"
+        return f"the claim is about {_and(claim.data_sets)}"
     if claim.models is not None and found.models not in claim.models:
         own = {model for models in claim.models for model in models}
         others = [model for model in found.models if model not in own]
-        return f"{_and(others) or 'the pair'} {'are' if len(others) > 1 else 'is'} not in it"
-    return "" if found.objects == claim.objects else "a part of the objects"
+        return f"{_and(others) or 'the pair'} {'are' if len(others) > 1 else 'is'} not in the claim"
+    return "" if found.objects == claim.objects else "part of the objects"
 
 
-def _lacking(claim: Claim, verdict: Verdict, view: View) -> str:
+def _lacking(claim: Claim, verdict: Verdict, view: ResultsView) -> str:
     if claim.models is None or len(verdict.measured) == len(verdict.spoken_of):
         return ""
     if claim.data_sets and paper_data_set(view.dataset) not in claim.data_sets:
@@ -114,7 +114,7 @@ def _lacking(claim: Claim, verdict: Verdict, view: View) -> str:
     command = f"`bench run --models {','.join(absent or names)}{claim.options}`"
     if absent:
         return f"Not measured: {', '.join(absent)}. Measure with {command}."
-    return f"{verdict.unit.capitalize()}s without an object to judge by: {len(needed)}. Measure more with {command}."
+    return f"{verdict.unit.capitalize()}s without objects: {len(needed)}. Measure more with {command}."
 
 
 def _and(names: Iterable[str]) -> str:

@@ -15,15 +15,25 @@ from rich.text import Text
 
 from objascale.files import write_atomically
 from objascale.terminal import console
-from reports.claims import Against, Finding
-from reports.claims.table import BOTH, coverage, in_words, interval, judgements, number, source, statistics, table_of
+from reports.claims import ClaimSource, Finding
+from reports.claims.table import (
+    CLAIM_SOURCES,
+    coverage,
+    interval,
+    judgements,
+    number,
+    source,
+    statistics,
+    table_of,
+    verdict_words,
+)
 from reports.claims.verdict import Judgement
 from reports.commands.common import ResultsFolders, errors, read
 from reports.formats import WRITERS, Table
 from reports.results import ReportError
 from reports.style import assign_styles
-from reports.times import ONLY_TIMES
-from reports.view import View, slugs
+from reports.times import NO_MASKS
+from reports.view import ResultsView, slugs
 
 STYLES = {"holds": "bold green", "holds in part": "green", "does not hold": "bold red", "cannot be told": "yellow"}
 STYLES["not judged"] = "yellow"
@@ -32,28 +42,29 @@ STYLES["not judged"] = "yellow"
 def check(
     results: ResultsFolders = None,
     against: Annotated[
-        Literal["paper", "ours", "both"], typer.Option(help="The paper's claims, ours, or both.")
+        Literal["paper", "ours", "both"], typer.Option(help="Claims to check: the paper's, ours, or both.")
     ] = "both",
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help=f"Write the verdicts too: .json, .{', .'.join(WRITERS)}.")
+        Path | None,
+        typer.Option(metavar="FILE", help=f"Also write the verdicts: .json, .{', .'.join(WRITERS)}."),
     ] = None,
     include_seen: Annotated[
         bool,
-        typer.Option("--include-seen", help="Judge also on objects and data sets that a model has seen in training."),
+        typer.Option("--include-seen", help="Also judge on objects and data sets that a model has seen in training."),
     ] = False,
 ) -> None:
-    """Which claims hold in these results, which do not, and of which that cannot be told."""
+    """Judge the claims of the paper and ours on the results."""
     with errors():
         if out and out.suffix[1:] not in ("json", *WRITERS):
             raise ReportError(f"{out} does not end in .json, .{', .'.join(WRITERS)}: choose another --out")
         known = read(results)
         if not known.datasets:
-            raise ReportError(ONLY_TIMES)
+            raise ReportError(NO_MASKS)
         if include_seen:
             known = known.as_unseen()
         styles = assign_styles(known.rows["series"])
-        chosen: Sequence[Against] = BOTH if against == "both" else (against,)
-        views = {slug: View(known, dataset, styles) for dataset, slug in slugs(known.datasets).items()}
+        chosen: Sequence[ClaimSource] = CLAIM_SOURCES if against == "both" else (against,)
+        views = {slug: ResultsView(known, dataset, styles) for dataset, slug in slugs(known.datasets).items()}
         judged = {slug: judgements(view, chosen) for slug, view in views.items()}
         if out:
             _write([replace(table_of(judged[slug], view), within=slug) for slug, view in views.items()], out)
@@ -83,7 +94,7 @@ def _write(tables: list[Table], out: Path) -> None:
 
 
 def _print(judged: Judgement, console: Console) -> None:
-    """A claim's sentence and its verdict, then what the verdict rests on, then what stands beside the claim."""
+    """Print a claim with its verdict, the findings behind it, and the findings beside it."""
     claim, verdict = judged.claim, judged.verdict
     console.print(Text.assemble("\n", (claim.sentence, "bold"), f" {source(claim)}"))
     console.print(Text.assemble("Verdict: ", (str(verdict), STYLES[verdict.outcome]), "."))
@@ -92,7 +103,7 @@ def _print(judged: Judgement, console: Console) -> None:
     console.print(Text(f"Figure: {claim.figure}. A {verdict.unit} meets it if {claim.rule}.", style="dim"))
     for beside in dict.fromkeys(found.beside for found in judged.findings):
         if beside:
-            console.print(Text(f"Beside the claim, not in its verdict ({beside}):", style="italic"))
+            console.print(Text(f"Beside the claim, not counted ({beside}):", style="italic"))
         console.print(_table([found for found in judged.findings if found.beside == beside]))
 
 
@@ -102,6 +113,6 @@ def _table(findings: list[Finding]) -> RichTable:
         shown.add_column(head, justify="right" if head in ("n", "assets", "figure") else "left")
     for found in findings:
         about = (found.about, found.objects, str(found.n), str(found.clusters), number(found.value), interval(found))
-        told = Text(in_words(found), style="" if found.beside else STYLES[found.verdict])
-        shown.add_row(*map(Text, about), told, Text(found.reason))
+        listed = Text(verdict_words(found), style="" if found.beside else STYLES[found.verdict])
+        shown.add_row(*map(Text, about), listed, Text(found.reason))
     return shown

@@ -10,12 +10,12 @@ import typer
 
 from objascale import terminal
 from objascale.terminal import complain
-from reports.results import ReportError, Results, read_results
+from reports.results import ReportError, ResultsTable, read_results
 
 ResultsFolders = Annotated[
     list[Path] | None, typer.Argument(metavar="RESULTS", help="Results folders.", show_default="results")
 ]
-Out = Annotated[Path, typer.Option(help="Folder to write into; it is made, or its files overwritten.")]
+Out = Annotated[Path, typer.Option(help="Folder to write into. It is created, or its files are overwritten.")]
 Bins = Annotated[
     int | None,
     typer.Option(min=1, max=200, help="Bins of curves and heat maps.", show_default="by the number of objects"),
@@ -26,7 +26,7 @@ GalleryLimit = Annotated[
         "--gallery",
         min=0,
         metavar="N",
-        help="Objects of a data set in the gallery: the N on which the two best models differ most.",
+        help="Objects per data set in the gallery: the N on which the two best models differ most.",
         show_default="all",
     ),
 ]
@@ -35,8 +35,8 @@ REPORT, RESULTS = Path("report"), [Path("results")]
 errors = partial(terminal.errors, ReportError)
 
 
-def read(folders: list[Path] | None) -> Results:
-    """The results, those of the usual folder if none is named; what is to be known of them goes to standard error."""
+def read(folders: list[Path] | None) -> ResultsTable:
+    """Read the results, from the default folder if none is given, and print their notes to standard error."""
     results = read_results(folders or RESULTS)
     for note in results.notes:
         complain(f"note: {note}")

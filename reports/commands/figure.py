@@ -14,7 +14,7 @@ _KINDS = "; ".join(f"{number}: {kind.about}" for number, kind in FIGURES.items()
 
 
 def complete(incomplete: str) -> list[tuple[str, str]]:
-    """The figures whose number or name begins so, for the shell."""
+    """Complete the name of a figure for the shell."""
     return [(name, kind.about) for name, kind in FIGURES.items() if name.startswith(incomplete)]
 
 

@@ -9,14 +9,16 @@ import typer
 from reports.build import make_tables
 from reports.commands.common import REPORT, Out, ResultsFolders, errors, read
 from reports.commands.terminal import show
-from reports.tables.registry import OF_ALL, OF_EACH
+from reports.tables.registry import DATASET_TABLES, SUMMARY_TABLES
 
-_ABOUT = {name: kind.about for name, kind in OF_ALL.items()} | {name: kind.about for name, kind in OF_EACH.items()}
+_ABOUT = {name: kind.about for name, kind in SUMMARY_TABLES.items()} | {
+    name: kind.about for name, kind in DATASET_TABLES.items()
+}
 _KINDS = "; ".join(f"{name}: {about}" for name, about in _ABOUT.items())
 
 
 def complete(incomplete: str) -> list[tuple[str, str]]:
-    """The tables whose number or name begins so, for the shell."""
+    """Complete the name of a table for the shell."""
     return [(name, about) for name, about in _ABOUT.items() if name.startswith(incomplete)]
 
 
@@ -25,10 +27,10 @@ def table(
     results: ResultsFolders = None,
     out: Out = REPORT,
 ) -> None:
-    """Print one table, of every data set in the results, and write it (Markdown, CSV, LaTeX, HTML).
+    """Print one table for every data set in the results, and write it (Markdown, CSV, LaTeX, HTML).
 
-    Elsewhere than on a terminal it is printed as Markdown, and the files' names go to standard error. Folders of
-    `bench run --timing` may be among the results: table 1 then has its times.
+    If the output is not a terminal, the table is printed as Markdown and the file names go to standard error. RESULTS
+    may include folders of `bench run --timing`, whose times table 1 shows.
     """
     with errors():
         for made, paths in make_tables(which, read(results), out):

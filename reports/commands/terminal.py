@@ -1,4 +1,4 @@
-"""How a table looks on a terminal."""
+"""Tables on a terminal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _STAGES = ("pre", "pre/post", "model", "post")
 
 
 def show(table: Table) -> None:
-    """Print a table: on a terminal drawn, without the stages of the times; elsewhere as Markdown."""
+    """Print a table: formatted without time stages on a terminal, else as Markdown."""
     if not sys.stdout.isatty():
         print(markdown(table))
         return
@@ -25,7 +25,7 @@ def show(table: Table) -> None:
 
 
 def _drawn(table: Table) -> RichTable:
-    """Best is bold, second best underlined; details stand below, and a group's name above its first column."""
+    """Return a rich table. The best is bold, the second best underlined; details stand below."""
     drawn = RichTable(title=Text(table.caption), title_justify="left", header_style="bold")
     kept = [
         i for i, column in enumerate(table.columns) if not (column.title in _STAGES and column.group.endswith("ms"))

@@ -1,4 +1,4 @@
-"""The figures, one file a kind; `reports.figures.registry` lists them by the paper's number or a name of ours."""
+"""The figures, one file per kind. `reports.figures.registry` lists them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from reports.view import View
+from reports.view import ResultsView
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A finished figure: `name` is its file's, without suffix; `alt` says in words what it shows."""
+    """A finished figure. `name` is its file name without suffix, `alt` describes it in words."""
 
     name: str
     title: str
@@ -22,8 +22,8 @@ class Drawn:
 
 
 @dataclass(frozen=True)
-class Kind:
-    """A kind of figure: `about` is a line for --help; `draw` makes it, or raises NothingToShow."""
+class FigureKind:
+    """A kind of figure. `about` is its line in --help; `draw` draws it or raises NothingToShow."""
 
     about: str
-    draw: Callable[[View], list[Drawn]]
+    draw: Callable[[ResultsView], list[Drawn]]

@@ -1,4 +1,4 @@
-"""Bins that are equal in logarithms."""
+"""Bins of equal width in logarithms."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 
 def log_edges(values: NDArray[np.float64], bins: int) -> NDArray[np.float64]:
-    """`bins` + 1 edges, equal in log10, from the least to the greatest of `values` (all positive).
+    """Return `bins` + 1 edges, equally spaced in log10 from the smallest to the largest of `values` (all positive).
 
-    Where all values are one, the range is widened by a tenth of a decade on either side.
+    If all values are equal, the range extends by a tenth of a decade on either side.
     """
     low, high = np.log10(np.min(values)), np.log10(np.max(values))
     if low == high:
@@ -18,5 +18,5 @@ def log_edges(values: NDArray[np.float64], bins: int) -> NDArray[np.float64]:
 
 
 def bin_index(values: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The bin of each value, from 0 to `len(edges)` - 2; values beyond the outer edges are in the outer bins."""
+    """Return the bin of each value, from 0 to `len(edges)` - 2. Values beyond the outer edges go to the outer bins."""
     return np.searchsorted(edges[1:-1], values, side="right")

@@ -1,4 +1,4 @@
-"""Mean IoU by category: a row of dots for each."""
+"""Mean IoU by category: one row of dots per category."""
 
 from __future__ import annotations
 
@@ -12,24 +12,25 @@ from matplotlib.figure import Figure
 from bench.statistics import clustered_means, too_few
 from reports.figures import Drawn
 from reports.figures.parts import add_legend, error_note, interval_note, new_axes
-from reports.style import RC, Style
-from reports.view import NothingToShow, View
+from reports.style import RC_PARAMS, Style
+from reports.view import NothingToShow, ResultsView
 
-MODELS = 5  # side by side in a row
-MOST = 70  # rows that fit a page
-LONG = 30  # letters of a category's name
-PITCH = 0.125  # inches from row to row: 68 of them are 8.5 inches, with letters of 7 points
+MAX_MODELS = 5  # one above the other in the height of a row
+MAX_CATEGORIES = 70  # as many rows as fit on a page
+MAX_NAME_LETTERS = 30  # longer names are shortened to leave room for the dots
+ROW_HEIGHT = 0.125  # inches: 68 rows with letters of 7 points are 8.5 inches high
 
 
 def category_means(rows: pd.DataFrame) -> pd.DataFrame:
-    """Per series and category: series, category, mean, std, n, clusters, low, high; rows without category are left out.
+    """Return the mean IoU per series and category.
 
-    The series are the five best by mean IoU; the categories are the 70 with most objects, and go from the worst to the
-    best mean of those series.
+    Columns: series, category, mean, std, n, clusters, low, high. Only the `MAX_MODELS` series with the best mean IoU
+    and the `MAX_CATEGORIES` categories with most objects are kept. Categories are sorted by the mean of those series,
+    worst first.
     """
     rows = rows[rows["category"].fillna("") != ""]
-    rows = rows[rows["category"].isin(rows["category"].value_counts().nlargest(MOST).index)]
-    best = rows.groupby("series", sort=False)["iou"].mean().nlargest(MODELS).index
+    rows = rows[rows["category"].isin(rows["category"].value_counts().nlargest(MAX_CATEGORIES).index)]
+    best = rows.groupby("series", sort=False)["iou"].mean().nlargest(MAX_MODELS).index
     rows = rows[rows["series"].isin(best)]
     means = clustered_means(rows, ["series", "category"]).reset_index()
     order = means.groupby("category")["mean"].mean().sort_values(kind="stable").index
@@ -38,14 +39,14 @@ def category_means(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def draw_categories(means: pd.DataFrame, styles: dict[str, Style]) -> Figure:
-    """A dot and its 95 % interval per series in each category's row, best category on top, one series above the other.
+    """Draw a dot with its 95 % interval per series in the row of each category, the best category on top.
 
-    The number in brackets is how many objects a category has; a hollow dot is `too_few`.
+    The number in brackets is the number of objects of a category. Hollow dots are `too_few`.
     """
     categories = list(means["category"].cat.categories)
     shown = [series for series in styles if series in set(means["series"])]
-    figure, axes = new_axes(0.55 + PITCH * max(len(categories), 4), shown)
-    with matplotlib.rc_context(RC):
+    figure, axes = new_axes(0.55 + ROW_HEIGHT * max(len(categories), 4), shown)
+    with matplotlib.rc_context(RC_PARAMS):
         for index, series in enumerate(shown):
             style, points = styles[series], means[means["series"] == series]
             y = points["category"].cat.codes + 0.7 * ((len(shown) - 1) / 2 - index) / len(shown)
@@ -70,13 +71,13 @@ def draw_categories(means: pd.DataFrame, styles: dict[str, Style]) -> Figure:
     return figure
 
 
-def categories(view: View) -> list[Drawn]:
-    """IoU by category on one data set."""
+def categories(view: ResultsView) -> list[Drawn]:
+    """Draw IoU by category on one data set."""
     rows = view.plain
     every_category = rows.loc[rows["category"].fillna("") != "", "category"].nunique()
     if every_category < 2:
         raise NothingToShow(
-            "the objects have no two categories; measure more with `bench run` without --select category"
+            "the objects have fewer than two categories; measure more with `bench run` without --select category"
         )
     means = category_means(rows)
     n = means.groupby("category", observed=True)["n"].max().sum()
@@ -84,19 +85,19 @@ def categories(view: View) -> list[Drawn]:
     chosen, every = means["series"].nunique(), rows["series"].nunique()
     caption = (
         f"n = {n:,} objects of {len(across)} categories"
-        + (f" (those with most objects, of {every_category})" if len(across) < every_category else "")
-        + ", of each as many as its brackets say, sorted by the mean over the models shown"
-        + (f", which are the {chosen} best of {every} by mean IoU" if chosen < every else "")
+        + (f" (the largest of {every_category})" if len(across) < every_category else "")
+        + ", with the number per category in brackets, sorted by the mean over the models shown"
+        + (f" (the {chosen} of {every} with the best mean IoU)" if chosen < every else "")
         + f". {interval_note(means)}"
         + error_note(rows[rows["series"].isin(means["series"])])
     )
     alt = (
-        f"Mean IoU of {chosen} models in {len(across)} categories: best on average {across.index[-1]} "
-        f"({across.iloc[-1]:.2f}), worst {across.index[0]} ({across.iloc[0]:.2f})."
+        f"Mean IoU of {chosen} models in {len(across)} categories. Best on average: {across.index[-1]} "
+        f"({across.iloc[-1]:.2f}). Worst: {across.index[0]} ({across.iloc[0]:.2f})."
     )
     return [Drawn("iou-by-category", "IoU by category", caption, alt, draw_categories(means, view.styles))]
 
 
 def _plain(category: str) -> str:
-    """A category's name as a figure takes it: not too long, and no formula."""
-    return textwrap.shorten(category.replace("_", " "), LONG, placeholder=" …").replace("$", r"\$")
+    """Shorten a category's name and escape formula characters."""
+    return textwrap.shorten(category.replace("_", " "), MAX_NAME_LETTERS, placeholder=" …").replace("$", r"\$")

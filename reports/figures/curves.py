@@ -1,4 +1,4 @@
-"""IoU against relative mask size (the paper's Fig. 10) and against size in pixels, smoothed by nothing but its bins."""
+"""IoU against relative mask size (the paper's Fig. 10) and against mask size in pixels, binned without smoothing."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from matplotlib.figure import Figure
 from bench.statistics import clustered_means
 from reports.figures import Drawn
 from reports.figures.bins import bin_index, log_edges
-from reports.figures.parts import BAND, add_legend, draw_line, error_note, interval_note, legend_height
+from reports.figures.parts import BAND_OPACITY, add_legend, draw_line, error_note, interval_note, legend_height
 from reports.formats import scientific
-from reports.style import RC, WIDTH, Style
-from reports.view import View
+from reports.style import COLUMN_WIDTH, RC_PARAMS, Style
+from reports.view import ResultsView
 
 Size = Literal["fraction", "area"]
-XLABELS: dict[Size, str] = {"fraction": "Relative Mask Size (mask px / image px)", "area": "Mask Size (px)"}
-MANY = 5  # series, above which bands are paler, so that lines are seen through all of them
+SIZE_AXIS_LABELS: dict[Size, str] = {"fraction": "Relative Mask Size (mask px / image px)", "area": "Mask Size (px)"}
+MAX_SERIES_FULL_BAND = 5  # with more series, bands are paler so that lines stay visible
 
 
 def curve_bins(n: int) -> int:
-    """Bins for n objects: their root, from 4 to 30, so that 100 objects have about 10 a bin and 10,200 about 340."""
+    """Return √n bins for n objects, from 4 to 30: 100 objects have about 10 per bin, 10,200 about 340."""
     return int(np.clip(round(np.sqrt(n)), 4, 30))
 
 
 def size_curve(rows: pd.DataFrame, bins: int | None = None, size: Size = "fraction") -> pd.DataFrame:
-    """Per series and occupied bin: series, bin, `size` (geometric mean of its objects), mean, std, n, clusters, low,
-    high.
+    """Return the mean IoU per series and occupied size bin.
 
-    The bins are equal in log10 over the range of `rows[size]` and the same for all series; `attrs["edges"]` holds their
-    edges, `attrs["objects"]` the number of objects in each, and `attrs["size"]` says which size.
+    Columns: series, bin, `size` (geometric mean of the objects), mean, std, n, clusters, low, high. Bins are equal in
+    log10 over the range of `rows[size]` and shared by all series. `attrs["edges"]` holds the bin edges,
+    `attrs["objects"]` the number of objects per bin, and `attrs["size"]` the name of the size.
     """
     objects = rows.drop_duplicates("object")
     edges = log_edges(objects[size].to_numpy(float), bins or curve_bins(len(objects)))
@@ -46,18 +46,25 @@ def size_curve(rows: pd.DataFrame, bins: int | None = None, size: Size = "fracti
 
 
 def draw_curve(curve: pd.DataFrame, styles: dict[str, Style]) -> Figure:
-    """The curves of `size_curve`, one line per series in the order of `styles`, and below them the objects per bin.
+    """Draw the curves of `size_curve`, one line per series in the order of `styles`, and the objects per bin below.
 
-    A hollow marker without a band is a bin with fewer than MIN_CLUSTERS clusters.
+    Bins with fewer than MIN_CLUSTERS clusters have a hollow marker and no band.
     """
     size: Size = curve.attrs["size"]
     shown = [series for series in styles if series in set(curve["series"])]
-    with matplotlib.rc_context(RC):
-        figure = Figure(figsize=(WIDTH, 2.9 + legend_height(shown)), layout="constrained")
+    with matplotlib.rc_context(RC_PARAMS):
+        figure = Figure(figsize=(COLUMN_WIDTH, 2.9 + legend_height(shown)), layout="constrained")
         axes, strip = figure.subplots(2, 1, sharex=True, height_ratios=(5, 1))
         for series in shown:
             points = curve[curve["series"] == series]
-            draw_line(axes, points, size, series, styles[series], BAND if len(shown) <= MANY else BAND / 2)
+            draw_line(
+                axes,
+                points,
+                size,
+                series,
+                styles[series],
+                BAND_OPACITY if len(shown) <= MAX_SERIES_FULL_BAND else BAND_OPACITY / 2,
+            )
         axes.set(xscale="log", ylim=(-0.02, 1.02), ylabel="Mean IoU")
         edges, counts = np.array(curve.attrs["edges"]), np.array(curve.attrs["objects"])
         strip.stairs(counts, edges, fill=True, color="#c4c9d1")
@@ -65,7 +72,7 @@ def draw_curve(curve: pd.DataFrame, styles: dict[str, Style]) -> Figure:
             for low, high, count in zip(edges[:-1], edges[1:], counts, strict=True):
                 place = (np.sqrt(low * high), count)
                 strip.annotate(str(count), place, (0, 1), textcoords="offset points", ha="center", size=7)
-        strip.set(xlabel=XLABELS[size], ylabel="Objects", ylim=(0, counts.max() * 1.5))
+        strip.set(xlabel=SIZE_AXIS_LABELS[size], ylabel="Objects", ylim=(0, counts.max() * 1.5))
         strip.minorticks_off()
         strip.grid(axis="x", visible=False)
         strip.locator_params(axis="y", nbins=3, integer=True)
@@ -73,17 +80,17 @@ def draw_curve(curve: pd.DataFrame, styles: dict[str, Style]) -> Figure:
     return figure
 
 
-def relative_size_curves(view: View) -> list[Drawn]:
-    """The paper's Fig. 10 of one data set."""
+def relative_size_curves(view: ResultsView) -> list[Drawn]:
+    """Draw the paper's Fig. 10 for one data set."""
     return [_curves(view, "fraction", "iou-by-size", "relative mask size")]
 
 
-def pixel_size_curves(view: View) -> list[Drawn]:
-    """The same against the mask's pixels."""
+def pixel_size_curves(view: ResultsView) -> list[Drawn]:
+    """Draw IoU against mask size in pixels."""
     return [_curves(view, "area", "iou-by-pixels", "mask size in pixels")]
 
 
-def _curves(view: View, size: Size, name: str, words: str) -> Drawn:
+def _curves(view: ResultsView, size: Size, name: str, words: str) -> Drawn:
     rows = view.plain
     curve = size_curve(rows, view.bins, size)
     spans = []
@@ -91,14 +98,14 @@ def _curves(view: View, size: Size, name: str, words: str) -> Drawn:
         means = curve.loc[curve["series"] == series, "mean"]
         if len(means):
             spans.append(
-                f"{series} from {means.iloc[0]:.2f} at the smallest to {means.iloc[-1]:.2f} at the largest objects"
+                f"{series} from {means.iloc[0]:.2f} for the smallest to {means.iloc[-1]:.2f} for the largest objects"
             )
     edges, objects = curve.attrs["edges"], curve.attrs["objects"]
-    told = [scientific(edge) if size == "fraction" else f"{edge:,.0f} px" for edge in (edges[0], edges[-1])]
+    listed = [scientific(edge) if size == "fraction" else f"{edge:,.0f} px" for edge in (edges[0], edges[-1])]
     caption = (
-        f"n = {sum(objects):,} objects in {len(objects)} bins, equal in the logarithm, from {told[0]} to "
-        f"{told[1]}; a point is the mean of its bin, and nothing is "
-        f"smoothed. {interval_note(curve)}{error_note(rows)}"
+        f"n = {sum(objects):,} objects in {len(objects)} bins of equal width in the logarithm, from {listed[0]} to "
+        f"{listed[1]}. A point is the mean of its bin, without smoothing. "
+        f"{interval_note(curve)}{error_note(rows)}"
     )
     alt = f"Mean IoU against {words}: {'; '.join(spans)}."
     return Drawn(name, f"IoU against {words}", caption, alt, draw_curve(curve, view.styles))

@@ -1,4 +1,4 @@
-"""How IoU is distributed: for each model the share of objects that do not exceed a value."""
+"""Cumulative distribution of IoU per model."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from matplotlib.figure import Figure
 
 from bench.statistics import MIN_CLUSTERS, TOO_FEW
 from reports.figures import Drawn
-from reports.figures.parts import add_legend, error_note, new_axes, objects_told
-from reports.style import RC, Style
-from reports.view import View
+from reports.figures.parts import add_legend, error_note, new_axes, object_counts
+from reports.style import RC_PARAMS, Style
+from reports.view import ResultsView
 
 
 def draw_distribution(rows: pd.DataFrame, styles: dict[str, Style]) -> Figure:
-    """A step line per series from (0, 0) to (1, 1): the fraction of its objects with IoU ≤ x. Markers are medians.
+    """Draw a step line per series from (0, 0) to (1, 1): the share of its objects with IoU ≤ x. Markers are medians.
 
-    The legend gives the median; a hollow marker has fewer than MIN_CLUSTERS clusters.
+    The legend gives the medians. Series with fewer than MIN_CLUSTERS clusters have a hollow marker.
     """
     groups = dict(iter(rows.groupby("series", sort=False)["iou"]))
     clusters = rows.groupby("series")["cluster"].nunique()
     figure, axes = new_axes(2.4, [f"{series} (0.00)" for series in groups])
-    with matplotlib.rc_context(RC):
+    with matplotlib.rc_context(RC_PARAMS):
         axes.axhline(0.5, color="#999999", linewidth=0.7, label="_half")
         for series, style in styles.items():
             if series not in groups:
@@ -47,22 +47,20 @@ def draw_distribution(rows: pd.DataFrame, styles: dict[str, Style]) -> Figure:
     return figure
 
 
-def distributions(view: View) -> list[Drawn]:
-    """The distribution of IoU on one data set."""
+def distributions(view: ResultsView) -> list[Drawn]:
+    """Draw the distribution of IoU on one data set."""
     rows = view.plain
     by_series = rows.groupby("series", sort=False)["iou"]
     medians, missed, n = by_series.median(), (rows["iou"] == 0).groupby(rows["series"]).mean(), by_series.size()
     shown = [series for series in view.styles if series in n.index]
     few = rows.groupby("series")["cluster"].nunique() < MIN_CLUSTERS
     caption = (
-        f"{objects_told(n)} objects a model, each counted once, without bins or smoothing; a marker is the median, "
-        "which the legend gives. A line that starts above 0 on the left has that share of objects with IoU 0."
+        f"{object_counts(n)} objects per model, without bins or smoothing. Markers and the legend give the median. "
+        "The height at which a line starts on the left is the share of objects with IoU 0."
         + error_note(rows)
         + (f" Hollow markers: {TOO_FEW}." if few.any() else "")
     )
-    told = (f"{series} {medians[series]:.2f}, {missed[series]:.0%} at 0" for series in shown)
-    alt = (
-        f"Cumulative distribution of IoU; the median of each model, and the share of objects missed: {'; '.join(told)}."
-    )
+    listed = (f"{series} {medians[series]:.2f}, {missed[series]:.0%} at 0" for series in shown)
+    alt = f"Cumulative distribution of IoU. Median of each model and share of objects with IoU 0: {'; '.join(listed)}."
     figure = draw_distribution(rows, view.styles)
     return [Drawn("iou-distribution", "Cumulative distribution of IoU", caption, alt, figure)]

@@ -1,4 +1,4 @@
-"""Examples of a data set, each with a magnifier over its object (the paper's Fig. 8)."""
+"""Examples of a data set, each with a magnified object (the paper's Fig. 8)."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from reports.figures import Drawn
-from reports.figures.objects import UNREADABLE, Seen, draw_crop, see
+from reports.figures.objects import NO_READABLE_IMAGE, ImagedObject, draw_crop, imaged_objects
 from reports.formats import scientific
-from reports.pixels import CONTEXT, crop_box
-from reports.style import PLAIN, WIDTH
-from reports.view import NothingToShow, View
+from reports.pixels import CROP_CONTEXT, crop_box
+from reports.style import COLUMN_WIDTH, PLAIN_RC_PARAMS
+from reports.view import NothingToShow, ResultsView
 
-WANTED = (1e-5, 1e-4, 1e-3, 1e-2)  # mask / picture
-LEAST = 100  # px; what is smaller is a blot even under a magnifier
-LARGEST = 1 / 3  # of a picture's side: what is more of it, a lens hardly magnifies
-LENS = 0.42  # of a picture's side
-TOO_LARGE = f"no object of this data set has {LEAST} px and is small in its picture"
+TARGET_FRACTIONS = (1e-5, 1e-4, 1e-3, 1e-2)  # mask area / image area
+MIN_AREA = 100  # px; smaller objects are a blot even when magnified
+MAX_CROP_SHARE = 1 / 3  # of the image's side; the lens hardly magnifies larger crops
+LENS_SIDE = 0.42  # of the image's side
+TOO_LARGE = f"no object of this data set has at least {MIN_AREA} px and is small in its image"
 
 
-def magnified_examples(view: View) -> list[Drawn]:
-    """Four objects of different categories and sizes, in their whole pictures."""
+def magnified_examples(view: ResultsView) -> list[Drawn]:
+    """Draw four objects of different categories and sizes in their images."""
     examples = _choose(view.rows.drop_duplicates("object"))
-    with matplotlib.rc_context(PLAIN):
+    with matplotlib.rc_context(PLAIN_RC_PARAMS):
         across, down = min(2, len(examples)), -(-len(examples) // 2)
         shape = sum(seen.truth.height / seen.truth.width for seen in examples) / len(examples)
-        figure = Figure(figsize=(WIDTH, WIDTH / across * down * shape), layout="constrained")
+        figure = Figure(figsize=(COLUMN_WIDTH, COLUMN_WIDTH / across * down * shape), layout="constrained")
         panels = figure.subplots(down, across, squeeze=False).ravel()
         for panel in panels[len(examples) :]:
             panel.set_visible(False)
@@ -39,7 +39,9 @@ def magnified_examples(view: View) -> list[Drawn]:
             box = crop_box(seen.truth.box, width, height)
             x0, y0, x1, y1 = box
             left, low = x0 + x1 > width, y0 + y1 <= height
-            lens = panel.inset_axes((0.02 if left else 0.98 - LENS, 0.02 if low else 0.98 - LENS, LENS, LENS))
+            lens = panel.inset_axes(
+                (0.02 if left else 0.98 - LENS_SIDE, 0.02 if low else 0.98 - LENS_SIDE, LENS_SIDE, LENS_SIDE)
+            )
             draw_crop(lens, seen.image, box)
             lens.spines[:].set(visible=True, color="white", linewidth=1.2)
             panel.indicate_inset((x0, y0, x1 - x0, y1 - y0), lens, edgecolor="white", alpha=1, linewidth=0.8)
@@ -54,22 +56,24 @@ def magnified_examples(view: View) -> list[Drawn]:
                 va="bottom" if low else "top",
                 path_effects=[withStroke(linewidth=1.8, foreground="black")],
             )
-    told = "; ".join(f"{seen.title}, {scientific(seen.row['fraction'])} of the picture" for seen in examples)
-    caption = f"Objects of {view.dataset} in their whole pictures, each magnified in a corner: {told}."
-    alt = f"{len(examples)} pictures with an object each, so small that a magnifier shows it: {told}."
-    return [Drawn("examples", "Examples under a magnifier", caption, alt, figure)]
+    listed = "; ".join(f"{seen.title}, {scientific(seen.row['fraction'])} of the image" for seen in examples)
+    caption = f"Objects of {view.dataset} in their images, each magnified in a corner: {listed}."
+    alt = f"{len(examples)} images with one small object each, magnified in a corner: {listed}."
+    return [Drawn("examples", "Magnified examples", caption, alt, figure)]
 
 
-def _choose(objects: pd.DataFrame) -> list[Seen]:
-    """For each fraction of `WANTED` the object nearest to it of a category, and a picture, not shown yet."""
-    objects = objects[(objects["area"] >= LEAST) & (CONTEXT**2 * objects["fraction"] <= LARGEST**2)]
+def _choose(objects: pd.DataFrame) -> list[ImagedObject]:
+    """Return for each of `TARGET_FRACTIONS` the object nearest to it, of a category and an image that are not shown
+    yet.
+    """
+    objects = objects[(objects["area"] >= MIN_AREA) & (CROP_CONTEXT**2 * objects["fraction"] <= MAX_CROP_SHARE**2)]
     if objects.empty:
         raise NothingToShow(TOO_LARGE)
-    chosen: list[Seen] = []
-    reason = UNREADABLE
-    for fraction in WANTED:
+    chosen: list[ImagedObject] = []
+    reason = NO_READABLE_IMAGE
+    for fraction in TARGET_FRACTIONS:
         distance = np.abs(np.log(objects["fraction"] / fraction))
-        for seen in see(objects.loc[distance.sort_values(kind="stable").index]):
+        for seen in imaged_objects(objects.loc[distance.sort_values(kind="stable").index]):
             if not _magnifies(seen):
                 reason = TOO_LARGE
                 continue
@@ -82,9 +86,9 @@ def _choose(objects: pd.DataFrame) -> list[Seen]:
     return chosen
 
 
-def _magnifies(seen: Seen) -> bool:
-    """Whether the lens shows the object larger than it is in the picture."""
+def _magnifies(seen: ImagedObject) -> bool:
+    """Return whether the lens shows the object larger than the image does."""
     assert seen.truth.box is not None
     width, height = seen.truth.width, seen.truth.height
     x0, y0, x1, y1 = crop_box(seen.truth.box, width, height)
-    return max((x1 - x0) / width, (y1 - y0) / height) <= LARGEST
+    return max((x1 - x0) / width, (y1 - y0) / height) <= MAX_CROP_SHARE

@@ -1,4 +1,4 @@
-"""Names beside the points of a figure, where they hide neither each other nor the data."""
+"""Place names beside the points of a figure without overlaps."""
 
 from __future__ import annotations
 
@@ -12,17 +12,19 @@ from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 from matplotlib.transforms import Bbox
 
-SIZE, INK = 7, "#222222"
-DISTANCES = (5, 12, 22, 34)  # points between a marker and its name
+FONT_SIZE, TEXT_COLOUR = 7, "#222222"
+DISTANCES = (5, 12, 22, 34)  # points from a marker to its name, tried in this order
 SIDES = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1))
-ALONG = (0.99, 0.01, 0.75, 0.25, 0.5)  # where on a level line its name may stand, in widths of the axes
+LINE_POSITIONS = (0.99, 0.01, 0.75, 0.25, 0.5)  # positions of a name along a horizontal line, in widths of the axes
 _ACROSS = {1: "left", 0: "center", -1: "right"}
 _UPRIGHT = {1: "bottom", 0: "center", -1: "top"}
 
 
 @dataclass(frozen=True)
 class Label:
-    """`text` for the point (x, y), in data units. Of a level line x is None: the name may stand anywhere along it."""
+    """The name of the point (x, y), in data units. For a horizontal line x is None: the name may stand anywhere along
+    it.
+    """
 
     text: str
     x: float | None
@@ -31,14 +33,14 @@ class Label:
 
 @dataclass(frozen=True)
 class _Place:
-    """A point (pixels), and the offset (points) and sides (1, 0 or -1 across and upright) of the text beside it."""
+    """A candidate place of a text: the anchor (px), the offset (points) and the sides (1, 0 or -1 in x and y)."""
 
     anchor: tuple[float, float]
     offset: tuple[float, float]
     sides: tuple[int, int]
 
     def box(self, width: float, height: float, pixels: float) -> Bbox:
-        """Where a text of this size (pixels) lies; `pixels` to a point."""
+        """Return the bounding box of a text of this size in px. `pixels` is px per point."""
         middle = (
             at + pixels * away + side * size / 2
             for at, away, side, size in zip(self.anchor, self.offset, self.sides, (width, height), strict=True)
@@ -48,16 +50,18 @@ class _Place:
 
 
 def place_labels(figure: Figure, axes: Axes, labels: Sequence[Label]) -> list[Annotation]:
-    """Write each label where it covers least of the lines, the markers and the labels before it, and leaves no axes.
+    """Place each label where it overlaps least with lines, markers and earlier labels, within the axes.
 
-    The figure is laid out for that; its limits must not change afterwards. A name that has to stand far from its point
-    is tied to it by a thin line.
+    The figure is laid out first; do not change the limits of the axes afterwards. A thin line connects a name to its
+    point if they are far apart.
     """
     renderer, pixels = FigureCanvasAgg(figure).get_renderer(), figure.dpi / 72
     figure.draw_without_rendering()
     frame, taken, written = axes.get_window_extent(renderer), list(_obstacles(axes, pixels)), []
     for label in labels:
-        text = axes.annotate(label.text, (0, 0), xycoords="figure pixels", size=SIZE, color=INK, in_layout=False)
+        text = axes.annotate(
+            label.text, (0, 0), xycoords="figure pixels", size=FONT_SIZE, color=TEXT_COLOUR, in_layout=False
+        )
         size = text.get_window_extent(renderer)
         text.remove()
         boxes = {place: place.box(size.width, size.height, pixels) for place in _places(axes, label)}
@@ -73,8 +77,8 @@ def place_labels(figure: Figure, axes: Axes, labels: Sequence[Label]) -> list[An
                 textcoords="offset points",
                 ha=_ACROSS[place.sides[0]],
                 va=_UPRIGHT[place.sides[1]],
-                size=SIZE,
-                color=INK,
+                size=FONT_SIZE,
+                color=TEXT_COLOUR,
                 in_layout=False,
                 arrowprops={"arrowstyle": "-", "color": "#999999", "linewidth": 0.5, "shrinkB": 3} if far else None,
             )
@@ -83,11 +87,11 @@ def place_labels(figure: Figure, axes: Axes, labels: Sequence[Label]) -> list[An
 
 
 def _places(axes: Axes, label: Label) -> Iterator[_Place]:
-    """Places in the order of preference."""
+    """Yield candidate places in order of preference."""
     if label.x is None:
         width, left = axes.bbox.width, axes.bbox.x0
         height = axes.transData.transform((1, label.y))[1]
-        for along, up in itertools.product(ALONG, (1, -1)):
+        for along, up in itertools.product(LINE_POSITIONS, (1, -1)):
             yield _Place((left + along * width, height), (0, 1.5 * up), ((along < 0.5) - (along > 0.5), up))
     else:
         x, y = axes.transData.transform((label.x, label.y))
@@ -96,7 +100,7 @@ def _places(axes: Axes, label: Label) -> Iterator[_Place]:
 
 
 def _obstacles(axes: Axes, pixels: float) -> Iterator[Bbox]:
-    """Boxes of pixels around what is drawn: markers, and straight pieces of lines."""
+    """Yield the bounding boxes (px) of markers and of straight pieces of lines."""
     for line in axes.lines:
         points = line.get_transform().transform_path(line.get_path()).vertices.tolist()  # type: ignore[union-attr]
         if line.get_linestyle() != "None":
@@ -109,7 +113,7 @@ def _obstacles(axes: Axes, pixels: float) -> Iterator[Bbox]:
 
 
 def _cost(box: Bbox, frame: Bbox, taken: Sequence[Bbox]) -> float:
-    """Pixels squared of what a text in `box` covers; what leaves the frame counts much more."""
+    """Return the overlapped area in px². Area outside the frame counts 20 times."""
     return sum(_shared(box, other) for other in taken) + 20 * (box.width * box.height - _shared(box, frame))
 
 

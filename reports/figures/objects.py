@@ -1,6 +1,6 @@
-"""Objects of the results as pictures: their patches, and outlines along the edges of pixels, as vectors over a crop.
+"""Draw objects on their images: patches, and outlines along pixel edges, as vectors over a crop.
 
-Coordinates are pixels of the picture, y downwards, with pixel centres at +½.
+Coordinates are image pixels with y downwards and pixel centres at +½.
 """
 
 from __future__ import annotations
@@ -25,25 +25,27 @@ from objascale.masks import Box, MaskError, RegionMask
 from reports.files import picture_path
 from reports.formats import scientific
 from reports.naming import known_settings
-from reports.pixels import Image, PictureMissing, read_picture
-from reports.view import NothingToShow, View
+from reports.pixels import PictureMissing, RGBImage, read_picture
+from reports.view import NothingToShow, ResultsView
 
-SIDE = 800  # pixels of what is embedded, along its longer side, at most
-TINT = 0.35  # of a mask's colour over the picture
-TRIES = 12  # pictures that are looked for before a figure is given up
-COLOURS = {size: to_hex((r / 255, g / 255, b / 255)) for size, (r, g, b) in show.COLOURS.items()}  # the paper's
+MAX_EMBEDDED_SIDE = 800  # px, longer side of an embedded image: 235 dpi at the width of a column
+MASK_OPACITY = 0.35  # opacity of the mask's colour over the image
+MAX_UNREADABLE = 12  # images that may be missing before the figure is given up
+PATCH_COLOURS = {
+    size: to_hex((r / 255, g / 255, b / 255)) for size, (r, g, b) in show.COLOURS.items()
+}  # as in the paper
 
 
-SQUARE = [MatplotlibPath.MOVETO, *3 * [MatplotlibPath.LINETO], MatplotlibPath.CLOSEPOLY]
-UNREADABLE = "no picture of these results can be read here: run `reports` where their data set lies"
+SQUARE_CODES = [MatplotlibPath.MOVETO, *3 * [MatplotlibPath.LINETO], MatplotlibPath.CLOSEPOLY]
+NO_READABLE_IMAGE = "no image of these results can be read: run `reports` on the machine with the data set"
 
 
 @dataclass(frozen=True)
-class Seen:
-    """An object with its picture; `row` is its row of the results, `predicted` that row's mask."""
+class ImagedObject:
+    """An object with its image. `row` is its results row, `predicted` the mask of that row."""
 
     row: pd.Series
-    image: Image
+    image: RGBImage
     truth: RegionMask
     predicted: RegionMask
 
@@ -54,16 +56,16 @@ class Seen:
 
     @property
     def facts(self) -> str:
-        """The category, and how large it is in which picture."""
+        """The category, and the size of the object and its image."""
         size = f"{self.truth.width}×{self.truth.height}"
-        return f"{self.title}, {self.row['area']:,.0f} px in {size} ({scientific(self.row['fraction'])} of the picture)"
+        return f"{self.title}, {self.row['area']:,.0f} px in {size} ({scientific(self.row['fraction'])} of the image)"
 
 
-def see(rows: pd.DataFrame) -> Iterator[Seen]:
-    """The objects of the rows whose pictures and masks can be read, one picture at a time; `TRIES` failures end it."""
+def imaged_objects(rows: pd.DataFrame) -> Iterator[ImagedObject]:
+    """Yield the objects whose image and masks can be read. Stops after `MAX_UNREADABLE` failures."""
     failed, last, image = 0, None, None
     for _, row in rows.iterrows():
-        if failed >= TRIES:
+        if failed >= MAX_UNREADABLE:
             return
         try:
             if image is None or last != (row["folder"], row["image_file"]):
@@ -75,21 +77,22 @@ def see(rows: pd.DataFrame) -> Iterator[Seen]:
             failed += 1
             continue
         if truth.box is not None:
-            yield Seen(row, image, truth, predicted)
+            yield ImagedObject(row, image, truth, predicted)
 
 
 def _mask(row: pd.Series, column: str) -> RegionMask:
-    """The mask in a column of RLE counts, empty where the row has none."""
+    """Return the mask in a column of RLE counts, empty if the row has none."""
     width, height = int(row["width"]), int(row["height"])
     if not isinstance(row[column], str) or not row[column]:
         return RegionMask.empty(width, height)
     return RegionMask.from_rle({"size": [height, width], "counts": row[column]})
 
 
-def flip_rows(view: View) -> pd.DataFrame:
-    """The rows of the first FLIP with trained weights that samples patches. Raises NothingToShow if there is none.
+def flip_rows(view: ResultsView) -> pd.DataFrame:
+    """Return the rows of the first trained FLIP that samples patches, without errors.
 
-    Rows with an error are left out.
+    Raises:
+        NothingToShow: There is no such model.
     """
     rows = view.plain
     rows = rows[rows["model"].str.startswith("flip") & ~rows["untrained"].astype(bool) & rows["error"].isna()]
@@ -99,10 +102,11 @@ def flip_rows(view: View) -> pd.DataFrame:
     return rows[rows["series"] == rows["series"].iloc[0]]
 
 
-def patches(seen: Seen, view: View) -> Patches:
-    """The patches that FLIP sampled for an object: those of the settings and the prompt of its run.
+def patches(seen: ImagedObject, view: ResultsView) -> Patches:
+    """Sample the patches of an object again, with the settings and the prompt of its run.
 
-    Raises NothingToShow if the run does not describe the settings, and if they leave no patch in the picture.
+    Raises:
+        NothingToShow: The run does not describe its settings, or no patch lies in the image.
     """
     row = seen.row
     settings = known_settings(row["settings"])
@@ -110,19 +114,19 @@ def patches(seen: Seen, view: View) -> Patches:
         described = f"{row['folder']}/run.json does not describe the settings of {row['series']}"
         raise NothingToShow(f"{described}: measure again")
     run = next(run for run in view.results.runs if run["folder"] == row["folder"])
-    told = PromptSettings(row["prompt_source"], row["noise"], run.get("prompt", {}).get("seed", 0))
-    prompt = make_prompt(seen.truth, ("gaussian",), told, row["object_id"])
+    listed = PromptSettings(row["prompt_source"], row["noise"], run.get("prompt", {}).get("seed", 0))
+    prompt = make_prompt(seen.truth, ("gaussian",), listed, row["object_id"])
     assert prompt.gaussian is not None
     try:
         return Sampling.from_settings(settings).patches(seen.image, prompt.gaussian)
     except NoPatches as error:
-        raise NothingToShow(f"{row['series']} has no patch of this object: {error}") from error
+        raise NothingToShow(f"{row['series']} has no patch on this object: {error}") from error
 
 
-def draw_crop(axes: Axes, image: Image, box: Box) -> None:
-    """Show a part of a picture (xyxy pixel edges) in its own coordinates, with at most `SIDE` pixels embedded."""
+def draw_crop(axes: Axes, image: RGBImage, box: Box) -> None:
+    """Draw a part of an image (xyxy pixel edges) in image coordinates, at no more than `MAX_EMBEDDED_SIDE` pixels."""
     x0, y0, x1, y1 = box
-    crop, scale = image[y0:y1, x0:x1], SIDE / max(x1 - x0, y1 - y0)
+    crop, scale = image[y0:y1, x0:x1], MAX_EMBEDDED_SIDE / max(x1 - x0, y1 - y0)
     if scale < 1:
         size = max(1, round((x1 - x0) * scale)), max(1, round((y1 - y0) * scale))
         crop = np.asarray(cv2.resize(crop, size, interpolation=cv2.INTER_AREA), np.uint8)
@@ -132,41 +136,41 @@ def draw_crop(axes: Axes, image: Image, box: Box) -> None:
     axes.spines[:].set_visible(False)
 
 
-def draw_patches(axes: Axes, boxes: dict[int, NDArray[np.float64]], colours: dict[int, str] = COLOURS) -> None:
-    """Draw patches as tinted squares with outlines, fine ones on top.
+def draw_patches(axes: Axes, boxes: dict[int, NDArray[np.float64]], colours: dict[int, str] = PATCH_COLOURS) -> None:
+    """Draw patches as tinted squares with outlines, fine patches on top.
 
     Args:
-        axes: Get one artist a size, labelled "16 px".
-        boxes: xyxy edges in pixels of the picture by size, (n, 4), as of `Patches.boxes`.
-        colours: By size.
+        axes: Gets one artist per patch size, labelled "16 px".
+        boxes: xyxy edges in image pixels by patch size, (n, 4), as from `Patches.boxes`.
+        colours: The colour of each patch size.
     """
     for size, covered in sorted(boxes.items(), reverse=True):
         if len(covered):
             corners = covered[:, [0, 1, 2, 1, 2, 3, 0, 3, 0, 1]].reshape(-1, 2)
-            path = MatplotlibPath(corners, np.tile(SQUARE, len(covered)))
+            path = MatplotlibPath(corners, np.tile(SQUARE_CODES, len(covered)))
             face, edge = (colours[size], 0.18), colours[size]
             axes.add_patch(PathPatch(path, facecolor=face, edgecolor=edge, linewidth=0.5, label=f"{size} px"))
 
 
 def draw_truth(axes: Axes, mask: RegionMask, box: Box) -> None:
-    """The outline of a true mask within `box`, along the edges of pixels: white, cased in black."""
+    """Draw the outline of a true mask within `box` along pixel edges, white with a black border."""
     lines = _outline(mask, box)[0]
     for colour, width in (("black", 2.4), ("white", 1.8)):
         _draw_lines(axes, lines, colour, width)
 
 
 def draw_prediction(axes: Axes, mask: RegionMask, box: Box, colour: str) -> None:
-    """A mask within `box`, tinted and outlined in `colour`, so thinly that a true outline is seen below it."""
+    """Draw a mask within `box`, tinted and thinly outlined in `colour`. A true outline below stays visible."""
     lines, shown, extent = _outline(mask, box)
     veil = np.zeros((*shown.shape, 4))
-    veil[shown] = (*to_rgb(colour), TINT)
+    veil[shown] = (*to_rgb(colour), MASK_OPACITY)
     axes.imshow(veil, extent=extent, interpolation="nearest", zorder=0.5)
     axes.set(xlim=(box[0], box[2]), ylim=(box[3], box[1]))
     _draw_lines(axes, lines, colour, 0.8)
 
 
 def _draw_lines(axes: Axes, lines: NDArray[np.float64], colour: str, width: float) -> None:
-    """Lines (n, 2, 2) as one artist."""
+    """Draw lines (n, 2, 2) as one artist."""
     codes = np.tile([MatplotlibPath.MOVETO, MatplotlibPath.LINETO], len(lines))
     path = MatplotlibPath(lines.reshape(-1, 2), codes)
     axes.add_patch(PathPatch(path, fill=False, edgecolor=colour, linewidth=width, capstyle="projecting"))
@@ -175,16 +179,18 @@ def _draw_lines(axes: Axes, lines: NDArray[np.float64], colour: str, width: floa
 def _outline(
     mask: RegionMask, box: Box
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_], tuple[float, float, float, float]]:
-    """Lines in pixels of the picture, what was outlined (one of every few pixels in a large box), and its extent."""
+    """Return the edges of a mask in image pixels, the outlined mask (subsampled for large boxes), and its extent."""
     x0, y0, x1, y1 = box
-    step = max(1, round(max(x1 - x0, y1 - y0) / SIDE))
+    step = max(1, round(max(x1 - x0, y1 - y0) / MAX_EMBEDDED_SIDE))
     shown = mask.window(box)[step // 2 :: step, step // 2 :: step]
     h, w = shown.shape
     return edges(shown) * step + (x0, y0), shown, (x0, x0 + w * step, y0 + h * step, y0)
 
 
 def edges(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """The edges between pixels of a mask (h×w) and others, (n, 2, 2): ends of lines, as x and y. Its rim is no edge."""
+    """Return the edges between pixels of a mask (h×w) and other pixels, (n, 2, 2): line ends as x, y. The border is no
+    edge.
+    """
     rows, columns = np.nonzero(mask[1:] != mask[:-1])
     level = np.stack((np.stack((columns, rows + 1), -1), np.stack((columns + 1, rows + 1), -1)), 1)
     rows, columns = np.nonzero(mask[:, 1:] != mask[:, :-1])

@@ -1,4 +1,4 @@
-"""What several figures have in common: their frame, their legend, and the sentences under them."""
+"""Parts that several figures share: frames, legends and sentences of captions."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from matplotlib.figure import Figure
 
 from bench.seen import unfair
 from bench.statistics import INTERVAL_NOTE, TOO_FEW, too_few
-from reports.style import RC, WIDTH, Style
+from reports.style import COLUMN_WIDTH, RC_PARAMS, Style
 
-BAND = 0.14  # opacity of an interval behind a line
-LONG = 26  # letters of a name, above which a column holds one legend entry a line
+BAND_OPACITY = 0.14  # opacity of an interval behind its line
+MAX_LETTERS_TWO_COLUMNS = 26  # longer names need the full width
 
 
 def new_axes(height: float, legend: Iterable[str] = ()) -> tuple[Figure, Axes]:
-    """A figure as wide as a column, `height` inches high without its legend of these entries, and its axes."""
-    with matplotlib.rc_context(RC):
-        figure = Figure(figsize=(WIDTH, height + legend_height(legend)), layout="constrained")
+    """Return a figure of a column's width with one axes. `height` is in inches without the legend of these entries."""
+    with matplotlib.rc_context(RC_PARAMS):
+        figure = Figure(figsize=(COLUMN_WIDTH, height + legend_height(legend)), layout="constrained")
         return figure, figure.subplots()
 
 
 def new_panels(n: int, heights: tuple[float, float], legend: Iterable[str] = ()) -> tuple[Figure, list[Axes]]:
-    """A figure as wide as a column with n panels, two side by side, that share both axes.
+    """Return a figure of a column's width with n panels, two per row, that share both axes.
 
-    `heights` are inches of a row, where one panel stands alone and where two stand side by side.
+    `heights` are the inches of a row with one panel and with two panels.
     """
     across = min(2, n)
     down = math.ceil(n / across)
-    with matplotlib.rc_context(RC):
-        size = WIDTH, 0.9 + heights[across - 1] * down + legend_height(legend)
+    with matplotlib.rc_context(RC_PARAMS):
+        size = COLUMN_WIDTH, 0.9 + heights[across - 1] * down + legend_height(legend)
         figure = Figure(figsize=size, layout="constrained")
         grid = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
     if n % across:
@@ -43,10 +43,10 @@ def new_panels(n: int, heights: tuple[float, float], legend: Iterable[str] = ())
     return figure, list(grid.flat[:n])
 
 
-def draw_line(axes: Axes, points: pd.DataFrame, x: str, label: str, style: Style, band: float = BAND) -> None:
-    """The means of `points` (columns `x`, mean, low, high, clusters) as a line with its 95 % band.
+def draw_line(axes: Axes, points: pd.DataFrame, x: str, label: str, style: Style, band: float = BAND_OPACITY) -> None:
+    """Draw the means of `points` (columns `x`, mean, low, high, clusters) as a line with a 95 % band.
 
-    Markers are hollow, and the band is missing, where fewer than MIN_CLUSTERS clusters are behind a mean.
+    Means with fewer than MIN_CLUSTERS clusters have a hollow marker and no band.
     """
     few = points[too_few(points)]
     axes.fill_between(points[x], points["low"], points["high"], color=style.colour, alpha=band, linewidth=0)
@@ -56,7 +56,7 @@ def draw_line(axes: Axes, points: pd.DataFrame, x: str, label: str, style: Style
 
 
 def add_legend(figure: Figure, *axes: Axes) -> None:
-    """The labels of all `axes`, each once, above the figure."""
+    """Add one legend above the figure, with each label of all `axes` once."""
     entries = {label: handle for each in axes for handle, label in zip(*each.get_legend_handles_labels(), strict=True)}
     columns = legend_columns(entries)
     figure.legend(
@@ -65,34 +65,34 @@ def add_legend(figure: Figure, *axes: Axes) -> None:
 
 
 def legend_height(labels: Iterable[str]) -> float:
-    """Inches of `add_legend` with these entries."""
+    """Return the height in inches of `add_legend` with these entries."""
     labels = list(labels)
     return 0.145 * math.ceil(len(labels) / legend_columns(labels))
 
 
 def legend_columns(labels: Iterable[str]) -> int:
-    """Two if names are short enough."""
-    return 2 if max(map(len, labels), default=0) <= LONG else 1
+    """Return 2 if all names are short enough for two columns, else 1."""
+    return 2 if max(map(len, labels), default=0) <= MAX_LETTERS_TWO_COLUMNS else 1
 
 
 def interval_note(means: pd.DataFrame) -> str:
-    """How the intervals of these means are made, and what a hollow marker means if there is any."""
+    """Explain the intervals, and hollow markers if there are any."""
     return INTERVAL_NOTE + (f" Hollow markers: {TOO_FEW}." if too_few(means).any() else "")
 
 
 def error_note(rows: pd.DataFrame) -> str:
-    """How many of the rows shown are errors or empty masks, and which series have seen them in training, if any.
+    """Count errors and empty masks, and name the series that have seen objects in training.
 
-    With a space before.
+    The text starts with a space; it is empty if there is nothing to say.
     """
     errors = int(rows["error"].notna().sum())
     empty = int((rows["error"].isna() & (rows["predicted_area"].fillna(0) == 0)).sum())
-    told = f" Errors ({errors}) and empty masks ({empty}) count as IoU 0." if errors or empty else ""
+    listed = f" Errors ({errors}) and empty masks ({empty}) count as IoU 0." if errors or empty else ""
     seen = ", ".join(dict.fromkeys(rows.loc[unfair(rows), "series"]))
-    return told + (f" Measured on objects or on a data set that they have seen in training: {seen}." if seen else "")
+    return listed + (f" Trained on some of these objects or on this data set: {seen}." if seen else "")
 
 
-def objects_told(counts: pd.Series) -> str:
-    """`n = 100`, or `n = 90 to 100` where models were scored on different numbers of objects."""
+def object_counts(counts: pd.Series) -> str:
+    """Return `n = 100`, or `n = 90 to 100` if models were scored on different numbers of objects."""
     low, high = int(counts.min()), int(counts.max())
     return f"n = {low:,}" if low == high else f"n = {low:,} to {high:,}"

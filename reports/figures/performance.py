@@ -13,21 +13,26 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 from bench.statistics import MIN_CLUSTERS, clustered_means
 from reports.figures import Drawn
 from reports.figures.labels import Label, place_labels
-from reports.figures.parts import error_note, interval_note, new_axes, objects_told
-from reports.style import RC, Style
+from reports.figures.parts import error_note, interval_note, new_axes, object_counts
+from reports.style import RC_PARAMS, Style
 from reports.times import times_of
-from reports.view import ALONE, NothingToShow, View
+from reports.view import BARE_PROMPT_MODELS, NothingToShow, ResultsView
 
 
 def pareto_front(points: pd.DataFrame, x: str) -> pd.DataFrame:
-    """The points that no other equals with less `x` or surpasses in `mean` with no more `x`; by `x` upwards."""
+    """Return the points that no other point dominates: higher `mean` than all points with at most the same `x`, sorted
+    by `x`.
+    """
     ordered = points.sort_values([x, "mean"], ascending=[True, False], ignore_index=True)
     return ordered[ordered["mean"] > ordered["mean"].cummax().shift(fill_value=-np.inf)]
 
 
-def performance(view: View) -> pd.DataFrame:
-    """Per series of `view.plain`: series, model, mean, std, n, clusters, low, high, parameters, ms (NaN: unknown),
-    times (where ms comes from, see `times_of`)."""
+def performance(view: ResultsView) -> pd.DataFrame:
+    """Return the performance of each series of `view.plain`.
+
+    Columns: series, model, mean, std, n, clusters, low, high, parameters, ms (NaN if unknown), times (as in
+    `times_of`).
+    """
     rows = view.plain
     table = clustered_means(rows, ["series"])
     table["model"] = rows.groupby("series", sort=False)["model"].first()
@@ -35,19 +40,20 @@ def performance(view: View) -> pd.DataFrame:
     table["parameters"] = pd.array([card.get("parameters") or np.nan for card in cards], float)
     times = times_of(view.results.timings, rows)
     table["ms"], table["times"] = times["total_ms"], times["times"]
-    table.loc[table["model"].isin(ALONE.values()) | (table["ms"] <= 0), "ms"] = np.nan
+    table.loc[table["model"].isin(BARE_PROMPT_MODELS.values()) | (table["ms"] <= 0), "ms"] = np.nan
     return table.reset_index()
 
 
 def draw_performance(
     table: pd.DataFrame, x: str, xlabel: str, levels: pd.DataFrame, styles: dict[str, Style]
 ) -> Figure:
-    """A point with its 95 % interval for each row of `table`, a dashed line for each of `levels` (of `performance`).
+    """Draw a point with its 95 % interval for each row of `table`, and a dashed line for each row of `levels`.
 
-    The Pareto front of the points is a grey step line. A hollow point has fewer than MIN_CLUSTERS clusters.
+    Both are rows of `performance`. The Pareto front is a grey step line. Points with fewer than MIN_CLUSTERS clusters
+    are hollow.
     """
     figure, axes = new_axes(2.7)
-    with matplotlib.rc_context(RC):
+    with matplotlib.rc_context(RC_PARAMS):
         for row in levels.to_dict("records"):
             axes.axhline(
                 row["mean"], color=styles[row["series"]].colour, linestyle="--", linewidth=1, label=row["series"]
@@ -81,12 +87,12 @@ def draw_performance(
     return figure
 
 
-def performances(view: View) -> list[Drawn]:
-    """The paper's Fig. 1 of one data set: against parameters, and against time."""
+def performances(view: ResultsView) -> list[Drawn]:
+    """Draw the paper's Fig. 1 for one data set: against parameters, and against time."""
     table = performance(view)
     sized, timed = table[table["parameters"].notna()], table[table["ms"].notna()]
     if sized.empty and timed.empty:
-        raise NothingToShow("no model has parameters or a time; measure one with `bench run --models flip-tiny`")
+        raise NothingToShow("no model has parameters or times; measure one with `bench run --models flip-tiny`")
     drawn = []
     if not sized.empty:
         sized = sized.assign(parameters=sized["parameters"] / 1e6)
@@ -94,32 +100,34 @@ def performances(view: View) -> list[Drawn]:
         xlabel = "Parameters (millions)"
         drawn.append(_drawn("parameters", "M", sized, rest, xlabel, "Dashed: models without parameters.", view))
     if not timed.empty:
-        rest = table[table["model"].isin(ALONE.values())]
+        rest = table[table["model"].isin(BARE_PROMPT_MODELS.values())]
         ordinary = timed.loc[timed["times"] == "run", "series"]
-        apart = (
+        conditions = (
             "each model timed alone"
             if ordinary.empty
-            else f"measured in the run itself, not timed apart ({', '.join(ordinary)})"
+            else f"measured during the run, beside other work ({', '.join(ordinary)})"
         )
         about = (
-            f"Time is the median over objects of set_image and predict together, as if each had a picture of its own, "
-            f"{apart}. Dashed: the prompt alone, which takes no time to speak of."
+            f"Time is the median over objects of set_image plus predict, {conditions}. "
+            "Dashed: the bare prompt, whose time is negligible."
         )
         drawn.append(_drawn("ms", "ms", timed, rest, "Time per object (ms)", about, view))
     return drawn
 
 
-def _drawn(x: str, unit: str, points: pd.DataFrame, levels: pd.DataFrame, xlabel: str, about: str, view: View) -> Drawn:
+def _drawn(
+    x: str, unit: str, points: pd.DataFrame, levels: pd.DataFrame, xlabel: str, about: str, view: ResultsView
+) -> Drawn:
     against = {"parameters": "parameters", "ms": "time"}[x]
     front = pareto_front(points, x)["series"]
     left_out = sorted(set(view.plain["series"]) - set(points["series"]) - set(levels["series"]))
     caption = (
-        f"{objects_told(points['n'])} objects a model. {about} The grey line is the Pareto front: no model "
-        f"left of it is as good. {interval_note(points)}{error_note(view.plain)}"
+        f"{object_counts(points['n'])} objects per model. {about} The grey line is the Pareto front. "
+        f"{interval_note(points)}{error_note(view.plain)}"
         + (f" Not shown, without {against}: {', '.join(left_out)}." if left_out else "")
     )
-    told = [f"{row['series']} {row['mean']:.2f} at {row[x]:.3g} {unit}" for row in points.to_dict("records")]
-    told += [f"{row['series']} {row['mean']:.2f} as a dashed line" for row in levels.to_dict("records")]
-    alt = f"Mean IoU against {against}: {'; '.join(told)}. On the Pareto front: {', '.join(front)}."
+    listed = [f"{row['series']} {row['mean']:.2f} at {row[x]:.3g} {unit}" for row in points.to_dict("records")]
+    listed += [f"{row['series']} {row['mean']:.2f} as a dashed line" for row in levels.to_dict("records")]
+    alt = f"Mean IoU against {against}: {'; '.join(listed)}. On the Pareto front: {', '.join(front)}."
     figure = draw_performance(points, x, xlabel, levels, view.styles)
     return Drawn(f"iou-by-{against}", f"IoU against {against}", caption, alt, figure)

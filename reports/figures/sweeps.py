@@ -1,4 +1,4 @@
-"""IoU against what a run was swept over: the number of patches (the paper's Fig. 9), and the noise of prompts."""
+"""IoU against the number of patches (the paper's Fig. 9) and against the noise of prompts."""
 
 from __future__ import annotations
 
@@ -16,30 +16,35 @@ from bench.statistics import clustered_means
 from objascale.sizes import SIZE_LABELS, size_bin
 from reports.figures import Drawn
 from reports.figures.parts import (
-    BAND,
+    BAND_OPACITY,
     add_legend,
     draw_line,
     error_note,
     interval_note,
     new_axes,
     new_panels,
-    objects_told,
+    object_counts,
 )
 from reports.naming import variant_names
-from reports.style import RC, Style, assign_styles
-from reports.view import NothingToShow, View, least_noise, usual_tokens
+from reports.style import RC_PARAMS, Style, assign_styles
+from reports.view import NothingToShow, ResultsView, default_tokens, lowest_noise
 
 Swept = Literal["tokens", "noise"]
-XLABELS: dict[Swept, str] = {"tokens": "Number of sampled patches, at most", "noise": "Prompt noise (sides of the box)"}
-SHADES = ("#440154", "#3b528b", "#21918c", "#5ec962", "#d8c91c")  # viridis: the smaller, the darker
-MARKERS = ("o", "s", "D", "^", "v")
+SWEEP_AXIS_LABELS: dict[Swept, str] = {
+    "tokens": "Maximum number of sampled patches",
+    "noise": "Prompt noise (sides of the box)",
+}
+BIN_COLOURS = ("#440154", "#3b528b", "#21918c", "#5ec962", "#d8c91c")  # viridis; smaller objects are darker
+BIN_MARKERS = ("o", "s", "D", "^", "v")
 
 
 def swept_rows(rows: pd.DataFrame, swept: Swept) -> pd.DataFrame:
-    """The rows of the models that were measured at two values of `swept` or more, with `line`: whose they are.
+    """Return the rows of the models that were measured at two or more values of `swept`, with their `line`.
 
-    A line is a model with one kind of prompts and one file of weights. Raises NothingToShow if there is none, or if
-    runs of one line differ in something else besides.
+    A line is a model with one kind of prompt and one weights file.
+
+    Raises:
+        NothingToShow: There is no such model, or the runs of one line differ in another setting.
     """
     rows = rows[rows[swept].notna()]
     rows = rows.assign(line=variant_names(rows, ["prompt_source", "weights_sha256"]) if len(rows) else "")
@@ -47,23 +52,23 @@ def swept_rows(rows: pd.DataFrame, swept: Swept) -> pd.DataFrame:
     if rows.empty:
         values = "32,64,128,256,512,1024,2048,4096" if swept == "tokens" else "0,0.05,0.1,0.2,0.4"
         of = "numbers of patches of one FLIP" if swept == "tokens" else "levels of noise of one model"
-        raise NothingToShow(f"there are no two {of}; measure them with `bench run … --{swept} {values}`")
+        raise NothingToShow(f"the results have fewer than two {of}; measure them with `bench run … --{swept} {values}`")
     twice = rows[rows.duplicated(["line", swept, "object"])]
     if len(twice):
-        raise NothingToShow(f"{twice['line'].iloc[0]} was run with several settings; report the folders apart")
+        raise NothingToShow(f"{twice['line'].iloc[0]} was run with several settings; report the folders separately")
     return rows
 
 
 def sweep(rows: pd.DataFrame, swept: Swept, by: str = "line") -> pd.DataFrame:
-    """Per value of column `by` and of `swept`: mean, std, n, clusters, low, high; in the order of both."""
+    """Return mean, std, n, clusters, low and high per value of the column `by` and of `swept`, sorted by both."""
     means = clustered_means(rows, [by, swept]).reset_index()
     return means.sort_values([by, swept], ignore_index=True, kind="stable")
 
 
 def draw_sweep(means: pd.DataFrame, swept: Swept, styles: dict[str, Style]) -> Figure:
-    """A line with its 95 % band for each line of `sweep`, in the order of `styles`. Tokens are on a log2 axis."""
+    """Draw a line with its 95 % band for each line of `sweep`, in the order of `styles`. The axis of tokens is log2."""
     figure, axes = new_axes(2.3, styles)
-    with matplotlib.rc_context(RC):
+    with matplotlib.rc_context(RC_PARAMS):
         for line, style in styles.items():
             draw_line(axes, means[means["line"] == line], swept, line, style)
         _set_x(axes, means, swept)
@@ -73,42 +78,44 @@ def draw_sweep(means: pd.DataFrame, swept: Swept, styles: dict[str, Style]) -> F
 
 
 def draw_sweep_by_size(panels: dict[str, pd.DataFrame], swept: Swept) -> Figure:
-    """A panel per line: `sweep` by size bin, the smaller the darker, with pale bands."""
+    """Draw a panel per line: `sweep` by size bin with pale bands. Smaller objects are darker."""
     bins = sorted({index for means in panels.values() for index in means["bin"]})
     names = {index: f"{SIZE_LABELS[index]} of the image" for index in bins}
     figure, axes = new_panels(len(panels), (2.0, 1.5), names.values())
-    with matplotlib.rc_context(RC):
+    with matplotlib.rc_context(RC_PARAMS):
         for panel, (line, means) in zip(axes, panels.items(), strict=True):
             for index, name in names.items():
                 points = means[means["bin"] == index]
                 if len(points):
-                    draw_line(panel, points, swept, name, Style(SHADES[index], MARKERS[index], "-"), BAND / 2)
+                    draw_line(
+                        panel, points, swept, name, Style(BIN_COLOURS[index], BIN_MARKERS[index], "-"), BAND_OPACITY / 2
+                    )
             panel.set_title("\n".join(textwrap.wrap(line, 24, break_on_hyphens=False)))
             _set_x(panel, means, swept)
             panel.set_xlabel("")
         axes[0].set_ylim(_limits(pd.concat(panels.values())))
-        figure.supxlabel(XLABELS[swept], size=8)
+        figure.supxlabel(SWEEP_AXIS_LABELS[swept], size=8)
         figure.supylabel("Mean IoU", size=8)
         add_legend(figure, *axes)
     return figure
 
 
-def token_sweeps(view: View) -> list[Drawn]:
-    """The paper's Fig. 9 of one data set, for all objects and by their size."""
-    return _sweeps(swept_rows(least_noise(view.rows), "tokens"), "tokens", "number of patches", view)
+def token_sweeps(view: ResultsView) -> list[Drawn]:
+    """Draw the paper's Fig. 9 for one data set, for all objects and by size."""
+    return _sweeps(swept_rows(lowest_noise(view.rows), "tokens"), "tokens", "number of patches", view)
 
 
-def noise_sweeps(view: View) -> list[Drawn]:
-    """IoU against how wrong the prompts are, for all objects and by their size."""
-    return _sweeps(swept_rows(usual_tokens(view.rows), "noise"), "noise", "prompt noise", view)
+def noise_sweeps(view: ResultsView) -> list[Drawn]:
+    """Draw IoU against prompt noise, for all objects and by size."""
+    return _sweeps(swept_rows(default_tokens(view.rows), "noise"), "noise", "prompt noise", view)
 
 
-def _sweeps(rows: pd.DataFrame, swept: Swept, words: str, view: View) -> list[Drawn]:
+def _sweeps(rows: pd.DataFrame, swept: Swept, words: str, view: ResultsView) -> list[Drawn]:
     means = sweep(rows, swept)
     styles = assign_styles(rows["line"])
     rows = rows.assign(bin=size_bin(rows["fraction"].to_numpy(float)))
     panels = {line: sweep(rows[rows["line"] == line], swept, by="bin") for line in styles}
-    told = [f"{line} {_ends(means[means['line'] == line], swept)}" for line in styles]
+    listed = [f"{line} {_ends(means[means['line'] == line], swept)}" for line in styles]
     told_by_size = [
         f"{line}, {SIZE_LABELS[index]} of the image, {_ends(panel[panel['bin'] == index], swept)}"
         for line, panel in panels.items()
@@ -116,44 +123,44 @@ def _sweeps(rows: pd.DataFrame, swept: Swept, words: str, view: View) -> list[Dr
     ]
     objects = rows.drop_duplicates("object")["bin"].value_counts().sort_index()
     sizes = ", ".join(f"{SIZE_LABELS[index]}: {n:,}" for index, n in zip(objects.index.tolist(), objects, strict=True))
-    about = f"{objects_told(means['n'])} objects at each {words}; nothing is smoothed."
+    about = f"{object_counts(means['n'])} objects per {words}, without smoothing."
     errors = error_note(rows)
     return [
         Drawn(
             f"iou-by-{swept}",
             f"IoU against {words}",
             f"{about} {interval_note(means)}{errors}",
-            f"Mean IoU against {words}: {'; '.join(told)}.",
+            f"Mean IoU against {words}: {'; '.join(listed)}.",
             draw_sweep(means, swept, styles),
         ),
         Drawn(
             f"iou-by-{swept}-and-size",
             f"IoU against {words}, by relative mask size",
-            f"Lines are bins of mask area over image area; the objects in each are {sizes}. {about} "
+            f"Lines are bins of mask area / image area, with these numbers of objects: {sizes}. {about} "
             f"{interval_note(pd.concat(panels.values()))}{errors}",
-            f"Mean IoU from the least to the greatest {words}: {'; '.join(told_by_size)}.",
+            f"Mean IoU from the smallest to the largest {words}: {'; '.join(told_by_size)}.",
             draw_sweep_by_size(panels, swept),
         ),
     ]
 
 
 def _limits(means: pd.DataFrame) -> tuple[float, float]:
-    """Tenths of IoU that hold all means and intervals."""
+    """Return limits of the IoU axis, in tenths, that hold all means and intervals."""
     values = means[["low", "mean", "high"]].to_numpy(float)
     return float(np.floor(np.nanmin(values) * 10) / 10), float(np.ceil(np.nanmax(values) * 10 + 0.2) / 10)
 
 
 def _ends(points: pd.DataFrame, swept: Swept) -> str:
-    """The first and the last mean in words."""
+    """Describe the first and the last mean."""
     return " and ".join(f"{row['mean']:.2f} at {row[swept]:g}" for row in points.iloc[[0, -1]].to_dict("records"))
 
 
 def _set_x(axes: Axes, means: pd.DataFrame, swept: Swept) -> None:
-    """Ticks at the values that were measured: all of them, or every second if there are many."""
+    """Set ticks at the measured values: all of them, or every second one if there are many."""
     values = np.unique(means[swept])
     if swept == "tokens":
         axes.set_xscale("log", base=2)
     axes.set_xticks(values[:: 1 + (len(values) > 8)])
     axes.xaxis.set_major_formatter(ScalarFormatter())
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xlabel(XLABELS[swept])
+    axes.set_xlabel(SWEEP_AXIS_LABELS[swept])

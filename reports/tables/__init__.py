@@ -1,4 +1,4 @@
-"""The tables, one file a kind; `reports.tables.registry` lists them by the paper's number or a name of ours."""
+"""The tables, one file per kind. `reports.tables.registry` lists them."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from reports.formats import Table
-from reports.results import Results
-from reports.view import View
+from reports.results import ResultsTable
+from reports.view import ResultsView
 
 
 @dataclass(frozen=True)
-class Kind:
-    """A table of one data set: `about` is a line for --help; `make` makes it, or raises NothingToShow."""
+class TableKind:
+    """A table of one data set. `about` is its line in --help; `make` makes it or raises NothingToShow."""
 
     about: str
-    make: Callable[[View], Table]
+    make: Callable[[ResultsView], Table]
 
 
 @dataclass(frozen=True)
-class KindOfAll:
-    """A table over all data sets, made from the results; otherwise as Kind."""
+class SummaryTableKind:
+    """A table over all data sets."""
 
     about: str
-    make: Callable[[Results], Table]
+    make: Callable[[ResultsTable], Table]

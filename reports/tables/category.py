@@ -18,20 +18,23 @@ from reports.tables.cells import (
     seen_note,
     with_seen,
 )
-from reports.view import NothingToShow, View
+from reports.view import NothingToShow, ResultsView
 
 
-def category_data(view: View) -> pd.DataFrame:
-    """One row per category and plain series, categories by their number of objects, the most frequent first.
+def category_data(view: ResultsView) -> pd.DataFrame:
+    """Return one row per category and plain series. Categories with most objects come first.
 
     Columns: category, objects (of the category), series, mean, std, n, clusters, low, high, seen_in_training (the
-    worst), dataset. Raises NothingToShow for a single category.
+    worst), dataset.
+
+    Raises:
+        NothingToShow: There is a single category.
     """
     rows = view.plain
     objects = rows.drop_duplicates("object")["category"].value_counts()
     if len(objects) < 2:
         raise NothingToShow(
-            f"all objects of {view.dataset} are of one category; measure more of them with `bench run --select "
+            f"all objects of {view.dataset} have the same category; measure more categories with `bench run --select "
             "category=NAME,NAME`, or without --select"
         )
     order = sorted(objects.index, key=lambda name: (-objects[name], name))
@@ -42,8 +45,8 @@ def category_data(view: View) -> pd.DataFrame:
     return data.assign(dataset=view.dataset)
 
 
-def category_table(view: View) -> Table:
-    """Mean IoU in percent with its interval, a line a category and a column a model."""
+def category_table(view: ResultsView) -> Table:
+    """Mean IoU in percent with its interval, one row per category and one column per model."""
     data = category_data(view)
     every = list(dict.fromkeys(view.plain["series"]))
     columns = [Column("Category", left=True), Column("n"), *(Column(series, "IoU, %") for series in every)]

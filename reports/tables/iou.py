@@ -1,4 +1,4 @@
-"""IoU, time by stage and failures of every series on one data set."""
+"""IoU, times by stage and failures of every series on one data set."""
 
 from __future__ import annotations
 
@@ -21,18 +21,17 @@ from reports.tables.cells import (
     unread_note,
     with_seen,
 )
-from reports.view import View
+from reports.view import ResultsView
 
 _STAGES = ("pre", "model", "post")
 
 
-def iou_data(view: View) -> pd.DataFrame:
-    """One row per series of a data set, in order of appearance.
+def iou_data(view: ResultsView) -> pd.DataFrame:
+    """Return one row per series of a data set, in order of appearance.
 
-    Columns: series, model, prompt, parameters; mean, std, low, high (IoU, 0 to 1; errors count as 0), n, clusters;
-    predict_{pre,model,post,total}_ms (medians over objects without an error), image_…_ms (over images);
-    errors, no_detection (objects without an error whose mask is empty), seen_in_training (the worst of the rows),
-    dataset.
+    Columns: series, model, prompt, parameters; mean, std, low, high (IoU from 0 to 1; errors count as 0), n, clusters;
+    predict_{pre,model,post,total}_ms (medians over objects without an error), image_..._ms (medians over images);
+    errors, no_detection (empty masks without an error), seen_in_training (the worst of the rows), dataset.
     """
     rows = view.rows
     table = clustered_means(rows, ["series"])
@@ -49,23 +48,23 @@ def iou_data(view: View) -> pd.DataFrame:
 
 
 def _prompt(rows: pd.DataFrame) -> str:
-    """What the models of these rows were told: "box", "gaussian from box, noise 0.1", …"""
-    told = []
+    """Describe the prompts of these rows: "box", "gaussian from box, noise 0.1", ..."""
+    listed = []
     for prompt, source, noise in rows.dropna(subset="prompt").drop_duplicates().itertuples(index=False):
         origin = "" if source in ("matched", prompt) else f" from {source}"
-        told.append(f"{prompt}{origin}" + (f", noise {noise:g}" if noise else ""))
-    return " and ".join(told) or "—"
+        listed.append(f"{prompt}{origin}" + (f", noise {noise:g}" if noise else ""))
+    return " and ".join(listed) or "—"
 
 
 def _medians(rows: pd.DataFrame, prefix: str, name: str) -> pd.DataFrame:
-    """Median milliseconds per series of each stage, and of their sum (which is not the sum of the medians)."""
+    """Return the median ms per series of each stage and of their sum (not the sum of the medians)."""
     stages = rows[[f"{prefix}{stage}_ms" for stage in _STAGES]]
     stages = stages.set_axis([f"{name}_{stage}_ms" for stage in _STAGES], axis=1)
     return stages.assign(**{f"{name}_total_ms": stages.sum(axis=1, skipna=False)}).groupby(rows["series"]).median()
 
 
-def iou_table(view: View) -> Table:
-    """IoU in percent, milliseconds, and what went wrong."""
+def iou_table(view: ResultsView) -> Table:
+    """IoU in percent, milliseconds, and failures."""
     data = iou_data(view)
     columns = [Column("Model", left=True), Column("Prompt", left=True), Column("Parameters")]
     columns += [Column("n"), Column("mean ± std", "IoU, %"), Column("95 % CI", "IoU, %")]
@@ -89,9 +88,9 @@ def iou_table(view: View) -> Table:
     ]
     notes = [
         INTERVAL_NOTE,
-        "Times are medians of this run, of predict over objects and of set_image over pictures; a total is the median "
-        "of the sums. Other work may have run beside the models, and objects answered together share their time: "
-        "table 1 says where better times are.",
+        "Times are medians of this run: predict over objects, set_image over images. A total is the median of the "
+        "sums. Other work may have run beside the models, and objects of one batch share its time. Times of "
+        "`bench run --timing` are in table 1.",
         f"Errors ({data['errors'].sum()}) and empty masks ({data['no_detection'].sum()}) count as IoU 0.",
         *seen_note(data["seen_in_training"]),
         *unread_note(view),

@@ -1,4 +1,4 @@
-"""The paper's own table, as printed, apart from everything that was measured here."""
+"""The paper's Table 1 as printed, separate from all measured numbers."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def published_table() -> Table:
     )
     notes = [
         f"Source: {SOURCE}: mean ± standard deviation over masks. SAM and FastSAM were prompted with ground-truth "
-        "boxes, FLIP with ground-truth Gaussians. This suite measured none of these numbers: the pictures, the "
+        "boxes, FLIP with ground-truth Gaussians. None of these numbers were measured by this suite: the images, the "
         "hardware and the FLIP weights are the authors'.",
-        "Table 1 of this report shows the paper's IoU beside a measured one only where a model was measured on every "
-        "mask of one of the authors' own HDF5 files. It never compares times.",
+        "Table 1 of this report shows the paper's IoU beside a measured one only if the model was measured on every "
+        "mask of one of the authors' HDF5 files. It never compares times.",
     ]
-    return Table("published", "Published: other pictures, other hardware", columns, cells, notes, data)
+    return Table("published", "Published: other images, other hardware", columns, cells, notes, data)

@@ -24,12 +24,12 @@ from reports.tables.cells import (
     seen_note,
     with_seen,
 )
-from reports.view import View
+from reports.view import ResultsView
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """What objects are binned by: a column of results, its bins' labels, and what finds the bin of each value."""
+    """How objects are binned: a column of the results, the labels of the bins, and the function that returns bins."""
 
     table: str
     column: str
@@ -39,12 +39,12 @@ class Sizes:
     about: str
 
 
-RELATIVE = Sizes("iou-by-size", "fraction", SIZE_LABELS, size_bin, "mask / picture", "relative mask size")
+RELATIVE = Sizes("iou-by-size", "fraction", SIZE_LABELS, size_bin, "mask / image", "relative mask size")
 IN_PIXELS = Sizes("iou-by-pixels", "area", PIXEL_LABELS, pixel_bin, "mask", "mask size in pixels")
 
 
-def size_data(view: View, sizes: Sizes = RELATIVE) -> pd.DataFrame:
-    """One row per plain series and occupied size bin.
+def size_data(view: ResultsView, sizes: Sizes = RELATIVE) -> pd.DataFrame:
+    """Return one row per plain series and occupied size bin.
 
     Columns: series, bin (0 to 4), size, mean, std, n, clusters, low, high, seen_in_training (the worst), dataset.
     """
@@ -56,7 +56,7 @@ def size_data(view: View, sizes: Sizes = RELATIVE) -> pd.DataFrame:
     return data.assign(dataset=view.dataset)
 
 
-def size_table(view: View, sizes: Sizes = RELATIVE) -> Table:
+def size_table(view: ResultsView, sizes: Sizes = RELATIVE) -> Table:
     """Mean IoU in percent with its interval, by mask size. The last row counts the objects."""
     data = size_data(view, sizes)
     found = data.assign(few=too_few(data), fair=fair(data)).set_index(["series", "bin"])

@@ -1,4 +1,4 @@
-"""The paper's Table 1 with our numbers. The published ones are in a table of their own, `reports.tables.published`."""
+"""The paper's Table 1 with measured numbers. The published numbers have their own table, `reports.tables.published`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from flip.weights import PACKAGE_WEIGHTS_SUFFIX
 from objascale.dataset import differences, shortened
 from reports.formats import Cell, Column, Mark, Table
 from reports.published import SOURCE
-from reports.results import Results
+from reports.results import ResultsTable
 from reports.tables.cells import (
     count,
     failures,
@@ -30,26 +30,28 @@ from reports.tables.cells import (
 )
 from reports.tables.table1_data import COSTS, table_1_data
 from reports.times import hardware
-from reports.view import ALONE, View
+from reports.view import BARE_PROMPT_MODELS, ResultsView
 
 _TITLES = ("Parameters", "pre/post", "model", "total")
 
 
-def table_1(results: Results) -> Table:
-    """A line a model, a group of columns a data set; the paper's IoU beside ours where the pictures are its own."""
+def table_1(results: ResultsTable) -> Table:
+    """One row per model, one group of columns per data set. The paper's IoU stands beside measurements on the same
+    images.
+    """
     data = table_1_data(results)
     models = data.drop_duplicates("series").reset_index(drop=True)
     columns = [("Model", "", models["series"].map(Cell).to_list())]
     if results.datasets:
-        prompts = data.groupby("series")["prompt"].agg(lambda told: " and ".join(told.dropna().unique()) or "—")
+        prompts = data.groupby("series")["prompt"].agg(lambda listed: " and ".join(listed.dropna().unique()) or "—")
         columns.append(("Prompt", "", [Cell(prompts[series]) for series in models["series"]]))
-    computes = ~models["model"].isin(ALONE.values())  # what computes nothing is not the fastest at it
+    computes = ~models["model"].isin(BARE_PROMPT_MODELS.values())  # bare prompts compute nothing
     mixed = models["times"].nunique() > 1
     ranked_times = computes & _comparable(results, data)
     for name, title in zip(COSTS, _TITLES, strict=True):
         best = marks(models[name].where(computes if name == "parameters" else ranked_times), least=True)
         here = [_cost(row, name, mark, mixed) for row, mark in zip(models.to_dict("records"), best, strict=True)]
-        columns.append((title, "" if name == "parameters" else "picture + object, ms", here))
+        columns.append((title, "" if name == "parameters" else "image + object, ms", here))
     for dataset in results.datasets:
         part = data[data["dataset"] == dataset].set_index("series").reindex(models["series"])
         columns += [(title, f"{dataset}, IoU, %", here) for title, here in _of_data_set(part)]
@@ -64,18 +66,18 @@ def table_1(results: Results) -> Table:
     )
 
 
-def _comparable(results: Results, data: pd.DataFrame) -> pd.Series:
-    """Which models' times may be ranked, in their order.
+def _comparable(results: ResultsTable, data: pd.DataFrame) -> pd.Series:
+    """Return which models' times may be ranked, in the order of the models.
 
-    Those of timings, if they are of one machine; where there are no timings, all, if all ran on the same data.
+    With timings: the timed models, if they ran on one machine. Without: all models, if they ran on the same data.
     """
     models = data.groupby("series", sort=False)
     timed = models["times"].first() == "timing"
-    alike = models["dataset"].agg(tuple).nunique() == 1
-    return (timed & (not _several_machines(results)) if timed.any() else timed | alike).reset_index(drop=True)
+    same_data = models["dataset"].agg(tuple).nunique() == 1
+    return (timed & (not _several_machines(results)) if timed.any() else timed | same_data).reset_index(drop=True)
 
 
-def _several_machines(results: Results) -> bool:
+def _several_machines(results: ResultsTable) -> bool:
     return len({hardware([timing.run]) for timing in results.timings}) > 1
 
 
@@ -86,7 +88,9 @@ def _cost(row: dict[Hashable, Any], name: str, mark: Mark, mixed: bool) -> Cell:
 
 
 def _of_data_set(part: pd.DataFrame) -> list[tuple[str, list[Cell]]]:
-    """The columns of one data set; `part` has the rows of `table_1_data`, missing where a model was not run on it."""
+    """Return the columns of one data set. `part` has rows of `table_1_data`; values are missing where a model was not
+    run.
+    """
     best = marks(part["mean"].where((part["clusters"].fillna(0) >= MIN_CLUSTERS) & fair(part)))
     means = [_mean(row, mark) for row, mark in zip(part.to_dict("records"), best, strict=True)]
     counts = [
@@ -105,35 +109,35 @@ def _mean(row: dict[Hashable, Any], mark: Mark) -> Cell:
     return Cell(text, "\n".join(filter(None, details)), mark)
 
 
-def _notes(results: Results, data: pd.DataFrame, mixed: bool) -> list[str]:
+def _notes(results: ResultsTable, data: pd.DataFrame, mixed: bool) -> list[str]:
     notes = []
     if results.datasets:
         notes.append(INTERVAL_NOTE)
-        told = {name: failures(data[data["dataset"] == name]) for name in results.datasets}
-        counted = [f"on {name} {words}" for name, words in told.items() if words]
+        listed = {name: failures(data[data["dataset"] == name]) for name in results.datasets}
+        counted = [f"on {name} {words}" for name, words in listed.items() if words]
         notes.append(f"Errors and empty masks count as IoU 0: {'; '.join(counted) or 'none'}.")
     notes += seen_note(data["seen_in_training"]) + _times_notes(results, data, mixed)
     if data["published_mean"].notna().any():
-        notes.append(f"Paper: {SOURCE}, on the same pictures from the authors' files, and ours less that.")
+        notes.append(f"Paper: {SOURCE}, on the same images from the authors' files, and the difference (ours − paper).")
     if ours := list(dict.fromkeys(data.loc[data["family"].str.endswith(PACKAGE_WEIGHTS_SUFFIX), "model"])):
-        notes.append(f"{', '.join(ours)}: with weights that this project has trained, not the paper's authors.")
+        notes.append(f"{', '.join(ours)}: weights were trained by this project, not by the authors of the paper.")
     for dataset in results.datasets:
-        view = View(results, dataset, {})
+        view = ResultsView(results, dataset, {})
         notes += unread_note(view) + left_out_note(view)
     return notes + few_note(data["clusters"].dropna())
 
 
-def _times_notes(results: Results, data: pd.DataFrame, mixed: bool) -> list[str]:
-    """Where the times come from, on what, and what is wrong with them."""
+def _times_notes(results: ResultsTable, data: pd.DataFrame, mixed: bool) -> list[str]:
+    """Describe where the times come from, the hardware, and limits of their comparison."""
     notes = []
     if results.timings:
-        notes.append("Times are medians over objects and calls of `bench run --timing`, each model alone.")
+        notes.append("Times are medians over objects and calls of `bench run --timing`, with each model alone.")
         notes += [_how_timed(timing.run) for timing in results.timings]
         names = [name for timing in results.timings for name in dict.fromkeys(timing.rows["model"])]
         again = [name for name in dict.fromkeys(names) if names.count(name) > 1]
-        notes += [f"In more than one of these, so that the last counts: {', '.join(again)}."] if again else []
+        notes += [f"Timed in several folders, the last one counts: {', '.join(again)}."] if again else []
         if _several_machines(results):
-            notes.append("Times of different machines cannot be compared, so none of them is marked.")
+            notes.append("Times of different machines cannot be compared, so none are marked.")
         failed = sum(int(timing.rows["error"].notna().sum()) for timing in results.timings)
         notes += [f"{failed} calls failed and have no time."] if failed else []
         notes += _other_settings(results)
@@ -142,28 +146,28 @@ def _times_notes(results: Results, data: pd.DataFrame, mixed: bool) -> list[str]
         averaged = ", averaged over data sets," if len(results.datasets) > 1 else ""
         notes.append(
             f"{'‡ Medians' if mixed else 'Times are medians'} over objects of an ordinary run{averaged} on "
-            f"{hardware(results.runs)}: other work may have run beside, and objects that were answered together share "
-            "their time. `bench run --timing` times each model alone."
+            f"{hardware(results.runs)}. Other work may have run beside, and objects of one batch share its time. "
+            "`bench run --timing` times each model alone."
         )
         where = ordinary.groupby("series", sort=False)["dataset"].agg(" and ".join)
         if where.nunique() > 1:
-            told = "; ".join(f"{names}: {', '.join(of.index)}" for names, of in where.groupby(where, sort=False))
-            notes.append(f"They were not all taken on the same pictures, so none of them is marked. On {told}.")
+            listed = "; ".join(f"{names}: {', '.join(of.index)}" for names, of in where.groupby(where, sort=False))
+            notes.append(f"They were not all measured on the same images, so none are marked. On {listed}.")
     return notes
 
 
 def _how_timed(run: dict[str, Any]) -> str:
-    """One timing folder: machine, load, repetitions."""
+    """Describe one timing folder: machine, load, repetitions."""
     how, load = run.get("timing", {}), (run.get("before", {}).get("load") or ["unknown"])[0]
     names = ", ".join(str(card.get("name")) for card in run.get("models", []))
     return (
-        f"{run['folder']}: {names} on {hardware([run])}; load {load} at the beginning, {how.get('repeats', '?')} calls "
-        f"after {how.get('warmup', '?')} to warm up."
+        f"{run['folder']}: {names} on {hardware([run])}; load {load} at the start, {how.get('repeats', '?')} calls "
+        f"after {how.get('warmup', '?')} warm-up calls."
     )
 
 
-def _other_settings(results: Results) -> list[str]:
-    """A sentence for each timed model whose masks were measured with other settings, but for its patches."""
+def _other_settings(results: ResultsTable) -> list[str]:
+    """Return a sentence for each timed model whose masks have other settings, apart from its patches."""
     notes = []
     for timing in results.timings:
         for card in timing.run.get("models", []):
@@ -176,6 +180,6 @@ def _other_settings(results: Results) -> list[str]:
                 and other.get("settings", {}).get("tokens") == settings.get("tokens")
             ]
             if measured and settings not in measured:
-                told = shortened(differences(measured[-1], settings))
-                notes.append(f"{card.get('name')} was timed with other settings than its masks were made with: {told}.")
+                listed = shortened(differences(measured[-1], settings))
+                notes.append(f"{card.get('name')} was timed with other settings than its masks: {listed}.")
     return notes

@@ -1,4 +1,4 @@
-"""The numbers of Table 1: IoU on every data set, parameters and time, and the paper's IoU on the same pictures."""
+"""The numbers of Table 1: IoU on every data set, parameters and times, and the paper's IoU on the same images."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from reports.published import paper_data_set, published_model, same_pictures
-from reports.results import Results
+from reports.published import paper_data_set, published_model, same_images
+from reports.results import ResultsTable
 from reports.tables.iou import iou_data
 from reports.times import TIMES, timed, times_of
-from reports.view import View
+from reports.view import ResultsView
 
 COSTS = ["parameters", *TIMES]
 _COUNTS = ["n", "clusters", "errors", "no_detection"]
@@ -21,25 +21,25 @@ _OF_DATA_SET = ["series", "prompt", "dataset", "mean", "std", "low", "high", *_C
 _PUBLISHED = ["published_mean", "published_std", "difference"]
 
 
-def table_1_data(results: Results) -> pd.DataFrame:
-    """One row per plain series and data set, and one for each model of which there is nothing but times.
+def table_1_data(results: ResultsTable) -> pd.DataFrame:
+    """Return one row per plain series and data set, and one per model that was only timed.
 
-    Columns: series, model, tokens, family; parameters, pre_post_ms, model_ms, total_ms (picture and object together);
-    times ("timing": `timed`, or "run": `ordinary`); prompt, dataset, mean, std, low, high (IoU, 0 to 1; errors count as
-    0), n, clusters, errors, no_detection, seen_in_training (the worst of the rows), published_mean, published_std,
-    difference.
-    The paper's IoU and ours less that are only in rows of the paper's own pictures (`same_pictures`), of the paper's
-    kind of prompt without noise, and of trained weights. What is not known is missing.
+    Columns: series, model, tokens, family; parameters, pre_post_ms, model_ms, total_ms (image and object together);
+    times ("timing" as in `timed`, or "run" as in `ordinary`); prompt, dataset, mean, std, low, high (IoU from 0 to 1;
+    errors count as 0), n, clusters, errors, no_detection, seen_in_training (the worst of the rows), published_mean,
+    published_std, difference (ours − paper).
+    The published columns are set only on the paper's own images (`same_images`), with the paper's kind of prompt,
+    without noise and with trained weights. Unknown values are missing.
     """
-    views = [View(results, dataset, {}) for dataset in results.datasets]
+    views = [ResultsView(results, dataset, {}) for dataset in results.datasets]
     plain = pd.concat([view.plain for view in views]) if views else results.rows
     measured = pd.concat([_measured(view) for view in views]) if views else pd.DataFrame(columns=["series"])
     data = _costs(results, plain).merge(measured.reindex(columns=[*_OF_DATA_SET, *_PUBLISHED]), on="series", how="left")
     return data.astype(dict.fromkeys(_COUNTS, "Int64"))
 
 
-def _measured(view: View) -> pd.DataFrame:
-    """What `iou_data` says of the plain series of a data set, and the paper's IoU where it is of the same pictures."""
+def _measured(view: ResultsView) -> pd.DataFrame:
+    """Return `iou_data` of the plain series of a data set, and the paper's IoU on the same images."""
     first = view.plain.groupby("series", sort=False).first()
     data = iou_data(view).query("series in @first.index")
     rows = zip(first.loc[data["series"]].to_dict("records"), data["n"], strict=True)
@@ -49,18 +49,18 @@ def _measured(view: View) -> pd.DataFrame:
     )
 
 
-def _paper_iou(row: dict[Hashable, Any], view: View, n: int) -> tuple[float, float]:
-    """The paper's mean and standard deviation in percent for the same model, prompts and pictures, or NaN."""
+def _paper_iou(row: dict[Hashable, Any], view: ResultsView, n: int) -> tuple[float, float]:
+    """Return the paper's mean and standard deviation in percent for the same model, prompts and images, or NaN."""
     paper, title = published_model(row["model"]), paper_data_set(view.dataset)
     if paper is None or title is None or row["untrained"] or row["noise"] or row["prompt"] != paper.prompt:
         return math.nan, math.nan
     same_source = row["prompt_source"] in ("matched", paper.prompt)
-    same = same_source and same_pictures(view.dataset, n, view.results.masks(view.dataset))
+    same = same_source and same_images(view.dataset, n, view.results.masks(view.dataset))
     return paper.iou[title] if same else (math.nan, math.nan)
 
 
-def _costs(results: Results, plain: pd.DataFrame) -> pd.DataFrame:
-    """A row per series, and per model that was only timed: parameters and times."""
+def _costs(results: ResultsTable, plain: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per series, and per model that was only timed: parameters and times."""
     table = times_of(results.timings, plain).reset_index()
     table = pd.concat([table, _only_timed(timed(results.timings), table)], ignore_index=True)
     cards = [results.card(model) for model in table["model"]]
@@ -70,11 +70,11 @@ def _costs(results: Results, plain: pd.DataFrame) -> pd.DataFrame:
 
 
 def _only_timed(clocked: pd.DataFrame, measured: pd.DataFrame) -> pd.DataFrame:
-    """The rows of `timed` that belong to no measured series, named as such; told apart by their patches if need be."""
+    """Return the rows of `timed` without a measured series. Names include the patches where needed."""
     known = set(zip(measured["model"], measured["tokens"].fillna(0), strict=True))
     keys = zip(clocked["model"], clocked["tokens"].fillna(0), strict=True)
     rest = clocked[np.array([key not in known for key in keys], bool)]
     again = rest["model"].duplicated(keep=False) | rest["model"].isin(measured["model"])
-    told = [f"{row['model']}: {row['tokens']:.0f} tokens" for row in rest.to_dict("records")]
-    series = rest["model"].where(~again | rest["tokens"].isna(), told)
+    listed = [f"{row['model']}: {row['tokens']:.0f} tokens" for row in rest.to_dict("records")]
+    series = rest["model"].where(~again | rest["tokens"].isna(), listed)
     return rest[["model", "tokens", *TIMES]].assign(series=series, times="timing")

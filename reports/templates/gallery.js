@@ -1,11 +1,11 @@
 "use strict";
-// The gallery: which objects are shown, in which order, and as cards that exist only near the screen.
+// The gallery: filters and sorts objects, and shows them as cards. Cards exist only near the screen.
 
-const sets = new Map(); // by the data set's slug: what its objects.js told
-const chunks = new Map(); // by slug and number: a promise of the outlines of some objects
+const sets = new Map(); // the data of objects.js by slug of the data set
+const chunks = new Map(); // promises of loaded outline files by slug and number
 const arrived = new Map();
 
-/** What the files beside the page call when they are loaded. */
+/** Called by the files beside the page when they are loaded. */
 const report = {
   objects: (slug, data) => sets.set(slug, { slug, ...data }),
   outlines: (slug, number, paths) => arrived.set(`${slug}/${number}`, paths),
@@ -17,7 +17,7 @@ function load(source) {
   });
 }
 
-/** The outlines of an object: its truth, then the models, null where there is none. */
+/** Return the outlines of an object: the true mask, then the models; null if missing. */
 async function outlines(data, object) {
   const number = Math.floor(object / data.chunk);
   const key = `${data.slug}/${number}`;
@@ -42,7 +42,7 @@ const count = (number) => number.toLocaleString("en");
 const fraction = (data, object) => data.area[object] / (data.width[object] * data.height[object]);
 const title = (data, object) => data.category_names[data.category[object]] || "object";
 
-/** IoU in two digits, marked if the model has seen the object in training, or what there is instead of it. */
+/** Format IoU with two digits, marked if seen in training; "error" or a dash if there is no IoU. */
 function scored(model, object) {
   if (object in model.error) return "error";
   return model.iou[object] < 0 ? "—" : (model.iou[object] / 1000).toFixed(2) + (model.seen[object] ?? "");
@@ -51,9 +51,9 @@ function scored(model, object) {
 const failed = (model, object) => object in model.error;
 const empty = (model, object) => !failed(model, object) && model.iou[object] >= 0 && model.area[object] === 0;
 
-// ---- pictures
+// ---- images
 
-/** A crop with room for outlines over it, or the reason why there is none. */
+/** Make a crop with its outlines, or show the reason why there is none. */
 function shot(data, object, paths) {
   const reason = data.pictures.problem[data.picture[object]] || (data.box[object] ? "" : "its true mask cannot be read");
   const frame = make("span", { class: "shot" });
@@ -63,18 +63,18 @@ function shot(data, object, paths) {
   }
   const [width, height] = data.grid[object];
   const source = `gallery/${data.slug}/crops/${data.crop[object]}.webp`;
-  const lost = () => frame.replaceChildren(make("span", { class: "absent" }, "Not shown: its file beside the page is missing."));
+  const lost = () => frame.replaceChildren(make("span", { class: "absent" }, "Not shown: the image file beside the page is missing."));
   frame.append(make("img", { src: source, alt: "", decoding: "async", class: Math.max(width, height) <= 240 && "pixels", error: lost }));
   const svg = make("svg", { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" });
   frame.append(svg);
   Promise.resolve(paths).then((found) => {
-    if (found === null) frame.append(make("span", { class: "absent" }, "Its outlines beside the page are missing."));
+    if (found === null) frame.append(make("span", { class: "absent" }, "The outline file beside the page is missing."));
     else svg.append(...drawn(data, found));
   });
   return frame;
 }
 
-/** The truth's outline and those of the models, one a class `m0`, `m1`, … */
+/** Make the outlines of the true mask and of the models, with the classes `m0`, `m1`, … */
 function drawn(data, [truth, ...paths]) {
   const lines = truth ? [make("path", { d: truth, class: "case truth" }), make("path", { d: truth, class: "true truth" })] : [];
   data.models.forEach((model, index) => {
@@ -87,7 +87,7 @@ function line(model, path, name) {
   return make("path", { d: path, class: name, stroke: model.colour, "stroke-dasharray": model.dash, style: `--colour: ${model.colour}` });
 }
 
-/** A list of models with their IoU; pointing at one shows its outline alone in `frame`. */
+/** Make a list of models with their IoU. Hovering over a model shows only its outline in `frame`. */
 function scores(data, object, frame) {
   const only = (index) => () => {
     for (const path of frame.querySelectorAll("path")) {
@@ -111,7 +111,7 @@ const filters = byId("filters");
 const list = byId("cards");
 const field = (name) => filters.elements[name];
 
-/** Whether an object passes the filters. */
+/** Return whether an object passes the filters. */
 function wanted(data, object) {
   if (field("size").value !== "" && data.bin[object] !== Number(field("size").value)) return false;
   if (field("category").value !== "" && data.category[object] !== Number(field("category").value)) return false;
@@ -125,7 +125,7 @@ function wanted(data, object) {
   });
 }
 
-/** The number that the objects are sorted by, least first; those without one come last. */
+/** Return the sort key of objects, ascending. Objects without a score come last. */
 function order(data) {
   const [first, second] = [data.models[field("first").value].iou, data.models[field("second").value].iou];
   const both = (key) => (o) => (first[o] < 0 || second[o] < 0 ? Infinity : key(o));
@@ -159,7 +159,7 @@ function choose() {
 
 // ---- cards
 
-/** How many cards stand beside each other, and how tall a row is. */
+/** Compute the number of cards per row and the height of a row. */
 function layout() {
   if (!view.data) return;
   const gap = 14;
@@ -179,7 +179,7 @@ function put(card, place, step) {
   card.style.transform = `translate(${(place % view.columns) * step}px, ${Math.floor(place / view.columns) * view.pitch}px)`;
 }
 
-/** Make the cards within a screen of the screen, in the order of the page, and drop the others. */
+/** Make the cards within one screen height of the screen and remove the others. */
 function paint() {
   if (!view.data) return;
   const top = -list.getBoundingClientRect().top;
@@ -210,7 +210,7 @@ function card(place) {
   const frame = shot(data, object, outlines(data, object));
   const size = `${count(data.area[object])} px · ${scientific(fraction(data, object))}`;
   return make("article", { class: "object", role: "listitem", "aria-setsize": view.shown.length, "aria-posinset": place + 1 },
-    make("button", { type: "button", class: "open", "aria-label": `${title(data, object)}, ${size}: look closer`, click: () => openObject(place) }, frame),
+    make("button", { type: "button", class: "open", "aria-label": `${title(data, object)}, ${size}: enlarge`, click: () => openObject(place) }, frame),
     make("h3", {}, title(data, object)), make("p", {}, size), scores(data, object, frame));
 }
 
@@ -221,13 +221,13 @@ function fill(select, options, chosen) {
   select.value = String(chosen);
 }
 
-/** The options of each control, with the number of objects behind them. */
+/** Fill the controls with options and their numbers of objects. */
 function prepare(data) {
   const tally = (codes, names) => names.map((name, code) => [code, name, codes.filter((c) => c === code).length]).filter(([, , n]) => n);
   const options = (all, rows) => [["", all], ...rows.map(([code, name, n]) => [code, `${name} (${count(n)})`])];
   const names = data.models.map((model, index) => [index, model.name]);
   fill(field("size"), options("any size", tally(data.bin, data.bins)), "");
-  fill(field("category"), options("every category", tally(data.category, data.category_names)), "");
+  fill(field("category"), options("any category", tally(data.category, data.category_names)), "");
   fill(field("model"), [["", "any model"], ...names], "");
   fill(field("first"), names, data.pair[0]);
   fill(field("second"), names, data.pair[data.pair.length - 1]);
@@ -236,11 +236,11 @@ function prepare(data) {
     box.dataset.hides = name;
     return make("label", { class: `chip of-${name}`, style: `--colour: ${colour}; --dash: ${rule}` }, box, text);
   };
-  byId("toggles").replaceChildren(toggle("truth", "truth", "#fff"), ...data.models.map((model, index) => toggle(model.name, `m${index}`, model.colour, model.rule)));
+  byId("toggles").replaceChildren(toggle("true mask", "truth", "#fff"), ...data.models.map((model, index) => toggle(model.name, `m${index}`, model.colour, model.rule)));
   hide();
 }
 
-/** Outlines whose box is not ticked are hidden by a rule, so no card is drawn again. */
+/** Hide the outlines of unticked boxes with a CSS rule, so that no card is drawn again. */
 function hide() {
   const names = [...byId("toggles").querySelectorAll("input:not(:checked)")].map((box) => `.together .${box.dataset.hides}, .object .${box.dataset.hides}`);
   byId("hidden-outlines").textContent = names.length ? `${names.join(", ")} { display: none; }` : "";
@@ -251,7 +251,7 @@ async function start() {
   try {
     if (!sets.has(slug)) await load(field("dataset").selectedOptions[0].dataset.script);
   } catch (error) {
-    byId("count").textContent = `${error.message} is missing beside the page: copy the whole folder of the report.`;
+    byId("count").textContent = `${error.message} is missing beside the page. Copy the whole folder of the report.`;
     return;
   }
   view.data = sets.get(slug);
@@ -267,7 +267,7 @@ filters.addEventListener("input", (event) => {
   else if (view.data) choose();
 });
 filters.addEventListener("reset", () => {
-  const { value } = field("dataset"); // which is no filter
+  const { value } = field("dataset"); // the data set is not a filter
   setTimeout(() => {
     field("dataset").value = value;
     if (!view.data) return;
@@ -291,7 +291,7 @@ window.addEventListener("scroll", () => {
     paint();
   });
 }, { passive: true });
-new ResizeObserver(layout).observe(document.body); // its height changes too, while pictures above arrive
+new ResizeObserver(layout).observe(document.body); // its height changes while images above load
 new IntersectionObserver((entries, observer) => {
   if (!entries.some((entry) => entry.isIntersecting)) return;
   observer.disconnect();

@@ -1,7 +1,7 @@
 "use strict";
-// Tables that can be sorted, figures that can be zoomed, and what the other scripts share.
+// Sortable tables, zoomable figures, and helpers of the other scripts.
 
-/** An element with attributes, functions as listeners, and children; text is text, never markup. */
+/** Make an element with attributes (functions become listeners) and children. Strings become text nodes, not markup. */
 function make(tag, attributes = {}, ...children) {
   const svg = ["svg", "path", "rect", "circle"].includes(tag);
   const element = svg ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
@@ -17,7 +17,7 @@ const byId = (id) => document.getElementById(id);
 
 // ---- tables
 
-/** The heading of each column, where headings may span rows and columns. */
+/** Return the heading of each column. Headings may span rows and columns. */
 function headings(table) {
   const columns = [];
   const taken = [];
@@ -35,7 +35,7 @@ function headings(table) {
   return columns;
 }
 
-/** The number that a cell begins with, M and k counted; its text where there is none; null for a dash. Details are left out. */
+/** Return the number at the start of a cell (with k, M, G), else its text, null for a dash. Details are ignored. */
 function value(cell) {
   const parts = [...cell.childNodes].filter((node) => !node.classList?.contains("detail"));
   const text = parts.map((node) => node.textContent).join("").trim();
@@ -46,7 +46,7 @@ function value(cell) {
   return (found[1] && found[1] !== "+" ? -1 : 1) * Number(found[2].replaceAll(",", "")) * 10 ** Number(power) * unit;
 }
 
-/** Sort a table's body by a column; dashes come last either way, and a row that counts objects stays below. */
+/** Sort the body of a table by a column. Dashes come last in both directions; the row that counts objects stays at the bottom. */
 function sortRows(table, column, descending) {
   const rows = [...table.tBodies[0].rows].map((row) => ({ row, fixed: row.dataset.row === "objects", key: value(row.cells[column]) }));
   const compare = (a, b) => {
@@ -64,7 +64,7 @@ for (const table of document.querySelectorAll("table")) {
     const button = make("button", { type: "button", class: "sort", title: "Sort by this column" }, ...heading.childNodes);
     button.addEventListener("click", () => {
       const now = heading.getAttribute("aria-sort");
-      const descending = now ? now === "ascending" : index > 0; // numbers: the highest first
+      const descending = now ? now === "ascending" : index > 0; // numbers: highest first
       for (const other of columns) other.removeAttribute("aria-sort");
       heading.setAttribute("aria-sort", descending ? "descending" : "ascending");
       sortRows(table, index, descending);
@@ -87,7 +87,7 @@ function draw() {
   lightbox.querySelector("output").textContent = `${Math.round(100 * sight.scale)} %`;
 }
 
-/** The whole figure in the middle of the stage. */
+/** Fit the figure into the stage. */
 function fit() {
   const ratio = picture.naturalWidth / picture.naturalHeight || 1.5;
   sight.width = Math.min(stage.clientWidth - 32, (stage.clientHeight - 32) * ratio);
@@ -96,7 +96,7 @@ function fit() {
   draw();
 }
 
-/** Zoom by a factor, with the point (x, y) of the stage staying where it is. */
+/** Zoom by a factor around the point (x, y) of the stage. */
 function zoom(factor, x = stage.clientWidth / 2, y = stage.clientHeight / 2) {
   const scale = Math.min(16, Math.max(0.5, sight.scale * factor));
   sight.x = x - ((x - sight.x) * scale) / sight.scale;
@@ -114,7 +114,7 @@ function pan(dx, dy) {
 for (const link of document.querySelectorAll("a.plot")) {
   link.setAttribute("aria-haspopup", "dialog");
   link.addEventListener("click", (event) => {
-    if (event.ctrlKey || event.metaKey || event.shiftKey) return; // the file itself, in a tab of its own
+    if (event.ctrlKey || event.metaKey || event.shiftKey) return; // open the file in a new tab
     event.preventDefault();
     const figure = link.closest("figure");
     lightbox.querySelector("h2").textContent = figure.querySelector("h4").textContent;

@@ -1,20 +1,20 @@
 "use strict";
-// One object, large: every model in a panel of its own, and in words what is wrong with its mask.
+// One object, enlarged: a panel per model, with a description of the errors of its mask.
 
 const viewer = byId("viewer");
 let place = 0;
 
-/** What a mask gets wrong, told from its IoU and the two areas. */
+/** Describe the errors of a mask, from its IoU and the two areas. */
 function verdict(data, model, object) {
   if (failed(model, object)) return `Error: ${data.errors[model.error[object]]}`;
-  if (model.iou[object] < 0) return "It was not asked about this object.";
-  if (model.area[object] === 0) return "It returned no mask.";
+  if (model.iou[object] < 0) return "The model was not run on this object.";
+  if (model.area[object] === 0) return "The mask is empty.";
   const iou = model.iou[object] / 1000;
   const [truth, found] = [data.area[object], model.area[object]];
   const both = Math.min((iou * (truth + found)) / (1 + iou), truth, found);
   const share = (part) => `${Math.round(100 * part)} %`;
-  if (both === 0) return `${count(found)} px, none of them on the object.`;
-  return `${count(found)} px, ${share(both / found)} of them on the object, covering ${share(both / truth)} of it.`;
+  if (both === 0) return `${count(found)} px, none on the object.`;
+  return `${count(found)} px, ${share(both / found)} on the object, covering ${share(both / truth)} of it.`;
 }
 
 function panel(data, object, index, found) {
@@ -23,14 +23,14 @@ function panel(data, object, index, found) {
   found.then((paths) => {
     const svg = frame.querySelector("svg");
     if (svg && paths?.[index + 1]) svg.append(line(model, paths[index + 1], "tint"));
-    else if (svg && paths && model.area[object] > 0) frame.append(make("span", { class: "absent" }, "Its mask cannot be read."));
+    else if (svg && paths && model.area[object] > 0) frame.append(make("span", { class: "absent" }, "The mask cannot be read."));
   });
   return make("figure", { class: "panel", style: `--colour: ${model.colour}; --dash: ${model.rule}` }, frame,
     make("figcaption", {}, make("strong", { class: "swatch" }, model.name), make("b", {}, scored(model, object)),
       make("span", {}, verdict(data, model, object)), make("span", {}, model.prompt && `Prompt: ${model.prompt}`)));
 }
 
-/** The whole picture with a ring around the crop, so that a reader sees how small the object is in it. */
+/** Make a thumbnail of the image with a ring around the crop, which shows how small the object is. */
 function whole(data, object) {
   const [width, height] = [data.width[object], data.height[object]];
   const [x0, y0, x1, y1] = data.box[object] ?? [0, 0, width, height];
@@ -41,7 +41,7 @@ function whole(data, object) {
   if (data.pictures.problem[number]) return [];
   frame.append(make("img", { src: `gallery/${data.slug}/pictures/${data.pictures.file[number]}.webp`, alt: "", decoding: "async" }),
     make("svg", { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" }, make("circle", { ...ring, class: "case" }), make("circle", { ...ring, class: "true" })));
-  return [make("figure", { class: "panel" }, frame, make("figcaption", {}, make("span", {}, "The whole picture, the object in the ring")))];
+  return [make("figure", { class: "panel" }, frame, make("figcaption", {}, make("span", {}, "The whole image with the object in the ring")))];
 }
 
 function fact(name, text) {
@@ -58,10 +58,10 @@ function showObject() {
   viewer.querySelector("output").textContent = `${count(place + 1)} of ${count(view.shown.length)}`;
   viewer.querySelector(".together").replaceChildren(together, scores(data, object, together));
   const known = make("dl", { class: "known facts" },
-    ...fact("Object", `${count(data.area[object])} px, ${scientific(fraction(data, object))} of the picture`),
+    ...fact("Object", `${count(data.area[object])} px, ${scientific(fraction(data, object))} of the image`),
     ...fact("Crop", box ? `${box[2] - box[0]}×${box[3] - box[1]} px` : "none"),
-    ...fact("Picture", `${data.image[object]}, ${data.width[object]}×${data.height[object]} px`),
-    ...fact("Asset", data.asset_names[data.asset[object]] || "not known"),
+    ...fact("Image", `${data.image[object]}, ${data.width[object]}×${data.height[object]} px`),
+    ...fact("Asset", data.asset_names[data.asset[object]] || "unknown"),
     ...fact("Object id", data.id[object]));
   viewer.querySelector(".place").replaceChildren(known, ...whole(data, object));
   viewer.querySelector(".panels").replaceChildren(...data.models.map((_, index) => panel(data, object, index, found)));

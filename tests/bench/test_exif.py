@@ -217,7 +217,7 @@ def test_models_on_differently_turned_pictures_are_not_compared(tmp_path):
         assert run(data, tmp_path / exif, "--exif", exif).exit_code == 0
     result = bench("compare", tmp_path / "stored", "box", "box", "--with", tmp_path / "displayed")
     assert result.exit_code == 1
-    assert "1 objects lie on pictures that one side turned by EXIF" in result.stderr
+    assert "1 objects lie on images that one side rotated by EXIF" in result.stderr
     assert bench("compare", tmp_path / "stored", "box", "box").exit_code == 0
 
 

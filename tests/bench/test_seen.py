@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from baselines.registry import MODELS, learned_from
 from baselines.segmenter import ModelUnavailable
 from bench.cli import app
-from bench.seen import ORDER, footnote, seen_in_training, told, worst
+from bench.seen import SEEN_ORDER, describe_seen, footnote, seen_in_training, worst
 from flip.training_data import NOTHING, UNKNOWN, TrainingData, write_record
 from flip.weights import PACKAGE_WEIGHTS, sha256
 from objascale.datasets import RENDERED, Sample, TruthObject
@@ -81,7 +81,7 @@ def test_learning_from_more_is_never_seen_as_less(
     less = TrainingData("a test", tuple(datasets), complete=complete)
     more = TrainingData("a test", tuple(datasets), {"o": "a1"}, {"m": "b1"}, complete=complete)
     kinds = [seen(each, keys, collection=collection, map_sha256=background) for each in (less, more)]
-    assert ORDER.index(kinds[0]) <= ORDER.index(kinds[1])
+    assert SEEN_ORDER.index(kinds[0]) <= SEEN_ORDER.index(kinds[1])
 
 
 def test_every_model_says_what_it_learned_from() -> None:
@@ -104,7 +104,7 @@ def test_a_record_beside_the_weights_comes_before_the_row(tmp_path: Path) -> Non
     assert learned_from(model, (weights,)) == OURS
     assert learned_from(model, None) == NOTHING, "random weights"
     weights.with_suffix(".json").write_text("{")
-    with pytest.raises(ModelUnavailable, match=r"flip-tiny\.json is no record"):
+    with pytest.raises(ModelUnavailable, match=r"flip-tiny\.json is not a record"):
         learned_from(model, (weights,))
 
 
@@ -161,7 +161,7 @@ def results(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     lines = [line for line in done.stderr.splitlines() if "seen in training" in line]
     assert lines == ["seen in training, flip-s: 2 objects, the backgrounds of 1 object"]
     assert "flip-s §" in done.stdout
-    assert done.stdout.count("§ the model learned from some of these objects") == 1
+    assert done.stdout.count("§ trained on some of these objects") == 1
     return tmp_path / "results"
 
 
@@ -226,5 +226,5 @@ def test_random_weights_have_learned_nothing(discs, tmp_path: Path, monkeypatch:
 def test_what_is_told_counts_an_object_once_for_all_its_prompts() -> None:
     row = {"model": "a", "image_sha256": "1", "object_id": "1", "seen_in_training": "dataset"}
     other = row | {"object_id": "2", "seen_in_training": "unknown"}
-    assert told(pd.DataFrame([row, row, other])) == "a: the data set of 1 object, not known of 1 object"
-    assert told(pd.DataFrame([row | {"seen_in_training": "no"}])) == ""
+    assert describe_seen(pd.DataFrame([row, row, other])) == "a: the data set of 1 object, unknown for 1 object"
+    assert describe_seen(pd.DataFrame([row | {"seen_in_training": "no"}])) == ""

@@ -9,17 +9,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports.figures.categories import PITCH, categories, category_means, draw_categories
+from reports.figures.categories import ROW_HEIGHT, categories, category_means, draw_categories
 from reports.figures.distribution import distributions, draw_distribution
 from reports.results import read_results
-from reports.style import WIDTH, assign_styles, save_figure
-from reports.view import NothingToShow, View
+from reports.style import COLUMN_WIDTH, assign_styles, save_figure
+from reports.view import NothingToShow, ResultsView
 
 
 @pytest.fixture(scope="module")
-def view(usual_results) -> View:
+def view(usual_results) -> ResultsView:
     results = read_results([usual_results])
-    return View(results, "objascale", assign_styles(results.rows["series"]))
+    return ResultsView(results, "objascale", assign_styles(results.rows["series"]))
 
 
 def test_categories_go_from_worst_to_best_with_the_means_of_pandas(view) -> None:
@@ -57,19 +57,19 @@ def test_only_the_five_best_models_are_shown_and_the_caption_says_so(make_result
     rows = pd.read_parquet(path)
     rows.assign(iou=rows["model"].map({name: 0.9 - 0.1 * i for i, name in enumerate(models)})).to_parquet(path)
     results = read_results([folder])
-    (drawn,) = categories(View(results, "objascale", assign_styles(results.rows["series"])))
+    (drawn,) = categories(ResultsView(results, "objascale", assign_styles(results.rows["series"])))
     shown = {str(line.get_label()) for line in drawn.figure.axes[0].lines}
     assert set(models[:5]) <= shown
     assert "sam-h" not in shown
-    assert "the 5 best of 6 by mean IoU" in drawn.caption
+    assert "the 5 of 6 with the best mean IoU" in drawn.caption
 
 
 def test_sixty_eight_categories_keep_their_letters_apart() -> None:
     """Rows are farther apart than letters of 7 points are high, and the figure fits a page."""
     rows = [{"series": "box", "category": f"thing {i:02}", "iou": i / 68, "cluster": str(i)} for i in range(68)]
     figure = draw_categories(category_means(pd.DataFrame(rows)), assign_styles(["box"]))
-    assert PITCH * 72 > 7
-    assert figure.get_figwidth() == WIDTH
+    assert ROW_HEIGHT * 72 > 7
+    assert figure.get_figwidth() == COLUMN_WIDTH
     assert figure.get_figheight() < 9.5
     figure.draw_without_rendering()
     boxes = [text.get_window_extent() for text in figure.axes[0].get_yticklabels()]
@@ -85,19 +85,19 @@ def test_many_long_and_odd_categories_still_fit(make_results, tmp_path) -> None:
     rows["category"] = (names + names[:6])[:100]
     rows.to_parquet(path)
     results = read_results([folder])
-    (drawn,) = categories(View(results, "objascale", assign_styles(["box"])))
+    (drawn,) = categories(ResultsView(results, "objascale", assign_styles(["box"])))
     save_figure(drawn.figure, tmp_path / "many")
     labels = [text.get_text() for text in drawn.figure.axes[0].get_yticklabels()]
     assert len(labels) == 70
     assert max(map(len, labels)) < 40
-    assert "76 objects of 70 categories (those with most objects, of 94)" in drawn.caption
+    assert "76 objects of 70 categories (the largest of 94)" in drawn.caption
 
 
 @pytest.mark.parametrize("category", ["apple", "", None])
 def test_one_category_or_none_is_a_sentence(make_results, category) -> None:
     results = read_results([make_results(objects=2, category=category)])
-    with pytest.raises(NothingToShow, match="no two categories"):
-        categories(View(results, "objascale", {}))
+    with pytest.raises(NothingToShow, match="fewer than two categories"):
+        categories(ResultsView(results, "objascale", {}))
 
 
 def test_the_distribution_is_the_share_of_objects_up_to_a_value(view) -> None:
@@ -125,8 +125,8 @@ def test_the_distribution_tells_n_errors_and_misses(make_results) -> None:
     rows["error"] = ["ValueError: no", None, None, None]
     rows.to_parquet(path)
     results = read_results([folder])
-    (drawn,) = distributions(View(results, "objascale", assign_styles(results.rows["series"])))
-    assert "n = 4 objects a model" in drawn.caption
+    (drawn,) = distributions(ResultsView(results, "objascale", assign_styles(results.rows["series"])))
+    assert "n = 4 objects per model" in drawn.caption
     assert "Errors (1) and empty masks (0) count as IoU 0." in drawn.caption
     assert "Hollow markers: fewer than 6 assets" in drawn.caption
     assert "grabcut 0.40, 25% at 0" in drawn.alt

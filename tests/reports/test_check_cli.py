@@ -26,7 +26,7 @@ def test_every_claim_is_told_with_its_verdict(usual_results) -> None:
     assert all(claim.sentence in words for claim in CLAIMS)
     assert "flip-tiny − mobilesam-onnx" in words
     assert "Verdict: cannot be told (0 of 9 pairs measured)." in words
-    assert "none from fewer than 6 assets" in words
+    assert "no interval for fewer than 6 assets" in words
 
 
 def test_terminal_json_and_page_give_the_same_verdicts(make_results, tmp_path) -> None:
@@ -56,7 +56,7 @@ def test_what_is_to_be_known_of_the_results_is_said(make_results, tmp_path, comm
     rows.iloc[1:].to_parquet(folder / "results.parquet")
     out = [] if command == ["check"] else ["--out", tmp_path / "report"]
     done = runner.invoke(app, [*command, str(folder), *map(str, out)])
-    assert "note: Of the 6 objects of objascale some models were scored on fewer: box 5." in done.stderr
+    assert "note: Of the 6 objects of objascale, some models were scored on fewer: box 5." in done.stderr
 
 
 @pytest.mark.parametrize("against", ["paper", "ours"])

@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.statistics import DIFFERENCE, SHARE
-from reports.claims.evidence import Sample, decide, estimate
+from reports.claims.evidence import EvidenceRows, decide, estimate
 from reports.claims.registry import CLAIMS
-from reports.claims.table import WHOLE, claims_table, in_words, judgements
+from reports.claims.table import CLAIM_ROW, claims_table, judgements, verdict_words
 from reports.claims.verdict import Judgement, Verdict, judge, pair_name
-from reports.results import Results
-from reports.view import View
+from reports.results import ResultsTable
+from reports.view import ResultsView
 
 N = 60
 
@@ -57,9 +57,9 @@ def rows(model: str, iou: Any, **columns: Any) -> pd.DataFrame:
     return pd.DataFrame(usual | columns)
 
 
-def view(*parts: pd.DataFrame, dataset: str = "objascale") -> View:
+def view(*parts: pd.DataFrame, dataset: str = "objascale") -> ResultsView:
     together = pd.concat(parts, ignore_index=True).assign(dataset=dataset)
-    return View(Results(together, [], [], []), dataset, {})
+    return ResultsView(ResultsTable(together, [], [], []), dataset, {})
 
 
 def judged(title: str, *parts: pd.DataFrame, **view_of: Any) -> Judgement:
@@ -100,8 +100,8 @@ def test_only_objects_below_a_thousandth_count() -> None:
 @pytest.mark.parametrize(
     ("columns", "n", "words"),
     [
-        ({}, 15, "All objects are of 5 assets or pictures; 6 are the least"),
-        ({"cluster": "a", "asset_id": "a"}, N, "All objects are of 1 asset or picture"),
+        ({}, 15, "The objects come from 5 assets or images; at least 6 are needed"),
+        ({"cluster": "a", "asset_id": "a"}, N, "The objects come from 1 asset or image"),
         ({"fraction": 0.01}, N, "No objects."),
     ],
 )
@@ -165,13 +165,16 @@ def test_mobilesam_is_not_sam() -> None:
     others.append(rows("sam2.1-large", spread(0.5, seed=8)))
     said = judged(OVERALL, *others)
     assert [found.verdict for found in said.findings] == ["holds"] * 3
-    assert said.findings[0].beside == "mobilesam-onnx is not in it"
+    assert said.findings[0].beside == "mobilesam-onnx is not in the claim"
     assert str(said.verdict) == "cannot be told (0 of 9 pairs measured)"
 
 
 def test_a_released_flip_is_none_of_the_papers() -> None:
     said = judged(OVERALL, *measured(flip_tiny=0.8, flip_large=0.8, sam_b=0.5, sam_l=0.5, sam_h=0.5))
-    assert {found.beside for found in said.findings} == {"flip-tiny is not in it", "flip-large is not in it"}
+    assert {found.beside for found in said.findings} == {
+        "flip-tiny is not in the claim",
+        "flip-large is not in the claim",
+    }
     assert str(said.verdict) == "cannot be told (0 of 9 pairs measured)"
 
 
@@ -197,7 +200,7 @@ def test_all_variants_of_a_pair_must_hold() -> None:
 @pytest.mark.parametrize("dataset", ["coco", "hypersim", "flip-hdf5/objascale-suite"])
 def test_a_claim_on_objascale_is_not_judged_by_other_pictures(dataset: str) -> None:
     said = judged(OVERALL, *measured(flip_s=0.8, sam_h=0.5), dataset=dataset)
-    assert {found.beside for found in said.findings} == {"it is about ObjaScale"}
+    assert {found.beside for found in said.findings} == {"the claim is about ObjaScale"}
     assert said.verdict.measured == ()
     assert said.lacking == f"The claim is about ObjaScale, and this is {dataset}."
 
@@ -215,8 +218,8 @@ def test_a_part_of_the_objects_does_not_count() -> None:
     said = judged("FLIP ahead of SAM on a crop", rows("flip-s", spread(0.5) + gain, fraction=fraction), crop)
     assert {(found.objects, found.beside) for found in said.findings} == {
         ("all", ""),
-        ("10⁻⁵ to 10⁻⁴", "a part of the objects"),
-        ("above 10⁻²", "a part of the objects"),
+        ("10⁻⁵ to 10⁻⁴", "part of the objects"),
+        ("above 10⁻²", "part of the objects"),
     }
     assert str(said.verdict) == "cannot be told (1 of 9 pairs measured)"
     assert not said.findings[0].beside, "what counts comes first"
@@ -245,7 +248,7 @@ def test_a_verdict_says_no_more_than_was_measured(each: list[str]) -> None:
 def test_every_claim_names_its_models() -> None:
     """But for the one on all models: then the sentence speaks of nothing else than the models that were measured."""
     for claim in CLAIMS:
-        assert (claim.models is None) == ("every model that was measured here" in claim.sentence)
+        assert (claim.models is None) == ("every measured model" in claim.sentence)
 
 
 @settings(deadline=None, max_examples=25)
@@ -313,7 +316,7 @@ def test_objects_that_share_no_size_cannot_tell_pixels_from_the_fraction() -> No
 def test_images_of_one_size_cannot_tell_pixels_from_the_fraction() -> None:
     (found,) = finds("Pixels count, not the fraction", sized(lambda px, _: saturating(px, 2.5), np.full(300, 1000.0)))
     assert (found.verdict, found.n) == ("cannot be told", 300)
-    assert "too much of one size" in found.reason
+    assert "differ too little in size" in found.reason
 
 
 @pytest.mark.parametrize(
@@ -382,14 +385,16 @@ def test_flip_against_sam_on_a_crop_and_from_a_box() -> None:
     ]
     on_crop = finds("FLIP ahead of SAM on a crop", flip, crop, *boxes)
     assert {(item.about, item.verdict) for item in on_crop} == {("flip-tiny − mobilesam-onnx@crop", "does not hold")}
-    from_box = finds("FLIP ahead from the same box", flip, crop, *boxes)
+    from_box = finds("FLIP ahead with the same box", flip, crop, *boxes)
     assert {(item.about, item.verdict) for item in from_box} == {("flip-tiny − mobilesam-onnx", "holds")}
-    assert "--prompt box" in judged("FLIP ahead from the same box", flip, crop).lacking
+    assert "--prompt box" in judged("FLIP ahead with the same box", flip, crop).lacking
 
 
-def sample(values: Any, about: str = "", support: Any = DIFFERENCE) -> Sample:
+def sample(values: Any, about: str = "", support: Any = DIFFERENCE) -> EvidenceRows:
     """One object a cluster."""
-    return Sample(about, "all", np.asarray(values), [str(i) for i in range(len(values))], np.ones(len(values)), support)
+    return EvidenceRows(
+        about, "all", np.asarray(values), [str(i) for i in range(len(values))], np.ones(len(values)), support
+    )
 
 
 def test_what_one_comparison_would_tell_many_may_not() -> None:
@@ -421,7 +426,10 @@ def test_assets_of_which_none_is_found_tell_as_much_as_so_many_trials(n: int, ve
 
 def test_models_that_never_differ_cannot_be_told_apart() -> None:
     (found,) = decide(estimate([sample(np.zeros(40))]))
-    assert (found.verdict, found.reason) == ("cannot be told", "The 40 assets show no spread to judge by.")
+    assert (found.verdict, found.reason) == (
+        "cannot be told",
+        "The values of all 40 assets are equal, so there is no interval.",
+    )
 
 
 @pytest.mark.parametrize("n", [6, 40])
@@ -433,9 +441,9 @@ def test_a_difference_that_is_always_the_same_holds(n: int) -> None:
 def test_the_table_has_every_claim_and_the_same_verdicts_each_time() -> None:
     parts = rows("flip-tiny", spread(0.8)), rows("sam-h", spread(0.5, seed=1)), rows("box", spread(0.4, seed=2))
     table = claims_table(view(*parts))
-    assert [row[0].text for row in table.cells if row[1].text == WHOLE] == [claim.title for claim in CLAIMS]
+    assert [row[0].text for row in table.cells if row[1].text == CLAIM_ROW] == [claim.title for claim in CLAIMS]
     assert all(claim.sentence in " ".join(table.notes) for claim in CLAIMS)
-    assert "none from fewer than 6 assets" in table.notes[-2]
+    assert "no interval for fewer than 6 assets" in table.notes[-2]
     assert table.notes[-1] == "Errors and empty masks count as IoU 0: none."
     pd.testing.assert_frame_equal(table.data, claims_table(view(*parts)).data)
     assert set(claims_table(view(*parts), ("ours",)).data["against"]) == {"ours"}
@@ -447,11 +455,11 @@ def test_the_table_and_its_data_say_the_same_as_the_judgements() -> None:
     table = claims_table(here)
     said: list[tuple[str, str, str]] = []
     for each in judgements(here):
-        said.append((each.claim.title, WHOLE, str(each.verdict)))
-        said += [(each.claim.title, found.about, in_words(found)) for found in each.findings]
+        said.append((each.claim.title, CLAIM_ROW, str(each.verdict)))
+        said += [(each.claim.title, found.about, verdict_words(found)) for found in each.findings]
     assert [(row[0].text, row[1].text, row[7].text) for row in table.cells] == said
     assert list(table.data[["claim", "about", "verdict"]].itertuples(index=False, name=None)) == said
-    whole = table.data[table.data["about"] == WHOLE].set_index("claim")
+    whole = table.data[table.data["about"] == CLAIM_ROW].set_index("claim")
     assert whole.loc[OVERALL, ["measured", "spoken_of", "outcome"]].tolist() == [1, 9, "holds in part"]
 
 
@@ -472,7 +480,7 @@ def test_claims_about_equal_models_have_a_verdict_in_a_twentieth_of_cases(assets
     for _ in range(draws):
         clusters = np.repeat(np.arange(assets), rng.integers(1, 8, assets))
         values = ious(clusters, rng, 0.1) - ious(clusters, rng, 0.1)
-        equal = Sample("", "", values, [str(c) for c in clusters], np.ones(len(clusters)), DIFFERENCE)
+        equal = EvidenceRows("", "", values, [str(c) for c in clusters], np.ones(len(clusters)), DIFFERENCE)
         found += decide(estimate([equal]))[0].verdict != "cannot be told"
     print(f"{assets} assets: {found / draws:.3f}")
     assert found / draws <= 0.06
@@ -488,7 +496,7 @@ def test_a_mean_on_the_bound_has_a_verdict_in_a_twentieth_of_cases(assets: int) 
     for _ in range(2000):
         clusters = np.repeat(np.arange(assets), rng.integers(1, 8, assets))
         rare = ious(clusters, rng, 15 / 16)
-        mean = Sample("", "", rare, [str(c) for c in clusters], np.ones(len(clusters)), SHARE)
+        mean = EvidenceRows("", "", rare, [str(c) for c in clusters], np.ones(len(clusters)), SHARE)
         found += decide(estimate([mean]), bound, above=False)[0].verdict != "cannot be told"
     print(f"{assets} assets: {found / 2000:.3f}")
     assert found / 2000 <= 0.06

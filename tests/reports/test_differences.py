@@ -12,12 +12,12 @@ from reports.figures.differences import colour_limit, draw_differences, paired_d
 from reports.figures.heatmaps import HeatMap, heat_maps
 from reports.results import read_results
 from reports.style import assign_styles
-from reports.view import NothingToShow, View
+from reports.view import NothingToShow, ResultsView
 
 
-def view_of(*folders, bins: int | None = None) -> View:
+def view_of(*folders, bins: int | None = None) -> ResultsView:
     results = read_results(list(folders))
-    return View(results, results.datasets[0], assign_styles(results.rows["series"]), bins=bins)
+    return ResultsView(results, results.datasets[0], assign_styles(results.rows["series"]), bins=bins)
 
 
 def test_differences_are_paired_by_object(usual_results) -> None:
@@ -51,7 +51,7 @@ def test_the_best_flip_meets_at_most_four_networks(make_results) -> None:
 def test_only_networks_that_were_told_the_same_are_compared(make_results) -> None:
     matched = make_results("matched", models=("flip-tiny",), objects=3)
     box = make_results("box", models=("mobilesam-onnx",), objects=3, prompt_source="box")
-    with pytest.raises(NothingToShow, match="told the same"):
+    with pytest.raises(NothingToShow, match="with the same prompts"):
         paired_differences(view_of(matched, box))
 
 
@@ -74,7 +74,7 @@ def test_the_figure_is_symmetric_and_empty_cells_are_not_zero(usual_results) -> 
     assert panel.patch.get_hatch()
     drawn = size_differences(view)[0]
     assert f"ahead in {(maps[0].mean > 0).sum()} and behind in {(maps[0].mean < 0).sum()} cells" in drawn.alt
-    assert "hatched where no object is" in drawn.caption
+    assert "Hatched: no object." in drawn.caption
 
 
 def test_the_ends_of_the_scale_are_apart_for_the_colour_blind() -> None:

@@ -30,8 +30,11 @@ def test_a_figure_is_written_and_its_files_are_told(usual_results, tmp_path) -> 
     ("which", "sentence"),
     [
         ("11", f"there is no figure 11: there are {', '.join(FIGURES)}"),
-        ("9", "objascale: there are no two numbers of patches of one FLIP; measure them with `bench run"),
-        ("noise", "objascale: there are no two levels of noise of one model"),
+        (
+            "9",
+            "objascale: the results have fewer than two numbers of patches of one FLIP; measure them with `bench run",
+        ),
+        ("noise", "objascale: the results have fewer than two levels of noise of one model"),
     ],
 )
 def test_what_cannot_be_drawn_is_one_sentence(usual_results, tmp_path, which: str, sentence: str) -> None:

@@ -14,20 +14,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reports import pixels
-from reports.gallery import CHUNK, Gallery, build_gallery
+from reports.gallery import OBJECTS_PER_CHUNK, Gallery, build_gallery
 from reports.results import read_results
-from reports.selection import choose, leading_pair
+from reports.selection import choose_objects, leading_pair
 from reports.style import assign_styles
-from reports.view import View
+from reports.view import ResultsView
 
 BOXES = st.tuples(st.integers(0, 399), st.integers(0, 299), st.integers(1, 200), st.integers(1, 200)).map(
     lambda v: (v[0], v[1], min(v[0] + v[2], 400), min(v[1] + v[3], 300))
 )
 
 
-def view_of(folder: Path) -> View:
+def view_of(folder: Path) -> ResultsView:
     results = read_results([folder])
-    return View(results, results.datasets[0], assign_styles(results.rows["series"]))
+    return ResultsView(results, results.datasets[0], assign_styles(results.rows["series"]))
 
 
 def build(folder: Path, out: Path, limit: int | None = None) -> Gallery:
@@ -51,7 +51,7 @@ def test_a_crop_holds_the_object_and_stays_in_the_picture(box) -> None:
     x0, y0, x1, y1 = pixels.crop_box(box, 400, 300)
     assert 0 <= x0 <= box[0] < box[2] <= x1 <= 400
     assert 0 <= y0 <= box[1] < box[3] <= y1 <= 300
-    assert min(x1 - x0, y1 - y0) >= min(pixels.LEAST, 300)
+    assert min(x1 - x0, y1 - y0) >= min(pixels.MIN_CROP_SIDE, 300)
 
 
 def test_a_small_crop_keeps_every_pixel_and_a_large_one_fits() -> None:
@@ -63,10 +63,10 @@ def test_a_small_crop_keeps_every_pixel_and_a_large_one_fits() -> None:
 
 
 def test_the_columns_say_what_the_rows_say(make_results, tmp_path) -> None:
-    folder = make_results(objects=CHUNK + 4)
+    folder = make_results(objects=OBJECTS_PER_CHUNK + 4)
     build(folder, tmp_path)
     data, rows = told(tmp_path), pd.read_parquet(folder / "results.parquet")
-    assert len(data["id"]) == CHUNK + 4
+    assert len(data["id"]) == OBJECTS_PER_CHUNK + 4
     assert len(data["chunks"]) == 2
     for model in data["models"]:
         mine = rows[rows["model"] == model["name"]].set_index("object_id").loc[data["id"]]
@@ -81,7 +81,7 @@ def test_the_columns_say_what_the_rows_say(make_results, tmp_path) -> None:
     assert {path.stem for path in crops.iterdir()} == set(data["crop"])
     for name, (x0, y0, x1, y1) in zip(data["crop"], data["box"], strict=True):
         shape = cv2.imread(str(crops / f"{name}.webp")).shape
-        assert max(shape) == min(pixels.PANEL, max(x1 - x0, y1 - y0))
+        assert max(shape) == min(pixels.MAX_CROP_SIDE, max(x1 - x0, y1 - y0))
 
 
 def test_objects_come_in_the_order_of_the_learned_models_disagreement(make_results, tmp_path) -> None:
@@ -225,7 +225,7 @@ def grid(**scores: list[float]) -> pd.DataFrame:
 
 def test_objects_of_each_kind_are_chosen_once() -> None:
     iou = grid(a=[0.3, 0.52, 0.9, 0.1, 0.5, 0.45, 0.8, 0.2, 0.6], b=[0.9, 0.0, 0.8, 0.1, 0.5, 0.4, 0.8, 0.2, 0.6])
-    chosen = choose(iou, "a")
+    chosen = choose_objects(iou, "a")
     assert chosen == {
         "o0": "largest disagreement",
         "o1": "largest disagreement",
@@ -236,7 +236,7 @@ def test_objects_of_each_kind_are_chosen_once() -> None:
         "o2": "best of a",
         "o6": "best of a",
     }
-    assert list(choose(grid(a=[0.5]), "a").values()) == ["largest disagreement"]
+    assert list(choose_objects(grid(a=[0.5]), "a").values()) == ["largest disagreement"]
 
 
 def test_the_pair_is_of_learned_models_if_there_are_two(make_results) -> None:

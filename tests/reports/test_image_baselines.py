@@ -23,11 +23,11 @@ from reports.figures.differences import draw_differences
 from reports.figures.distribution import draw_distribution
 from reports.figures.heatmaps import heat_maps
 from reports.figures.performance import draw_performance
-from reports.style import RC, assign_styles
+from reports.style import RC_PARAMS, assign_styles
 
 BASELINES = Path(__file__).parent / "baselines"
 DRAWN_WITH = "3.11"
-TOLERANCE = 4.0  # RMS of grey levels; a missing line of ten costs about 8
+OUTLINE_TOLERANCE = 4.0  # RMS of grey levels; a missing line of ten costs about 8
 MODELS = ("flip-tiny", "mobilesam-onnx", "sam-h", "box")
 
 
@@ -83,7 +83,7 @@ def distribution(rows: pd.DataFrame) -> Figure:
 @pytest.mark.parametrize("draw", [curve, differences, performance, category, distribution], ids=lambda f: f.__name__)
 def test_the_picture_is_the_one_that_was_looked_at(draw, rows) -> None:
     buffer, path = io.BytesIO(), BASELINES / f"{draw.__name__}.png"
-    with matplotlib.rc_context(RC):
+    with matplotlib.rc_context(RC_PARAMS):
         draw(rows).savefig(buffer, dpi=80, metadata={"Software": None})
     if os.environ.get("RENEW_BASELINES"):
         BASELINES.mkdir(exist_ok=True)
@@ -91,4 +91,4 @@ def test_the_picture_is_the_one_that_was_looked_at(draw, rows) -> None:
     drawn = cv2.imdecode(np.frombuffer(buffer.getvalue(), np.uint8), cv2.IMREAD_COLOR).astype(float)
     known = cv2.imread(str(path)).astype(float)
     assert drawn.shape == known.shape
-    assert np.sqrt(((drawn - known) ** 2).mean()) < TOLERANCE
+    assert np.sqrt(((drawn - known) ** 2).mean()) < OUTLINE_TOLERANCE

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from objascale.masks import RegionMask
-from reports.outlines import GRID, TOLERANCE, grid_size, outline
-from reports.pixels import PANEL
+from reports.outlines import MAX_GRID_SIDE, OUTLINE_TOLERANCE, grid_size, outline
+from reports.pixels import MAX_CROP_SIDE
 
 
 def polygons(path: str) -> list[np.ndarray]:
@@ -72,10 +72,11 @@ def test_a_large_outline_is_short_and_within_half_a_panel_pixel(side: int) -> No
     exact = cv2.findContours(data.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0][0][:, 0] + 0.5
     drawn = (polygon * scale).astype(np.float32)[:, None]
     off = [abs(cv2.pointPolygonTest(drawn, tuple(map(float, point)), True)) for point in exact]
-    assert max(off) * PANEL / side <= TOLERANCE + 0.71 * PANEL / side  # border centres are half a pixel from the edge
+    # the centres of border pixels are half a pixel from the edge
+    assert max(off) * MAX_CROP_SIDE / side <= OUTLINE_TOLERANCE + 0.71 * MAX_CROP_SIDE / side
     assert len(path) < 3500
 
 
 def test_a_crop_larger_than_the_grid_is_sampled_in_its_shape() -> None:
-    assert grid_size((0, 0, 8000, 4000)) == (GRID, GRID // 2)
+    assert grid_size((0, 0, 8000, 4000)) == (MAX_GRID_SIDE, MAX_GRID_SIDE // 2)
     assert grid_size((5, 5, 25, 20)) == (20, 15)

@@ -135,7 +135,7 @@ def test_another_data_set_brings_its_own_models(page: Page) -> None:
     open_gallery(page)
     control(page, "dataset").select_option("photos")
     expect(page.locator("#count")).to_have_text("3 of 3 objects")
-    assert page.locator("#toggles label").all_inner_texts() == ["truth", "box", "ellipse"]
+    assert page.locator("#toggles label").all_inner_texts() == ["true mask", "box", "ellipse"]
     control(page, "outcome").select_option("error")
     page.locator("#filters").get_by_role("button", name="Reset").click()
     expect(page.locator("#count")).to_have_text("3 of 3 objects")
@@ -184,9 +184,9 @@ def test_the_viewer_says_why(page: Page) -> None:
     for _ in range(3):
         said.add(page.locator("#viewer .panels .panel").first.locator("figcaption span").first.inner_text())
         page.keyboard.press("ArrowRight")
-    assert said == {f"Error: {HOSTILE}", "It returned no mask."}
+    assert said == {f"Error: {HOSTILE}", "The mask is empty."}
     box = page.locator("#viewer .panels .panel").nth(2).locator("figcaption span").first.inner_text()
-    assert "of them on the object, covering 100 % of it." in box
+    assert "on the object, covering 100 % of it." in box
 
 
 def test_a_missing_picture_has_a_card_with_the_reason(page: Page) -> None:

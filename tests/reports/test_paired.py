@@ -8,15 +8,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.compare import Comparison, rows_of
+from bench.compare import PairedComparison, rows_of
 from reports.results import read_results
 from reports.tables.paired import paired_data, paired_table
-from reports.view import NothingToShow, View
+from reports.view import NothingToShow, ResultsView
 
 
-def view_of(*folders: Path) -> View:
+def view_of(*folders: Path) -> ResultsView:
     results = read_results(folders)
-    return View(results, results.datasets[0], {})
+    return ResultsView(results, results.datasets[0], {})
 
 
 def test_differences_are_those_of_bench_compare(make_results) -> None:
@@ -24,7 +24,7 @@ def test_differences_are_those_of_bench_compare(make_results) -> None:
     data = paired_data(view_of(folder))
     assert len(data)
     for row in data.to_dict("records"):
-        table = Comparison.of(rows_of(folder, row["series"]), rows_of(folder, row["other"])).table()
+        table = PairedComparison.of(rows_of(folder, row["series"]), rows_of(folder, row["other"])).table()
         theirs = table.iloc[-1]
         pairs = {"mean": "mean_a", "other_mean": "mean_b", "won": "win", "equal": "tie", "lost": "loss"}
         for ours, name in {**pairs, "difference": "difference", "n": "n", "clusters": "clusters"}.items():
@@ -92,8 +92,8 @@ def test_what_cannot_be_compared_is_told(make_results) -> None:
     rows = pd.read_parquet(folder / "results.parquet")
     rows[(rows["model"] != "box") | (rows["object_id"] != "3")].to_parquet(folder / "results.parquet")
     notes = " ".join(paired_table(view_of(folder)).notes)
-    assert "Not compared with the prompt alone, of which there are no rows: flip-tiny;" in notes
-    assert "box 1" not in notes.split("Objects of one side only")[0]
+    assert "Not compared with the bare prompt, which has no rows: flip-tiny." in notes
+    assert "box 1" not in notes.split("Objects of only one side")[0]
     assert "grabcut 1, box 0" in notes
 
 
@@ -105,7 +105,7 @@ def test_errors_count_as_nothing_and_are_counted(make_results) -> None:
     rows.to_parquet(folder / "results.parquet")
     table = paired_table(view_of(folder))
     assert table.data["errors"].sum() + table.data["other_errors"].sum() == 4 * len(table.data)
-    assert "errors count as IoU 0 (4 in all comparisons)" in table.notes[0]
+    assert "Errors count as IoU 0 (4 in all comparisons)" in table.notes[0]
     assert table.cells[0][3].text == "4†"
 
 

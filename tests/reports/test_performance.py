@@ -19,13 +19,13 @@ from reports.figures.labels import Label, place_labels
 from reports.figures.performance import draw_performance, pareto_front, performance, performances
 from reports.results import read_results
 from reports.style import assign_styles
-from reports.view import NothingToShow, View
+from reports.view import NothingToShow, ResultsView
 
 
 @pytest.fixture(scope="module")
-def view(usual_results) -> View:
+def view(usual_results) -> ResultsView:
     results = read_results([usual_results])
-    return View(results, "objascale", assign_styles(results.rows["series"]))
+    return ResultsView(results, "objascale", assign_styles(results.rows["series"]))
 
 
 def lines(figure: Figure) -> dict[str, Any]:
@@ -53,18 +53,18 @@ def test_errors_have_no_time_but_count_as_zero(make_results) -> None:
     rows["model_ms"], rows["iou"], rows["error"] = [1.0, 3.0, 99.0], [0.6, 0.9, 0.0], [None, None, "ValueError: no"]
     rows.to_parquet(path)
     results = read_results([folder])
-    (row,) = performance(View(results, "objascale", {})).to_dict("records")
+    (row,) = performance(ResultsView(results, "objascale", {})).to_dict("records")
     assert (row["ms"], row["times"]) == (2.0, "run")
     assert row["mean"] == pytest.approx(0.5)
 
 
 def test_times_of_a_timing_are_preferred_and_said(make_results, make_timing) -> None:
     results = read_results([make_results(models=("flip-tiny", "grabcut")), make_timing(flip_tiny=(1, 20, 3))])
-    view = View(results, "objascale", assign_styles(results.rows["series"]))
+    view = ResultsView(results, "objascale", assign_styles(results.rows["series"]))
     table = performance(view).set_index("series")
     assert table.loc["flip-tiny", "ms"] == pytest.approx(3 * 24)
     assert table["times"].to_dict() == {"flip-tiny": "timing", "grabcut": "run"}
-    assert "not timed apart (grabcut)" in performances(view)[1].caption
+    assert "beside other work (grabcut)" in performances(view)[1].caption
 
 
 def test_the_figures_show_points_levels_and_front(view) -> None:
@@ -86,9 +86,9 @@ def test_the_figures_show_points_levels_and_front(view) -> None:
     levels = [name for name, line in lines(parameters.figure).items() if line.get_linestyle() == "--"]
     assert sorted(levels) == ["box", "ellipse", "grabcut"]
     assert [n for n, line in lines(time.figure).items() if line.get_linestyle() == "--"] == ["box", "ellipse"]
-    assert "n = 40 objects a model" in parameters.caption
-    assert "none from fewer than 6 assets" in parameters.caption
-    assert "not timed apart" in time.caption
+    assert "n = 40 objects per model" in parameters.caption
+    assert "no interval for fewer than 6 assets" in parameters.caption
+    assert "beside other work" in time.caption
     assert "as a dashed line" in parameters.alt
 
 
@@ -112,7 +112,7 @@ def test_a_model_without_a_time_is_named(make_results) -> None:
     rows["error"] = rows["error"].astype(object).mask(rows["model"] == "grabcut", "RuntimeError: no")
     rows.to_parquet(path)
     results = read_results([folder])
-    _, time = performances(View(results, "objascale", assign_styles(results.rows["series"])))
+    _, time = performances(ResultsView(results, "objascale", assign_styles(results.rows["series"])))
     assert "Not shown, without time: grabcut." in time.caption
     assert "Errors (3)" in time.caption
 
@@ -120,7 +120,7 @@ def test_a_model_without_a_time_is_named(make_results) -> None:
 def test_prompts_alone_make_no_figure(make_results) -> None:
     results = read_results([make_results(models=("box", "ellipse"), objects=2)])
     with pytest.raises(NothingToShow, match="bench run --models flip-tiny"):
-        performances(View(results, "objascale", assign_styles(results.rows["series"])))
+        performances(ResultsView(results, "objascale", assign_styles(results.rows["series"])))
 
 
 points = st.lists(st.tuples(st.integers(1, 9), st.integers(0, 9)), min_size=1, max_size=12)

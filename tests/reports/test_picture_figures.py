@@ -22,22 +22,31 @@ from flip.sampling import Sampling
 from flip.weights import find_weights
 from objascale.masks import RegionMask
 from reports.figures.examples import magnified_examples
-from reports.figures.objects import COLOURS, SIDE, Seen, draw_crop, draw_patches, edges, patches, see
+from reports.figures.objects import (
+    MAX_EMBEDDED_SIDE,
+    PATCH_COLOURS,
+    ImagedObject,
+    draw_crop,
+    draw_patches,
+    edges,
+    imaged_objects,
+    patches,
+)
 from reports.figures.patches import object_patches, sampling_stages, scene_patches
 from reports.results import read_results
 from reports.style import assign_styles
-from reports.view import NothingToShow, View
+from reports.view import NothingToShow, ResultsView
 
 EVERY = [sampling_stages, scene_patches, object_patches, magnified_examples]
 
 
-def view(folder) -> View:
+def view(folder) -> ResultsView:
     results = read_results([folder])
-    return View(results, results.datasets[0], assign_styles(results.rows["series"]))
+    return ResultsView(results, results.datasets[0], assign_styles(results.rows["series"]))
 
 
 @pytest.fixture(scope="module")
-def usual(usual_results) -> View:
+def usual(usual_results) -> ResultsView:
     return view(usual_results)
 
 
@@ -62,8 +71,8 @@ def with_settings(folder: Path, settings: dict[str, Any]) -> Path:
     return folder
 
 
-def largest(of: View) -> Seen:
-    return next(see(of.rows[of.rows["model"].str.startswith("flip")].sort_values("area", ascending=False)))
+def largest(of: ResultsView) -> ImagedObject:
+    return next(imaged_objects(of.rows[of.rows["model"].str.startswith("flip")].sort_values("area", ascending=False)))
 
 
 def same(some: Patches, others: Patches) -> bool:
@@ -87,7 +96,7 @@ def test_the_patches_drawn_are_those_that_the_predictor_sampled(
     assert same(patches(seen, measured), sampled)
     axes = Figure().subplots()
     draw_patches(axes, patches(seen, measured).boxes())
-    drawn = {p: squares(axes, p) for p in COLOURS}
+    drawn = {p: squares(axes, p) for p in PATCH_COLOURS}
     assert sum(map(len, drawn.values())) == len(sampled)
     for size, corners in drawn.items():
         assert corners == pytest.approx(sampled.centres[size] - size * sampled.unit / 2)
@@ -115,9 +124,9 @@ def test_the_settings_of_the_run_are_followed(usual_results, tmp_path) -> None:
 def test_each_run_has_its_own_settings(make_results) -> None:
     first, last = (make_results(name, ("flip-tiny",), 3, dataset=name, side=300) for name in ("first", "last"))
     both = read_results([first, with_settings(last, {"tokens": 512, "seed": 7})])
-    seen, again = largest(View(both, "first", {})), largest(View(both, "last", {}))
-    assert same(patches(seen, View(both, "first", {})), patches(seen, view(first)))
-    assert not same(patches(seen, View(both, "first", {})), patches(again, View(both, "last", {})))
+    seen, again = largest(ResultsView(both, "first", {})), largest(ResultsView(both, "last", {}))
+    assert same(patches(seen, ResultsView(both, "first", {})), patches(seen, view(first)))
+    assert not same(patches(seen, ResultsView(both, "first", {})), patches(again, ResultsView(both, "last", {})))
 
 
 def test_each_number_of_patches_has_its_own_settings(make_results) -> None:
@@ -160,7 +169,7 @@ def test_a_tiny_a_small_and_a_large_object(usual) -> None:
         assert size in third
     for one, other in zip(above, below, strict=True):
         assert (one.get_xlim(), one.get_ylim()) == (other.get_xlim(), other.get_ylim())
-        shown = {size: squares(one, size) for size in COLOURS}
+        shown = {size: squares(one, size) for size in PATCH_COLOURS}
         assert sum(map(len, shown.values())) > 10
         for size, corners in shown.items():
             if len(corners):
@@ -235,7 +244,7 @@ def test_an_object_that_a_lens_does_not_magnify_is_no_example(make_results) -> N
     long = RegionMask(0, 9, np.ones((2, width - 8), bool), width, height)  # few pixels, from side to side
     rows[["area", "fraction", "truth_rle"]] = long.area, long.fraction, long.rle()["counts"]
     rows.to_parquet(folder / "results.parquet")
-    with pytest.raises(NothingToShow, match="small in its picture"):
+    with pytest.raises(NothingToShow, match="small in its image"):
         magnified_examples(view(folder))
 
 
@@ -252,7 +261,7 @@ def test_names_are_no_formulas_and_long_ones_are_not_cut_off(make_results) -> No
 @pytest.mark.parametrize("draw", EVERY)
 def test_pictures_that_are_gone_are_a_reason(scene, make_results, tmp_path, draw) -> None:
     shutil.rmtree(tmp_path / "scene-data")
-    with pytest.raises(NothingToShow, match="no picture of these results can be read"):
+    with pytest.raises(NothingToShow, match="no image of these results can be read"):
         draw(scene)
 
 
@@ -275,7 +284,7 @@ def test_broken_masks_are_passed_over(make_results, column: str, broken: str) ->
 def test_a_whole_large_picture_is_never_embedded() -> None:
     axes = Figure().subplots()
     draw_crop(axes, np.zeros((3000, 5000, 3), np.uint8), (0, 0, 5000, 3000))
-    assert axes.images[0].get_size() == (SIDE * 3 // 5, SIDE)
+    assert axes.images[0].get_size() == (MAX_EMBEDDED_SIDE * 3 // 5, MAX_EMBEDDED_SIDE)
     assert axes.images[0].get_extent() == [0, 5000, 3000, 0]
 
 

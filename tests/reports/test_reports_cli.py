@@ -14,10 +14,10 @@ from typer.testing import CliRunner
 
 from reports.cli import app
 from reports.commands.table import complete
-from reports.figures import Drawn, Kind
+from reports.figures import Drawn, FigureKind
 from reports.figures.registry import FIGURES
-from reports.tables.registry import OF_ALL, OF_EACH
-from reports.view import View, slugs
+from reports.tables.registry import DATASET_TABLES, SUMMARY_TABLES
+from reports.view import ResultsView, slugs
 
 runner = CliRunner()
 
@@ -79,7 +79,7 @@ def test_the_page_is_whole(report) -> None:
     for told in (
         "ab" * 32,
         "A processor with <angle brackets>",
-        "none from fewer than 6 assets",
+        "no interval for fewer than 6 assets",
         "numpy 1.26.4",
         "bench run --models",
     ):
@@ -161,7 +161,7 @@ def test_times_alone_still_make_a_report(make_timing, tmp_path) -> None:
     assert not {"objects", "filters", "viewer"} & set(page.ids)
 
 
-def few_figures(monkeypatch, **kinds: Kind) -> None:
+def few_figures(monkeypatch, **kinds: FigureKind) -> None:
     monkeypatch.setattr("reports.build.FIGURES", {"10": FIGURES["10"], **kinds})
 
 
@@ -186,10 +186,10 @@ def test_files_of_an_earlier_report_go_and_those_of_others_stay(make_results, tm
 
 
 def test_a_figure_that_fails_does_not_take_the_report_down(make_results, tmp_path, monkeypatch) -> None:
-    def draw(view: View) -> list[Drawn]:
+    def draw(view: ResultsView) -> list[Drawn]:
         raise TypeError("nobody foresaw this")
 
-    few_figures(monkeypatch, bad=Kind("a bad one", draw))
+    few_figures(monkeypatch, bad=FigureKind("a bad one", draw))
     done = build(make_results(models=("box",), objects=2), "--out", tmp_path / "report")
     assert done.exit_code == 0
     sentence = "Figure bad, a bad one, of objascale, could not be made: TypeError: nobody foresaw this"
@@ -227,12 +227,12 @@ def test_only_rows_of_models_have_their_colours(make_results, tmp_path, monkeypa
 def test_what_cannot_be_made_is_told_and_the_rest_is_built(make_results, tmp_path) -> None:
     assert build(make_results(models=("box",), category="apple"), "--out", tmp_path / "report").exit_code == 0
     words = Page(tmp_path / "report" / "index.html").words
-    assert "Table category, IoU by category: all objects of objascale are of one category" in words
+    assert "Table category, IoU by category: all objects of objascale have the same category" in words
     assert "Table paired" in words
     assert not (tmp_path / "report" / "tables" / "objascale" / "paired.md").exists()
 
 
-@pytest.mark.parametrize("which", [*OF_ALL, *OF_EACH])
+@pytest.mark.parametrize("which", [*SUMMARY_TABLES, *DATASET_TABLES])
 def test_one_table_is_printed_and_written(usual_results, tmp_path, which: str) -> None:
     done = runner.invoke(app, ["table", which, str(usual_results), "--out", str(tmp_path)])
     assert done.exit_code == 0, done.output
@@ -253,7 +253,7 @@ def test_a_table_of_each_data_set(make_results, tmp_path) -> None:
     ("which", "sentence"),
     [
         ("2", "there is no table 2: there are 1, iou, size, pixels, category, paired"),
-        ("category", "table category cannot be made; objascale: all objects of objascale are of one category"),
+        ("category", "table category cannot be made; objascale: all objects of objascale have the same category"),
     ],
 )
 def test_a_table_that_cannot_be_made_gets_one_sentence(make_results, tmp_path, which: str, sentence: str) -> None:
@@ -269,7 +269,7 @@ def test_a_table_that_cannot_be_made_gets_one_sentence(make_results, tmp_path, w
 def test_times_are_no_masks(make_timing, tmp_path, what: list[str]) -> None:
     done = runner.invoke(app, [*what, str(make_timing(sam_b=(1, 1, 1))), "--out", str(tmp_path / "out.md")])
     assert done.exit_code == 1
-    assert "the results hold times and no masks" in done.stderr
+    assert "the results hold only times" in done.stderr
 
 
 def test_tables_are_completed_by_name() -> None:
@@ -307,8 +307,8 @@ def rewrite(folder: Path, change) -> Path:
         (lambda f: (f / "results.parquet").write_bytes(b"") or f, "is no readable Parquet file"),
         (lambda f: rewrite(f, lambda rows: rows.iloc[:0]), "holds no rows"),
         (lambda f: rewrite(f, lambda rows: rows.drop(columns=["iou", "dataset"])), "lacks the columns dataset, iou"),
-        (lambda f: rewrite(f, lambda rows: rows.assign(iou="much")), "something else where numbers belong"),
-        (lambda f: rewrite(f, lambda rows: rows.assign(area=0)), "there is nothing to report"),
+        (lambda f: rewrite(f, lambda rows: rows.assign(iou="much")), "values that are not numbers"),
+        (lambda f: rewrite(f, lambda rows: rows.assign(area=0)), "nothing to report"),
         (lambda f: rewrite(f, lambda rows: rows.assign(iou=float("nan"))), "has rows without iou: measure again"),
         (lambda f: (f / "run.json").write_text(json.dumps({"schema": 9})) and f, "has schema version 9"),
     ],

@@ -10,9 +10,9 @@ import pytest
 
 from bench.prompts import PromptSettings, settings_hash
 from reports.results import ReportError, read_results
-from reports.tables.registry import OF_EACH
+from reports.tables.registry import DATASET_TABLES
 from reports.tables.table1 import table_1
-from reports.view import View, told_from
+from reports.view import ResultsView, prompted_from
 
 
 def edit(folder, change) -> None:
@@ -78,8 +78,8 @@ def test_the_same_prompt_asked_for_in_two_ways_is_one_series(make_results) -> No
     edit(folders[1], lambda rows: rows.assign(prompt=["box", "box", None], error=[None, None, "ValueError: no prompt"]))
     rows = read_results(folders).rows
     assert list(rows["series"]) == ["sam-b"] * 3
-    assert len(told_from(rows, "matched")) == len(told_from(rows, "box")) == 3
-    assert told_from(rows, "gaussian").empty
+    assert len(prompted_from(rows, "matched")) == len(prompted_from(rows, "box")) == 3
+    assert prompted_from(rows, "gaussian").empty
 
 
 def test_untrained_models_say_so(make_results) -> None:
@@ -95,7 +95,7 @@ def test_rows_in_two_folders_count_once_and_the_last_wins(make_results) -> None:
     results = read_results([old, new])
     assert len(results.rows) == 4
     assert set(results.rows["iou"]) == {0.9}
-    assert "4 rows are in more than one results folder" in results.notes[0]
+    assert "4 rows are in several results folders" in results.notes[0]
 
 
 def test_two_data_sets_of_one_name_stay_apart(make_results) -> None:
@@ -106,7 +106,7 @@ def test_two_data_sets_of_one_name_stay_apart(make_results) -> None:
 def test_models_scored_on_fewer_objects_are_named(make_results) -> None:
     folder = make_results(models=("box", "ellipse"), objects=5)
     edit(folder, lambda rows: rows[(rows["model"] != "box") | (rows["object_id"] != "3")])
-    assert read_results([folder]).notes == ["Of the 5 objects of objascale some models were scored on fewer: box 4."]
+    assert read_results([folder]).notes == ["Of the 5 objects of objascale, some models were scored on fewer: box 4."]
 
 
 def test_without_assets_the_picture_is_the_cluster(make_results) -> None:
@@ -119,7 +119,7 @@ def test_objects_without_a_pixel_are_left_out_and_counted(make_results) -> None:
     edit(folder, lambda rows: rows.assign(area=[0, 5, 5]))
     results = read_results([folder])
     assert len(results.rows) == 2
-    assert "1 rows are about objects without a pixel" in results.notes[0]
+    assert "1 rows of objects without a pixel" in results.notes[0]
 
 
 def test_objects_that_could_not_be_read_stand_apart(make_results) -> None:
@@ -128,10 +128,10 @@ def test_objects_that_could_not_be_read_stand_apart(make_results) -> None:
     edit(folder, lambda rows: pd.concat([rows.iloc[:14], rows.iloc[14:].assign(**unread)]))
     results = read_results([folder])
     assert (len(results.rows), list(results.unread["series"])) == (14, ["box", "ellipse"])
-    assert "2 rows are errors about objects whose true mask could not be read" in results.notes[0]
-    told = "Of no size, so in no mean: objects whose true mask could not be read, box 1; ellipse 1."
-    view = View(results, "objascale", {})
-    for table in (table_1(results), *(kind.make(view) for kind in OF_EACH.values())):
+    assert "The true masks of 2 rows could not be read" in results.notes[0]
+    told = "Rows whose true mask could not be read have no size and count in no mean: box 1; ellipse 1."
+    view = ResultsView(results, "objascale", {})
+    for table in (table_1(results), *(kind.make(view) for kind in DATASET_TABLES.values())):
         assert sum(told in note for note in table.notes) == 1, table.name
 
 
@@ -141,11 +141,11 @@ def test_objects_that_could_not_be_read_stand_apart(make_results) -> None:
         ({"model": None}, "rows without model"),
         ({"image_id": None, "dataset": None}, "rows without dataset or image_id"),
         ({"noise": None}, "rows without noise"),
-        ({"iou": 1.5}, "IoU that is not between 0 and 1"),
-        ({"iou": float("inf")}, "IoU that is not between 0 and 1"),
-        ({"fraction": 0.0}, "is no size"),
-        ({"area": float("inf")}, "is no size"),
-        ({"width": None}, "is no size"),
+        ({"iou": 1.5}, "IoU outside 0 to 1"),
+        ({"iou": float("inf")}, "IoU outside 0 to 1"),
+        ({"fraction": 0.0}, "that is not positive"),
+        ({"area": float("inf")}, "that is not positive"),
+        ({"width": None}, "that is not positive"),
     ],
 )
 def test_rows_that_cannot_be_right_are_named(make_results, columns: dict, words: str) -> None:
@@ -202,8 +202,8 @@ def test_pictures_whose_orientation_is_ambiguous_are_counted(make_results) -> No
     assert not [note for note in read_results([folder]).notes if "EXIF" in note]
     edit(folder, lambda rows: rows.assign(exif=["stored" if image == "1" else None for image in rows["image_id"]]))
     (note,) = [note for note in read_results([folder]).notes if "EXIF" in note]
-    assert note.startswith("1 pictures of objascale have an EXIF orientation")
-    assert note.endswith("they were measured as stored.")
+    assert note.startswith("1 images of objascale have an EXIF orientation")
+    assert note.endswith("They were measured as stored.")
 
 
 def test_results_of_differently_turned_pictures_are_not_joined(make_results) -> None:
@@ -212,6 +212,6 @@ def test_results_of_differently_turned_pictures_are_not_joined(make_results) -> 
     for folder, exif in zip(folders, ("stored", "displayed"), strict=True):
         edit(folder, lambda rows, exif=exif: rows.assign(exif=exif, dataset_path="data"))
     with pytest.raises(
-        ReportError, match="3 objects were measured on pictures that --exif turned in one results folder"
+        ReportError, match="3 objects were measured on images that --exif rotated in one results folder"
     ):
         read_results(folders)

@@ -18,7 +18,7 @@ from reports.tables.iou import iou_table
 from reports.tables.paired import paired_data, paired_table
 from reports.tables.size import IN_PIXELS, size_table
 from reports.tables.table1 import table_1
-from reports.view import View
+from reports.view import ResultsView
 
 MODELS = ("flip-tiny", "grabcut", "box")
 IOU = {"flip-tiny": 0.9, "grabcut": 0.8, "box": 0.5}
@@ -43,9 +43,9 @@ def seen(make_results):
     return make
 
 
-def view_of(folder: Path) -> View:
+def view_of(folder: Path) -> ResultsView:
     results = read_results([folder])
-    return View(results, results.datasets[0], {})
+    return ResultsView(results, results.datasets[0], {})
 
 
 def tables(folder: Path) -> list[Table]:
@@ -70,7 +70,7 @@ def test_a_cell_on_seen_objects_is_marked_and_never_best_in_any_table(seen, kind
         assert any("§" in cell.text for cell in ours), table.name
         assert not any(cell.mark for cell in ours), table.name
         assert any(cell.mark == "best" for cell in cells_of(table, "grabcut")), table.name
-        assert sum("§ the model learned from" in note for note in table.notes) == 1
+        assert sum("§ trained on" in note for note in table.notes) == 1
         assert set(table.data["seen_in_training"].dropna()) == {"no", kind}
 
 
@@ -93,7 +93,7 @@ def test_where_nothing_was_seen_there_is_neither_mark_nor_note(make_results) -> 
     for table in tables(make_results(models=MODELS, objects=20)):
         words = [cell.text for line in table.cells for cell in line] + table.notes
         assert not any(mark in text for text in words for mark in "§¶")
-        assert not any("learned from" in note for note in table.notes)
+        assert not any("trained on" in note for note in table.notes)
 
 
 def test_pairs_get_no_verdict_and_the_best_is_one_that_has_seen_nothing(seen) -> None:
@@ -120,7 +120,7 @@ def test_a_claim_is_not_judged_on_seen_objects_unless_asked(make_results, tmp_pa
     def found(*options: str) -> dict:
         done = CliRunner().invoke(app, ["check", str(folder), "--against", "ours", "--out", str(out), *options])
         assert done.exit_code == 0, done.output
-        assert ("not judged: measured on seen objects" in " ".join(done.stdout.split())) == (not options)
+        assert ("not judged: objects seen in training" in " ".join(done.stdout.split())) == (not options)
         rows = json.loads(out.read_text())
         return next(row for row in rows if row["about"] == "flip-tiny − its ellipse" and row["objects"] == "all")
 
@@ -133,8 +133,8 @@ def test_a_claim_is_not_judged_on_seen_objects_unless_asked(make_results, tmp_pa
 def test_page_and_gallery_show_the_marks(seen, tmp_path: Path) -> None:
     report = build_report([seen("object", objects=12)], tmp_path / "report")
     page = report.page.read_text()
-    assert "Seen in training on objascale, flip-tiny: 12 objects: marked §" in page
-    assert "Measured on objects or on a data set that they have seen in training: flip-tiny." in page
+    assert "On objascale, models have seen objects or the data set in training (flip-tiny: 12 objects)." in page
+    assert "Trained on some of these objects or on this data set: flip-tiny." in page
     assert "<b>0.9" in page
     assert page.count("§</b>") >= 1
     (script,) = (tmp_path / "report" / "gallery").glob("*/objects.js")
@@ -153,7 +153,7 @@ def test_the_models_table_says_what_each_learned_from(make_results, tmp_path: Pa
         card["training"] = record
     (folder / "run.json").write_text(json.dumps(run))
     page = " ".join(build_report([folder], tmp_path / "report").page.read_text().split())
-    for words in ("sa1b, and more that is not known", "nothing", "7 objects, 2 backgrounds"):
+    for words in ("sa1b, and more that is unknown", "nothing", "7 objects, 2 backgrounds"):
         assert f">{words}</td>" in page
 
 

@@ -11,12 +11,12 @@ import pytest
 from reports.figures.sweeps import noise_sweeps, sweep, swept_rows, token_sweeps
 from reports.results import read_results
 from reports.style import assign_styles
-from reports.view import NothingToShow, View
+from reports.view import NothingToShow, ResultsView
 
 
-def view_of(*folders) -> View:
+def view_of(*folders) -> ResultsView:
     results = read_results(list(folders))
-    return View(results, results.datasets[0], assign_styles(results.rows["series"]))
+    return ResultsView(results, results.datasets[0], assign_styles(results.rows["series"]))
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_token_lines_are_the_means_of_models_with_tokens(make_sweep) -> None:
     (axes,) = overall.figure.axes
     assert (axes.get_xscale(), axes.xaxis.get_transform().base) == ("log", 2)  # type: ignore[attr-defined]
     assert list(axes.get_xticks()) == [32, 128, 512]
-    assert axes.get_xlabel().startswith("Number of sampled patches")
+    assert axes.get_xlabel().startswith("Maximum number of sampled patches")
     line, few = axes.lines
     assert line.get_label() == "flip-tiny"
     assert list(np.asarray(line.get_xdata())) == [32, 128, 512]
@@ -51,8 +51,8 @@ def test_token_lines_are_the_means_of_models_with_tokens(make_sweep) -> None:
     assert line.get_ydata() == pytest.approx(means.to_numpy())
     assert len(np.asarray(few.get_xdata())) == 3  # four assets are too few
     assert axes.get_ylim()[0] <= means.min() < means.max() <= axes.get_ylim()[1]
-    assert "n = 12 objects at each number of patches" in overall.caption
-    assert "none from fewer than 6 assets" in overall.caption
+    assert "n = 12 objects per number of patches" in overall.caption
+    assert "no interval for fewer than 6 assets" in overall.caption
     assert "Hollow markers: fewer than 6 assets." in overall.caption
     assert f"flip-tiny {means[32]:.2f} at 32 and {means[512]:.2f} at 512" in overall.alt
     assert by_size.name == "iou-by-tokens-and-size"
@@ -124,5 +124,5 @@ def test_runs_that_differ_in_something_else_are_not_averaged(make_results) -> No
     rows = pd.read_parquet(path)
     runs = [rows.assign(noise=noise, settings_hash=hashed) for noise, hashed in ((0.0, "a"), (0.1, "b"), (0.1, "c"))]
     pd.concat(runs).to_parquet(path)
-    with pytest.raises(NothingToShow, match="grabcut was run with several settings; report the folders apart"):
+    with pytest.raises(NothingToShow, match="grabcut was run with several settings; report the folders separately"):
         noise_sweeps(view_of(folder))

@@ -16,14 +16,14 @@ from reports.results import read_results
 from reports.tables.category import category_data, category_table
 from reports.tables.cells import marks
 from reports.tables.iou import iou_data, iou_table
-from reports.tables.registry import OF_EACH
+from reports.tables.registry import DATASET_TABLES
 from reports.tables.size import IN_PIXELS, size_data, size_table
-from reports.view import NothingToShow, View
+from reports.view import NothingToShow, ResultsView
 
 
-def view_of(*folders: Path) -> View:
+def view_of(*folders: Path) -> ResultsView:
     results = read_results(folders)
-    return View(results, results.datasets[0], {})
+    return ResultsView(results, results.datasets[0], {})
 
 
 def test_the_iou_table_is_what_pandas_says(make_results) -> None:
@@ -110,7 +110,7 @@ def test_sizes_in_pixels_are_what_pandas_says(make_results) -> None:
     row: Any
     for row in data.itertuples():
         assert (row.mean, row.n) == pytest.approx(tuple(expected.loc[(row.series, row.bin)]))
-    table = OF_EACH["pixels"].make(view_of(folder))
+    table = DATASET_TABLES["pixels"].make(view_of(folder))
     assert (table.name, [column.title for column in table.columns[1:]]) == ("iou-by-pixels", list(PIXEL_LABELS))
 
 
@@ -170,7 +170,7 @@ def test_a_category_that_a_model_lacks_is_told(make_results) -> None:
 
 
 def test_one_category_is_no_table(make_results) -> None:
-    with pytest.raises(NothingToShow, match="of one category"):
+    with pytest.raises(NothingToShow, match="have the same category"):
         category_table(view_of(make_results(objects=3, category="apple")))
 
 
