@@ -21,7 +21,7 @@ from objascale.dataset import SCHEMA, mask_columns
 from objascale.datasets import Dataset, TruthObject, read_content
 from objascale.masks import RegionMask
 
-pytest_plugins = ["no_skips"]
+pytest_plugins = ["tests.no_skips"]
 
 settings.register_profile("suite", deadline=None)  # tests assert no times: the machine may be busy
 settings.load_profile("suite")

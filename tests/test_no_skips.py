@@ -7,8 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import no_skips
 import pytest
+
+from tests import no_skips
 
 
 @pytest.fixture

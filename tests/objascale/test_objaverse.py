@@ -287,7 +287,7 @@ def test_a_host_that_is_gone_is_said_once_and_a_later_run_goes_on(tiny, monkeypa
     monkeypatch.setenv("HF_ENDPOINT", address)
     for number in range(4):
         tiny.answer(tiny.path(number), lambda reply: reply.send(503))
-    with pytest.raises(SourceError, match=r"503.*the same command goes on"):
+    with pytest.raises(SourceError, match=r"503.*the same command continues"):
         objaverse.objects(["apple"], 4, seed=0)
     for number in range(4):
         tiny.answer(tiny.path(number))

@@ -170,7 +170,7 @@ def test_a_map_that_was_renewed_is_had_the_next_time(haven):
 
 def test_a_host_that_is_gone_is_said(haven, monkeypatch):
     monkeypatch.setenv("POLYHAVEN_API", "http://127.0.0.1:9")
-    with pytest.raises(SourceError, match=r"no connection.*the same command goes on"):
+    with pytest.raises(SourceError, match=r"no connection.*the same command continues"):
         environment_maps(1, "1k", seed=0)
     with pytest.raises(SourceError, match="is not fetched offline"):
         environment_maps(1, "1k", seed=0, offline=True)
