@@ -76,7 +76,7 @@ def environment_maps(path: Path, ldr: bool = False) -> list[Asset]:
     suffixes = MAP_SUFFIXES + LDR_MAP_SUFFIXES if ldr else MAP_SUFFIXES
     wanted = " ".join(suffixes) + ("" if ldr else ", and .jpg .png with --ldr-maps")
     if not path.exists():
-        raise SourceError(f"the environment maps {path} do not exist")
+        raise SourceError(f"the file or folder of environment maps {path} does not exist")
     files = [path] if path.is_file() else sorted(path.iterdir())
     files = [file for file in files if file.suffix.lower() in suffixes and not file.name.startswith(".")]
     if not files:
