@@ -94,7 +94,6 @@ def prepare(environment: Path, settings: RenderSettings, seed: int, gpu: bool, t
     cycles.max_bounces, cycles.diffuse_bounces, cycles.glossy_bounces = 6, 3, 3  # one object under an open sky
     cycles.transmission_bounces, cycles.transparent_max_bounces = 6, 64
     cycles.denoiser = "OPENIMAGEDENOISE"
-    cycles.denoising_prefilter = "NONE"  # filtering albedo and normals first costs more than denoising itself
     scene.display_settings.display_device = "sRGB"
     scene.view_settings.view_transform = settings.view
 
