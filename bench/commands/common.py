@@ -20,6 +20,7 @@ from bench.summary import rich_table, summarise
 from flip.weights import DownloadFailed, WeightsMissing
 from objascale import terminal
 from objascale.dataset import DatasetError
+from objascale.datasets.skipped import describe_skipped
 from objascale.engine import Fatal
 from objascale.terminal import complain, console, fail
 
@@ -65,6 +66,8 @@ def report(results: ResultsWriter, out: Path) -> None:
     if seen := describe_seen(rows):
         complain(f"seen in training, {seen}")
     complain_of_errors(rows, "count with IoU 0")
+    if skipped := results.run["dataset"].get("skipped"):  # absent in older results
+        complain(describe_skipped(skipped))
     complain_of_exif(results.run)
     console().print(f"{len(rows)} rows in {out / 'results.parquet'}", soft_wrap=True)
 

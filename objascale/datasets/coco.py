@@ -61,7 +61,9 @@ def read(path: Path, images: Path | None = None) -> Dataset:
         found = files.find(image.names) or str(files.folder / image.names[0])
         objects = partial(_objects, folder / found, f"{name}/{image.id}", image.size, records.annotations[image])
         size = image.size and image.size[::-1]
-        return Sample(str(image.id), found, from_file(folder, found), objects, size, collection=_collection(image, file))
+        return Sample(
+            str(image.id), found, from_file(folder, found), objects, size, collection=_collection(image, file)
+        )
 
     samples = LazySamples(range(len(shown)), sample)
     return Dataset(name, folder, samples, records.categories, skipped=records.skipped)

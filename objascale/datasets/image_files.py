@@ -56,7 +56,7 @@ class ImageFiles:
         index: dict[str, str | None] = {}
         for folder, _, files in os.walk(top):
             for file in files:
-                path = os.path.relpath(os.path.join(folder, file), top)
+                path = os.path.relpath(f"{folder}/{file}", top)
                 plain = _plain(path)
                 index[plain] = None if plain in index else path
         return index
