@@ -123,8 +123,9 @@ def _lists(file: Path, content: Any) -> list[list]:
     """Return the lists of images, annotations and categories. Raises DatasetError if one is missing."""
     content = content if isinstance(content, dict) else {}
     annotations = content.get("annotations")
-    first = annotations[0] if isinstance(annotations, list) and annotations else None
-    kind = next((key for key in ("segments_info", "caption") if isinstance(first, dict) and key in first), None)
+    listed = annotations if isinstance(annotations, list) else []
+    first: dict = next((each for each in listed[:1] if isinstance(each, dict)), {})
+    kind = next((key for key in ("segments_info", "caption") if key in first), None)
     if kind and "segmentation" not in first:
         raise DatasetError(_other_kind(file, kind))
     for key in ("images", "annotations", "categories"):
