@@ -31,6 +31,7 @@ class Setup:
         selection: The part of the data set.
         tokens: Numbers of patches; models that sample patches are measured with each of them.
         exif: See `EncodedImage.decode`.
+        images: Absolute path of the folder of the images; None if `data` says where they are.
     """
 
     weights: Mapping[str, registry.Files | None]
@@ -41,6 +42,7 @@ class Setup:
     selection: Selection
     tokens: Sequence[int]
     exif: Exif = "stored"
+    images: Path | None = None
 
     def load(self) -> tuple[Measurer, Sequence[Sample]]:
         """Load the models and the index of the data set.
@@ -52,7 +54,7 @@ class Setup:
             DatasetError: The data set cannot be opened.
             ModelUnavailable: A model cannot be loaded.
         """
-        dataset = open_dataset(self.data, self.format)
+        dataset = open_dataset(self.data, self.format, self.images)
         return self.measurer(dataset), self.selection.samples(dataset)
 
     def measurer(self, dataset: Dataset) -> Measurer:
