@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from rich.console import Console
 
-from flip.checkpoint import SUFFIXES, OnnxMissing, WeightsBroken
+from flip.checkpoint import OnnxMissing, WeightsBroken
+from flip.choices import WEIGHTS_SUFFIXES
 from flip.devices import parse_device
 from flip.finite import NotFinite
 from flip.gaussian import Gaussian, GaussianError
@@ -41,7 +42,7 @@ app.command(
     "\n\nflip train --config flip-l --data sa1b=3 --data data/crops --backgrounds photos --out runs/flip-l",
 )(train)
 
-MODEL = f"{', '.join(WEIGHTS)}, or a file: {', '.join(SUFFIXES)}; either of a pair of .onnx graphs."
+MODEL = f"{', '.join(WEIGHTS)}, or a file: {', '.join(WEIGHTS_SUFFIXES)}; either of a pair of .onnx graphs."
 
 WeightsFolder = Annotated[
     Path | None,

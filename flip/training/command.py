@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from flip.training.config import TrainingError, TrainingPrecision, read_config
+from flip.choices import TrainingPrecision
+from flip.training.config import TrainingError, read_config
 from flip.weights import WeightsMissing
 from objascale.dataset import DatasetError
 from objascale.progress import ProgressCallback, show_progress
