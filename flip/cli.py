@@ -1,4 +1,4 @@
-"""The commands `flip predict`, `flip export` and `flip fetch`."""
+"""The command line of `flip`; `flip train` is in `flip.training.command`."""
 
 from __future__ import annotations
 
@@ -16,18 +16,21 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from rich.console import Console
 
-from flip.checkpoint import SUFFIXES, OnnxMissing, WeightsBroken
+from flip.checkpoint import SUFFIXES, OnnxMissing, WeightsBroken, write_paper_model
 from flip.devices import parse_device
 from flip.finite import NotFinite
 from flip.gaussian import Gaussian, GaussianError
-from flip.predictor import load_predictor
+from flip.paper.grow import GrowError, grow
+from flip.paper.model import PAPER_CONFIGS, Flip
+from flip.predictor import load_predictor, weights_file
 from flip.prompts import PredictorError
 from flip.released.export import export_onnx
 from flip.released.model import ReleasedFlip
 from flip.sampler import NoPatches
 from flip.show import show_patches
 from flip.training.command import train
-from flip.weights import WEIGHTS, DownloadFailed, WeightsMissing, fetch, find_record
+from flip.training_data import RecordBroken, read_record, write_record
+from flip.weights import WEIGHTS, DownloadFailed, WeightsMissing, fetch, find_record, sha256
 from objascale import terminal
 from objascale.files import write_atomically
 from objascale.masks import MaskError, RegionMask
@@ -51,7 +54,7 @@ WeightsFolder = Annotated[
 
 errors = partial(
     terminal.errors,
-    *(WeightsMissing, WeightsBroken, OnnxMissing, DownloadFailed),
+    *(WeightsMissing, WeightsBroken, OnnxMissing, DownloadFailed, RecordBroken, GrowError),
     *(GaussianError, MaskError, NoPatches, PredictorError, NotFinite, torch.OutOfMemoryError),
 )
 
@@ -162,6 +165,31 @@ def export(
             target = out / f"{Path(model).stem}-{part}.onnx"
             write_atomically(target, data)
             Console(soft_wrap=True, highlight=False).print(f"{target}: {len(data)} bytes", markup=False)
+
+
+@app.command("grow", epilog="Example: flip grow flip-s flip-l --out flip-l.safetensors")
+def grow_command(
+    model: Annotated[str, typer.Argument(help=f"{', '.join(PAPER_CONFIGS)}, or a .safetensors file of such a model.")],
+    larger: Annotated[str, typer.Argument(help=f"The larger model: {', '.join(PAPER_CONFIGS)}.")],
+    out: Annotated[Path, typer.Option(help="Weights file to write, with the suffix .safetensors.")],
+    weights: WeightsFolder = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the noise that makes copied channels differ.")] = 0,
+) -> None:
+    """Turn the trained weights of a model of the paper into those of a larger one, to train further from.
+
+    flip-l, of three times the channels of flip-s, predicts the same masks to rounding. flip-m predicts nearly the same.
+    """
+    with errors():
+        if out.suffix != ".safetensors":
+            raise GrowError(f"--out {out}: the weights file needs the suffix .safetensors")
+        source = weights_file(model, weights)
+        network = load_predictor(source).model
+        if not isinstance(network, Flip):
+            raise GrowError(f"{model} is a released model; only models of the paper can be grown")
+        write_paper_model(grow(network, larger, seed), larger, out)
+        if record := read_record(source, sha256(source)):
+            write_record(record, out, sha256(out))
+    Console(soft_wrap=True, highlight=False).print(f"{out}: {out.stat().st_size} bytes", markup=False)
 
 
 @app.command("fetch", epilog="Example: flip fetch flip-tiny")
