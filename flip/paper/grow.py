@@ -15,12 +15,14 @@ from copy import deepcopy
 import torch
 from torch import Tensor, nn
 
-from flip.paper.model import PAPER_CONFIGS, Block, Flip, PaperConfig
+from flip.paper.model import PAPER_CONFIGS, Flip, PaperConfig
 
 NOISE = 0.5
 """Standard deviation of the noise on weights that read copies, as a fraction of the root mean square of the weights."""
 
 _STACKED = "positional.key.weight"  # (3·C, C): the key matrices of three heads, one below the other
+
+_BLOCK_OUTPUTS = ("attention.out.weight", "attention.out.bias", "ffn.1.2.weight", "ffn.1.2.bias")  # of a `Block`
 
 
 class GrowError(ValueError):
@@ -43,7 +45,7 @@ def grow(model: Flip, name: str, seed: int = 0) -> Flip:
     """
     if name not in PAPER_CONFIGS:
         raise GrowError(f"there is no model {name} of the paper; choose from {', '.join(PAPER_CONFIGS)}")
-    old = PaperConfig(model.box[0].in_features, len(model.blocks))
+    old = PaperConfig(len(model.get_parameter("predictor.pe.4.bias")), len(model.blocks))
     new = PAPER_CONFIGS[name]
     if new == old or new.channels < old.channels or new.blocks < old.blocks:
         raise GrowError(
@@ -62,17 +64,13 @@ def grow(model: Flip, name: str, seed: int = 0) -> Flip:
 
 def _deepened(blocks: nn.ModuleList, count: int) -> nn.ModuleList:
     """Return `count` blocks. New ones follow the block that they are copied from, and start as the identity."""
-    deep: list[Block] = []
-    for i in range(count):
-        source = blocks[i * len(blocks) // count]
-        assert isinstance(source, Block)
-        copied = deepcopy(source)
-        if i and i * len(blocks) // count == (i - 1) * len(blocks) // count:
-            for last in (copied.attention.out, copied.ffn[1][2]):
-                nn.init.zeros_(last.weight)
-                nn.init.zeros_(last.bias)
-        deep.append(copied)
-    return nn.ModuleList(deep)
+    sources = [i * len(blocks) // count for i in range(count)]
+    deep = nn.ModuleList(deepcopy(blocks[source]) for source in sources)
+    for i in range(1, count):
+        if sources[i] == sources[i - 1]:
+            for name in _BLOCK_OUTPUTS:
+                nn.init.zeros_(deep[i].get_parameter(name))
+    return deep
 
 
 def _widened(name: str, old: Tensor, shape: torch.Size, generator: torch.Generator) -> Tensor:
@@ -81,13 +79,12 @@ def _widened(name: str, old: Tensor, shape: torch.Size, generator: torch.Generat
         rows, columns = shape
         part = torch.Size((rows // 3, columns))
         return torch.cat([_widened("", each, part, generator) for each in old.chunk(3)])
-    rows = torch.arange(shape[0]) % old.shape[0]
-    copied = old[rows]
+    copied = old[torch.arange(shape[0]) % old.shape[0]]
     if old.dim() == 1 or old.shape[1] == shape[1]:
         return copied
-    columns = torch.arange(shape[1]) % old.shape[1]
-    copies = torch.bincount(columns)
+    source = torch.arange(shape[1]) % old.shape[1]
+    copies = torch.bincount(source)
     noise = torch.randn(shape, generator=generator)
-    mean = torch.zeros(copied.shape).index_add_(1, columns, noise) / copies
-    noise -= mean[:, columns]  # 0 where there is one copy
-    return (copied[:, columns] + NOISE * old.square().mean().sqrt() * noise) / copies[columns]
+    mean = torch.zeros(copied.shape).index_add_(1, source, noise) / copies
+    noise -= mean[:, source]  # 0 where there is one copy
+    return (copied[:, source] + NOISE * old.square().mean().sqrt() * noise) / copies[source]
