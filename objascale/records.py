@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from objascale.dataset import OBJECTS_PER_IMAGE, image_file, mask_columns
 from objascale.masks import RegionMask
@@ -167,7 +168,7 @@ def render_request(plan: Plan, spec: SceneSpec, folder: Path) -> RenderRequest:
 
 
 def annotation_rows(
-    request: RenderRequest, shown: Sequence[VisibleObject], digest: str, peak_mib: int, seconds: Mapping[str, float]
+    request: RenderRequest, shown: Sequence[VisibleObject], digest: str, peak_mib: int, seconds: Mapping[str, Any]
 ) -> list[AnnotationRow]:
     """Return the annotations of a picture, a row per object.
 
@@ -176,7 +177,7 @@ def annotation_rows(
         shown: The objects, in the spec's order.
         digest: SHA-256 of the image's file, hexadecimal.
         peak_mib: Largest memory of the worker so far, MiB.
-        seconds: `seconds_import`, `seconds_place` and so on, for each stage.
+        seconds: Seconds of each stage, under the column's name: `seconds_import`, `seconds_place` and so on.
     """
     spec = request.spec
     identity = spec_id(spec, request.settings)

@@ -11,8 +11,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from objascale.compose import ImageFormat
-from objascale.plan import PlacementMode, ViewTransform
+from objascale.plan import ImageFormat, PlacementMode, ViewTransform
 from objascale.sources import StarterSplit
 from objascale.sources.polyhaven import Resolution
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-if TYPE_CHECKING:  # bench imports this module on nodes without the renderer's packages
+if TYPE_CHECKING:  # bench imports this module for its errors, and starts faster without pandas
     from objascale.engine.messages import Reply, Request
 
 RenderTask = TypeVar("RenderTask")

@@ -44,14 +44,12 @@ class Refused:
     """The request cannot be met; others can.
 
     Attributes:
-        reason: A key of `refusal.REASONS`.
+        reason: Machine-readable reason, one of the table in docs/formats.md.
         message: One sentence that names the file or the object.
-        details: Text for a bug report, such as a traceback.
     """
 
     reason: str
     message: str
-    details: str = ""
 
 
 @dataclass(frozen=True)
