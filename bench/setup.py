@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from baselines import registry
+from baselines.model import Files
 from baselines.segmenter import Options, Segmenter
 from baselines.threads import limit_threads
 from bench.prompts import PromptSettings
@@ -32,7 +33,7 @@ class Setup:
         exif: See `EncodedImage.decode`.
     """
 
-    weights: Mapping[str, registry.Files | None]
+    weights: Mapping[str, Files | None]
     options: Options
     data: Path
     format: str | None

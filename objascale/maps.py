@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numba
@@ -91,7 +92,9 @@ def _read(path: Path, scratch: Path) -> EnvironmentMap:
 
 
 @numba.njit(cache=True, nogil=True)
-def _add_to_mean(band, first, map_height, light, weights):
+def _add_to_mean(
+    band: NDArray[np.float32], first: int, map_height: int, light: NDArray[np.float32], weights: NDArray[np.float64]
+) -> None:
     """Add rows of a map to the smaller map that they share in, weighted by solid angle and by the area shared.
 
     Areas are counted in units of which a texel of the large map has h·w and one of the small map H·W.
@@ -117,7 +120,7 @@ def _add_to_mean(band, first, map_height, light, weights):
                 light[y, x, 2] += share * blue
 
 
-def write_exr(path: Path, pixels: NDArray[np.floating]) -> None:
+def write_exr(path: Path, pixels: NDArray[np.floating[Any]]) -> None:
     """Scene-linear H×W×3, half or float, as an EXR file. Raises OSError if there is no room for it."""
     import OpenEXR
 
@@ -199,7 +202,7 @@ def _open_hdr(path: Path) -> tuple[tuple[int, int], Bands]:
 
 
 @numba.njit(cache=True, nogil=True)
-def _decode_radiance(data, scale, band):
+def _decode_radiance(data: NDArray[np.uint8], scale: NDArray[np.float32], band: NDArray[np.float32]) -> tuple[int, int]:
     """Fill `band` with rows decoded from `data`. Returns the number of rows that were sound, and of bytes they took."""
     rows, width = band.shape[:2]
     texels = np.empty((4, width), np.uint8)
@@ -218,7 +221,7 @@ def _decode_radiance(data, scale, band):
 
 
 @numba.njit(cache=True, nogil=True)
-def _decode_row(data, texels):
+def _decode_row(data: NDArray[np.uint8], texels: NDArray[np.uint8]) -> int:
     """One row whose four channels are run-length encoded one after the other. Returns its bytes, -1 if it is broken."""
     width = texels.shape[1]
     if data[2] * 256 + data[3] != width:
@@ -246,7 +249,7 @@ def _decode_row(data, texels):
 
 
 @numba.njit(cache=True, nogil=True)
-def _decode_old_row(data, texels):
+def _decode_old_row(data: NDArray[np.uint8], texels: NDArray[np.uint8]) -> int:
     """One row of plain texels, among which (1, 1, 1, n) repeats the one before. Returns its bytes, -1 if broken."""
     width = texels.shape[1]
     at = i = digit = 0

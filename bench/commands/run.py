@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from baselines import registry
+from baselines.model import Model
 from baselines.segmenter import Device, ModelCard, Options, Precision
 from bench.commands.common import (
     Weights,
@@ -174,7 +175,7 @@ def _time(out: Path, dataset: Dataset, setup: Setup, settings: TimingSettings) -
     fail_if_only_errors(rows[rows["call"] != "set_image"], [card.name for card in cards])
 
 
-def _chosen(models: str, weights: Path | None) -> list[registry.Model]:
+def _chosen(models: str, weights: Path | None) -> list[Model]:
     """Return the models of --models; `all` omits models without weights and prints their names."""
     if models != "all":
         return registry.find_models([name.strip() for name in models.split(",") if name.strip()])

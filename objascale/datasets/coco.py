@@ -51,7 +51,7 @@ def read(path: Path) -> Dataset:
             for each in content["images"]
         }
         annotations = [each for each in content["annotations"] if not each.get("iscrowd", 0)]
-        of_image: dict[Any, list[tuple[dict, str]]] = {image: [] for image in images}
+        of_image: dict[Any, list[tuple[dict[str, Any], str]]] = {image: [] for image in images}
         for each in annotations:
             of_image[each["image_id"]].append((each, categories[each["category_id"]]))
         if len({each["id"] for each in annotations}) < len(annotations):
@@ -80,7 +80,7 @@ def read(path: Path) -> Dataset:
     return Dataset(name, folder, LazySamples(range(len(shown)), sample), frozenset(categories.values()))
 
 
-def _objects(asset_id: str, size: tuple[int, int], annotations: list[tuple[dict, str]]) -> list[TruthObject]:
+def _objects(asset_id: str, size: tuple[int, int], annotations: list[tuple[dict[str, Any], str]]) -> list[TruthObject]:
     objects = (
         truth_object(annotation, size, object_id=str(annotation["id"]), asset_id=asset_id, category=category)
         for annotation, category in annotations
@@ -88,7 +88,7 @@ def _objects(asset_id: str, size: tuple[int, int], annotations: list[tuple[dict,
     return [each for each in objects if each]
 
 
-def _file(image: dict) -> str:
+def _file(image: dict[str, Any]) -> str:
     file = image["file_name"] if "file_name" in image else "/".join(image["coco_url"].split("/")[-2:])
     if not stays_inside(file):
         raise ValueError(f"the image {file} is outside the data set's folder")
@@ -101,7 +101,7 @@ _SPLITS_OF_2014 = {"train2014": "coco-train2017", "val2014": "coco"}
 """The first is part of train2017; the second was divided between train2017 and val2017."""
 
 
-def _collection(image: dict, annotation_file: Path) -> str:
+def _collection(image: dict[str, Any], annotation_file: Path) -> str:
     """Return `Sample.collection`: the split of COCO, "coco" if the split is unknown, "" for other images.
 
     LVIS has COCO's images. The split is in the address (`coco_url`). Without an address it is in the name of the JSON

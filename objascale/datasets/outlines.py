@@ -18,7 +18,7 @@ _MAX_PIXELS = 1 << 30  # OpenCV does not decode larger images
 _MAX_COORDINATE = 1e5  # px; COCO's C code allocates memory by the length of an outline, and crashes if it is infinite
 
 
-def image_size(image: dict) -> tuple[int, int]:
+def image_size(image: dict[str, Any]) -> tuple[int, int]:
     """Return the annotated height and width of an image. Raises ValueError if they are impossible."""
     height, width = int(image["height"]), int(image["width"])
     if min(height, width) < 1 or height * width > _MAX_PIXELS:
@@ -27,7 +27,7 @@ def image_size(image: dict) -> tuple[int, int]:
 
 
 def truth_object(
-    annotation: dict, size: tuple[int, int], *, object_id: str, asset_id: str, category: str
+    annotation: dict[str, Any], size: tuple[int, int], *, object_id: str, asset_id: str, category: str
 ) -> TruthObject | None:
     """Make the object of an annotation.
 
@@ -69,7 +69,7 @@ def _mask(outline: Any, size: tuple[int, int]) -> RegionMask:
     return RegionMask.from_rle(coco_mask.merge(filled))
 
 
-def _annotated_area(annotation: dict) -> int:
+def _annotated_area(annotation: dict[str, Any]) -> int:
     try:
         return int(annotation["area"])
     except MALFORMED:

@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -15,7 +16,7 @@ from PIL import Image
 from objascale.dataset import DatasetError
 
 
-def read_png(content: bytes, file: str) -> NDArray:
+def read_png(content: bytes, file: str) -> NDArray[Any]:
     """Decode a PNG with one channel.
 
     Args:
@@ -67,7 +68,7 @@ def table(file: h5py.File, name: str) -> h5py.Dataset:
     return found
 
 
-def read_hdf5(path: Path, name: str, part: int | slice = slice(None)) -> NDArray:
+def read_hdf5(path: Path, name: str, part: int | slice = slice(None)) -> NDArray[Any]:
     """Read a part of the first axis of an HDF5 data set. Raises DatasetError."""
     with open_hdf5(path) as file:
         return table(file, name)[part]
