@@ -179,10 +179,10 @@ class Cropping:
             "px": self.settings.px,
             "settings": self.render.model_dump(),
         }
-        reply = ask_twice(worker, request)
+        reply = ask_twice(worker, request, thing.id)
         record = {"number": number, "asset_id": thing.id}
         if "refused" in reply:
-            return {**record, "status": "failed", "reason": reply["refused"], "message": reply["message"]}
+            return record | self.folder.failure(reply["refused"], reply["message"], reply.get("details", ""))
         about = {"asset_id": thing.id, "asset_sha256": thing.sha256, "category": thing.category}
         about |= {name: getattr(thing, name) for name in ("title", "author", "licence", "url")}
         rows = [

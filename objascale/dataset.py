@@ -3,6 +3,7 @@
     dataset.json         schema version, settings, versions of everything, credits
     plan.parquet         the specs as first drawn, a row a slot
     journal.jsonl        append-only, a line per finished or failed spec, written after its files are in place
+    errors.log           tracebacks and the last output of workers that died, if there are any
     annotations.parquet  a row per object, made from the journal; the rows of one image share its `image_id` and `file`
     images/000/000123.png
 
@@ -23,6 +24,7 @@ import pandas as pd
 from objascale.files import write_atomically
 from objascale.journal import JournalError, append_record, drop_incomplete_line, read_records
 from objascale.masks import RegionMask
+from objascale.refusal import REASONS
 
 SCHEMA = 2
 HEADER = "dataset.json"
@@ -89,6 +91,21 @@ class Dataset:
         """Append a record to the journal and wait until it is on the disk."""
         with self.journal.open("ab", buffering=0) as file:
             append_record(file, record, sync=True)
+
+    def failure(self, kind: str, message: str, details: str = "") -> dict[str, str]:
+        """Return the fields of a failed record, and append details such as a traceback to errors.log.
+
+        Args:
+            kind: A key of `refusal.REASONS`.
+            message: One sentence that names the file or the object.
+            details: Text for errors.log.
+        """
+        if details:
+            log = self.folder / "errors.log"
+            with log.open("a", encoding="utf-8", errors="replace") as file:
+                file.write(f"{message}\n{details.strip()}\n\n")
+            message = f"{message}; {log.name} has the details"
+        return {"status": "failed", "kind": kind, "reason": REASONS[kind], "message": message}
 
     def records(self) -> list[dict[str, Any]]:
         """Every journal line, oldest first."""

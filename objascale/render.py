@@ -94,12 +94,11 @@ class Rendering:
         identity = spec_id(spec, settings)
         record: dict[str, Any] = {"spec_id": identity, "slot": spec.slot, "attempt": spec.attempt}
         started = time.monotonic()
-        reply = ask_twice(worker, request)
+        reply = ask_twice(worker, request, f"{', '.join(item.object_id for item in spec.objects)} before {spec.map_id}")
         record["seconds"] = round(time.monotonic() - started, 3)
         if "refused" in reply:
-            failure = {"reason": reply["refused"], "message": reply["message"]}
-            names = [item.object_id for item in spec.objects]
-            return {**record, "status": "failed", **failure, "object_ids": names}
+            failure = self.dataset.failure(reply["refused"], reply["message"], reply.get("details", ""))
+            return {**record, **failure, "object_ids": [item.object_id for item in spec.objects]}
         rows = [
             {
                 "object_id": OBJECTS_PER_IMAGE * spec.slot + number,
@@ -124,8 +123,14 @@ class Rendering:
         return {**record, "status": "done", "annotations": rows, "spec": asdict(spec)}
 
 
-def ask_twice(worker: Worker, request: dict[str, Any]) -> dict[str, Any]:
-    """The worker's answer. One that died may have been killed from outside, so only the second death counts."""
+def ask_twice(worker: Worker, request: dict[str, Any], subject: str) -> dict[str, Any]:
+    """Send a request, once more if the worker dies: another program may have killed it. A hang is refused at once.
+
+    Args:
+        worker: The worker.
+        request: The request.
+        subject: What it is about, for the message of a refusal.
+    """
     for _ in range(2):
         try:
             return worker.ask(request)
@@ -133,7 +138,7 @@ def ask_twice(worker: Worker, request: dict[str, Any]) -> dict[str, Any]:
             lost = error
             if lost.hung:
                 break
-    return {"refused": "worker-lost", "message": str(lost)}
+    return {"refused": "worker-lost", "message": f"{subject}: {lost}", "details": lost.output}
 
 
 def describe(plan: Plan) -> dict[str, Any]:

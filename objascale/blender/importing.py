@@ -118,7 +118,7 @@ def _load(path: Path, collection: bpy.types.Collection) -> int | None:
             case other:
                 raise Refusal("unreadable", f"{path} has the ending {other}, which no importer reads")
     except RuntimeError as error:  # what Blender's operators raise
-        raise Refusal("unreadable", f"{path} cannot be imported: {_last_line(error)}") from error
+        raise Refusal("unreadable", f"{path} cannot be imported by Blender", str(error)) from error
     finally:
         scene.frame_start, scene.frame_end = frames
         layer.active_layer_collection = layer.layer_collection
@@ -244,8 +244,3 @@ def _what(found: Counter[str], loose: int) -> str:
     names = {"MESH": f"{loose:,} points or lines", "CURVE": "curves", "CURVES": "curves", "FONT": "text"}
     things = sorted({names.get(kind, kind.lower().replace("_", " ")) for kind in found if kind != "MESH" or loose})
     return ", ".join(things) or "an empty scene"
-
-
-def _last_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__

@@ -4,7 +4,7 @@
 
 First it says `{"ready": true, "blender": …, "device": …}`. A request is `{"spec": …, "settings": …, "objects": [path,
 …], "map": path, "image": path}`, with `"full_frame": path` for Blender's own picture besides. The answer is
-`{"annotations": [row, …]}`, or `{"refused": reason, "message": …}` when this spec cannot be rendered, or
+`{"annotations": [row, …]}`, or `{"refused": kind, "message": …, "details": …}` when this spec cannot be rendered, or
 `{"fatal": message}` when no spec can. Whatever Blender prints goes to standard error.
 
 A request with `"crops"` is for crops of one object instead, see objascale.blender.crops and objascale.crops; its answer
@@ -23,6 +23,7 @@ import resource
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -139,15 +140,25 @@ def answer(request: dict[str, Any], device: str, threads: int, scratch: Path) ->
             return render_crops(request, device, threads, scratch)
         return {"annotations": render(request, device, threads, scratch)}
     except Refusal as refusal:
-        return {"refused": refusal.reason, "message": str(refusal)}
+        return {"refused": refusal.kind, "message": str(refusal), "details": refusal.details}
     except EnvironmentMapError as error:
         return {"refused": "bad-map", "message": str(error)}
     except OSError as error:
         if error.errno in _OUT_OF_SPACE:
             return {"fatal": f"cannot write {error.filename or request.get('image', 'a crop')}: {error.strerror}"}
-        return {"refused": "error", "message": f"{type(error).__name__}: {error}"}
-    except Exception as error:
-        return {"refused": "error", "message": f"{type(error).__name__}: {error}"}
+        return _unexpected(request)
+    except Exception:
+        return _unexpected(request)
+
+
+def _unexpected(request: dict[str, Any]) -> dict[str, Any]:
+    """Return the reply for the exception that is being handled."""
+    files = ", ".join([*request.get("objects", []), *([request["object"]] if "object" in request else [])])
+    return {
+        "refused": "error",
+        "message": f"an unexpected error occurred while rendering {files}",
+        "details": traceback.format_exc(),
+    }
 
 
 def _claim_stdout() -> TextIO:

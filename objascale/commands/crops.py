@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from objascale.commands.common import errors
+from objascale.commands.common import complain_by_reason, errors
 from objascale.commands.options import AssetOptions, takes_options
 from objascale.commands.planning import choose_assets
 from objascale.crops import CROPS_HEADER, Cropping, CropSettings
@@ -60,8 +60,7 @@ def _report(cropping: Cropping, workers: list[LocalWorker]) -> None:
         pass
     records = folder.records()
     reasons = Counter(record["reason"] for record in records if record["status"] == "failed")
-    for reason, times in reasons.most_common():
-        complain(f"{times} × {reason}: objects left out; {folder.journal} says why")
+    complain_by_reason(reasons, f"objects left out; {folder.journal} names the files")
     made = sum(len(record["crops"]) for record in records if record["status"] == "done")
     print(f"{made} crops of {len(records) - reasons.total()} objects in {folder.folder}")
     if not made:

@@ -20,16 +20,17 @@ from objascale.files import file_sha256
 from objascale.plan import ObjectSpec, RenderSettings, SceneSpec
 from objascale.sources.starter import starter_glb
 
-REASONS = {
+KINDS = {
     "truncated",
     "unreadable",
+    "missing-file",
     "outside-reference",
     "no-geometry",
     "not-finite",
     "too-large",
     "too-many-triangles",
 }
-REASONS |= {"does-not-fit", "too-thin", "worker-lost"}
+KINDS |= {"does-not-fit", "too-thin", "worker-lost"}
 ODD: list[Any] = [
     None,
     True,
@@ -175,7 +176,7 @@ def render_mutants(originals: list[bytes], first: int, last: int, folder: Path) 
             except WorkerLost as error:
                 reply = {"refused": "worker-lost", "message": str(error)}
             assert ("annotations" in reply) == image.exists(), number
-            assert "annotations" in reply or reply["refused"] in REASONS, (number, reply)
+            assert "annotations" in reply or reply["refused"] in KINDS, (number, reply)
             outcomes[reply.get("refused", "picture")] += 1
     finally:
         worker.stop()
