@@ -16,13 +16,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from flip.choices import WEIGHTS_SUFFIXES
 from flip.lightning import CheckpointBroken, read_state_dict
 from flip.paper.model import PAPER_CONFIGS, Flip, PaperConfig
 from flip.released.model import RELEASED_CONFIGS, UNUSED_PARAMETER, FlipConfig, ReleasedFlip
 from flip.sampler import RECIPES, Recipe
-
-SUFFIXES = (".ckpt", ".onnx", ".safetensors")
-"""Suffixes of weights files."""
 
 COUNTERPARTS = {"encoder": "predictor", "predictor": "encoder"}
 """The words in the file names of a pair of ONNX graphs."""
@@ -49,7 +47,8 @@ def load_model(path: Path) -> ReleasedFlip | Flip:
     Names and shapes of the parameters determine the model and its size.
 
     Args:
-        path: A file with one of SUFFIXES. Of a pair of ONNX graphs, either; the other must be in the same folder.
+        path: A file with one of `WEIGHTS_SUFFIXES`. Of a pair of ONNX graphs, either; the other must be in the same
+            folder.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -106,7 +105,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             ) from None
     if path.suffix == ".onnx":
         return {name: tensor for half in _halves(path) for name, tensor in _read_onnx(half).items()}
-    raise WeightsBroken(f"{path} must be a {', '.join(SUFFIXES)} file, not {path.suffix or 'one without suffix'}")
+    raise WeightsBroken(
+        f"{path} must be a {', '.join(WEIGHTS_SUFFIXES)} file, not {path.suffix or 'one without suffix'}"
+    )
 
 
 def config_of(state: dict[str, Tensor], path: Path) -> FlipConfig:

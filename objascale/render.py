@@ -15,6 +15,7 @@ from objascale.engine import Worker, WorkerLost, run, worker_request
 from objascale.plan import Plan, SceneSpec, save_plan, spec_id
 from objascale.progress import Pace
 from objascale.sources import Asset
+from objascale.sources.folder import LDR_MAP_SUFFIXES
 
 ATTEMPTS_PER_SLOT = 12
 PROGRESS_EVERY = 60.0  # seconds between progress lines in the journal
@@ -152,7 +153,18 @@ def described(settings: dict[str, Any], objects: Sequence[Asset], maps: Sequence
     assets = {
         name: {each.id: each.sha256[:16] for each in some} for name, some in (("objects", objects), ("maps", maps))
     }
-    return {"fingerprint": settings | assets, "versions": versions(), "credits": credits((*objects, *maps))}
+    return {
+        "fingerprint": settings | assets,
+        "versions": versions(),
+        "credits": credits((*objects, *maps)),
+        **_ldr(maps),
+    }
+
+
+def _ldr(maps: Sequence[Asset]) -> dict[str, list[str]]:
+    """Ids of the maps of low dynamic range, if there are any."""
+    ids = [each.id for each in maps if each.path.suffix.lower() in LDR_MAP_SUFFIXES]
+    return {"ldr_maps": ids} if ids else {}
 
 
 def versions() -> dict[str, str]:
