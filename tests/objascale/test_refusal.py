@@ -9,9 +9,13 @@ import pytest
 
 from objascale.dataset import Dataset
 from objascale.engine import WorkerLost
+from objascale.engine.messages import Refused
 from objascale.files import is_lfs_pointer
+from objascale.plan import RenderSettings
+from objascale.records import CropRequest
 from objascale.refusal import REASONS, Refusal, refuse_changed
 from objascale.render import ask_twice
+from objascale.sources import Asset
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:9a947cae\nsize 6310044\n"
 
@@ -71,9 +75,6 @@ def test_a_lost_worker_names_the_subject_and_its_last_output_is_a_detail():
 
         def stop(self): ...
 
-    reply = ask_twice(Lost(), {}, "cup/mug before forest")
-    assert reply == {
-        "refused": "worker-lost",
-        "message": "cup/mug before forest: the worker died",
-        "details": "Segmentation fault",
-    }
+    request = CropRequest(Asset("a/b", "a", Path("b.glb"), "0" * 64), (), (), (), Path("out"), 64, RenderSettings())
+    reply = ask_twice(Lost(), request, "cup/mug before forest")
+    assert reply == Refused("worker-lost", "cup/mug before forest: the worker died", "Segmentation fault")
