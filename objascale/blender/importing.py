@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from objascale.blender.textures import mend_textures
 from objascale.gltf import MAX_FILE_BYTES, MAX_TRIANGLES, check_gltf
 from objascale.references import check_obj, check_usd
-from objascale.refusal import Refusal, refuse_changed
+from objascale.refusal import Refusal, refuse_changed, refuse_lfs_pointer
+from objascale.triangles import check_triangles
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,8 @@ def _check_file(path: Path, sha256: str) -> None:
         size = path.stat().st_size
         if size > MAX_FILE_BYTES:
             raise Refusal("too-large", f"{path} has {size:,} bytes, the limit is {MAX_FILE_BYTES:,}")
+        refuse_lfs_pointer(path)
+        check_triangles(path)  # first, as hashing a large file takes seconds
     except OSError as error:
         raise Refusal("unreadable", f"{path} cannot be read: {error.strerror}") from error
     refuse_changed(path, sha256)
