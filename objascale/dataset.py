@@ -56,7 +56,7 @@ class Dataset:
         """Create the folder, or check that what is there was made in the same way.
 
         `description["fingerprint"]` holds everything that changes pixels. Raises DatasetError if the folder holds
-        another dataset or cannot be written.
+        another dataset or other files, or cannot be written.
         """
         header = self.folder / self.header
         description = {"schema": SCHEMA, **description}
@@ -68,6 +68,11 @@ class Dataset:
                     f"{self.folder} was rendered with other settings ({shortened(changed)}); "
                     "give the old ones to go on with it, or a new folder with --out"
                 )
+        elif foreign := self._foreign():
+            raise DatasetError(
+                f"{self.folder} holds other files, such as {foreign}, and no {self.header}; "
+                "give a new or an empty folder with --out"
+            )
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock = (self.folder / ".lock").open("w")
@@ -82,6 +87,12 @@ class Dataset:
             ) from error
         except OSError as error:
             raise DatasetError(f"cannot write to {self.folder} ({error.strerror}); choose another --out") from error
+
+    def _foreign(self) -> str:
+        """Return the name of a file in the folder that is not hidden, or an empty string."""
+        if not self.folder.is_dir():
+            return ""
+        return min((path.name for path in self.folder.iterdir() if not path.name.startswith(".")), default="")
 
     def write_plan(self, specs: Iterable[dict[str, Any]]) -> None:
         """Write plan.parquet, a row a slot."""

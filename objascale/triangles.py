@@ -75,7 +75,10 @@ def _occurrences(file: BinaryIO, word: bytes) -> int:
 
 
 def _check_ply(path: Path, file: BinaryIO, size: int) -> None:
-    """A face has at least one triangle. An element takes a line of text, or its bytes, of a list at least the length."""
+    """A face has at least one triangle. An element takes a line of text, or the bytes of its values.
+
+    A list takes at least the bytes of its length.
+    """
     found = re.match(rb"ply\s.*?\nend_header\s*?\n", file.read(_MAX_PLY_HEADER_BYTES), re.DOTALL)
     if found is None:
         raise Refusal("unreadable", f"{path} is no PLY file: it has no header from ply to end_header")

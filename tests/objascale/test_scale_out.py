@@ -129,8 +129,8 @@ def test_what_a_merge_refuses(planned, whole, made, run_objascale, tmp_path):
         assert "Traceback" not in result.stderr
         return result.stderr
 
-    assert "there is no plan" in refused(tmp_path)
-    assert "not parts of one dataset" in refused(whole, made.folder)
+    assert "is no ObjaScale dataset" in refused(tmp_path)
+    assert f"{whole} and {made.folder} are two different datasets" in refused(whole, made.folder)
     shard = Path(shutil.copytree(whole, tmp_path / "shard"))
     victim = next(shard.glob("images/*/*"))
     victim.unlink()
