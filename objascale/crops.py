@@ -149,7 +149,7 @@ class Cropping:
         """Render the crops of one object and return its record for the journal."""
         asset = self.objects[number]
         record = {"number": number, "asset_id": asset.id}
-        reply = ask_twice(worker, self._request(number), asset.id)
+        reply = ask_twice(worker, self._request(number))
         if isinstance(reply, Refused):
             return record | self.folder.failure(reply.kind, reply.message, reply.details)
         assert isinstance(reply, Cropped)

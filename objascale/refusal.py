@@ -41,7 +41,7 @@ class Refusal(Exception):
 
     def __init__(self, kind: str, message: str, details: str = "") -> None:
         assert kind in REASONS, kind
-        super().__init__(message)
+        super().__init__(kind, message, details)  # all, because pickle calls the class with these arguments
         self.kind = kind
         self.details = details
 
@@ -50,6 +50,9 @@ def refuse_lfs_pointer(path: Path) -> None:
     """Refuse a Git LFS pointer. Raises Refusal or OSError."""
     if is_lfs_pointer(path):
         raise Refusal("git-lfs", f"{path} is a Git LFS pointer; run git lfs pull in its repository")
+
+    def __str__(self) -> str:
+        return str(self.args[1])
 
 
 def refuse_changed(path: Path, sha256: str) -> None:

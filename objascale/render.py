@@ -15,7 +15,7 @@ from objascale.engine import Worker, WorkerLost, run
 from objascale.engine.messages import Refused, Rendered, Reply, Request
 from objascale.plan import Plan, SceneSpec, save_plan, spec_id
 from objascale.progress import Pace
-from objascale.records import render_request
+from objascale.records import RenderRequest, render_request
 from objascale.sources import Asset
 from objascale.sources.folder import LDR_MAP_SUFFIXES
 
@@ -97,8 +97,7 @@ class Rendering:
         }
         started = time.monotonic()
         names = [item.object_id for item in spec.objects]
-        subject = f"{', '.join(names)} before {spec.map_id}"
-        reply = ask_twice(worker, render_request(self.plan, spec, self.dataset.folder), subject)
+        reply = ask_twice(worker, render_request(self.plan, spec, self.dataset.folder))
         record["seconds"] = round(time.monotonic() - started, 3)
         if isinstance(reply, Refused):
             failure = self.dataset.failure(reply.kind, reply.message, reply.details)
@@ -108,14 +107,8 @@ class Rendering:
         return {**record, "status": "done", "annotations": rows, "spec": asdict(spec)}
 
 
-def ask_twice(worker: Worker, request: Request, subject: str) -> Reply:
-    """Send a request, once more if the worker dies: another program may have killed it. A hang is refused at once.
-
-    Args:
-        worker: The worker.
-        request: The request.
-        subject: The assets of the request, for the message of a refusal.
-    """
+def ask_twice(worker: Worker, request: Request) -> Reply:
+    """Send a request, once more if the worker dies: another program may have killed it. A hang is refused at once."""
     for _ in range(2):
         try:
             return worker.ask(request)
@@ -123,7 +116,14 @@ def ask_twice(worker: Worker, request: Request, subject: str) -> Reply:
             lost = error
             if lost.hung:
                 break
-    return Refused("worker-lost", f"{subject}: {lost}", lost.output)
+    return Refused("worker-lost", f"{_assets(request)}: {lost}", lost.output)
+
+
+def _assets(request: Request) -> str:
+    """Names of the object and of the map of a request, for messages."""
+    if isinstance(request, RenderRequest):
+        return f"{', '.join(item.object_id for item in request.spec.objects)} before {request.spec.map_id}"
+    return request.asset.id
 
 
 def describe(plan: Plan) -> dict[str, Any]:

@@ -79,11 +79,10 @@ def test_a_file_that_is_no_catalogue_is_named(content, things):
 
 def put(folder: Path, *names: str | bytes) -> None:
     """Make files, each with its own name as content."""
-    for name in map(os.fsencode, names):
-        path = os.path.join(os.fsencode(folder), name)
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path, "wb") as file:
-            file.write(name)
+    for name in names:
+        path = folder / os.fsdecode(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(os.fsencode(name))
 
 
 def test_a_folder_with_one_object_file_is_an_object_of_its_name(tmp_path):
@@ -113,9 +112,8 @@ def test_hidden_files_are_passed_over(tmp_path):
 def test_names_in_another_unicode_form_or_case_are_the_same(tmp_path):
     decomposed, composed = "cafe\u0301", "caf\u00e9"
     put(tmp_path, f"{decomposed}/{decomposed}.glb", f"{composed}/Bar.glb")
-    catalogue(
-        tmp_path, f"{composed.upper()}.glb,{composed},Ann", f"bar,{decomposed},Bob", header="file,category,author"
-    )
+    lines = f"{composed.upper()}.glb,{composed},Ann", f"bar,{decomposed},Bob"
+    catalogue(tmp_path, *lines, header="file,category,author")
     found = {asset.id: asset.author for asset in folder.objects(tmp_path)}
     assert set(found.values()) == {"Ann", "Bob"}
     (tmp_path / "list.csv").unlink()

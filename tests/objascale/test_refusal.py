@@ -76,5 +76,5 @@ def test_a_lost_worker_names_the_subject_and_its_last_output_is_a_detail():
         def stop(self): ...
 
     request = CropRequest(Asset("a/b", "a", Path("b.glb"), "0" * 64), (), (), (), Path("out"), 64, RenderSettings())
-    reply = ask_twice(Lost(), request, "cup/mug before forest")
-    assert reply == Refused("worker-lost", "cup/mug before forest: the worker died", "Segmentation fault")
+    reply = ask_twice(Lost(), request)
+    assert reply == Refused("worker-lost", "a/b: the worker died", "Segmentation fault")
