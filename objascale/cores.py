@@ -1,10 +1,31 @@
-"""How many cores this process may use."""
+"""The cores and the memory that this process may use, and how its threads wait."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+PASSIVE_WAITING = {
+    "OMP_WAIT_POLICY": "passive",  # PyTorch; OpenMP 5.0, section 6.7
+    "OPENCV_THREAD_POOL_ACTIVE_WAIT_WORKER": "0",  # iterations of OpenCV's idle threads
+    "OPENCV_THREAD_POOL_ACTIVE_WAIT_MAIN": "0",  # iterations of the thread that waits for them
+    "OPENBLAS_THREAD_TIMEOUT": "4",  # the smallest: NumPy's and SciPy's idle threads sleep after 2^4 cycles
+}
+"""Environment variables with which the threads of libraries sleep while they wait."""
+
+
+def wait_passively() -> None:
+    """Make the threads of numerical libraries sleep while they wait. Variables that are set already stay.
+
+    By default they spin, and take the cores that the threads they wait for need. Beside another busy program this
+    costs several times the work itself (`tests/benchmarks/contention.py`).
+
+    The libraries read the variables when they are loaded, so every command calls this before it imports them. Worker
+    processes inherit the variables. ONNX Runtime has options of its session instead; see `baselines.onnx_sam`.
+    """
+    for name, value in PASSIVE_WAITING.items():
+        os.environ.setdefault(name, value)
 
 
 def available_cores(root: Path = Path("/")) -> int:

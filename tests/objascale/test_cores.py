@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from objascale.cores import available_cores
+from objascale.cores import PASSIVE_WAITING, available_cores, wait_passively
 
 MANY = 1 << 20
 
@@ -91,3 +91,11 @@ def test_nothing_else_counts_the_machines_cores() -> None:
     words = ("cpu_count", "sched_getaffinity")
     found = [path.relative_to(here) for path in files if any(word in path.read_text("utf-8") for word in words)]
     assert found == [Path("objascale/cores.py")]
+
+
+def test_waiting_is_passive_unless_the_user_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in PASSIVE_WAITING:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
+    wait_passively()
+    assert {name: os.environ[name] for name in PASSIVE_WAITING} == {**PASSIVE_WAITING, "OMP_WAIT_POLICY": "active"}
