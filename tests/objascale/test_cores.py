@@ -1,4 +1,4 @@
-"""How many cores a process may use: affinity, control groups and Slurm."""
+"""How many cores and how much memory a process may use: affinity, control groups and Slurm."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from objascale.cores import PASSIVE_WAITING, available_cores, wait_passively
+from objascale.cores import PASSIVE_WAITING, available_cores, available_memory, wait_passively
 
 MANY = 1 << 20
 
@@ -99,3 +99,19 @@ def test_waiting_is_passive_unless_the_user_says_otherwise(monkeypatch: pytest.M
     monkeypatch.setenv("OMP_WAIT_POLICY", "active")
     wait_passively()
     assert {name: os.environ[name] for name in PASSIVE_WAITING} == {**PASSIVE_WAITING, "OMP_WAIT_POLICY": "active"}
+
+
+@pytest.mark.parametrize(
+    ("groups", "files", "limit"),
+    [
+        ("0::/a/b\n", {"a/b/memory.max": "max\n", "a/memory.max": "4096\n"}, 4096),
+        ("4:memory:/job\n0::/\n", {"memory/job/memory.limit_in_bytes": "8192\n"}, 8192),
+        ("4:memory:/job\n0::/\n", {"memory/job/memory.limit_in_bytes": f"{2**63 - 4096}\n"}, None),  # no limit
+        ("0::/\n", {}, None),
+    ],
+)
+def test_the_memory_is_the_machines_or_the_limit_of_a_control_group(
+    tmp_path: Path, groups: str, files: dict[str, str], limit: int | None
+) -> None:
+    machines = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    assert available_memory(machine(tmp_path, groups, files)) == (limit or machines)
