@@ -45,14 +45,14 @@ class Refusal(Exception):
         self.kind = kind
         self.details = details
 
+    def __str__(self) -> str:
+        return str(self.args[1])
+
 
 def refuse_lfs_pointer(path: Path) -> None:
     """Refuse a Git LFS pointer. Raises Refusal or OSError."""
     if is_lfs_pointer(path):
         raise Refusal("git-lfs", f"{path} is a Git LFS pointer; run git lfs pull in its repository")
-
-    def __str__(self) -> str:
-        return str(self.args[1])
 
 
 def refuse_changed(path: Path, sha256: str) -> None:
