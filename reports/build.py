@@ -23,6 +23,8 @@ from reports.tables.registry import DATASET_TABLES, SUMMARY_TABLES
 from reports.times import NO_MASKS
 from reports.view import NothingToShow, ResultsView, slugs
 
+PIXELS_PER_INCH = 155  # of a figure on the page: letters of 7 points are 15 px tall, about the size of its text
+
 
 @dataclass(frozen=True)
 class Report:
@@ -161,7 +163,7 @@ def _failing(what: str, failed: list[str]) -> Iterator[None]:
 
 def _page_figure(drawn: Drawn, output: Output, slug: str) -> PageFigure:
     paths = {name.rsplit(".", 1)[1]: name for name in output.figure(drawn, f"figures/{slug}")}
-    width, height = (round(inches * 155) for inches in drawn.figure.get_size_inches())
+    width, height = (round(inches * PIXELS_PER_INCH) for inches in drawn.figure.get_size_inches())
     return PageFigure(drawn.title, drawn.caption, drawn.alt, paths, width, height)
 
 

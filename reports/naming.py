@@ -58,7 +58,9 @@ def variant_names(rows: pd.DataFrame, fields: Sequence[str]) -> pd.Series:
             varying.append("settings")
             words = _settings_in_words(group["settings"].unique())
         for values, same in group.groupby(varying, sort=False, dropna=False) if varying else ():
-            listed = (words.get(value) or _tell(field, value) for field, value in zip(varying, values, strict=True))
+            listed = (
+                words.get(value) or _field_words(field, value) for field, value in zip(varying, values, strict=True)
+            )
             names[same.index] = f"{model}: {', '.join(listed)}"
     return names.where(~rows["untrained"].astype(bool), names + " (untrained)")
 
@@ -77,7 +79,7 @@ def _settings_in_words(several: Iterable[str]) -> dict[object, str]:
     return words
 
 
-def _tell(field: str, value: object) -> str:
+def _field_words(field: str, value: object) -> str:
     if field == "weights_sha256":
         return f"weights {str(value)[:8]}" if value else "no weights"
     if field == "tokens":

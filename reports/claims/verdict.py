@@ -47,8 +47,8 @@ class Verdict:
             case "holds in part":
                 return f"holds for {len(self.holds)} of {total} ({measured}): {', '.join(self.holds)}"
             case "does not hold":
-                listed = f"does not hold for {len(self.fails)} of {total} ({measured}): {', '.join(self.fails)}"
-                return f"{listed}; holds for {', '.join(self.holds)}" if self.holds else listed
+                failing = f"does not hold for {len(self.fails)} of {total} ({measured}): {', '.join(self.fails)}"
+                return f"{failing}; holds for {', '.join(self.holds)}" if self.holds else failing
             case _:
                 return f"cannot be told ({len(self.measured)} of {total} measured)"
 

@@ -113,6 +113,6 @@ def _table(findings: list[Finding]) -> RichTable:
         shown.add_column(head, justify="right" if head in ("n", "assets", "figure") else "left")
     for found in findings:
         about = (found.about, found.objects, str(found.n), str(found.clusters), number(found.value), interval(found))
-        listed = Text(verdict_words(found), style="" if found.beside else STYLES[found.verdict])
-        shown.add_row(*map(Text, about), listed, Text(found.reason))
+        verdict = Text(verdict_words(found), style="" if found.beside else STYLES[found.verdict])
+        shown.add_row(*map(Text, about), verdict, Text(found.reason))
     return shown

@@ -101,10 +101,10 @@ def _curves(view: ResultsView, size: Size, name: str, words: str) -> Drawn:
                 f"{series} from {means.iloc[0]:.2f} for the smallest to {means.iloc[-1]:.2f} for the largest objects"
             )
     edges, objects = curve.attrs["edges"], curve.attrs["objects"]
-    listed = [scientific(edge) if size == "fraction" else f"{edge:,.0f} px" for edge in (edges[0], edges[-1])]
+    ends = [scientific(edge) if size == "fraction" else f"{edge:,.0f} px" for edge in (edges[0], edges[-1])]
     caption = (
-        f"n = {sum(objects):,} objects in {len(objects)} bins of equal width in the logarithm, from {listed[0]} to "
-        f"{listed[1]}. A point is the mean of its bin, without smoothing. "
+        f"n = {sum(objects):,} objects in {len(objects)} bins of equal width in the logarithm, from {ends[0]} to "
+        f"{ends[1]}. A point is the mean of its bin, without smoothing. "
         f"{interval_note(curve)}{error_note(rows)}"
     )
     alt = f"Mean IoU against {words}: {'; '.join(spans)}."

@@ -114,8 +114,8 @@ def patches(seen: ImagedObject, view: ResultsView) -> Patches:
         described = f"{row['folder']}/run.json does not describe the settings of {row['series']}"
         raise NothingToShow(f"{described}: measure again")
     run = next(run for run in view.results.runs if run["folder"] == row["folder"])
-    listed = PromptSettings(row["prompt_source"], row["noise"], run.get("prompt", {}).get("seed", 0))
-    prompt = make_prompt(seen.truth, ("gaussian",), listed, row["object_id"])
+    prompt_settings = PromptSettings(row["prompt_source"], row["noise"], run.get("prompt", {}).get("seed", 0))
+    prompt = make_prompt(seen.truth, ("gaussian",), prompt_settings, row["object_id"])
     assert prompt.gaussian is not None
     try:
         return Sampling.from_settings(settings).patches(seen.image, prompt.gaussian)

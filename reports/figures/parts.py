@@ -87,9 +87,9 @@ def error_note(rows: pd.DataFrame) -> str:
     """
     errors = int(rows["error"].notna().sum())
     empty = int((rows["error"].isna() & (rows["predicted_area"].fillna(0) == 0)).sum())
-    listed = f" Errors ({errors}) and empty masks ({empty}) count as IoU 0." if errors or empty else ""
+    failed = f" Errors ({errors}) and empty masks ({empty}) count as IoU 0." if errors or empty else ""
     seen = ", ".join(dict.fromkeys(rows.loc[unfair(rows), "series"]))
-    return listed + (f" Trained on some of these objects or on this data set: {seen}." if seen else "")
+    return failed + (f" Trained on some of these objects or on this data set: {seen}." if seen else "")
 
 
 def object_counts(counts: pd.Series) -> str:

@@ -116,7 +116,7 @@ def _sweeps(rows: pd.DataFrame, swept: Swept, words: str, view: ResultsView) -> 
     rows = rows.assign(bin=size_bin(rows["fraction"].to_numpy(float)))
     panels = {line: sweep(rows[rows["line"] == line], swept, by="bin") for line in styles}
     listed = [f"{line} {_ends(means[means['line'] == line], swept)}" for line in styles]
-    told_by_size = [
+    listed_by_size = [
         f"{line}, {SIZE_LABELS[index]} of the image, {_ends(panel[panel['bin'] == index], swept)}"
         for line, panel in panels.items()
         for index in panel["bin"].unique().tolist()
@@ -138,7 +138,7 @@ def _sweeps(rows: pd.DataFrame, swept: Swept, words: str, view: ResultsView) -> 
             f"IoU against {words}, by relative mask size",
             f"Lines are bins of mask area / image area, with these numbers of objects: {sizes}. {about} "
             f"{interval_note(pd.concat(panels.values()))}{errors}",
-            f"Mean IoU from the smallest to the largest {words}: {'; '.join(told_by_size)}.",
+            f"Mean IoU from the smallest to the largest {words}: {'; '.join(listed_by_size)}.",
             draw_sweep_by_size(panels, swept),
         ),
     ]

@@ -63,9 +63,9 @@ def _choose(view: ResultsView) -> dict[tuple[str, str], list[str]]:
 
 def bare_prompt(every: pd.DataFrame, rows: pd.DataFrame) -> str | None:
     """Return the series in `every` that scores the bare prompt of the model of `rows`; None if there is none."""
-    listed = rows["prompt"].dropna()
+    prompts = rows["prompt"].dropna()
     bare = every[
-        (every["model"] == (BARE_PROMPT_MODELS.get(listed.iloc[0]) if len(listed) else None))
+        (every["model"] == (BARE_PROMPT_MODELS.get(prompts.iloc[0]) if len(prompts) else None))
         & (every["prompt_source"] == rows["prompt_source"].iloc[0])
         & (every["noise"] == rows["noise"].iloc[0])
     ]
@@ -83,8 +83,8 @@ def _measure(compared: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
     pairs_once = table.assign(pair=_unordered(table)).drop_duplicates("pair").set_index("pair")["p"]
     adjusted = dict(zip(pairs_once.index, holm(pairs_once.to_numpy()), strict=True))
     table["p_holm"] = _unordered(table).map(adjusted)
-    listed = table["p_holm"] < 1 - LEVEL
-    table["verdict"] = np.where(listed, np.where(table["difference"] > 0, "better", "worse"), "cannot be told")
+    significant = table["p_holm"] < 1 - LEVEL
+    table["verdict"] = np.where(significant, np.where(table["difference"] > 0, "better", "worse"), "cannot be told")
     table["verdict"] = table["verdict"].mask(table["seen"] > 0, "not judged")
     order = ["series", "other", "against", "n", "clusters", "mean", "other_mean", "difference", "low", "high"]
     return table[[*order, *(column for column in table if column not in order)]]

@@ -43,7 +43,7 @@ def table_1(results: ResultsTable) -> Table:
     models = data.drop_duplicates("series").reset_index(drop=True)
     columns = [("Model", "", models["series"].map(Cell).to_list())]
     if results.datasets:
-        prompts = data.groupby("series")["prompt"].agg(lambda listed: " and ".join(listed.dropna().unique()) or "—")
+        prompts = data.groupby("series")["prompt"].agg(lambda kinds: " and ".join(kinds.dropna().unique()) or "—")
         columns.append(("Prompt", "", [Cell(prompts[series]) for series in models["series"]]))
     computes = ~models["model"].isin(BARE_PROMPT_MODELS.values())  # bare prompts compute nothing
     mixed = models["times"].nunique() > 1
@@ -113,8 +113,8 @@ def _notes(results: ResultsTable, data: pd.DataFrame, mixed: bool) -> list[str]:
     notes = []
     if results.datasets:
         notes.append(INTERVAL_NOTE)
-        listed = {name: failures(data[data["dataset"] == name]) for name in results.datasets}
-        counted = [f"on {name} {words}" for name, words in listed.items() if words]
+        failed = {name: failures(data[data["dataset"] == name]) for name in results.datasets}
+        counted = [f"on {name} {words}" for name, words in failed.items() if words]
         notes.append(f"Errors and empty masks count as IoU 0: {'; '.join(counted) or 'none'}.")
     notes += seen_note(data["seen_in_training"]) + _times_notes(results, data, mixed)
     if data["published_mean"].notna().any():

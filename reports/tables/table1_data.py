@@ -75,6 +75,6 @@ def _only_timed(clocked: pd.DataFrame, measured: pd.DataFrame) -> pd.DataFrame:
     keys = zip(clocked["model"], clocked["tokens"].fillna(0), strict=True)
     rest = clocked[np.array([key not in known for key in keys], bool)]
     again = rest["model"].duplicated(keep=False) | rest["model"].isin(measured["model"])
-    listed = [f"{row['model']}: {row['tokens']:.0f} tokens" for row in rest.to_dict("records")]
-    series = rest["model"].where(~again | rest["tokens"].isna(), listed)
+    with_tokens = [f"{row['model']}: {row['tokens']:.0f} tokens" for row in rest.to_dict("records")]
+    series = rest["model"].where(~again | rest["tokens"].isna(), with_tokens)
     return rest[["model", "tokens", *TIMES]].assign(series=series, times="timing")
