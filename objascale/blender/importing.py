@@ -17,6 +17,7 @@ import numpy as np
 from mathutils import Matrix
 from numpy.typing import NDArray
 
+from objascale.blender.overlaps import let_touching_paths_pass, remove_duplicate_faces
 from objascale.blender.surfaces import fully_transparent, show_vertex_colours, undo_wrong_transparency
 from objascale.blender.textures import mend_textures
 from objascale.gltf import MAX_FILE_BYTES, MAX_TRIANGLES, check_gltf
@@ -75,6 +76,8 @@ def import_object(path: Path, sha256: str, yaw: float, index: int = 1) -> Import
     if path.suffix.lower() in (".obj", ".fbx"):
         undo_wrong_transparency(path, things)
     points, pivot = _normalise(path, collection, things, yaw, found)
+    remove_duplicate_faces(things)
+    let_touching_paths_pass(things)
     return Imported(points, collection, pivot, missing)
 
 

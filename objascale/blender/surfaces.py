@@ -21,6 +21,17 @@ def fully_transparent(material: bpy.types.Material | None) -> bool:
     return shader is not None and _is_zero(shader.inputs["Alpha"])
 
 
+def is_opaque(material: bpy.types.Material | None) -> bool:
+    """Return whether a material hides all that is behind it: a constant alpha of 1 and no transmission."""
+    if material is None:
+        return True
+    shader = _principled(material)
+    if shader is None:
+        return False
+    alpha, transmission = shader.inputs["Alpha"], shader.inputs["Transmission Weight"]
+    return not alpha.links and alpha.default_value >= 1 and not transmission.links and not transmission.default_value
+
+
 def _principled(material: bpy.types.Material | None) -> bpy.types.Node | None:
     """Return the Principled BSDF that alone gives the material its surface."""
     tree = material.node_tree if material else None

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
@@ -113,6 +114,23 @@ def test_vertex_colours_show_and_nan_colours_are_dropped(models, look):
         assert np.ptp(colour(seen)) > 0.1
     assert np.ptp(colour(dropped)) < 0.01
     assert colour(dropped).min() > 0.3
+
+
+def test_textures_of_mtl_are_found_by_backslashes_and_in_another_case(models, look, tmp_path):
+    """Windows paths, another case, and absolute paths of another computer, all to pictures in the object's folder."""
+    (tmp_path / "Maps").mkdir()
+    Image.new("RGB", (8, 8), (255, 0, 0)).save(tmp_path / "Maps/Red.PNG")
+    Image.new("RGB", (8, 8), (255, 0, 0)).save(tmp_path / "red.png")
+    files = [models / "obj/tex_backslash.obj", models / "obj/tex_case.obj"]
+    for number, name in enumerate(("maps\\red.png", "MAPS/RED.png", "C:\\Users\\me\\Red.png")):
+        file = tmp_path / f"{number}.obj"
+        file.write_text(f"mtllib {number}.mtl\nv 0 0 0\nv 1 0 0\nv 0 1 0\nvt 0 0\nusemtl m\nf 1/1 2/1 3/1\n")
+        file.with_suffix(".mtl").write_text(f"newmtl m\nKd 1 1 1\nmap_Kd {name}\n")
+        files.append(file)
+    seen_files = look(*([file] for file in files))
+    for file, seen in zip(files, seen_files, strict=True):
+        assert seen.answer["missing"] == [[]], file
+        assert colour(seen)[0] > 5 * colour(seen)[2], file  # no blue in either picture; a missing one is white
 
 
 def test_files_that_cannot_be_read_are_refused_in_words(models, look):
