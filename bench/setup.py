@@ -13,7 +13,8 @@ from bench.prompts import PromptSettings
 from bench.runner import Measurer
 from bench.selection import Selection
 from flip.training_data import TrainingData
-from objascale.datasets import Dataset, Exif, Sample
+from objascale.choices import Exif
+from objascale.datasets import Dataset, Sample
 from objascale.datasets.formats import open_dataset
 
 

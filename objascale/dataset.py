@@ -120,9 +120,23 @@ def read_header(folder: Path, name: str = HEADER) -> dict[str, Any]:
 def read_journal(folder: Path) -> list[dict[str, Any]]:
     """Read every complete line of journal.jsonl. Raises DatasetError if one is damaged."""
     try:
-        return read_records(folder / "journal.jsonl", dict)
+        return read_records(folder / "journal.jsonl", _journal_record)
     except JournalError as error:
         raise DatasetError(str(error)) from error
+
+
+def _journal_record(value: Any) -> dict[str, Any]:
+    """Check that a line of the journal has the keys that its readers use. Raises TypeError or ValueError."""
+    record = dict(value)
+    numbered = "slot" in record or "number" in record
+    complete = {
+        "done": numbered and bool(record.get("annotations") or record.get("crops")),
+        "failed": numbered and "reason" in record,
+        "progress": True,
+    }
+    if not complete.get(record.get("status", ""), False):
+        raise ValueError("its status is unknown, or a key is missing")
+    return record
 
 
 def read_annotations(folder: Path) -> pd.DataFrame:

@@ -12,21 +12,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Literal, overload
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from objascale import pictures
+from objascale.choices import Exif
 from objascale.dataset import DatasetError
 from objascale.datasets.stored import read_hdf5
 from objascale.masks import MaskError, RegionMask
 
 RENDERED = "objascale"
 """`Sample.collection` of images rendered by `objascale render`."""
-
-Exif = Literal["stored", "displayed"]
-"""How to read an image whose annotated size fits with and without its EXIF orientation: as stored, or turned."""
 
 
 _IN_HDF5 = re.compile(r"(.+\.(?:h5|hdf5))#(\d+)")

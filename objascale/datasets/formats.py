@@ -1,4 +1,5 @@
-"""Formats of data sets. A new format needs a module in this folder and an entry in `FORMATS`."""
+"""Formats of data sets. A new format needs a module in this folder and an entry in `FORMATS`, and its
+name in `objascale.choices.DATASET_FORMATS`."""
 
 from __future__ import annotations
 
