@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from flip.prompts import PredictorError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-ImageLike: TypeAlias = "str | PathLike[str] | Image | NDArray"
+ImageLike: TypeAlias = "str | PathLike[str] | Image | NDArray[Any]"
 """The path of a picture, a PIL image, or an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4)."""
 
 
@@ -59,7 +59,7 @@ def as_rgb(image: ImageLike) -> NDArray[np.uint8]:
     )
 
 
-def _of_array(image: NDArray) -> NDArray[np.uint8]:
+def _of_array(image: NDArray[Any]) -> NDArray[np.uint8]:
     if image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3 and image.size:
         return image
     if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (1, 3, 4)) or not image.size:
@@ -71,7 +71,7 @@ def _of_array(image: NDArray) -> NDArray[np.uint8]:
     return np.broadcast_to(_bytes(colours), (*image.shape[:2], 3)) if colours.shape[2] == 1 else _bytes(colours)
 
 
-def _bytes(values: NDArray) -> NDArray[np.uint8]:
+def _bytes(values: NDArray[Any]) -> NDArray[np.uint8]:
     """Reduce values to 8 bits."""
     if values.dtype == np.uint8:
         return values

@@ -27,6 +27,7 @@ _MASK_FOLDERS = ("masks", "boundary_GT", "SegmentationObject", "Annotations", "g
 _IMAGE_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".jp2", ".ppm"))
 _CLASS = re.compile(r"(\D*[^\W\d_])\d+_")  # COCO_MVal's "cell phone03_", before the name of the image
 _VIDEOS = "JPEGImages"  # DAVIS has a folder of frames for each video in it
+_NOT_UTF8 = "mask file whose name is not UTF-8"
 _NO_IMAGE = "mask file whose name neither begins nor ends with the name of an image"
 _SEVERAL_IMAGES = "mask file whose name begins or ends with the names of several images"
 
@@ -114,11 +115,14 @@ def _files(folder: Path, suffixes: frozenset[str]) -> Iterator[str]:
 def _matched(path: Path, images: str, masks: str) -> tuple[dict[str, list[str]], Counter[str]]:
     """Return the masks of each image, relative to their folders, and the number of other masks by reason."""
     by_name: dict[str, list[str]] = defaultdict(list)
-    for image in _files(path / images, _IMAGE_SUFFIXES):
+    for image in filter(_is_utf8, _files(path / images, _IMAGE_SUFFIXES)):
         by_name[_plain(image)].append(image)
     masks_of: dict[str, list[str]] = defaultdict(list)
     skipped: Counter[str] = Counter()
     for mask in sorted(_files(path / masks, MASK_SUFFIXES)):
+        if not _is_utf8(mask):
+            skipped[_NOT_UTF8] += 1
+            continue
         name = _plain(mask)
         found = by_name.get(name) or [image for part in _parts(name) for image in by_name.get(part, ())]
         if len(found) == 1:
@@ -126,6 +130,11 @@ def _matched(path: Path, images: str, masks: str) -> tuple[dict[str, list[str]],
         else:
             skipped[_SEVERAL_IMAGES if found else _NO_IMAGE] += 1
     return masks_of, skipped
+
+
+def _is_utf8(file: str) -> bool:
+    """Return whether a file name is valid UTF-8. Python holds other bytes as lone surrogates."""
+    return not any("\ud800" <= character <= "\udfff" for character in file)
 
 
 def _parts(name: str) -> set[str]:

@@ -10,6 +10,7 @@ import io
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
@@ -82,7 +83,7 @@ def class_names(*folders: Path) -> dict[int, str]:
     return {}
 
 
-def _decode(content: bytes) -> tuple[NDArray, bool]:
+def _decode(content: bytes) -> tuple[NDArray[Any], bool]:
     """Return the values of a mask picture, (H, W) uint8 or uint16, and whether they are indices of colours."""
     try:
         with Image.open(io.BytesIO(content)) as image:
@@ -109,7 +110,7 @@ def _is_coloured(image: Image.Image) -> bool:
     return bool((colours != colours[:, :1]).any())
 
 
-def _grey(values: NDArray) -> NDArray:
+def _grey(values: NDArray[Any]) -> NDArray[Any]:
     """Return the grey values of a picture that is stored with colours or transparency."""
     has_alpha = values.shape[2] in (2, 4)
     colours = values[..., :-1] if has_alpha else values
@@ -120,7 +121,7 @@ def _grey(values: NDArray) -> NDArray:
     return colours[..., 0]
 
 
-def _labels(values: NDArray, indexed: bool, file: str, asset_id: str, category: str) -> Iterator[TruthObject]:
+def _labels(values: NDArray[Any], indexed: bool, file: str, asset_id: str, category: str) -> Iterator[TruthObject]:
     """Yield the objects of a picture. 0 is background, and a single other value is the object."""
     numbers = [value for value in np.unique(values).tolist() if value]
     ignored = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from pathlib import Path
 
@@ -104,6 +105,15 @@ def test_case_and_the_form_of_accents_make_no_difference(tmp_path):
     composed, decomposed = (unicodedata.normalize(form, "Café") for form in ("NFC", "NFD"))
     write(tmp_path, [f"{composed}.JPG", "DOG.jpg"], [f"{decomposed}.png", "dog.PNG"])
     assert len(masks_of(tmp_path)) == 2
+
+
+def test_a_name_that_is_not_utf8_is_skipped_and_counted(tmp_path):
+    write(tmp_path, ["cat.jpg", "dog.jpg"], ["cat.png", "dog.png"])
+    for file in ("images/dog.jpg", "masks/dog.png"):
+        path = tmp_path / file
+        path.rename(os.fsdecode(os.fsencode(path.parent) + b"/d\xf6g" + os.fsencode(path.suffix)))
+    assert masks_of(tmp_path) == {"cat.jpg": ["cat.png"]}
+    assert open_dataset(tmp_path).skipped == {"mask file whose name is not UTF-8": 1}
 
 
 def test_frames_of_one_video_are_one_cluster(tmp_path):
