@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from objascale.dataset import Dataset
+from objascale.dataset import Dataset, DatasetError
+from objascale.datasets.stored import read_json
 from objascale.engine import WorkerLost
 from objascale.engine.messages import Refused
 from objascale.files import is_lfs_pointer
+from objascale.maps import EnvironmentMapError, check_map
+from objascale.pictures import PictureError, decode
 from objascale.plan import RenderSettings
 from objascale.records import CropRequest
 from objascale.refusal import REASONS, Refusal, refuse_changed
@@ -78,3 +81,15 @@ def test_a_lost_worker_names_the_subject_and_its_last_output_is_a_detail():
     request = CropRequest(Asset("a/b", "a", Path("b.glb"), "0" * 64), (), (), (), Path("out"), 64, RenderSettings())
     reply = ask_twice(Lost(), request)
     assert reply == Refused("worker-lost", "a/b: the worker died", "Segmentation fault")
+
+
+def test_git_lfs_pointers_are_named_wherever_a_file_is_opened(tmp_path):
+    pointer = tmp_path / "file.json"
+    pointer.write_text(POINTER)
+    for opened in (
+        lambda: read_json(pointer, "COCO"),
+        lambda: decode(pointer.read_bytes()),
+        lambda: check_map(pointer.rename(tmp_path / "sky.exr")),
+    ):
+        with pytest.raises((DatasetError, PictureError, EnvironmentMapError), match="run git lfs pull"):
+            opened()
