@@ -1,0 +1,67 @@
+"""How much faster `bench run` is with several workers than with one thread of one process.
+
+    python tests/benchmarks/workers.py [--models flip-tiny,flip-s,grabcut,mobilesam-onnx] [--workers 2] [--images 200]
+        [--runs 3] [--weights DIR]
+
+The commands measure pictures with discs. Those with one worker and with several take turns, so that other load affects
+both alike, and the times are medians. `ratio` is the seconds with one worker over those with several; the start of the
+processes is in both. `CPU` is the CPU seconds of all processes with several workers over those with one: what sharing
+the work costs, which other programs on the machine hardly change. Measure on a machine that does nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+
+from discs import write_discs
+
+SHARED = Path(__file__).resolve().parents[3] / "shared"
+
+
+def seconds(command: Sequence[str]) -> tuple[float, float]:
+    """Run a command with one thread per process and a new --out. Returns its seconds and its CPU seconds."""
+    with tempfile.TemporaryDirectory() as folder:
+        start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        subprocess.run([*command, "--out", f"{folder}/out"], env=environment, capture_output=True, check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        return time.perf_counter() - start, cpu
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", default="flip-tiny,flip-s,grabcut,mobilesam-onnx")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--images", type=int, default=200)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--weights", type=Path, default=SHARED / "assets" / "weights")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        data = write_discs(Path(folder) / "data", arguments.images)
+        run = (sys.executable, "-m", "bench.cli", "run", "--data", str(data), "--weights", str(arguments.weights))
+        print(f"{'':>16} {'1':>8} {arguments.workers:>8} {'ratio':>8} {'CPU':>8}")
+        for model in arguments.models.split(","):
+            times: dict[int, list[tuple[float, float]]] = {1: [], arguments.workers: []}
+            for _ in range(arguments.runs):
+                for workers, measured in times.items():
+                    measured.append(seconds((*run, "--models", model, "--workers", str(workers))))
+            (one, one_cpu), (several, several_cpu) = (
+                (median(wall for wall, _ in measured), median(cpu for _, cpu in measured))
+                for measured in times.values()
+            )
+            cells = (one, several, one / several, several_cpu / one_cpu)
+            print(f"{model:>16} " + " ".join(f"{cell:8.2f}" for cell in cells), flush=True)
+
+
+if __name__ == "__main__":
+    main()
