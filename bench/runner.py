@@ -46,7 +46,7 @@ class Engine(Protocol):
         """Number of processes that measure."""
 
     @property
-    def environment(self) -> dict:
+    def environment(self) -> dict[str, Any]:
         """Description of the machine, as `bench.environment.environment` returns it."""
 
     def rows(self, samples: Sequence[Sample], results: ResultsWriter) -> Iterator[Iterable[ResultRow]]:
@@ -155,7 +155,7 @@ class Measurer:
         self._exif = exif
 
     @property
-    def environment(self) -> dict:
+    def environment(self) -> dict[str, Any]:
         """Description of this machine."""
         return environment()
 

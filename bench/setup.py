@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from baselines import registry
+from baselines.model import Files
 from baselines.segmenter import ModelUnavailable, Options, Segmenter
 from baselines.threads import limit_threads
 from bench.prompts import PromptSettings
@@ -31,9 +32,10 @@ class Setup:
         selection: The part of the data set.
         tokens: Numbers of patches; models that sample patches are measured with each of them.
         exif: See `EncodedImage.decode`.
+        images: Absolute path of the folder of the images; None if `data` says where they are.
     """
 
-    weights: Mapping[str, registry.Files | None]
+    weights: Mapping[str, Files | None]
     options: Options
     data: Path
     format: str | None
@@ -41,6 +43,7 @@ class Setup:
     selection: Selection
     tokens: Sequence[int]
     exif: Exif = "stored"
+    images: Path | None = None
 
     def load(self) -> tuple[Measurer, Sequence[Sample]]:
         """Load the models and the index of the data set.
@@ -52,7 +55,7 @@ class Setup:
             DatasetError: The data set cannot be opened.
             ModelUnavailable: No model can be loaded.
         """
-        dataset = open_dataset(self.data, self.format)
+        dataset = open_dataset(self.data, self.format, self.images)
         return self.measurer(dataset), self.selection.samples(dataset)
 
     def measurer(self, dataset: Dataset) -> Measurer:

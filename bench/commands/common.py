@@ -70,12 +70,15 @@ def report(results: ResultsWriter, out: Path) -> None:
     """Print the summary of a results folder, the objects seen in training, and warnings."""
     from bench.seen import describe_seen
     from bench.summary import rich_table, summarise
+    from objascale.datasets.skipped import describe_skipped
 
     rows = results.frame()
     console().print(rich_table(summarise(rows)))
     if seen := describe_seen(rows):
         complain(f"seen in training, {seen}")
     complain_of_errors(rows, "count with IoU 0")
+    if skipped := results.run["dataset"].get("skipped"):  # absent in older results
+        complain(describe_skipped(skipped))
     complain_of_exif(results.run)
     console().print(f"{len(rows)} rows in {out / 'results.parquet'}", soft_wrap=True)
 

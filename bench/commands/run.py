@@ -57,6 +57,13 @@ def run(
             metavar="NAME", help=f"Format of the data set: {', '.join(DATASET_FORMATS)}; detected if not given."
         ),
     ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the images, if the COCO JSON of --data lies elsewhere."),
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="End with an error if any annotation is malformed, instead of skipping it.")
+    ] = False,
     weights: Weights = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Measure only the first N images.")] = None,
     select: Annotated[
@@ -133,6 +140,7 @@ def run(
     from bench.setup import Setup
     from bench.timing import DEFAULT_IMAGES, TimingSettings
     from objascale.datasets.formats import open_dataset
+    from objascale.datasets.skipped import refuse_bad_records
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # job schedulers send it when the time is over
     with errors():
@@ -142,9 +150,14 @@ def run(
         chosen = _chosen(models, weights)
         files = find_all_weights(chosen, weights, allow_untrained=allow_untrained)
         here = {name: found and tuple(file.absolute() for file in found) for name, found in files.items()}
-        setup = Setup(here, Options(device, precision), data.absolute(), format, prompts, selection, patches, exif)
-        dataset = open_dataset(data, format)
+        apart = images and images.absolute()
+        setup = Setup(
+            here, Options(device, precision), data.absolute(), format, prompts, selection, patches, exif, apart
+        )
+        dataset = open_dataset(data, format, images)
         selection.check(dataset)
+        if strict:
+            refuse_bad_records(dataset, selection.samples(dataset))
         if timing:
             if engine != "local" or (workers or 1) > 1 or len(prompts) > 1 or len(patches) > 1:
                 raise SelectionError("--timing needs --engine local, one worker, one --noise and one --tokens")
@@ -250,6 +263,7 @@ def _description(dataset: Dataset, engine: Engine, setup: Setup) -> dict[str, An
             "path": str(dataset.path),
             "images": len(dataset.samples),
             "masks": dataset.masks,
+            "skipped": dict(dataset.skipped),
         },
         "models": [asdict(card) | {"training": learned.get(card.name, UNKNOWN).summary()} for card in engine.cards],
         "prompt": {"source": setup.prompts[0].source, "seed": setup.prompts[0].seed},
