@@ -3,10 +3,11 @@
     python tests/benchmarks/workers.py [--models flip-tiny,flip-s,grabcut,mobilesam-onnx] [--workers 2] [--images 200]
         [--runs 3] [--weights DIR]
 
-The commands measure pictures with discs. Those with one worker and with several take turns, so that other load affects
-both alike, and the times are medians. `ratio` is the seconds with one worker over those with several; the start of the
-processes is in both. `CPU` is the CPU seconds of all processes with several workers over those with one: what sharing
-the work costs, which other programs on the machine hardly change. Measure on a machine that does nothing else.
+The commands measure pictures with discs. They take turns, so that other load affects all alike, and the numbers are
+medians. `whole` is the seconds with one worker over those with several. `steady` is the same without the start, which
+is measured as a run on a picture per worker. `CPU` is the CPU seconds of all processes with several workers over those
+with one, without the start: what sharing costs, which other programs on the machine change less than the seconds.
+Measure on a machine that does nothing else.
 """
 
 from __future__ import annotations
@@ -49,17 +50,19 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         data = write_discs(Path(folder) / "data", arguments.images)
         run = (sys.executable, "-m", "bench.cli", "run", "--data", str(data), "--weights", str(arguments.weights))
-        print(f"{'':>16} {'1':>8} {arguments.workers:>8} {'ratio':>8} {'CPU':>8}")
+        print(f"{'':>16} {'1':>8} {arguments.workers:>8} {'whole':>8} {'steady':>8} {'CPU':>8}")
         for model in arguments.models.split(","):
-            times: dict[int, list[tuple[float, float]]] = {1: [], arguments.workers: []}
-            for _ in range(arguments.runs):
-                for workers, measured in times.items():
-                    measured.append(seconds((*run, "--models", model, "--workers", str(workers))))
-            (one, one_cpu), (several, several_cpu) = (
-                (median(wall for wall, _ in measured), median(cpu for _, cpu in measured))
-                for measured in times.values()
+            commands = {
+                (workers, limit): (*run, "--models", model, "--workers", str(workers), "--limit", str(limit))
+                for workers in (1, arguments.workers)
+                for limit in (workers, arguments.images)
+            }
+            rounds = [{key: seconds(command) for key, command in commands.items()} for _ in range(arguments.runs)]
+            (start, one, start_of_several, several), (start_cpu, one_cpu, start_of_several_cpu, several_cpu) = (
+                [median(measured[key][kind] for measured in rounds) for key in commands] for kind in (0, 1)
             )
-            cells = (one, several, one / several, several_cpu / one_cpu)
+            cells = (one, several, one / several, (one - start) / (several - start_of_several))
+            cells += ((several_cpu - start_of_several_cpu) / (one_cpu - start_cpu),)
             print(f"{model:>16} " + " ".join(f"{cell:8.2f}" for cell in cells), flush=True)
 
 
