@@ -22,7 +22,8 @@ from bench.seen import seen_in_training
 from bench.selection import Selection
 from flip.stopwatch import Stopwatch
 from flip.training_data import UNKNOWN, TrainingData
-from objascale.datasets import Dataset, Exif, Sample, TruthObject
+from objascale.choices import Exif
+from objascale.datasets import Dataset, Sample, TruthObject
 from objascale.masks import MaskError, RegionMask, as_region_mask
 from objascale.progress import ProgressCallback
 

@@ -14,7 +14,8 @@ from bench.prompts import PromptSettings
 from bench.runner import Measurer
 from bench.selection import Selection
 from flip.training_data import TrainingData
-from objascale.datasets import Dataset, Exif, Sample
+from objascale.choices import Exif
+from objascale.datasets import Dataset, Sample
 from objascale.datasets.formats import open_dataset
 
 
@@ -31,6 +32,7 @@ class Setup:
         selection: The part of the data set.
         tokens: Numbers of patches; models that sample patches are measured with each of them.
         exif: See `EncodedImage.decode`.
+        images: Absolute path of the folder of the images; None if `data` says where they are.
     """
 
     weights: Mapping[str, Files | None]
@@ -41,6 +43,7 @@ class Setup:
     selection: Selection
     tokens: Sequence[int]
     exif: Exif = "stored"
+    images: Path | None = None
 
     def load(self) -> tuple[Measurer, Sequence[Sample]]:
         """Load the models and the index of the data set.
@@ -52,7 +55,7 @@ class Setup:
             DatasetError: The data set cannot be opened.
             ModelUnavailable: A model cannot be loaded.
         """
-        dataset = open_dataset(self.data, self.format)
+        dataset = open_dataset(self.data, self.format, self.images)
         return self.measurer(dataset), self.selection.samples(dataset)
 
     def measurer(self, dataset: Dataset) -> Measurer:

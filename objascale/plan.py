@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from objascale.compose import ImageFormat
+from objascale.choices import ImageFormat
 from objascale.files import write_atomically
 from objascale.sources import Asset
 

@@ -12,7 +12,6 @@ import pytest
 
 from tests import no_skips
 
-
 ONE_PROCESS, TWO_PROCESSES = (), ("-n", "2", "--dist", "loadfile")
 
 

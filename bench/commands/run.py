@@ -8,13 +8,12 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from baselines import registry
-from baselines.model import Model
 from baselines.segmenter import Device, ModelCard, Options, Precision
+from bench.choices import PromptSource
 from bench.commands.common import (
     Weights,
     complain_of_errors,
@@ -24,21 +23,18 @@ from bench.commands.common import (
     report,
     whole_numbers,
 )
-from bench.environment import environment
-from bench.prompts import PromptSettings, PromptSource
-from bench.ray import Cluster
-from bench.results import open_results
-from bench.runner import Engine
-from bench.runner import run as measure
-from bench.selection import SelectionError, parse_selection
-from bench.setup import Setup
-from bench.timing import DEFAULT_IMAGES, TimingSettings, rich_table, run_timing, summarise_times
 from flip.training_data import UNKNOWN
 from flip.weights import WeightsMissing
-from objascale.datasets import Dataset, Exif
-from objascale.datasets.formats import FORMATS, open_dataset
+from objascale.choices import DATASET_FORMATS, Exif
 from objascale.progress import show_progress
 from objascale.terminal import complain, console, fail
+
+if TYPE_CHECKING:
+    from baselines.model import Model
+    from bench.runner import Engine
+    from bench.setup import Setup
+    from bench.timing import TimingSettings
+    from objascale.datasets import Dataset
 
 MAX_NOISE = 2.0  # sides of the box; catches typing errors such as 10 for 0.10
 MAX_TOKENS = 1 << 16  # patches; catches typing errors
@@ -56,8 +52,17 @@ def run(
     out: Annotated[Path, typer.Option(help="Results folder; an unfinished run in it is continued.")] = Path("results"),
     format: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help=f"Format of the data set: {', '.join(FORMATS)}; detected if not given."),
+        typer.Option(
+            metavar="NAME", help=f"Format of the data set: {', '.join(DATASET_FORMATS)}; detected if not given."
+        ),
     ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the images, if the COCO JSON of --data lies elsewhere."),
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="End with an error if any annotation is malformed, instead of skipping it.")
+    ] = False,
     weights: Weights = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Measure only the first N images.")] = None,
     select: Annotated[
@@ -121,17 +126,33 @@ def run(
 
     The same command continues an interrupted run. Other models, noise levels and numbers of patches can be added later.
     """
+    from baselines.registry import find_all_weights
+    from bench.prompts import PromptSettings
+    from bench.ray import Cluster
+    from bench.results import open_results
+    from bench.runner import run as measure
+    from bench.selection import SelectionError, parse_selection
+    from bench.setup import Setup
+    from bench.timing import DEFAULT_IMAGES, TimingSettings
+    from objascale.datasets.formats import open_dataset
+    from objascale.datasets.skipped import refuse_bad_records
+
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # job schedulers send it when the time is over
     with errors():
         selection = parse_selection(select or [], limit or (DEFAULT_IMAGES if timing else None), shard)
         prompts = [PromptSettings(prompt, level, seed) for level in numbers("--noise", noise, 0, MAX_NOISE)]
         patches = whole_numbers("--tokens", tokens, 1, MAX_TOKENS)
         chosen = _chosen(models, weights)
-        files = registry.find_all_weights(chosen, weights, allow_untrained=allow_untrained)
+        files = find_all_weights(chosen, weights, allow_untrained=allow_untrained)
         here = {name: found and tuple(file.absolute() for file in found) for name, found in files.items()}
-        setup = Setup(here, Options(device, precision), data.absolute(), format, prompts, selection, patches, exif)
-        dataset = open_dataset(data, format)
+        apart = images and images.absolute()
+        setup = Setup(
+            here, Options(device, precision), data.absolute(), format, prompts, selection, patches, exif, apart
+        )
+        dataset = open_dataset(data, format, images)
         selection.check(dataset)
+        if strict:
+            refuse_bad_records(dataset, selection.samples(dataset))
         if timing:
             if engine != "local" or len(prompts) > 1 or len(patches) > 1:
                 raise SelectionError("--timing needs --engine local, one --noise and one --tokens")
@@ -159,6 +180,9 @@ def run(
 
 def _time(out: Path, dataset: Dataset, setup: Setup, settings: TimingSettings) -> None:
     """`bench run --timing`."""
+    from bench.environment import environment
+    from bench.timing import rich_table, run_timing, summarise_times
+
     segmenters = setup.segmenters()
     cards = [segmenter.describe() for segmenter in segmenters]
     description = _description(dataset, cards, environment(), setup)
@@ -177,6 +201,8 @@ def _time(out: Path, dataset: Dataset, setup: Setup, settings: TimingSettings) -
 
 def _chosen(models: str, weights: Path | None) -> list[Model]:
     """Return the models of --models; `all` omits models without weights and prints their names."""
+    from baselines import registry
+
     if models != "all":
         return registry.find_models([name.strip() for name in models.split(",") if name.strip()])
     chosen = []
@@ -200,6 +226,7 @@ def _description(dataset: Dataset, cards: Sequence[ModelCard], machine: dict[str
             "path": str(dataset.path),
             "images": len(dataset.samples),
             "masks": dataset.masks,
+            "skipped": dict(dataset.skipped),
         },
         "models": [asdict(card) | {"training": learned.get(card.name, UNKNOWN).summary()} for card in cards],
         "prompt": {"source": setup.prompts[0].source, "seed": setup.prompts[0].seed},

@@ -9,14 +9,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from pydantic import ValidationError
 
 from objascale import terminal
-from objascale.color import ColorError
-from objascale.dataset import DatasetError
-from objascale.engine import Fatal
-from objascale.plan import PlanError
-from objascale.sources import SourceError
 from objascale.terminal import UsageError
 
 DatasetFolder = Annotated[Path, typer.Argument(metavar="DIR", help="A dataset that objascale render made.")]
@@ -25,6 +19,14 @@ DatasetFolder = Annotated[Path, typer.Argument(metavar="DIR", help="A dataset th
 @contextmanager
 def errors() -> Iterator[None]:
     """End the command with one sentence where a user can cause the error. Settings are named by their options."""
+    from pydantic import ValidationError
+
+    from objascale.color import ColorError
+    from objascale.dataset import DatasetError
+    from objascale.engine import Fatal
+    from objascale.plan import PlanError
+    from objascale.sources import SourceError
+
     with terminal.errors(SourceError, PlanError, DatasetError, ColorError, Fatal):
         try:
             yield

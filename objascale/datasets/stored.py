@@ -1,8 +1,9 @@
-"""Reading of PNG and HDF5 files. An error of a file becomes a DatasetError that names the file."""
+"""Reading of JSON, PNG and HDF5 files. An error of a file becomes a DatasetError that names the file."""
 
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,29 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from objascale.dataset import DatasetError
+
+
+def read_json(path: Path, format: str) -> Any:
+    """Read a JSON file.
+
+    Args:
+        path: The file.
+        format: Name of the expected format, for messages.
+
+    Raises:
+        DatasetError: The file cannot be read, is not in UTF-8, or is no JSON.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except OSError as error:
+        raise DatasetError(f"{path} cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise DatasetError(
+            f"{path} is not in UTF-8: byte {error.start} is 0x{error.object[error.start]:02x}; convert it, for example "
+            "with iconv -f latin1 -t utf-8"
+        ) from None
+    except (ValueError, RecursionError) as error:
+        raise DatasetError(f"{path} does not have the format of {format} ({error}); download it again") from error
 
 
 def read_png(content: bytes, file: str) -> NDArray[Any]:
@@ -37,6 +61,17 @@ def read_png(content: bytes, file: str) -> NDArray[Any]:
     if values.ndim != 2:
         raise DatasetError(f"{file} has {values.shape[2]} channels, but a mask has one; unpack it again")
     return values
+
+
+def read_picture_size(path: Path) -> tuple[int, int]:
+    """Return the width and height of a picture as it is stored. Only its header is read. Raises DatasetError."""
+    try:
+        with Image.open(path) as image:
+            return image.size
+    except FileNotFoundError:
+        raise DatasetError(f"{path} is missing, so the size of its masks is unknown; restore the file") from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DatasetError(f"the size of {path} cannot be read ({_message(error)}); restore the file") from error
 
 
 @contextmanager
