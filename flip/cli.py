@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from rich.console import Console
 
+from flip.best import best_model
 from flip.checkpoint import OnnxMissing, WeightsBroken
 from flip.choices import WEIGHTS_SUFFIXES
 from flip.devices import parse_device
@@ -28,12 +29,11 @@ from flip.released.model import ReleasedFlip
 from flip.sampler import NoPatches
 from flip.show import show_patches
 from flip.training.command import train
-from flip.weights import WEIGHTS, DownloadFailed, WeightsMissing, fetch, find_record
+from flip.weights import WEIGHTS, DownloadFailed, WeightsMissing
 from objascale import terminal
 from objascale.files import write_atomically
 from objascale.masks import MaskError, RegionMask
 from objascale.pictures import PictureError, decode, eight_bits, orientation, turned
-from objascale.progress import show_progress
 
 app = terminal.App(help="FLIP: segment an object from foveal patches around it.")
 app.command(
@@ -117,7 +117,10 @@ def predict(
         Path | None,
         typer.Option(help="PNG to write: the patches over the image; 16 px purple, 8 yellow, 4 green, 2 blue, 1 red."),
     ] = None,
-    model: Annotated[str, typer.Option(metavar="NAME|PATH", help=MODEL)] = "flip-tiny",
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|PATH", help=MODEL, show_default="the best one whose weights are present"),
+    ] = None,
     weights: WeightsFolder = None,
     tokens: Annotated[int, typer.Option(min=1, max=65536, help="Maximum number of patches.")] = 512,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the patch positions.")] = 0,
@@ -138,13 +141,16 @@ def predict(
             if text is not None:
                 gaussian = _gaussian(option, text)
         _check_device(device)
+        model = model or best_model(weights)
         predictor = load_predictor(model, weights, tokens=tokens, seed=seed, device=device)
         predictor.set_image(pixels)
         prediction = predictor.predict(gaussian=gaussian)
         if show is not None:
             _write_png(show, show_patches(pixels, predictor.patches(gaussian), prediction))
         _write_png(out, np.where(prediction, 255, 0).astype(np.uint8))
-    Console(soft_wrap=True, highlight=False).print(f"{out}: {prediction.area} of {width}×{height} pixels", markup=False)
+    Console(soft_wrap=True, highlight=False).print(
+        f"{out}: {prediction.area} of {width}×{height} pixels, by {model}", markup=False
+    )
 
 
 @app.command(epilog="Example: flip export flip-tiny --out onnx")
@@ -167,19 +173,31 @@ def export(
 
 @app.command("fetch", epilog="Example: flip fetch flip-tiny")
 def fetch_command(
-    name: Annotated[str, typer.Argument(help=", ".join(WEIGHTS))],
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help=", ".join(WEIGHTS))],
     weights: Annotated[Path | None, typer.Option(help="Target folder. Default: the user's cache.")] = None,
 ) -> None:
-    """Download a model's published weights, resume interrupted downloads, and check their SHA-256.
+    """Download models' published weights, resume interrupted downloads, and check their SHA-256.
 
-    If the authors publish no SHA-256, that of the first download is written beside the file and checked later.
+    Weights that are on this machine already are not fetched again. If a model fails, the others are fetched, and the
+    exit code is 1. If the authors publish no SHA-256, that of the first download is written beside the file and checked
+    later.
     """
+    from flip.fetching import FetchJob, fetch_all
+    from flip.weights import fetch, find_and_check, find_record
+
     with errors():
-        record = find_record(name)
-        with show_progress("fetching", in_bytes=True) as progress:
-            paths = fetch(record, weights, progress=progress)
-    for path in paths:
-        Console(soft_wrap=True, highlight=False).print(f"{path} ({record.licence})", markup=False)
+        records = [find_record(name) for name in dict.fromkeys(names)]
+        fetch_all(
+            [
+                FetchJob(
+                    record.name,
+                    record.licence,
+                    partial(find_and_check, record, weights),
+                    partial(fetch, record, weights),
+                )
+                for record in records
+            ]
+        )
 
 
 def _read(path: Path, mode: str) -> NDArray[np.uint8]:

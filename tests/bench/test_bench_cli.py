@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -15,8 +16,10 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from baselines.registry import MODELS
 from bench.cli import app
 from bench.summary import summarise
+from flip.weights import WeightsFile, WeightsRecord
 
 TIMES = ["image_pre_ms", "image_model_ms", "image_post_ms", "pre_ms", "model_ms", "post_ms"]
 
@@ -181,6 +184,47 @@ def test_fetching_what_needs_nothing_says_so(bench):
     result = bench("fetch", "grabcut")
     assert result.exit_code == 0
     assert "needs no weights" in result.stdout
+
+
+def publish(loopback, monkeypatch, name):
+    """Let a model's weights be one file of the loopback server; return the file's name."""
+    file = WeightsFile(f"{name}.ckpt", f"{loopback.url}/{name}")
+    record = WeightsRecord(name, (file,), "MIT", "here")
+    monkeypatch.setitem(MODELS, name, replace(MODELS[name], weights=record))
+    loopback.files[f"/{name}"] = b"PK\x03\x04 weights"
+    return file.filename
+
+
+def test_weights_that_are_there_and_whole_are_not_fetched_again(bench, loopback, monkeypatch, tmp_path):
+    file = publish(loopback, monkeypatch, "flip-large")
+    assert "fetched" in bench("fetch", "flip-large", "--weights", "w").stdout
+    monkeypatch.setenv("OBJASCALE_WEIGHTS", str(tmp_path / "w"))  # searched before the cache, where they would go
+    again = bench("fetch", "flip-large", "grabcut")
+    assert again.exit_code == 0, again.output
+    assert "already there" in again.stdout
+    assert file in again.stdout
+    assert len(loopback.requests) == 1
+    (tmp_path / "w" / file).write_bytes(b"PK\x03\x04 another")
+    changed = bench("fetch", "flip-large")
+    assert changed.exit_code == 1
+    assert "is not the file that was fetched first" in changed.stderr
+
+
+def test_a_failure_does_not_stop_the_others(bench, loopback, monkeypatch):
+    for name in ("flip-large", "flip-small"):
+        publish(loopback, monkeypatch, name)
+    del loopback.files["/flip-large"]
+    result = bench("fetch", "flip-large", "flip-m", "flip-small", "--weights", "w")
+    assert result.exit_code == 1
+    states = [line.split("│")[1:3] for line in result.stdout.splitlines() if "flip-" in line]
+    assert [[cell.strip() for cell in row] for row in states] == [
+        ["flip-large", "failed"],
+        ["flip-m", "failed"],
+        ["flip-small", "fetched"],
+    ]
+    assert result.stderr.count("error: ") == 2
+    assert "404" in result.stderr
+    assert Path("w/flip-small.ckpt").is_file()
 
 
 def test_fetching_into_an_unwritable_folder_is_named(bench, tmp_path):
