@@ -15,6 +15,7 @@ from objascale.engine import Worker, WorkerLost, run, worker_request
 from objascale.plan import Plan, SceneSpec, save_plan, spec_id
 from objascale.progress import Pace
 from objascale.sources import Asset
+from objascale.sources.folder import LDR_MAP_SUFFIXES
 
 ATTEMPTS_PER_SLOT = 12
 PROGRESS_EVERY = 60.0  # seconds between progress lines in the journal
@@ -133,7 +134,8 @@ def ask_twice(worker: Worker, request: dict[str, Any]) -> dict[str, Any]:
             lost = error
             if lost.hung:
                 break
-    return {"refused": "worker-lost", "message": str(lost)}
+    names = ", ".join(item["object_id"] for item in request["spec"]["objects"])
+    return {"refused": "worker-lost", "message": f"{names} before {request['spec']['map_id']}: {lost}"}
 
 
 def describe(plan: Plan) -> dict[str, Any]:
@@ -147,7 +149,18 @@ def described(settings: dict[str, Any], objects: Sequence[Asset], maps: Sequence
     assets = {
         name: {each.id: each.sha256[:16] for each in some} for name, some in (("objects", objects), ("maps", maps))
     }
-    return {"fingerprint": settings | assets, "versions": versions(), "credits": credits((*objects, *maps))}
+    return {
+        "fingerprint": settings | assets,
+        "versions": versions(),
+        "credits": credits((*objects, *maps)),
+        **_ldr(maps),
+    }
+
+
+def _ldr(maps: Sequence[Asset]) -> dict[str, list[str]]:
+    """Ids of the maps of low dynamic range, if there are any."""
+    ids = [each.id for each in maps if each.path.suffix.lower() in LDR_MAP_SUFFIXES]
+    return {"ldr_maps": ids} if ids else {}
 
 
 def versions() -> dict[str, str]:

@@ -100,7 +100,7 @@ def render(request: dict[str, Any], device: str, threads: int, scratch: Path) ->
 
     if "full_frame" in request:
         whole = Path(request["map"])
-        if environment.repaired:
+        if not environment.plain:
             whole = scratch / "whole.exr"
             write_exr(whole, environment.texels)
         scene.surround(whole)

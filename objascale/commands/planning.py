@@ -97,6 +97,8 @@ def _request(options: AssetOptions, n: int) -> dict[str, Any]:
     for name in _EXCLUDING:
         if value := getattr(options, name):
             request[name] = value
+    if options.ldr_maps:
+        request["ldr_maps"] = True
     if hdris == "polyhaven":
         request |= {"hdri_res": options.hdri_res, "n_hdris": options.n_hdris}
     return request
@@ -232,7 +234,7 @@ def _maps_from_source(options: AssetOptions, request: dict[str, Any]) -> list[As
             return polyhaven.environment_maps(
                 options.n_hdris, options.hdri_res, seed=options.seed, offline=options.offline, progress=progress
             )
-    return folder.environment_maps(Path(request["hdris"]))
+    return folder.environment_maps(Path(request["hdris"]), options.ldr_maps)
 
 
 def _settings(options: PlanOptions) -> PlanSettings:

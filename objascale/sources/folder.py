@@ -7,6 +7,7 @@ optionally `title`, `author`, `licence` and `url`. `creator`, `license` and `sou
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -18,6 +19,7 @@ from objascale.sources import Asset, SourceError
 
 OBJECT_SUFFIXES = (".glb", ".gltf", ".obj", ".fbx", ".usd", ".usda", ".usdc", ".usdz", ".ply", ".stl")
 MAP_SUFFIXES = (".exr", ".hdr")
+LDR_MAP_SUFFIXES = (".jpg", ".jpeg", ".png")
 
 _CREDITS = ("title", "author", "licence", "url")
 _OTHER_NAMES = {"creator": "author", "license": "licence", "source": "url"}
@@ -56,17 +58,42 @@ def objects(folder: Path) -> list[Asset]:
     return sorted(found, key=lambda asset: (asset.category, asset.path.name))
 
 
-def environment_maps(folder: Path) -> list[Asset]:
-    """Return the .exr and .hdr files in `folder`, sorted by name. Raises SourceError if there is none."""
-    if not folder.is_dir():
-        raise SourceError(f"the environment maps' folder {folder} does not exist")
-    found = [
-        Asset(path.stem, "", path, file_sha256(path), title=path.stem)
-        for path in sorted(folder.iterdir())
-        if path.suffix.lower() in MAP_SUFFIXES
-    ]
+def environment_maps(path: Path, ldr: bool = False) -> list[Asset]:
+    """Return the environment maps in a folder, or the one that `path` names, sorted by name.
+
+    A map's id is the name of its file without suffix. Maps that differ only in the suffix keep it in their ids. A map
+    that is damaged is left out with a warning.
+
+    Args:
+        path: Folder, or file.
+        ldr: Whether to take panoramas of low dynamic range (LDR_MAP_SUFFIXES) too.
+
+    Raises:
+        SourceError: There is no usable map.
+    """
+    from objascale.maps import EnvironmentMapError, check_map  # here, because it loads OpenCV and Numba
+
+    suffixes = MAP_SUFFIXES + LDR_MAP_SUFFIXES if ldr else MAP_SUFFIXES
+    wanted = " ".join(suffixes) + ("" if ldr else ", and .jpg .png with --ldr-maps")
+    if not path.exists():
+        raise SourceError(f"the file or folder of environment maps {path} does not exist")
+    files = [path] if path.is_file() else sorted(path.iterdir())
+    files = [file for file in files if file.suffix.lower() in suffixes and not file.name.startswith(".")]
+    if not files:
+        raise SourceError(f"no environment maps in {path}: expected files with a suffix of {wanted}")
+    stems = Counter(file.stem for file in files)
+    found, reason = [], ""
+    for file in files:
+        try:
+            check_map(file)
+        except EnvironmentMapError as error:
+            reason = str(error)
+            logging.getLogger(__name__).warning("%s; it is left out", reason)
+            continue
+        name = file.stem if stems[file.stem] == 1 else file.name
+        found.append(Asset(name, "", file, file_sha256(file), title=name))
     if not found:
-        raise SourceError(f"no environment maps in {folder}: expected .exr or .hdr files")
+        raise SourceError(f"no usable environment map in {path}; the last reason: {reason}")
     return found
 
 

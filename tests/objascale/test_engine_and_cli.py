@@ -220,6 +220,9 @@ def test_only_a_second_death_counts_and_a_hang_at_once(material, tmp_path, losse
     assert outcome.records[0]["reason"] == reason
     assert worker.asked == ATTEMPTS_PER_SLOT - 1 + asked
     assert outcome.records[0]["object_ids"] == [plan.draw(0).objects[0].object_id]
+    if reason == "worker-lost":
+        spec = plan.draw(0)
+        assert f"{spec.objects[0].object_id} before {spec.map_id}" in outcome.records[0]["message"]
 
 
 def test_ctrl_c_leaves_a_dataset_that_goes_on(material, tmp_path):
@@ -286,6 +289,11 @@ def test_empty_and_unusable_folders(material, tmp_path):
     assert "cannot write to" in result.stderr
     (tmp_path / "maps").mkdir()
     (tmp_path / "maps/none.exr").write_bytes(b"no map")
+    result = objascale(*from_folder((material[0], tmp_path / "maps"), "--n", 1, "--out", tmp_path / "set"))
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    assert "none.exr is no EXR file" in result.stderr.replace("\n", " ")
+    (tmp_path / "maps/cut.hdr").write_bytes(b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 4 +X 8\n" + bytes(40))
     result = objascale(*from_folder((material[0], tmp_path / "maps"), "--n", 1, "--out", tmp_path / "set"))
     assert result.returncode == 1
     assert "Traceback" not in result.stderr

@@ -95,3 +95,20 @@ def test_real_objects_are_credited(shared):
     found = folder.objects(shared / "assets/objects")
     assert len(found) == 50
     assert all(asset.licence and asset.title and asset.author and asset.url for asset in found)
+
+
+def test_two_maps_of_one_stem_are_two_maps_and_a_file_is_taken(shared):
+    found = folder.environment_maps(shared / "faults/models/maps")
+    assert [asset.id for asset in found] == ["park.exr", "park.hdr"]
+    (one,) = folder.environment_maps(shared / "faults/models/maps/park.hdr")
+    assert one.id == "park"
+
+
+def test_a_damaged_map_is_named_and_left_out(shared, tmp_path, caplog):
+    content = (shared / "faults/models/maps/park.exr").read_bytes()
+    (tmp_path / "cut.exr").write_bytes(content[:700])
+    with pytest.raises(SourceError, match=r"no usable environment map.*cut\.exr"):
+        folder.environment_maps(tmp_path)
+    (tmp_path / "whole.exr").write_bytes(content)
+    assert [asset.id for asset in folder.environment_maps(tmp_path)] == ["whole"]
+    assert "cut.exr is" in caplog.text or "cut.exr cannot" in caplog.text
