@@ -38,6 +38,7 @@ from objascale.blender.placing import Placement, contains, disjoint, place_all
 from objascale.compose import Crop, compose, encode
 from objascale.dataset import mask_columns
 from objascale.files import write_atomically
+from objascale.interrupts import ignore_interrupts
 from objascale.maps import EnvironmentMapError, load_map, write_exr
 from objascale.masks import Box, RegionMask
 from objascale.plan import RenderSettings, SceneSpec, samples_for
@@ -164,6 +165,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     protocol = _claim_stdout()
+    ignore_interrupts()  # the program finishes the picture at hand and ends this process
     OpenEXR.set_global_thread_count(arguments.threads)
 
     def say(line: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -166,6 +167,34 @@ def test_a_run_shot_at_random_moments_goes_on_where_it_stopped(bench, discs, tmp
     bench(*arguments[:-1], tmp_path / "whole")
     tables = [pd.read_parquet(folder / "results.parquet") for folder in (out, tmp_path / "whole")]
     assert tables[0].drop(columns=TIMES).equals(tables[1].drop(columns=TIMES))
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupt_leaves_whole_images_to_go_on_with(bench, discs, tmp_path, number, code):
+    data, out = discs(60, size=160), tmp_path / "out"
+    arguments = ["run", "--models", "box,grabcut", "--data", str(data), "--out", str(out)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bench.cli", *arguments],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # a shell's background processes ignore it
+    )
+    journal = out / "journal.jsonl"
+    while not (journal.exists() and journal.read_bytes().count(b"\n") >= 3):
+        assert process.poll() is None
+        time.sleep(0.001)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert "run the same command again to continue" in errors
+    assert "Traceback" not in errors
+    rows = pd.read_parquet(out / "results.parquet")
+    assert f"interrupted; {len(rows)} rows are in {out}" in errors
+    assert 2 < len(rows) < 120
+    assert (rows.groupby("image_id").size() == 2).all()  # both models measured the image at hand
+    assert bench(*arguments).exit_code == 0
+    assert len(pd.read_parquet(out / "results.parquet")) == 120
 
 
 def test_mobilesam_and_flip_run_beside_the_others(bench, discs, shared):
