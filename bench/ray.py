@@ -61,7 +61,7 @@ class NodeMeasurer:
             raise Fatal(f"on the node {platform.node()}: {error or type(error).__name__}") from None
         return self._measurer.cards
 
-    def environment(self) -> dict:
+    def environment(self) -> dict[str, Any]:
         """Description of this node."""
         return self._measurer.environment
 
@@ -248,5 +248,5 @@ def _answer(reference: Any) -> Any:
         raise _Lost(str(error).splitlines()[0]) from None
 
 
-def _by_name(cards: list[ModelCard]) -> dict:
+def _by_name(cards: list[ModelCard]) -> dict[str, Any]:
     return {card.name: asdict(card) for card in cards}

@@ -39,7 +39,7 @@ class Engine(Protocol):
         """Cards of the models."""
 
     @property
-    def environment(self) -> dict:
+    def environment(self) -> dict[str, Any]:
         """Description of the machine, as `bench.environment.environment` returns it."""
 
     def rows(self, samples: Sequence[Sample], results: ResultsWriter) -> Iterator[Iterable[ResultRow]]:
@@ -144,7 +144,7 @@ class Measurer:
         self._exif = exif
 
     @property
-    def environment(self) -> dict:
+    def environment(self) -> dict[str, Any]:
         """Description of this machine."""
         return environment()
 

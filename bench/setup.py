@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from baselines import registry
+from baselines.model import Files
 from baselines.segmenter import Options, Segmenter
 from baselines.threads import limit_threads
 from bench.prompts import PromptSettings
@@ -34,7 +35,7 @@ class Setup:
         images: Absolute path of the folder of the images; None if `data` says where they are.
     """
 
-    weights: Mapping[str, registry.Files | None]
+    weights: Mapping[str, Files | None]
     options: Options
     data: Path
     format: str | None

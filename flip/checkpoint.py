@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from flip.choices import WEIGHTS_SUFFIXES
@@ -21,6 +21,7 @@ from flip.lightning import CheckpointBroken, read_state_dict
 from flip.paper.model import PAPER_CONFIGS, Flip, PaperConfig
 from flip.released.model import RELEASED_CONFIGS, UNUSED_PARAMETER, FlipConfig, ReleasedFlip
 from flip.sampler import RECIPES, Recipe
+from objascale.files import write_atomically
 
 COUNTERPARTS = {"encoder": "predictor", "predictor": "encoder"}
 """The words in the file names of a pair of ONNX graphs."""
@@ -88,6 +89,13 @@ def _paper_config(state: dict[str, Tensor], path: Path) -> PaperConfig:
         if (config.channels, config.blocks) == (channels, blocks):
             return config
     raise WeightsBroken(f"{path} holds a model of {channels} channels and {blocks} blocks, which is none of the paper")
+
+
+def write_paper_model(model: Flip, name: str, path: Path) -> None:
+    """Write the weights and training settings of a model of the paper, in float32. Raises OSError."""
+    sampling = next(key for key, recipe in RECIPES.items() if recipe == model.recipe)
+    settings = {"model": name, "sampling": sampling, "outputs": model.outputs, "tokens": model.glance}
+    write_atomically(path, save(model.state_dict(), metadata={TRAINING_METADATA: json.dumps(settings)}))
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""The commands `flip predict`, `flip export` and `flip fetch`."""
+"""The command line of `flip`; `flip train` is in `flip.training.command`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from flip.choices import WEIGHTS_SUFFIXES
+from flip.choices import PAPER_MODELS, WEIGHTS_SUFFIXES
 from flip.training.command import train
 from flip.weights import WEIGHTS
 from objascale import terminal
@@ -41,13 +41,15 @@ def errors() -> AbstractContextManager[None]:
     from flip.checkpoint import OnnxMissing, WeightsBroken
     from flip.finite import NotFinite
     from flip.gaussian import GaussianError
+    from flip.paper.grow import GrowError
     from flip.prompts import PredictorError
     from flip.sampler import NoPatches
+    from flip.training_data import RecordBroken
     from flip.weights import DownloadFailed, WeightsMissing
     from objascale.masks import MaskError
 
     return terminal.errors(
-        *(WeightsMissing, WeightsBroken, OnnxMissing, DownloadFailed),
+        *(WeightsMissing, WeightsBroken, OnnxMissing, DownloadFailed, RecordBroken, GrowError),
         *(GaussianError, MaskError, NoPatches, PredictorError, NotFinite, OutOfMemoryError),
     )
 
@@ -183,6 +185,38 @@ def export(
             target = out / f"{Path(model).stem}-{part}.onnx"
             write_atomically(target, data)
             Console(soft_wrap=True, highlight=False).print(f"{target}: {len(data)} bytes", markup=False)
+
+
+@app.command("grow", epilog="Example: flip grow flip-s flip-l --out flip-l.safetensors")
+def grow_command(
+    model: Annotated[str, typer.Argument(help=f"{', '.join(PAPER_MODELS)}, or a .safetensors file of such a model.")],
+    larger: Annotated[str, typer.Argument(help=f"The larger model: {', '.join(PAPER_MODELS)}.")],
+    out: Annotated[Path, typer.Option(help="Weights file to write, with the suffix .safetensors.")],
+    weights: WeightsFolder = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the noise that makes copied channels differ.")] = 0,
+) -> None:
+    """Turn the trained weights of a model of the paper into those of a larger one, to train further from.
+
+    flip-l, of three times the channels of flip-s, predicts the same masks to rounding. flip-m predicts nearly the same.
+    """
+    from flip.checkpoint import write_paper_model
+    from flip.paper.grow import GrowError, grow
+    from flip.paper.model import Flip
+    from flip.predictor import load_predictor, weights_file
+    from flip.training_data import read_record, write_record
+    from flip.weights import sha256
+
+    with errors():
+        if out.suffix != ".safetensors":
+            raise GrowError(f"--out {out}: the weights file needs the suffix .safetensors")
+        source = weights_file(model, weights)
+        network = load_predictor(source).model
+        if not isinstance(network, Flip):
+            raise GrowError(f"{model} is a released model; only models of the paper can be grown")
+        write_paper_model(grow(network, larger, seed), larger, out)
+        if record := read_record(source, sha256(source)):
+            write_record(record, out, sha256(out))
+    Console(soft_wrap=True, highlight=False).print(f"{out}: {out.stat().st_size} bytes", markup=False)
 
 
 @app.command("fetch", epilog="Example: flip fetch flip-tiny")

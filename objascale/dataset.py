@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import weakref
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -68,8 +69,9 @@ class Dataset:
                 )
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock = (self.folder / ".lock").open("w")
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock = (self.folder / ".lock").open("w")
+            weakref.finalize(self, lock.close)  # the folder is locked as long as this object lives
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             write_atomically(header, json.dumps(description, indent=1).encode())
             drop_incomplete_line(self.journal)
             for leftover in self.folder.glob("images/*/.*.part"):
@@ -120,9 +122,23 @@ def read_header(folder: Path, name: str = HEADER) -> dict[str, Any]:
 def read_journal(folder: Path) -> list[dict[str, Any]]:
     """Read every complete line of journal.jsonl. Raises DatasetError if one is damaged."""
     try:
-        return read_records(folder / "journal.jsonl", dict)
+        return read_records(folder / "journal.jsonl", _journal_record)
     except JournalError as error:
         raise DatasetError(str(error)) from error
+
+
+def _journal_record(value: Any) -> dict[str, Any]:
+    """Check that a line of the journal has the keys that its readers use. Raises TypeError or ValueError."""
+    record = dict(value)
+    numbered = "slot" in record or "number" in record
+    complete = {
+        "done": numbered and bool(record.get("annotations") or record.get("crops")),
+        "failed": numbered and "reason" in record,
+        "progress": True,
+    }
+    if not complete.get(record.get("status", ""), False):
+        raise ValueError("its status is unknown, or a key is missing")
+    return record
 
 
 def read_annotations(folder: Path) -> pd.DataFrame:

@@ -16,8 +16,11 @@ class Refusal(Exception):
     """
 
     def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
+        super().__init__(reason, message)  # both, because pickle calls the class with these arguments
         self.reason = reason
+
+    def __str__(self) -> str:
+        return str(self.args[1])
 
 
 def refuse_changed(path: Path, sha256: str) -> None:

@@ -75,6 +75,8 @@ assert shown.exit_code == 0 and "Usage" in shown.output, shown.output"""
 
 
 def test_choices_of_help_are_those_of_the_modules_that_implement_them() -> None:
+    from flip.choices import PAPER_MODELS
+    from flip.paper.model import PAPER_CONFIGS
     from objascale.choices import DATASET_FORMATS
     from objascale.datasets.formats import FORMATS
     from reports.choices import DATASET_TABLE_TOPICS, FIGURE_TOPICS, SUMMARY_TABLE_TOPICS
@@ -82,6 +84,7 @@ def test_choices_of_help_are_those_of_the_modules_that_implement_them() -> None:
     from reports.tables.registry import DATASET_TABLES, SUMMARY_TABLES
 
     assert list(DATASET_FORMATS) == list(FORMATS)
+    assert list(PAPER_MODELS) == list(PAPER_CONFIGS)
     assert list(FIGURE_TOPICS) == list(FIGURES)
     assert list(SUMMARY_TABLE_TOPICS) == list(SUMMARY_TABLES)
     assert list(DATASET_TABLE_TOPICS) == list(DATASET_TABLES)

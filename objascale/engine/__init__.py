@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
-from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from objascale.interrupts import finish_first
 
-if TYPE_CHECKING:  # bench imports this module on nodes without the renderer's packages
-    from objascale.plan import RenderSettings, SceneSpec
+if TYPE_CHECKING:  # bench imports this module for its errors, and starts faster without pandas
+    from objascale.engine.messages import Reply, Request
 
 RenderTask = TypeVar("RenderTask")
 RenderResult = TypeVar("RenderResult")
@@ -61,29 +59,11 @@ class WorkerLost(RuntimeError):
 class Worker(Protocol):
     """Takes one request at a time; see `objascale.blender.worker`."""
 
-    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+    def ask(self, request: Request) -> Reply:
         """Send a request and return the reply. Raises WorkerLost or Fatal."""
 
     def stop(self) -> None:
         """End the worker at once. It takes no further request."""
-
-
-def worker_request(spec: SceneSpec, settings: RenderSettings, paths: Mapping[str, Path], image: Path) -> dict[str, Any]:
-    """Return the request to render a spec.
-
-    Args:
-        spec: The image to render.
-        settings: Settings of the renderer.
-        paths: Asset id → file.
-        image: File to write.
-    """
-    return {
-        "spec": asdict(spec),
-        "settings": settings.model_dump(),
-        "objects": [str(paths[item.object_id]) for item in spec.objects],
-        "map": str(paths[spec.map_id]),
-        "image": str(image),
-    }
 
 
 def run(

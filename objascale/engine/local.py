@@ -6,7 +6,6 @@ number of requests, since Blender leaks memory, and whenever it dies or hangs.
 
 from __future__ import annotations
 
-import json
 import os
 import queue
 import subprocess
@@ -17,6 +16,7 @@ from typing import Any
 
 from objascale.cores import available_cores
 from objascale.engine import EngineSettings, Fatal, WorkerLost
+from objascale.engine.messages import Failed, Message, Ready, Reply, Request, decode_message, encode_request
 
 _START_TIMEOUT = 120.0  # seconds; a choice: Blender starts in a few, and more slowly from a network disk
 _BYTES_PER_WORKER = 2.5e9  # a picture of 8192 px before a 16k map takes 1.9 GiB (tests/benchmarks/render.py)
@@ -51,7 +51,7 @@ class LocalWorker:
         self._stopped = False
         self.device = ""
 
-    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+    def ask(self, request: Request) -> Reply:
         """Send a request and return the reply. Raises WorkerLost or Fatal."""
         if self._process is not None and self._rendered >= self._settings.restart_after:
             self.close()
@@ -62,14 +62,15 @@ class LocalWorker:
         assert self._process is not None
         assert self._process.stdin is not None
         try:
-            self._process.stdin.write(json.dumps(request) + "\n")
+            self._process.stdin.write(encode_request(request) + "\n")
             self._process.stdin.flush()
         except BrokenPipeError:
             raise self._lost("died") from None
         reply = self._read(self._settings.timeout)
         self._rendered += 1
-        if "fatal" in reply:
-            raise Fatal(reply["fatal"])
+        if isinstance(reply, Failed):
+            raise Fatal(reply.fatal)
+        assert not isinstance(reply, Ready)
         return reply
 
     def stop(self) -> None:
@@ -106,18 +107,19 @@ class LocalWorker:
         except WorkerLost as error:
             help_text = f"; {_LIBRARY_HELP}" if "cannot open shared object" in str(error) else ""
             raise Fatal(f"Blender does not start: {error}{help_text}") from error
-        if "fatal" in ready:
-            raise Fatal(ready["fatal"])
-        self.device = ready["device"]
+        if isinstance(ready, Failed):
+            raise Fatal(ready.fatal)
+        assert isinstance(ready, Ready)
+        self.device = ready.device
 
-    def _read(self, timeout: float) -> dict[str, Any]:
+    def _read(self, timeout: float) -> Message:
         try:
             line = self._lines.get(timeout=timeout)
         except queue.Empty:
             raise self._lost(f"gave no answer within {timeout:.0f} s", hung=True) from None
         if not line:
             raise self._lost("died")
-        return json.loads(line)
+        return decode_message(line)
 
     def _lost(self, what: str, hung: bool = False) -> WorkerLost:
         self._log.seek(0)

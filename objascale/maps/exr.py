@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,7 +81,7 @@ def _rows_of_part(path: Path, names: list[str], number: int) -> Bands:
     """Rows of a further part. The package decodes it whole."""
     import OpenEXR
 
-    def planes() -> list[NDArray]:
+    def planes() -> list[NDArray[Any]]:
         with OpenEXR.File(str(path), separate_channels=True) as file:
             return [file.channels(number)[name].pixels for name in names]
 
@@ -89,7 +90,7 @@ def _rows_of_part(path: Path, names: list[str], number: int) -> Bands:
         yield np.stack([plane[row : row + ROWS_PER_BAND].astype(np.float32) for plane in whole], axis=2)
 
 
-def _checked(path: Path, read: Callable):
+def _checked(path: Path, read: Callable[[], Any]) -> Any:
     """Call `read`. The OpenEXR package raises any kind of exception for a damaged file."""
     try:
         return read()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from objascale.dataset import (
     read_journal,
 )
 from objascale.masks import RegionMask
+from objascale.refusal import Refusal
 
 
 def description(**plan):
@@ -46,7 +48,7 @@ def test_a_torn_last_line_is_dropped_and_nothing_else(tmp_path_factory, cut):
     dataset = Dataset(tmp_path)
     dataset.open(description())
     for slot in range(5):
-        dataset.append({"slot": slot, "status": "failed", "text": "é" * slot})
+        dataset.append({"slot": slot, "status": "failed", "reason": "é" * slot})
     data = dataset.journal.read_bytes()
     dataset.journal.write_bytes(data[: max(len(data) - cut, 0)])
     whole = data[: max(len(data) - cut, 0)].count(b"\n")
@@ -54,14 +56,37 @@ def test_a_torn_last_line_is_dropped_and_nothing_else(tmp_path_factory, cut):
     again = Dataset(tmp_path)
     again.open(description())
     assert [record["slot"] for record in again.records()] == list(range(whole))
-    again.append({"slot": 9, "status": "failed"})
+    again.append({"slot": 9, "status": "failed", "reason": "error"})
     assert again.records()[-1]["slot"] == 9
 
 
 def test_a_damaged_line_in_the_middle_is_named(tmp_path):
-    (tmp_path / "journal.jsonl").write_text('{"slot": 1}\n{"slo\n{"slot": 3}\n')
+    (tmp_path / "journal.jsonl").write_text('{"status": "progress"}\n{"slo\n{"status": "progress"}\n')
     with pytest.raises(DatasetError, match="line 2"):
         read_journal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"slot": 0},
+        {"slot": 0, "status": "finished"},
+        {"slot": 0, "status": "failed"},
+        {"slot": 0, "status": "done", "annotations": []},
+        {"status": "done", "annotations": [{}]},
+        ["status"],
+    ],
+)
+def test_a_line_without_its_keys_is_named(tmp_path, line):
+    (tmp_path / "journal.jsonl").write_text(f'{{"status": "progress"}}\n{json.dumps(line)}\n')
+    with pytest.raises(DatasetError, match=r"line 2, is damaged; delete that line"):
+        read_journal(tmp_path)
+
+
+def test_a_refusal_survives_pickling():
+    """Ray sends the exceptions of its actors by pickle."""
+    refusal = pickle.loads(pickle.dumps(Refusal("changed", "a.glb is no longer the file")))
+    assert (refusal.reason, str(refusal)) == ("changed", "a.glb is no longer the file")
 
 
 def test_reading_what_is_no_dataset(tmp_path):

@@ -17,12 +17,16 @@ import pytest
 from objascale.dataset import Dataset, mask_of, read_annotations, read_journal
 from objascale.engine import EngineSettings, Fatal, Worker, WorkerLost, run
 from objascale.engine.local import LocalWorker
+from objascale.engine.messages import Refused, Reply, Request
 from objascale.plan import Plan, PlanSettings, RenderSettings
 from objascale.progress import Pace
+from objascale.records import CropRequest
 from objascale.render import ATTEMPTS_PER_SLOT, Rendering
-from objascale.sources import folder
+from objascale.sources import Asset, folder
 
 ENGINE = EngineSettings(workers=1, threads=1, device="cpu", timeout=120)
+REQUEST = CropRequest(Asset("a/b", "a", Path("b.glb"), "0" * 64), (), (), (), Path("out"), 64, RenderSettings())
+"""A request that no worker meets."""
 SMALL = [
     "--preset",
     "full",
@@ -53,11 +57,11 @@ def test_a_worker_that_dies_or_hangs_is_named_and_replaced():
         worker._start()
         worker._process.send_signal(signal.SIGKILL)
         with pytest.raises(WorkerLost, match="died"):
-            worker.ask({})
+            worker.ask(REQUEST)
         worker._start()
         worker._process.send_signal(signal.SIGSTOP)
         with pytest.raises(WorkerLost, match="no answer within 1 s"):
-            worker.ask({})
+            worker.ask(REQUEST)
         worker._start()
         assert worker.device == "CPU"
     finally:
@@ -67,7 +71,7 @@ def test_a_worker_that_dies_or_hangs_is_named_and_replaced():
 def test_a_device_that_is_not_there_is_fatal():
     worker = LocalWorker(ENGINE.model_copy(update={"device": "hip"}))
     with pytest.raises(Fatal, match="no hip device"):
-        worker.ask({})
+        worker.ask(REQUEST)
     worker.stop()
 
 
@@ -194,11 +198,11 @@ class Mortal:
         self.losses = list(losses)
         self.asked = 0
 
-    def ask(self, request: dict) -> dict:
+    def ask(self, request: Request) -> Reply:
         self.asked += 1
         if self.losses:
             raise self.losses.pop(0)
-        return {"refused": "no-geometry", "message": "nothing there"}
+        return Refused("no-geometry", "nothing there")
 
     def stop(self) -> None: ...
 
