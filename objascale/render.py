@@ -96,11 +96,12 @@ class Rendering:
             "attempt": spec.attempt,
         }
         started = time.monotonic()
+        names = [item.object_id for item in spec.objects]
         reply = ask_twice(worker, render_request(self.plan, spec, self.dataset.folder))
         record["seconds"] = round(time.monotonic() - started, 3)
         if isinstance(reply, Refused):
-            names = [item.object_id for item in spec.objects]
-            return {**record, "status": "failed", **asdict(reply), "object_ids": names}
+            failure = self.dataset.failure(reply.kind, reply.message, reply.details)
+            return {**record, **failure, "object_ids": names}
         assert isinstance(reply, Rendered)
         rows = [asdict(row) for row in reply.annotations]
         return {**record, "status": "done", "annotations": rows, "spec": asdict(spec)}
@@ -115,7 +116,7 @@ def ask_twice(worker: Worker, request: Request) -> Reply:
             lost = error
             if lost.hung:
                 break
-    return Refused("worker-lost", f"{_assets(request)}: {lost}")
+    return Refused("worker-lost", f"{_assets(request)}: {lost}", lost.output)
 
 
 def _assets(request: Request) -> str:

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.text import Text
 from typer.core import TyperArgument, TyperCommand, TyperGroup
 
+from objascale.cores import wait_passively
 from objascale.interrupts import exit_code, raise_on_sigterm
 
 _METAVARS = {
@@ -110,6 +111,8 @@ def _shared_options(
 class App(typer.Typer):
     """A command line with `--version`, whose help names values as PATH, N, NUMBER and TEXT.
 
+    Its commands wait passively; see `objascale.cores.wait_passively`.
+
     Args:
         help: What the command line is for, in one sentence.
     """
@@ -117,6 +120,11 @@ class App(typer.Typer):
     def __init__(self, help: str) -> None:
         super().__init__(cls=_Group, help=help, no_args_is_help=True, pretty_exceptions_enable=False)
         self.callback()(_shared_options)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the command of the process's arguments."""
+        wait_passively()
+        return super().__call__(*args, **kwargs)
 
     def command(self, name: str | None = None, **options: Any) -> Callable[[Any], Any]:
         """Register a command, as `typer.Typer.command` does."""

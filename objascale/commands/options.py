@@ -49,7 +49,8 @@ class AssetOptions:
     objects: Annotated[
         Path | None,
         _option(
-            "folder: objects as PATH/CATEGORY/NAME.glb (gltf, obj, fbx, …). sweethome: an .sh3f file or a folder.",
+            "folder: objects as PATH/CATEGORY/NAME.glb (gltf, obj, fbx, …) or PATH/CATEGORY/NAME/scene.gltf. "
+            "sweethome: an .sh3f file or a folder.",
             _ASSET_PANEL,
         ),
     ] = None

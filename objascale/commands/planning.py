@@ -22,7 +22,7 @@ from objascale.terminal import complain
 _NETWORK = ("objaverse", "polyhaven")
 _EXCLUDING = ("exclude_categories", "exclude", "exclude_maps")
 _OBJECTS_HELP = {
-    "folder": "a folder of objects as PATH/CATEGORY/NAME.glb",
+    "folder": "a folder of objects as PATH/CATEGORY/NAME.glb or PATH/CATEGORY/NAME/scene.gltf",
     "sweethome": "an .sh3f file, or a folder of them",
 }
 
