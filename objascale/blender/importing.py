@@ -44,9 +44,16 @@ class Imported:
 def import_object(path: Path, sha256: str, yaw: float, index: int = 1) -> Imported:
     """Load an object into the scene, turned by `yaw` radians about z, its bounding sphere of radius 1 at the origin.
 
-    sha256: of the file's bytes, hexadecimal. index: the pass index of all its objects. Other objects in the scene are
-    left alone. Raises Refusal with one of the reasons changed, truncated, unreadable, gltf-1, unsupported,
-    outside-reference, no-geometry, too-large, too-many-triangles, not-finite; the scene may then hold remains of this file.
+    Other objects in the scene are left alone. If the object is refused, remains of its file may stay in the scene.
+
+    Args:
+        path: The object's file.
+        sha256: The SHA-256 of the file, hexadecimal.
+        yaw: The angle about z in radians.
+        index: The pass index of all objects of the file.
+
+    Raises:
+        Refusal: If the file is not the planned one, or cannot be read or rendered.
     """
     _check_file(path, sha256)
     before = _Before()
