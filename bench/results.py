@@ -82,6 +82,7 @@ class ResultRow:
     centre_error: float | None = None  # px between the means of both masks; null if the prediction is empty
     predicted_area: int = 0
     predicted_rle: str | None = None
+    ignored_rle: str | None = None  # pixels that all scores leave out; null if there are none
     image_pre_ms: float | None = None  # of set_image, the same on every row of the image
     image_model_ms: float | None = None
     image_post_ms: float | None = None
@@ -211,7 +212,7 @@ class ResultsWriter:
             [vars(row) for row in sorted(self.rows.values(), key=self._sort_key)], arrow_schema()
         )
 
-    def _sort_key(self, row: ResultRow) -> tuple:
+    def _sort_key(self, row: ResultRow) -> tuple[Any, ...]:
         numbers = [re.split(r"(\d+)", text) for text in (row.image_id, row.object_id)]
         where = [[int(part) if part.isdecimal() else part for part in parts] for parts in numbers]
         return *where, self._models.index(row.model), row.tokens or 0, row.noise, row.prompt_source, row.settings_hash

@@ -22,7 +22,8 @@ from bench.seen import seen_in_training
 from bench.selection import Selection
 from flip.stopwatch import Stopwatch
 from flip.training_data import UNKNOWN, TrainingData
-from objascale.datasets import Dataset, Exif, Sample, TruthObject
+from objascale.choices import Exif
+from objascale.datasets import Dataset, Sample, TruthObject
 from objascale.masks import MaskError, RegionMask, as_region_mask
 from objascale.progress import ProgressCallback
 
@@ -30,14 +31,22 @@ PROMPTS_PER_CALL = 64  # the batch size of SAM's automatic mask generator; bound
 
 
 class Engine(Protocol):
-    """Measures images on this machine (`Measurer`) or on a cluster (`bench.ray.Cluster`)."""
+    """Measures images in this process (`Measurer`) or in worker processes (`bench.pool.Pool`)."""
 
     @property
     def cards(self) -> Sequence[ModelCard]:
         """Cards of the models."""
 
     @property
-    def environment(self) -> dict:
+    def unavailable(self) -> Mapping[str, str]:
+        """Why models cannot be loaded, by name."""
+
+    @property
+    def workers(self) -> int:
+        """Number of processes that measure."""
+
+    @property
+    def environment(self) -> dict[str, Any]:
         """Description of the machine, as `bench.environment.environment` returns it."""
 
     def rows(self, samples: Sequence[Sample], results: ResultsWriter) -> Iterator[Iterable[ResultRow]]:
@@ -109,7 +118,7 @@ class LoadedImage:
 
 
 class Measurer:
-    """Measures images on this machine, one at a time.
+    """Measures images in this process, one at a time.
 
     Args:
         dataset: The data set.
@@ -118,7 +127,13 @@ class Measurer:
         selection: Objects to measure.
         learned: Training data of the models by name; models that are missing have unknown training data.
         exif: See `EncodedImage.decode`.
+        unavailable: Why further models cannot be loaded, by name.
+
+    Attributes:
+        segmenters: The models.
     """
+
+    workers = 1
 
     def __init__(
         self,
@@ -128,17 +143,19 @@ class Measurer:
         selection: Selection,
         learned: Mapping[str, TrainingData] | None = None,
         exif: Exif = "stored",
+        unavailable: Mapping[str, str] | None = None,
     ) -> None:
+        self.unavailable = unavailable or {}
         self._dataset = dataset
         self._learned = learned or {}
-        self._segmenters = segmenters
+        self.segmenters = segmenters
         self.cards = [segmenter.describe() for segmenter in segmenters]
         self._prompts = prompts
         self._selection = selection
         self._exif = exif
 
     @property
-    def environment(self) -> dict:
+    def environment(self) -> dict[str, Any]:
         """Description of this machine."""
         return environment()
 
@@ -176,7 +193,7 @@ class Measurer:
 
     def measure(self, image: LoadedImage) -> Iterator[ResultRow]:
         """Yield the rows of an image, task by task. A task may repeat rows that exist already."""
-        for i, segmenter in enumerate(self._segmenters):
+        for i, segmenter in enumerate(self.segmenters):
             tasks = [task for task in image.tasks if task.entrant == i]
             shown = self._show(segmenter, image) if tasks else {}
             for task in tasks:
@@ -189,7 +206,7 @@ class Measurer:
         The grouping of objects does not depend on the rows that exist, because masks can depend on the batch.
         """
         tasks = []
-        for i, (segmenter, card) in enumerate(zip(self._segmenters, self.cards, strict=True)):
+        for i, (segmenter, card) in enumerate(zip(self.segmenters, self.cards, strict=True)):
             step = PROMPTS_PER_CALL if isinstance(segmenter, BatchSegmenter) else 1
             for prompt in self._prompts:
                 key = RowKey(card.name, card.weights_sha256, settings_hash(card.settings, prompt), sha256, "")
@@ -215,12 +232,12 @@ class Measurer:
         self, segmenter: Segmenter, image: LoadedImage, task: PromptGroup, rows: list[ResultRow]
     ) -> Iterator[ResultRow]:
         """Predict the objects of a task, in one call if the model can; if that fails, one by one to find the cause."""
-        asked: list[tuple[ResultRow, RegionMask, Prompt]] = []
+        asked: list[_Asked] = []
         for row, truth in zip(rows, task.truths, strict=True):
             try:
                 mask = truth.mask()
                 prompt = make_prompt(mask, segmenter.accepts, task.prompt, truth.object_id)
-                asked.append((replace(row, prompt=prompt.kind), mask, prompt))
+                asked.append(_Asked(replace(row, prompt=prompt.kind), prompt, mask, truth.ignored_mask()))
             except Exception as caught:  # any error of an annotation becomes the error of this object's row
                 yield replace(row, error=sentence(caught))
         try:
@@ -233,7 +250,7 @@ class Measurer:
             try:
                 yield from _answer(segmenter, image, [each])
             except Exception as caught:  # any error of a model becomes the error of this object's row
-                yield replace(each[0], error=sentence(caught))
+                yield replace(each.row, error=sentence(caught))
 
     def _unanswered(self, image: LoadedImage, task: PromptGroup, truth: TruthObject) -> ResultRow:
         """Return a row without prediction."""
@@ -257,6 +274,7 @@ class Measurer:
             area=truth.area,
             fraction=truth.area / max(width * height, 1),
             truth_rle=truth.counts,
+            ignored_rle=truth.ignored or None,
             prompt_source=task.prompt.source,
             noise=task.prompt.noise,
             tokens=card.settings.get("tokens"),
@@ -266,11 +284,19 @@ class Measurer:
         )
 
 
-def _answer(
-    segmenter: Segmenter, image: LoadedImage, asked: list[tuple[ResultRow, RegionMask, Prompt]]
-) -> list[ResultRow]:
+@dataclass(frozen=True)
+class _Asked:
+    """A row without prediction, and what is needed to fill it."""
+
+    row: ResultRow
+    prompt: Prompt
+    truth: RegionMask
+    ignored: RegionMask | None
+
+
+def _answer(segmenter: Segmenter, image: LoadedImage, asked: list[_Asked]) -> list[ResultRow]:
     """Predict in one call, and return rows with masks, scores and the times divided by the number of prompts."""
-    prompts = [prompt for *_, prompt in asked]
+    prompts = [each.prompt for each in asked]
     segmenter.stopwatch.reset()
     if len(prompts) > 1 and isinstance(segmenter, BatchSegmenter):
         answers: Sequence[object] = segmenter.predict_many(prompts)
@@ -280,11 +306,11 @@ def _answer(
     assert image.pixels is not None
     predicted = checked_masks(segmenter, answers, len(prompts), image.pixels)
     rows = []
-    for (row, truth, _), mask in zip(asked, predicted, strict=True):
-        scores = score(mask, truth)
+    for each, mask in zip(asked, predicted, strict=True):
+        scores = score(mask, each.truth, each.ignored)
         rows.append(
             replace(
-                row,
+                each.row,
                 iou=scores.iou,
                 dice=scores.dice,
                 boundary_iou=scores.boundary_iou,

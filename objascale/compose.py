@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Literal
 
 import cv2
 import numpy as np
@@ -13,10 +12,10 @@ from numpy.typing import NDArray
 
 from objascale.background import render_rows
 from objascale.camera import Camera
+from objascale.choices import ImageFormat
 from objascale.color import to_display
 
 ROWS_PER_BAND = 64  # 6 MB of float32 at 8192 px; a choice
-ImageFormat = Literal["png", "jpg"]
 
 _JPEG_OPTIONS = [
     *(cv2.IMWRITE_JPEG_QUALITY, 95),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,9 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 from flip.devices import device_stopwatch, parse_device
 from flip.finite import check_finite
 from flip.gaussian import Gaussian
+from flip.images import ImageLike, as_rgb
 from flip.paper.glimpses import Glimpses, glimpse
 from flip.paper.model import Flip
-from flip.prompts import PredictorError, PromptLike, as_gaussian, check_image, one_prompt
+from flip.prompts import PredictorError, PromptLike, as_gaussian, one_prompt
 from flip.sampler import Patches, Recipe
 from flip.sampling import Sampling
 from objascale.masks import RegionMask
@@ -63,15 +65,14 @@ class PaperPredictor:
         self.stopwatch = device_stopwatch(self.device)
         self._image: NDArray[np.uint8] | None = None
 
-    def set_image(self, image: NDArray[np.uint8]) -> None:
-        """Set the image for the next predictions, uint8 RGB (H, W, 3). It is not copied. Raises PredictorError."""
-        check_image(image)
+    def set_image(self, image: ImageLike) -> None:
+        """Set the image for the next predictions, as `FlipPredictor.set_image` does. Raises PredictorError."""
         with self.stopwatch("pre"):
-            self._image = np.ascontiguousarray(image)
+            self._image = np.ascontiguousarray(as_rgb(image))
 
     def predict(
         self,
-        mask: RegionMask | NDArray | None = None,
+        mask: RegionMask | NDArray[Any] | None = None,
         box: ArrayLike | None = None,
         gaussian: Gaussian | None = None,
         point: ArrayLike | None = None,
@@ -80,7 +81,7 @@ class PaperPredictor:
         """Predict the mask of one object from exactly one prompt, as `FlipPredictor.predict` does."""
         return self.predict_many([one_prompt(mask, box, gaussian, point, ellipse)])[0]
 
-    def patches(self, gaussian: Gaussian) -> Patches:
+    def patches(self, gaussian: Gaussian) -> Patches[NDArray[np.uint8]]:
         """Return the patches that `predict` uses for a prompt. Raises PredictorError without an image, NoPatches."""
         return self.sampling.patches(self._current_image(), gaussian)
 

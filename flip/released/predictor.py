@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +14,8 @@ from torch import Tensor
 from flip.devices import device_stopwatch, parse_device
 from flip.finite import check_finite
 from flip.gaussian import RELEASED_UNIT, Gaussian
-from flip.prompts import PredictorError, PromptLike, as_gaussian, check_image, one_prompt
+from flip.images import ImageLike, as_rgb
+from flip.prompts import PredictorError, PromptLike, as_gaussian, one_prompt
 from flip.refine import Pixels
 from flip.released.model import ReleasedFlip
 from flip.released.target import Target, area, evaluation_box
@@ -96,22 +98,21 @@ class FlipPredictor:
         self.stopwatch = device_stopwatch(self.device)
         self._image: NDArray[np.uint8] | None = None
 
-    def set_image(self, image: NDArray[np.uint8]) -> None:
-        """Set the image for the next predictions. It is not copied.
+    def set_image(self, image: ImageLike) -> None:
+        """Set the image for the next predictions. A uint8 array (H, W, 3) is not copied.
 
         Args:
-            image: uint8 RGB, (H, W, 3).
+            image: A path, a PIL image or an array, in the order RGB. `flip.images.as_rgb` describes how they are read.
 
         Raises:
-            PredictorError: The image has another dtype or shape.
+            PredictorError: The image cannot be read, or has another type, shape or range.
         """
-        check_image(image)
         with self.stopwatch("pre"):
-            self._image = np.ascontiguousarray(image)
+            self._image = np.ascontiguousarray(as_rgb(image))
 
     def predict(
         self,
-        mask: RegionMask | NDArray | None = None,
+        mask: RegionMask | NDArray[Any] | None = None,
         box: ArrayLike | None = None,
         gaussian: Gaussian | None = None,
         point: ArrayLike | None = None,
@@ -123,10 +124,11 @@ class FlipPredictor:
 
         Args:
             mask: A rough mask, (H, W), non-zero inside. Its mean and covariance are the prompt.
-            box: (4,), x0, y0, x1, y1, pixel edges. The inscribed ellipse is the prompt.
+            box: (4,), x0, y0, x1, y1, pixel edges. It is cut at the edges of the image, and its inscribed ellipse is
+                the prompt.
             gaussian: The Gaussian prompt, which the other kinds are converted to.
             point: (3,), x, y and scale. The scale is a quarter of the object's size.
-            ellipse: (5,), x, y, two semi-axes, and the angle of the first one in radians, from right to down.
+            ellipse: (5,), x, y, two semi-axes, and the angle of the first one in degrees, from right to down.
 
         Returns:
             The mask. `np.asarray` converts it to a bool array (H, W).
@@ -158,7 +160,7 @@ class FlipPredictor:
         with torch.inference_mode():
             return [mask for targets in self._targets(prompts) for mask in self.find(targets)]
 
-    def patches(self, gaussian: Gaussian) -> Patches:
+    def patches(self, gaussian: Gaussian) -> Patches[NDArray[np.uint8]]:
         """Return the patches that `predict` uses for a prompt. Raises PredictorError without an image, NoPatches."""
         return self.sampling.patches(self._current_image(), gaussian)
 
@@ -269,7 +271,7 @@ def _groups(sizes: Sequence[int], limit: int) -> list[slice]:
     return [*groups, slice(start, len(sizes))] if sizes else []
 
 
-def network_input(patches: Patches, width: int, height: int) -> tuple[list[Tensor], Tensor]:
+def network_input(patches: Patches[NDArray[np.uint8]], width: int, height: int) -> tuple[list[Tensor], Tensor]:
     """Convert patches of a `width`×`height` image to the input of the released networks.
 
     Returns:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from objascale.compose import ImageFormat
+from objascale.choices import ImageFormat
 from objascale.plan import PlacementMode, ViewTransform
 from objascale.sources import StarterSplit
 from objascale.sources.polyhaven import Resolution
@@ -49,7 +49,8 @@ class AssetOptions:
     objects: Annotated[
         Path | None,
         _option(
-            "folder: objects as PATH/CATEGORY/NAME.glb (gltf, obj, fbx, …). sweethome: an .sh3f file or a folder.",
+            "folder: objects as PATH/CATEGORY/NAME.glb (gltf, obj, fbx, …) or PATH/CATEGORY/NAME/scene.gltf. "
+            "sweethome: an .sh3f file or a folder.",
             _ASSET_PANEL,
         ),
     ] = None
@@ -73,20 +74,23 @@ class AssetOptions:
     hdris: Annotated[
         str | None,
         _option(
-            "Environment maps: a folder of .exr or .hdr files, polyhaven, or blender (the eight that Blender ships).",
+            "Environment maps: .exr or .hdr, a file or a folder, polyhaven, or blender (the eight that Blender ships).",
             _ASSET_PANEL,
             metavar="PATH|polyhaven|blender",
             show_default="polyhaven with objaverse, else blender",
         ),
     ] = None
+    ldr_maps: Annotated[
+        bool, _option("Take panoramas of low dynamic range (.jpg, .png) from --hdris too.", _ASSET_PANEL)
+    ] = False
     hdri_res: Annotated[Resolution, _option("Width of Poly Haven's maps.", _ASSET_PANEL)] = "16k"
     n_hdris: Annotated[int, _option("Number of Poly Haven's maps.", _ASSET_PANEL, min=1)] = 100
     offline: Annotated[bool, _option("Use only files that are in the cache.", _ASSET_PANEL)] = False
     exclude_categories: Annotated[
-        str | None, _option("Leave these categories out: truck,shoe.", _ASSET_PANEL, metavar="NAME,...")
+        list[str] | None, _option("Leave these categories out: truck,shoe.", _ASSET_PANEL, metavar="NAME,...")
     ] = None
     exclude: Annotated[
-        str | None,
+        list[str] | None,
         _option(
             "Leave out objects whose id or title matches a pattern: *horse*,*/sofa?.",
             _ASSET_PANEL,
@@ -94,7 +98,7 @@ class AssetOptions:
         ),
     ] = None
     exclude_maps: Annotated[
-        str | None, _option("Leave these environment maps out: forest,dawn.", _ASSET_PANEL, metavar="NAME,...")
+        list[str] | None, _option("Leave these environment maps out: forest,dawn.", _ASSET_PANEL, metavar="NAME,...")
     ] = None
     seed: Annotated[int, typer.Option(min=0, help="Seed of every random choice.")] = 0
 
