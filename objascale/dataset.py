@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import weakref
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -75,8 +76,9 @@ class Dataset:
             )
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock = (self.folder / ".lock").open("w")
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock = (self.folder / ".lock").open("w")
+            weakref.finalize(self, lock.close)  # the folder is locked as long as this object lives
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             write_atomically(header, json.dumps(description, indent=1).encode())
             drop_incomplete_line(self.journal)
             for leftover in self.folder.glob("images/*/.*.part"):

@@ -55,7 +55,9 @@ class Comparison:
         return [Damage(self.file, message) for message in found]
 
 
-def choose_records(done: list[dict[str, Any]], count: int, max_px: int, rng: np.random.Generator) -> list[dict]:
+def choose_records(
+    done: list[dict[str, Any]], count: int, max_px: int, rng: np.random.Generator
+) -> list[dict[str, Any]]:
     """`count` random journal records (fewer if there are fewer) of pictures up to `max_px` a side.
 
     Raises DatasetError if there is none.

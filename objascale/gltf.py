@@ -20,9 +20,10 @@ from urllib.parse import unquote
 import numpy as np
 from numpy.typing import NDArray
 
+from objascale.files import is_lfs_pointer
 from objascale.gltf_schema import COMPONENT_TYPES, DOCUMENT, ELEMENT_TYPES, SchemaError, check
 from objascale.references import inside
-from objascale.refusal import Refusal, refuse_lfs_pointer
+from objascale.refusal import Refusal
 
 # Choices that keep a worker within the memory that `engine.local` counts for it.
 MAX_FILE_BYTES = 2**30  # of an object file, and of all buffers of a glTF file together
@@ -130,7 +131,8 @@ class _File:
         file = self.path.parent / unquote(uri)
         if not file.is_file():
             raise Refusal("missing-file", f"{self.path} refers to {uri[:200]!r}, which is missing")
-        refuse_lfs_pointer(file)
+        if is_lfs_pointer(file):
+            raise Refusal("git-lfs", f"{self.path} refers to {file.name}, which is a Git LFS pointer; run git lfs pull")
         if file.stat().st_size > MAX_FILE_BYTES:
             raise Refusal("too-large", f"{file} has {file.stat().st_size:,} bytes, the limit is {MAX_FILE_BYTES:,}")
         return file.read_bytes()

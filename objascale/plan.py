@@ -302,7 +302,7 @@ class Plan:
             groups[asset.category].append(asset)
         return groups
 
-    def _shuffled(self, count: int, *key: int) -> np.ndarray:
+    def _shuffled(self, count: int, *key: int) -> NDArray[np.int64]:
         return np.random.default_rng([self.settings.seed, _SHUFFLE_STREAM, *key]).permutation(count)
 
     def _size(self, rng: np.random.Generator) -> tuple[int, float]:

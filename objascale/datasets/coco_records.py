@@ -16,7 +16,7 @@ from objascale.datasets.outlines import MALFORMED, image_size
 from objascale.datasets.skipped import describe_skipped
 
 Id = int | str
-Annotation = tuple[dict, str]
+Annotation = tuple[dict[str, Any], str]
 """An annotation of the file, and the name of its category."""
 
 _NO_OBJECT = "annotation that is no JSON object"
@@ -119,12 +119,12 @@ def read_records(file: Path, content: Any) -> Records:
     return Records(annotated, frozenset(names.values()), has_synsets, skipped)
 
 
-def _lists(file: Path, content: Any) -> list[list]:
+def _lists(file: Path, content: Any) -> list[list[Any]]:
     """Return the lists of images, annotations and categories. Raises DatasetError if one is missing."""
     content = content if isinstance(content, dict) else {}
     annotations = content.get("annotations")
     listed = annotations if isinstance(annotations, list) else []
-    first: dict = next((each for each in listed[:1] if isinstance(each, dict)), {})
+    first: dict[str, Any] = next((each for each in listed[:1] if isinstance(each, dict)), {})
     kind = next((key for key in ("segments_info", "caption") if key in first), None)
     if kind and "segmentation" not in first:
         raise DatasetError(_other_kind(file, kind))
@@ -137,7 +137,7 @@ def _lists(file: Path, content: Any) -> list[list]:
     return [content["images"], content["annotations"], content["categories"]]
 
 
-def _category_names(categories: list) -> dict[Id, str]:
+def _category_names(categories: list[Any]) -> dict[Id, str]:
     names = {}
     for each in categories:
         number = _id(each.get("id")) if isinstance(each, dict) else None
@@ -146,7 +146,7 @@ def _category_names(categories: list) -> dict[Id, str]:
     return names
 
 
-def _images(images: list) -> tuple[dict[Id, AnnotatedImage], dict[Id | None, str]]:
+def _images(images: list[Any]) -> tuple[dict[Id, AnnotatedImage], dict[Id | None, str]]:
     """Return the images by id, and why the others cannot be used. Equal records of one image count once."""
     records: dict[Id, AnnotatedImage] = {}
     unusable: dict[Id | None, str] = {}
@@ -165,7 +165,7 @@ def _images(images: list) -> tuple[dict[Id, AnnotatedImage], dict[Id | None, str
     return {number: image for number, image in records.items() if number not in unusable}, unusable
 
 
-def _size(image: dict) -> tuple[int, int] | None:
+def _size(image: dict[str, Any]) -> tuple[int, int] | None:
     try:
         return image_size(image)
     except MALFORMED:
@@ -187,7 +187,7 @@ def _is_crowd(value: Any) -> bool:
     return str(value).strip().lower() in ("1", "1.0", "true")
 
 
-def _without_objects(file: Path, annotations: list, skipped: Counter[str]) -> str:
+def _without_objects(file: Path, annotations: list[Any], skipped: Counter[str]) -> str:
     first = next((each for each in annotations if isinstance(each, dict)), {})
     kind = next((key for key in _OTHER_KINDS if key in first), None)
     if kind and "segmentation" not in first and skipped[_NO_SEGMENTATION] == len(annotations):

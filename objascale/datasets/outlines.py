@@ -25,7 +25,7 @@ _MAX_COORDINATE = 1e5  # px; COCO's C code allocates memory by the length of an 
 _MAX_NESTING = 3  # lists around a polygon
 
 
-def image_size(image: dict) -> tuple[int, int]:
+def image_size(image: dict[str, Any]) -> tuple[int, int]:
     """Return the annotated height and width of an image. Raises ValueError if they are impossible."""
     height, width = int(image["height"]), int(image["width"])
     if min(height, width) < 1 or height * width > _MAX_PIXELS:
@@ -34,7 +34,7 @@ def image_size(image: dict) -> tuple[int, int]:
 
 
 def truth_object(
-    annotation: dict, size: tuple[int, int], *, object_id: str, asset_id: str, category: str
+    annotation: dict[str, Any], size: tuple[int, int], *, object_id: str, asset_id: str, category: str
 ) -> TruthObject | None:
     """Make the object of an annotation.
 
@@ -94,7 +94,7 @@ def segmentation_mask(segmentation: Any, size: tuple[int, int]) -> RegionMask:
     return regions[0] if len(regions) == 1 else RegionMask.from_rle(coco_mask.merge([each.rle() for each in regions]))
 
 
-def _parts(outline: Any, nesting: int = 0) -> Iterator[dict | NDArray[np.float64]]:
+def _parts(outline: Any, nesting: int = 0) -> Iterator[dict[str, Any] | NDArray[np.float64]]:
     """Yield the RLEs and the polygons, x, y, x, y, …, of a segmentation."""
     if isinstance(outline, dict):
         yield outline
@@ -127,7 +127,7 @@ def _checked(polygon: NDArray[np.float64]) -> NDArray[np.float64]:
     return polygon
 
 
-def _decode(rle: dict, size: tuple[int, int]) -> RegionMask:
+def _decode(rle: dict[str, Any], size: tuple[int, int]) -> RegionMask:
     if missing := [key for key in ("size", "counts") if rle.get(key) is None]:
         raise MaskError(f"the RLE has no {' and no '.join(missing)}")
     try:
@@ -144,7 +144,7 @@ def _decode(rle: dict, size: tuple[int, int]) -> RegionMask:
         raise MaskError("the counts of the RLE are neither text nor a list of numbers of pixels") from None
 
 
-def _annotated_area(annotation: dict) -> int:
+def _annotated_area(annotation: dict[str, Any]) -> int:
     try:
         return int(annotation["area"])
     except MALFORMED:

@@ -45,7 +45,7 @@ def read_json(path: Path, format: str) -> Any:
         raise DatasetError(f"{path} does not have the format of {format} ({error}); download it again") from error
 
 
-def read_png(content: bytes, file: str) -> NDArray:
+def read_png(content: bytes, file: str) -> NDArray[Any]:
     """Decode a PNG with one channel.
 
     Args:
@@ -108,7 +108,7 @@ def table(file: h5py.File, name: str) -> h5py.Dataset:
     return found
 
 
-def read_hdf5(path: Path, name: str, part: int | slice = slice(None)) -> NDArray:
+def read_hdf5(path: Path, name: str, part: int | slice = slice(None)) -> NDArray[Any]:
     """Read a part of the first axis of an HDF5 data set. Raises DatasetError."""
     with open_hdf5(path) as file:
         return table(file, name)[part]

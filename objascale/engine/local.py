@@ -6,7 +6,6 @@ number of requests, since Blender leaks memory, and whenever it dies or hangs.
 
 from __future__ import annotations
 
-import os
 import queue
 import subprocess
 import sys
@@ -14,7 +13,7 @@ import tempfile
 import threading
 from typing import Any
 
-from objascale.cores import available_cores
+from objascale.cores import available_cores, available_memory
 from objascale.engine import EngineSettings, Fatal, WorkerLost
 from objascale.engine.messages import Failed, Message, Ready, Reply, Request, decode_message, encode_request
 
@@ -37,8 +36,7 @@ def local_engine(workers: int | None = None, **settings: Any) -> EngineSettings:
         **settings: Other fields of EngineSettings.
     """
     cores = available_cores()
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    count = workers or max(1, min(cores, int(memory / _BYTES_PER_WORKER)))
+    count = workers or max(1, min(cores, int(available_memory() / _BYTES_PER_WORKER)))
     return EngineSettings(workers=count, threads=max(2, cores // count), **settings)
 
 

@@ -6,6 +6,7 @@ import errno
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numba
@@ -111,7 +112,9 @@ def _read(path: Path, scratch: Path) -> EnvironmentMap:
 
 
 @numba.njit(cache=True, nogil=True)
-def _add_to_mean(band, first, map_height, light, weights):
+def _add_to_mean(
+    band: NDArray[np.float32], first: int, map_height: int, light: NDArray[np.float32], weights: NDArray[np.float64]
+) -> None:
     """Add rows of a map to a smaller map, weighted by solid angle and by the area that two texels share.
 
     Areas are whole numbers: a texel of the large map covers h·w units, one of the small map H·W.
@@ -137,7 +140,7 @@ def _add_to_mean(band, first, map_height, light, weights):
                 light[y, x, 2] += share * blue
 
 
-def write_exr(path: Path, pixels: NDArray[np.floating]) -> None:
+def write_exr(path: Path, pixels: NDArray[np.floating[Any]]) -> None:
     """Write H×W×3 linear Rec. 709, float16 or float32, as an EXR file. Raises OSError if there is no room for it."""
     import OpenEXR
 

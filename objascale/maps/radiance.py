@@ -114,7 +114,7 @@ def _turned(bands: Iterator[NDArray[np.uint8]], header: _Header) -> Iterator[NDA
 
 
 @numba.njit(cache=True, nogil=True)
-def _decode_scanlines(data, band):
+def _decode_scanlines(data: NDArray[np.uint8], band: NDArray[np.uint8]) -> tuple[int, int]:
     """Fill `band` with scanlines decoded from `data`. Return the number of sound scanlines, and of their bytes."""
     rows, width = band.shape[:2]
     texels = np.empty((4, width), np.uint8)
@@ -132,7 +132,7 @@ def _decode_scanlines(data, band):
 
 
 @numba.njit(cache=True, nogil=True)
-def _decode_row(data, texels):
+def _decode_row(data: NDArray[np.uint8], texels: NDArray[np.uint8]) -> int:
     """One row whose four channels are run-length encoded one after the other. Return its bytes, -1 if it is broken."""
     width = texels.shape[1]
     if data[2] * 256 + data[3] != width:
@@ -160,7 +160,7 @@ def _decode_row(data, texels):
 
 
 @numba.njit(cache=True, nogil=True)
-def _decode_old_row(data, texels):
+def _decode_old_row(data: NDArray[np.uint8], texels: NDArray[np.uint8]) -> int:
     """One row of plain texels, among which (1, 1, 1, n) repeats the one before. Return its bytes, -1 if broken."""
     width = texels.shape[1]
     at = i = digit = 0
