@@ -45,16 +45,16 @@ class Imported:
 def import_object(path: Path, sha256: str, yaw: float, index: int = 1) -> Imported:
     """Load an object into the scene, turned by `yaw` radians about z, its bounding sphere of radius 1 at the origin.
 
-    Other objects in the scene are left alone. If the object is refused, remains of its file may stay in the scene.
+    Other objects in the scene are left alone.
 
     Args:
         path: The object's file.
-        sha256: The SHA-256 of the file, hexadecimal.
-        yaw: The angle about z in radians.
-        index: The pass index of all objects of the file.
+        sha256: SHA-256 of the file's bytes, in hexadecimal.
+        yaw: The angle, radians.
+        index: The pass index of all its objects.
 
     Raises:
-        Refusal: If the file is not the planned one, or cannot be read or rendered.
+        Refusal: The kinds are those of `objascale.refusal.REASONS`. The scene may then hold remains of this file.
     """
     _check_file(path, sha256)
     before = _Before()
