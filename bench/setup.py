@@ -8,7 +8,7 @@ from pathlib import Path
 
 from baselines import registry
 from baselines.model import Files
-from baselines.segmenter import Options, Segmenter
+from baselines.segmenter import ModelUnavailable, Options, Segmenter
 from baselines.threads import limit_threads
 from bench.prompts import PromptSettings
 from bench.runner import Measurer
@@ -53,25 +53,41 @@ class Setup:
 
         Raises:
             DatasetError: The data set cannot be opened.
-            ModelUnavailable: A model cannot be loaded.
+            ModelUnavailable: No model can be loaded.
         """
         dataset = open_dataset(self.data, self.format, self.images)
         return self.measurer(dataset), self.selection.samples(dataset)
 
     def measurer(self, dataset: Dataset) -> Measurer:
-        """Load the models. Raises ModelUnavailable."""
-        return Measurer(dataset, self.segmenters(), self.prompts, self.selection, self.learned(), self.exif)
+        """Load the models. Raises ModelUnavailable if that fails for all of them."""
+        segmenters, unavailable = self.segmenters()
+        return Measurer(dataset, segmenters, self.prompts, self.selection, self.learned(), self.exif, unavailable)
 
     def learned(self) -> dict[str, TrainingData]:
         """Return the training data of each model by name. Raises ModelUnavailable if a record of it is damaged."""
         models = registry.find_models(list(self.weights))
         return {model.name: registry.learned_from(model, self.weights[model.name]) for model in models}
 
-    def segmenters(self) -> list[Segmenter]:
-        """Load the models and limit their threads to the number of cores. Raises ModelUnavailable."""
+    def segmenters(self) -> tuple[list[Segmenter], dict[str, str]]:
+        """Load the models and limit their threads to the number of cores.
+
+        Returns:
+            The models that can be loaded, and by name why others cannot.
+
+        Raises:
+            ModelUnavailable: No model can be loaded. The error has a line per model.
+        """
         limit_threads()
-        return [
-            registry.load(model, self.weights[model.name], replace(self.options, tokens=tokens))
-            for model in registry.find_models(list(self.weights))
-            for tokens in (self.tokens if model.takes_tokens else [self.options.tokens])
-        ]
+        segmenters: list[Segmenter] = []
+        unavailable: dict[str, str] = {}
+        for model in registry.find_models(list(self.weights)):
+            try:
+                segmenters += [
+                    registry.load(model, self.weights[model.name], replace(self.options, tokens=tokens))
+                    for tokens in (self.tokens if model.takes_tokens else [self.options.tokens])
+                ]
+            except ModelUnavailable as error:
+                unavailable[model.name] = str(error)
+        if not segmenters:
+            raise ModelUnavailable("\n".join(unavailable.values()))
+        return segmenters, unavailable

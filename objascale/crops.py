@@ -27,7 +27,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from objascale.color import to_display
 from objascale.dataset import Dataset, DatasetError, read_header, write_parquet
 from objascale.engine import Worker, run
+from objascale.engine.messages import Cropped, Refused
 from objascale.plan import RenderSettings
+from objascale.records import CropRequest, CropView
 from objascale.render import ask_twice, described
 from objascale.sources import Asset
 
@@ -57,27 +59,6 @@ class CropSettings(BaseModel):
     seed: int = Field(0, ge=0)
     views: int = Field(24, ge=1, le=100)
     px: int = Field(256, ge=16, le=2048)
-
-
-@dataclass(frozen=True)
-class CropView:
-    """View of one crop.
-
-    Attributes:
-        map_id: Id of the environment map.
-        turn: Rotation of the map about the vertical axis, radians.
-        azimuth: Direction of the camera, radians; see `camera.Camera`.
-        elevation: Angle by which the camera looks down, radians.
-        fov: Angle that the object's bounding sphere fills, radians.
-        seed: Seed of the path tracer.
-    """
-
-    map_id: str
-    turn: float
-    azimuth: float
-    elevation: float
-    fov: float
-    seed: int
 
 
 def draw_views(settings: CropSettings, maps: Sequence[Asset], number: int) -> list[CropView]:
@@ -165,36 +146,27 @@ class Cropping:
         write_parquet(pd.DataFrame(rows), self.folder.folder / CROPS_TABLE)
 
     def _object(self, number: int, worker: Worker) -> dict[str, Any]:
-        thing = self.objects[number]
+        """Render the crops of one object and return its record for the journal."""
+        asset = self.objects[number]
+        record = {"number": number, "asset_id": asset.id}
+        reply = ask_twice(worker, self._request(number))
+        if isinstance(reply, Refused):
+            return record | self.folder.failure(reply.kind, reply.message, reply.details)
+        assert isinstance(reply, Cropped)
+        return {**record, "status": "done", **asdict(reply)}
+
+    def _request(self, number: int) -> CropRequest:
         views = draw_views(self.settings, self.maps, number)
-        files = [f"images/{number // 100:03d}/{number:06d}-{k:02d}.png" for k in range(len(views))]
-        maps = {asset.id: {"map": str(asset.path), "map_sha256": asset.sha256} for asset in self.maps}
-        request = {
-            "crops": [
-                {**maps[view.map_id], "image": str(self.folder.folder / file), "view": asdict(view)}
-                for view, file in zip(views, files, strict=True)
-            ],
-            "object": str(thing.path),
-            "sha256": thing.sha256,
-            "px": self.settings.px,
-            "settings": self.render.model_dump(),
-        }
-        reply = ask_twice(worker, request)
-        record = {"number": number, "asset_id": thing.id}
-        if "refused" in reply:
-            return {**record, "status": "failed", "reason": reply["refused"], "message": reply["message"]}
-        about = {"asset_id": thing.id, "asset_sha256": thing.sha256, "category": thing.category}
-        about |= {name: getattr(thing, name) for name in ("title", "author", "licence", "url")}
-        rows = [
-            {
-                **{"file": file, **about, "hdri_id": view.map_id, "map_sha256": maps[view.map_id]["map_sha256"]},
-                **row,
-                "spec": asdict(view),
-            }
-            for file, view, row in zip(files, views, reply["crops"], strict=True)
-            if row is not None
-        ]
-        return {**record, "status": "done", "crops": rows, "seconds": reply["seconds"]}
+        maps = {asset.id: asset for asset in self.maps}
+        return CropRequest(
+            asset=self.objects[number],
+            views=tuple(views),
+            maps=tuple(maps[view.map_id] for view in views),
+            files=tuple(f"images/{number // 100:03d}/{number:06d}-{k:02d}.png" for k in range(len(views))),
+            folder=self.folder.folder,
+            px=self.settings.px,
+            settings=self.render,
+        )
 
 
 def read_crops(folder: Path) -> pd.DataFrame:

@@ -3,6 +3,7 @@
     dataset.json         schema version, settings, versions of everything, credits
     plan.parquet         the specs as first drawn, a row a slot
     journal.jsonl        append-only, a line per finished or failed spec, written after its files are in place
+    errors.log           tracebacks and the last output of workers that died, if there are any
     annotations.parquet  a row per object, made from the journal; the rows of one image share its `image_id` and `file`
     images/000/000123.png
 
@@ -24,6 +25,7 @@ import pandas as pd
 from objascale.files import write_atomically
 from objascale.journal import JournalError, append_record, drop_incomplete_line, read_records
 from objascale.masks import RegionMask
+from objascale.refusal import REASONS
 
 SCHEMA = 2
 HEADER = "dataset.json"
@@ -55,7 +57,7 @@ class Dataset:
         """Create the folder, or check that what is there was made in the same way.
 
         `description["fingerprint"]` holds everything that changes pixels. Raises DatasetError if the folder holds
-        another dataset or cannot be written.
+        another dataset or other files, or cannot be written.
         """
         header = self.folder / self.header
         description = {"schema": SCHEMA, **description}
@@ -67,6 +69,11 @@ class Dataset:
                     f"{self.folder} was rendered with other settings ({shortened(changed)}); "
                     "give the old ones to go on with it, or a new folder with --out"
                 )
+        elif foreign := self._foreign():
+            raise DatasetError(
+                f"{self.folder} holds other files, such as {foreign}, and no {self.header}; "
+                "give a new or an empty folder with --out"
+            )
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             lock = (self.folder / ".lock").open("w")
@@ -83,6 +90,12 @@ class Dataset:
         except OSError as error:
             raise DatasetError(f"cannot write to {self.folder} ({error.strerror}); choose another --out") from error
 
+    def _foreign(self) -> str:
+        """Return the name of a file in the folder that is not hidden, or an empty string."""
+        if not self.folder.is_dir():
+            return ""
+        return min((path.name for path in self.folder.iterdir() if not path.name.startswith(".")), default="")
+
     def write_plan(self, specs: Iterable[dict[str, Any]]) -> None:
         """Write plan.parquet, a row a slot."""
         write_parquet(pd.DataFrame(specs), self.folder / "plan.parquet")
@@ -91,6 +104,21 @@ class Dataset:
         """Append a record to the journal and wait until it is on the disk."""
         with self.journal.open("ab", buffering=0) as file:
             append_record(file, record, sync=True)
+
+    def failure(self, kind: str, message: str, details: str = "") -> dict[str, str]:
+        """Return the fields of a failed record, and append details such as a traceback to errors.log.
+
+        Args:
+            kind: A key of `refusal.REASONS`.
+            message: One sentence that names the file or the object.
+            details: Text for errors.log.
+        """
+        if details:
+            log = self.folder / "errors.log"
+            with log.open("a", encoding="utf-8", errors="replace") as file:
+                file.write(f"{message}\n{details.strip()}\n\n")
+            message = f"{message}; {log.name} has the details"
+        return {"status": "failed", "kind": kind, "reason": REASONS[kind], "message": message}
 
     def records(self) -> list[dict[str, Any]]:
         """Every journal line, oldest first."""
@@ -122,9 +150,23 @@ def read_header(folder: Path, name: str = HEADER) -> dict[str, Any]:
 def read_journal(folder: Path) -> list[dict[str, Any]]:
     """Read every complete line of journal.jsonl. Raises DatasetError if one is damaged."""
     try:
-        return read_records(folder / "journal.jsonl", dict)
+        return read_records(folder / "journal.jsonl", _journal_record)
     except JournalError as error:
         raise DatasetError(str(error)) from error
+
+
+def _journal_record(value: Any) -> dict[str, Any]:
+    """Check that a line of the journal has the keys that its readers use. Raises TypeError or ValueError."""
+    record = dict(value)
+    numbered = "slot" in record or "number" in record
+    complete = {
+        "done": numbered and bool(record.get("annotations") or record.get("crops")),
+        "failed": numbered and "reason" in record,
+        "progress": True,
+    }
+    if not complete.get(record.get("status", ""), False):
+        raise ValueError("its status is unknown, or a key is missing")
+    return record
 
 
 def read_annotations(folder: Path) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from objascale.compose import encode
 from objascale.dataset import DatasetError, mask_of
-from objascale.engine import Worker, WorkerLost, worker_request
+from objascale.engine import Worker, WorkerLost
+from objascale.engine.messages import Refused, Rendered
 from objascale.plan import RenderSettings, SceneSpec
+from objascale.records import RenderRequest
 from objascale.sources import Asset
 from objascale.verify import Damage
 
@@ -76,33 +78,26 @@ def compare_full_frame(
     """
     spec = SceneSpec.from_json(record["spec"])
     file = record["annotations"][0]["file"]
-    paths = {asset.sha256: asset.path for asset in assets}
-    digests = {thing.object_id: thing.sha256 for thing in spec.objects} | {spec.map_id: spec.map_sha256}
-    for name, digest in digests.items():
-        if digest not in paths:
-            raise DatasetError(
-                f"{name} of {file} is not among the assets, or has changed (SHA-256 {digest[:16]}…); "
-                "give --objects and --hdris as they were given to objascale render"
-            )
+    *objects, environment = _used_assets(spec, file, assets)
     lossless = settings.model_copy(update={"format": "png"})
     reference = lossless.model_copy(update={"samples": _REFERENCE_SAMPLES, "noise_threshold": 0, "denoise": False})
+    request = RenderRequest(spec, lossless, tuple(objects), environment, scratch, "again.png")
     full_frame = scratch / "full.png"
-    files = {name: paths[digest] for name, digest in digests.items()}
+    whole = replace(request, settings=reference, file="reference.png", full_frame=full_frame)
     try:
-        reply = worker.ask(worker_request(spec, lossless, files, scratch / "again.png"))
-        if "refused" not in reply:
-            again = worker_request(spec, reference, files, scratch / "reference.png")
-            whole = worker.ask({**again, "full_frame": str(full_frame)})
-            reply = whole if "refused" in whole else reply
+        again = worker.ask(request)
+        last = again if isinstance(again, Refused) else worker.ask(whole)
     except WorkerLost as error:
         return Damage(file, f"it cannot be rendered again: {error}")
-    if "refused" in reply:
-        return Damage(file, f"it cannot be rendered again: {reply['message']}")
+    if isinstance(last, Refused):
+        return Damage(file, f"it cannot be rendered again: {last.message}")
+    assert isinstance(again, Rendered)
 
     new, blenders = _decode((scratch / "again.png").read_bytes()), _decode(full_frame.read_bytes())
     data = encode(new, settings.format)
     stored = (folder / file).read_bytes()
-    masks, now = ([mask_of(row) for row in rows] for rows in (record["annotations"], reply["annotations"]))
+    masks = [mask_of(row) for row in record["annotations"]]
+    now = [mask_of(vars(row)) for row in again.annotations]
     full = np.zeros((spec.height, spec.width), bool)
     for mask in masks:
         full |= mask.full()
@@ -122,6 +117,19 @@ def compare_full_frame(
         background_largest=int(background.max(initial=0)),
         object_mean=float(difference[full].mean()),
     )
+
+
+def _used_assets(spec: SceneSpec, file: str, assets: list[Asset]) -> list[Asset]:
+    """Return the assets of the spec's objects and, last, of its map. Raises DatasetError if one is missing."""
+    by_digest = {asset.sha256: asset for asset in assets}
+    used = [(item.object_id, item.sha256) for item in spec.objects] + [(spec.map_id, spec.map_sha256)]
+    for name, digest in used:
+        if digest not in by_digest:
+            raise DatasetError(
+                f"{name} of {file} is not among the assets, or has changed (SHA-256 {digest[:16]}…); "
+                "give --objects and --hdris as they were given to objascale render"
+            )
+    return [by_digest[digest] for _, digest in used]
 
 
 def _decode(data: bytes) -> NDArray[np.uint8]:

@@ -43,7 +43,7 @@ def read_records(path: Path, parse: Callable[[Any], Record]) -> list[Record]:
 
     Args:
         path: The journal.
-        parse: Converts a JSON value to a record. Its ValueError and TypeError count as damage.
+        parse: Converts a JSON value to a record. Its ValueError, TypeError and KeyError count as damage.
 
     Raises:
         JournalError: A complete line is damaged. The message names the line.
@@ -52,7 +52,7 @@ def read_records(path: Path, parse: Callable[[Any], Record]) -> list[Record]:
     for number, line in enumerate(_complete(path).split(b"\n")[:-1], 1):
         try:
             records.append(parse(json.loads(line)))
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, KeyError) as error:
             raise JournalError(
                 f"{path}, line {number}, is damaged; delete that line and run the same command again"
             ) from error

@@ -278,10 +278,17 @@ class Plan:
             return own[self._shuffled(len(own), 1 + names.index(category), turn)[position]]
         return self.objects[int(self._shuffled(len(self.objects), slot, attempt)[0])]
 
+    def assets(self, spec: SceneSpec) -> tuple[tuple[Asset, ...], Asset]:
+        """Return the assets of a spec: its objects in the spec's order, and its environment map."""
+        return tuple(self._objects_by_id[item.object_id] for item in spec.objects), self._maps_by_id[spec.map_id]
+
     @cached_property
-    def paths(self) -> dict[str, Path]:
-        """Asset id → file, for objects and maps."""
-        return {asset.id: asset.path for asset in (*self.objects, *self.maps)}
+    def _objects_by_id(self) -> dict[str, Asset]:
+        return {asset.id: asset for asset in self.objects}
+
+    @cached_property
+    def _maps_by_id(self) -> dict[str, Asset]:
+        return {asset.id: asset for asset in self.maps}
 
     @cached_property
     def _categories(self) -> list[str]:

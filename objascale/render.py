@@ -10,10 +10,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from objascale.dataset import OBJECTS_PER_IMAGE, Dataset, image_file
-from objascale.engine import Worker, WorkerLost, run, worker_request
+from objascale.dataset import Dataset
+from objascale.engine import Worker, WorkerLost, run
+from objascale.engine.messages import Refused, Rendered, Reply, Request
 from objascale.plan import Plan, SceneSpec, save_plan, spec_id
 from objascale.progress import Pace
+from objascale.records import RenderRequest, render_request
 from objascale.sources import Asset
 from objascale.sources.folder import LDR_MAP_SUFFIXES
 
@@ -60,13 +62,12 @@ class Rendering:
     def work(self, slots: Sequence[int], workers: Sequence[Worker], pace: Pace) -> Iterator[Outcome]:
         """Render the slots; each outcome is in the journal, and counted, before it is yielded."""
         failures = Counter(record["slot"] for record in self.dataset.records() if record["status"] == "failed")
-        assets = {asset.id: asset for asset in self.plan.objects}
 
         def fill(slot: int, worker: Worker) -> Outcome:
             outcome = Outcome(slot)
             for attempt in range(failures[slot], ATTEMPTS_PER_SLOT):
                 spec = self.plan.draw(slot, attempt)
-                outcome.records.append(self._attempt(spec, assets, worker))
+                outcome.records.append(self._attempt(spec, worker))
                 if outcome.done:
                     break
             return outcome
@@ -87,46 +88,27 @@ class Rendering:
         finally:
             self.dataset.write_annotations()
 
-    def _attempt(self, spec: SceneSpec, assets: dict[str, Asset], worker: Worker) -> dict[str, Any]:
-        things = [assets[item.object_id] for item in spec.objects]
-        settings = self.plan.render
-        file = image_file(spec.slot, settings.format)
-        request = worker_request(spec, settings, self.plan.paths, self.dataset.folder / file)
-        identity = spec_id(spec, settings)
-        record: dict[str, Any] = {"spec_id": identity, "slot": spec.slot, "attempt": spec.attempt}
+    def _attempt(self, spec: SceneSpec, worker: Worker) -> dict[str, Any]:
+        """Render one spec and return its record for the journal."""
+        record: dict[str, Any] = {
+            "spec_id": spec_id(spec, self.plan.render),
+            "slot": spec.slot,
+            "attempt": spec.attempt,
+        }
         started = time.monotonic()
-        reply = ask_twice(worker, request)
+        names = [item.object_id for item in spec.objects]
+        reply = ask_twice(worker, render_request(self.plan, spec, self.dataset.folder))
         record["seconds"] = round(time.monotonic() - started, 3)
-        if "refused" in reply:
-            failure = {"reason": reply["refused"], "message": reply["message"]}
-            names = [item.object_id for item in spec.objects]
-            return {**record, "status": "failed", **failure, "object_ids": names}
-        rows = [
-            {
-                "object_id": OBJECTS_PER_IMAGE * spec.slot + number,
-                "image_id": spec.slot,
-                "file": file,
-                "category": item.category,
-                "asset_id": item.object_id,
-                "asset_sha256": item.sha256,
-                "hdri_id": spec.map_id,
-                "map_sha256": spec.map_sha256,
-                "target_fraction": item.target_fraction,
-                "title": thing.title,
-                "author": thing.author,
-                "licence": thing.licence,
-                "url": thing.url,
-                "spec_id": identity,
-                "seed": spec.seed,
-                **row,
-            }
-            for number, (item, thing, row) in enumerate(zip(spec.objects, things, reply["annotations"], strict=True))
-        ]
+        if isinstance(reply, Refused):
+            failure = self.dataset.failure(reply.kind, reply.message, reply.details)
+            return {**record, **failure, "object_ids": names}
+        assert isinstance(reply, Rendered)
+        rows = [asdict(row) for row in reply.annotations]
         return {**record, "status": "done", "annotations": rows, "spec": asdict(spec)}
 
 
-def ask_twice(worker: Worker, request: dict[str, Any]) -> dict[str, Any]:
-    """The worker's answer. One that died may have been killed from outside, so only the second death counts."""
+def ask_twice(worker: Worker, request: Request) -> Reply:
+    """Send a request, once more if the worker dies: another program may have killed it. A hang is refused at once."""
     for _ in range(2):
         try:
             return worker.ask(request)
@@ -134,8 +116,14 @@ def ask_twice(worker: Worker, request: dict[str, Any]) -> dict[str, Any]:
             lost = error
             if lost.hung:
                 break
-    names = ", ".join(item["object_id"] for item in request["spec"]["objects"])
-    return {"refused": "worker-lost", "message": f"{names} before {request['spec']['map_id']}: {lost}"}
+    return Refused("worker-lost", f"{_assets(request)}: {lost}", lost.output)
+
+
+def _assets(request: Request) -> str:
+    """Names of the object and of the map of a request, for messages."""
+    if isinstance(request, RenderRequest):
+        return f"{', '.join(item.object_id for item in request.spec.objects)} before {request.spec.map_id}"
+    return request.asset.id
 
 
 def describe(plan: Plan) -> dict[str, Any]:

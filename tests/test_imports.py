@@ -40,6 +40,16 @@ def test_importing_a_package_loads_only_what_it_needs(code: str, heavy: set[str]
     assert not loaded_by(code) & (heavy | never)
 
 
+def test_the_way_that_threads_wait_is_the_choice_of_a_program_that_imports_the_packages() -> None:
+    code = """
+import os
+from objascale.cores import PASSIVE_WAITING
+before = dict(os.environ)
+import baselines, bench.runner, flip.predictor, objascale.cli, reports
+assert all(os.environ.get(name) == before.get(name) for name in PASSIVE_WAITING)"""
+    assert "torch" in loaded_by(code)
+
+
 @pytest.mark.parametrize("name", ["baselines", "flip"])
 def test_every_exported_name_is_there_and_an_unknown_one_is_an_attribute_error(name: str) -> None:
     package = import_module(name)

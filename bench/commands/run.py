@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from baselines.segmenter import Device, ModelCard, Options, Precision
+from baselines.segmenter import Device, Options, Precision
 from bench.choices import PromptSource
 from bench.commands.common import (
     Weights,
@@ -114,7 +115,12 @@ def run(
         ),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Workers on the Ray cluster.", show_default="one per GPU, or per two CPUs")
+        int | None,
+        typer.Option(
+            min=1,
+            help="Processes that measure. On this machine they share its cores.",
+            show_default="one per GPU, else by models, cores, memory and images; Ray: one per GPU, or per two CPUs",
+        ),
     ] = None,
     timing: Annotated[
         bool, typer.Option("--timing", help="Measure inference times instead, on the first 5 (--limit) images.")
@@ -128,7 +134,6 @@ def run(
     """
     from baselines.registry import find_all_weights
     from bench.prompts import PromptSettings
-    from bench.ray import Cluster
     from bench.results import open_results
     from bench.runner import run as measure
     from bench.selection import SelectionError, parse_selection
@@ -154,16 +159,16 @@ def run(
         if strict:
             refuse_bad_records(dataset, selection.samples(dataset))
         if timing:
-            if engine != "local" or len(prompts) > 1 or len(patches) > 1:
-                raise SelectionError("--timing needs --engine local, one --noise and one --tokens")
+            if engine != "local" or (workers or 1) > 1 or len(prompts) > 1 or len(patches) > 1:
+                raise SelectionError("--timing needs --engine local, one worker, one --noise and one --tokens")
             _time(out, dataset, setup, TimingSettings(warmup, repeats))
             return
-        there: Engine
-        if engine == "ray":
-            there = Cluster(setup, workers, address)
-        else:
-            there = setup.measurer(dataset)
-        with open_results(out, _description(dataset, there.cards, there.environment, setup), dataset) as results:
+        with (
+            _open_engine(engine, setup, dataset, workers, address) as there,
+            open_results(out, _description(dataset, there, setup), dataset) as results,
+        ):
+            for sentence in there.unavailable.values():
+                complain(sentence)
             try:
                 with show_progress("measuring") as progress:
                     measure(there, selection.samples(dataset), results, progress)
@@ -176,16 +181,41 @@ def run(
                 raise SelectionError(f"no object of {data} is selected; change --select, --limit or --shard")
         report(results, out)
         fail_if_only_errors(results.frame(), [card.name for card in there.cards])
+        _fail_if_unavailable(there)
+
+
+@contextmanager
+def _open_engine(
+    name: str, setup: Setup, dataset: Dataset, workers: int | None, address: str | None
+) -> Iterator[Engine]:
+    """Load the models in this process, or in worker processes that run inside the block."""
+    from baselines.registry import find_models
+    from bench.local import LocalHost, default_workers
+    from bench.pool import Pool
+    from bench.ray import RayHost
+
+    if name == "ray":
+        with Pool(RayHost(setup, workers, address)) as pool:
+            yield pool
+        return
+    images = len(setup.selection.samples(dataset))
+    workers = workers or default_workers(find_models(list(setup.weights)), setup.options.device, images)
+    if workers == 1:
+        yield setup.measurer(dataset)
+        return
+    with Pool(LocalHost(setup, workers)) as pool:
+        yield pool
 
 
 def _time(out: Path, dataset: Dataset, setup: Setup, settings: TimingSettings) -> None:
     """`bench run --timing`."""
-    from bench.environment import environment
     from bench.timing import rich_table, run_timing, summarise_times
 
-    segmenters = setup.segmenters()
-    cards = [segmenter.describe() for segmenter in segmenters]
-    description = _description(dataset, cards, environment(), setup)
+    there = setup.measurer(dataset)
+    segmenters = there.segmenters
+    description = _description(dataset, there, setup)
+    for sentence in there.unavailable.values():
+        complain(sentence)
     try:
         with show_progress("measuring") as progress:
             rows = run_timing(
@@ -196,7 +226,14 @@ def _time(out: Path, dataset: Dataset, setup: Setup, settings: TimingSettings) -
     console().print(rich_table(summarise_times(rows)))
     complain_of_errors(rows, "have no time")
     console().print(f"{len(rows)} calls in {out / 'timing.parquet'}", soft_wrap=True)
-    fail_if_only_errors(rows[rows["call"] != "set_image"], [card.name for card in cards])
+    fail_if_only_errors(rows[rows["call"] != "set_image"], [card.name for card in there.cards])
+    _fail_if_unavailable(there)
+
+
+def _fail_if_unavailable(engine: Engine) -> None:
+    """End the command with exit code 1 if a model could not be loaded."""
+    if engine.unavailable:
+        fail(f"{', '.join(engine.unavailable)} could not be loaded, so there are no rows of it")
 
 
 def _chosen(models: str, weights: Path | None) -> list[Model]:
@@ -215,7 +252,7 @@ def _chosen(models: str, weights: Path | None) -> list[Model]:
     return chosen
 
 
-def _description(dataset: Dataset, cards: Sequence[ModelCard], machine: dict[str, Any], setup: Setup) -> dict[str, Any]:
+def _description(dataset: Dataset, engine: Engine, setup: Setup) -> dict[str, Any]:
     """Return the content of run.json."""
     learned = setup.learned()
     return {
@@ -228,9 +265,10 @@ def _description(dataset: Dataset, cards: Sequence[ModelCard], machine: dict[str
             "masks": dataset.masks,
             "skipped": dict(dataset.skipped),
         },
-        "models": [asdict(card) | {"training": learned.get(card.name, UNKNOWN).summary()} for card in cards],
+        "models": [asdict(card) | {"training": learned.get(card.name, UNKNOWN).summary()} for card in engine.cards],
         "prompt": {"source": setup.prompts[0].source, "seed": setup.prompts[0].seed},
         "noise": [prompt.noise for prompt in setup.prompts],
         "exif": setup.exif,
-        "environment": machine,
+        "workers": engine.workers,
+        "environment": engine.environment,
     }

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from objascale.journal import read_records
 
 MAX_POINTS_PER_CURVE = 200  # more are not visible at this width; each is a mean over equally many steps
 
@@ -18,7 +19,7 @@ def draw_training_curve(metrics: Path) -> bytes:
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    lines = [json.loads(line) for line in metrics.read_text().splitlines()]
+    lines = read_records(metrics, dict)
     steps = [line for line in lines if "mask" in line]
     validations = [line for line in lines if "sizes" in line]
     with mpl.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):

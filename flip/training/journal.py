@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 
+from flip.training.config import TrainingError
 from flip.training.curve import draw_training_curve
 from flip.training.validation import ValidationScores
 from objascale.files import write_atomically
+from objascale.journal import JournalError, append_record, read_records
 
 METRICS_FILE = "metrics.jsonl"
 MAX_REPORTED_FAILURES = 10  # enough to show a pattern; a bad data set would fill the terminal
@@ -50,20 +52,20 @@ class Journal:
     """Writes OUT/metrics.jsonl, OUT/samples/STEP.png, OUT/curve.png and OUT/tensorboard.
 
     Lines after step `start`, the checkpoint's, are deleted, because these steps are repeated.
+
+    Raises:
+        TrainingError: A line of metrics.jsonl is damaged. The message names it.
     """
 
     def __init__(self, out: Path, start: int) -> None:
         out.mkdir(parents=True, exist_ok=True)
         path = out / METRICS_FILE
-        kept = []
-        for line in path.read_text().splitlines() if path.exists() else ():
-            try:
-                if json.loads(line)["step"] <= start:
-                    kept.append(line)
-            except (ValueError, KeyError, TypeError):  # an incomplete line
-                break
-        path.write_text("".join(f"{line}\n" for line in kept))
-        self._file = path.open("a")
+        try:
+            lines = read_records(path, lambda line: (int(line["step"]), line))
+        except JournalError as error:
+            raise TrainingError(str(error)) from error
+        write_atomically(path, "".join(json.dumps(line) + "\n" for step, line in lines if step <= start).encode())
+        self._file = path.open("ab", buffering=0)
         self._board = SummaryWriter(str(out / "tensorboard"), purge_step=start + 1)
         self._out, self._samples = out, out / "samples"
         self._failures = 0
@@ -72,7 +74,7 @@ class Journal:
         """Log a step."""
         values = dict(vars(report))
         step, metrics = values.pop("step"), values.pop("metrics")
-        self._write({"step": step, **metrics, **values})
+        append_record(self._file, {"step": step, **metrics, **values}, sync=False)
         for name, value in {**metrics, **values}.items():
             self._board.add_scalar(f"training/{name}", value, step)
 
@@ -80,7 +82,7 @@ class Journal:
         """Log a validation, and return the line of metrics.jsonl."""
         iou, ellipse, sizes = float(scores.model.mean()), float(scores.ellipse.mean()), scores.by_size()
         line = {"step": step, "iou": iou, "ellipse": ellipse, "sizes": sizes}
-        self._write(line)
+        append_record(self._file, line, sync=False)
         self._board.add_scalar("validation/IoU", iou, step)
         for label, (mean, _, _) in sizes.items():
             self._board.add_scalar(f"validation/IoU {label}", mean, step)
@@ -106,7 +108,3 @@ class Journal:
         """Close the files."""
         self._file.close()
         self._board.close()
-
-    def _write(self, line: dict[str, Any]) -> None:
-        self._file.write(json.dumps(line) + "\n")
-        self._file.flush()

@@ -6,7 +6,6 @@ import gc
 import math
 import time
 from pathlib import Path
-from typing import Any
 
 import bpy
 import cv2
@@ -17,10 +16,12 @@ from objascale.blender import scene
 from objascale.blender.importing import import_object
 from objascale.blender.placing import pixel_box, projected_bounds
 from objascale.camera import Camera
-from objascale.crops import CropView, cut_out
+from objascale.crops import cut_out
+from objascale.engine.messages import Cropped
 from objascale.files import write_atomically
 from objascale.maps import load_map
 from objascale.plan import RenderSettings
+from objascale.records import CropRequest, CropView, crop_row
 from objascale.refusal import Refusal, refuse_changed
 
 _FILLED = 0.9  # of the crop's side is the object's longer side
@@ -30,35 +31,42 @@ _MIN_AREA = 64  # px of alpha ½ and more
 _lights: dict[Path, Path] = {}  # map → the file that lights objects
 
 
-def render_crops(request: dict[str, Any], device: str, threads: int, scratch: Path) -> dict[str, Any]:
-    """Render and write the crops of one object; `crops`: a row each, None where the object shows too little.
+def render_crops(request: CropRequest, device: str, threads: int, scratch: Path) -> Cropped:
+    """Render and write the crops of one object. A crop that shows too little of it is left out.
 
-    Raises Refusal if it shows too little in all of them, cannot be imported, or if its file or a map has changed;
-    EnvironmentMapError; OSError.
+    Raises:
+        Refusal: The object shows too little in all crops or cannot be imported, or its file or a map has changed.
+        EnvironmentMapError: A map cannot be used.
+        OSError: A file cannot be written.
     """
     started = time.perf_counter()
-    settings = RenderSettings(**request["settings"])
+    asset, settings = request.asset, request.settings
     gc.collect()
     scene.clear()
     scene.choose_device(device)
-    path = Path(request["object"])
-    thing = import_object(path, request["sha256"], 0.0)
-    for each in request["crops"]:
-        refuse_changed(Path(each["map"]), each["map_sha256"])
-    lights = [_light(Path(each["map"]), scratch) for each in request["crops"]]
+    thing = import_object(asset.path, asset.sha256, 0.0)
+    for each in request.maps:
+        refuse_changed(each.path, each.sha256)
+    lights = [_light(each.path, scratch) for each in request.maps]
     scene.prepare(lights[0], settings, 0, device != "cpu", threads)
     cycles = bpy.context.scene.cycles
     cycles.denoising_prefilter = "FAST"  # the accurate one takes as long as the tracing, and shows in no crop
     rows = []
-    for each, light in zip(request["crops"], lights, strict=True):
-        view = CropView(**each["view"])
+    for number, (view, light) in enumerate(zip(request.views, lights, strict=True)):
         scene.surround(light, view.turn)
         cycles.seed = view.seed
-        camera = _framing(thing.points, view, request["px"])
-        rows.append(_crop(camera, thing.points, settings, scratch, Path(each["image"])))
-    if not any(rows):
-        raise Refusal("too-thin", f"{path} covers fewer than {_MIN_AREA} px of every crop")
-    return {"crops": rows, "seconds": round(time.perf_counter() - started, 3)}
+        picture = _crop(_framing(thing.points, view, request.px), thing.points, settings, scratch)
+        opaque = int(np.count_nonzero(picture[..., 3] >= 128))
+        if opaque < _MIN_AREA:
+            continue
+        done, data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGBA2BGRA))
+        assert done
+        write_atomically(request.folder / request.files[number], data.tobytes())
+        height, width = picture.shape[:2]
+        rows.append(crop_row(request, number, width, height, opaque))
+    if not rows:
+        raise Refusal("too-thin", f"{asset.path} covers fewer than {_MIN_AREA} px of every crop")
+    return Cropped(rows, round(time.perf_counter() - started, 3))
 
 
 def _light(path: Path, scratch: Path) -> Path:
@@ -85,19 +93,9 @@ def _framing(points: NDArray[np.float64], view: CropView, px: int) -> Camera:
     return camera(round(min(px * _FILLED * px / max(x1 - x0, y1 - y0), _LARGEST_FRAME)))
 
 
-def _crop(
-    camera: Camera, points: NDArray[np.float64], settings: RenderSettings, scratch: Path, file: Path
-) -> dict[str, Any] | None:
-    """Render one crop and write it; its row, None (and no file) if it shows too little."""
+def _crop(camera: Camera, points: NDArray[np.float64], settings: RenderSettings, scratch: Path) -> NDArray[np.uint8]:
+    """Render one crop: (h, w, 4) uint8 display RGBA, cut to its alpha."""
     bounds = projected_bounds(camera, points)
     assert bounds is not None
     traced, _ = scene.trace(camera, pixel_box(camera, bounds), settings.samples, settings.denoise, scratch)
-    picture = cut_out(traced, settings.view)
-    opaque = int(np.count_nonzero(picture[..., 3] >= 128))
-    if opaque < _MIN_AREA:
-        return None
-    done, data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGBA2BGRA))
-    assert done
-    write_atomically(file, data.tobytes())
-    height, width = picture.shape[:2]
-    return {"width": width, "height": height, "opaque": opaque}
+    return cut_out(traced, settings.view)

@@ -17,10 +17,13 @@ import numpy as np
 from mathutils import Matrix
 from numpy.typing import NDArray
 
+from objascale.blender.overlaps import let_touching_paths_pass, remove_duplicate_faces
+from objascale.blender.surfaces import fully_transparent, show_vertex_colours, undo_wrong_transparency
 from objascale.blender.textures import mend_textures
 from objascale.gltf import MAX_FILE_BYTES, MAX_TRIANGLES, check_gltf
 from objascale.references import check_obj, check_usd
-from objascale.refusal import Refusal, refuse_changed
+from objascale.refusal import Refusal, refuse_changed, refuse_lfs_pointer
+from objascale.triangles import check_triangles
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,13 @@ def import_object(path: Path, sha256: str, yaw: float, index: int = 1) -> Import
         thing.pass_index = index
         thing.hide_render = thing.hide_viewport = thing.hide_render or thing.hide_viewport
     missing = mend_textures(path, things)
+    if path.suffix.lower() in (".obj", ".ply"):
+        show_vertex_colours(things)
+    if path.suffix.lower() in (".obj", ".fbx"):
+        undo_wrong_transparency(path, things)
     points, pivot = _normalise(path, collection, things, yaw, found)
+    remove_duplicate_faces(things)
+    let_touching_paths_pass(things)
     return Imported(points, collection, pivot, missing)
 
 
@@ -78,6 +87,8 @@ def _check_file(path: Path, sha256: str) -> None:
         size = path.stat().st_size
         if size > MAX_FILE_BYTES:
             raise Refusal("too-large", f"{path} has {size:,} bytes, the limit is {MAX_FILE_BYTES:,}")
+        refuse_lfs_pointer(path)
+        check_triangles(path)  # first, as hashing a large file takes seconds
     except OSError as error:
         raise Refusal("unreadable", f"{path} cannot be read: {error.strerror}") from error
     refuse_changed(path, sha256)
@@ -103,9 +114,14 @@ def _load(path: Path, collection: bpy.types.Collection) -> int | None:
     try:
         match path.suffix.lower():
             case ".glb" | ".gltf":
-                bpy.ops.import_scene.gltf(filepath=file, disable_bone_shape=True, import_scene_extras=False)
+                bpy.ops.import_scene.gltf(
+                    filepath=file,
+                    disable_bone_shape=True,
+                    import_scene_extras=False,
+                    guess_original_bind_pose=False,  # a guess that is wrong crumples skins
+                )
             case ".fbx":
-                bpy.ops.import_scene.fbx(filepath=file)
+                bpy.ops.wm.fbx_import(filepath=file)
             case ".obj":
                 bpy.ops.wm.obj_import(filepath=file)
             case ".ply":
@@ -118,7 +134,7 @@ def _load(path: Path, collection: bpy.types.Collection) -> int | None:
             case other:
                 raise Refusal("unreadable", f"{path} has the ending {other}, which no importer reads")
     except RuntimeError as error:  # what Blender's operators raise
-        raise Refusal("unreadable", f"{path} cannot be imported: {_last_line(error)}") from error
+        raise Refusal("unreadable", f"{path} cannot be imported by Blender", str(error)) from error
     finally:
         scene.frame_start, scene.frame_end = frames
         layer.active_layer_collection = layer.layer_collection
@@ -217,26 +233,44 @@ def _points(path: Path, things: list[bpy.types.Object], found: Counter[str]) -> 
         if triangles > MAX_TRIANGLES:
             raise Refusal("too-many-triangles", f"{path} has more than {MAX_TRIANGLES:,} triangles")
         if len(mesh.loop_triangles):
+            if not len(mesh.vertices):  # USD points of a wrong type; Blender keeps the faces
+                raise Refusal("unreadable", f"{path} has faces without vertices")
             matrix = np.array(instance.matrix_world)
-            parts.append(_corners(mesh) @ matrix[:3, :3].T + matrix[:3, 3])
+            parts.append(_corners(mesh, matrix, [fully_transparent(slot.material) for slot in thing.material_slots]))
         thing.to_mesh_clear()
-    if not parts:
-        raise Refusal("no-geometry", f"{path} has not one triangle, only {_what(found, loose)}")
+    if not triangles:
+        raise Refusal("no-geometry", f"{path} has no visible triangles, only {_what(found, loose)}")
     points = np.concatenate(parts)
+    if not len(points):
+        raise Refusal("no-geometry", f"{path} has no extent: its triangles have no area or are fully transparent")
     if not np.isfinite(points).all():
-        raise Refusal("not-finite", f"{path} has vertices at infinity or without a number")
+        raise Refusal("not-finite", f"{path} has vertices that are not finite")
     return points
 
 
-def _corners(mesh: bpy.types.Mesh) -> NDArray[np.float32]:
-    """The vertices (n, 3) that triangles use, local."""
+def _corners(mesh: bpy.types.Mesh, matrix: NDArray[np.float64], transparent: list[bool]) -> NDArray[np.float64]:
+    """Return the world coordinates (n, 3) of the vertices that visible triangles use.
+
+    Triangles without area, and those whose material (by slot) is fully transparent, are not visible.
+    """
     positions = np.empty(3 * len(mesh.vertices), np.float32)
     mesh.vertices.foreach_get("co", positions)
+    world = positions.reshape(-1, 3) @ matrix[:3, :3].T + matrix[:3, 3]
     corners = np.empty(3 * len(mesh.loop_triangles), np.int32)
     mesh.loop_triangles.foreach_get("vertices", corners)
-    used = np.zeros(len(mesh.vertices), bool)
-    used[corners] = True
-    return positions.reshape(-1, 3)[used]
+    corners = corners.reshape(-1, 3)
+    a, b, c = (world[corners[:, k]] for k in range(3))
+    with np.errstate(invalid="ignore", over="ignore"):
+        area = np.linalg.norm(np.cross(b - a, c - a), axis=1)
+        longest = np.maximum(((b - a) ** 2).sum(1), ((c - a) ** 2).sum(1))
+        visible = ~(area <= 1e-7 * longest)  # the precision of float32; NaN stays, and is refused later
+    if any(transparent):
+        slots = np.empty(len(mesh.loop_triangles), np.int32)
+        mesh.loop_triangles.foreach_get("material_index", slots)
+        visible &= ~np.array(transparent)[np.clip(slots, 0, len(transparent) - 1)]
+    used = np.zeros(len(world), bool)
+    used[corners[visible]] = True
+    return world[used]
 
 
 def _what(found: Counter[str], loose: int) -> str:
@@ -244,8 +278,3 @@ def _what(found: Counter[str], loose: int) -> str:
     names = {"MESH": f"{loose:,} points or lines", "CURVE": "curves", "CURVES": "curves", "FONT": "text"}
     things = sorted({names.get(kind, kind.lower().replace("_", " ")) for kind in found if kind != "MESH" or loose})
     return ", ".join(things) or "an empty scene"
-
-
-def _last_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__

@@ -1,14 +1,8 @@
-"""A Blender process that renders specs, one JSON line in, one JSON line out.
+"""A Blender process that renders pictures and crops. It reads requests and writes replies, each a line of JSON.
 
     python -m objascale.blender.worker --device auto --threads 2
 
-First it says `{"ready": true, "blender": …, "device": …}`. A request is `{"spec": …, "settings": …, "objects": [path,
-…], "map": path, "image": path}`, with `"full_frame": path` for Blender's own picture besides. The answer is
-`{"annotations": [row, …]}`, or `{"refused": reason, "message": …}` when this spec cannot be rendered, or
-`{"fatal": message}` when no spec can. Whatever Blender prints goes to standard error.
-
-A request with `"crops"` is for crops of one object instead, see objascale.blender.crops and objascale.crops; its answer
-is `{"crops": [row or null, …], "seconds": …}`.
+`objascale.engine.messages` defines the lines. The first message is Ready. The output of Blender goes to standard error.
 """
 
 from __future__ import annotations
@@ -17,16 +11,15 @@ import argparse
 import errno
 import gc
 import hashlib
-import json
 import os
 import resource
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
-import bpy
 import numpy as np
 import OpenEXR
 from numpy.typing import NDArray
@@ -36,11 +29,21 @@ from objascale.blender.crops import render_crops
 from objascale.blender.importing import Imported, import_object
 from objascale.blender.placing import Placement, contains, disjoint, place_all
 from objascale.compose import Crop, compose, encode
-from objascale.dataset import mask_columns
+from objascale.engine.messages import (
+    Failed,
+    Message,
+    Ready,
+    Refused,
+    Rendered,
+    Request,
+    decode_request,
+    encode_message,
+)
 from objascale.files import write_atomically
 from objascale.maps import EnvironmentMapError, load_map, write_exr
 from objascale.masks import Box, RegionMask
-from objascale.plan import RenderSettings, SceneSpec, samples_for
+from objascale.plan import samples_for
+from objascale.records import RenderRequest, VisibleObject, annotation_rows
 from objascale.refusal import Refusal, refuse_changed
 
 Traced = tuple[Box, NDArray[np.float32], NDArray[np.uint8]]  # a box of the picture, its RGBA, its pass indices
@@ -61,20 +64,19 @@ class Seconds:
         self._last = now
 
 
-def render(request: dict[str, Any], device: str, threads: int, scratch: Path) -> list[dict[str, Any]]:
-    """Render one spec, write its image, and return its annotation rows, an object each."""
-    spec = SceneSpec.from_json(request["spec"])
-    settings = RenderSettings(**request["settings"])
+def render(request: RenderRequest, device: str, threads: int, scratch: Path) -> Rendered:
+    """Render one spec, write its image and return its annotations. Raises Refusal, EnvironmentMapError or OSError."""
+    spec, settings = request.spec, request.settings
     seconds = Seconds()
 
     gc.collect()  # Blender's glTF importer leaves exceptions in cycles; they hold the last call's picture and map
-    refuse_changed(Path(request["map"]), spec.map_sha256)
-    environment = load_map(Path(request["map"]), scratch)
+    refuse_changed(request.map.path, spec.map_sha256)
+    environment = load_map(request.map.path, scratch)
     scene.clear()
     scene.choose_device(device)
     imported = [
-        import_object(Path(path), item.sha256, item.yaw, index)
-        for index, (path, item) in enumerate(zip(request["objects"], spec.objects, strict=True), 1)
+        import_object(asset.path, item.sha256, item.yaw, index)
+        for index, (asset, item) in enumerate(zip(request.objects, spec.objects, strict=True), 1)
     ]
     scene.prepare(environment.light, settings, spec.seed, device != "cpu", threads)
     seconds("import")
@@ -88,77 +90,72 @@ def render(request: dict[str, Any], device: str, threads: int, scratch: Path) ->
     traced = [(box, *scene.trace(camera, box, samples, settings.denoise, scratch)) for box in boxes]
     seconds("trace")
 
-    rows = _rows(spec, settings.min_area, imported, placements, traced)
+    shown = _visible_objects(request, imported, placements, traced)
     crops = [Crop(rgba, box[0], box[1]) for box, rgba, _ in traced]
     picture = compose(environment.texels, camera, crops, settings.view, threads)
     seconds("compose")
 
     data = encode(picture, settings.format)
     seconds("encode")
-    write_atomically(Path(request["image"]), data)
+    write_atomically(request.folder / request.file, data)
     seconds("write")
 
-    if "full_frame" in request:
-        whole = Path(request["map"])
+    if request.full_frame is not None:
+        whole = request.map.path
         if not environment.plain:
             whole = scratch / "whole.exr"
             write_exr(whole, environment.texels)
         scene.surround(whole)
-        scene.trace_full_frame(camera, settings, Path(request["full_frame"]))
+        scene.trace_full_frame(camera, settings, request.full_frame)
     digest = hashlib.sha256(data).hexdigest()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return [{**row, "image_sha256": digest, "peak_mib": round(peak), **seconds.stages} for row in rows]
+    peak_mib = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    return Rendered(annotation_rows(request, shown, digest, peak_mib, seconds.stages))
 
 
-def _rows(
-    spec: SceneSpec, min_area: int, imported: list[Imported], placements: list[Placement], traced: list[Traced]
-) -> list[dict[str, Any]]:
-    """What is to be said of each object. Raises Refusal, too-thin or hidden, if one shows too little."""
-    rows = []
+def _visible_objects(
+    request: RenderRequest, imported: list[Imported], placements: list[Placement], traced: list[Traced]
+) -> list[VisibleObject]:
+    """Return the measurements of the objects. Raises Refusal, too-thin or hidden, if one shows too little."""
+    spec, min_area = request.spec, request.settings.min_area
+    shown = []
     for number, (item, thing, placement) in enumerate(zip(spec.objects, imported, placements, strict=True), 1):
         box, index = next((box, index) for box, _, index in traced if contains(box, placement.box))
         mask = RegionMask(box[0], box[1], index == number, spec.width, spec.height).tight()
         if mask.area < min_area:
             reason = "too-thin" if placement.alone is None else "hidden"
             raise Refusal(reason, f"{item.object_id} shows {mask.area} px, less than --min-area {min_area}")
-        rows.append(
-            {
-                **mask_columns(mask),
-                "visible": placement.visible(mask.area),
-                "position": list(placement.camera.position),
-                "missing_textures": thing.missing_textures,
-            }
-        )
-    return rows
+        visible = placement.visible(mask.area)
+        shown.append(VisibleObject(mask, visible, placement.camera.position, thing.missing_textures))
+    return shown
 
 
-def answer(request: dict[str, Any], device: str, threads: int, scratch: Path) -> dict[str, Any]:
-    """The worker's edge: whatever goes wrong with a spec becomes a line."""
+def answer(request: Request, device: str, threads: int, scratch: Path) -> Message:
+    """Meet a request. Every error becomes a reply, so one bad asset costs one picture."""
     try:
-        if "crops" in request:
-            return render_crops(request, device, threads, scratch)
-        return {"annotations": render(request, device, threads, scratch)}
+        if isinstance(request, RenderRequest):
+            return render(request, device, threads, scratch)
+        return render_crops(request, device, threads, scratch)
     except Refusal as refusal:
-        return {"refused": refusal.reason, "message": str(refusal)}
+        return Refused(refusal.kind, str(refusal), refusal.details)
     except EnvironmentMapError as error:
-        return {"refused": "bad-map", "message": str(error)}
-    except OSError as error:
-        if error.errno in _OUT_OF_SPACE:
-            return {"fatal": f"cannot write {error.filename or request.get('image', 'a crop')}: {error.strerror}"}
-        return {"refused": "error", "message": f"{type(error).__name__}: {error}"}
+        return Refused("bad-map", str(error))
     except Exception as error:
-        return {"refused": "error", "message": f"{type(error).__name__}: {error}"}
+        if isinstance(error, OSError) and error.errno in _OUT_OF_SPACE:
+            return Failed(f"cannot write {error.filename or request.folder}: {error.strerror}")
+        objects = request.objects if isinstance(request, RenderRequest) else (request.asset,)
+        files = ", ".join(str(asset.path) for asset in objects)
+        return Refused("error", f"an unexpected error occurred while rendering {files}", traceback.format_exc())
 
 
 def _claim_stdout() -> TextIO:
-    """Keep the real standard output for the protocol and send everything else that is printed to standard error."""
+    """Return the standard output, and send what other code prints there to standard error."""
     protocol = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     return protocol
 
 
 def main() -> None:
-    """Answer requests until standard input ends."""
+    """Take requests until the standard input ends."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=1)
@@ -166,21 +163,21 @@ def main() -> None:
     protocol = _claim_stdout()
     OpenEXR.set_global_thread_count(arguments.threads)
 
-    def say(line: dict[str, Any]) -> None:
-        protocol.write(json.dumps(line) + "\n")
+    def send(message: Message) -> None:
+        protocol.write(encode_message(message) + "\n")
         protocol.flush()
 
     scene.clear()
     try:
         used = scene.choose_device(arguments.device)
     except scene.DeviceError as error:
-        say({"fatal": str(error)})
+        send(Failed(str(error)))
         return
-    say({"ready": True, "blender": bpy.app.version_string, "device": used})
+    send(Ready(used))
     device = "cpu" if used == "CPU" else arguments.device
     with tempfile.TemporaryDirectory(prefix="objascale-") as scratch:
         for line in sys.stdin:
-            say(answer(json.loads(line), device, arguments.threads, Path(scratch)))
+            send(answer(decode_request(line), device, arguments.threads, Path(scratch)))
 
 
 if __name__ == "__main__":

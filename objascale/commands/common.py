@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from objascale import terminal
-from objascale.terminal import UsageError
+from objascale.terminal import UsageError, complain
 
 DatasetFolder = Annotated[Path, typer.Argument(metavar="DIR", help="A dataset that objascale render made.")]
 
@@ -32,6 +33,14 @@ def errors() -> Iterator[None]:
             yield
         except ValidationError as error:
             raise UsageError("; ".join(_sentence(detail) for detail in error.errors())) from None
+
+
+def complain_by_reason(reasons: Counter[str], consequence: str) -> None:
+    """Print the number of refusals in all, followed by the consequence, and for each reason."""
+    if reasons:
+        complain(f"{reasons.total()} refused: {consequence}")
+    for reason, times in reasons.most_common():
+        complain(f"  {times} × {reason}")
 
 
 def _sentence(detail: Any) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from objascale.commands.common import errors
+from objascale.commands.common import complain_by_reason, errors
 from objascale.commands.options import AssetOptions, takes_options
 from objascale.engine import RenderDevice
 from objascale.plan import ViewTransform
@@ -66,8 +66,7 @@ def _report(cropping: Cropping, workers: list[LocalWorker]) -> None:
         pass
     records = folder.records()
     reasons = Counter(record["reason"] for record in records if record["status"] == "failed")
-    for reason, times in reasons.most_common():
-        complain(f"{times} × {reason}: objects left out; {folder.journal} says why")
+    complain_by_reason(reasons, f"objects left out; {folder.journal} names the files")
     made = sum(len(record["crops"]) for record in records if record["status"] == "done")
     print(f"{made} crops of {len(records) - reasons.total()} objects in {folder.folder}")
     if not made:

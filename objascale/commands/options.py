@@ -49,7 +49,8 @@ class AssetOptions:
     objects: Annotated[
         Path | None,
         _option(
-            "folder: objects as PATH/CATEGORY/NAME.glb (gltf, obj, fbx, …). sweethome: an .sh3f file or a folder.",
+            "folder: objects as PATH/CATEGORY/NAME.glb (gltf, obj, fbx, …) or PATH/CATEGORY/NAME/scene.gltf. "
+            "sweethome: an .sh3f file or a folder.",
             _ASSET_PANEL,
         ),
     ] = None
@@ -86,10 +87,10 @@ class AssetOptions:
     n_hdris: Annotated[int, _option("Number of Poly Haven's maps.", _ASSET_PANEL, min=1)] = 100
     offline: Annotated[bool, _option("Use only files that are in the cache.", _ASSET_PANEL)] = False
     exclude_categories: Annotated[
-        str | None, _option("Leave these categories out: truck,shoe.", _ASSET_PANEL, metavar="NAME,...")
+        list[str] | None, _option("Leave these categories out: truck,shoe.", _ASSET_PANEL, metavar="NAME,...")
     ] = None
     exclude: Annotated[
-        str | None,
+        list[str] | None,
         _option(
             "Leave out objects whose id or title matches a pattern: *horse*,*/sofa?.",
             _ASSET_PANEL,
@@ -97,7 +98,7 @@ class AssetOptions:
         ),
     ] = None
     exclude_maps: Annotated[
-        str | None, _option("Leave these environment maps out: forest,dawn.", _ASSET_PANEL, metavar="NAME,...")
+        list[str] | None, _option("Leave these environment maps out: forest,dawn.", _ASSET_PANEL, metavar="NAME,...")
     ] = None
     seed: Annotated[int, typer.Option(min=0, help="Seed of every random choice.")] = 0
 

@@ -22,7 +22,7 @@ from objascale.terminal import complain
 _NETWORK = ("objaverse", "polyhaven")
 _EXCLUDING = ("exclude_categories", "exclude", "exclude_maps")
 _OBJECTS_HELP = {
-    "folder": "a folder of objects as PATH/CATEGORY/NAME.glb",
+    "folder": "a folder of objects as PATH/CATEGORY/NAME.glb or PATH/CATEGORY/NAME/scene.gltf",
     "sweethome": "an .sh3f file, or a folder of them",
 }
 
@@ -95,8 +95,8 @@ def _request(options: AssetOptions, n: int) -> dict[str, Any]:
             "licenses": _licences(options),
         }
     for name in _EXCLUDING:
-        if value := getattr(options, name):
-            request[name] = value
+        if values := getattr(options, name):
+            request[name] = ",".join(values)
     if options.ldr_maps:
         request["ldr_maps"] = True
     if hdris == "polyhaven":
@@ -113,11 +113,11 @@ def _objects(options: AssetOptions, request: dict[str, Any]) -> list[Asset]:
         except SourceError as error:
             raise SourceError(f"--licenses: {error}") from None
         found = _not_empty(found, f"is under a licence of --licenses {options.licenses}")
-    if options.exclude_categories:
-        names = _named(options.exclude_categories, {asset.category for asset in found}, "--exclude-categories")
+    if "exclude_categories" in request:
+        names = _named(request["exclude_categories"], {asset.category for asset in found}, "--exclude-categories")
         found = [asset for asset in found if asset.category not in names]
-    if options.exclude:
-        found = _without(found, options.exclude)
+    if "exclude" in request:
+        found = _without(found, request["exclude"])
     return _not_empty(found, "is left after the --exclude options")
 
 
@@ -218,8 +218,8 @@ def _from_objaverse(options: AssetOptions, request: dict[str, Any]) -> list[Asse
 
 def _maps(options: AssetOptions, request: dict[str, Any]) -> list[Asset]:
     found = _maps_from_source(options, request)
-    if options.exclude_maps:
-        names = _named(options.exclude_maps, {asset.id for asset in found}, "--exclude-maps")
+    if "exclude_maps" in request:
+        names = _named(request["exclude_maps"], {asset.id for asset in found}, "--exclude-maps")
         found = [asset for asset in found if asset.id not in names]
         if not found:
             raise SourceError("--exclude-maps leaves no environment map")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from objascale.commands.common import errors
+from objascale.commands.common import complain_by_reason, errors
 from objascale.commands.options import PlanOptions, changed_options, takes_options
 from objascale.engine import RenderDevice, Worker
 from objascale.progress import Pace, show_progress
@@ -97,8 +97,7 @@ def _report(rendering: Rendering, workers: Sequence[Worker]) -> None:
             if not outcome.done:
                 empty.append(outcome.slot)
             progress(f"images, {pace}", pace.done, pace.total)
-    for reason, times in failures.most_common():
-        complain(f"{times} × {reason}: recorded in {rendering.dataset.journal} and replaced by the next draw")
+    complain_by_reason(failures, f"replaced by the next draw; {rendering.dataset.journal} names the files")
     print(f"{total - len(empty)} images in {rendering.dataset.folder}")
     if empty:
         fail(f"{len(empty)} images failed at every draw; {rendering.dataset.journal} says why")

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-if TYPE_CHECKING:  # bench imports this module on nodes without the renderer's packages
-    from objascale.plan import RenderSettings, SceneSpec
+if TYPE_CHECKING:  # bench imports this module for its errors, and starts faster without pandas
+    from objascale.engine.messages import Reply, Request
 
 RenderTask = TypeVar("RenderTask")
 RenderResult = TypeVar("RenderResult")
@@ -46,11 +44,18 @@ class Fatal(RuntimeError):
 
 
 class WorkerLost(RuntimeError):
-    """A worker died or hung. The message holds its last output. The worker can take further requests."""
+    """A worker died or hung. It can take further requests.
 
-    def __init__(self, message: str, hung: bool = False) -> None:
-        super().__init__(message, hung)
+    Args:
+        message: One sentence.
+        hung: Whether it gave no answer in time.
+        output: The last that it printed.
+    """
+
+    def __init__(self, message: str, hung: bool = False, output: str = "") -> None:
+        super().__init__(message, hung, output)
         self.hung = hung
+        self.output = output
 
     def __str__(self) -> str:
         return str(self.args[0])
@@ -59,29 +64,11 @@ class WorkerLost(RuntimeError):
 class Worker(Protocol):
     """Takes one request at a time; see `objascale.blender.worker`."""
 
-    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+    def ask(self, request: Request) -> Reply:
         """Send a request and return the reply. Raises WorkerLost or Fatal."""
 
     def stop(self) -> None:
         """End the worker at once. It takes no further request."""
-
-
-def worker_request(spec: SceneSpec, settings: RenderSettings, paths: Mapping[str, Path], image: Path) -> dict[str, Any]:
-    """Return the request to render a spec.
-
-    Args:
-        spec: The image to render.
-        settings: Settings of the renderer.
-        paths: Asset id → file.
-        image: File to write.
-    """
-    return {
-        "spec": asdict(spec),
-        "settings": settings.model_dump(),
-        "objects": [str(paths[item.object_id]) for item in spec.objects],
-        "map": str(paths[spec.map_id]),
-        "image": str(image),
-    }
 
 
 def run(

@@ -15,6 +15,8 @@ from typing import Any
 
 from objascale.engine import EngineSettings, Fatal, WorkerLost
 from objascale.engine.local import LocalWorker
+from objascale.engine.messages import Rendered, Reply, Request
+from objascale.records import RenderRequest
 
 _CPUS_PER_WORKER = 2  # as on one machine, see `engine.local`
 # Choices:
@@ -101,7 +103,7 @@ class RayWorker:
         self._actor: Any = None
         self._stopped = False
 
-    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+    def ask(self, request: Request) -> Reply:
         """Send a request and return the reply. Raises WorkerLost or Fatal."""
         import ray
 
@@ -113,7 +115,7 @@ class RayWorker:
                     self._settings
                 )
             try:
-                reply = ray.get(self._actor.ask.remote(request))
+                reply: Reply = ray.get(self._actor.ask.remote(request))
             except ray.exceptions.RayTaskError as error:
                 raise error.cause from None
             except ray.exceptions.RayError as error:
@@ -122,8 +124,8 @@ class RayWorker:
                 self._cpus = 0  # the remaining CPUs are reserved, so share them
                 time.sleep(_LOSS_DELAY)
                 continue
-            if "annotations" in reply:
-                _await_file(Path(request["image"]))
+            if isinstance(request, RenderRequest) and isinstance(reply, Rendered):
+                _await_file(request.folder / request.file)
             return reply
         raise WorkerLost(
             f"{_MAX_NODE_LOSSES} nodes in a row were lost at this image; the last error: {lost}", hung=True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ def _rows_of_first_part(path: Path, names: list[str], first: int, last: int) -> 
     kind = Imath.PixelType(Imath.PixelType.FLOAT)
     for row in range(first, last, ROWS_PER_BAND):
         end = min(row + ROWS_PER_BAND, last)
-        planes = _checked(path, lambda row=row, end=end: file.channels(names, kind, row, end - 1))
+        planes = _checked(path, partial(file.channels, names, kind, row, end - 1))
         yield np.stack([np.frombuffer(plane, np.float32).reshape(end - row, -1) for plane in planes], axis=2)
 
 
@@ -90,7 +91,7 @@ def _rows_of_part(path: Path, names: list[str], number: int) -> Bands:
         yield np.stack([plane[row : row + ROWS_PER_BAND].astype(np.float32) for plane in whole], axis=2)
 
 
-def _checked(path: Path, read: Callable[..., Any]) -> Any:
+def _checked(path: Path, read: Callable[[], Any]) -> Any:
     """Call `read`. The OpenEXR package raises any kind of exception for a damaged file."""
     try:
         return read()

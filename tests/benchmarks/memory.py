@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
-from objascale.engine import EngineSettings, worker_request
+from objascale.engine import EngineSettings
 from objascale.engine.local import LocalWorker
+from objascale.engine.messages import Rendered
 from objascale.plan import PRESETS, Plan, RenderSettings
+from objascale.records import render_request
 from objascale.sources import embedded, folder
 
 
@@ -34,10 +37,10 @@ def main() -> None:
     peak = 0
     with tempfile.TemporaryDirectory() as scratch:
         for number in range(1, arguments.images + 1):
-            spec = plan.draw(number)
-            reply = worker.ask(worker_request(spec, settings, plan.paths, Path(scratch) / "image.jpg"))
-            if "annotations" in reply:
-                peak = reply["annotations"][0]["peak_mib"]
+            request = render_request(plan, plan.draw(number), Path(scratch))
+            reply = worker.ask(replace(request, file="image.jpg"))
+            if isinstance(reply, Rendered):
+                peak = reply.annotations[0].peak_mib
             if number % 50 == 0 or number == 10:
                 print(f"{number:>7} {peak:>8}", flush=True)
     worker.stop()

@@ -21,9 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from objascale.dataset import mask_of
-from objascale.engine import worker_request
 from objascale.engine.local import LocalWorker, local_engine
+from objascale.engine.messages import Refused
 from objascale.plan import Plan, PlanSettings, RenderSettings
+from objascale.records import render_request
 from objascale.sources import embedded, folder
 
 CYCLES = {"CYCLES_CPU_NO_AVX2": "1"}
@@ -52,13 +53,14 @@ def render(plan: Plan, environment: dict[str, str], scratch: Path) -> list[Pictu
     pictures: list[Picture | None] = []
     try:
         for slot in range(plan.n):
-            image = scratch / "image.png"
-            reply = worker.ask(worker_request(plan.draw(slot), plan.render, plan.paths, image))
-            if "refused" in reply:
+            request = render_request(plan, plan.draw(slot), scratch)
+            reply = worker.ask(request)
+            if isinstance(reply, Refused):
                 pictures.append(None)
                 continue
-            (row,) = reply["annotations"]
-            pictures.append(Picture(np.asarray(cv2.imread(str(image)), np.uint8), mask_of(row).full()))
+            (row,) = reply.annotations
+            pixels = np.asarray(cv2.imread(str(scratch / request.file)), np.uint8)
+            pictures.append(Picture(pixels, mask_of(vars(row)).full()))
     finally:
         worker.stop()
         os.environ.clear()

@@ -11,15 +11,17 @@ from __future__ import annotations
 import argparse
 import statistics
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from objascale.dataset import mask_of
-from objascale.engine import worker_request
 from objascale.engine.local import LocalWorker, local_engine
+from objascale.engine.messages import Refused
 from objascale.plan import Plan, PlanSettings, RenderSettings
+from objascale.records import render_request
 from objascale.sources import embedded, folder
 
 REFERENCE = RenderSettings(samples=1024, denoise=False, noise_threshold=0, paths=10**9)
@@ -48,13 +50,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
 
         def render(slot: int, settings: RenderSettings) -> tuple[np.ndarray, np.ndarray, float] | None:
-            spec = plan.draw(slot)
-            image = Path(scratch) / "image.png"
-            reply = worker.ask(worker_request(spec, settings, plan.paths, image))
-            if "refused" in reply:
+            request = replace(render_request(plan, plan.draw(slot), Path(scratch)), settings=settings)
+            reply = worker.ask(request)
+            if isinstance(reply, Refused):
                 return None
-            (row,) = reply["annotations"]
-            return cv2.imread(str(image)).astype(np.float64), mask_of(row).full(), row["seconds_trace"]
+            (row,) = reply.annotations
+            picture = cv2.imread(str(request.folder / request.file))
+            return picture.astype(np.float64), mask_of(vars(row)).full(), row.seconds_trace
 
         for slot in range(arguments.n):
             truth = render(slot, REFERENCE)

@@ -13,12 +13,14 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
-from objascale.engine import worker_request
 from objascale.engine.local import LocalWorker, local_engine
+from objascale.engine.messages import Refused
 from objascale.files import file_sha256
 from objascale.plan import Plan, PlanSettings, RenderSettings
+from objascale.records import RenderRequest, render_request
 from objascale.sources import Asset, embedded
 
 STAGES = ("import", "place", "trace", "compose", "encode", "write")
@@ -56,26 +58,24 @@ def main() -> None:
                     place="centre",
                 )
                 plan = Plan([thing], [environment], ranges, settings, 1)
-                image = Path(folder) / f"image.{arguments.format}"
-                request = worker_request(plan.draw(0), settings, plan.paths, image)
+                request = render_request(plan, plan.draw(0), Path(folder))
                 cells = measure(request, Path(folder) / "full.png" if arguments.full_frame else None)
                 print(f"{pixels:>6} {fraction:>9.0e} " + " ".join(f"{cell:>8}" for cell in cells), flush=True)
 
 
-def measure(request: dict, full: Path | None) -> list[str]:
+def measure(request: RenderRequest, full: Path | None) -> list[str]:
     """One line of the table, from a fresh worker that has rendered the picture once before."""
     worker = LocalWorker(local_engine(1))
     try:
         reply = worker.ask(request)
-        if "refused" in reply:
-            return [reply["message"]]
-        reply = worker.ask(request)
-        row = reply["annotations"][0]
-        seconds = [row[f"seconds_{stage}"] for stage in STAGES]
-        cells = [f"{value:.2f}" for value in (*seconds, sum(seconds))] + [str(row["peak_mib"])]
+        if isinstance(reply, Refused):
+            return [reply.message]
+        row = worker.ask(request).annotations[0]
+        seconds = [getattr(row, f"seconds_{stage}") for stage in STAGES]
+        cells = [f"{value:.2f}" for value in (*seconds, sum(seconds))] + [str(row.peak_mib)]
         if full:
             started = time.perf_counter()
-            worker.ask({**request, "full_frame": str(full)})
+            worker.ask(replace(request, full_frame=full))
             whole = time.perf_counter() - started - sum(seconds)
             cells += [f"{whole:.1f}", f"{whole / sum(seconds):.0f}×"]
         return cells

@@ -25,7 +25,7 @@ from flip.paper.predictor import PaperPredictor
 from flip.training.checkpoint import CHECKPOINT_FILE
 from flip.training.command import _printer
 from flip.training.config import Config, Optimiser, Phase, TrainingError, read_config
-from flip.training.journal import METRICS_FILE, StepReport
+from flip.training.journal import METRICS_FILE, Journal, StepReport
 from flip.training.loader import BatchLoader, make_loader
 from flip.training.loop import Machine, learning_rate, train
 from flip.training.tasks import task_of
@@ -292,6 +292,17 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
         pickle.dump(Ellipses(), file, protocol=2)  # PyTorch's; it warns of any other
     with pytest.raises(TrainingError, match="is not a complete checkpoint"):
         train(SMALL, Ellipses(), tmp_path, QUICK)
+
+
+def test_metrics_after_the_checkpoint_are_deleted_and_a_damaged_line_is_named(tmp_path: Path) -> None:
+    path = tmp_path / METRICS_FILE
+    path.write_text('{"step": 1, "mask": 0.5}\n{"step": 2, "mask": 0.25}\n{"step": 3, "ma')
+    Journal(tmp_path, 1).close()
+    assert path.read_text() == '{"step": 1, "mask": 0.5}\n'
+    for line in ('{"st', '{"mask": 0.5}', "[]"):
+        path.write_text(f'{{"step": 1}}\n{line}\n{{"step": 2}}\n')
+        with pytest.raises(TrainingError, match=r"metrics.jsonl, line 2, is damaged; delete that line"):
+            Journal(tmp_path, 1)
 
 
 def test_the_learning_rate() -> None:

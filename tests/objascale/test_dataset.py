@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import pickle
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from objascale.crops import CROPS_HEADER
 from objascale.dataset import (
     SCHEMA,
     Dataset,
@@ -20,6 +22,7 @@ from objascale.dataset import (
     read_journal,
 )
 from objascale.masks import RegionMask
+from objascale.refusal import Refusal
 
 
 def description(**plan):
@@ -31,6 +34,19 @@ def test_other_settings_are_refused_and_named(tmp_path):
     Dataset(tmp_path / "d").open(description(seed=1, min_px=512))
     with pytest.raises(DatasetError, match=r"plan.seed: 1 → 2.*--out"):
         Dataset(tmp_path / "d").open(description(seed=2, min_px=512))
+
+
+def test_a_folder_with_other_files_is_refused_and_left_alone(tmp_path):
+    (tmp_path / "thesis.tex").write_text("mine")
+    with pytest.raises(DatasetError, match=r"holds other files, such as thesis.tex, and no dataset.json.*--out"):
+        Dataset(tmp_path).open(description())
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+    (tmp_path / "thesis.tex").rename(tmp_path / ".hidden")
+    Dataset(tmp_path).open(description())
+    (tmp_path / "notes.txt").write_text("mine too")
+    Dataset(tmp_path).open(description())
+    with pytest.raises(DatasetError, match=r"holds other files, such as dataset.json, and no crops.json"):
+        Dataset(tmp_path, CROPS_HEADER).open(description())
 
 
 def test_two_writers_are_kept_apart(tmp_path):
@@ -46,7 +62,7 @@ def test_a_torn_last_line_is_dropped_and_nothing_else(tmp_path_factory, cut):
     dataset = Dataset(tmp_path)
     dataset.open(description())
     for slot in range(5):
-        dataset.append({"slot": slot, "status": "failed", "text": "é" * slot})
+        dataset.append({"slot": slot, "status": "failed", "reason": "é" * slot})
     data = dataset.journal.read_bytes()
     dataset.journal.write_bytes(data[: max(len(data) - cut, 0)])
     whole = data[: max(len(data) - cut, 0)].count(b"\n")
@@ -54,14 +70,37 @@ def test_a_torn_last_line_is_dropped_and_nothing_else(tmp_path_factory, cut):
     again = Dataset(tmp_path)
     again.open(description())
     assert [record["slot"] for record in again.records()] == list(range(whole))
-    again.append({"slot": 9, "status": "failed"})
+    again.append({"slot": 9, "status": "failed", "reason": "error"})
     assert again.records()[-1]["slot"] == 9
 
 
 def test_a_damaged_line_in_the_middle_is_named(tmp_path):
-    (tmp_path / "journal.jsonl").write_text('{"slot": 1}\n{"slo\n{"slot": 3}\n')
+    (tmp_path / "journal.jsonl").write_text('{"status": "progress"}\n{"slo\n{"status": "progress"}\n')
     with pytest.raises(DatasetError, match="line 2"):
         read_journal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"slot": 0},
+        {"slot": 0, "status": "finished"},
+        {"slot": 0, "status": "failed"},
+        {"slot": 0, "status": "done", "annotations": []},
+        {"status": "done", "annotations": [{}]},
+        ["status"],
+    ],
+)
+def test_a_line_without_its_keys_is_named(tmp_path, line):
+    (tmp_path / "journal.jsonl").write_text(f'{{"status": "progress"}}\n{json.dumps(line)}\n')
+    with pytest.raises(DatasetError, match=r"line 2, is damaged; delete that line"):
+        read_journal(tmp_path)
+
+
+def test_a_refusal_survives_pickling():
+    """Ray sends the exceptions of its actors by pickle."""
+    refusal = pickle.loads(pickle.dumps(Refusal("changed", "a.glb is no longer the file")))
+    assert (refusal.kind, str(refusal)) == ("changed", "a.glb is no longer the file")
 
 
 def test_reading_what_is_no_dataset(tmp_path):

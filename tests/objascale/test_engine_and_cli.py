@@ -17,12 +17,17 @@ import pytest
 from objascale.dataset import Dataset, mask_of, read_annotations, read_journal
 from objascale.engine import EngineSettings, Fatal, Worker, WorkerLost, run
 from objascale.engine.local import LocalWorker
+from objascale.engine.messages import Refused, Reply, Request
 from objascale.plan import Plan, PlanSettings, RenderSettings
 from objascale.progress import Pace
+from objascale.records import CropRequest
+from objascale.refusal import REASONS
 from objascale.render import ATTEMPTS_PER_SLOT, Rendering
-from objascale.sources import folder
+from objascale.sources import Asset, folder
 
 ENGINE = EngineSettings(workers=1, threads=1, device="cpu", timeout=120)
+REQUEST = CropRequest(Asset("a/b", "a", Path("b.glb"), "0" * 64), (), (), (), Path("out"), 64, RenderSettings())
+"""A request that no worker meets."""
 SMALL = [
     "--preset",
     "full",
@@ -53,11 +58,11 @@ def test_a_worker_that_dies_or_hangs_is_named_and_replaced():
         worker._start()
         worker._process.send_signal(signal.SIGKILL)
         with pytest.raises(WorkerLost, match="died"):
-            worker.ask({})
+            worker.ask(REQUEST)
         worker._start()
         worker._process.send_signal(signal.SIGSTOP)
         with pytest.raises(WorkerLost, match="no answer within 1 s"):
-            worker.ask({})
+            worker.ask(REQUEST)
         worker._start()
         assert worker.device == "CPU"
     finally:
@@ -67,7 +72,7 @@ def test_a_worker_that_dies_or_hangs_is_named_and_replaced():
 def test_a_device_that_is_not_there_is_fatal():
     worker = LocalWorker(ENGINE.model_copy(update={"device": "hip"}))
     with pytest.raises(Fatal, match="no hip device"):
-        worker.ask({})
+        worker.ask(REQUEST)
     worker.stop()
 
 
@@ -114,7 +119,7 @@ def test_render_resume_and_refuse(material, tmp_path):
     first = objascale(*from_folder(material, "--n", 5, "--out", out, "--workers", 1))
     assert first.returncode == 0, first.stderr
     assert f"5 images in {out}" in first.stdout
-    assert "truncated" in first.stderr
+    assert REASONS["truncated"] in first.stderr
     table = read_annotations(out)
     assert sorted(table.image_id) == list(range(5))
     assert set(Counter(table.category).values()) <= {2, 3}
@@ -124,7 +129,7 @@ def test_render_resume_and_refuse(material, tmp_path):
         if row["area"] > 100:
             assert row["fraction"] == pytest.approx(row["target_fraction"], rel=0.1)
     failed = [record for record in read_journal(out) if record["status"] == "failed"]
-    assert {record["reason"] for record in failed} <= {"truncated", "does-not-fit"}
+    assert {record["kind"] for record in failed} <= {"truncated", "does-not-fit"}
     assert any("broken.glb" in record["message"] for record in failed)
     assert len(pd.read_parquet(out / "plan.parquet")) == 5
 
@@ -181,7 +186,7 @@ def test_a_killed_worker_costs_nothing(material, tmp_path):
     os.kill(victims[0], signal.SIGKILL)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
-    assert not any(record.get("reason") == "worker-lost" for record in read_journal(out))
+    assert not any(record.get("kind") == "worker-lost" for record in read_journal(out))
     assert objascale(*from_folder(material, "--n", 4, "--out", peace)).returncode == 0
     for path in peace.glob("images/*/*"):
         assert (out / path.relative_to(peace)).read_bytes() == path.read_bytes()
@@ -194,11 +199,11 @@ class Mortal:
         self.losses = list(losses)
         self.asked = 0
 
-    def ask(self, request: dict) -> dict:
+    def ask(self, request: Request) -> Reply:
         self.asked += 1
         if self.losses:
             raise self.losses.pop(0)
-        return {"refused": "no-geometry", "message": "nothing there"}
+        return Refused("no-geometry", "nothing there")
 
     def stop(self) -> None: ...
 
@@ -217,7 +222,7 @@ def test_only_a_second_death_counts_and_a_hang_at_once(material, tmp_path, losse
     worker = Mortal(*losses)
     rendering = Rendering(plan, Dataset(tmp_path))
     (outcome,) = rendering.work(rendering.begin(), [worker], Pace(1))
-    assert outcome.records[0]["reason"] == reason
+    assert outcome.records[0]["kind"] == reason
     assert worker.asked == ATTEMPTS_PER_SLOT - 1 + asked
     assert outcome.records[0]["object_ids"] == [plan.draw(0).objects[0].object_id]
     if reason == "worker-lost":
@@ -238,7 +243,7 @@ def test_ctrl_c_leaves_a_dataset_that_goes_on(material, tmp_path):
     assert process.returncode == 130
     assert "run the same command again to continue" in errors
     assert "Traceback" not in errors
-    assert all(record.get("reason") != "worker-lost" for record in read_journal(out))
+    assert all(record.get("kind") != "worker-lost" for record in read_journal(out))
 
 
 def test_a_full_disk_ends_the_run_with_a_sentence(material, tmp_path):
@@ -297,7 +302,7 @@ def test_empty_and_unusable_folders(material, tmp_path):
     result = objascale(*from_folder((material[0], tmp_path / "maps"), "--n", 1, "--out", tmp_path / "set"))
     assert result.returncode == 1
     assert "Traceback" not in result.stderr
-    reasons = {record.get("reason") for record in read_journal(tmp_path / "set")}
+    reasons = {record.get("kind") for record in read_journal(tmp_path / "set")}
     assert "bad-map" in reasons
 
 

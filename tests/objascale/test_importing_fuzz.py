@@ -6,7 +6,6 @@ import json
 import struct
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +15,24 @@ import pytest
 from objascale.color import blender_datafiles
 from objascale.engine import EngineSettings, WorkerLost
 from objascale.engine.local import LocalWorker
+from objascale.engine.messages import Refused, Rendered
 from objascale.files import file_sha256
 from objascale.plan import ObjectSpec, RenderSettings, SceneSpec
+from objascale.records import RenderRequest
+from objascale.sources import Asset
 from objascale.sources.starter import starter_glb
 
-REASONS = {
+KINDS = {
     "truncated",
     "unreadable",
+    "missing-file",
     "outside-reference",
     "no-geometry",
     "not-finite",
     "too-large",
     "too-many-triangles",
 }
-REASONS |= {"does-not-fit", "too-thin", "worker-lost"}
+KINDS |= {"does-not-fit", "too-thin", "worker-lost"}
 ODD: list[Any] = [
     None,
     True,
@@ -159,7 +162,7 @@ def render_mutants(originals: list[bytes], first: int, last: int, folder: Path) 
     worker = LocalWorker(EngineSettings(workers=1, threads=2, device="cpu", timeout=60))
     outcomes: Counter[str] = Counter()
     map_file = blender_datafiles() / "studiolights/world/courtyard.exr"
-    sha256 = file_sha256(map_file)
+    environment = Asset("map", "", map_file, file_sha256(map_file))
     try:
         for number in range(first, last):
             rng = np.random.default_rng(number)
@@ -167,16 +170,18 @@ def render_mutants(originals: list[bytes], first: int, last: int, folder: Path) 
             file, image = folder / f"{number}.glb", folder / f"{number}.png"
             file.write_bytes(mutant)
             item = ObjectSpec("thing", "thing", file_sha256(file), 0.05, 0.3, 0.5, 0.5)
-            spec = SceneSpec(0, 0, "map", sha256, 64, 64, fov=1.0, azimuth=0.7, elevation=0.5, seed=1, objects=(item,))
-            request = {"spec": asdict(spec), "objects": [str(file)], "map": str(map_file), "image": str(image)}
+            picture = (0, 0, "map", environment.sha256, 64, 64)
+            spec = SceneSpec(*picture, fov=1.0, azimuth=0.7, elevation=0.5, seed=1, objects=(item,))
+            assets = (Asset("thing", "thing", file, item.sha256),)
+            settings = RenderSettings(samples=1, denoise=False, noise_threshold=0)
             try:
-                settings = RenderSettings(samples=1, denoise=False, noise_threshold=0)
-                reply = worker.ask({**request, "settings": settings.model_dump()})
+                reply = worker.ask(RenderRequest(spec, settings, assets, environment, folder, image.name))
             except WorkerLost as error:
-                reply = {"refused": "worker-lost", "message": str(error)}
-            assert ("annotations" in reply) == image.exists(), number
-            assert "annotations" in reply or reply["refused"] in REASONS, (number, reply)
-            outcomes[reply.get("refused", "picture")] += 1
+                reply = Refused("worker-lost", str(error))
+            assert isinstance(reply, Rendered) == image.exists(), number
+            outcome = reply.kind if isinstance(reply, Refused) else "picture"
+            assert outcome in KINDS | {"picture"}, (number, reply)
+            outcomes[outcome] += 1
     finally:
         worker.stop()
     return outcomes

@@ -18,10 +18,12 @@ import pytest
 
 from objascale.color import blender_datafiles
 from objascale.dataset import mask_of
-from objascale.engine import EngineSettings, worker_request
+from objascale.engine import EngineSettings
 from objascale.engine.local import LocalWorker
+from objascale.engine.messages import Refused
 from objascale.full_frame import SHARE
 from objascale.plan import Plan, PlanSettings, RenderSettings
+from objascale.records import render_request
 from objascale.sources import Asset, folder
 from objascale.sources.starter import CATEGORIES, write_object
 
@@ -71,13 +73,13 @@ def rendered(plan: Plan, out: Path, monkeypatch: pytest.MonkeyPatch, **variables
         found: Rendered = {}
         try:
             for slot in range(plan.n):
-                image = out / f"{slot}.png"
-                reply = worker.ask(worker_request(plan.draw(slot), plan.render, plan.paths, image))
-                if "refused" in reply:
-                    found[slot] = reply["refused"]
+                request = render_request(plan, plan.draw(slot), out)
+                reply = worker.ask(request)
+                if isinstance(reply, Refused):
+                    found[slot] = reply.kind
                 else:
-                    (row,) = reply["annotations"]
-                    found[slot] = cv2.imread(str(image)).astype(int), mask_of(row).full()
+                    (row,) = reply.annotations
+                    found[slot] = cv2.imread(str(out / request.file)).astype(int), mask_of(vars(row)).full()
         finally:
             worker.stop()
         return found

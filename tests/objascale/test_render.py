@@ -19,10 +19,13 @@ from objascale.color import blender_datafiles
 from objascale.dataset import mask_of
 from objascale.engine import EngineSettings
 from objascale.engine.local import LocalWorker
+from objascale.engine.messages import Rendered, Reply
 from objascale.files import file_sha256
 from objascale.maps import write_exr
 from objascale.masks import RegionMask
 from objascale.plan import ObjectSpec, RenderSettings, SceneSpec
+from objascale.records import RenderRequest
+from objascale.sources import Asset
 
 MAP = blender_datafiles() / "studiolights/world/courtyard.exr"
 THING = ObjectSpec(
@@ -51,21 +54,20 @@ def worker():
     blender.close()
 
 
-def ask(worker, things: Path | list[Path], image: Path, spec=SPEC, settings=QUICK, **more) -> dict:
+def ask(worker, things: Path | list[Path], image: Path, spec=SPEC, settings=QUICK, map=MAP, full_frame=None) -> Reply:
     """Render one spec of these files; their SHA-256 is filled in, and the map's unless the spec names one."""
     files = things if isinstance(things, list) else [things]
-    items = (replace(item, sha256=file_sha256(file)) for item, file in zip(spec.objects, files, strict=True))
-    map_sha256 = spec.map_sha256 or file_sha256(Path(more.get("map", MAP)))
-    return worker.ask(
-        {
-            "spec": asdict(replace(spec, map_sha256=map_sha256, objects=tuple(items))),
-            "settings": settings.model_dump(),
-            "objects": [str(file) for file in files],
-            "map": str(MAP),
-            "image": str(image),
-            **more,
-        }
-    )
+    assets = tuple(Asset("thing/thing", "thing", file, file_sha256(file)) for file in files)
+    items = (replace(item, sha256=asset.sha256) for item, asset in zip(spec.objects, assets, strict=True))
+    environment = Asset("courtyard", "", map, spec.map_sha256 or file_sha256(map))
+    spec = replace(spec, map_sha256=environment.sha256, objects=tuple(items))
+    return worker.ask(RenderRequest(spec, settings, assets, environment, image.parent, image.name, full_frame))
+
+
+def rows_of(reply: Reply) -> list[dict]:
+    """The annotations of a picture."""
+    assert isinstance(reply, Rendered), reply
+    return [asdict(row) for row in reply.annotations]
 
 
 def changed(spec=SPEC, **values) -> SceneSpec:
@@ -74,10 +76,9 @@ def changed(spec=SPEC, **values) -> SceneSpec:
     return replace(spec, **values, objects=(replace(spec.objects[0], **own),))
 
 
-def only(reply: dict) -> dict:
+def only(reply: Reply) -> dict:
     """The annotation of a picture's one object."""
-    assert "annotations" in reply, reply
-    (row,) = reply["annotations"]
+    (row,) = rows_of(reply)
     return row
 
 
@@ -141,7 +142,7 @@ def spheres(*items: tuple[float, float, float], **values) -> SceneSpec:
 def test_masks_of_several_objects_know_who_hides_whom(worker, sphere, tmp_path):
     """Three analytic spheres over one another: each mask is its own disc without those of the nearer ones."""
     spec = spheres((0.04, 0.45, 0.5), (0.004, 0.55, 0.5), (0.09, 0.55, 0.6))
-    rows = ask(worker, [sphere] * 3, tmp_path / "s.png", spec)["annotations"]
+    rows = rows_of(ask(worker, [sphere] * 3, tmp_path / "s.png", spec))
     nearer = np.zeros((400, 400), bool)
     for row in rows:
         disc = sphere_mask(camera_of(spec, row)).full()
@@ -157,15 +158,15 @@ def test_masks_of_several_objects_know_who_hides_whom(worker, sphere, tmp_path):
 def test_the_order_of_depth_is_the_order_of_the_spec(worker, sphere, tmp_path):
     """A small sphere before a large one hides part of it; behind it, it is hidden, which is a refusal by name."""
     small, large = (0.003, 0.5, 0.5), (0.1, 0.5, 0.5)
-    before = ask(worker, [sphere] * 2, tmp_path / "s.png", spheres(small, large))["annotations"]
+    before = rows_of(ask(worker, [sphere] * 2, tmp_path / "s.png", spheres(small, large)))
     assert [row["visible"] < 1 for row in before] == [False, True]
     behind = ask(worker, [sphere] * 2, tmp_path / "s.png", spheres(large, small))
-    assert behind["refused"] == "hidden"
+    assert behind.kind == "hidden"
 
 
 def test_far_apart_objects_are_traced_apart_and_look_as_when_alone(worker, sphere, tmp_path):
     one, other = (0.002, 0.1, 0.2), (0.003, 0.9, 0.8)
-    both = ask(worker, [sphere] * 2, tmp_path / "both.png", spheres(one, other))["annotations"]
+    both = rows_of(ask(worker, [sphere] * 2, tmp_path / "both.png", spheres(one, other)))
     for row, item in zip(both, (one, other), strict=True):
         alone = only(ask(worker, sphere, tmp_path / "alone.png", spheres(item)))
         mask, expected = mask_of(row), mask_of(alone)
@@ -195,7 +196,7 @@ def test_the_picture_equals_blenders_own_full_frame(worker, shared, tmp_path):
     spec = changed(width=400, height=400)
     full = tmp_path / "full.png"
     thing = next((shared / "assets/objects/teapot").glob("*.glb"))
-    annotation = only(ask(worker, thing, tmp_path / "crop.png", spec, settings, full_frame=str(full)))
+    annotation = only(ask(worker, thing, tmp_path / "crop.png", spec, settings, full_frame=full))
     ours, theirs = (cv2.imread(str(tmp_path / name)).astype(int) for name in ("crop.png", "full.png"))
     difference = np.abs(ours - theirs).max(2)
     mask = mask_of(annotation).full()
@@ -218,7 +219,7 @@ def test_negative_light_is_mended_in_picture_and_world_alike(worker, sphere, tmp
     OpenEXR.File(header, {"RGB": np.maximum(pixels, 0)}).write(str(tmp_path / "black.exr"))
     for name in ("holes", "black"):
         spec = changed(map_id=name)
-        ask(worker, sphere, tmp_path / f"{name}.png", spec, **{"map": str(tmp_path / f"{name}.exr")})
+        ask(worker, sphere, tmp_path / f"{name}.png", spec, map=tmp_path / f"{name}.exr")
     assert (tmp_path / "holes.png").read_bytes() == (tmp_path / "black.png").read_bytes()
 
 
@@ -367,11 +368,11 @@ def test_broken_objects_are_refused_by_name(worker, shared, tmp_path):
     for name, (data, reason) in files.items():
         (tmp_path / name).write_bytes(data)
         reply = ask(worker, tmp_path / name, tmp_path / "x.png")
-        assert reply.get("refused") == reason, (name, reply)
-        assert name in reply["message"]
+        assert reply.kind == reason, (name, reply)
+        assert name in reply.message
     huge = {"scale": [1e30] * 3}
     write_pane(tmp_path / "far.gltf", {}, nodes=[{"children": [1], **huge}, {"mesh": 0, **huge}])
-    assert ask(worker, tmp_path / "far.gltf", tmp_path / "x.png").get("refused") == "not-finite"
+    assert ask(worker, tmp_path / "far.gltf", tmp_path / "x.png").kind == "not-finite"
     assert not (tmp_path / "x.png").exists()
 
 
@@ -379,18 +380,18 @@ def test_what_cannot_fit_is_refused(worker, tmp_path):
     needle = tmp_path / "needle.obj"
     needle.write_text("v 0 0 0\nv 1 0 0\nv 1 0 0.01\nv 0 0.01 0\nf 1 2 3\nf 1 2 4\n")
     reply = ask(worker, needle, tmp_path / "x.png", changed(target_fraction=0.25))
-    assert reply["refused"] == "does-not-fit"
+    assert reply.kind == "does-not-fit"
 
 
 def test_a_map_that_is_none_is_refused(worker, sphere, tmp_path):
     bad = tmp_path / "bad.exr"
     bad.write_bytes(b"no EXR")
-    reply = ask(worker, sphere, tmp_path / "x.png", **{"map": str(bad)})
-    assert reply["refused"] == "bad-map"
-    assert "bad.exr" in reply["message"]
-    reply = ask(worker, sphere, tmp_path / "x.png", changed(map_sha256="0" * 64), map=str(tmp_path / "none.exr"))
-    assert reply["refused"] == "unreadable"
-    assert "none.exr cannot be read" in reply["message"]
+    reply = ask(worker, sphere, tmp_path / "x.png", map=bad)
+    assert reply.kind == "bad-map"
+    assert "bad.exr" in reply.message
+    reply = ask(worker, sphere, tmp_path / "x.png", changed(map_sha256="0" * 64), map=tmp_path / "none.exr")
+    assert reply.kind == "unreadable"
+    assert "none.exr cannot be read" in reply.message
 
 
 def test_a_map_that_changed_after_the_plan_is_refused(worker, sphere, tmp_path):
@@ -398,18 +399,18 @@ def test_a_map_that_changed_after_the_plan_is_refused(worker, sphere, tmp_path):
     file, picture = tmp_path / "map.exr", tmp_path / "x.png"
     write_exr(file, np.full((16, 32, 3), 0.5, np.float32))
     planned, dates = changed(map_sha256=file_sha256(file)), file.stat()
-    only(ask(worker, sphere, picture, planned, map=str(file)))
+    only(ask(worker, sphere, picture, planned, map=file))
     before = picture.read_bytes()
 
     write_exr(file, np.full((16, 32, 3), 0.1, np.float32))
     os.utime(file, ns=(dates.st_atime_ns, dates.st_mtime_ns))
     assert file.stat().st_size == dates.st_size
     picture.unlink()
-    reply = ask(worker, sphere, picture, planned, map=str(file))
-    assert reply["refused"] == "changed"
-    assert f"{file} is no longer the file that the plan names" in reply["message"]
+    reply = ask(worker, sphere, picture, planned, map=file)
+    assert reply.kind == "changed"
+    assert f"{file} is no longer the file that the plan names" in reply.message
     assert not picture.exists()
 
     write_exr(file, np.full((16, 32, 3), 0.5, np.float32))
-    only(ask(worker, sphere, picture, planned, map=str(file)))
+    only(ask(worker, sphere, picture, planned, map=file))
     assert picture.read_bytes() == before
