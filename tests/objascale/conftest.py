@@ -64,7 +64,7 @@ def made(tmp_path_factory) -> Made:
     made = Made(base / "set", base / "objects", base / "maps")
     result = objascale(
         *("render", "--source", "folder", "--objects", made.objects, "--hdris", made.hdris, "--out", made.folder),
-        *("--n", 5, "--preset", "full", "--max-px", 512, "--max-fraction", 0.01),
+        *("--n", 5, "--preset", "full", "--min-px", 256, "--max-px", 256, "--max-fraction", 0.01),
         *("--samples", 4, "--no-denoise", "--seed", 3),
         *("--workers", 1),
     )
