@@ -193,10 +193,14 @@ def find_files(record: WeightsRecord, folder: Path | None = None) -> tuple[Path,
 
 def find_weights(name: str, folder: Path | None = None) -> Path:
     """Return the path of a FLIP model's weights, or of the first file of a pair. Raises WeightsMissing."""
-    record = find_record(name)
+    return find_and_check(find_record(name), folder)[0]
+
+
+def find_and_check(record: WeightsRecord, folder: Path | None = None) -> tuple[Path, ...]:
+    """Return the paths of a model's files after a check of their hashes. Raises as `find_files` and `check`."""
     paths = find_files(record, folder)
     check(record, paths)
-    return paths[0]
+    return paths
 
 
 def find_record(name: str) -> WeightsRecord:
@@ -301,6 +305,8 @@ def _fetch_file(file: WeightsFile, url: str, path: Path, get: Callable[[str, Pat
 
 def _check_file(file: WeightsFile, path: Path) -> None:
     """Verify one file as `check` does."""
+    if files.is_lfs_pointer(path):
+        raise WeightsChanged(f"{path} {files.LFS_HELP}")
     known = _known_sha256(file, path) or file.sha256_start
     if not known and file.git_blob and _git_blob(path) != file.git_blob:
         raise WeightsChanged(f"{path} is not the published file (Git's id of it differs); delete it and fetch it again")

@@ -7,6 +7,8 @@ sides, whatever the file says about back faces, in picture and mask alike. Sever
 
 from __future__ import annotations
 
+import re
+import tempfile
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +22,7 @@ from numpy.typing import NDArray
 from objascale.blender.overlaps import let_touching_paths_pass, remove_duplicate_faces
 from objascale.blender.surfaces import fully_transparent, show_vertex_colours, undo_wrong_transparency
 from objascale.blender.textures import mend_textures
-from objascale.gltf import MAX_FILE_BYTES, MAX_TRIANGLES, check_gltf
+from objascale.gltf import MAX_FILE_BYTES, MAX_TRIANGLES, plain_gltf
 from objascale.references import check_obj, check_usd
 from objascale.refusal import Refusal, refuse_changed, refuse_lfs_pointer
 from objascale.triangles import check_triangles
@@ -43,23 +45,33 @@ class Imported:
 def import_object(path: Path, sha256: str, yaw: float, index: int = 1) -> Imported:
     """Load an object into the scene, turned by `yaw` radians about z, its bounding sphere of radius 1 at the origin.
 
-    sha256: of the file's bytes, hexadecimal. index: the pass index of all its objects. Other objects in the scene are
-    left alone. Raises Refusal with one of the reasons changed, truncated, unreadable, outside-reference, no-geometry,
-    too-large, too-many-triangles, not-finite; the scene may then hold remains of this file.
+    Other objects in the scene are left alone.
+
+    Args:
+        path: The object's file.
+        sha256: SHA-256 of the file's bytes, in hexadecimal.
+        yaw: The angle, radians.
+        index: The pass index of all its objects.
+
+    Raises:
+        Refusal: The kinds are those of `objascale.refusal.REASONS`. The scene may then hold remains of this file.
     """
     _check_file(path, sha256)
-    document: dict[str, Any] = {}
-    match path.suffix.lower():
-        case ".glb" | ".gltf":
-            document = check_gltf(path)
-        case ".obj":
-            check_obj(path)
-        case ".usd" | ".usda":
-            check_usd(path)
     before = _Before()
     collection = bpy.data.collections.new(path.stem)
     bpy.context.scene.collection.children.link(collection)
-    first_frame = _load(path, collection)
+    document: dict[str, Any] = {}
+    file = path
+    missing: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="objascale-") as scratch:
+        match path.suffix.lower():
+            case ".glb" | ".gltf":
+                document, file, missing = plain_gltf(path, Path(scratch))
+            case ".obj":
+                check_obj(path)
+            case ".usd" | ".usda":
+                check_usd(path)
+        first_frame = _load(path, file, collection)
     things = before.added("objects")
     _freeze(before, things, first_frame)
     _drop_other_scenes(collection, document)
@@ -71,7 +83,7 @@ def import_object(path: Path, sha256: str, yaw: float, index: int = 1) -> Import
     for thing in things:
         thing.pass_index = index
         thing.hide_render = thing.hide_viewport = thing.hide_render or thing.hide_viewport
-    missing = mend_textures(path, things)
+    missing = sorted({*missing, *mend_textures(path, things)})
     if path.suffix.lower() in (".obj", ".ply"):
         show_vertex_colours(things)
     if path.suffix.lower() in (".obj", ".fbx"):
@@ -105,14 +117,20 @@ class _Before:
         return [block for block in getattr(bpy.data, kind) if block not in self._known[kind]]
 
 
-def _load(path: Path, collection: bpy.types.Collection) -> int | None:
-    """Have Blender import the file into the collection; returns the file's first frame if the importer tells it."""
+def _load(path: Path, plain: Path, collection: bpy.types.Collection) -> int | None:
+    """Import an object into the collection, and return the first frame of the file if the importer reads it.
+
+    Args:
+        path: The object, for messages.
+        plain: The file that is imported: `path`, or what Blender can read of it.
+        collection: Where the objects are put.
+    """
     scene, layer = bpy.context.scene, bpy.context.view_layer
     layer.active_layer_collection = layer.layer_collection.children[collection.name]
     frames = scene.frame_start, scene.frame_end
-    file = str(path)
+    file = str(plain)
     try:
-        match path.suffix.lower():
+        match plain.suffix.lower():
             case ".glb" | ".gltf":
                 bpy.ops.import_scene.gltf(
                     filepath=file,
@@ -134,6 +152,9 @@ def _load(path: Path, collection: bpy.types.Collection) -> int | None:
             case other:
                 raise Refusal("unreadable", f"{path} has the ending {other}, which no importer reads")
     except RuntimeError as error:  # what Blender's operators raise
+        if extension := re.search(r"Extension (\w+) is not available", str(error)):
+            message = f"{path} needs the glTF extension {extension[1]}, which is not supported; export it without it"
+            raise Refusal("unsupported", message) from error
         raise Refusal("unreadable", f"{path} cannot be imported by Blender", str(error)) from error
     finally:
         scene.frame_start, scene.frame_end = frames

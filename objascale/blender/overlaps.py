@@ -24,9 +24,9 @@ _TOUCHING = 2e-5  # length of paths that pass; rounding errors are below a tenth
 def remove_duplicate_faces(things: Iterable[bpy.types.Object]) -> None:
     """Remove all but the last of the faces that have the same corners, in either winding.
 
-    Faces of different objects are compared too, unless their meshes are deformed or shared. Where a material is
-    transparent, only duplicates of that material are removed. Fully transparent faces are removed as well: a path that
-    passes one misses another surface at the same place.
+    Faces of different objects are compared too, unless their meshes are deformed, shared or instanced. Where a material
+    is transparent, only duplicates of that material are removed. Fully transparent faces are removed as well: a path
+    that passes one misses another surface at the same place.
 
     Args:
         things: The objects of one file, of radius 1. Their meshes are changed.
@@ -79,10 +79,16 @@ def _face_hashes(thing: bpy.types.Object, number: int) -> NDArray[np.uint64]:
     mesh = thing.data
     positions = np.empty(3 * len(mesh.vertices), np.float32)
     mesh.vertices.foreach_get("co", positions)
-    matrix = np.array(thing.matrix_world)
-    world = positions.reshape(-1, 3).astype(np.float64) @ matrix[:3, :3].T + matrix[:3, 3]
+    places = positions.reshape(-1, 3).astype(np.float64)
+    placed = thing.name in bpy.context.view_layer.objects  # not only as an instance
+    comparable = placed and mesh.users == 1 and not thing.modifiers and not mesh.shape_keys
+    if comparable:
+        matrix = np.array(thing.matrix_world)
+        places = places @ matrix[:3, :3].T + matrix[:3, 3]
+    else:
+        places /= max(np.abs(places).max(initial=0), 1e-30)
     with np.errstate(invalid="ignore"):
-        steps = np.rint(world / _SAME_POINT).astype(np.int64).view(np.uint64)
+        steps = np.rint(places / _SAME_POINT).astype(np.int64).view(np.uint64)
     points = _mixed(_mixed(_mixed(steps[:, 0]) ^ steps[:, 1]) ^ steps[:, 2])
 
     corners = np.empty(len(mesh.loops), np.int32)
@@ -92,7 +98,7 @@ def _face_hashes(thing: bpy.types.Object, number: int) -> NDArray[np.uint64]:
     hashes = np.add.reduceat(points[corners], starts) if len(starts) else np.empty(0, np.uint64)
 
     own = (number + 1) << 32  # what differs from object to object
-    opaque = own if mesh.users > 1 or thing.modifiers or mesh.shape_keys else 0
+    opaque = 0 if comparable else own
     materials = [slot.material for slot in thing.material_slots] or [None]
     salts = [opaque if is_opaque(material) else own + 1 + slot for slot, material in enumerate(materials)]
     return _mixed(hashes ^ _mixed(_by_face(thing, np.array(salts, np.uint64))))

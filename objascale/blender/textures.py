@@ -59,7 +59,7 @@ def _find(folder: Path, image: bpy.types.Image) -> None:
         return
     wanted = file.replace("\\", "/")
     relative = os.path.relpath(wanted, folder)
-    found = find_inside(folder, relative) or find_inside(folder, os.path.basename(wanted))
+    found = find_inside(folder, relative) or find_inside(folder, Path(wanted).name)
     if found:
         image.filepath = str(found)
         image.reload()

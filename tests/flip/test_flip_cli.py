@@ -8,7 +8,9 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
+from flip.best import MODELS_BEST_FIRST
 from flip.cli import app
+from flip.predictor import load_predictor
 from flip.show import COLOURS
 from flip.weights import WEIGHTS, WeightsFile, WeightsRecord
 
@@ -54,6 +56,26 @@ def test_predict_takes_every_kind_of_prompt(picture: Path, weights: Path, tmp_pa
         assert found.shape == (60, 80)
         assert set(np.unique(found)) == {0, 255}
         assert (found & truth).astype(bool).sum() / (found | truth).astype(bool).sum() > 0.85
+
+
+@pytest.mark.parametrize(
+    ("kind", "numbers"),
+    [
+        ("box", (25, 15, 90, 70)),  # sticks out of the image
+        ("box", (-1e200, -1e200, 1e200, 1e200)),
+        ("ellipse", (40, 30, 14, 7, 35)),
+    ],
+)
+def test_the_command_and_the_predictor_read_numbers_alike(
+    kind: str, numbers: tuple[float, ...], picture: Path, weights: Path, tmp_path: Path
+) -> None:
+    text = ",".join(map(str, numbers))
+    result = run("predict", picture, f"--{kind}={text}", "--weights", weights, "--out", tmp_path / "out.png")
+    assert result.exit_code == 0, result.output
+    predictor = load_predictor("flip-tiny", weights)
+    predictor.set_image(picture)
+    mask = predictor.predict(**{kind: numbers})
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "out.png")) > 0, np.asarray(mask))
 
 
 def test_show_draws_the_patches(picture: Path, weights: Path, tmp_path: Path) -> None:
@@ -154,7 +176,7 @@ def test_wrong_input_is_named(picture: Path, weights: Path, tmp_path: Path) -> N
     assert "there is no folder" in complain("predict", picture, *box, "--out", tmp_path / "no" / "out.png", *known)
     nowhere = ("--show", tmp_path / "no" / "patches.png")
     assert "there is no folder" in complain("predict", picture, *box, *out, *nowhere, *known)
-    assert "bench fetch flip-tiny" in complain("predict", picture, *box, *out)
+    assert "bench fetch flip-tiny" in complain("predict", picture, *box, *out, "--model", "flip-tiny")
     assert "did you mean flip-tiny" in complain("predict", picture, *box, *out, "--model", "flip-tini")
     assert "--device must be cpu or cuda, not toaster" in complain(
         "predict", picture, *box, *out, *known, "--device", "toaster"
@@ -181,16 +203,30 @@ def test_fetch_refuses_a_changed_file(loopback, tmp_path: Path, monkeypatch: pyt
     file = WeightsFile("flip-small.ckpt", f"{loopback.url}/s/download")
     monkeypatch.setitem(WEIGHTS, "flip-small", WeightsRecord("flip-small", (file,), "MIT", "here"))
     loopback.files["/s/download"] = b"PK\x03\x04 first"
-    fetch = ("fetch", "flip-small", "--weights", tmp_path)
-    assert run(*fetch).output == f"{tmp_path}/flip-small.ckpt (MIT)\n"
+    fetch = ("fetch", "flip-small", "--weights", ".")
+    monkeypatch.chdir(tmp_path)
+    fetched = run(*fetch)
+    assert fetched.exit_code == 0, fetched.output
+    assert "flip-small.ckpt" in fetched.output
+    assert "MIT" in fetched.output
     (tmp_path / "flip-small.ckpt").write_bytes(b"another")
-    assert "flip-small.ckpt is not the file that was fetched first" in complain(*fetch)
+    refused = run(*fetch)
+    assert refused.exit_code == 1
+    assert "failed" in refused.stdout
+    assert "error: flip-small.ckpt is not the file that was fetched first" in refused.stderr
 
 
 def test_fetch_keeps_existing_files(weights: Path) -> None:
-    result = run("fetch", "flip-tiny", "--weights", weights)
+    result = run("fetch", "flip-tiny", "flip-s", "--weights", weights)
     assert result.exit_code == 0, result.output
-    assert "flip-tiny.onnx" in result.output
+    assert result.output.count("already there") == 2
+
+
+def test_without_a_name_the_best_model_with_weights_predicts(picture: Path, weights: Path, tmp_path: Path) -> None:
+    assert set(MODELS_BEST_FIRST) == set(WEIGHTS)
+    box, out = ("--box", "30,20,50,40"), ("--out", tmp_path / "out.png")
+    assert run("predict", picture, *box, *out).output.endswith("by flip-s\n")  # the package's own
+    assert run("predict", picture, *box, *out, "--weights", weights).output.endswith("by flip-tiny\n")
 
 
 def test_pictures_are_read_as_a_viewer_shows_them(picture: Path, weights: Path, tmp_path: Path) -> None:
@@ -230,7 +266,6 @@ def test_pictures_are_read_as_a_viewer_shows_them(picture: Path, weights: Path, 
     "prompt",
     [
         ("--ellipse", "160,150,60,40,inf"),
-        ("--box=-1e200,-1e200,1e200,1e200",),
         ("--point", "100,100,1e160"),
         ("--point", "1e200,1,5"),
     ],

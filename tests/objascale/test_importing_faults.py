@@ -6,6 +6,7 @@ import json
 import struct
 from pathlib import Path
 
+import meshopt
 import numpy as np
 import pytest
 from PIL import Image
@@ -114,6 +115,80 @@ def test_vertex_colours_show_and_nan_colours_are_dropped(models, look):
         assert np.ptp(colour(seen)) > 0.1
     assert np.ptp(colour(dropped)) < 0.01
     assert colour(dropped).min() > 0.3
+
+
+def test_compressed_gltf_is_decoded(models, look):
+    """EXT_meshopt_compression: a red cube of radius 1. KHR_texture_basisu: a dark grip with a light end."""
+    box, grip = look([models / "gltf/BoxMeshopt.glb"], [models / "gltf/grip-compressed.glb"], azimuth=1.0)
+    corners = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]) / np.sqrt(3)
+    assert len(np.unique(box.arrays["points0"].round(3), axis=0)) == 8
+    assert cKDTree(corners).query(box.arrays["points0"])[0].max() < 1e-3
+    assert colour(box)[0] > 10 * colour(box)[1]
+    assert grip.answer["missing"] == [[]]
+    brightness = grip.arrays["rgba"][grip.arrays["mask"]][:, :3].mean(1)
+    assert brightness.min() < 0.1
+    assert brightness.max() > 0.5
+
+
+def test_all_modes_and_filters_of_meshopt_are_decoded(glb, tmp_path, look):
+    """A square whose positions are filtered, whose indices are a sequence, and whose buffer holds only a place."""
+    positions = np.float32([[-1, 0, 1], [1, 0, 1], [1, 0, -1], [-1, 0, -1]])
+    indices = np.uint16([0, 1, 2, 0, 2, 3])
+    packed = {
+        "a": meshopt.encode_gltf_buffer(meshopt.encode_filter_exp(positions, 20), "ATTRIBUTES"),
+        "b": meshopt.encode_gltf_buffer(indices, "INDICES"),
+    }
+    sizes = {"a": (12, 4, "ATTRIBUTES", "EXPONENTIAL"), "b": (2, 6, "INDICES", "NONE")}
+    views, start = [], 0
+    for name, (stride, count, mode, filter_name) in sizes.items():
+        extension = {"buffer": 0, "byteOffset": start, "byteLength": len(packed[name]), "byteStride": stride}
+        extension |= {"count": count, "mode": mode, "filter": filter_name}
+        view = {"buffer": 1, "byteLength": stride * count, "extensions": {"EXT_meshopt_compression": extension}}
+        views.append(view)
+        start += len(packed[name])
+    document = {
+        "extensionsUsed": ["EXT_meshopt_compression"],
+        "extensionsRequired": ["EXT_meshopt_compression"],
+        "bufferViews": views,
+        "buffers": [
+            {"byteLength": start},
+            {"byteLength": 60, "extensions": {"EXT_meshopt_compression": {"fallback": True}}},
+        ],
+        "accessors": [
+            {"bufferView": 0, "componentType": 5126, "count": 4, "type": "VEC3"},
+            {"bufferView": 1, "componentType": 5123, "count": 6, "type": "SCALAR"},
+        ],
+        "meshes": [{"primitives": [{"attributes": {"POSITION": 0}, "indices": 1}]}],
+    }
+    good = glb(tmp_path / "good.glb", {"all": packed["a"] + packed["b"]}, **document)
+    bad = glb(tmp_path / "bad.glb", {"all": bytes(start)}, **document)
+    seen, refused = look([good], [bad])
+    expected = np.array([[x, y, 0] for x in (-1, 1) for y in (-1, 1)]) / np.sqrt(2)
+    assert cKDTree(expected).query(seen.arrays["points0"])[0].max() < 1e-3
+    assert refused.answer["refused"] == "unreadable"
+    assert "bufferViews/0 is damaged" in refused.answer["message"]
+
+
+def test_invisible_nodes_of_gltf_are_not_rendered(models, look):
+    plain, seen = look([models / "doubled-faces/cube_plain.glb"], [models / "gltf/KHR_node_visibility.glb"])
+    assert (seen.arrays["mask"] == plain.arrays["mask"]).all()
+
+
+def test_gltf_that_cannot_be_read_is_refused_by_its_cause(models, glb, tmp_path, look):
+    square = {"POSITION": np.float32([[0, 0, 0], [1, 0, 0], [0, 1, 0]])}
+    foreign = glb(tmp_path / "foreign.glb", square, extensionsUsed=["EXT_foo"], extensionsRequired=["EXT_foo"])
+    old, unknown = look([models / "gltf/gltf1-box.gltf"], [foreign])
+    assert old.answer["refused"] == "gltf-1"
+    assert "convert it to glTF 2.0" in old.answer["message"]
+    assert unknown.answer["refused"] == "unsupported"
+    assert "EXT_foo" in unknown.answer["message"]
+
+
+def test_a_missing_texture_is_named_and_the_object_is_rendered(models, look):
+    folder = models / "gltf/specgloss-missing-texture"
+    (seen,) = look([folder / "BoxTextured-specgloss-texture-missing.gltf"])
+    assert seen.answer["missing"] == [["CesiumLogoFlat.png", "specgloss.png"]]
+    assert seen.arrays["mask"].sum() > 500
 
 
 def test_textures_of_mtl_are_found_by_backslashes_and_in_another_case(models, look, tmp_path):
