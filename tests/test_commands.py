@@ -66,6 +66,14 @@ def test_one_name_for_one_thing_over_all_commands() -> None:
                 assert options["--device"].default == "auto", path
 
 
+def test_an_unknown_licence_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    app = importlib.import_module("objascale.cli").app
+    result = CliRunner().invoke(app, ["plan", "--categories", "apple", "--licenses", "by,buy", "--offline"])
+    assert result.exit_code == 1
+    assert "no licence is called 'buy'; there are " in result.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

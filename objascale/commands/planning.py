@@ -207,7 +207,10 @@ def _licences(options: AssetOptions) -> list[str]:
     if options.licenses is None:
         return sorted(objaverse.DEFAULT_LICENCES)
     words = [word.strip() for word in options.licenses.split(",")]
-    return sorted(objaverse.LICENCES.get(word.lower(), word) for word in words)
+    names = [objaverse.LICENCES.get(word.lower(), word) for word in words]
+    if unknown := [name for name in names if name not in objaverse.LICENCES.values()]:
+        raise SourceError(f"--licenses: no licence is called {unknown[0]!r}; there are {', '.join(objaverse.LICENCES)}")
+    return sorted(names)
 
 
 def _from_objaverse(options: AssetOptions, request: dict[str, Any]) -> list[Asset]:
