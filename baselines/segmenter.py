@@ -12,12 +12,12 @@ from typing import Any, Literal, Protocol, get_args, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from flip.choices import Device
 from flip.gaussian import Gaussian
 from flip.stopwatch import Stopwatch
 from objascale.masks import RegionMask
 
 PromptKind = Literal["box", "gaussian", "point"]
-Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["fp32", "bf16", "fp16"]
 
 DTYPE_NAMES: dict[Precision, str] = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}

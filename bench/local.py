@@ -17,9 +17,9 @@ from typing import Any
 
 from baselines.lazy import torch
 from baselines.model import Model
-from baselines.segmenter import Device
 from bench.pool import IMAGES_PER_WORKER, ImageWorker, Method
 from bench.setup import Setup
+from flip.choices import Device
 from objascale.cores import available_cores, available_memory
 from objascale.engine import Fatal, WorkerLost
 

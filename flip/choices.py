@@ -13,5 +13,8 @@ WEIGHTS_SUFFIXES = (".ckpt", ".onnx", ".safetensors")
 PAPER_MODELS = ("flip-s", "flip-m", "flip-l")
 """Names of the paper's models: the keys of `flip.paper.model.PAPER_CONFIGS`."""
 
-TrainingPrecision = Literal["float32", "bfloat16"]
-"""Number formats of the network in training; bfloat16 is mixed precision."""
+TrainingPrecision = Literal["fp32", "bf16"]
+"""Number formats of the network in training; bf16 is mixed precision; fp16 would need scaled losses."""
+
+Device = Literal["auto", "cpu", "cuda"]
+"""Devices of networks; auto is a GPU if there is one."""

@@ -127,7 +127,9 @@ def predict(
     weights: WeightsFolder = None,
     tokens: Annotated[int, typer.Option(min=1, max=65536, help="Maximum number of patches.")] = 512,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the patch positions.")] = 0,
-    device: Annotated[str, typer.Option(metavar="cpu|cuda", help="Where the network runs.")] = "cpu",
+    device: Annotated[
+        str, typer.Option(metavar="auto|cpu|cuda", help="Device of the network. auto takes a GPU if there is one.")
+    ] = "auto",
 ) -> None:
     """Segment one object, given a box, a point, an ellipse or a rough mask."""
     import numpy as np

@@ -11,10 +11,16 @@ from flip.stopwatch import Stopwatch
 
 
 def parse_device(name: str | torch.device) -> torch.device:
-    """Return the device of a name such as "cpu", "cuda" or "cuda:1". Raises PredictorError if it is not available."""
+    """Return the device of a name such as "cpu", "cuda" or "cuda:1"; "auto" takes a GPU if there is one.
+
+    Raises:
+        PredictorError: The name is unknown, or the device is not available.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     kind, colon, number = str(name).partition(":")
     if kind not in ("cpu", "cuda") or (colon and not number.isdecimal()):
-        raise PredictorError(f"device must be cpu or cuda, not {name}")
+        raise PredictorError(f"device must be auto, cpu or cuda, not {name}")
     if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
         raise PredictorError(
             f"device {name} is not available; use cpu, or install a PyTorch that supports the GPU's driver"

@@ -19,11 +19,12 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from objascale.choices import ImageFormat
 from objascale.files import write_atomically
 from objascale.sources import Asset
+from objascale.validation import describe_errors
 
 ViewTransform = Literal["AgX", "Filmic", "Standard"]
 PlacementMode = Literal["centre", "anywhere", "cut"]
@@ -359,5 +360,11 @@ def load_plan(path: Path) -> Plan:
         return Plan(objects, maps, settings, render, content["n"], content["request"])
     except FileNotFoundError:
         raise PlanError(f"there is no plan {path}; objascale plan writes one") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except ValidationError as error:
+        raise PlanError(f"{path} is not a plan of objascale plan ({describe_errors(error)})") from error
+    except KeyError as error:
+        raise PlanError(f"{path} is not a plan of objascale plan ({error} is missing)") from error
+    except (TypeError, AttributeError) as error:
+        raise PlanError(f"{path} is not a plan of objascale plan (a part of it has another form)") from error
+    except (OSError, ValueError) as error:
         raise PlanError(f"{path} is not a plan of objascale plan ({error})") from error

@@ -6,6 +6,7 @@ import importlib.metadata
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -131,7 +132,38 @@ class App(typer.Typer):
         return super().command(name, cls=_Command, **options)
 
 
+_typed_options: ContextVar[dict[str, str]] = ContextVar("typed options")
+
+
+def refuse_idle(need: str, *parameters: str) -> None:
+    """Refuse options that do nothing with the others.
+
+    Args:
+        need: What the options need, such as "--timing".
+        parameters: Names of the command's parameters, such as "warmup".
+
+    Raises:
+        UsageError: One of them was typed.
+    """
+    typed = _typed_options.get({})
+    if idle := [typed[name] for name in parameters if name in typed]:
+        raise UsageError(f"{' and '.join(idle)} {'do' if len(idle) > 1 else 'does'} nothing without {need}")
+
+
 class _Command(TyperCommand):
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command, and note which options were typed, for `refuse_idle`."""
+        typed = {
+            param.name: param.opts[0]
+            for param in self.params
+            if param.name and getattr(ctx.get_parameter_source(param.name), "name", "") == "COMMANDLINE"
+        }
+        token = _typed_options.set(typed)
+        try:
+            return super().invoke(ctx)
+        finally:
+            _typed_options.reset(token)
+
     def get_params(self, ctx: Any) -> list[Any]:
         return _with_metavars(super().get_params(ctx), ctx)
 

@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
+from pydantic import ValidationError
 
 from objascale.dataset import (
+    HEADER,
     OBJECTS_PER_IMAGE,
     DatasetError,
     mask_columns,
@@ -25,6 +27,7 @@ from objascale.dataset import (
 from objascale.files import file_sha256
 from objascale.masks import MaskError, RegionMask
 from objascale.plan import RenderSettings, SceneSpec, spec_id
+from objascale.validation import describe_errors
 
 Row = dict[str, Any]
 """A row of annotations.parquet."""
@@ -50,13 +53,23 @@ class Contents:
     damages: list[Damage]
 
 
+def render_settings(folder: Path) -> RenderSettings:
+    """Return the settings that a dataset was rendered with. Raises DatasetError if the header is damaged."""
+    header = read_header(folder)
+    try:
+        return RenderSettings(**header["fingerprint"]["render"])
+    except ValidationError as error:
+        raise DatasetError(f"{folder / HEADER} is damaged: {describe_errors(error)}") from None
+    except (LookupError, TypeError):
+        raise DatasetError(f"{folder / HEADER} is damaged: fingerprint.render is missing") from None
+
+
 def read_contents(folder: Path) -> Contents:
     """Read journal and annotations and compare them, and the folder's files with both; opens no image.
 
     Raises DatasetError if `folder` is no dataset.
     """
-    header = read_header(folder)
-    settings = RenderSettings(**header["fingerprint"]["render"])
+    settings = render_settings(folder)
     damages: list[Damage] = []
 
     try:

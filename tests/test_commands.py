@@ -7,6 +7,7 @@ import importlib.metadata
 import runpy
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import typer
@@ -47,3 +48,54 @@ def test_a_command_is_a_module(room: str, monkeypatch: pytest.MonkeyPatch, capsy
         runpy.run_module(f"{room}.cli", run_name="__main__")
     assert ended.value.code == 0
     assert "Usage" in capsys.readouterr().out
+
+
+def test_one_name_for_one_thing_over_all_commands() -> None:
+    for room in ROOMS:
+        top = typer.main.get_command(importlib.import_module(f"{room}.cli").app)
+        for path in paths(top):
+            command = top
+            for name in path:
+                command = command.commands[name]
+            options = {name: param for param in command.params for name in param.opts}
+            assert not options.keys() & {"--accelerator", "--devices", "--dtype", "--pictures", "--output"}, path
+            if "--precision" in options:
+                command.get_params(typer.Context(command))  # names the values
+                assert set(options["--precision"].metavar.strip("[]").split("|")) <= {"fp32", "bf16", "fp16"}, path
+            if "--device" in options:
+                assert options["--device"].default == "auto", path
+
+
+def test_an_unknown_licence_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    app = importlib.import_module("objascale.cli").app
+    result = CliRunner().invoke(app, ["plan", "--categories", "apple", "--licenses", "by,buy", "--offline"])
+    assert result.exit_code == 1
+    assert "no licence is called 'buy'; there are " in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["objascale", "verify", "x", "--timeout", "5", "--seed", "1"], "--seed and --timeout do nothing without"),
+        (["objascale", "render", "--address", "a:1"], "--address does nothing without --engine ray"),
+        (["objascale", "render", "--hdri-res", "4k"], "--hdri-res does nothing without --hdris polyhaven"),
+        (
+            ["objascale", "plan", "--source", "folder", "--objects", "x", "--starter-split", "test"],
+            "--starter-split does nothing without --source starter",
+        ),
+        (["objascale", "plan", "--source", "objaverse", "--objects", "x"], "--objects does nothing without --source"),
+        (["bench", "run", "--models", "box", "--repeats", "3"], "--repeats does nothing without --timing"),
+        (["bench", "run", "--models", "box", "--address", "a:1"], "--address does nothing without --engine ray"),
+        (["flip", "train", "--data", "x", "--limit", "5"], "--limit does nothing without --validate"),
+    ],
+)
+def test_options_that_do_nothing_are_refused(
+    arguments: list[str], sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    room, *rest = arguments
+    result = CliRunner().invoke(importlib.import_module(f"{room}.cli").app, rest)
+    assert result.exit_code == 2, result.output
+    assert result.stderr.startswith(f"error: {sentence}")
+    assert not any(tmp_path.iterdir())

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from baselines.segmenter import Device, Options, Precision
+from baselines.segmenter import Options, Precision
 from bench.choices import PromptSource
 from bench.commands.common import (
     Weights,
@@ -23,11 +23,12 @@ from bench.commands.common import (
     report,
     whole_numbers,
 )
+from flip.choices import Device
 from flip.training_data import UNKNOWN
 from flip.weights import WeightsMissing
 from objascale.choices import DATASET_FORMATS, Exif
 from objascale.progress import show_progress
-from objascale.terminal import complain, console, fail, fail_interrupted
+from objascale.terminal import complain, console, fail, fail_interrupted, refuse_idle
 
 if TYPE_CHECKING:
     from baselines.model import Model
@@ -142,6 +143,10 @@ def run(
     from objascale.datasets.skipped import refuse_bad_records
 
     with errors():
+        if engine != "ray":
+            refuse_idle("--engine ray", "address")
+        if not timing:
+            refuse_idle("--timing", "warmup", "repeats")
         selection = parse_selection(select or [], limit or (DEFAULT_IMAGES if timing else None), shard)
         prompts = [PromptSettings(prompt, level, seed) for level in numbers("--noise", noise, 0, MAX_NOISE)]
         patches = whole_numbers("--tokens", tokens, 1, MAX_TOKENS)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from flip.choices import TrainingPrecision
+from flip.choices import Device, TrainingPrecision
 from flip.weights import WeightsMissing
 from objascale.interrupts import exit_code
 from objascale.progress import ProgressCallback, show_progress
@@ -21,6 +21,9 @@ from objascale.terminal import complain, fail
 
 if TYPE_CHECKING:
     from flip.training.journal import Event
+
+
+VALIDATION_IMAGES = 100  # a choice: enough to see a trend
 
 
 def _printer(progress: ProgressCallback, num_steps: int) -> Callable[[Event], None]:
@@ -73,22 +76,29 @@ def train(
         Path | None,
         typer.Option("--validate", metavar="PATH", help="Data set for validation, in a format that `bench run` reads."),
     ] = None,
-    pictures: Annotated[int, typer.Option(min=1, metavar="N", help="Number of validation images.")] = 100,
-    accelerator: Annotated[str, typer.Option(metavar="NAME", help="cpu, cuda or auto.")] = "auto",
-    devices: Annotated[str, typer.Option(metavar="N", help="Processes or GPUs per node, or auto.")] = "auto",
+    limit: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Validate on the first N images only.", show_default="100")
+    ] = None,
+    device: Annotated[Device, typer.Option(help="Device of the network. auto takes a GPU if there is one.")] = "auto",
+    processes: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Processes per node, one per GPU.", show_default="one per GPU, or one"),
+    ] = None,
     nodes: Annotated[
         int, typer.Option(min=1, metavar="N", help="Number of nodes. Start the same command on each with torchrun.")
     ] = 1,
     precision: Annotated[
         TrainingPrecision,
-        typer.Option(help="float32, or bfloat16 for mixed precision. Coordinates are always float32."),
-    ] = "bfloat16",
+        typer.Option(help="Precision of the network: float32, or mixed with bfloat16. Coordinates are always float32."),
+    ] = "bf16",
     workers: Annotated[int, typer.Option(min=0, metavar="N", help="Loader processes per device.")] = 1,
     compiled: Annotated[
         bool, typer.Option("--compile", help="Compile the blocks. Takes a minute or two and needs a C++ compiler.")
     ] = False,
 ) -> None:
     """Train FLIP. The same command resumes an interrupted run with identical losses."""
+    if limit and not validation:
+        fail("--limit does nothing without --validate", 2)
     try:
         from flip.predictor import weights_file
         from flip.training import loop
@@ -100,12 +110,12 @@ def train(
         fail(f"training needs {error.name}: pip install objascale-suite[train]")
     warnings.filterwarnings("ignore", module="lightning_fabric")
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    count = 1 if devices == "auto" and accelerator == "cpu" else int(devices) if devices.isdecimal() else devices
     try:
         settings = read_config(config)
         source = open_source(data, backgrounds or [], settings.seed, settings.short_side)
-        samples = load_validation(validation, pictures) if validation else []
-        machine = loop.Machine(accelerator, count, nodes, precision, workers, compiled)
+        samples = load_validation(validation, limit or VALIDATION_IMAGES) if validation else []
+        count = processes or (1 if device == "cpu" else "auto")
+        machine = loop.Machine(device, count, nodes, precision, workers, compiled)
         with show_progress("training") as progress:
             report = _printer(progress, settings.steps)
             first = weights_file(initial_weights) if initial_weights else None

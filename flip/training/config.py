@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, V
 from flip.paper.model import PAPER_CONFIGS as PAPER
 from flip.released.model import RELEASED_CONFIGS as RELEASED
 from flip.training.losses import LengthUnit
+from objascale.validation import describe_errors
 
 RECIPE_FOLDER = Path(__file__).parent / "recipes"
 
@@ -179,5 +180,4 @@ def read_config(name: str) -> Config:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise TrainingError(f"{path} cannot be read as TOML ({error})") from None
     except ValidationError as error:
-        details = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
-        raise TrainingError(f"{path} is not a valid training configuration: {details}") from None
+        raise TrainingError(f"{path} is not a valid training configuration: {describe_errors(error)}") from None

@@ -34,6 +34,8 @@ from objascale.datasets import Sample
 from objascale.interrupts import finish_first
 from objascale.scenes import SceneError, SceneSource
 
+DTYPES: dict[TrainingPrecision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -43,7 +45,7 @@ class Machine:
         accelerator: Of Fabric: "cpu", "cuda" or "auto".
         devices: Devices per node, or "auto".
         nodes: Number of nodes.
-        precision: "bfloat16" is mixed precision. Fabric's own would also round coordinates, so the task applies it.
+        precision: "bf16" is mixed precision. Fabric's own would also round coordinates, so the task applies it.
         workers: Loader processes per device.
         compile: Whether to compile the transformer blocks.
     """
@@ -51,7 +53,7 @@ class Machine:
     accelerator: str = "auto"
     devices: int | str = "auto"
     nodes: int = 1
-    precision: TrainingPrecision = "bfloat16"
+    precision: TrainingPrecision = "bf16"
     workers: int = 1
     compile: bool = False
 
@@ -176,7 +178,7 @@ def _losses(
     """Return this rank's loss and the means of the metrics over all ranks. Raises TrainingError if any loss is NaN."""
     with _attention(fabric.device):
         batch, phase = loaded.batch.to(fabric.device), config.phase(number)
-        total, metrics = task.losses(model, batch, memory, phase, getattr(torch, precision))
+        total, metrics = task.losses(model, batch, memory, phase, DTYPES[precision])
     scalars = torch.stack([total.detach().float(), *(value.detach().float() for value in metrics.values())])
     means = fabric.all_reduce(scalars, reduce_op="mean")
     assert isinstance(means, Tensor)

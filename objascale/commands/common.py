@@ -46,7 +46,7 @@ def complain_by_reason(reasons: Counter[str], consequence: str) -> None:
 def _sentence(detail: Any) -> str:
     """One error of pydantic, with `max_px` as --max-px."""
     where = "".join(f"{_option(str(name))} " for name in detail["loc"][:1])
-    message = str(detail["msg"]).removeprefix("Value error, ")
+    message = str(detail["msg"]).removeprefix("Value error, ").removeprefix("Input ")
     return where + re.sub(r"\b[a-z]+(?:_[a-z]+)+\b", lambda name: _option(name[0]), message)
 
 

@@ -17,7 +17,7 @@ from objascale.plan import PRESETS, Plan, PlanSettings, RenderSettings
 from objascale.progress import show_progress
 from objascale.sources import Asset, SourceError, embedded, folder, objaverse, polyhaven, sweethome
 from objascale.sources.licences import under_licences
-from objascale.terminal import complain
+from objascale.terminal import UsageError, complain, refuse_idle
 
 _NETWORK = ("objaverse", "polyhaven")
 _EXCLUDING = ("exclude_categories", "exclude", "exclude_maps")
@@ -68,6 +68,7 @@ def choose_assets(
         SourceError: If a source cannot deliver the assets.
     """
     request = _request(options, n)
+    _refuse_idle_options(options, request)
     reusable = known if known is not None and known.request == request else None
     objects = reusable.objects if reusable and request["source"] in _NETWORK else _objects(options, request)
     maps = reusable.maps if reusable and request["hdris"] in _NETWORK else _maps(options, request)
@@ -102,6 +103,16 @@ def _request(options: AssetOptions, n: int) -> dict[str, Any]:
     if hdris == "polyhaven":
         request |= {"hdri_res": options.hdri_res, "n_hdris": options.n_hdris}
     return request
+
+
+def _refuse_idle_options(options: AssetOptions, request: dict[str, Any]) -> None:
+    """Raise UsageError for options of a source that is not used."""
+    if request["hdris"] != "polyhaven":
+        refuse_idle("--hdris polyhaven", "hdri_res", "n_hdris")
+    if request["source"] != "starter":
+        refuse_idle("--source starter", "starter_split")
+    if request["source"] == "objaverse" and options.objects:
+        raise UsageError("--objects does nothing without --source folder or sweethome")
 
 
 def _objects(options: AssetOptions, request: dict[str, Any]) -> list[Asset]:
@@ -196,7 +207,10 @@ def _licences(options: AssetOptions) -> list[str]:
     if options.licenses is None:
         return sorted(objaverse.DEFAULT_LICENCES)
     words = [word.strip() for word in options.licenses.split(",")]
-    return sorted(objaverse.LICENCES.get(word.lower(), word) for word in words)
+    names = [objaverse.LICENCES.get(word.lower(), word) for word in words]
+    if unknown := [name for name in names if name not in objaverse.LICENCES.values()]:
+        raise SourceError(f"--licenses: no licence is called {unknown[0]!r}; there are {', '.join(objaverse.LICENCES)}")
+    return sorted(names)
 
 
 def _from_objaverse(options: AssetOptions, request: dict[str, Any]) -> list[Asset]:

@@ -13,7 +13,7 @@ from objascale.commands.common import complain_by_reason, errors
 from objascale.commands.options import PlanOptions, changed_options, takes_options
 from objascale.engine import RenderDevice, Worker
 from objascale.progress import Pace, show_progress
-from objascale.terminal import UsageError, complain, fail, parse_shard
+from objascale.terminal import UsageError, complain, fail, parse_shard, refuse_idle
 
 if TYPE_CHECKING:
     from objascale.plan import Plan
@@ -53,6 +53,8 @@ def render(
     from objascale.render import Rendering
 
     with errors():
+        if engine != "ray":
+            refuse_idle("--engine ray", "address")
         part = parse_shard(shard)
         if part != (1, 1):
             out = out.with_name(f"{out.name}.{part[0]}of{part[1]}")

@@ -14,6 +14,7 @@ from objascale.commands.common import DatasetFolder, errors
 from objascale.engine import RenderDevice, Worker
 from objascale.progress import track
 from objascale.sources import Asset
+from objascale.terminal import refuse_idle
 
 if TYPE_CHECKING:
     from objascale.full_frame import Comparison
@@ -50,6 +51,8 @@ def verify(
     from objascale.verify import check_image, read_contents
 
     with errors():
+        if not full_frame:
+            refuse_idle("--full-frame", "seed", "max_px", "objects", "hdris", "device", "timeout")
         contents = read_contents(folder)
         damages = list(contents.damages)
         for rows in track(contents.images, "checking", "images", len(contents.images)):
@@ -72,12 +75,10 @@ def verify(
 
 
 def _full_frames(folder: Path, chosen: list[dict[str, Any]], things: list[Asset], worker: Worker) -> list[Damage]:
-    from objascale.dataset import read_header
     from objascale.full_frame import compare_full_frame
-    from objascale.plan import RenderSettings
-    from objascale.verify import Damage
+    from objascale.verify import Damage, render_settings
 
-    settings = RenderSettings(**read_header(folder)["fingerprint"]["render"])
+    settings = render_settings(folder)
     damages: list[Damage] = []
     table = Table(
         title="Rendered again, and as Blender's full frame; differences of 255",

@@ -2,7 +2,7 @@
 
     python tests/benchmarks/training.py [--data CROPS --backgrounds PHOTOS] [--config flip-s-compositions]
         [--workers 1,2] [--tokens 64,128,256] [--scenes 4] [--batches 12]
-        [--device cpu] [--threads 1] [--precision float32]
+        [--device cpu] [--threads 1] [--precision fp32]
 
 Batches are compositions. Without --data and --backgrounds they show random silhouettes on noise. `ratio` is the speed
 of loading over the speed of the step: from 1 on, the step never waits. `waiting` is the fraction of a real run's time
@@ -30,7 +30,7 @@ import torch
 from flip.training.config import Config, Phase, read_config
 from flip.training.journal import StepReport
 from flip.training.loader import BatchLoader, make_loader
-from flip.training.loop import Machine, train
+from flip.training.loop import DTYPES, Machine, train
 from flip.training.tasks import task_of
 from objascale.crops import CROPS_HEADER
 from objascale.dataset import Dataset, write_parquet
@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("--batches", type=int, default=12)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--precision", default="float32", choices=("float32", "bfloat16"))
+    parser.add_argument("--precision", default="fp32", choices=("fp32", "bf16"))
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
 
@@ -64,7 +64,7 @@ def main() -> None:
             config = shortened(base, arguments.scenes, arguments.batches, tokens)
             workers = [int(n) for n in arguments.workers.split(",")]
             loaded = [loading_speed(source, config, n) for n in workers]
-            stepped = step_speed(source, config, torch.device(arguments.device), getattr(torch, arguments.precision))
+            stepped = step_speed(source, config, torch.device(arguments.device), DTYPES[arguments.precision])
             machine = Machine(arguments.device, 1, precision=arguments.precision, workers=workers[-1])
             together, waiting = run_speed(source, config, Path(folder) / f"run-{tokens}", machine)
             cells = [*(f"{each:11.0f}" for each in loaded), f"{stepped:11.0f}", f"{loaded[-1] / stepped:6.1f}"]

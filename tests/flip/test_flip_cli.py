@@ -178,7 +178,7 @@ def test_wrong_input_is_named(picture: Path, weights: Path, tmp_path: Path) -> N
     assert "there is no folder" in complain("predict", picture, *box, *out, *nowhere, *known)
     assert "bench fetch flip-tiny" in complain("predict", picture, *box, *out, "--model", "flip-tiny")
     assert "did you mean flip-tiny" in complain("predict", picture, *box, *out, "--model", "flip-tini")
-    assert "--device must be cpu or cuda, not toaster" in complain(
+    assert "--device must be auto, cpu or cuda, not toaster" in complain(
         "predict", picture, *box, *out, *known, "--device", "toaster"
     )
     assert not (tmp_path / "out.png").exists()

@@ -40,7 +40,7 @@ TINY = Config(
 )
 
 
-QUICK = Machine(accelerator="cpu", devices=1, precision="float32", workers=0)
+QUICK = Machine(accelerator="cpu", devices=1, precision="fp32", workers=0)
 
 
 @dataclass(frozen=True)

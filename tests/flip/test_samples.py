@@ -69,7 +69,7 @@ def test_a_run_writes_a_sheet_at_every_validation(shared: Path, held: list[Sampl
         optimiser=Optimiser(rate=1e-4),
         validate_every=2,
     )
-    train(config, source, tmp_path, Machine("cpu", 1, precision="float32", workers=0), held[:2])
+    train(config, source, tmp_path, Machine("cpu", 1, precision="fp32", workers=0), held[:2])
     assert sorted(path.name for path in (tmp_path / "samples").iterdir()) == ["2.png", "3.png"]
     picture = cv2.imread(str(tmp_path / "samples/3.png"))
     assert picture is not None
