@@ -100,7 +100,15 @@ def test_git_lfs_pointers_are_named_wherever_a_file_is_opened(tmp_path):
 
 @pytest.mark.slow
 def test_a_folder_of_faulty_objects_is_rendered_and_every_refusal_is_named(shared, tmp_path):
-    command = ["render", "--objects", shared / "faults/models", "--out", tmp_path / "out", "--n", "40"]
+    command = [
+        "render",
+        "--objects",
+        shared / "faults/models",
+        "--out",
+        tmp_path / "out",
+        "--n",
+        "64",
+    ]  # each of eight categories has at most eight objects
     quick = ["--max-px", "512", "--samples", "4", "--min-fraction", "0.01", "--max-fraction", "0.05", "--seed", "1"]
     result = subprocess.run(
         [sys.executable, "-m", "objascale.cli", *map(str, command), *quick], capture_output=True, text=True, check=False
