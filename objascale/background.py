@@ -1,8 +1,8 @@
-"""What the camera sees of an environment map, in scene-linear light, a band of rows at a time.
+"""Rendering of the background: the environment map as the camera sees it, in scene-linear light.
 
-A pixel is the map, interpolated bilinearly and projected, under Cycles' pixel filter. The filter is the product of two
-windows, along x and along y, and has hardly any response above 4/3 cycles a pixel: so the sum over a regular grid of
-lookups, two a texel and at least two a pixel, weighted by the window, all but equals the integral.
+A pixel is the integral of the bilinearly interpolated, projected map under Cycles' pixel filter. The filter is the
+product of a window along x and one along y. Its response above 4/3 cycles per pixel is negligible. A weighted sum over
+a regular grid of lookups therefore replaces the integral: two lookups per texel, and at least two per pixel.
 """
 
 from __future__ import annotations
@@ -16,14 +16,20 @@ from numpy.typing import NDArray
 from objascale.camera import Camera
 
 FILTER_WIDTH = 3.0
-"""Diameter in px of Cycles' Blackman-Harris pixel filter at its default setting (1.5, which is the radius)."""
+"""Diameter of Cycles' Blackman-Harris pixel filter in px. Its default setting, 1.5, is the radius."""
 
-_SPAN = 256  # px, the longest stretch of a row whose map coordinates are interpolated
-_TOLERANCE = 0.002  # texels, of interpolated map coordinates
+_TOLERANCE = 0.002  # texels; largest error of interpolated map coordinates; a choice: half of 1/255
 
 
 def filter_weights(lookups: int) -> NDArray[np.float32]:
-    """The Blackman-Harris window at every multiple of 1/lookups px inside it; their sum is 1, their number odd."""
+    """Return the Blackman-Harris window at all multiples of 1/lookups px inside it.
+
+    Args:
+        lookups: Lookups per pixel along one axis.
+
+    Returns:
+        An odd number of float32 weights that sum to 1.
+    """
     reach = (3 * lookups - 1) // 2
     t = np.arange(-reach, reach + 1) / (lookups * FILTER_WIDTH) + 0.5
     window = (
@@ -33,15 +39,22 @@ def filter_weights(lookups: int) -> NDArray[np.float32]:
 
 
 def lookups_per_pixel(camera: Camera, map_width: int) -> int:
-    """Lookups a pixel along x, and as many along y: 1 where a texel spans many pixels, more the finer the map is."""
+    """Return the number of lookups per pixel along one axis: 1 for texels larger than 16 px, else at least 2."""
     texels_per_pixel = map_width / (2 * np.pi) / camera.focal
     return 1 if texels_per_pixel < 1 / 16 else max(2, math.ceil(2 * texels_per_pixel + 1))
 
 
 def render_rows(texels: NDArray[np.float16], camera: Camera, first: int, last: int) -> NDArray[np.float32]:
-    """Rows `first` to `last` (exclusive) of the picture, as scene-linear (rows, width, 3) float32.
+    """Render a band of rows.
 
-    texels: an equirectangular map, H×W×3, zenith first, nowhere negative, everywhere finite.
+    Args:
+        texels: Equirectangular map, H×W×3, zenith first. All values are finite and none is negative.
+        camera: Camera of the picture.
+        first: First row of the band.
+        last: Row after the last one.
+
+    Returns:
+        Scene-linear RGB, (rows, width, 3) float32.
     """
     out = np.zeros((last - first, camera.width * 3), np.float32)
     lookups = lookups_per_pixel(camera, texels.shape[1])
@@ -62,10 +75,10 @@ def render_rows(texels: NDArray[np.float16], camera: Camera, first: int, last: i
 
 
 def span_limit(camera: Camera, map_width: int) -> float:
-    """Pixels of a row, as far from a pole as the horizon is, whose map coordinates a parabola gives to _TOLERANCE.
+    """Return the number of pixels over which a parabola approximates map coordinates to _TOLERANCE at the horizon.
 
-    The azimuth along a line that passes a pole at the angle ρ has a third derivative of at most 2/ρ³; a parabola
-    through three points, a span s apart from first to last, then errs by at most 2/ρ³ · (s/2)³ / 9√3.
+    The azimuth along a line that passes a pole at the angle ρ has a third derivative of at most 2/ρ³. A parabola
+    through three points that span s has an error of at most 2/ρ³ · (s/2)³ / 9√3. The limit is proportional to ρ.
     """
     tolerance = _TOLERANCE * 2 * math.pi / map_width
     return 2 * camera.focal * (tolerance * 9 * math.sqrt(3) / 2) ** (1 / 3)
@@ -75,7 +88,7 @@ def span_limit(camera: Camera, map_width: int) -> float:
 def _map_point(
     axes: NDArray[np.float64], focal: float, right: float, up: float, map_width: int, map_height: int
 ) -> tuple[float, float, float]:
-    """Texel coordinates of a picture point, relative to the middle of the picture; and the cosine of its latitude."""
+    """Return the texel coordinates of a point, px from the middle of the picture, and the cosine of its latitude."""
     x = axes[0, 0] * right + axes[0, 1] * up - axes[0, 2] * focal
     y = axes[1, 0] * right + axes[1, 1] * up - axes[1, 2] * focal
     z = axes[2, 0] * right + axes[2, 1] * up - axes[2, 2] * focal
@@ -87,7 +100,7 @@ def _map_point(
 
 @numba.njit(inline="always")
 def _float(bits: np.uint16) -> np.float32:
-    """A half float that is neither negative nor infinite: its bits in a float's place, but for the exponent's bias."""
+    """Convert the bits of a finite, non-negative half float: shift them into a float32, and correct the exponent."""
     return np.uint32(np.uint32(bits) << np.uint32(13)).view(np.float32) * np.float32(2.0**112)
 
 
@@ -102,9 +115,17 @@ def _look_up(
     limit: float,
     line: NDArray[np.float32],
 ) -> None:
-    """Look along a row of the picture: at `right`, `up` (px from its middle), and every `step` px further right.
+    """Fill `line` with lookups along a row of the picture.
 
-    line: (lookups, positions, 3); one lookup after the other goes to the next of the first axis, then of the second.
+    Args:
+        texels: Bits of the half floats of the map, H×W×3.
+        axes: Axes of the camera.
+        focal: Focal length, px.
+        right: First position along x, px from the middle of the picture.
+        up: Position along y, px from the middle of the picture, upwards.
+        step: Distance between lookups, px.
+        limit: Maximum number of lookups on one parabola at the horizon.
+        line: (lookups, positions, 3). Lookup number i goes to [i % lookups, i // lookups].
     """
     map_height, map_width = texels.shape[:2]
     lookups = line.shape[0]
@@ -158,7 +179,7 @@ def _fill(
     limit: float,
     out: NDArray[np.float32],
 ) -> None:
-    """Add to the rows of `out`, (rows, 3·width), every line of lookups in their reach, filtered along x."""
+    """Add to the rows of `out`, (rows, 3·width), all lines of lookups within the filter's reach, filtered along x."""
     rows, samples = out.shape
     reach = len(weights) // 2
     step = 1 / lookups

@@ -1,4 +1,4 @@
-"""Scene-linear light to display values, with OpenColorIO and Blender's own configuration."""
+"""Conversion of scene-linear light to display values by OpenColorIO with Blender's configuration."""
 
 from __future__ import annotations
 

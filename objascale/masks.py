@@ -1,8 +1,8 @@
-"""Masks that know where they are: a small array, its origin, and the size of the whole picture.
+"""Binary masks, stored as a small array, its position, and the size of the whole frame.
 
-Pixel (column c, row r) covers [c, c+1) × [r, r+1), its centre is (c+½, r+½). Boxes are xyxy pixel edges:
-the box of a one-pixel mask at (3, 5) is (3, 5, 4, 6). No operation here allocates the full frame except
-`RegionMask.full()`, so scoring a 30 px object in an 8192² picture costs what the 30 px cost.
+Pixel (column c, row r) covers [c, c+1) × [r, r+1), and its centre is (c+½, r+½). Boxes are xyxy pixel edges: the box of
+a one-pixel mask at (3, 5) is (3, 5, 4, 6). Only `RegionMask.full` allocates the full frame. The cost of all other
+operations depends on the size of the object, not of the frame.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 Box = tuple[int, int, int, int]
-LONGEST = 8  # characters of a number in COCO's RLE that are read: 2^39 pixels
+_MAX_CHARACTERS = 8  # of a number in COCO's RLE: 2^39 pixels
 
 
 class MaskError(ValueError):
@@ -42,24 +42,26 @@ class RegionMask:
         if self.x < 0 or self.y < 0 or self.x + w > self.width or self.y + h > self.height:
             raise MaskError(f"mask region {w}×{h} at ({self.x}, {self.y}) leaves its {self.width}×{self.height} frame")
 
-    # ---- making one
-
     @classmethod
     def empty(cls, width: int, height: int) -> RegionMask:
-        """The mask of nothing."""
+        """Return a mask without object pixels."""
         return cls(0, 0, np.zeros((0, 0), bool), width, height)
 
     @classmethod
     def from_full(cls, mask: NDArray[Any]) -> RegionMask:
-        """From a full-frame H×W array, anything non-zero is object; cut to its tight box."""
+        """Make a mask from a full-frame H×W array. Non-zero values are object. `data` is cut to the tight box."""
         height, width = mask.shape
         return cls(0, 0, mask != 0, width, height).tight()
 
     @classmethod
     def from_rle(cls, rle: dict[str, Any]) -> RegionMask:
-        """From COCO RLE, `{"size": [height, width], "counts": compressed str/bytes or list of runs}`.
+        """Decode COCO RLE.
 
-        Raises MaskError if the runs do not fill the frame exactly.
+        Args:
+            rle: `{"size": [height, width], "counts": compressed str or bytes, or list of runs}`.
+
+        Raises:
+            MaskError: The runs do not fill the frame exactly.
         """
         height, width = (int(v) for v in rle["size"])
         counts = rle["counts"]
@@ -77,7 +79,7 @@ class RegionMask:
         y0 = int(np.where(one_column, starts % height, 0).min())
         y1 = int(np.where(one_column, lasts % height, height - 1).max()) + 1
         columns = np.zeros((x1 - x0, height), bool) if not one_column.all() else None
-        if columns is not None:  # a run that crosses a column's end spans the full height anyway
+        if columns is not None:  # a run continues in the next column, so the mask has the full height
             flat = columns.reshape(-1)
             for start, length in zip(starts - x0 * height, lengths, strict=True):
                 flat[start : start + length] = True
@@ -87,18 +89,16 @@ class RegionMask:
             data[column, start : start + length] = True
         return cls(x0, y0, _transposed(data), width, height)
 
-    # ---- other forms
-
     def rle(self) -> dict[str, Any]:
-        """COCO RLE with compressed ASCII counts: `{"size": [height, width], "counts": str}`."""
+        """Encode as COCO RLE with compressed ASCII counts: `{"size": [height, width], "counts": str}`."""
         h, w = self.data.shape
-        flat = np.zeros(1 + w * (h + 1), bool)  # column after column, background before and after each
+        flat = np.zeros(1 + w * (h + 1), bool)  # columns one after the other, each between background
         flat[1:].reshape(w, h + 1)[:, :h] = _transposed(self.data)
         columns, edges = np.divmod(np.flatnonzero(flat[1:] != flat[:-1]), h + 1)
         positions = (columns + self.x) * self.height + edges + self.y
         bounds = np.concatenate(([0], positions, [self.width * self.height]))
         runs = np.diff(bounds)
-        joined = np.flatnonzero(runs[1:-1] == 0) + 1  # a run that ends where the next column's begins
+        joined = np.flatnonzero(runs[1:-1] == 0) + 1  # empty runs between object pixels of two columns
         if len(joined):
             runs = np.diff(np.delete(bounds, np.concatenate((joined, joined + 1))))
         if len(runs) > 1 and runs[-1] == 0:
@@ -106,7 +106,7 @@ class RegionMask:
         return {"size": [self.height, self.width], "counts": _encode_counts(runs)}
 
     def full(self) -> NDArray[np.bool_]:
-        """The whole H×W boolean frame (64 MB at 8192²)."""
+        """Return the whole H×W boolean frame (64 MB at 8192²)."""
         frame = np.zeros((self.height, self.width), bool)
         h, w = self.data.shape
         frame[self.y : self.y + h, self.x : self.x + w] = self.data
@@ -120,7 +120,7 @@ class RegionMask:
         return frame if dtype is None else frame.astype(dtype)
 
     def tight(self) -> RegionMask:
-        """The same mask in the smallest array that holds it."""
+        """Return the same mask with `data` cut to the tight box."""
         rows, columns = np.flatnonzero(self.data.any(1)), np.flatnonzero(self.data.any(0))
         if len(rows) == 0:
             return RegionMask.empty(self.width, self.height)
@@ -128,7 +128,7 @@ class RegionMask:
         return RegionMask(self.x + x0, self.y + y0, self.data[y0:y1, x0:x1], self.width, self.height)
 
     def window(self, box: Box) -> NDArray[np.bool_]:
-        """What the mask is inside `box` (xyxy edges, may leave the frame), as a bool array of the box's size."""
+        """Return the mask inside a box as a bool array of its size. The box, xyxy edges, may leave the frame."""
         bx0, by0, bx1, by1 = box
         out = np.zeros((max(by1 - by0, 0), max(bx1 - bx0, 0)), bool)
         h, w = self.data.shape
@@ -140,12 +140,10 @@ class RegionMask:
         return out
 
     def without(self, other: RegionMask) -> RegionMask:
-        """The pixels of this mask that are not in another one of the same frame."""
+        """Return the pixels of this mask that are not in another mask of the same frame."""
         h, w = self.data.shape
         covered = other.window((self.x, self.y, self.x + w, self.y + h))
         return RegionMask(self.x, self.y, self.data & ~covered, self.width, self.height)
-
-    # ---- measures
 
     @cached_property
     def area(self) -> int:
@@ -165,10 +163,15 @@ class RegionMask:
         return (tight.x, tight.y, tight.x + w, tight.y + h) if h else None
 
     def moments(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Mean (x, y) in pixels and 2×2 covariance in pixels² of the *area* that the mask covers.
+        """Return the moments of the area that the mask covers.
 
-        A pixel is a unit square, not a point, so each variance carries its 1/12; one pixel has σ = 0.289 px.
-        Raises MaskError for an empty mask.
+        Pixels are unit squares, so each variance includes 1/12: a mask of one pixel has σ = 0.289 px.
+
+        Returns:
+            Mean (x, y) in px, and 2×2 covariance in px².
+
+        Raises:
+            MaskError: The mask is empty.
         """
         if self.area == 0:
             raise MaskError("an empty mask has no moments")
@@ -181,7 +184,7 @@ class RegionMask:
         return np.array((x / n + (self.x + 0.5), y / n + (self.y + 0.5))), covariance
 
     def intersection(self, other: RegionMask) -> int:
-        """Pixels that are object in both. Raises MaskError if the frames differ in size."""
+        """Return the number of pixels in both masks. Raises MaskError if the frames differ in size."""
         if (self.width, self.height) != (other.width, other.height):
             raise MaskError(f"masks of different frames: {self.width}×{self.height} and {other.width}×{other.height}")
         (h, w), (other_h, other_w) = self.data.shape, other.data.shape
@@ -193,25 +196,25 @@ class RegionMask:
         return int(np.count_nonzero(ours & theirs))
 
     def iou(self, other: RegionMask) -> float:
-        """Intersection over union; 0 if both are empty."""
+        """Return intersection over union; 0 if both masks are empty."""
         both = self.intersection(other)
         union = self.area + other.area - both
         return both / union if union else 0.0
 
     def dice(self, other: RegionMask) -> float:
-        """Twice the intersection over the sum of areas; 0 if both are empty."""
+        """Return twice the intersection over the sum of areas; 0 if both masks are empty."""
         total = self.area + other.area
         return 2 * self.intersection(other) / total if total else 0.0
 
 
 def as_region_mask(mask: object, width: int, height: int, source: str) -> RegionMask:
-    """Convert what a model returned into the mask of a `width`×`height` picture.
+    """Convert the output of a model to a mask of a `width`×`height` picture.
 
     Args:
         mask: A RegionMask, or an array H×W of bool or uint8, where 0 is background and any other value is object.
-        width: Of the picture, in pixels.
-        height: Of the picture, in pixels.
-        source: What returned the mask, for the error.
+        width: Width of the picture, px.
+        height: Height of the picture, px.
+        source: Name of the model, for the error.
 
     Raises:
         MaskError: The mask is something else, or of a picture of another size.
@@ -233,14 +236,17 @@ def as_region_mask(mask: object, width: int, height: int, source: str) -> Region
 
 
 def _transposed(data: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """`data.T`, copied. OpenCV does it block by block, ten times as fast as NumPy."""
+    """Return a copy of `data.T`. OpenCV transposes block by block, about ten times as fast as NumPy."""
     import cv2  # as above
 
     return cv2.transpose(data.view(np.uint8)).view(bool) if data.size else data.T
 
 
 def _encode_counts(runs: NDArray[np.int64]) -> str:
-    """COCO's string of runs: 5 bits a character, each run from the fourth on as the difference to two before."""
+    """Encode runs as COCO does: five bits per character, and from the fourth run on the difference to two runs before.
+
+    Source: `rleToString` of cocodataset/cocoapi.
+    """
     values = runs.copy()
     values[3:] -= runs[1:-2]
     characters, used = [], [np.ones(len(runs), bool)]
@@ -254,12 +260,12 @@ def _encode_counts(runs: NDArray[np.int64]) -> str:
 
 
 def _decode_counts(counts: str | bytes) -> NDArray[np.int64]:
-    """Inverse of `_encode_counts`. Raises MaskError for what COCO's encoding never writes."""
+    """Decode the string of `_encode_counts`. Raises MaskError for strings that COCO's encoder does not write."""
     codes = np.frombuffer(counts.encode() if isinstance(counts, str) else counts, np.uint8).astype(np.int64) - 48
     strange = (codes < 0) | (codes >= 64)
     if strange.any():
         raise MaskError(
-            f"RLE counts hold the character {chr(codes[strange][0] + 48)!r}, which COCO's encoding never writes"
+            f"RLE counts hold the character {chr(codes[strange][0] + 48)!r}, which COCO's encoding does not use"
         )
     lasts = np.flatnonzero(codes < 32)
     if len(codes) and (len(lasts) == 0 or lasts[-1] != len(codes) - 1):
@@ -268,8 +274,8 @@ def _decode_counts(counts: str | bytes) -> NDArray[np.int64]:
         return lasts
     firsts = np.concatenate(([0], lasts[:-1] + 1))
     lengths = lasts - firsts + 1
-    if lengths.max() > LONGEST:
-        raise MaskError(f"RLE counts hold a number of {lengths.max()} characters, no mask has so many pixels")
+    if lengths.max() > _MAX_CHARACTERS:
+        raise MaskError(f"RLE counts hold a number of {lengths.max()} characters; the maximum is {_MAX_CHARACTERS}")
     places = 5 * (np.arange(len(codes)) - np.repeat(firsts, lengths))
     values = np.add.reduceat((codes & 31) << places, firsts)
     values -= np.where(codes[lasts] & 16, 1 << 5 * lengths, 0)

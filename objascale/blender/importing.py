@@ -16,13 +16,13 @@ from typing import Any
 
 import bpy
 import numpy as np
-from mathutils import Matrix
 from numpy.typing import NDArray
 
+from objascale.blender.extent import normalise
 from objascale.blender.overlaps import let_touching_paths_pass, remove_duplicate_faces
-from objascale.blender.surfaces import fully_transparent, show_vertex_colours, undo_wrong_transparency
+from objascale.blender.surfaces import show_vertex_colours, undo_wrong_transparency
 from objascale.blender.textures import mend_textures
-from objascale.gltf import MAX_FILE_BYTES, MAX_TRIANGLES, plain_gltf
+from objascale.gltf import MAX_FILE_BYTES, plain_gltf
 from objascale.references import check_obj, check_usd
 from objascale.refusal import Refusal, refuse_changed, refuse_lfs_pointer
 from objascale.triangles import check_triangles
@@ -88,7 +88,7 @@ def import_object(path: Path, sha256: str, yaw: float, index: int = 1) -> Import
         show_vertex_colours(things)
     if path.suffix.lower() in (".obj", ".fbx"):
         undo_wrong_transparency(path, things)
-    points, pivot = _normalise(path, collection, things, yaw, found)
+    points, pivot = normalise(path, collection, things, yaw, found)
     remove_duplicate_faces(things)
     let_touching_paths_pass(things)
     return Imported(points, collection, pivot, missing)
@@ -211,91 +211,3 @@ def _keep_only_meshes(before: _Before) -> Counter[str]:
         if thing.type not in ("MESH", "EMPTY", "ARMATURE"):
             bpy.data.objects.remove(thing)
     return found
-
-
-def _normalise(
-    path: Path, collection: bpy.types.Collection, things: list[bpy.types.Object], yaw: float, found: Counter[str]
-) -> tuple[NDArray[np.float64], bpy.types.Object]:
-    """Centre and scale the object below a new pivot; its points (n, 3) as they then are, and the pivot."""
-    pivot, frame = (bpy.data.objects.new(f"{name} {path.stem}", None) for name in ("pivot", "frame"))
-    for empty in (pivot, frame):
-        bpy.context.scene.collection.objects.link(empty)
-    frame.parent = pivot
-    instances = [thing.instance_collection for thing in things if thing.instance_collection]
-    instanced = {thing for originals in instances for thing in originals.all_objects}
-    for thing in collection.all_objects:
-        if thing.parent is None and thing not in instanced:  # an instance already moves with the empty that carries it
-            thing.parent = frame
-    points = _points(path, things, found)
-    low, high = points.min(0), points.max(0)
-    centre = (low + high) / 2
-    radius = float(np.linalg.norm(points - centre, axis=1).max())
-    if not 1e-12 < radius < 1e12:
-        raise Refusal("no-geometry", f"{path} has no extent: its size is {radius:.3g}")
-    frame.matrix_local = (
-        Matrix.Rotation(yaw, 4, "Z") @ Matrix.Diagonal([1 / radius] * 3 + [1]) @ Matrix.Translation(-centre)
-    )
-    return _points(path, things, found), pivot  # measured again: far from the origin, Blender's floats are coarse
-
-
-def _points(path: Path, things: list[bpy.types.Object], found: Counter[str]) -> NDArray[np.float64]:
-    """World coordinates (n, 3) of the corners of every triangle that would be rendered."""
-    bpy.context.view_layer.update()
-    own = set(things)
-    parts, triangles, loose = [], 0, 0
-    for instance in bpy.context.evaluated_depsgraph_get().object_instances:
-        thing = instance.object
-        if thing.type != "MESH" or thing.original not in own or thing.hide_render:
-            continue
-        mesh = thing.to_mesh()
-        mesh.calc_loop_triangles()
-        triangles += len(mesh.loop_triangles)
-        loose += len(mesh.vertices)
-        if triangles > MAX_TRIANGLES:
-            raise Refusal("too-many-triangles", f"{path} has more than {MAX_TRIANGLES:,} triangles")
-        if len(mesh.loop_triangles):
-            if not len(mesh.vertices):  # USD points of a wrong type; Blender keeps the faces
-                raise Refusal("unreadable", f"{path} has faces without vertices")
-            matrix = np.array(instance.matrix_world)
-            parts.append(_corners(mesh, matrix, [fully_transparent(slot.material) for slot in thing.material_slots]))
-        thing.to_mesh_clear()
-    if not triangles:
-        raise Refusal("no-geometry", f"{path} has no visible triangles, only {_what(found, loose)}")
-    points = np.concatenate(parts)
-    if not len(points):
-        raise Refusal("no-geometry", f"{path} has no extent: its triangles have no area or are fully transparent")
-    if not np.isfinite(points).all():
-        raise Refusal("not-finite", f"{path} has vertices that are not finite")
-    return points
-
-
-def _corners(mesh: bpy.types.Mesh, matrix: NDArray[np.float64], transparent: list[bool]) -> NDArray[np.float64]:
-    """Return the world coordinates (n, 3) of the vertices that visible triangles use.
-
-    Triangles without area, and those whose material (by slot) is fully transparent, are not visible.
-    """
-    positions = np.empty(3 * len(mesh.vertices), np.float32)
-    mesh.vertices.foreach_get("co", positions)
-    world = positions.reshape(-1, 3) @ matrix[:3, :3].T + matrix[:3, 3]
-    corners = np.empty(3 * len(mesh.loop_triangles), np.int32)
-    mesh.loop_triangles.foreach_get("vertices", corners)
-    corners = corners.reshape(-1, 3)
-    a, b, c = (world[corners[:, k]] for k in range(3))
-    with np.errstate(invalid="ignore", over="ignore"):
-        area = np.linalg.norm(np.cross(b - a, c - a), axis=1)
-        longest = np.maximum(((b - a) ** 2).sum(1), ((c - a) ** 2).sum(1))
-        visible = ~(area <= 1e-7 * longest)  # the precision of float32; NaN stays, and is refused later
-    if any(transparent):
-        slots = np.empty(len(mesh.loop_triangles), np.int32)
-        mesh.loop_triangles.foreach_get("material_index", slots)
-        visible &= ~np.array(transparent)[np.clip(slots, 0, len(transparent) - 1)]
-    used = np.zeros(len(world), bool)
-    used[corners[visible]] = True
-    return world[used]
-
-
-def _what(found: Counter[str], loose: int) -> str:
-    """What was there instead of triangles, in words."""
-    names = {"MESH": f"{loose:,} points or lines", "CURVE": "curves", "CURVES": "curves", "FONT": "text"}
-    things = sorted({names.get(kind, kind.lower().replace("_", " ")) for kind in found if kind != "MESH" or loose})
-    return ", ".join(things) or "an empty scene"

@@ -5,9 +5,9 @@
 
 The commands measure pictures with discs. They take turns, so that other load affects all alike, and the numbers are
 medians. `whole` is the seconds with one worker over those with several. `steady` is the same without the start, which
-is measured as a run on a picture per worker. `CPU` is the CPU seconds of all processes with several workers over those
-with one, without the start: what sharing costs, which other programs on the machine change less than the seconds.
-Measure on a machine that does nothing else.
+is measured as a run on four pictures per worker. `CPU` is the CPU seconds of all processes with several workers over
+those with one, without the start: what sharing costs, which other programs on the machine change less than the
+seconds. Measure on a machine that does nothing else.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def main() -> None:
             commands = {
                 (workers, limit): (*run, "--models", model, "--workers", str(workers), "--limit", str(limit))
                 for workers in (1, arguments.workers)
-                for limit in (workers, arguments.images)
+                for limit in (4 * workers, arguments.images)
             }
             rounds = [{key: seconds(command) for key, command in commands.items()} for _ in range(arguments.runs)]
             (start, one, start_of_several, several), (start_cpu, one_cpu, start_of_several_cpu, several_cpu) = (

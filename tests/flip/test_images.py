@@ -72,7 +72,8 @@ def test_a_path_is_read_as_flip_predict_reads_it(tmp_path: Path) -> None:
     for given_as in (path, str(path)):
         assert (as_rgb(given_as) == read_picture(path)).all()
     assert as_rgb(path).shape == (9, 6, 3)
-    assert as_rgb(Image.open(path)).shape == (6, 9, 3)
+    with Image.open(path) as stored:
+        assert as_rgb(stored).shape == (6, 9, 3)
 
 
 @pytest.mark.parametrize(("image", "sentence"), [

@@ -64,7 +64,7 @@ def made(tmp_path_factory) -> Made:
     made = Made(base / "set", base / "objects", base / "maps")
     result = objascale(
         *("render", "--source", "folder", "--objects", made.objects, "--hdris", made.hdris, "--out", made.folder),
-        *("--n", 5, "--preset", "full", "--max-px", 512, "--max-fraction", 0.01),
+        *("--n", 5, "--preset", "full", "--min-px", 256, "--max-px", 256, "--max-fraction", 0.01),
         *("--samples", 4, "--no-denoise", "--seed", 3),
         *("--workers", 1),
     )
@@ -121,7 +121,7 @@ def write_by_hand(folder: Path, image_format: Any = "png", credits: list[dict[st
     for slot, names in enumerate(OBJECTS):
         dataset.append({"status": "progress", "slot": slot})
         dataset.append(_render(folder, slot, names, settings, {credit["id"]: credit for credit in credits}))
-    dataset.append({"status": "failed", "slot": 2, "kind": "error", "message": "no", "object_ids": ["cup/tin"]})
+    dataset.append({"slot": 2, **dataset.failure("error", "no"), "object_ids": ["cup/tin"]})
     dataset.write_annotations()
     return folder
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from objascale.exposure import VISIBLE, is_dark, stretched
+from objascale.exposure import MIN_VISIBLE, is_dark, stretched
 
 pictures = arrays(np.uint8, st.tuples(st.integers(1, 12), st.integers(1, 12), st.just(3)))
 
@@ -27,7 +27,7 @@ def test_a_few_lamps_do_not_make_a_night_picture_bright():
 
 def test_one_bright_channel_is_enough_to_be_seen():
     blue = np.zeros((4, 4, 3), np.uint8)
-    blue[..., 2] = VISIBLE
+    blue[..., 2] = MIN_VISIBLE
     assert not is_dark(blue)
     assert is_dark(blue - np.uint8(1) * (blue > 0))
 

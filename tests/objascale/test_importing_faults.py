@@ -44,6 +44,35 @@ def test_what_cannot_be_seen_does_not_move_the_camera(models, look):
         assert colour(seen) == pytest.approx(colour(alone), abs=0.01)
 
 
+@pytest.mark.parametrize("unseen", ["hidden", "zero scale", "zero area", "transparent"])
+def test_a_far_part_that_cannot_be_seen_leaves_the_frame_as_it_is(unseen, glb, tmp_path, look):
+    triangle = np.float32([[0, 0, 0], [1, 0, 0], [0, 1, 0]])
+    thin = np.float32([[0, 0, 0], [1, 0, 0], [2, 0, 0]])
+    parts = {"POSITION": triangle, "FAR_0": thin if unseen == "zero area" else triangle}
+    node = {"mesh": 1, "translation": [50, 0, 0]}
+    if unseen == "zero scale":
+        node["scale"] = [0, 0, 0]
+    if unseen == "hidden":
+        node["extensions"] = {"KHR_node_visibility": {"visible": False}}
+    clear = {"alphaMode": "BLEND", "pbrMetallicRoughness": {"baseColorFactor": [1, 1, 1, 0]}}
+    whole = glb(
+        tmp_path / "whole.glb",
+        parts,
+        extensionsUsed=["KHR_node_visibility"],
+        materials=[{}, clear if unseen == "transparent" else {}],
+        meshes=[
+            {"primitives": [{"attributes": {"POSITION": name}, "material": material}]}
+            for name, material in (("@POSITION", 0), ("@FAR_0", 1))
+        ],
+        nodes=[{"mesh": 0}, node],
+        scenes=[{"nodes": [0, 1]}],
+    )
+    alone = glb(tmp_path / "alone.glb", {"POSITION": triangle}, materials=[{}])
+    seen, expected = look([whole], [alone])
+    np.testing.assert_allclose(seen.arrays["points0"], expected.arrays["points0"], atol=1e-6)
+    assert (seen.arrays["mask"] == expected.arrays["mask"]).all()
+
+
 def skinned_points(path: Path) -> np.ndarray:
     """The vertices (n, 3) of the only skinned mesh of a GLB, in Blender's axes, by glTF's own arithmetic."""
     data = path.read_bytes()

@@ -50,6 +50,7 @@ def rows(model: str, iou: Any, **columns: Any) -> pd.DataFrame:
         "untrained": False,
         "seen_in_training": "no",
         "exif": None,
+        "ignored_rle": "",
         "error": None,
         "predicted_area": 50.0,
         "iou": np.atleast_1d(iou),
