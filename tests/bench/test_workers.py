@@ -112,14 +112,15 @@ def test_a_driver_that_is_killed_takes_its_workers_along_and_its_run_goes_on_wit
     assert json.loads((out / "run.json").read_text())["workers"] == 3
 
 
-def test_ctrl_c_in_a_terminal_ends_driver_and_workers_with_one_sentence(data, whole, tmp_path):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_to_all_ends_driver_and_workers_with_one_sentence(data, whole, tmp_path, number, code):
     out = tmp_path / "out"
     arguments = ["run", *MODELS, "--data", data, "--out", out]
     process = start(*arguments, "--workers", 2)
     await_rows(out, 10, process)
-    os.killpg(process.pid, signal.SIGINT)
+    os.killpg(process.pid, number)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == code
     assert "run the same command again to continue" in errors
     assert "Traceback" not in errors
     await_end_of_group(process.pid)
