@@ -12,7 +12,7 @@ import typer
 from objascale.commands.common import errors
 from objascale.commands.options import PlanOptions, changed_options, takes_options
 from objascale.commands.planning import make_plan
-from objascale.dataset import Dataset
+from objascale.dataset import DatasetWriter
 from objascale.engine import RenderDevice, Worker
 from objascale.engine.local import LocalWorker, local_engine
 from objascale.engine.ray import ray_workers
@@ -53,7 +53,7 @@ def render(
         part = parse_shard(shard)
         if part != (1, 1):
             out = out.with_name(f"{out.name}.{part[0]}of{part[1]}")
-        rendering = Rendering(_plan(options, plan, out), Dataset(out), part)
+        rendering = Rendering(_plan(options, plan, out), DatasetWriter(out), part)
         if engine == "ray":
             _report(rendering, ray_workers(workers, address, device=device, timeout=timeout))
         else:
