@@ -176,6 +176,8 @@ def onnx_session(path: Path, device: str) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = onnx_threads()
+    for threads in ("intra_op", "inter_op"):  # those that wait sleep; see `objascale.cores.wait_passively`
+        options.add_session_config_entry(f"session.{threads}.allow_spinning", "0")
     try:
         session = onnxruntime.InferenceSession(path, options, providers=[provider])
     except Exception as error:  # onnxruntime's errors share no base class

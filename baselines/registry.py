@@ -143,14 +143,19 @@ def load(model: Model, files: Files | None, options: Options) -> Segmenter:
         options: Device, precision and number of patches.
 
     Raises:
-        ModelUnavailable: A package, the device or valid weights are missing, or the class lacks a member of
-            `Segmenter`.
+        ModelUnavailable: A package, the device or valid weights are missing, the model's `load` raises any other
+            error, or the class lacks a member of `Segmenter`.
     """
     try:
         segmenter = model.load(files, options)
     except ImportError as error:
         remedy = f"; pip install 'objascale-suite[{model.extra}]'" if model.extra else ""
         raise ModelUnavailable(f"{model.name} cannot be loaded: {error}{remedy}") from error
+    except ModelUnavailable:
+        raise
+    except Exception as error:  # a user's class may raise anything
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ModelUnavailable(f"{model.name} cannot be loaded: {text}") from error
     check_members(segmenter, model.name)
     return segmenter
 

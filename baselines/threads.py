@@ -8,14 +8,17 @@ from baselines.lazy import torch
 from objascale.cores import available_cores
 
 
-def limit_threads() -> None:
+def limit_threads(threads: int | None = None) -> None:
     """Limit PyTorch and OpenCV to the cores of this process. A smaller number of threads stays.
 
     By default they respect the CPU affinity, but neither a container's quota nor Slurm's `--cpus-per-task`.
+
+    Args:
+        threads: A smaller limit.
     """
-    cores = available_cores()
-    torch.set_num_threads(min(torch.get_num_threads(), cores))
-    cv2.setNumThreads(min(cv2.getNumThreads(), cores))
+    limit = min(available_cores(), threads or available_cores())
+    torch.set_num_threads(min(torch.get_num_threads(), limit))
+    cv2.setNumThreads(min(cv2.getNumThreads(), limit))
 
 
 def onnx_threads() -> int:

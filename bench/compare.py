@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Literal
 
 import pandas as pd
 import pyarrow.parquet as pq
 from rich.table import Table
 
+from bench.choices import GroupBy
 from bench.results import RESULTS_SCHEMA, ResultsError, read_run
 from bench.seen import describe_seen, unfair
 from bench.statistics import DIFFERENCE, INTERVAL_NOTE, clustered_means, clusters
@@ -23,7 +23,6 @@ from bench.summary import BIN_LABELS
 from objascale.files import write_atomically
 from objascale.sizes import size_bin
 
-GroupBy = Literal["size", "category"]
 _OBJECT = ["image_sha256", "object_id"]
 _SAME = ["image_id", "asset_id", "category", "area", "fraction"]  # equal in both rows of an object
 _OWN = ["model", "tokens", "prompt", "prompt_source", "noise", "untrained", "iou", "error", "seen_in_training"]

@@ -9,6 +9,7 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numba
@@ -26,7 +27,7 @@ GPU_FIELDS = (
 )
 
 
-def environment() -> dict:
+def environment() -> dict[str, Any]:
     """Describe the machine and the software.
 
     Returns:

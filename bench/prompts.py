@@ -19,17 +19,17 @@ import hashlib
 import json
 import math
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from baselines.segmenter import Prompt, PromptKind
+from bench.choices import PromptSource
 from flip.gaussian import Gaussian
 from objascale.masks import RegionMask
 
-PromptSource = Literal["matched", "box", "gaussian", "point"]
 SOURCES: tuple[PromptSource, ...] = get_args(PromptSource)
 
 

@@ -211,7 +211,7 @@ class ResultsWriter:
             [vars(row) for row in sorted(self.rows.values(), key=self._sort_key)], arrow_schema()
         )
 
-    def _sort_key(self, row: ResultRow) -> tuple:
+    def _sort_key(self, row: ResultRow) -> tuple[Any, ...]:
         numbers = [re.split(r"(\d+)", text) for text in (row.image_id, row.object_id)]
         where = [[int(part) if part.isdecimal() else part for part in parts] for parts in numbers]
         return *where, self._models.index(row.model), row.tokens or 0, row.noise, row.prompt_source, row.settings_hash

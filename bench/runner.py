@@ -22,7 +22,8 @@ from bench.seen import seen_in_training
 from bench.selection import Selection
 from flip.stopwatch import Stopwatch
 from flip.training_data import UNKNOWN, TrainingData
-from objascale.datasets import Dataset, Exif, Sample, TruthObject
+from objascale.choices import Exif
+from objascale.datasets import Dataset, Sample, TruthObject
 from objascale.masks import MaskError, RegionMask, as_region_mask
 from objascale.progress import ProgressCallback
 
@@ -30,14 +31,22 @@ PROMPTS_PER_CALL = 64  # the batch size of SAM's automatic mask generator; bound
 
 
 class Engine(Protocol):
-    """Measures images on this machine (`Measurer`) or on a cluster (`bench.ray.Cluster`)."""
+    """Measures images in this process (`Measurer`) or in worker processes (`bench.pool.Pool`)."""
 
     @property
     def cards(self) -> Sequence[ModelCard]:
         """Cards of the models."""
 
     @property
-    def environment(self) -> dict:
+    def unavailable(self) -> Mapping[str, str]:
+        """Why models cannot be loaded, by name."""
+
+    @property
+    def workers(self) -> int:
+        """Number of processes that measure."""
+
+    @property
+    def environment(self) -> dict[str, Any]:
         """Description of the machine, as `bench.environment.environment` returns it."""
 
     def rows(self, samples: Sequence[Sample], results: ResultsWriter) -> Iterator[Iterable[ResultRow]]:
@@ -109,7 +118,7 @@ class LoadedImage:
 
 
 class Measurer:
-    """Measures images on this machine, one at a time.
+    """Measures images in this process, one at a time.
 
     Args:
         dataset: The data set.
@@ -118,7 +127,13 @@ class Measurer:
         selection: Objects to measure.
         learned: Training data of the models by name; models that are missing have unknown training data.
         exif: See `EncodedImage.decode`.
+        unavailable: Why further models cannot be loaded, by name.
+
+    Attributes:
+        segmenters: The models.
     """
+
+    workers = 1
 
     def __init__(
         self,
@@ -128,17 +143,19 @@ class Measurer:
         selection: Selection,
         learned: Mapping[str, TrainingData] | None = None,
         exif: Exif = "stored",
+        unavailable: Mapping[str, str] | None = None,
     ) -> None:
+        self.unavailable = unavailable or {}
         self._dataset = dataset
         self._learned = learned or {}
-        self._segmenters = segmenters
+        self.segmenters = segmenters
         self.cards = [segmenter.describe() for segmenter in segmenters]
         self._prompts = prompts
         self._selection = selection
         self._exif = exif
 
     @property
-    def environment(self) -> dict:
+    def environment(self) -> dict[str, Any]:
         """Description of this machine."""
         return environment()
 
@@ -176,7 +193,7 @@ class Measurer:
 
     def measure(self, image: LoadedImage) -> Iterator[ResultRow]:
         """Yield the rows of an image, task by task. A task may repeat rows that exist already."""
-        for i, segmenter in enumerate(self._segmenters):
+        for i, segmenter in enumerate(self.segmenters):
             tasks = [task for task in image.tasks if task.entrant == i]
             shown = self._show(segmenter, image) if tasks else {}
             for task in tasks:
@@ -189,7 +206,7 @@ class Measurer:
         The grouping of objects does not depend on the rows that exist, because masks can depend on the batch.
         """
         tasks = []
-        for i, (segmenter, card) in enumerate(zip(self._segmenters, self.cards, strict=True)):
+        for i, (segmenter, card) in enumerate(zip(self.segmenters, self.cards, strict=True)):
             step = PROMPTS_PER_CALL if isinstance(segmenter, BatchSegmenter) else 1
             for prompt in self._prompts:
                 key = RowKey(card.name, card.weights_sha256, settings_hash(card.settings, prompt), sha256, "")

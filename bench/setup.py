@@ -7,13 +7,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from baselines import registry
-from baselines.segmenter import Options, Segmenter
+from baselines.model import Files
+from baselines.segmenter import ModelUnavailable, Options, Segmenter
 from baselines.threads import limit_threads
 from bench.prompts import PromptSettings
 from bench.runner import Measurer
 from bench.selection import Selection
 from flip.training_data import TrainingData
-from objascale.datasets import Dataset, Exif, Sample
+from objascale.choices import Exif
+from objascale.datasets import Dataset, Sample
 from objascale.datasets.formats import open_dataset
 
 
@@ -30,9 +32,10 @@ class Setup:
         selection: The part of the data set.
         tokens: Numbers of patches; models that sample patches are measured with each of them.
         exif: See `EncodedImage.decode`.
+        images: Absolute path of the folder of the images; None if `data` says where they are.
     """
 
-    weights: Mapping[str, registry.Files | None]
+    weights: Mapping[str, Files | None]
     options: Options
     data: Path
     format: str | None
@@ -40,6 +43,7 @@ class Setup:
     selection: Selection
     tokens: Sequence[int]
     exif: Exif = "stored"
+    images: Path | None = None
 
     def load(self) -> tuple[Measurer, Sequence[Sample]]:
         """Load the models and the index of the data set.
@@ -49,25 +53,41 @@ class Setup:
 
         Raises:
             DatasetError: The data set cannot be opened.
-            ModelUnavailable: A model cannot be loaded.
+            ModelUnavailable: No model can be loaded.
         """
-        dataset = open_dataset(self.data, self.format)
+        dataset = open_dataset(self.data, self.format, self.images)
         return self.measurer(dataset), self.selection.samples(dataset)
 
     def measurer(self, dataset: Dataset) -> Measurer:
-        """Load the models. Raises ModelUnavailable."""
-        return Measurer(dataset, self.segmenters(), self.prompts, self.selection, self.learned(), self.exif)
+        """Load the models. Raises ModelUnavailable if that fails for all of them."""
+        segmenters, unavailable = self.segmenters()
+        return Measurer(dataset, segmenters, self.prompts, self.selection, self.learned(), self.exif, unavailable)
 
     def learned(self) -> dict[str, TrainingData]:
         """Return the training data of each model by name. Raises ModelUnavailable if a record of it is damaged."""
         models = registry.find_models(list(self.weights))
         return {model.name: registry.learned_from(model, self.weights[model.name]) for model in models}
 
-    def segmenters(self) -> list[Segmenter]:
-        """Load the models and limit their threads to the number of cores. Raises ModelUnavailable."""
+    def segmenters(self) -> tuple[list[Segmenter], dict[str, str]]:
+        """Load the models and limit their threads to the number of cores.
+
+        Returns:
+            The models that can be loaded, and by name why others cannot.
+
+        Raises:
+            ModelUnavailable: No model can be loaded. The error has a line per model.
+        """
         limit_threads()
-        return [
-            registry.load(model, self.weights[model.name], replace(self.options, tokens=tokens))
-            for model in registry.find_models(list(self.weights))
-            for tokens in (self.tokens if model.takes_tokens else [self.options.tokens])
-        ]
+        segmenters: list[Segmenter] = []
+        unavailable: dict[str, str] = {}
+        for model in registry.find_models(list(self.weights)):
+            try:
+                segmenters += [
+                    registry.load(model, self.weights[model.name], replace(self.options, tokens=tokens))
+                    for tokens in (self.tokens if model.takes_tokens else [self.options.tokens])
+                ]
+            except ModelUnavailable as error:
+                unavailable[model.name] = str(error)
+        if not segmenters:
+            raise ModelUnavailable("\n".join(unavailable.values()))
+        return segmenters, unavailable

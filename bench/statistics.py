@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -136,8 +137,8 @@ class Estimates:
 def ratios(
     numerators: NDArray[np.float64],
     denominators: NDArray[np.float64],
-    cells: NDArray[np.integer],
-    clusters: NDArray[np.integer],
+    cells: NDArray[np.integer[Any]],
+    clusters: NDArray[np.integer[Any]],
     support: Support,
 ) -> Estimates:
     """Return each cell's sum of `numerators` / its sum of `denominators`; with denominators of 1 this is a mean.
@@ -152,7 +153,7 @@ def ratios(
 
 
 def leave_one_out(
-    sums: NDArray[np.float64], weights: NDArray[np.float64], cells: NDArray[np.integer]
+    sums: NDArray[np.float64], weights: NDArray[np.float64], cells: NDArray[np.integer[Any]]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return each cell's ratio of the totals of `sums` and `weights`, and for each cluster the ratio without it.
 
@@ -167,7 +168,7 @@ def jackknife(
     value: NDArray[np.float64],
     without: NDArray[np.float64],
     weights: NDArray[np.float64],
-    cells: NDArray[np.integer],
+    cells: NDArray[np.integer[Any]],
     support: Support,
 ) -> Estimates:
     """Return the standard errors of `value` (cells,) from the values `without` each cluster.

@@ -32,7 +32,8 @@ from bench.prompts import PromptSettings, make_prompt
 from bench.results import ResultsError, disk_errors
 from bench.runner import PROMPTS_PER_CALL, checked_masks, sentence
 from bench.selection import Selection
-from objascale.datasets import Dataset, Exif, TruthObject
+from objascale.choices import Exif
+from objascale.datasets import Dataset, TruthObject
 from objascale.files import write_atomically
 from objascale.progress import ProgressCallback
 

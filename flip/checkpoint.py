@@ -13,16 +13,15 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from flip.choices import WEIGHTS_SUFFIXES
 from flip.lightning import CheckpointBroken, read_state_dict
 from flip.paper.model import PAPER_CONFIGS, Flip, PaperConfig
 from flip.released.model import RELEASED_CONFIGS, UNUSED_PARAMETER, FlipConfig, ReleasedFlip
 from flip.sampler import RECIPES, Recipe
-
-SUFFIXES = (".ckpt", ".onnx", ".safetensors")
-"""Suffixes of weights files."""
+from objascale.files import write_atomically
 
 COUNTERPARTS = {"encoder": "predictor", "predictor": "encoder"}
 """The words in the file names of a pair of ONNX graphs."""
@@ -49,7 +48,8 @@ def load_model(path: Path) -> ReleasedFlip | Flip:
     Names and shapes of the parameters determine the model and its size.
 
     Args:
-        path: A file with one of SUFFIXES. Of a pair of ONNX graphs, either; the other must be in the same folder.
+        path: A file with one of `WEIGHTS_SUFFIXES`. Of a pair of ONNX graphs, either; the other must be in the same
+            folder.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -91,6 +91,13 @@ def _paper_config(state: dict[str, Tensor], path: Path) -> PaperConfig:
     raise WeightsBroken(f"{path} holds a model of {channels} channels and {blocks} blocks, which is none of the paper")
 
 
+def write_paper_model(model: Flip, name: str, path: Path) -> None:
+    """Write the weights and training settings of a model of the paper, in float32. Raises OSError."""
+    sampling = next(key for key, recipe in RECIPES.items() if recipe == model.recipe)
+    settings = {"model": name, "sampling": sampling, "outputs": model.outputs, "tokens": model.glance}
+    write_atomically(path, save(model.state_dict(), metadata={TRAINING_METADATA: json.dumps(settings)}))
+
+
 def read_weights(path: Path) -> dict[str, Tensor]:
     """Return the parameters in a weights file by name. Arguments and errors are those of `load_model`."""
     if not path.is_file():
@@ -106,7 +113,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             ) from None
     if path.suffix == ".onnx":
         return {name: tensor for half in _halves(path) for name, tensor in _read_onnx(half).items()}
-    raise WeightsBroken(f"{path} must be a {', '.join(SUFFIXES)} file, not {path.suffix or 'one without suffix'}")
+    raise WeightsBroken(
+        f"{path} must be a {', '.join(WEIGHTS_SUFFIXES)} file, not {path.suffix or 'one without suffix'}"
+    )
 
 
 def config_of(state: dict[str, Tensor], path: Path) -> FlipConfig:

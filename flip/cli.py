@@ -1,38 +1,23 @@
-"""The commands `flip predict`, `flip export` and `flip fetch`."""
+"""The command line of `flip`; `flip train` is in `flip.training.command`."""
 
 from __future__ import annotations
 
-import io
 import math
-from contextlib import suppress
-from functools import partial
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
-import torch
 import typer
-from numpy.typing import NDArray
-from PIL import Image, ImageOps
 from rich.console import Console
 
-from flip.checkpoint import SUFFIXES, OnnxMissing, WeightsBroken
-from flip.devices import parse_device
-from flip.finite import NotFinite
-from flip.gaussian import Gaussian, GaussianError
-from flip.predictor import load_predictor
-from flip.prompts import PredictorError
-from flip.released.export import export_onnx
-from flip.released.model import ReleasedFlip
-from flip.sampler import NoPatches
-from flip.show import show_patches
+from flip.choices import PAPER_MODELS, WEIGHTS_SUFFIXES
 from flip.training.command import train
-from flip.weights import WEIGHTS, DownloadFailed, WeightsMissing, fetch, find_record
+from flip.weights import WEIGHTS
 from objascale import terminal
-from objascale.files import write_atomically
-from objascale.masks import MaskError, RegionMask
-from objascale.pictures import PictureError, decode, eight_bits, orientation, turned
 from objascale.progress import show_progress
+
+if TYPE_CHECKING:
+    from flip.gaussian import Gaussian
 
 app = terminal.App(help="FLIP: segment an object from foveal patches around it.")
 app.command(
@@ -41,7 +26,7 @@ app.command(
     "\n\nflip train --config flip-l --data sa1b=3 --data data/crops --backgrounds photos --out runs/flip-l",
 )(train)
 
-MODEL = f"{', '.join(WEIGHTS)}, or a file: {', '.join(SUFFIXES)}; either of a pair of .onnx graphs."
+MODEL = f"{', '.join(WEIGHTS)}, or a file: {', '.join(WEIGHTS_SUFFIXES)}; either of a pair of .onnx graphs."
 
 WeightsFolder = Annotated[
     Path | None,
@@ -49,11 +34,24 @@ WeightsFolder = Annotated[
 ]
 
 
-errors = partial(
-    terminal.errors,
-    *(WeightsMissing, WeightsBroken, OnnxMissing, DownloadFailed),
-    *(GaussianError, MaskError, NoPatches, PredictorError, NotFinite, torch.OutOfMemoryError),
-)
+def errors() -> AbstractContextManager[None]:
+    """End the command with one sentence for errors that a user can cause."""
+    from torch import OutOfMemoryError
+
+    from flip.checkpoint import OnnxMissing, WeightsBroken
+    from flip.finite import NotFinite
+    from flip.gaussian import GaussianError
+    from flip.paper.grow import GrowError
+    from flip.prompts import PredictorError
+    from flip.sampler import NoPatches
+    from flip.training_data import RecordBroken
+    from flip.weights import DownloadFailed, WeightsMissing
+    from objascale.masks import MaskError
+
+    return terminal.errors(
+        *(WeightsMissing, WeightsBroken, OnnxMissing, DownloadFailed, RecordBroken, GrowError),
+        *(GaussianError, MaskError, NoPatches, PredictorError, NotFinite, OutOfMemoryError),
+    )
 
 
 def _numbers(option: str, text: str, metavar: str) -> list[float]:
@@ -73,6 +71,8 @@ BOX, POINT, ELLIPSE = "X0,Y0,X1,Y1", "X,Y,SCALE", "X,Y,SEMI1,SEMI2,DEGREES"
 
 def _gaussian(option: str, text: str) -> Gaussian:
     """Return the prompt of --box, --point or --ellipse. Raises GaussianError that names the option."""
+    from flip.gaussian import Gaussian, GaussianError
+
     try:
         if option == "--box":
             return Gaussian.from_box(_numbers(option, text, BOX))
@@ -86,6 +86,9 @@ def _gaussian(option: str, text: str) -> Gaussian:
 
 def _check_device(device: str) -> None:
     """Raise PredictorError that names the option if a device is not available."""
+    from flip.devices import parse_device
+    from flip.prompts import PredictorError
+
     try:
         parse_device(device)
     except PredictorError as error:
@@ -123,16 +126,24 @@ def predict(
     device: Annotated[str, typer.Option(metavar="cpu|cuda", help="Where the network runs.")] = "cpu",
 ) -> None:
     """Segment one object, given a box, a point, an ellipse or a rough mask."""
+    import numpy as np
+
+    from flip.gaussian import Gaussian
+    from flip.picture_files import read_mask, read_picture, write_png
+    from flip.predictor import load_predictor
+    from flip.prompts import PredictorError
+    from flip.show import show_patches
+
     if sum(prompt is not None for prompt in (box, point, ellipse, mask)) != 1:
         raise typer.BadParameter("give one of --box, --point, --ellipse and --mask")
     with errors():
         for path in filter(None, (out, show)):
             if not path.absolute().parent.is_dir():
                 raise PredictorError(f"cannot write {path}: there is no folder {path.parent}")
-        pixels = _read(image, "RGB")
+        pixels = read_picture(image)
         height, width = pixels.shape[:2]
         if mask is not None:
-            gaussian = Gaussian.from_mask(_read_mask(mask, image, width, height))
+            gaussian = Gaussian.from_mask(read_mask(mask, image, width, height))
         for option, text in (("--box", box), ("--point", point), ("--ellipse", ellipse)):
             if text is not None:
                 gaussian = _gaussian(option, text)
@@ -141,8 +152,8 @@ def predict(
         predictor.set_image(pixels)
         prediction = predictor.predict(gaussian=gaussian)
         if show is not None:
-            _write_png(show, show_patches(pixels, predictor.patches(gaussian), prediction))
-        _write_png(out, np.where(prediction, 255, 0).astype(np.uint8))
+            write_png(show, show_patches(pixels, predictor.patches(gaussian), prediction))
+        write_png(out, np.where(prediction, 255, 0).astype(np.uint8))
     Console(soft_wrap=True, highlight=False).print(f"{out}: {prediction.area} of {width}×{height} pixels", markup=False)
 
 
@@ -153,6 +164,12 @@ def export(
     weights: WeightsFolder = None,
 ) -> None:
     """Write a released model as two ONNX graphs, which accept any number of patches of each size."""
+    from flip.predictor import load_predictor
+    from flip.prompts import PredictorError
+    from flip.released.export import export_onnx
+    from flip.released.model import ReleasedFlip
+    from objascale.files import write_atomically
+
     with errors():
         network = load_predictor(model, weights).model
         if not isinstance(network, ReleasedFlip):
@@ -164,6 +181,38 @@ def export(
             Console(soft_wrap=True, highlight=False).print(f"{target}: {len(data)} bytes", markup=False)
 
 
+@app.command("grow", epilog="Example: flip grow flip-s flip-l --out flip-l.safetensors")
+def grow_command(
+    model: Annotated[str, typer.Argument(help=f"{', '.join(PAPER_MODELS)}, or a .safetensors file of such a model.")],
+    larger: Annotated[str, typer.Argument(help=f"The larger model: {', '.join(PAPER_MODELS)}.")],
+    out: Annotated[Path, typer.Option(help="Weights file to write, with the suffix .safetensors.")],
+    weights: WeightsFolder = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the noise that makes copied channels differ.")] = 0,
+) -> None:
+    """Turn the trained weights of a model of the paper into those of a larger one, to train further from.
+
+    flip-l, of three times the channels of flip-s, predicts the same masks to rounding. flip-m predicts nearly the same.
+    """
+    from flip.checkpoint import write_paper_model
+    from flip.paper.grow import GrowError, grow
+    from flip.paper.model import Flip
+    from flip.predictor import load_predictor, weights_file
+    from flip.training_data import read_record, write_record
+    from flip.weights import sha256
+
+    with errors():
+        if out.suffix != ".safetensors":
+            raise GrowError(f"--out {out}: the weights file needs the suffix .safetensors")
+        source = weights_file(model, weights)
+        network = load_predictor(source).model
+        if not isinstance(network, Flip):
+            raise GrowError(f"{model} is a released model; only models of the paper can be grown")
+        write_paper_model(grow(network, larger, seed), larger, out)
+        if record := read_record(source, sha256(source)):
+            write_record(record, out, sha256(out))
+    Console(soft_wrap=True, highlight=False).print(f"{out}: {out.stat().st_size} bytes", markup=False)
+
+
 @app.command("fetch", epilog="Example: flip fetch flip-tiny")
 def fetch_command(
     name: Annotated[str, typer.Argument(help=", ".join(WEIGHTS))],
@@ -173,54 +222,14 @@ def fetch_command(
 
     If the authors publish no SHA-256, that of the first download is written beside the file and checked later.
     """
+    from flip.weights import fetch, find_record
+
     with errors():
         record = find_record(name)
         with show_progress("fetching", in_bytes=True) as progress:
             paths = fetch(record, weights, progress=progress)
     for path in paths:
         Console(soft_wrap=True, highlight=False).print(f"{path} ({record.licence})", markup=False)
-
-
-def _read(path: Path, mode: str) -> NDArray[np.uint8]:
-    """Read a picture as viewers show it: H×W×3 for mode RGB, H×W×2 (grey and alpha) for LA, the mode of masks.
-
-    Pixels of 16 bits are reduced as `objascale.pictures.eight_bits` does, those of a mask to whether they are 0.
-
-    Raises PredictorError for a file that is no picture.
-    """
-    if not path.is_file():
-        raise PredictorError(f"there is no picture {path}")
-    try:
-        if mode == "RGB":
-            with suppress(PictureError):  # Pillow reads more formats, but of 16-bit colours only the first 8 bits
-                content = path.read_bytes()
-                return turned(decode(content), orientation(content))
-        with Image.open(path) as picture:
-            upright = ImageOps.exif_transpose(picture)
-            if upright.mode.startswith("I;16"):
-                deep = np.asarray(upright)
-                upright = Image.fromarray(eight_bits(deep) if mode == "RGB" else deep.clip(max=255).astype(np.uint8))
-            elif upright.mode in ("I", "F"):
-                raise PredictorError(f"{path} has {upright.mode} pixels of unknown range; save it with 8 or 16 bits")
-            return np.asarray(upright.convert(mode))
-    except (OSError, Image.DecompressionBombError) as error:
-        raise PredictorError(f"{path} cannot be read as a picture: {error}") from None
-
-
-def _read_mask(path: Path, image: Path, width: int, height: int) -> RegionMask:
-    """Read the mask of a prompt. Raises MaskError if it is empty or has another size than the image."""
-    mask = RegionMask.from_full(_read(path, "LA").all(2))
-    if (mask.width, mask.height) != (width, height):
-        raise MaskError(f"{path} is {mask.width}×{mask.height}, but {image} is {width}×{height}")
-    if mask.area == 0:
-        raise MaskError(f"{path} is empty: it has no pixel above 0")
-    return mask
-
-
-def _write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
-    data = io.BytesIO()
-    Image.fromarray(pixels).save(data, format="PNG")
-    write_atomically(path, data.getvalue())
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,7 +22,7 @@ class NotFinite(ArithmeticError):
         )
 
 
-def check_finite(logits: NDArray[np.floating], model: str, prompt: object) -> None:
+def check_finite(logits: NDArray[np.floating[Any]], model: str, prompt: object) -> None:
     """Check that the logits of a network are finite, before they are resized and thresholded at 0.
 
     Without this check, broken weights give an ordinary-looking mask: NaN > 0 is false and infinity > 0 is true.

@@ -124,7 +124,7 @@ class _Placeholder:
     __setitem__ = append = extend = add = _ignore
 
 
-def _first(content: dict, keys: tuple[str, ...]) -> Any:
+def _first(content: dict[str, Any], keys: tuple[str, ...]) -> Any:
     """Return the value of the first key that has one."""
     for key in keys:
         if content.get(key) is not None:

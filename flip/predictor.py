@@ -6,7 +6,8 @@ from pathlib import Path
 
 import torch
 
-from flip.checkpoint import SUFFIXES, load_model
+from flip.checkpoint import load_model
+from flip.choices import WEIGHTS_SUFFIXES
 from flip.paper.model import Flip
 from flip.paper.predictor import PaperPredictor
 from flip.prompts import PredictorError
@@ -59,7 +60,7 @@ def load_predictor(
 
 def weights_file(name: str | Path, folder: Path | None = None) -> Path:
     """Return the path of the weights of a model's name, or `name` if it is a path. Raises WeightsMissing."""
-    return Path(name) if Path(name).suffix in SUFFIXES else find_weights(str(name), folder)
+    return Path(name) if Path(name).suffix in WEIGHTS_SUFFIXES else find_weights(str(name), folder)
 
 
 def make_predictor(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from flip.gaussian import Gaussian
 from objascale.masks import RegionMask
 
-PromptLike = RegionMask | Gaussian | NDArray | Sequence[float]
+PromptLike = RegionMask | Gaussian | NDArray[Any] | Sequence[float]
 """A mask (RegionMask or array H×W), a Gaussian, or a box (four numbers, xyxy pixel edges)."""
 
 
@@ -32,7 +33,7 @@ def check_image(image: NDArray[np.uint8]) -> None:
 
 
 def one_prompt(
-    mask: RegionMask | NDArray | None,
+    mask: RegionMask | NDArray[Any] | None,
     box: ArrayLike | None,
     gaussian: Gaussian | None,
     point: ArrayLike | None,

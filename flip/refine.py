@@ -103,7 +103,9 @@ class MaskSearch:
 
 
 @njit(cache=True)
-def _halve(values, known):
+def _halve(
+    values: NDArray[np.int8], known: NDArray[np.bool_]
+) -> tuple[NDArray[np.int8], NDArray[np.bool_], NDArray[np.bool_]]:
     """Halve the spacing: values, interpolated where unknown; whether they are known; whether to evaluate them."""
     h, w = values.shape
     finer = np.empty((2 * h - 1, 2 * w - 1), np.int8)
@@ -130,7 +132,7 @@ def _halve(values, known):
 
 
 @njit(cache=True)
-def _front(values, known, reach):
+def _front(values: NDArray[np.int8], known: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
     """Return the pixels less than `reach` away from two neighbours with different signs that are not both known."""
     h, w = values.shape
     wanted = np.zeros((h, w), np.bool_)

@@ -264,7 +264,17 @@ def _shrink(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _place(rng, sizes, wanted, mean, deviations, axis, frame, overlap, cell):
+def _place(
+    rng: np.random.Generator,
+    sizes: NDArray[np.int64],
+    wanted: NDArray[np.int64],
+    mean: tuple[float, float],
+    deviations: tuple[float, float],
+    axis: tuple[float, float],
+    frame: tuple[float, float, float, float],
+    overlap: float,
+    cell: float,
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Place patches; return their centres (n, 2) in order of size, and the number of each size.
 
     A hash table holds the placed patches by the grid square that contains their centre. The squares have the side of
@@ -333,13 +343,13 @@ def _place(rng, sizes, wanted, mean, deviations, axis, frame, overlap, cell):
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _slot(column, row, slots):
+def _slot(column: int, row: int, slots: int) -> int:
     """Return the slot of a square in a table of `slots` slots, a power of two."""
     return (column * 73856093 ^ row * 19349663) & (slots - 1)
 
 
 @njit(cache=True, nogil=True)
-def _extract(image, centres, size):
+def _extract(image: NDArray[np.uint8], centres: NDArray[np.float64], size: int) -> NDArray[np.uint8]:
     """Interpolate patches. Samples are one pixel apart, so all samples of a patch share the fractions fx, fy."""
     out = np.empty((len(centres), size, size, 3), np.uint8)
     last_row, last_column = image.shape[0] - 1, image.shape[1] - 1
@@ -361,7 +371,9 @@ def _extract(image, centres, size):
 
 
 @njit(cache=True, nogil=True)
-def _means(image, x0, y0, width, height, unit, across):
+def _means(
+    image: NDArray[np.uint8], x0: int, y0: int, width: int, height: int, unit: int, across: int
+) -> NDArray[np.uint8]:
     """Return height×width samples from sample (x0, y0) on, each the mean of unit×unit pixels, rounded half up.
 
     The mean is over across×across of the pixels, evenly spread.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +18,7 @@ OPACITY = 0.3  # of a patch's colour inside its outline; the image stays visible
 WHITE, BLACK = (255, 255, 255), (0, 0, 0)
 
 
-def show_patches(image: NDArray[np.uint8], patches: Patches, mask: RegionMask) -> NDArray[np.uint8]:
+def show_patches(image: NDArray[np.uint8], patches: Patches[NDArray[np.uint8]], mask: RegionMask) -> NDArray[np.uint8]:
     """Draw patches over an image, small ones on top, and the outline of a mask in white.
 
     Time and memory depend on the region around patches and mask, not on the size of the image.
@@ -49,7 +51,7 @@ def show_patches(image: NDArray[np.uint8], patches: Patches, mask: RegionMask) -
     return picture
 
 
-def draw_outlines(picture: NDArray[np.uint8], inside: NDArray) -> None:
+def draw_outlines(picture: NDArray[np.uint8], inside: NDArray[Any]) -> None:
     """Draw the outlines of a mask over `picture`, uint8 (H, W, 3), in white with black edges.
 
     Args:
@@ -61,7 +63,7 @@ def draw_outlines(picture: NDArray[np.uint8], inside: NDArray) -> None:
         cv2.drawContours(picture, outlines, -1, colour, thickness)
 
 
-def _region(patches: Patches, mask: RegionMask) -> tuple[int, int, int, int]:
+def _region(patches: Patches[NDArray[np.uint8]], mask: RegionMask) -> tuple[int, int, int, int]:
     """Return the box of the patches and the mask, xyxy pixel edges."""
     boxes = np.concatenate((*patches.boxes().values(), np.array([mask.box] if mask.box else []).reshape(-1, 4)))
     x0, y0 = np.floor(boxes[:, :2].min(0)).astype(int).tolist()

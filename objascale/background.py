@@ -72,7 +72,9 @@ def span_limit(camera: Camera, map_width: int) -> float:
 
 
 @numba.njit(cache=True, nogil=True)
-def _map_point(axes, focal, right, up, map_width, map_height):
+def _map_point(
+    axes: NDArray[np.float64], focal: float, right: float, up: float, map_width: int, map_height: int
+) -> tuple[float, float, float]:
     """Texel coordinates of a picture point, relative to the middle of the picture; and the cosine of its latitude."""
     x = axes[0, 0] * right + axes[0, 1] * up - axes[0, 2] * focal
     y = axes[1, 0] * right + axes[1, 1] * up - axes[1, 2] * focal
@@ -84,13 +86,22 @@ def _map_point(axes, focal, right, up, map_width, map_height):
 
 
 @numba.njit(inline="always")
-def _float(bits):
+def _float(bits: np.uint16) -> np.float32:
     """A half float that is neither negative nor infinite: its bits in a float's place, but for the exponent's bias."""
     return np.uint32(np.uint32(bits) << np.uint32(13)).view(np.float32) * np.float32(2.0**112)
 
 
 @numba.njit(cache=True, nogil=True)
-def _look_up(texels, axes, focal, right, up, step, limit, line):
+def _look_up(
+    texels: NDArray[np.uint16],
+    axes: NDArray[np.float64],
+    focal: float,
+    right: float,
+    up: float,
+    step: float,
+    limit: float,
+    line: NDArray[np.float32],
+) -> None:
     """Look along a row of the picture: at `right`, `up` (px from its middle), and every `step` px further right.
 
     line: (lookups, positions, 3); one lookup after the other goes to the next of the first axis, then of the second.
@@ -135,7 +146,18 @@ def _look_up(texels, axes, focal, right, up, step, limit, line):
 
 
 @numba.njit(cache=True, nogil=True)
-def _fill(texels, axes, focal, centre_x, centre_y, first, lookups, weights, limit, out):
+def _fill(
+    texels: NDArray[np.uint16],
+    axes: NDArray[np.float64],
+    focal: float,
+    centre_x: float,
+    centre_y: float,
+    first: int,
+    lookups: int,
+    weights: NDArray[np.float32],
+    limit: float,
+    out: NDArray[np.float32],
+) -> None:
     """Add to the rows of `out`, (rows, 3·width), every line of lookups in their reach, filtered along x."""
     rows, samples = out.shape
     reach = len(weights) // 2

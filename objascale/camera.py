@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,7 +54,7 @@ class Camera:
         direction = self.axes @ (x - self.width / 2, self.height / 2 - y, -self.focal)
         return direction / np.linalg.norm(direction)
 
-    def project(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
+    def project(self, points: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         """Project world points (n, 3) to picture points (n, 2), px. Points behind the camera become NaN."""
         local = (points - np.asarray(self.position)) @ self.axes
         depth = np.where(local[:, 2] < 0, -local[:, 2], np.nan)
@@ -66,7 +67,7 @@ class Camera:
         return Camera(self.width, self.height, self.fov, self.azimuth, self.elevation, tuple(position.tolist()))
 
 
-def equirectangular(directions: NDArray[np.floating]) -> NDArray[np.float64]:
+def equirectangular(directions: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     """Map world directions (n, 3) to coordinates (n, 2) in [0, 1]: u from left to right, v from the zenith down.
 
     As in Blender's environment texture, the middle column of the map lies towards +x, and u grows towards −y.

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from objascale.background import render_rows
 from objascale.camera import Camera
+from objascale.choices import ImageFormat
 from objascale.color import to_display
-from objascale.plan import ImageFormat
 
 ROWS_PER_BAND = 64  # 6 MB of float32 at 8192 px; a choice
 

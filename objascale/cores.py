@@ -1,10 +1,31 @@
-"""How many cores this process may use."""
+"""The cores and the memory that this process may use, and how its threads wait."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+PASSIVE_WAITING = {
+    "OMP_WAIT_POLICY": "passive",  # PyTorch; OpenMP 5.0, section 6.7
+    "OPENCV_THREAD_POOL_ACTIVE_WAIT_WORKER": "0",  # iterations of OpenCV's idle threads
+    "OPENCV_THREAD_POOL_ACTIVE_WAIT_MAIN": "0",  # iterations of the thread that waits for them
+    "OPENBLAS_THREAD_TIMEOUT": "4",  # the smallest: NumPy's and SciPy's idle threads sleep after 2^4 cycles
+}
+"""Environment variables with which the threads of libraries sleep while they wait."""
+
+
+def wait_passively() -> None:
+    """Make the threads of numerical libraries sleep while they wait. Variables that are set already stay.
+
+    By default they spin, and take the cores that the threads they wait for need. Beside another busy program this
+    costs several times the work itself (`tests/benchmarks/contention.py`).
+
+    The libraries read the variables when they are loaded, so every command calls this before it imports them. Worker
+    processes inherit the variables. ONNX Runtime has options of its session instead; see `baselines.onnx_sam`.
+    """
+    for name, value in PASSIVE_WAITING.items():
+        os.environ.setdefault(name, value)
 
 
 def available_cores(root: Path = Path("/")) -> int:
@@ -19,7 +40,7 @@ def available_cores(root: Path = Path("/")) -> int:
     Args:
         root: The folder that `/proc` and `/sys` lie in.
     """
-    limits = [_affinity(), *_quotas(root)]
+    limits = [_affinity(), *_core_quotas(root)]
     slurm = os.environ.get("SLURM_CPUS_PER_TASK", "")
     if slurm.isdecimal():
         limits.append(int(slurm))
@@ -32,29 +53,48 @@ def _affinity() -> int:
     return os.cpu_count() or 1
 
 
-def _quotas(root: Path) -> Iterator[int]:
-    """The quotas, in cores, of this process's control group and of those around it, of which each may have one.
+def available_memory(root: Path = Path("/")) -> int:
+    """The bytes of memory that this process may use: the machine's, or the smaller limit of a control group.
+
+    Args:
+        root: The folder that `/proc` and `/sys` lie in.
+    """
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limits = _group_limits(root, "memory", ["memory.max"], ["memory.limit_in_bytes"])
+    return min([machine, *(limit for (limit,) in limits)])
+
+
+def _core_quotas(root: Path) -> Iterator[int]:
+    """The quotas of this process's control groups, in cores."""
+    for quota, period in _group_limits(root, "cpu", ["cpu.max"], ["cpu.cfs_quota_us", "cpu.cfs_period_us"]):
+        if quota > 0:  # version 1 says -1 for no limit
+            yield -(-quota // period)
+
+
+def _group_limits(
+    root: Path, controller: str, files: Sequence[str], files_of_version_1: Sequence[str]
+) -> Iterator[list[int]]:
+    """The numbers in files of this process's control group and of those around it, of which each may have a limit.
 
     A container sees its own group as the root of the hierarchy, and perhaps under the path that it has outside, which
-    does not exist inside. Sources: "Control Group v2" and "CFS Bandwidth Control" of the Linux kernel's documentation.
+    does not exist inside. Sources: "Control Group v2", "CFS Bandwidth Control" and "Memory Resource Controller" of the
+    Linux kernel's documentation.
     """
     file = root / "proc/self/cgroup"
     for line in file.read_text().splitlines() if file.exists() else ():
         _, controllers, path = line.split(":", 2)
         if controllers == "":
-            yield from _of_groups(root / "sys/fs/cgroup", path, ["cpu.max"])
-        elif "cpu" in controllers.split(","):
-            yield from _of_groups(root / "sys/fs/cgroup/cpu", path, ["cpu.cfs_quota_us", "cpu.cfs_period_us"])
+            yield from _of_groups(root / "sys/fs/cgroup", path, files)
+        elif controller in controllers.split(","):
+            yield from _of_groups(root / "sys/fs/cgroup" / controller, path, files_of_version_1)
 
 
-def _of_groups(hierarchy: Path, path: str, files: Sequence[str]) -> Iterator[int]:
-    """The quotas of the group at `path` of a mounted hierarchy and of those around it, from files with two numbers."""
+def _of_groups(hierarchy: Path, path: str, files: Sequence[str]) -> Iterator[list[int]]:
+    """The numbers in files of the group at `path` of a mounted hierarchy and of those around it."""
     group = hierarchy / path.lstrip("/")
     for each in (group, *group.parents):
         if each.is_relative_to(hierarchy):
             try:
-                quota, period = (int(number) for name in files for number in (each / name).read_text().split())
+                yield [int(number) for name in files for number in (each / name).read_text().split()]
             except (OSError, ValueError):  # there is no such file, or it says "max"
                 continue
-            if quota > 0:  # version 1 says -1 for no limit
-                yield -(-quota // period)

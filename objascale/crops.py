@@ -167,7 +167,7 @@ class Cropping:
         record = {"number": number, "asset_id": asset.id}
         reply = ask_twice(worker, self._request(number))
         if isinstance(reply, Refused):
-            return {**record, "status": "failed", **asdict(reply)}
+            return record | self.folder.failure(reply.kind, reply.message, reply.details)
         assert isinstance(reply, Cropped)
         return {**record, "status": "done", **asdict(reply)}
 

@@ -3,6 +3,7 @@
     dataset.json         schema version, settings, versions of Python and packages, credits
     plan.parquet         the first spec of each slot, one row per slot
     journal.jsonl        append-only, one line per finished or failed spec, written after its files
+    errors.log           tracebacks and the last output of workers that died, if there are any
     annotations.parquet  one row per object, made from the journal; rows of one image share `image_id` and `file`
     images/000/000123.png
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import weakref
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ import pandas as pd
 from objascale.files import write_atomically
 from objascale.journal import JournalError, append_record, drop_incomplete_line, read_records
 from objascale.masks import RegionMask
+from objascale.refusal import REASONS
 
 DATASET_SCHEMA = 2
 HEADER = "dataset.json"
@@ -63,7 +66,8 @@ class DatasetWriter:
             description: Content of the header. `description["fingerprint"]` holds everything that changes pixels.
 
         Raises:
-            DatasetError: The folder has another fingerprint, is locked by another process, or cannot be written.
+            DatasetError: The folder has another fingerprint, holds other files, is locked by another process, or
+                cannot be written.
         """
         header = self.folder / self.header
         description = {"schema": DATASET_SCHEMA, **description}
@@ -75,10 +79,16 @@ class DatasetWriter:
                     f"{self.folder} was rendered with other settings ({shortened(changed)}); "
                     "give the old ones to continue it, or a new folder with --out"
                 )
+        elif foreign := self._foreign():
+            raise DatasetError(
+                f"{self.folder} holds other files, such as {foreign}, and no {self.header}; "
+                "give a new or an empty folder with --out"
+            )
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock = (self.folder / ".lock").open("w")
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock = (self.folder / ".lock").open("w")
+            weakref.finalize(self, lock.close)  # the folder is locked as long as this object lives
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             write_atomically(header, json.dumps(description, indent=1).encode())
             drop_incomplete_line(self.journal)
             for leftover in self.folder.glob("images/*/.*.part"):
@@ -90,6 +100,12 @@ class DatasetWriter:
         except OSError as error:
             raise DatasetError(f"cannot write to {self.folder} ({error.strerror}); choose another --out") from error
 
+    def _foreign(self) -> str:
+        """Return the name of a file in the folder that is not hidden, or an empty string."""
+        if not self.folder.is_dir():
+            return ""
+        return min((path.name for path in self.folder.iterdir() if not path.name.startswith(".")), default="")
+
     def write_plan(self, specs: Iterable[dict[str, Any]]) -> None:
         """Write plan.parquet, one row per slot."""
         write_parquet(pd.DataFrame(specs), self.folder / "plan.parquet")
@@ -98,6 +114,21 @@ class DatasetWriter:
         """Append a record to the journal and wait until it is on the disk."""
         with self.journal.open("ab", buffering=0) as file:
             append_record(file, record, sync=True)
+
+    def failure(self, kind: str, message: str, details: str = "") -> dict[str, str]:
+        """Return the fields of a failed record, and append details such as a traceback to errors.log.
+
+        Args:
+            kind: A key of `refusal.REASONS`.
+            message: One sentence that names the file or the object.
+            details: Text for errors.log.
+        """
+        if details:
+            log = self.folder / "errors.log"
+            with log.open("a", encoding="utf-8", errors="replace") as file:
+                file.write(f"{message}\n{details.strip()}\n\n")
+            message = f"{message}; {log.name} has the details"
+        return {"status": "failed", "kind": kind, "reason": REASONS[kind], "message": message}
 
     def records(self) -> list[dict[str, Any]]:
         """Return the records of the journal, oldest first."""

@@ -8,6 +8,8 @@ import secrets
 from functools import lru_cache
 from pathlib import Path
 
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a file so that it is complete or absent, and make its folder. Raises OSError."""
@@ -35,6 +37,12 @@ def unique_partial(path: Path) -> Path:
 def cache_folder() -> Path:
     """Return the folder of downloads and generated files: $XDG_CACHE_HOME/objascale, or ~/.cache/objascale."""
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "objascale"
+
+
+def is_lfs_pointer(path: Path) -> bool:
+    """Return whether a file is a Git LFS pointer, which stands for a file that was not downloaded. Raises OSError."""
+    with path.open("rb") as file:
+        return file.read(len(_LFS_POINTER)) == _LFS_POINTER
 
 
 def file_state(path: Path) -> str:

@@ -67,7 +67,9 @@ class FrameDifference:
         return [Damage(self.file, message) for message in found]
 
 
-def choose_records(done: list[dict[str, Any]], count: int, max_px: int, rng: np.random.Generator) -> list[dict]:
+def choose_records(
+    done: list[dict[str, Any]], count: int, max_px: int, rng: np.random.Generator
+) -> list[dict[str, Any]]:
     """Choose random `done` records of the journal.
 
     Args:

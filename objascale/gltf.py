@@ -20,6 +20,7 @@ from urllib.parse import unquote
 import numpy as np
 from numpy.typing import NDArray
 
+from objascale.files import is_lfs_pointer
 from objascale.gltf_schema import COMPONENT_TYPES, DOCUMENT, ELEMENT_TYPES, SchemaError, check
 from objascale.references import inside
 from objascale.refusal import Refusal
@@ -36,12 +37,13 @@ def check_gltf(path: Path) -> dict[str, Any]:
     """Check a .glb or .gltf file and return its JSON document.
 
     Raises:
-        Refusal: truncated, unreadable (not glTF, or inconsistent), outside-reference, too-large, too-many-triangles or
-            not-finite.
+        Refusal: git-lfs, truncated, unreadable (not glTF, or inconsistent), missing-file, outside-reference, too-large,
+            too-many-triangles or not-finite.
     """
     try:
         document, binary = _read(path)
         check(document, DOCUMENT)
+        _check_triangles(path, document)
         file = _File(path, document, binary)
         file.check_references()
         buffers = file.buffers()
@@ -51,8 +53,7 @@ def check_gltf(path: Path) -> dict[str, Any]:
     except SchemaError as error:
         raise Refusal("unreadable", f"{path} is not valid glTF: {error}") from error
     except (OSError, ValueError, RecursionError, struct.error) as error:
-        raise Refusal("unreadable", f"{path} cannot be read as glTF: {error}") from error
-    _check_triangles(path, document)
+        raise Refusal("unreadable", f"{path} cannot be read as glTF", repr(error)) from error
     return document
 
 
@@ -65,7 +66,7 @@ def _read(path: Path) -> tuple[dict[str, Any], bytes]:
     if length > len(data):
         raise Refusal("truncated", f"{path} is cut short: {len(data):,} of {length:,} bytes")
     if version != 2 or length < len(data):
-        raise ValueError(f"its header says version {version}, {length:,} bytes; it has {len(data):,}")
+        raise SchemaError(f"its header says version {version}, {length:,} bytes; it has {len(data):,}")
     chunks: list[tuple[bytes, bytes]] = []
     offset = 12
     while offset < len(data) and len(chunks) < 2:
@@ -77,7 +78,7 @@ def _read(path: Path) -> tuple[dict[str, Any], bytes]:
         chunks.append((kind, data[offset + 8 : offset + 8 + size]))
         offset += 8 + size
     if not chunks or chunks[0][0] != b"JSON":
-        raise ValueError("its first chunk is not JSON")
+        raise SchemaError("its first chunk is not JSON")
     binary = chunks[1][1] if len(chunks) == 2 and chunks[1][0] == b"BIN\0" else b""
     return _parse(path, chunks[0][1]), binary
 
@@ -87,7 +88,7 @@ def _parse(path: Path, text: bytes) -> dict[str, Any]:
         raise Refusal("too-large", f"{path} has {len(text):,} bytes of JSON, the limit is {_MAX_JSON_BYTES:,}")
 
     def refuse_constant(name: str) -> None:
-        raise ValueError(f"its JSON contains {name}")
+        raise SchemaError(f"its JSON contains {name}")
 
     return json.loads(str(text, "utf-8"), parse_constant=refuse_constant)
 
@@ -128,7 +129,11 @@ class _File:
         if uri.startswith("data:"):
             return base64.b64decode(uri.partition(";base64,")[2])
         file = self.path.parent / unquote(uri)
-        if file.is_file() and file.stat().st_size > MAX_FILE_BYTES:
+        if not file.is_file():
+            raise Refusal("missing-file", f"{self.path} refers to {uri[:200]!r}, which is missing")
+        if is_lfs_pointer(file):
+            raise Refusal("git-lfs", f"{self.path} refers to {file.name}, which is a Git LFS pointer; run git lfs pull")
+        if file.stat().st_size > MAX_FILE_BYTES:
             raise Refusal("too-large", f"{file} has {file.stat().st_size:,} bytes, the limit is {MAX_FILE_BYTES:,}")
         return file.read_bytes()
 

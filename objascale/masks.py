@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -49,13 +50,13 @@ class RegionMask:
         return cls(0, 0, np.zeros((0, 0), bool), width, height)
 
     @classmethod
-    def from_full(cls, mask: NDArray) -> RegionMask:
+    def from_full(cls, mask: NDArray[Any]) -> RegionMask:
         """From a full-frame H×W array, anything non-zero is object; cut to its tight box."""
         height, width = mask.shape
         return cls(0, 0, mask != 0, width, height).tight()
 
     @classmethod
-    def from_rle(cls, rle: dict) -> RegionMask:
+    def from_rle(cls, rle: dict[str, Any]) -> RegionMask:
         """From COCO RLE, `{"size": [height, width], "counts": compressed str/bytes or list of runs}`.
 
         Raises MaskError if the runs do not fill the frame exactly.
@@ -88,7 +89,7 @@ class RegionMask:
 
     # ---- other forms
 
-    def rle(self) -> dict:
+    def rle(self) -> dict[str, Any]:
         """COCO RLE with compressed ASCII counts: `{"size": [height, width], "counts": str}`."""
         h, w = self.data.shape
         flat = np.zeros(1 + w * (h + 1), bool)  # column after column, background before and after each
@@ -111,7 +112,7 @@ class RegionMask:
         frame[self.y : self.y + h, self.x : self.x + w] = self.data
         return frame
 
-    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray:
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         """Return the whole H×W frame, as `full` does, so that NumPy functions take the mask."""
         if copy is False:
             raise ValueError("a RegionMask stores a part of its frame, so np.asarray has to make a new array")

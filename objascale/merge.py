@@ -29,13 +29,17 @@ def merge_shards(shards: Sequence[Path], out: Path) -> tuple[int, int]:
     Raises:
         DatasetError: A folder is not a dataset, the shards have different plans, or an image is missing.
     """
+    for shard in shards:
+        read_header(shard)
     plan = load_plan(shards[0] / "plan.json")
     for shard in shards:
         changed = differences(describe_plan(plan)["fingerprint"], read_header(shard)["fingerprint"])
         if load_plan(shard / "plan.json").n != plan.n:
             changed.append("different numbers of images")
         if changed:
-            raise DatasetError(f"{shards[0]} and {shard} are not parts of one dataset ({shortened(changed)})")
+            raise DatasetError(
+                f"{shards[0]} and {shard} are two different datasets, not parts of one ({shortened(changed)})"
+            )
     dataset = DatasetWriter(out)
     missing = set(Rendering(plan, dataset).begin())
     present = [record for record in dataset.records() if record["status"] != "progress"]

@@ -7,6 +7,7 @@ A PNG, JPEG or WebP may carry an EXIF orientation from 1 to 8 (EXIF 2.32, tag 0x
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 import cv2
 import numpy as np
@@ -41,7 +42,7 @@ def decode(content: bytes) -> NDArray[np.uint8]:
     return eight_bits(pixels)
 
 
-def _opencv(content: bytes, flags: int) -> NDArray:
+def _opencv(content: bytes, flags: int) -> NDArray[Any]:
     """Decode a picture at its own depth, without turning it. Raises PictureError."""
     flags |= cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
     try:
@@ -53,7 +54,7 @@ def _opencv(content: bytes, flags: int) -> NDArray:
     return pixels
 
 
-def eight_bits(pixels: NDArray) -> NDArray[np.uint8]:
+def eight_bits(pixels: NDArray[Any]) -> NDArray[np.uint8]:
     """Reduce uint16 pixels to their highest eight bits. uint8 pixels are returned as they are.
 
     Cameras store 10, 12 or 14 bits per channel in files of 16, often without scaling. The bit depth is therefore the

@@ -21,12 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from objascale.choices import ImageFormat
 from objascale.files import write_atomically
 from objascale.sources import Asset
 
 ViewTransform = Literal["AgX", "Filmic", "Standard"]
 PlacementMode = Literal["centre", "anywhere", "cut"]
-ImageFormat = Literal["png", "jpg"]
 
 PLAN_SCHEMA = 1
 MAX_OBJECTS = 16  # in one picture; a choice, within the 100 that `dataset.OBJECTS_PER_IMAGE` numbers
@@ -301,7 +301,7 @@ class Plan:
             groups[asset.category].append(asset)
         return groups
 
-    def _shuffled(self, count: int, *key: int) -> np.ndarray:
+    def _shuffled(self, count: int, *key: int) -> NDArray[np.int64]:
         return np.random.default_rng([self.settings.seed, _SHUFFLE_STREAM, *key]).permutation(count)
 
     def _size(self, rng: np.random.Generator) -> tuple[int, float]:

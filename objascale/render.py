@@ -15,8 +15,9 @@ from objascale.engine import Worker, WorkerLost, run
 from objascale.engine.messages import Refused, Rendered, Reply, Request
 from objascale.plan import Plan, SceneSpec, save_plan, spec_id
 from objascale.progress import Pace
-from objascale.records import render_request
+from objascale.records import RenderRequest, render_request
 from objascale.sources import Asset
+from objascale.sources.folder import LDR_MAP_SUFFIXES
 
 ATTEMPTS_PER_SLOT = 12  # a choice; a slot stays empty if all its attempts fail
 PROGRESS_EVERY = 60.0  # seconds between progress lines in the journal; a choice
@@ -119,11 +120,12 @@ class Rendering:
             "attempt": spec.attempt,
         }
         started = time.monotonic()
+        names = [item.object_id for item in spec.objects]
         reply = ask_twice(worker, render_request(self.plan, spec, self.dataset.folder))
         record["seconds"] = round(time.monotonic() - started, 3)
         if isinstance(reply, Refused):
-            names = [item.object_id for item in spec.objects]
-            return {**record, "status": "failed", **asdict(reply), "object_ids": names}
+            failure = self.dataset.failure(reply.kind, reply.message, reply.details)
+            return {**record, **failure, "object_ids": names}
         assert isinstance(reply, Rendered)
         rows = [asdict(row) for row in reply.annotations]
         return {**record, "status": "done", "annotations": rows, "spec": asdict(spec)}
@@ -138,7 +140,14 @@ def ask_twice(worker: Worker, request: Request) -> Reply:
             lost = error
             if lost.hung:
                 break
-    return Refused("worker-lost", str(lost))
+    return Refused("worker-lost", f"{_assets(request)}: {lost}", lost.output)
+
+
+def _assets(request: Request) -> str:
+    """Names of the object and of the map of a request, for messages."""
+    if isinstance(request, RenderRequest):
+        return f"{', '.join(item.object_id for item in request.spec.objects)} before {request.spec.map_id}"
+    return request.asset.id
 
 
 def describe_plan(plan: Plan) -> dict[str, Any]:
@@ -159,7 +168,18 @@ def describe(settings: dict[str, Any], objects: Sequence[Asset], maps: Sequence[
         name: {asset.id: asset.sha256[:16] for asset in listed}
         for name, listed in (("objects", objects), ("maps", maps))
     }
-    return {"fingerprint": settings | assets, "versions": versions(), "credits": credits((*objects, *maps))}
+    return {
+        "fingerprint": settings | assets,
+        "versions": versions(),
+        "credits": credits((*objects, *maps)),
+        **_ldr(maps),
+    }
+
+
+def _ldr(maps: Sequence[Asset]) -> dict[str, list[str]]:
+    """Ids of the maps of low dynamic range, if there are any."""
+    ids = [each.id for each in maps if each.path.suffix.lower() in LDR_MAP_SUFFIXES]
+    return {"ldr_maps": ids} if ids else {}
 
 
 def versions() -> dict[str, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +18,6 @@ def size_bin(fractions: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.searchsorted(SIZE_EDGES, fractions, side="left")
 
 
-def pixel_bin(areas: NDArray[np.integer]) -> NDArray[np.int64]:
+def pixel_bin(areas: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
     """Index into PIXEL_LABELS for each mask area in pixels; a lower edge belongs to its bin."""
     return np.searchsorted(PIXEL_EDGES, areas, side="right")

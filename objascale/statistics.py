@@ -64,7 +64,7 @@ def summaries(table: pd.DataFrame) -> list[Summary]:
         Of images: side, number of objects, and the seconds of each stage and of all. Of objects: fraction and area.
     """
     seconds = stage_seconds(table)
-    quantities: list[tuple[str, str, NDArray]] = [
+    quantities: list[tuple[str, str, NDArray[Any]]] = [
         ("picture's side", "px", _side(images_of(table))),
         ("objects in it", "", objects_per_image(table)),
         ("mask / picture", "", table["fraction"].to_numpy()),
@@ -86,7 +86,7 @@ def images_of(table: pd.DataFrame) -> pd.DataFrame:
     return table.drop_duplicates("image_id")
 
 
-def objects_per_image(table: pd.DataFrame) -> NDArray:
+def objects_per_image(table: pd.DataFrame) -> NDArray[Any]:
     """Return the number of objects of each image."""
     return table["image_id"].value_counts().to_numpy()
 
@@ -161,7 +161,7 @@ def save(figure: Figure, folder: Path) -> list[Path]:
     return paths
 
 
-def _histogram(axes: Axes, values: NDArray, label: str, counted: str, base: int = 10) -> None:
+def _histogram(axes: Axes, values: NDArray[Any], label: str, counted: str, base: int = 10) -> None:
     low, high = values.min() * 0.999, values.max() * 1.001
     axes.hist(values, np.geomspace(low, high, 21).tolist(), color=_BLUE, edgecolor="white", linewidth=0.5)
     _logarithmic(axes, base)
@@ -169,7 +169,7 @@ def _histogram(axes: Axes, values: NDArray, label: str, counted: str, base: int 
     axes.grid(False, axis="x")
 
 
-def _numbers(axes: Axes, numbers: NDArray) -> None:
+def _numbers(axes: Axes, numbers: NDArray[Any]) -> None:
     from matplotlib.ticker import MaxNLocator
 
     values, counts = np.unique(numbers, return_counts=True)
@@ -180,7 +180,7 @@ def _numbers(axes: Axes, numbers: NDArray) -> None:
     axes.grid(False, axis="x")
 
 
-def _scatter(axes: Axes, side: NDArray, fraction: NDArray) -> None:
+def _scatter(axes: Axes, side: NDArray[Any], fraction: NDArray[Any]) -> None:
     axes.scatter(side, fraction, s=9, color=_BLUE, alpha=min(1.0, max(0.1, 150 / len(side))), linewidths=0)
     across = np.array([side.min(), side.max()])
     for area in (10, 1000, 100_000):

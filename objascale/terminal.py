@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.text import Text
 from typer.core import TyperArgument, TyperCommand, TyperGroup
 
+from objascale.cores import wait_passively
+
 _METAVARS = {
     "<path>": "PATH",
     "<list[Path]>": "PATH",
@@ -101,6 +103,8 @@ def _shared_options(
 class App(typer.Typer):
     """A command line with `--version`, whose help names values as PATH, N, NUMBER and TEXT.
 
+    Its commands wait passively; see `objascale.cores.wait_passively`.
+
     Args:
         help: What the command line is for, in one sentence.
     """
@@ -108,6 +112,11 @@ class App(typer.Typer):
     def __init__(self, help: str) -> None:
         super().__init__(cls=_Group, help=help, no_args_is_help=True, pretty_exceptions_enable=False)
         self.callback()(_shared_options)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the command of the process's arguments."""
+        wait_passively()
+        return super().__call__(*args, **kwargs)
 
     def command(self, name: str | None = None, **options: Any) -> Callable[[Any], Any]:
         """Register a command, as `typer.Typer.command` does."""

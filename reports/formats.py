@@ -6,9 +6,10 @@ import html
 import re
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
 
 Mark = Literal["", "best", "second"]
 

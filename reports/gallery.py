@@ -16,6 +16,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -148,7 +149,7 @@ def _index(
     by_series: dict[str, pd.DataFrame],
     boxes: list[Box | None],
     pair: list[str],
-) -> dict:
+) -> dict[str, Any]:
     """Return the data of all objects for objects.js: one array per column, integers where possible."""
     errors = sorted({error for rows in by_series.values() for error in rows["error"].dropna()})
     models = []
@@ -187,7 +188,7 @@ def _index(
     }
 
 
-def _coded(name: str, values: pd.Series) -> dict[str, list]:
+def _coded(name: str, values: pd.Series) -> dict[str, list[Any]]:
     codes, names = pd.factorize(values.astype(str), sort=True)
     return {name: codes.tolist(), f"{name}_names": names.tolist()}
 

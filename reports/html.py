@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from importlib import resources
+from typing import Any
 
 import jinja2
 from markupsafe import Markup
@@ -64,7 +65,7 @@ class Section:
 def render_page(
     of_all: list[PageTable],
     sections: list[Section],
-    runs: list[dict],
+    runs: list[dict[str, Any]],
     published: PageTable,
     styles: dict[str, Style],
     notes: list[str],

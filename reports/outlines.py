@@ -6,6 +6,8 @@ the grid of its crop: one unit per image pixel, or per several pixels if the cro
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -90,7 +92,7 @@ def _polygons(mask: NDArray[np.bool_], tolerance: float) -> list[NDArray[np.int6
     return polygons
 
 
-def _corners(points: NDArray) -> NDArray:
+def _corners(points: NDArray[Any]) -> NDArray[Any]:
     """Return the corners of a closed polygon with axis-aligned steps."""
     points = points[(points != np.roll(points, 1, axis=0)).any(1)]
     steps = np.sign(np.roll(points, -1, axis=0) - points)

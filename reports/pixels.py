@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from objascale.datasets import EncodedImage, Exif, ImageError
+from objascale.choices import Exif
+from objascale.datasets import EncodedImage, ImageError
 from objascale.files import write_atomically
 from objascale.masks import Box
 

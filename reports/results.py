@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -46,7 +47,7 @@ class ResultsTable:
     """
 
     rows: pd.DataFrame
-    runs: list[dict]
+    runs: list[dict[str, Any]]
     timings: list[Timing]
     notes: list[str]
     unread: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["dataset", "series"]))
@@ -70,7 +71,7 @@ class ResultsTable:
         counts = (run.get("dataset", {}).get("masks") for run in self.runs if run["folder"] in folders)
         return max((count for count in counts if count is not None), default=None)
 
-    def card(self, model: str) -> dict:
+    def card(self, model: str) -> dict[str, Any]:
         """Return the model's card from the last run, else the last timing, that has one; empty if none has."""
         runs = [*(timing.run for timing in self.timings), *self.runs]
         cards = (card for run in reversed(runs) for card in run.get("models", []) if card.get("name") == model)
@@ -121,7 +122,7 @@ def read_results(folders: Sequence[Path]) -> ResultsTable:
     return ResultsTable(rows, runs, timings, notes, unread)
 
 
-def _check_versions(runs: Sequence[dict]) -> None:
+def _check_versions(runs: Sequence[dict[str, Any]]) -> None:
     versions = {str(run.get("schema")): run["folder"] for run in runs}
     if len(versions) > 1:
         listed = " and ".join(f"{version} ({folder})" for version, folder in versions.items())
@@ -135,7 +136,7 @@ def _check_versions(runs: Sequence[dict]) -> None:
         )
 
 
-def _without_rows(runs: Sequence[dict], rows: pd.DataFrame) -> list[str]:
+def _without_rows(runs: Sequence[dict[str, Any]], rows: pd.DataFrame) -> list[str]:
     """Return a sentence for each run that lacks rows of some of its models."""
     notes = []
     for run in runs:
@@ -154,11 +155,11 @@ def _has_results(folder: Path) -> bool:
     return not is_timing(folder) or any((folder / name).exists() for name in ("run.json", "results.parquet"))
 
 
-def _read_run(folder: Path) -> dict:
+def _read_run(folder: Path) -> dict[str, Any]:
     return read_description(folder / "run.json", "it is not a results folder, or its run has not started")
 
 
-def _read_rows(folder: Path, run: dict) -> pd.DataFrame:
+def _read_rows(folder: Path, run: dict[str, Any]) -> pd.DataFrame:
     path = folder / "results.parquet"
     rows = read_table(path, COLUMNS, _NUMBERS)
     lacking = [name for name in _ALWAYS if rows[name].isna().any()]

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+# ruff: noqa: E402
+from objascale.cores import wait_passively
+
+wait_passively()  # before NumPy and PyTorch are loaded
+
 import hashlib
 import json
 import os

@@ -34,15 +34,21 @@ MODEL_LIBRARIES = {"torch", "torchvision", "onnxruntime", "segment_anything", "u
             MODEL_LIBRARIES,
         ),
         ("from bench.commands.models import models; models()", MODEL_LIBRARIES),
-        (
-            "from typer.testing import CliRunner; from bench.cli import app; CliRunner().invoke(app, ['--help'])",
-            MODEL_LIBRARIES,
-        ),
     ],
 )
 def test_importing_a_package_loads_only_what_it_needs(code: str, heavy: set[str]) -> None:
     never = {"cv2", "requests", "pydantic", "typer"} if "flip" in code else set()
     assert not loaded_by(code) & (heavy | never)
+
+
+def test_the_way_that_threads_wait_is_the_choice_of_a_program_that_imports_the_packages() -> None:
+    code = """
+import os
+from objascale.cores import PASSIVE_WAITING
+before = dict(os.environ)
+import baselines, bench.runner, flip.predictor, objascale.cli, reports
+assert all(os.environ.get(name) == before.get(name) for name in PASSIVE_WAITING)"""
+    assert "torch" in loaded_by(code)
 
 
 @pytest.mark.parametrize("name", ["baselines", "flip"])
@@ -52,3 +58,44 @@ def test_every_exported_name_is_there_and_an_unknown_one_is_an_attribute_error(n
         assert getattr(package, exported) is not None
     with pytest.raises(AttributeError, match="no attribute 'Predictor'"):
         package.Predictor  # noqa: B018
+
+
+NOT_FOR_HELP = {
+    *(*MODEL_LIBRARIES, "bpy", "cv2", "h5py", "jinja2", "matplotlib", "numba", "pandas", "PIL", "pyarrow"),
+    *("pycocotools", "ray", "requests", "scipy", "seaborn"),
+}
+EXPORTS = ("export coco", "export flip-hdf5", "export webdataset", "export huggingface")
+COMMANDS = {
+    "objascale": ("", "plan", "render", "crops", "merge", "verify", "sheet", "stats", "export", *EXPORTS),
+    "flip": ("", "train", "predict", "export", "fetch"),
+    "bench": ("", "models", "fetch", "run", "merge", "compare"),
+    "reports": ("", "build", "figure", "table", "check"),
+}
+
+
+@pytest.mark.parametrize(
+    ("program", "command"), [(program, command) for program, commands in COMMANDS.items() for command in commands]
+)
+def test_help_loads_no_heavy_module(program: str, command: str) -> None:
+    code = f"""
+from typer.testing import CliRunner
+from {program}.cli import app
+shown = CliRunner().invoke(app, {[*command.split(), "--help"]})
+assert shown.exit_code == 0 and "Usage" in shown.output, shown.output"""
+    assert not loaded_by(code) & NOT_FOR_HELP
+
+
+def test_choices_of_help_are_those_of_the_modules_that_implement_them() -> None:
+    from flip.choices import PAPER_MODELS
+    from flip.paper.model import PAPER_CONFIGS
+    from objascale.choices import DATASET_FORMATS
+    from objascale.datasets.formats import FORMATS
+    from reports.choices import DATASET_TABLE_TOPICS, FIGURE_TOPICS, SUMMARY_TABLE_TOPICS
+    from reports.figures.registry import FIGURES
+    from reports.tables.registry import DATASET_TABLES, SUMMARY_TABLES
+
+    assert list(DATASET_FORMATS) == list(FORMATS)
+    assert list(PAPER_MODELS) == list(PAPER_CONFIGS)
+    assert list(FIGURE_TOPICS) == list(FIGURES)
+    assert list(SUMMARY_TABLE_TOPICS) == list(SUMMARY_TABLES)
+    assert list(DATASET_TABLE_TOPICS) == list(DATASET_TABLES)

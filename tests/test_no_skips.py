@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests import no_skips
+
+ONE_PROCESS, TWO_PROCESSES = (), ("-n", "2", "--dist", "loadfile")
 
 
 @pytest.fixture
@@ -24,30 +27,30 @@ def suite(tmp_path: Path) -> Path:
 
 
 def run(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "-c",
-        "/dev/null",
-        "--rootdir",
-        str(folder),
-    ]
-    return subprocess.run([*command, *options, str(folder)], capture_output=True, text=True, cwd=folder)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "xdist", "-p", "no:cacheprovider", "-c", "/dev/null"]
+    return subprocess.run(
+        [*command, "--rootdir", str(folder), *options, str(folder)],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+    )
 
 
-def test_a_skip_without_a_reason_fails_the_run(suite: Path) -> None:
-    done = run(suite, "--no-skips")
+@pytest.mark.parametrize("processes", [ONE_PROCESS, TWO_PROCESSES])
+def test_skips_without_a_reason_fail_the_run(suite: Path, processes: tuple[str, ...]) -> None:
+    shutil.copy(suite / "test_it.py", suite / "test_other.py")
+    (suite / "test_whole.py").write_text("import pytest\npytest.skip('no Blender', allow_module_level=True)\n")
+    done = run(suite, "--no-skips", *processes)
     assert done.returncode == 1
-    assert "test_it.py::test_two was skipped, and allowed_skips.txt does not list it" in done.stdout
+    for skipped in ("test_it.py::test_two", "test_other.py::test_two", "test_whole.py"):
+        assert done.stdout.count(f"error: {skipped} was skipped, and allowed_skips.txt does not list it") == 1
 
 
-def test_a_listed_skip_passes(suite: Path) -> None:
+@pytest.mark.parametrize("processes", [ONE_PROCESS, TWO_PROCESSES])
+def test_a_listed_skip_passes(suite: Path, processes: tuple[str, ...]) -> None:
     (suite / "allowed_skips.txt").write_text("test_it.py::test_two: no GPU\n")
-    assert run(suite, "--no-skips").returncode == 0
+    assert run(suite, "--no-skips", *processes).returncode == 0
 
 
 def test_a_listed_skip_needs_a_reason(suite: Path) -> None:
@@ -57,8 +60,9 @@ def test_a_listed_skip_needs_a_reason(suite: Path) -> None:
         no_skips.read_allowed(path)
 
 
-def test_a_user_reads_how_to_run_the_rest(suite: Path) -> None:
-    done = run(suite)
+@pytest.mark.parametrize("processes", [ONE_PROCESS, TWO_PROCESSES])
+def test_a_user_reads_how_to_run_the_rest(suite: Path, processes: tuple[str, ...]) -> None:
+    done = run(suite, *processes)
     assert done.returncode == 0
     assert "1 tests were skipped; to run them on Debian and Ubuntu: apt-get install chromium" in done.stdout
 

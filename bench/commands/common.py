@@ -4,33 +4,37 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import partial
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import pandas as pd
 import typer
 
-from baselines.registry import UnknownModel
-from baselines.segmenter import ModelUnavailable
-from bench.results import ResultsError, ResultsWriter
-from bench.seen import describe_seen
-from bench.selection import SelectionError
-from bench.summary import rich_table, summarise
-from flip.weights import DownloadFailed, WeightsMissing
 from objascale import terminal
-from objascale.dataset import DatasetError
-from objascale.engine import Fatal
 from objascale.terminal import complain, console, fail
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bench.results import ResultsWriter
 
 Weights = Annotated[Path | None, typer.Option("--weights", help="Folder of weights, searched first.")]
 
 
-errors = partial(
-    terminal.errors,
-    *(UnknownModel, WeightsMissing, DownloadFailed, ModelUnavailable, Fatal),
-    *(DatasetError, ResultsError, SelectionError),
-)
+def errors() -> AbstractContextManager[None]:
+    """End the command with one sentence for errors that a user can cause."""
+    from baselines.registry import UnknownModel
+    from baselines.segmenter import ModelUnavailable
+    from bench.results import ResultsError
+    from bench.selection import SelectionError
+    from flip.weights import DownloadFailed, WeightsMissing
+    from objascale.dataset import DatasetError
+    from objascale.engine import Fatal
+
+    return terminal.errors(
+        *(UnknownModel, WeightsMissing, DownloadFailed, ModelUnavailable, Fatal),
+        *(DatasetError, ResultsError, SelectionError),
+    )
 
 
 def numbers(option: str, text: str, low: float, high: float) -> list[float]:
@@ -39,6 +43,8 @@ def numbers(option: str, text: str, low: float, high: float) -> list[float]:
     Raises:
         SelectionError: A number is malformed, or below `low` or above `high`.
     """
+    from bench.selection import SelectionError
+
     try:
         given = [float(number) for number in text.split(",")]
     except ValueError:
@@ -52,6 +58,8 @@ def numbers(option: str, text: str, low: float, high: float) -> list[float]:
 
 def whole_numbers(option: str, text: str, low: int, high: int) -> list[int]:
     """Like `numbers`, but raises SelectionError for fractions too."""
+    from bench.selection import SelectionError
+
     given = numbers(option, text, low, high)
     if not all(number.is_integer() for number in given):
         raise SelectionError(f"{option} {text}: give whole numbers")
@@ -60,11 +68,17 @@ def whole_numbers(option: str, text: str, low: int, high: int) -> list[int]:
 
 def report(results: ResultsWriter, out: Path) -> None:
     """Print the summary of a results folder, the objects seen in training, and warnings."""
+    from bench.seen import describe_seen
+    from bench.summary import rich_table, summarise
+    from objascale.datasets.skipped import describe_skipped
+
     rows = results.frame()
     console().print(rich_table(summarise(rows)))
     if seen := describe_seen(rows):
         complain(f"seen in training, {seen}")
     complain_of_errors(rows, "count with IoU 0")
+    if skipped := results.run["dataset"].get("skipped"):  # absent in older results
+        complain(describe_skipped(skipped))
     complain_of_exif(results.run)
     console().print(f"{len(rows)} rows in {out / 'results.parquet'}", soft_wrap=True)
 

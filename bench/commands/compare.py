@@ -8,10 +8,8 @@ from typing import Annotated
 
 import typer
 
+from bench.choices import GroupBy
 from bench.commands.common import errors
-from bench.compare import GroupBy, PairedComparison, check_exif, rich_table, rows_of, write_pairs
-from bench.results import ResultsError
-from bench.selection import SelectionError
 from objascale.terminal import console
 
 
@@ -39,6 +37,9 @@ def compare(
 
     The interval of the mean difference counts assets, not objects, as renders of one asset are not independent.
     """
+    from bench.compare import PairedComparison, check_exif, rich_table, rows_of, write_pairs
+    from bench.results import ResultsError
+
     with errors():
         noises = _pair(noise, "--noise")
         patches = _pair(tokens, "--tokens") if tokens else (None, None)
@@ -64,6 +65,8 @@ def compare(
 
 def _pair(text: str, option: str) -> tuple[float, float]:
     """One number for both sides of a comparison, or one for each."""
+    from bench.selection import SelectionError
+
     try:
         numbers = [float(number) for number in text.split(",")]
     except ValueError:

@@ -6,9 +6,7 @@ from typing import Annotated
 
 import typer
 
-from baselines.registry import fetch_weights, find_models
 from bench.commands.common import Weights, errors
-from flip.weights import cache_folder
 from objascale.progress import show_progress
 from objascale.terminal import console
 
@@ -18,6 +16,9 @@ def fetch(
     weights: Weights = None,
 ) -> None:
     """Download models' weights, check their SHA-256, and store them in the user's cache or in --weights."""
+    from baselines.registry import fetch_weights, find_models
+    from flip.weights import cache_folder
+
     folder = weights or cache_folder()
     with errors():
         for model in find_models(names):

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from bench.commands.common import errors, report
-from bench.results import merge_results
 
 
 def merge(
@@ -16,5 +15,7 @@ def merge(
     out: Annotated[Path, typer.Option(help="Results folder to write; must be new.")] = Path("results"),
 ) -> None:
     """Merge the results of shards, or of models that were measured separately, into one folder."""
+    from bench.results import merge_results
+
     with errors():
         report(merge_results(parts, out), out)

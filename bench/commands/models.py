@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from baselines.model import Model
-from baselines.registry import MODELS
 from bench.commands.common import Weights
 from flip.weights import PACKAGE_WEIGHTS, WeightsMissing, find_files
 from objascale.terminal import console
 
+if TYPE_CHECKING:
+    from baselines.model import Model
+
 
 def models(weights: Weights = None) -> None:
     """List all models: family, parameters, prompts, where their weights are, and licence."""
+    from baselines.registry import MODELS
+
     table = Table("model", "family", "parameters", "prompts", "weights", "licence")
     for model in MODELS.values():
         parameters = f"{model.parameters:,}" if model.parameters else "–"

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from baselines import registry
-from baselines.segmenter import Device, ModelCard, Options, Precision
+from baselines.segmenter import Device, Options, Precision
+from bench.choices import PromptSource
 from bench.commands.common import (
     Weights,
     complain_of_errors,
@@ -23,21 +24,18 @@ from bench.commands.common import (
     report,
     whole_numbers,
 )
-from bench.environment import environment
-from bench.prompts import PromptSettings, PromptSource
-from bench.ray import Cluster
-from bench.results import open_results
-from bench.runner import Engine
-from bench.runner import run as measure
-from bench.selection import SelectionError, parse_selection
-from bench.setup import Setup
-from bench.timing import DEFAULT_IMAGES, TimingSettings, rich_table, run_timing, summarise_times
 from flip.training_data import UNKNOWN
 from flip.weights import WeightsMissing
-from objascale.datasets import Dataset, Exif
-from objascale.datasets.formats import FORMATS, open_dataset
+from objascale.choices import DATASET_FORMATS, Exif
 from objascale.progress import show_progress
 from objascale.terminal import complain, console, fail
+
+if TYPE_CHECKING:
+    from baselines.model import Model
+    from bench.runner import Engine
+    from bench.setup import Setup
+    from bench.timing import TimingSettings
+    from objascale.datasets import Dataset
 
 MAX_NOISE = 2.0  # sides of the box; catches typing errors such as 10 for 0.10
 MAX_TOKENS = 1 << 16  # patches; catches typing errors
@@ -55,8 +53,17 @@ def run(
     out: Annotated[Path, typer.Option(help="Results folder; an unfinished run in it is continued.")] = Path("results"),
     format: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help=f"Format of the data set: {', '.join(FORMATS)}; detected if not given."),
+        typer.Option(
+            metavar="NAME", help=f"Format of the data set: {', '.join(DATASET_FORMATS)}; detected if not given."
+        ),
     ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the images, if the COCO JSON of --data lies elsewhere."),
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="End with an error if any annotation is malformed, instead of skipping it.")
+    ] = False,
     weights: Weights = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Measure only the first N images.")] = None,
     select: Annotated[
@@ -108,7 +115,12 @@ def run(
         ),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Workers on the Ray cluster.", show_default="one per GPU, or per two CPUs")
+        int | None,
+        typer.Option(
+            min=1,
+            help="Processes that measure. On this machine they share its cores.",
+            show_default="one per GPU, else by models, cores, memory and images; Ray: one per GPU, or per two CPUs",
+        ),
     ] = None,
     timing: Annotated[
         bool, typer.Option("--timing", help="Measure inference times instead, on the first 5 (--limit) images.")
@@ -120,28 +132,43 @@ def run(
 
     The same command continues an interrupted run. Other models, noise levels and numbers of patches can be added later.
     """
+    from baselines.registry import find_all_weights
+    from bench.prompts import PromptSettings
+    from bench.results import open_results
+    from bench.runner import run as measure
+    from bench.selection import SelectionError, parse_selection
+    from bench.setup import Setup
+    from bench.timing import DEFAULT_IMAGES, TimingSettings
+    from objascale.datasets.formats import open_dataset
+    from objascale.datasets.skipped import refuse_bad_records
+
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # job schedulers send it when the time is over
     with errors():
         selection = parse_selection(select or [], limit or (DEFAULT_IMAGES if timing else None), shard)
         prompts = [PromptSettings(prompt, level, seed) for level in numbers("--noise", noise, 0, MAX_NOISE)]
         patches = whole_numbers("--tokens", tokens, 1, MAX_TOKENS)
         chosen = _chosen(models, weights)
-        files = registry.find_all_weights(chosen, weights, allow_untrained=allow_untrained)
+        files = find_all_weights(chosen, weights, allow_untrained=allow_untrained)
         here = {name: found and tuple(file.absolute() for file in found) for name, found in files.items()}
-        setup = Setup(here, Options(device, precision), data.absolute(), format, prompts, selection, patches, exif)
-        dataset = open_dataset(data, format)
+        apart = images and images.absolute()
+        setup = Setup(
+            here, Options(device, precision), data.absolute(), format, prompts, selection, patches, exif, apart
+        )
+        dataset = open_dataset(data, format, images)
         selection.check(dataset)
+        if strict:
+            refuse_bad_records(dataset, selection.samples(dataset))
         if timing:
-            if engine != "local" or len(prompts) > 1 or len(patches) > 1:
-                raise SelectionError("--timing needs --engine local, one --noise and one --tokens")
+            if engine != "local" or (workers or 1) > 1 or len(prompts) > 1 or len(patches) > 1:
+                raise SelectionError("--timing needs --engine local, one worker, one --noise and one --tokens")
             _time(out, dataset, setup, TimingSettings(warmup, repeats))
             return
-        there: Engine
-        if engine == "ray":
-            there = Cluster(setup, workers, address)
-        else:
-            there = setup.measurer(dataset)
-        with open_results(out, _description(dataset, there.cards, there.environment, setup), dataset) as results:
+        with (
+            _open_engine(engine, setup, dataset, workers, address) as there,
+            open_results(out, _description(dataset, there, setup), dataset) as results,
+        ):
+            for sentence in there.unavailable.values():
+                complain(sentence)
             try:
                 with show_progress("measuring") as progress:
                     measure(there, selection.samples(dataset), results, progress)
@@ -154,13 +181,41 @@ def run(
                 raise SelectionError(f"no object of {data} is selected; change --select, --limit or --shard")
         report(results, out)
         fail_if_only_errors(results.frame(), [card.name for card in there.cards])
+        _fail_if_unavailable(there)
+
+
+@contextmanager
+def _open_engine(
+    name: str, setup: Setup, dataset: Dataset, workers: int | None, address: str | None
+) -> Iterator[Engine]:
+    """Load the models in this process, or in worker processes that run inside the block."""
+    from baselines.registry import find_models
+    from bench.local import LocalHost, default_workers
+    from bench.pool import Pool
+    from bench.ray import RayHost
+
+    if name == "ray":
+        with Pool(RayHost(setup, workers, address)) as pool:
+            yield pool
+        return
+    images = len(setup.selection.samples(dataset))
+    workers = workers or default_workers(find_models(list(setup.weights)), setup.options.device, images)
+    if workers == 1:
+        yield setup.measurer(dataset)
+        return
+    with Pool(LocalHost(setup, workers)) as pool:
+        yield pool
 
 
 def _time(out: Path, dataset: Dataset, setup: Setup, settings: TimingSettings) -> None:
     """`bench run --timing`."""
-    segmenters = setup.segmenters()
-    cards = [segmenter.describe() for segmenter in segmenters]
-    description = _description(dataset, cards, environment(), setup)
+    from bench.timing import rich_table, run_timing, summarise_times
+
+    there = setup.measurer(dataset)
+    segmenters = there.segmenters
+    description = _description(dataset, there, setup)
+    for sentence in there.unavailable.values():
+        complain(sentence)
     try:
         with show_progress("measuring") as progress:
             rows = run_timing(
@@ -171,11 +226,20 @@ def _time(out: Path, dataset: Dataset, setup: Setup, settings: TimingSettings) -
     console().print(rich_table(summarise_times(rows)))
     complain_of_errors(rows, "have no time")
     console().print(f"{len(rows)} calls in {out / 'timing.parquet'}", soft_wrap=True)
-    fail_if_only_errors(rows[rows["call"] != "set_image"], [card.name for card in cards])
+    fail_if_only_errors(rows[rows["call"] != "set_image"], [card.name for card in there.cards])
+    _fail_if_unavailable(there)
 
 
-def _chosen(models: str, weights: Path | None) -> list[registry.Model]:
+def _fail_if_unavailable(engine: Engine) -> None:
+    """End the command with exit code 1 if a model could not be loaded."""
+    if engine.unavailable:
+        fail(f"{', '.join(engine.unavailable)} could not be loaded, so there are no rows of it")
+
+
+def _chosen(models: str, weights: Path | None) -> list[Model]:
     """Return the models of --models; `all` omits models without weights and prints their names."""
+    from baselines import registry
+
     if models != "all":
         return registry.find_models([name.strip() for name in models.split(",") if name.strip()])
     chosen = []
@@ -188,7 +252,7 @@ def _chosen(models: str, weights: Path | None) -> list[registry.Model]:
     return chosen
 
 
-def _description(dataset: Dataset, cards: Sequence[ModelCard], machine: dict[str, Any], setup: Setup) -> dict[str, Any]:
+def _description(dataset: Dataset, engine: Engine, setup: Setup) -> dict[str, Any]:
     """Return the content of run.json."""
     learned = setup.learned()
     return {
@@ -199,10 +263,12 @@ def _description(dataset: Dataset, cards: Sequence[ModelCard], machine: dict[str
             "path": str(dataset.path),
             "images": len(dataset.samples),
             "masks": dataset.masks,
+            "skipped": dict(dataset.skipped),
         },
-        "models": [asdict(card) | {"training": learned.get(card.name, UNKNOWN).summary()} for card in cards],
+        "models": [asdict(card) | {"training": learned.get(card.name, UNKNOWN).summary()} for card in engine.cards],
         "prompt": {"source": setup.prompts[0].source, "seed": setup.prompts[0].seed},
         "noise": [prompt.noise for prompt in setup.prompts],
         "exif": setup.exif,
-        "environment": machine,
+        "workers": engine.workers,
+        "environment": engine.environment,
     }

@@ -123,7 +123,7 @@ class Glimpses(NamedTuple):
         return Glimpses(pixels, self.layout.to(device), self.gaussian.to(device, non_blocking=True))
 
 
-def glimpse(patches: Patches, gaussian: Gaussian, dtype: torch.dtype = torch.float32) -> Glimpse:
+def glimpse(patches: Patches[NDArray[np.uint8]], gaussian: Gaussian, dtype: torch.dtype = torch.float32) -> Glimpse:
     """Convert sampled patches and their prompt to tensors."""
     g = gaussian
     pixels = {p: torch.from_numpy(a).permute(0, 3, 1, 2) for p, a in patches.pixels.items()}

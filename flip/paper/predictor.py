@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -71,7 +72,7 @@ class PaperPredictor:
 
     def predict(
         self,
-        mask: RegionMask | NDArray | None = None,
+        mask: RegionMask | NDArray[Any] | None = None,
         box: ArrayLike | None = None,
         gaussian: Gaussian | None = None,
         point: ArrayLike | None = None,
@@ -80,7 +81,7 @@ class PaperPredictor:
         """Predict the mask of one object from exactly one prompt, as `FlipPredictor.predict` does."""
         return self.predict_many([one_prompt(mask, box, gaussian, point, ellipse)])[0]
 
-    def patches(self, gaussian: Gaussian) -> Patches:
+    def patches(self, gaussian: Gaussian) -> Patches[NDArray[np.uint8]]:
         """Return the patches that `predict` uses for a prompt. Raises PredictorError without an image, NoPatches."""
         return self.sampling.patches(self._current_image(), gaussian)
 

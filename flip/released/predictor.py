@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -111,7 +112,7 @@ class FlipPredictor:
 
     def predict(
         self,
-        mask: RegionMask | NDArray | None = None,
+        mask: RegionMask | NDArray[Any] | None = None,
         box: ArrayLike | None = None,
         gaussian: Gaussian | None = None,
         point: ArrayLike | None = None,
@@ -158,7 +159,7 @@ class FlipPredictor:
         with torch.inference_mode():
             return [mask for targets in self._targets(prompts) for mask in self.find(targets)]
 
-    def patches(self, gaussian: Gaussian) -> Patches:
+    def patches(self, gaussian: Gaussian) -> Patches[NDArray[np.uint8]]:
         """Return the patches that `predict` uses for a prompt. Raises PredictorError without an image, NoPatches."""
         return self.sampling.patches(self._current_image(), gaussian)
 
@@ -269,7 +270,7 @@ def _groups(sizes: Sequence[int], limit: int) -> list[slice]:
     return [*groups, slice(start, len(sizes))] if sizes else []
 
 
-def network_input(patches: Patches, width: int, height: int) -> tuple[list[Tensor], Tensor]:
+def network_input(patches: Patches[NDArray[np.uint8]], width: int, height: int) -> tuple[list[Tensor], Tensor]:
     """Convert patches of a `width`×`height` image to the input of the released networks.
 
     Returns:

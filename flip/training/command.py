@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from flip.training.config import TrainingError, TrainingPrecision, read_config
+from flip.choices import TrainingPrecision
 from flip.weights import WeightsMissing
-from objascale.dataset import DatasetError
 from objascale.progress import ProgressCallback, show_progress
 from objascale.terminal import complain, fail
 
@@ -92,7 +91,9 @@ def train(
     try:
         from flip.predictor import weights_file
         from flip.training import loop
+        from flip.training.config import TrainingError, read_config
         from flip.training.validation import load_validation
+        from objascale.dataset import DatasetError
         from objascale.scenes.sources import open_source
     except ImportError as error:
         fail(f"training needs {error.name}: pip install objascale-suite[train]")

@@ -12,7 +12,6 @@ from flip.paper.model import PAPER_CONFIGS as PAPER
 from flip.released.model import RELEASED_CONFIGS as RELEASED
 from flip.training.losses import LengthUnit
 
-TrainingPrecision = Literal["float32", "bfloat16"]
 RECIPE_FOLDER = Path(__file__).parent / "recipes"
 
 CONFIG_FILES = {

@@ -14,6 +14,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from flip.choices import TrainingPrecision
 from flip.finite import NotFinite
 from flip.training.checkpoint import (
     export_weights,
@@ -22,7 +23,7 @@ from flip.training.checkpoint import (
     save_checkpoint,
     weights_path,
 )
-from flip.training.config import Config, TrainingError, TrainingPrecision
+from flip.training.config import Config, TrainingError
 from flip.training.journal import Event, Journal, StepReport
 from flip.training.loader import BatchLoader, LoadedBatch, make_loader
 from flip.training.optimisers import make_optimisers

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from objascale.blender.textures import mend_textures
 from objascale.gltf import MAX_FILE_BYTES, MAX_TRIANGLES, check_gltf
 from objascale.references import check_obj, check_usd
-from objascale.refusal import Refusal, refuse_changed
+from objascale.refusal import Refusal, refuse_changed, refuse_lfs_pointer
+from objascale.triangles import check_triangles
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,8 @@ def _check_file(path: Path, sha256: str) -> None:
         size = path.stat().st_size
         if size > MAX_FILE_BYTES:
             raise Refusal("too-large", f"{path} has {size:,} bytes, the limit is {MAX_FILE_BYTES:,}")
+        refuse_lfs_pointer(path)
+        check_triangles(path)  # first, as hashing a large file takes seconds
     except OSError as error:
         raise Refusal("unreadable", f"{path} cannot be read: {error.strerror}") from error
     refuse_changed(path, sha256)
@@ -118,7 +121,7 @@ def _load(path: Path, collection: bpy.types.Collection) -> int | None:
             case other:
                 raise Refusal("unreadable", f"{path} has the ending {other}, which no importer reads")
     except RuntimeError as error:  # what Blender's operators raise
-        raise Refusal("unreadable", f"{path} cannot be imported: {_last_line(error)}") from error
+        raise Refusal("unreadable", f"{path} cannot be imported by Blender", str(error)) from error
     finally:
         scene.frame_start, scene.frame_end = frames
         layer.active_layer_collection = layer.layer_collection
@@ -244,8 +247,3 @@ def _what(found: Counter[str], loose: int) -> str:
     names = {"MESH": f"{loose:,} points or lines", "CURVE": "curves", "CURVES": "curves", "FONT": "text"}
     things = sorted({names.get(kind, kind.lower().replace("_", " ")) for kind in found if kind != "MESH" or loose})
     return ", ".join(things) or "an empty scene"
-
-
-def _last_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__

@@ -16,6 +16,7 @@ import resource
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 from typing import TextIO
 
@@ -101,7 +102,7 @@ def render(request: RenderRequest, device: str, threads: int, scratch: Path) -> 
 
     if request.full_frame is not None:
         whole = request.map.path
-        if environment.repaired:
+        if not environment.plain:
             whole = scratch / "whole.exr"
             write_exr(whole, environment.texels)
         scene.surround(whole)
@@ -135,13 +136,15 @@ def answer(request: Request, device: str, threads: int, scratch: Path) -> Messag
             return render(request, device, threads, scratch)
         return render_crops(request, device, threads, scratch)
     except Refusal as refusal:
-        return Refused(refusal.reason, str(refusal))
+        return Refused(refusal.kind, str(refusal), refusal.details)
     except EnvironmentMapError as error:
         return Refused("bad-map", str(error))
     except Exception as error:
         if isinstance(error, OSError) and error.errno in _OUT_OF_SPACE:
             return Failed(f"cannot write {error.filename or request.folder}: {error.strerror}")
-        return Refused("error", f"{type(error).__name__}: {error}")
+        objects = request.objects if isinstance(request, RenderRequest) else (request.asset,)
+        files = ", ".join(str(asset.path) for asset in objects)
+        return Refused("error", f"an unexpected error occurred while rendering {files}", traceback.format_exc())
 
 
 def _claim_stdout() -> TextIO:

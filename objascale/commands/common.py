@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from pydantic import ValidationError
 
 from objascale import terminal
-from objascale.color import ColorError
-from objascale.dataset import DatasetError
-from objascale.engine import Fatal
-from objascale.plan import PlanError
-from objascale.sources import SourceError
-from objascale.terminal import UsageError
+from objascale.terminal import UsageError, complain
 
 DatasetFolder = Annotated[Path, typer.Argument(metavar="DIR", help="A dataset that objascale render made.")]
 
@@ -25,11 +20,27 @@ DatasetFolder = Annotated[Path, typer.Argument(metavar="DIR", help="A dataset th
 @contextmanager
 def errors() -> Iterator[None]:
     """End the command with one sentence where a user can cause the error. Settings are named by their options."""
+    from pydantic import ValidationError
+
+    from objascale.color import ColorError
+    from objascale.dataset import DatasetError
+    from objascale.engine import Fatal
+    from objascale.plan import PlanError
+    from objascale.sources import SourceError
+
     with terminal.errors(SourceError, PlanError, DatasetError, ColorError, Fatal):
         try:
             yield
         except ValidationError as error:
             raise UsageError("; ".join(_sentence(detail) for detail in error.errors())) from None
+
+
+def complain_by_reason(reasons: Counter[str], consequence: str) -> None:
+    """Print the number of refusals in all, followed by the consequence, and for each reason."""
+    if reasons:
+        complain(f"{reasons.total()} refused: {consequence}")
+    for reason, times in reasons.most_common():
+        complain(f"  {times} × {reason}")
 
 
 def _sentence(detail: Any) -> str:

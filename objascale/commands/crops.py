@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from objascale.commands.common import errors
+from objascale.commands.common import complain_by_reason, errors
 from objascale.commands.options import AssetOptions, takes_options
-from objascale.commands.planning import choose_assets
-from objascale.crops import CROPS_HEADER, Cropping, CropSettings
-from objascale.dataset import DatasetWriter
 from objascale.engine import RenderDevice
-from objascale.engine.local import LocalWorker, local_engine
-from objascale.plan import RenderSettings, ViewTransform
+from objascale.plan import ViewTransform
 from objascale.progress import track
 from objascale.terminal import complain, fail
+
+if TYPE_CHECKING:
+    from objascale.crops import Cropping
+    from objascale.engine.local import LocalWorker
 
 _NOISE_THRESHOLD = 0.1  # Cycles' default for interactive rendering; the denoiser removes the rest
 _OBJECTS_PER_PROCESS = 25  # 600 renders at 24 views; Blender leaks memory
@@ -41,6 +41,12 @@ def crops(
 
     The same command continues an unfinished folder.
     """
+    from objascale.commands.planning import choose_assets
+    from objascale.crops import CROPS_HEADER, Cropping, CropSettings
+    from objascale.dataset import DatasetWriter
+    from objascale.engine.local import LocalWorker, local_engine
+    from objascale.plan import RenderSettings
+
     with errors():
         settings = CropSettings(seed=options.seed, views=views, px=px)
         render = RenderSettings(samples=samples, noise_threshold=_NOISE_THRESHOLD, denoise=denoise, view=view)
@@ -60,8 +66,7 @@ def _report(cropping: Cropping, workers: list[LocalWorker]) -> None:
         pass
     records = folder.records()
     reasons = Counter(record["reason"] for record in records if record["status"] == "failed")
-    for reason, times in reasons.most_common():
-        complain(f"{times} × {reason}: objects left out; {folder.journal} says why")
+    complain_by_reason(reasons, f"objects left out; {folder.journal} names the files")
     made = sum(len(record["crops"]) for record in records if record["status"] == "done")
     print(f"{made} crops of {len(records) - reasons.total()} objects in {folder.folder}")
     if not made:

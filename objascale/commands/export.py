@@ -8,10 +8,6 @@ from typing import Annotated
 import typer
 
 from objascale.commands.common import DatasetFolder, errors
-from objascale.export.coco import write_coco
-from objascale.export.flip_hdf5 import write_flip_hdf5
-from objascale.export.huggingface import write_huggingface
-from objascale.export.webdataset import write_webdataset
 from objascale.terminal import App
 
 app = App("Write a dataset in another format.")
@@ -26,6 +22,8 @@ def coco(
     out: Annotated[Path, typer.Option(help="JSON file to write. It refers to the images in DIR.")] = Path("coco.json"),
 ) -> None:
     """Write COCO's instances JSON with masks as RLE. Image names are relative to DIR."""
+    from objascale.export.coco import write_coco
+
     with errors():
         count = write_coco(folder, out)
     print(f"{count} images in {out}")
@@ -37,6 +35,8 @@ def flip_hdf5(
     out: Annotated[Path, typer.Option(help="HDF5 file to write, for pictures of all sizes.")] = Path("objascale.hdf5"),
 ) -> None:
     """Write the FLIP authors' HDF5 format: JPEG images, PNG masks and their Gaussians."""
+    from objascale.export.flip_hdf5 import write_flip_hdf5
+
     with errors():
         images, masks = write_flip_hdf5(folder, out)
     print(f"{images} images and {masks} masks in {out}")
@@ -49,6 +49,8 @@ def webdataset(
     max_mb: MaxMegabytes = 500,
 ) -> None:
     """Write WebDataset shards: tar files of images, each with a JSON file of its annotations."""
+    from objascale.export.webdataset import write_webdataset
+
     with errors():
         paths = write_webdataset(folder, out, max_mb * 1_000_000)
     print(f"{len(paths)} shards in {out}")
@@ -63,6 +65,8 @@ def huggingface(
     max_mb: MaxMegabytes = 500,
 ) -> None:
     """Write a folder for Hugging Face's load_dataset: Parquet files with the images, a card, and credits."""
+    from objascale.export.huggingface import write_huggingface
+
     with errors():
         paths = write_huggingface(folder, out, max_mb * 1_000_000)
     print(f"{len(paths)} Parquet files in {out}")

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from objascale.commands.common import errors
-from objascale.merge import merge_shards
 
 
 def merge(
@@ -22,6 +21,8 @@ def merge(
 
     Missing images can be rendered afterwards: objascale render --plan OUT/plan.json --out OUT.
     """
+    from objascale.merge import merge_shards
+
     with errors():
         present, wanted = merge_shards(shards, out)
     print(f"{present} images in {out}")

@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from objascale.plan import ImageFormat, PlacementMode, ViewTransform
+from objascale.choices import ImageFormat
+from objascale.plan import PlacementMode, ViewTransform
 from objascale.sources import StarterSplit
 from objascale.sources.polyhaven import Resolution
 
@@ -48,7 +49,8 @@ class AssetOptions:
     objects: Annotated[
         Path | None,
         _option(
-            "folder: objects as PATH/CATEGORY/NAME.glb (gltf, obj, fbx, …). sweethome: an .sh3f file or a folder.",
+            "folder: objects as PATH/CATEGORY/NAME.glb (gltf, obj, fbx, …) or PATH/CATEGORY/NAME/scene.gltf. "
+            "sweethome: an .sh3f file or a folder.",
             _ASSET_PANEL,
         ),
     ] = None
@@ -72,12 +74,15 @@ class AssetOptions:
     hdris: Annotated[
         str | None,
         _option(
-            "Environment maps: a folder of .exr or .hdr files, polyhaven, or blender (the eight that Blender ships).",
+            "Environment maps: .exr or .hdr, a file or a folder, polyhaven, or blender (the eight that Blender ships).",
             _ASSET_PANEL,
             metavar="PATH|polyhaven|blender",
             show_default="polyhaven with objaverse, else blender",
         ),
     ] = None
+    ldr_maps: Annotated[
+        bool, _option("Take panoramas of low dynamic range (.jpg, .png) from --hdris too.", _ASSET_PANEL)
+    ] = False
     hdri_res: Annotated[Resolution, _option("Width of Poly Haven's maps.", _ASSET_PANEL)] = "16k"
     n_hdris: Annotated[int, _option("Number of Poly Haven's maps.", _ASSET_PANEL, min=1)] = 100
     offline: Annotated[bool, _option("Use only files that are in the cache.", _ASSET_PANEL)] = False

@@ -9,8 +9,6 @@ import typer
 
 from objascale.commands.common import errors
 from objascale.commands.options import PlanOptions, takes_options
-from objascale.commands.planning import make_plan
-from objascale.plan import save_plan
 
 
 @takes_options
@@ -22,6 +20,9 @@ def plan(
 
     Any machine renders the same pictures from the plan, whole or in shards.
     """
+    from objascale.commands.planning import make_plan
+    from objascale.plan import save_plan
+
     with errors():
         made = make_plan(options)
         save_plan(made, out)

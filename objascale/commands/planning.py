@@ -22,7 +22,7 @@ from objascale.terminal import complain
 _NETWORK = ("objaverse", "polyhaven")
 _EXCLUDING = ("exclude_categories", "exclude", "exclude_maps")
 _OBJECTS_HELP = {
-    "folder": "a folder of objects as PATH/CATEGORY/NAME.glb",
+    "folder": "a folder of objects as PATH/CATEGORY/NAME.glb or PATH/CATEGORY/NAME/scene.gltf",
     "sweethome": "an .sh3f file, or a folder of them",
 }
 
@@ -97,6 +97,8 @@ def _request(options: AssetOptions, n: int) -> dict[str, Any]:
     for name in _EXCLUDING:
         if values := getattr(options, name):
             request[name] = ",".join(values)
+    if options.ldr_maps:
+        request["ldr_maps"] = True
     if hdris == "polyhaven":
         request |= {"hdri_res": options.hdri_res, "n_hdris": options.n_hdris}
     return request
@@ -232,7 +234,7 @@ def _maps_from_source(options: AssetOptions, request: dict[str, Any]) -> list[As
             return polyhaven.environment_maps(
                 options.n_hdris, options.hdri_res, seed=options.seed, offline=options.offline, progress=progress
             )
-    return folder.environment_maps(Path(request["hdris"]))
+    return folder.environment_maps(Path(request["hdris"]), options.ldr_maps)
 
 
 def _settings(options: PlanOptions) -> PlanSettings:

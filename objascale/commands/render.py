@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from objascale.commands.common import errors
+from objascale.commands.common import complain_by_reason, errors
 from objascale.commands.options import PlanOptions, changed_options, takes_options
-from objascale.commands.planning import make_plan
-from objascale.dataset import DatasetWriter
 from objascale.engine import RenderDevice, Worker
-from objascale.engine.local import LocalWorker, local_engine
-from objascale.engine.ray import ray_workers
-from objascale.plan import Plan, PlanError, load_plan
 from objascale.progress import Pace, show_progress
-from objascale.render import Rendering
 from objascale.terminal import UsageError, complain, fail, parse_shard
+
+if TYPE_CHECKING:
+    from objascale.plan import Plan
+    from objascale.render import Rendering
 
 
 @takes_options
@@ -49,6 +47,11 @@ def render(
     timeout: Annotated[float, typer.Option(help="Longest time for one image, seconds.")] = 1800,
 ) -> None:
     """Render images with exact masks. The same command continues an unfinished dataset."""
+    from objascale.dataset import DatasetWriter
+    from objascale.engine.local import LocalWorker, local_engine
+    from objascale.engine.ray import ray_workers
+    from objascale.render import Rendering
+
     with errors():
         part = parse_shard(shard)
         if part != (1, 1):
@@ -62,6 +65,9 @@ def render(
 
 
 def _plan(options: PlanOptions, path: Path | None, out: Path) -> Plan:
+    from objascale.commands.planning import make_plan
+    from objascale.plan import PlanError, load_plan
+
     if path is None:
         earlier = out / "plan.json"
         return make_plan(options, load_plan(earlier) if earlier.exists() else None)
@@ -91,8 +97,7 @@ def _report(rendering: Rendering, workers: Sequence[Worker]) -> None:
             if not outcome.done:
                 empty.append(outcome.slot)
             progress(f"images, {pace}", pace.done, pace.total)
-    for reason, times in failures.most_common():
-        complain(f"{times} × {reason}: recorded in {rendering.dataset.journal} and replaced by the next draw")
+    complain_by_reason(failures, f"replaced by the next draw; {rendering.dataset.journal} names the files")
     print(f"{total - len(empty)} images in {rendering.dataset.folder}")
     if empty:
         fail(f"{len(empty)} images failed at every draw; {rendering.dataset.journal} says why")

@@ -9,10 +9,8 @@ from typing import Annotated
 import typer
 
 from objascale.commands.common import DatasetFolder, errors
-from objascale.dataset import DatasetError, read_annotations
 from objascale.files import write_atomically
 from objascale.progress import track
-from objascale.sheet import page_paths, pages
 
 
 def sheet(
@@ -25,6 +23,9 @@ def sheet(
     ] = None,
 ) -> None:
     """Draw a contact sheet: each object marked in its picture, and magnified beside it."""
+    from objascale.dataset import DatasetError, read_annotations
+    from objascale.sheet import page_paths, pages
+
     with errors():
         if out.suffix.lower() != ".png":
             raise DatasetError(f"--out {out} should end in .png, the format of a contact sheet")

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from objascale import statistics
 from objascale.commands.common import DatasetFolder, errors
-from objascale.dataset import read_annotations
 from objascale.progress import track
+
+if TYPE_CHECKING:
+    from objascale.statistics import Summary
 
 
 def stats(
@@ -25,6 +26,9 @@ def stats(
 
     Also count the pictures that are almost black, by environment map.
     """
+    from objascale import statistics
+    from objascale.dataset import read_annotations
+
     with errors():
         table = read_annotations(folder)
         paths = statistics.save(statistics.draw(table), out)
@@ -54,5 +58,5 @@ def _dark(measured: Iterable[tuple[str, bool | None]]) -> tuple[Counter[str], in
     return dark, sum(count for (_, is_dark), count in counts.items() if is_dark is None)
 
 
-def _numbers(summary: statistics.Summary) -> tuple[float, ...]:
+def _numbers(summary: Summary) -> tuple[float, ...]:
     return (*summary.quantiles, summary.mean)

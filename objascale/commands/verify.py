@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from objascale.commands.common import DatasetFolder, errors
-from objascale.dataset import read_header
 from objascale.engine import RenderDevice, Worker
-from objascale.engine.local import LocalWorker, local_engine
-from objascale.full_frame import FrameDifference, choose_records, compare_full_frame
-from objascale.plan import RenderSettings, load_plan
 from objascale.progress import track
 from objascale.sources import Asset
-from objascale.sources import folder as folder_source
-from objascale.verify import Damage, check_image, read_contents
+
+if TYPE_CHECKING:
+    from objascale.full_frame import FrameDifference
+    from objascale.verify import Damage
 
 
 def verify(
@@ -44,6 +41,14 @@ def verify(
     own rendering of the whole picture. This needs the assets of the dataset. On the kind of processor that made a
     picture, the bytes are equal. On another kind the masks are equal, and 99.9 % of the pixels are within 1 of 255.
     """
+    import numpy as np
+
+    from objascale.engine.local import LocalWorker, local_engine
+    from objascale.full_frame import choose_records
+    from objascale.plan import load_plan
+    from objascale.sources import folder as folder_source
+    from objascale.verify import check_image, read_contents
+
     with errors():
         contents = read_contents(folder)
         damages = list(contents.damages)
@@ -52,7 +57,7 @@ def verify(
         if full_frame:
             known = load_plan(folder / "plan.json")
             things = folder_source.objects(objects) if objects else known.objects
-            maps = folder_source.environment_maps(hdris) if hdris else known.maps
+            maps = folder_source.environment_maps(hdris, known.request.get("ldr_maps", False)) if hdris else known.maps
             damaged = {damage.file for damage in damages}
             intact = [record for record in contents.done if record["annotations"][0]["file"] not in damaged]
             chosen = choose_records(intact, full_frame, max_px, np.random.default_rng(seed))
@@ -68,6 +73,11 @@ def verify(
 
 
 def _full_frames(folder: Path, chosen: list[dict[str, Any]], things: list[Asset], worker: Worker) -> list[Damage]:
+    from objascale.dataset import read_header
+    from objascale.full_frame import compare_full_frame
+    from objascale.plan import RenderSettings
+    from objascale.verify import Damage
+
     settings = RenderSettings(**read_header(folder)["fingerprint"]["render"])
     damages: list[Damage] = []
     table = Table(

@@ -8,16 +8,17 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Literal, overload
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from objascale import pictures
+from objascale.choices import Exif
 from objascale.dataset import DatasetError
 from objascale.datasets.stored import read_hdf5
 from objascale.masks import MaskError, RegionMask
@@ -25,8 +26,8 @@ from objascale.masks import MaskError, RegionMask
 RENDERED = "objascale"
 """`Sample.collection` of images rendered by `objascale render`."""
 
-Exif = Literal["stored", "displayed"]
-"""How to read an image whose annotated size fits with and without its EXIF orientation: as stored, or turned."""
+
+_IN_HDF5 = re.compile(r"(.+\.(?:h5|hdf5))#(\d+)")
 
 
 class ImageError(ValueError):
@@ -45,6 +46,8 @@ class TruthObject:
         size: Height and width of the image in px.
         counts: Compressed counts of the mask's COCO RLE.
         asset_keys: Keys of the 3D object, from `objascale.sources.object_keys`; empty for photographs, or if unknown.
+        ignored: Compressed counts of the RLE of pixels that are left out of all scores; "" if there are none.
+        problem: Why the mask cannot be read; "" if it can.
 
     Example:
         >>> import numpy as np
@@ -63,6 +66,8 @@ class TruthObject:
     size: tuple[int, int]
     counts: str
     asset_keys: tuple[str, ...] = ()
+    ignored: str = ""
+    problem: str = ""
 
     @classmethod
     def of(cls, mask: RegionMask, object_id: str, asset_id: str, category: str) -> TruthObject:
@@ -70,11 +75,17 @@ class TruthObject:
         return cls(object_id, asset_id, category, mask.area, (mask.height, mask.width), mask.rle()["counts"])
 
     def mask(self) -> RegionMask:
-        """Decode the mask. Raises MaskError if the RLE contradicts its size or the annotated area."""
+        """Decode the mask. Raises MaskError if it has a problem, or contradicts its size or the annotated area."""
+        if self.problem:
+            raise MaskError(f"object {self.object_id}: {self.problem}")
         mask = RegionMask.from_rle({"size": self.size, "counts": self.counts})
         if mask.area != self.area:
             raise MaskError(f"object {self.object_id}: the mask has {mask.area} px, its annotation says {self.area}")
         return mask
+
+    def ignored_mask(self) -> RegionMask | None:
+        """Decode the pixels that are left out of all scores, None if there are none."""
+        return RegionMask.from_rle({"size": self.size, "counts": self.ignored}) if self.ignored else None
 
 
 @dataclass(frozen=True)
@@ -188,6 +199,7 @@ class Dataset:
         samples: Images, in order.
         categories: Names of all categories; None if unknown.
         masks: Number of masks; None if the index does not contain it.
+        skipped: Number of records that were skipped, by reason.
     """
 
     name: str
@@ -195,6 +207,7 @@ class Dataset:
     samples: Sequence[Sample]
     categories: frozenset[str] | None = None
     masks: int | None = None
+    skipped: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -234,13 +247,19 @@ def read_content(folder: Path, file: str) -> bytes:
     """
     if not stays_inside(file):
         raise ImageError(f"{file} is outside the data set's folder {folder}, so it is not read; correct the file name")
-    in_hdf5 = re.fullmatch(r"(.+\.(?:h5|hdf5))#(\d+)", file)
+    in_hdf5 = _IN_HDF5.fullmatch(file)
     if not in_hdf5:
         return (folder / file).read_bytes()
     try:
         return bytes(read_hdf5(folder / in_hdf5[1], "rgb_images", int(in_hdf5[2])))
     except DatasetError as error:
         raise ImageError(str(error)) from error
+
+
+def is_there(folder: Path, file: str) -> bool:
+    """Return whether an image file, `Sample.file`, or its HDF5 file exists in a folder."""
+    in_hdf5 = _IN_HDF5.fullmatch(file)
+    return stays_inside(file) and (folder / (in_hdf5[1] if in_hdf5 else file)).is_file()
 
 
 def stays_inside(file: str) -> bool:

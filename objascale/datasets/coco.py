@@ -1,28 +1,31 @@
 """Reader of the instances JSON of COCO and LVIS. LVIS has no `iscrowd`, and addresses in place of file names.
 
 Sources: the data formats of COCO (cocodataset.org) and LVIS v1. Boxes are ignored, because prompts come from masks.
+Roboflow, CVAT and FiftyOne write the same format into other folders.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from objascale.dataset import DatasetError
-from objascale.datasets import RENDERED, Dataset, LazySamples, Sample, TruthObject, from_file, stays_inside
-from objascale.datasets.outlines import MALFORMED, image_size, truth_object
+from objascale.datasets import RENDERED, Dataset, LazySamples, Sample, TruthObject, from_file, is_there
+from objascale.datasets.coco_records import AnnotatedImage, Annotation, read_records
+from objascale.datasets.image_files import ImageFiles
+from objascale.datasets.outlines import truth_object
+from objascale.datasets.stored import read_json, read_picture_size
 
-
-@dataclass(frozen=True)
-class _Image:
-    id: Any
-    file: str
-    size: tuple[int, int]  # height, width
-    collection: str
+_PATTERNS = (
+    ("annotations/instances_*.json", "annotations/lvis_*.json"),
+    ("annotations/person_keypoints_*.json",),
+    ("instances_*.json", "lvis_*.json"),
+    ("*.json",),
+    ("annotations/*.json",),
+    ("*/_annotations.coco.json",),  # Roboflow, one for each split
+)
+"""Annotation files of a folder. The first line with any file counts."""
 
 
 def recognises(path: Path) -> bool:
@@ -30,69 +33,53 @@ def recognises(path: Path) -> bool:
     return path.suffix == ".json" if path.is_file() else bool(_annotation_files(path))
 
 
-def read(path: Path) -> Dataset:
+def read(path: Path, images: Path | None = None) -> Dataset:
     """Open a COCO or LVIS data set.
+
+    A record that contradicts the others costs its own object: it is skipped and counted in `Dataset.skipped`.
 
     Args:
         path: The JSON file, or a folder with one.
+        images: Folder of the images; None to search for it near the JSON file.
 
     Returns:
         The annotated images, in the order of the file.
 
     Raises:
-        DatasetError: The folder has several JSON files, the file is malformed, or the images are missing.
+        DatasetError: The folder has several JSON files, the file has another format, or the images are missing.
     """
-    annotation_file = _annotation_file(path)
-    try:
-        content = json.loads(annotation_file.read_bytes())
-        categories = {each["id"]: str(each["name"]) for each in content["categories"]}
-        images = {
-            each["id"]: _Image(each["id"], _file(each), image_size(each), _collection(each, annotation_file))
-            for each in content["images"]
-        }
-        annotations = [each for each in content["annotations"] if not each.get("iscrowd", 0)]
-        of_image: dict[Any, list[tuple[dict, str]]] = {image: [] for image in images}
-        for each in annotations:
-            of_image[each["image_id"]].append((each, categories[each["category_id"]]))
-        if len({each["id"] for each in annotations}) < len(annotations):
-            raise ValueError("two annotations have the same id")
-        name = "lvis" if any("synset" in each for each in content["categories"]) else "coco"
-    except MALFORMED as error:
-        raise DatasetError(
-            f"{annotation_file} does not have the format of COCO or LVIS ({error!r}); download it again"
-        ) from error
-    except OSError as error:
-        raise DatasetError(f"{annotation_file} cannot be read ({error.strerror})") from error
-    shown = [image for image in images.values() if of_image[image.id]]
-    if not shown:
-        raise DatasetError(f"{annotation_file} annotates no object; give the file of another split with --data")
-    parent = annotation_file.parent
-    folder = parent.parent if parent.name == "annotations" else parent
-    images_folder = _images_folder(folder, annotation_file, shown)
+    file = _annotation_file(path)
+    records = read_records(file, read_json(file, "COCO or LVIS"))
+    shown = list(records.annotations)
+    parent = file.parent
+    folder = images or (parent.parent if parent.name == "annotations" else parent)
+    files = _image_files(folder, file, shown)
+    name = "lvis" if records.has_synsets else "coco"
 
     def sample(index: int) -> Sample:
         image = shown[index]
-        file = str(images_folder / image.file)
-        objects = partial(_objects, f"{name}/{image.id}", image.size, of_image[image.id])
-        content = from_file(folder, file)
-        return Sample(str(image.id), file, content, objects, size=image.size[::-1], collection=image.collection)
+        found = files.find(image.names) or str(files.folder / image.names[0])
+        objects = partial(_objects, folder / found, f"{name}/{image.id}", image.size, records.annotations[image])
+        size = image.size and image.size[::-1]
+        return Sample(
+            str(image.id), found, from_file(folder, found), objects, size, collection=_collection(image, file)
+        )
 
-    return Dataset(name, folder, LazySamples(range(len(shown)), sample), frozenset(categories.values()))
+    samples = LazySamples(range(len(shown)), sample)
+    return Dataset(name, folder, samples, records.categories, skipped=records.skipped)
 
 
-def _objects(asset_id: str, size: tuple[int, int], annotations: list[tuple[dict, str]]) -> list[TruthObject]:
+def _objects(
+    file: Path, asset_id: str, size: tuple[int, int] | None, annotations: list[Annotation]
+) -> list[TruthObject]:
+    if size is None:
+        width, height = read_picture_size(file)
+        size = height, width
     objects = (
         truth_object(annotation, size, object_id=str(annotation["id"]), asset_id=asset_id, category=category)
         for annotation, category in annotations
     )
     return [each for each in objects if each]
-
-
-def _file(image: dict) -> str:
-    file = image["file_name"] if "file_name" in image else "/".join(image["coco_url"].split("/")[-2:])
-    if not stays_inside(file):
-        raise ValueError(f"the image {file} is outside the data set's folder")
-    return file
 
 
 _SPLIT = re.compile(r"(?:train|val|test|unlabeled)20(?:14|17)")
@@ -101,24 +88,27 @@ _SPLITS_OF_2014 = {"train2014": "coco-train2017", "val2014": "coco"}
 """The first is part of train2017; the second was divided between train2017 and val2017."""
 
 
-def _collection(image: dict, annotation_file: Path) -> str:
+def _collection(image: AnnotatedImage, annotation_file: Path) -> str:
     """Return `Sample.collection`: the split of COCO, "coco" if the split is unknown, "" for other images.
 
     LVIS has COCO's images. The split is in the address (`coco_url`). Without an address it is in the name of the JSON
     file, which counts only for images with COCO's own file names, because other data sets use such JSON names too.
     """
-    if "environment_map" in image:  # by `objascale export coco`
+    if image.rendered:
         return RENDERED
-    address, named = str(image.get("coco_url") or ""), _COCO_FILE.fullmatch(_file(image))
-    split = _SPLIT.search(address) or (named and _SPLIT.search(annotation_file.stem))
+    named = _COCO_FILE.fullmatch(image.names[0])
+    split = _SPLIT.search(image.address) or (named and _SPLIT.search(annotation_file.stem))
     if not split:
-        return "coco" if address or named else ""
+        return "coco" if image.address or named else ""
     return _SPLITS_OF_2014.get(split[0], f"coco-{split[0]}")
 
 
 def _annotation_files(folder: Path) -> list[Path]:
-    published = [*folder.glob("annotations/instances_*.json"), *folder.glob("annotations/lvis_*.json")]
-    return sorted(published or folder.glob("*.json"))
+    for patterns in _PATTERNS:
+        files = {file for pattern in patterns for file in folder.glob(pattern) if not file.name.startswith(".")}
+        if files:
+            return sorted(files)
+    return []
 
 
 def _annotation_file(path: Path) -> Path:
@@ -131,13 +121,18 @@ def _annotation_file(path: Path) -> Path:
     return files[0]
 
 
-def _images_folder(folder: Path, annotation_file: Path, images: list[_Image]) -> Path:
-    """Return the folder of the images relative to `folder`: the first with any of the first 100 images."""
+def _image_files(folder: Path, annotation_file: Path, images: list[AnnotatedImage]) -> ImageFiles:
+    """Return the files of the first folder with any image. Exact names of the first 100 images are tried first."""
     split = annotation_file.stem.removeprefix("instances_")
-    for candidate in (Path(split), Path("images") / split, Path("images"), Path()):
-        if any((folder / candidate / image.file).is_file() for image in images[:100]):
-            return candidate
+    candidates = [Path(split), Path("images") / split, Path("images"), Path("data"), Path()]
+    for candidate in candidates:
+        if any(is_there(folder / candidate, name) for image in images[:100] for name in image.names):
+            return ImageFiles(folder, candidate)
+    for files in (ImageFiles(folder, candidate) for candidate in candidates):
+        if any(files.find(image.names) for image in images):
+            return files
+    *others, last = (str(folder / candidate) for candidate in candidates)
     raise DatasetError(
-        f"no image {images[0].file} in {folder / split}, {folder / 'images' / split}, {folder / 'images'} or {folder}; "
-        f"put the images that {annotation_file.name} annotates into one of them"
+        f"no image {images[0].names[0]} in {', '.join(others)} or {last}; put the images that {annotation_file.name} "
+        "annotates into one of them, or give their folder with --images"
     )

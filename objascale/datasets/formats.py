@@ -1,4 +1,5 @@
-"""Formats of data sets. A new format needs a module in this folder and an entry in `FORMATS`."""
+"""Formats of data sets. A new format needs a module in this folder and an entry in `FORMATS`, and its
+name in `objascale.choices.DATASET_FORMATS`."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from objascale.dataset import DatasetError
-from objascale.datasets import Dataset, coco, flip_hdf5, hypersim, kitti360, objascale, openimages, sa1b
+from objascale.datasets import Dataset, coco, flip_hdf5, hypersim, is_there, kitti360, objascale, openimages, sa1b
 
 
 @dataclass(frozen=True)
@@ -17,10 +18,12 @@ class Format:
     Attributes:
         recognises: Returns whether a path holds a data set of this format.
         read: Opens the data set. Raises DatasetError.
+        takes_images: Whether `read` also takes the folder of the images, which may be anywhere.
     """
 
     recognises: Callable[[Path], bool]
-    read: Callable[[Path], Dataset]
+    read: Callable[..., Dataset]
+    takes_images: bool = False
 
 
 FORMATS: dict[str, Format] = {
@@ -30,7 +33,7 @@ FORMATS: dict[str, Format] = {
     "hypersim": Format(hypersim.recognises, hypersim.read),
     "openimages": Format(openimages.recognises, openimages.read),
     "flip-hdf5": Format(flip_hdf5.recognises, flip_hdf5.read),
-    "coco": Format(coco.recognises, coco.read),  # LVIS too
+    "coco": Format(coco.recognises, coco.read, takes_images=True),  # LVIS too
 }
 """Formats by name. The first that recognises a path reads it, so special formats precede general ones."""
 
@@ -40,7 +43,7 @@ def format_of(path: Path) -> str | None:
     return next((name for name, each in FORMATS.items() if each.recognises(path)), None)
 
 
-def open_dataset(path: Path, name: str | None = None) -> Dataset:
+def open_dataset(path: Path, name: str | None = None, images: Path | None = None) -> Dataset:
     """Open a data set.
 
     Opening reads only the index. Images and masks are read when they are used.
@@ -48,9 +51,10 @@ def open_dataset(path: Path, name: str | None = None) -> Dataset:
     Args:
         path: Folder or file of the data set; docs/datasets.md has the layouts.
         name: Format, a key of `FORMATS`; None to detect it.
+        images: Folder of the images, for formats with `takes_images`; None to search for it near `path`.
 
     Raises:
-        DatasetError: The path does not exist, no format fits, or the data set is malformed.
+        DatasetError: A path does not exist, no format fits, the data set is malformed, or no image of it exists.
 
     Example:
         >>> import json, tempfile, cv2, numpy as np
@@ -73,13 +77,17 @@ def open_dataset(path: Path, name: str | None = None) -> Dataset:
         raise DatasetError(
             f"there is no data set {path}; make one with `objascale render`, or give another path with --data"
         )
+    if images is not None and not images.is_dir():
+        raise DatasetError(f"there is no folder {images}; give the folder of the images with --images")
     path = path.absolute()
     if name is not None and name not in FORMATS:
         raise DatasetError(f"no data set format is called {name}; the formats are {', '.join(FORMATS)}")
     try:
         name = name or format_of(path)
         if name is not None:
-            return FORMATS[name].read(path)
+            dataset = _read(path, name, images and images.absolute())
+            _check_images(dataset)
+            return dataset
     except OSError as error:
         raise DatasetError(
             f"{error.filename or path} cannot be read ({error.strerror}); "
@@ -89,3 +97,21 @@ def open_dataset(path: Path, name: str | None = None) -> Dataset:
         f"{path} has none of the known formats ({', '.join(FORMATS)}); "
         "docs/datasets.md shows the layout of each, and --format selects one"
     )
+
+
+def _read(path: Path, name: str, images: Path | None) -> Dataset:
+    if images is None:
+        return FORMATS[name].read(path)
+    if not FORMATS[name].takes_images:
+        having = ", ".join(each for each in FORMATS if FORMATS[each].takes_images)
+        raise DatasetError(f"--images is for data sets of the formats {having}, not {name}; omit it")
+    return FORMATS[name].read(path, images)
+
+
+def _check_images(dataset: Dataset) -> None:
+    """Raise DatasetError if no image of a data set exists."""
+    if len(dataset.samples) and not any(is_there(dataset.path, sample.file) for sample in dataset.samples):
+        raise DatasetError(
+            f"none of the {len(dataset.samples)} images of {dataset.path} is there, such as "
+            f"{dataset.samples[0].file}; docs/datasets.md shows the layout of each data set"
+        )

@@ -9,8 +9,10 @@ from __future__ import annotations
 import re
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from objascale.dataset import DatasetError
 from objascale.datasets import Dataset, LazySamples, Sample, TruthObject, from_file
@@ -85,7 +87,7 @@ def _category(label: int) -> str:
     return _NYU40[label - 1] if 1 <= label <= len(_NYU40) else _UNLABELLED
 
 
-def _pixels(path: Path) -> np.ndarray:
+def _pixels(path: Path) -> NDArray[np.integer[Any]]:
     values = read_hdf5(path, "dataset")
     if values.ndim != 2 or values.dtype.kind not in "iu":
         raise DatasetError(f"{path} does not hold a 2-D array of integers; unpack it again")

@@ -1,11 +1,13 @@
-"""Reading of PNG and HDF5 files. An error of a file becomes a DatasetError that names the file."""
+"""Reading of JSON, PNG and HDF5 files. An error of a file becomes a DatasetError that names the file."""
 
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -15,7 +17,30 @@ from PIL import Image
 from objascale.dataset import DatasetError
 
 
-def read_png(content: bytes, file: str) -> NDArray:
+def read_json(path: Path, format: str) -> Any:
+    """Read a JSON file.
+
+    Args:
+        path: The file.
+        format: Name of the expected format, for messages.
+
+    Raises:
+        DatasetError: The file cannot be read, is not in UTF-8, or is no JSON.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except OSError as error:
+        raise DatasetError(f"{path} cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise DatasetError(
+            f"{path} is not in UTF-8: byte {error.start} is 0x{error.object[error.start]:02x}; convert it, for example "
+            "with iconv -f latin1 -t utf-8"
+        ) from None
+    except (ValueError, RecursionError) as error:
+        raise DatasetError(f"{path} does not have the format of {format} ({error}); download it again") from error
+
+
+def read_png(content: bytes, file: str) -> NDArray[Any]:
     """Decode a PNG with one channel.
 
     Args:
@@ -36,6 +61,17 @@ def read_png(content: bytes, file: str) -> NDArray:
     if values.ndim != 2:
         raise DatasetError(f"{file} has {values.shape[2]} channels, but a mask has one; unpack it again")
     return values
+
+
+def read_picture_size(path: Path) -> tuple[int, int]:
+    """Return the width and height of a picture as it is stored. Only its header is read. Raises DatasetError."""
+    try:
+        with Image.open(path) as image:
+            return image.size
+    except FileNotFoundError:
+        raise DatasetError(f"{path} is missing, so the size of its masks is unknown; restore the file") from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DatasetError(f"the size of {path} cannot be read ({_message(error)}); restore the file") from error
 
 
 @contextmanager
@@ -67,7 +103,7 @@ def table(file: h5py.File, name: str) -> h5py.Dataset:
     return found
 
 
-def read_hdf5(path: Path, name: str, part: int | slice = slice(None)) -> NDArray:
+def read_hdf5(path: Path, name: str, part: int | slice = slice(None)) -> NDArray[Any]:
     """Read a part of the first axis of an HDF5 data set. Raises DatasetError."""
     with open_hdf5(path) as file:
         return table(file, name)[part]

@@ -44,11 +44,18 @@ class Fatal(RuntimeError):
 
 
 class WorkerLost(RuntimeError):
-    """A worker died or hung. The message holds its last output. The worker can take further requests."""
+    """A worker died or hung. It can take further requests.
 
-    def __init__(self, message: str, hung: bool = False) -> None:
-        super().__init__(message, hung)
+    Args:
+        message: One sentence.
+        hung: Whether it gave no answer in time.
+        output: The last that it printed.
+    """
+
+    def __init__(self, message: str, hung: bool = False, output: str = "") -> None:
+        super().__init__(message, hung, output)
         self.hung = hung
+        self.output = output
 
     def __str__(self) -> str:
         return str(self.args[0])

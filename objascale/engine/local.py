@@ -6,7 +6,6 @@ number of requests, since Blender leaks memory, and whenever it dies or hangs.
 
 from __future__ import annotations
 
-import os
 import queue
 import subprocess
 import sys
@@ -14,12 +13,13 @@ import tempfile
 import threading
 from typing import Any
 
-from objascale.cores import available_cores
+from objascale.cores import available_cores, available_memory
 from objascale.engine import EngineSettings, Fatal, WorkerLost
 from objascale.engine.messages import Failed, Message, Ready, Reply, Request, decode_message, encode_request
 
 _START_TIMEOUT = 120.0  # seconds; a choice: Blender starts in a few, and more slowly from a network disk
 _BYTES_PER_WORKER = 2.5e9  # a picture of 8192 px before a 16k map takes 1.9 GiB (tests/benchmarks/render.py)
+_LAST_LINES = 50  # of a lost worker's output are kept; a choice: a Python traceback and what came before it
 _LIBRARY_HELP = (
     "Blender's module lacks a system library; on Debian and Ubuntu: apt-get install "
     "libgl1 libegl1 libxi6 libxkbcommon0 libsm6 libxfixes3 libxxf86vm1 libxrender1"
@@ -36,8 +36,7 @@ def local_engine(workers: int | None = None, **settings: Any) -> EngineSettings:
         **settings: Other fields of EngineSettings.
     """
     cores = available_cores()
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    count = workers or max(1, min(cores, int(memory / _BYTES_PER_WORKER)))
+    count = workers or max(1, min(cores, int(available_memory() / _BYTES_PER_WORKER)))
     return EngineSettings(workers=count, threads=max(2, cores // count), **settings)
 
 
@@ -105,8 +104,9 @@ class LocalWorker:
         try:
             ready = self._read(_START_TIMEOUT)
         except WorkerLost as error:
-            help_text = f"; {_LIBRARY_HELP}" if "cannot open shared object" in str(error) else ""
-            raise Fatal(f"Blender does not start: {error}{help_text}") from error
+            help_text = f"; {_LIBRARY_HELP}" if "cannot open shared object" in error.output else ""
+            last = " | ".join(error.output.splitlines()[-4:])[-400:]
+            raise Fatal(f"Blender does not start: {error}; it last said: {last or 'nothing'}{help_text}") from error
         if isinstance(ready, Failed):
             raise Fatal(ready.fatal)
         assert isinstance(ready, Ready)
@@ -123,9 +123,9 @@ class LocalWorker:
 
     def _lost(self, what: str, hung: bool = False) -> WorkerLost:
         self._log.seek(0)
-        last = " | ".join(self._log.read().strip().splitlines()[-4:])
+        output = "\n".join(self._log.read().strip().splitlines()[-_LAST_LINES:])
         self.close()
-        return WorkerLost(f"the worker {what}; it last said: {last[-400:] or 'nothing'}", hung)
+        return WorkerLost(f"the worker {what}", hung, output)
 
 
 def _pump(stream: Any, lines: queue.SimpleQueue[str]) -> None:

@@ -44,12 +44,14 @@ class Refused:
     """The request cannot be met; others can.
 
     Attributes:
-        reason: Machine-readable reason, one of the table in docs/formats.md.
+        kind: A key of `refusal.REASONS`.
         message: One sentence that names the file or the object.
+        details: Text for a bug report, such as a traceback.
     """
 
-    reason: str
+    kind: str
     message: str
+    details: str = ""
 
 
 @dataclass(frozen=True)

@@ -224,7 +224,14 @@ def _add_camera_effects(image: NDArray[np.uint8], rng: np.random.Generator) -> N
 
 
 @njit(cache=True, nogil=True)
-def _add_layer(light, transmittance, patch, x, y, visible):
+def _add_layer(
+    light: NDArray[np.float32],
+    transmittance: NDArray[np.float32],
+    patch: NDArray[np.uint8],
+    x: int,
+    y: int,
+    visible: NDArray[np.bool_],
+) -> tuple[int, int]:
     """Add a layer behind the others; return its area and its visible area in px."""
     area = visible_area = 0
     for row in range(patch.shape[0]):
@@ -244,7 +251,12 @@ def _add_layer(light, transmittance, patch, x, y, visible):
 
 
 @njit(cache=True, nogil=True)
-def _add_background(light, transmittance, background, image):
+def _add_background(
+    light: NDArray[np.float32],
+    transmittance: NDArray[np.float32],
+    background: NDArray[np.uint8],
+    image: NDArray[np.uint8],
+) -> None:
     for row in range(image.shape[0]):
         for column in range(image.shape[1]):
             for channel in range(3):
@@ -253,7 +265,7 @@ def _add_background(light, transmittance, background, image):
 
 
 @njit(cache=True, nogil=True)
-def _add_noise(image, noise, strength):
+def _add_noise(image: NDArray[np.uint8], noise: NDArray[np.uint8], strength: float) -> None:
     """Add uniform noise with a standard deviation of about `strength`, from random bytes."""
     flat = image.reshape(-1)
     for i in range(flat.size):

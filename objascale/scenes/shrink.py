@@ -7,6 +7,7 @@ import math
 import cv2
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from objascale.masks import RegionMask
 from objascale.scenes import Scene, SceneError
@@ -67,7 +68,16 @@ def _resized_mask(mask: RegionMask, width: int, height: int) -> RegionMask:
 
 
 @njit(cache=True, nogil=True)
-def _cover(data, x, y, across, down, left, top, covered):
+def _cover(
+    data: NDArray[np.bool_],
+    x: int,
+    y: int,
+    across: float,
+    down: float,
+    left: int,
+    top: int,
+    covered: NDArray[np.float32],
+) -> None:
     """Add to each pixel of `covered` the share that the mask covers; its first pixel is (left, top) of the image."""
     rows, columns = covered.shape
     for i in range(data.shape[0]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from objascale.files import cache_folder, file_sha256, write_atomically
 
@@ -14,7 +15,7 @@ class Digests:
     def __init__(self) -> None:
         self._file = cache_folder() / "digests.json"
         try:
-            self._known: dict[str, list] = dict(json.loads(self._file.read_text()))
+            self._known: dict[str, list[Any]] = dict(json.loads(self._file.read_text()))
         except (OSError, ValueError):  # a missing or damaged cache is empty
             self._known = {}
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import typer
 
 from objascale.progress import show_progress
-from reports.build import build_report
 from reports.commands.common import (
     REPORT,
     RESULTS,
@@ -25,6 +24,8 @@ def build(
     gallery: GalleryLimit = None,
 ) -> None:
     """Write tables (Markdown, CSV, LaTeX, HTML), figures (PDF, SVG, PNG) and index.html, and print table 1."""
+    from reports.build import build_report
+
     with errors(), show_progress() as progress:
         report = build_report(results or RESULTS, out, bins, gallery, progress)
     for sentence in report.failed:

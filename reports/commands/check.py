@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -15,25 +15,12 @@ from rich.text import Text
 
 from objascale.files import write_atomically
 from objascale.terminal import console
-from reports.claims import ClaimSource, Finding
-from reports.claims.table import (
-    CLAIM_SOURCES,
-    coverage,
-    interval,
-    judgements,
-    number,
-    source,
-    statistics,
-    table_of,
-    verdict_words,
-)
-from reports.claims.verdict import Judgement
 from reports.commands.common import ResultsFolders, errors, read
 from reports.formats import WRITERS, Table
-from reports.results import ReportError
-from reports.style import assign_styles
-from reports.times import NO_MASKS
-from reports.view import ResultsView, slugs
+
+if TYPE_CHECKING:
+    from reports.claims import ClaimSource, Finding
+    from reports.claims.verdict import Judgement
 
 STYLES = {"holds": "bold green", "holds in part": "green", "does not hold": "bold red", "cannot be told": "yellow"}
 STYLES["not judged"] = "yellow"
@@ -54,6 +41,12 @@ def check(
     ] = False,
 ) -> None:
     """Judge the claims of the paper and ours on the results."""
+    from reports.claims.table import CLAIM_SOURCES, coverage, judgements, statistics, table_of
+    from reports.results import ReportError
+    from reports.style import assign_styles
+    from reports.times import NO_MASKS
+    from reports.view import ResultsView, slugs
+
     with errors():
         if out and out.suffix[1:] not in ("json", *WRITERS):
             raise ReportError(f"{out} does not end in .json, .{', .'.join(WRITERS)}: choose another --out")
@@ -78,6 +71,8 @@ def check(
 
 
 def _write(tables: list[Table], out: Path) -> None:
+    from reports.results import ReportError
+
     if out.suffix == ".json":
         records = [record for table in tables for record in json.loads(table.data.to_json(orient="records"))]
         text = json.dumps(records, indent=1, ensure_ascii=False) + "\n"
@@ -95,6 +90,8 @@ def _write(tables: list[Table], out: Path) -> None:
 
 def _print(judged: Judgement, console: Console) -> None:
     """Print a claim with its verdict, the findings behind it, and the findings beside it."""
+    from reports.claims.table import source
+
     claim, verdict = judged.claim, judged.verdict
     console.print(Text.assemble("\n", (claim.sentence, "bold"), f" {source(claim)}"))
     console.print(Text.assemble("Verdict: ", (str(verdict), STYLES[verdict.outcome]), "."))
@@ -108,6 +105,8 @@ def _print(judged: Judgement, console: Console) -> None:
 
 
 def _table(findings: list[Finding]) -> RichTable:
+    from reports.claims.table import interval, number, verdict_words
+
     shown = RichTable(box=None, pad_edge=False, header_style="dim")
     for head in ("of", "mask / image", "n", "assets", "figure", "95 % interval", "verdict", "reason"):
         shown.add_column(head, justify="right" if head in ("n", "assets", "figure") else "left")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from functools import partial
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from objascale import terminal
 from objascale.terminal import complain
-from reports.results import ReportError, ResultsTable, read_results
+
+if TYPE_CHECKING:
+    from reports.results import ResultsTable
 
 ResultsFolders = Annotated[
     list[Path] | None, typer.Argument(metavar="RESULTS", help="Results folders.", show_default="results")
@@ -32,11 +34,18 @@ GalleryLimit = Annotated[
 ]
 REPORT, RESULTS = Path("report"), [Path("results")]
 
-errors = partial(terminal.errors, ReportError)
+
+def errors() -> AbstractContextManager[None]:
+    """End the command with one sentence for errors that a user can cause."""
+    from reports.results import ReportError
+
+    return terminal.errors(ReportError)
 
 
 def read(folders: list[Path] | None) -> ResultsTable:
     """Read the results, from the default folder if none is given, and print their notes to standard error."""
+    from reports.results import read_results
+
     results = read_results(folders or RESULTS)
     for note in results.notes:
         complain(f"note: {note}")

@@ -6,16 +6,15 @@ from typing import Annotated
 
 import typer
 
-from reports.build import draw_figure
+from reports.choices import FIGURE_TOPICS
 from reports.commands.common import REPORT, Bins, Out, ResultsFolders, errors, read
-from reports.figures.registry import FIGURES
 
-_KINDS = "; ".join(f"{number}: {kind.about}" for number, kind in FIGURES.items())
+_KINDS = "; ".join(f"{name}: {topic}" for name, topic in FIGURE_TOPICS.items())
 
 
 def complete(incomplete: str) -> list[tuple[str, str]]:
     """Complete the name of a figure for the shell."""
-    return [(name, kind.about) for name, kind in FIGURES.items() if name.startswith(incomplete)]
+    return [(name, topic) for name, topic in FIGURE_TOPICS.items() if name.startswith(incomplete)]
 
 
 def figure(
@@ -25,6 +24,8 @@ def figure(
     bins: Bins = None,
 ) -> None:
     """Draw one figure for every data set in the results (PDF, SVG, PNG)."""
+    from reports.build import draw_figure
+
     with errors():
         for path in draw_figure(which, read(results), out, bins):
             typer.echo(path)

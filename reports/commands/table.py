@@ -6,20 +6,17 @@ from typing import Annotated
 
 import typer
 
-from reports.build import make_tables
+from reports.choices import DATASET_TABLE_TOPICS, SUMMARY_TABLE_TOPICS
 from reports.commands.common import REPORT, Out, ResultsFolders, errors, read
 from reports.commands.terminal import show
-from reports.tables.registry import DATASET_TABLES, SUMMARY_TABLES
 
-_ABOUT = {name: kind.about for name, kind in SUMMARY_TABLES.items()} | {
-    name: kind.about for name, kind in DATASET_TABLES.items()
-}
-_KINDS = "; ".join(f"{name}: {about}" for name, about in _ABOUT.items())
+_TOPICS = SUMMARY_TABLE_TOPICS | DATASET_TABLE_TOPICS
+_KINDS = "; ".join(f"{name}: {topic}" for name, topic in _TOPICS.items())
 
 
 def complete(incomplete: str) -> list[tuple[str, str]]:
     """Complete the name of a table for the shell."""
-    return [(name, about) for name, about in _ABOUT.items() if name.startswith(incomplete)]
+    return [(name, topic) for name, topic in _TOPICS.items() if name.startswith(incomplete)]
 
 
 def table(
@@ -32,6 +29,8 @@ def table(
     If the output is not a terminal, the table is printed as Markdown and the file names go to standard error. RESULTS
     may include folders of `bench run --timing`, whose times table 1 shows.
     """
+    from reports.build import make_tables
+
     with errors():
         for made, paths in make_tables(which, read(results), out):
             show(made)

@@ -102,7 +102,7 @@ def flip_rows(view: ResultsView) -> pd.DataFrame:
     return rows[rows["series"] == rows["series"].iloc[0]]
 
 
-def patches(seen: ImagedObject, view: ResultsView) -> Patches:
+def patches(seen: ImagedObject, view: ResultsView) -> Patches[NDArray[np.uint8]]:
     """Sample the patches of an object again, with the settings and the prompt of its run.
 
     Raises:

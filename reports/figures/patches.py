@@ -11,6 +11,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from numpy.typing import NDArray
 
 from flip.sampler import Patches
 from objascale.masks import Box
@@ -141,12 +142,12 @@ def _scene(rows: pd.DataFrame) -> list[ImagedObject]:
     raise NothingToShow(NO_READABLE_IMAGE)
 
 
-def _shrink_words(sampled: Patches) -> str:
+def _shrink_words(sampled: Patches[NDArray[np.uint8]]) -> str:
     """Return, after a comma, by how much the image was scaled down before sampling; empty if it was not."""
     return f", from the image scaled down {sampled.unit} times" if sampled.unit > 1 else ""
 
 
-def _around(seen: ImagedObject, sampled: Patches) -> Box:
+def _around(seen: ImagedObject, sampled: Patches[NDArray[np.uint8]]) -> Box:
     """Return a square that holds the patches and the true mask, clipped to the image."""
     assert seen.truth.box is not None
     points = np.concatenate((np.array([seen.truth.box], float), *sampled.boxes().values())).reshape(-1, 2)
@@ -169,7 +170,7 @@ def _sentence(words: str) -> str:
     return f"{words[0].upper()}{words[1:]}."
 
 
-def _patch_keys(sampled: Iterable[Patches]) -> list[Artist]:
+def _patch_keys(sampled: Iterable[Patches[NDArray[np.uint8]]]) -> list[Artist]:
     there = {size for each in sampled for size, where in each.centres.items() if len(where)}
     return [
         Patch(facecolor=(PATCH_COLOURS[size], 0.3), edgecolor=PATCH_COLOURS[size], label=f"{size}×{size}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from reports.choices import FIGURE_TOPICS
 from reports.figures import FigureKind
 from reports.figures.categories import categories
 from reports.figures.curves import pixel_size_curves, relative_size_curves
@@ -14,18 +15,18 @@ from reports.figures.performance import performances
 from reports.figures.sweeps import noise_sweeps, token_sweeps
 
 FIGURES: dict[str, FigureKind] = {
-    "1": FigureKind("IoU against parameters and against time, with the Pareto front", performances),
-    "2": FigureKind("how FLIP samples the patches of an object", sampling_stages),
-    "3": FigureKind("patches and masks of several objects in an image", scene_patches),
-    "6": FigureKind("patches and masks of a tiny, a small and a large object", object_patches),
-    "7": FigureKind("heat maps of IoU over relative and absolute mask size", size_heat_maps),
-    "7-difference": FigureKind("heat maps of the difference between FLIP and other networks", size_differences),
-    "8": FigureKind("examples of the data set with magnified objects", magnified_examples),
-    "9": FigureKind("IoU against the number of patches", token_sweeps),
-    "10": FigureKind("IoU against relative mask size, with 95 % bands", relative_size_curves),
-    "pixels": FigureKind("IoU against mask size in pixels, with 95 % bands", pixel_size_curves),
-    "noise": FigureKind("IoU against prompt noise", noise_sweeps),
-    "category": FigureKind("IoU by category", categories),
-    "cdf": FigureKind("cumulative distribution of IoU", distributions),
+    "1": FigureKind(FIGURE_TOPICS["1"], performances),
+    "2": FigureKind(FIGURE_TOPICS["2"], sampling_stages),
+    "3": FigureKind(FIGURE_TOPICS["3"], scene_patches),
+    "6": FigureKind(FIGURE_TOPICS["6"], object_patches),
+    "7": FigureKind(FIGURE_TOPICS["7"], size_heat_maps),
+    "7-difference": FigureKind(FIGURE_TOPICS["7-difference"], size_differences),
+    "8": FigureKind(FIGURE_TOPICS["8"], magnified_examples),
+    "9": FigureKind(FIGURE_TOPICS["9"], token_sweeps),
+    "10": FigureKind(FIGURE_TOPICS["10"], relative_size_curves),
+    "pixels": FigureKind(FIGURE_TOPICS["pixels"], pixel_size_curves),
+    "noise": FigureKind(FIGURE_TOPICS["noise"], noise_sweeps),
+    "category": FigureKind(FIGURE_TOPICS["category"], categories),
+    "cdf": FigureKind(FIGURE_TOPICS["cdf"], distributions),
 }
 """All figures in the order of the page. Numbers are those of the paper."""

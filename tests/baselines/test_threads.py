@@ -1,4 +1,4 @@
-"""ONNX Runtime uses as many threads as PyTorch, and no library uses more threads than available cores."""
+"""Libraries use no more threads than available cores, ONNX Runtime as many as PyTorch, and waiting threads sleep."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import torch
 
 from baselines.onnx_sam import onnx_session
 from baselines.threads import onnx_threads
+from objascale.cores import PASSIVE_WAITING
 
 GRAPH = """
 <ir_version: 8, opset_import: ["" : 17]>
@@ -32,10 +33,13 @@ def test_a_session_has_as_many_threads_as_it_says(graph: Path, threads: int) -> 
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
+        onnx_session(graph, "cpu")  # the first of a process starts a thread of the library's own
         running = len(os.listdir("/proc/self/task"))  # noqa: PTH208 - not files
         made = onnx_session(graph, "cpu")
         assert len(os.listdir("/proc/self/task")) == running + threads - 1  # noqa: PTH208
-        assert made.get_session_options().intra_op_num_threads == onnx_threads() == threads
+        options = made.get_session_options()
+        assert options.intra_op_num_threads == onnx_threads() == threads
+        assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
     finally:
         torch.set_num_threads(before)
 
@@ -54,3 +58,16 @@ def test_pytorch_and_opencv_keep_to_the_cores() -> None:
     environment = {**os.environ, "SLURM_CPUS_PER_TASK": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run([sys.executable, "-c", LIMITED], capture_output=True, text=True, check=True, env=environment)
     assert done.stdout.strip() == "1 1"
+
+
+def test_pytorchs_threads_sleep_while_they_wait_in_every_command(tmp_path: Path) -> None:
+    """OpenMP prints its settings when PyTorch loads it."""
+    environment = {name: value for name, value in os.environ.items() if name not in PASSIVE_WAITING}
+    environment |= {"OMP_DISPLAY_ENV": "true", "PYTHONPATH": os.pathsep.join(sys.path)}
+    image = tmp_path / "image.png"
+    image.write_bytes(b"")
+    code = "from flip.cli import app; app()"
+    command = [sys.executable, "-c", code, "predict", str(image), "--box", "0,0,4,4", "--out", str(tmp_path / "m.png")]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert "OMP_WAIT_POLICY = 'PASSIVE'" in done.stderr
+    assert "cannot be read as a picture" in done.stderr

@@ -18,8 +18,9 @@ from typer.testing import CliRunner
 from baselines.segmenter import ModelCard, Options
 from baselines.trivial import BoxFill
 from bench.cli import app
+from bench.pool import MAX_LOSSES, Pool
 from bench.prompts import PromptSettings
-from bench.ray import MAX_LOSSES, Cluster
+from bench.ray import RayHost
 from bench.results import open_results
 from bench.runner import Measurer, run
 from bench.selection import EVERYTHING
@@ -120,18 +121,18 @@ def test_ctrl_c_leaves_a_folder_to_go_on_with(cluster, data, whole, tmp_path):
 def measure(setup: Setup, cluster, out: Path, workers: int = 2) -> pd.DataFrame:
     """A run by a setup that the command line cannot make."""
     dataset = open_dataset(setup.data)
-    where = Cluster(setup, workers, cluster.address)
-    description = {
-        "created": "now",
-        "dataset": {"name": dataset.name, "path": str(dataset.path)},
-        "models": [asdict(card) for card in where.cards],
-        "prompt": {"source": "matched", "seed": 0},
-        "noise": [0.0],
-        "environment": where.environment,
-    }
-    with open_results(out, description, dataset) as results:
-        run(where, setup.selection.samples(dataset), results)
-        return results.frame()
+    with Pool(RayHost(setup, workers, cluster.address)) as where:
+        description = {
+            "created": "now",
+            "dataset": {"name": dataset.name, "path": str(dataset.path)},
+            "models": [asdict(card) for card in where.cards],
+            "prompt": {"source": "matched", "seed": 0},
+            "noise": [0.0],
+            "environment": where.environment,
+        }
+        with open_results(out, description, dataset) as results:
+            run(where, setup.selection.samples(dataset), results)
+            return results.frame()
 
 
 def setup_of(make, data: Path, device: str = "cpu") -> Setup:
@@ -198,14 +199,18 @@ def test_workers_that_cannot_begin_are_a_sentence(cluster, discs, tmp_path, monk
     for setup, workers, words in (
         (setup_of(refuses, data), 1, "on the node .*/shared/weights.onnx"),
         (setup_of(lambda: os._exit(1), data), 1, "die while they load the models"),
-        (elsewhere, 1, r"data on the node .* is another data set than on the driver"),
-        (setup_of(Differs, data), 2, r"the models differ between the nodes .* \(box.settings.precision"),
+        (elsewhere, 1, r"on the node .*data is another data set than for the driver"),
+        (
+            setup_of(Differs, data),
+            2,
+            r"the models differ between the workers of the Ray cluster \(box.settings.precision",
+        ),
     ):
         with pytest.raises(Fatal, match=words):
             measure(setup, cluster, tmp_path / f"out{workers}", workers)
-    monkeypatch.setattr("bench.ray.START_TIMEOUT", 0.01)
+    monkeypatch.setattr("bench.pool.START_TIMEOUT", 0.01)
     with pytest.raises(Fatal, match="no worker of the Ray cluster has started"):
-        Cluster(elsewhere, 1, cluster.address)
+        Pool(RayHost(elsewhere, 1, cluster.address)).__enter__()
 
 
 def test_a_worker_gets_a_gpu_of_its_own(cluster, discs):
@@ -213,8 +218,8 @@ def test_a_worker_gets_a_gpu_of_its_own(cluster, discs):
         def describe(self):
             return ModelCard("sees", "test", None, settings={"gpus": os.environ.get("CUDA_VISIBLE_DEVICES")})
 
-    where = Cluster(setup_of(Sees, discs(1), "auto"), None, cluster.address)
-    assert [card.settings for card in where.cards] == [{"gpus": "0"}]
+    with Pool(RayHost(setup_of(Sees, discs(1), "auto"), None, cluster.address)) as where:
+        assert [card.settings for card in where.cards] == [{"gpus": "0"}]
 
 
 def test_common_mistakes_get_a_sentence(cluster, discs, tmp_path, monkeypatch):

@@ -256,7 +256,7 @@ def test_a_model_without_its_members_is_refused_when_it_is_loaded(kind, sentence
 
 
 def test_a_model_without_its_members_ends_the_command_with_a_sentence(bench, tmp_path):
-    result = bench(without("describe")())
+    result = bench(without("describe")(), models="cloud")
     assert result.exit_code == 1
     assert result.stderr.startswith("error: cloud cannot be measured: its class Cloud lacks describe()")
     assert not (tmp_path / "results").exists()
@@ -265,3 +265,20 @@ def test_a_model_without_its_members_ends_the_command_with_a_sentence(bench, tmp
 def test_a_region_mask_of_the_pictures_size_is_returned_as_it_is():
     mask = RegionMask.empty(5, 4)
     assert as_region_mask(mask, 5, 4, "it") is mask
+
+
+def test_a_model_whose_constructor_fails_costs_its_own_rows(bench, monkeypatch):
+    def fails(files, options):
+        raise KeyError("no such\nlayer")
+
+    monkeypatch.setitem(MODELS, "rain", replace(MODELS["box"], name="rain", load=fails))
+    result = bench(Cloud(), models="box,rain,cloud")
+    assert result.exit_code == 1
+    assert "rain cannot be loaded: KeyError: 'no such\\nlayer'" in result.stderr
+    assert "rain could not be loaded" in result.stderr
+    assert "Traceback" not in result.output
+    assert rows()["error"].isna().all()
+    assert sorted(rows().index.unique()) == ["box", "cloud"]
+    alone = bench(Cloud(), "--out", "alone", models="rain")
+    assert alone.exit_code == 1
+    assert alone.stderr == "error: rain cannot be loaded: KeyError: 'no such\\nlayer'\n"

@@ -17,6 +17,11 @@ MiB          the most that the run added to the process; and how many pictures t
 
 from __future__ import annotations
 
+# ruff: noqa: E402
+from objascale.cores import wait_passively
+
+wait_passively()  # before NumPy and PyTorch are loaded
+
 import argparse
 import tempfile
 import time

@@ -11,6 +11,11 @@ spent waiting for batches.
 
 from __future__ import annotations
 
+# ruff: noqa: E402
+from objascale.cores import wait_passively
+
+wait_passively()  # before NumPy and PyTorch are loaded
+
 import argparse
 import os
 import tempfile

@@ -121,7 +121,7 @@ def write_by_hand(folder: Path, image_format: Any = "png", credits: list[dict[st
     for slot, names in enumerate(OBJECTS):
         dataset.append({"status": "progress", "slot": slot})
         dataset.append(_render(folder, slot, names, settings, {credit["id"]: credit for credit in credits}))
-    dataset.append({"status": "failed", "slot": 2, "reason": "error", "message": "no", "object_ids": ["cup/tin"]})
+    dataset.append({"status": "failed", "slot": 2, "kind": "error", "message": "no", "object_ids": ["cup/tin"]})
     dataset.write_annotations()
     return folder
 
@@ -266,7 +266,7 @@ for number, job in enumerate(json.loads(sys.argv[2])):
         arrays["mask"] = index > 0
         arrays["position"] = np.array(camera.position)
     except Refusal as refusal:
-        answer = {"refused": refusal.reason, "message": str(refusal)}
+        answer = {"refused": refusal.kind, "message": str(refusal)}
     np.savez(folder / f"{number}.npz", answer=json.dumps(answer), **arrays)
 """
 

@@ -145,9 +145,8 @@ def test_real_masks_are_those_of_pycocotools(shared, all_objects):
         [[0, 0, 4, 0, float("nan"), 4]],
         [[0, 0, 1e12, 0, 4, 4]],
         [[0, 0, 4, 0, 4, 4, 1]],
-        [0, 0, 4, 0, 4, 4],
+        [[[[[[0, 0, 4, 0, 4, 4]]]]]],
         "words",
-        None,
     ],
     ids=str,
 )
@@ -165,13 +164,13 @@ def test_an_outline_of_another_size_than_its_image_is_no_match_for_any_predictio
     turned = RegionMask.from_full(np.full((WIDTH, HEIGHT), value))
     (sample,) = read(write(tmp_path, [annotation(1, turned.rle())])).samples
     (truth,) = sample.objects()
-    with pytest.raises(MaskError, match="different frames"):
-        RegionMask.from_full(np.ones((HEIGHT, WIDTH), bool)).iou(truth.mask())
+    with pytest.raises(MaskError, match="object 1: the RLE has 8×12 px, but its image has 12×8"):
+        truth.mask()
 
 
 @pytest.mark.parametrize(
     "segmentation",
-    [[], [[1, 1, 5, 5]], [[50, 50, 60, 50, 60, 60]], {"size": [HEIGHT, WIDTH], "counts": [HEIGHT * WIDTH]}],
+    [[[]], [[1, 1, 5, 5]], [[50, 50, 60, 50, 60, 60]], {"size": [HEIGHT, WIDTH], "counts": [HEIGHT * WIDTH]}],
     ids=str,
 )
 def test_what_covers_no_pixel_is_left_out(tmp_path, segmentation):
@@ -184,13 +183,17 @@ def test_a_box_is_not_looked_at(tmp_path):
     assert sample.objects()[0].mask().box == (1, 1, 8, 7)
 
 
-@pytest.mark.parametrize("file_name", ["../../etc/passwd", "/etc/passwd", "a/../../b.jpg", "", "a\0.jpg"])
-def test_an_image_outside_the_folder_is_refused(tmp_path, file_name):
-    path = write(tmp_path, [annotation(1, TRIANGLE)])
+@pytest.mark.parametrize("file_name", ["../../etc/passwd", "/etc/passwd", "a/../../b.jpg", "a\0.jpg"])
+def test_an_image_outside_the_folder_is_not_read(tmp_path, file_name):
+    path = write(tmp_path, [annotation(1, TRIANGLE, 7), annotation(2, TRIANGLE)], [image(7), image(139)])
     content = json.loads(path.read_text())
-    content["images"][0]["file_name"] = file_name
+    content["images"][1]["file_name"] = file_name
     path.write_text(json.dumps(content))
-    with pytest.raises(DatasetError, match=r"instances_val2017\.json .*outside"):
+    _, outside = open_dataset(tmp_path).samples
+    with pytest.raises(ImageError, match=r"outside the data set's folder|cannot read val2017/a/\.\./\.\./b\.jpg"):
+        outside.picture()
+    path.write_text(json.dumps(content | {"images": content["images"][1:]}))
+    with pytest.raises(DatasetError, match="no image "):
         open_dataset(tmp_path)
 
 
@@ -215,10 +218,7 @@ def test_a_bad_image_costs_its_own_sample(tmp_path):
         {"categories": []},
         {"categories": None},
         {"images": []},
-        {"images": [{"id": 139, "file_name": "a.jpg", "width": 0, "height": 3}]},
-        {"images": [{"id": 139, "file_name": "a.jpg", "width": 10**6, "height": 10**6}]},
         {"images": [{"id": 139, "width": 3, "height": 3}]},
-        {"annotations": [annotation(1, TRIANGLE), annotation(1, TRIANGLE)]},
         {"annotations": {"1": "words"}},
         {"annotations": []},
     ],
@@ -231,7 +231,7 @@ def test_a_file_that_is_not_coco_is_named(tmp_path, change):
         open_dataset(tmp_path)
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "[" * 10**5, '{"images": 3}', "\udcff"])
+@pytest.mark.parametrize("content", ["", "{", "[]", "[" * 10**5, '{"images": 3}'])
 def test_a_file_that_is_cut_off_is_named(tmp_path, content):
     path = write(tmp_path, [])
     path.write_text(content, errors="surrogateescape")

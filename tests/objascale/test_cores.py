@@ -1,4 +1,4 @@
-"""How many cores a process may use: affinity, control groups and Slurm."""
+"""How many cores and how much memory a process may use: affinity, control groups and Slurm."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from objascale.cores import available_cores
+from objascale.cores import PASSIVE_WAITING, available_cores, available_memory, wait_passively
 
 MANY = 1 << 20
 
@@ -91,3 +91,27 @@ def test_nothing_else_counts_the_machines_cores() -> None:
     words = ("cpu_count", "sched_getaffinity")
     found = [path.relative_to(here) for path in files if any(word in path.read_text("utf-8") for word in words)]
     assert found == [Path("objascale/cores.py")]
+
+
+def test_waiting_is_passive_unless_the_user_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in PASSIVE_WAITING:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
+    wait_passively()
+    assert {name: os.environ[name] for name in PASSIVE_WAITING} == {**PASSIVE_WAITING, "OMP_WAIT_POLICY": "active"}
+
+
+@pytest.mark.parametrize(
+    ("groups", "files", "limit"),
+    [
+        ("0::/a/b\n", {"a/b/memory.max": "max\n", "a/memory.max": "4096\n"}, 4096),
+        ("4:memory:/job\n0::/\n", {"memory/job/memory.limit_in_bytes": "8192\n"}, 8192),
+        ("4:memory:/job\n0::/\n", {"memory/job/memory.limit_in_bytes": f"{2**63 - 4096}\n"}, None),  # no limit
+        ("0::/\n", {}, None),
+    ],
+)
+def test_the_memory_is_the_machines_or_the_limit_of_a_control_group(
+    tmp_path: Path, groups: str, files: dict[str, str], limit: int | None
+) -> None:
+    machines = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    assert available_memory(machine(tmp_path, groups, files)) == (limit or machines)

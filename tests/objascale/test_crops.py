@@ -98,7 +98,7 @@ def test_an_object_that_fails_is_recorded_and_left_out(made, run_objascale: Comm
     assert "no object could be rendered" in result.stderr
     assert "Traceback" not in result.stderr
     records = [json.loads(line) for line in (tmp_path / "out/journal.jsonl").read_text().splitlines()]
-    assert [record["reason"] for record in records] == ["truncated", "too-thin"]
+    assert [record["kind"] for record in records] == ["truncated", "too-thin"]
     with pytest.raises(DatasetError, match="has no rows"):
         read_crops(tmp_path / "out")
 
@@ -111,7 +111,7 @@ def test_a_map_that_changed_after_it_was_chosen_lights_no_crop(made, tmp_path: P
     cropping = Cropping(things, [environment], *settings, DatasetWriter(tmp_path / "crops", CROPS_HEADER))
     write_exr(tmp_path / "map.exr", np.full((16, 32, 3), 0.1, np.float32))
     (record,) = cropping.work(cropping.begin(), [LocalWorker(local_engine(1, device="cpu"))])
-    assert (record["status"], record["reason"]) == ("failed", "changed")
+    assert (record["status"], record["kind"]) == ("failed", "changed")
     assert "map.exr is no longer the file" in record["message"]
     assert not list((tmp_path / "crops").glob("images/*/*"))
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from objascale.crops import CROPS_HEADER
 from objascale.dataset import (
     DATASET_SCHEMA,
     DatasetError,
@@ -33,6 +34,19 @@ def test_other_settings_are_refused_and_named(tmp_path):
     DatasetWriter(tmp_path / "d").open(description(seed=1, min_px=512))
     with pytest.raises(DatasetError, match=r"plan.seed: 1 → 2.*--out"):
         DatasetWriter(tmp_path / "d").open(description(seed=2, min_px=512))
+
+
+def test_a_folder_with_other_files_is_refused_and_left_alone(tmp_path):
+    (tmp_path / "thesis.tex").write_text("mine")
+    with pytest.raises(DatasetError, match=r"holds other files, such as thesis.tex, and no dataset.json.*--out"):
+        DatasetWriter(tmp_path).open(description())
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+    (tmp_path / "thesis.tex").rename(tmp_path / ".hidden")
+    DatasetWriter(tmp_path).open(description())
+    (tmp_path / "notes.txt").write_text("mine too")
+    DatasetWriter(tmp_path).open(description())
+    with pytest.raises(DatasetError, match=r"holds other files, such as dataset.json, and no crops.json"):
+        DatasetWriter(tmp_path, CROPS_HEADER).open(description())
 
 
 def test_two_writers_are_kept_apart(tmp_path):
@@ -86,7 +100,7 @@ def test_a_line_without_its_keys_is_named(tmp_path, line):
 def test_a_refusal_survives_pickling():
     """Ray sends the exceptions of its actors by pickle."""
     refusal = pickle.loads(pickle.dumps(Refusal("changed", "a.glb is no longer the file")))
-    assert (refusal.reason, str(refusal)) == ("changed", "a.glb is no longer the file")
+    assert (refusal.kind, str(refusal)) == ("changed", "a.glb is no longer the file")
 
 
 def test_reading_what_is_no_dataset(tmp_path):

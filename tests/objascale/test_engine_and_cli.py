@@ -21,6 +21,7 @@ from objascale.engine.messages import Refused, Reply, Request
 from objascale.plan import Plan, PlanSettings, RenderSettings
 from objascale.progress import Pace
 from objascale.records import CropRequest
+from objascale.refusal import REASONS
 from objascale.render import ATTEMPTS_PER_SLOT, Rendering
 from objascale.sources import Asset, folder
 
@@ -118,7 +119,7 @@ def test_render_resume_and_refuse(material, tmp_path):
     first = objascale(*from_folder(material, "--n", 5, "--out", out, "--workers", 1))
     assert first.returncode == 0, first.stderr
     assert f"5 images in {out}" in first.stdout
-    assert "truncated" in first.stderr
+    assert REASONS["truncated"] in first.stderr
     table = read_annotations(out)
     assert sorted(table.image_id) == list(range(5))
     assert set(Counter(table.category).values()) <= {2, 3}
@@ -128,7 +129,7 @@ def test_render_resume_and_refuse(material, tmp_path):
         if row["area"] > 100:
             assert row["fraction"] == pytest.approx(row["target_fraction"], rel=0.1)
     failed = [record for record in read_journal(out) if record["status"] == "failed"]
-    assert {record["reason"] for record in failed} <= {"truncated", "does-not-fit"}
+    assert {record["kind"] for record in failed} <= {"truncated", "does-not-fit"}
     assert any("broken.glb" in record["message"] for record in failed)
     assert len(pd.read_parquet(out / "plan.parquet")) == 5
 
@@ -185,7 +186,7 @@ def test_a_killed_worker_costs_nothing(material, tmp_path):
     os.kill(victims[0], signal.SIGKILL)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
-    assert not any(record.get("reason") == "worker-lost" for record in read_journal(out))
+    assert not any(record.get("kind") == "worker-lost" for record in read_journal(out))
     assert objascale(*from_folder(material, "--n", 4, "--out", peace)).returncode == 0
     for path in peace.glob("images/*/*"):
         assert (out / path.relative_to(peace)).read_bytes() == path.read_bytes()
@@ -221,9 +222,12 @@ def test_only_a_second_death_counts_and_a_hang_at_once(material, tmp_path, losse
     worker = Mortal(*losses)
     rendering = Rendering(plan, DatasetWriter(tmp_path))
     (outcome,) = rendering.work(rendering.begin(), [worker], Pace(1))
-    assert outcome.records[0]["reason"] == reason
+    assert outcome.records[0]["kind"] == reason
     assert worker.asked == ATTEMPTS_PER_SLOT - 1 + asked
     assert outcome.records[0]["object_ids"] == [plan.draw(0).objects[0].object_id]
+    if reason == "worker-lost":
+        spec = plan.draw(0)
+        assert f"{spec.objects[0].object_id} before {spec.map_id}" in outcome.records[0]["message"]
 
 
 def test_ctrl_c_leaves_a_dataset_that_goes_on(material, tmp_path):
@@ -239,7 +243,7 @@ def test_ctrl_c_leaves_a_dataset_that_goes_on(material, tmp_path):
     assert process.returncode == 130
     assert "run the same command again to continue" in errors
     assert "Traceback" not in errors
-    assert all(record.get("reason") != "worker-lost" for record in read_journal(out))
+    assert all(record.get("kind") != "worker-lost" for record in read_journal(out))
 
 
 def test_a_full_disk_ends_the_run_with_a_sentence(material, tmp_path):
@@ -293,7 +297,12 @@ def test_empty_and_unusable_folders(material, tmp_path):
     result = objascale(*from_folder((material[0], tmp_path / "maps"), "--n", 1, "--out", tmp_path / "set"))
     assert result.returncode == 1
     assert "Traceback" not in result.stderr
-    reasons = {record.get("reason") for record in read_journal(tmp_path / "set")}
+    assert "none.exr is no EXR file" in result.stderr.replace("\n", " ")
+    (tmp_path / "maps/cut.hdr").write_bytes(b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 4 +X 8\n" + bytes(40))
+    result = objascale(*from_folder((material[0], tmp_path / "maps"), "--n", 1, "--out", tmp_path / "set"))
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    reasons = {record.get("kind") for record in read_journal(tmp_path / "set")}
     assert "bad-map" in reasons
 
 

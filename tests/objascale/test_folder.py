@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,73 @@ def test_a_file_that_is_no_catalogue_is_named(content, things):
         folder.objects(things)
 
 
+def put(folder: Path, *names: str | bytes) -> None:
+    """Make files, each with its own name as content."""
+    for name in names:
+        path = folder / os.fsdecode(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(os.fsencode(name))
+
+
+def test_a_folder_with_one_object_file_is_an_object_of_its_name(tmp_path):
+    put(tmp_path, "cat/tom/scene.gltf", "cat/tom/scene.bin", "cat/tom/textures/fur.png", "cat/rex.glb")
+    put(tmp_path, "dog/two/left.obj", "dog/two/right.obj", "dog/deep/er/scene.glb")
+    assert [(asset.id, asset.path.name) for asset in folder.objects(tmp_path)] == [
+        ("cat/rex", "rex.glb"),
+        ("cat/tom", "scene.gltf"),
+        ("dog/two/left", "left.obj"),
+        ("dog/two/right", "right.obj"),
+    ]
+
+
+@pytest.mark.parametrize("name", ["tom", "cat/tom", "tom/scene.gltf", "cat/tom/scene", "TOM/Scene.GLTF"])
+def test_a_catalogue_may_name_the_folder_of_an_object(name, tmp_path):
+    put(tmp_path, "cat/tom/scene.gltf")
+    catalogue(tmp_path, f"cat,{name},Ann", header="category,file,author")
+    (asset,) = folder.objects(tmp_path)
+    assert (asset.id, asset.author) == ("cat/tom", "Ann")
+
+
+def test_hidden_files_are_passed_over(tmp_path):
+    put(tmp_path, "cat/tom.glb", "cat/._tom.glb", ".cache/rex.glb", "cat/.old/scene.glb", "__MACOSX/cat/._tom.glb")
+    assert [asset.id for asset in folder.objects(tmp_path)] == ["cat/tom"]
+
+
+def test_names_in_another_unicode_form_or_case_are_the_same(tmp_path):
+    decomposed, composed = "cafe\u0301", "caf\u00e9"
+    put(tmp_path, f"{decomposed}/{decomposed}.glb", f"{composed}/Bar.glb")
+    lines = f"{composed.upper()}.glb,{composed},Ann", f"bar,{decomposed},Bob"
+    catalogue(tmp_path, *lines, header="file,category,author")
+    found = {asset.id: asset.author for asset in folder.objects(tmp_path)}
+    assert set(found.values()) == {"Ann", "Bob"}
+    (tmp_path / "list.csv").unlink()
+    assert [asset.id for asset in folder.objects(tmp_path)] == [f"{composed}/Bar", f"{composed}/{composed}"]
+
+
+def test_names_that_differ_only_in_case_must_be_given_exactly(tmp_path):
+    put(tmp_path, "cat/Tom.glb", "cat/tom.glb")
+    catalogue(tmp_path, "tom.glb,cat,Ann", header="file,category,author")
+    assert {asset.path.name: asset.author for asset in folder.objects(tmp_path)} == {"Tom.glb": "", "tom.glb": "Ann"}
+    catalogue(tmp_path, "TOM.glb,cat,Ann", header="file,category,author")
+    with pytest.raises(SourceError, match=r"line 2: there is no object 'TOM\.glb'"):
+        folder.objects(tmp_path)
+
+
+def test_a_name_that_is_not_utf8_costs_one_object(tmp_path, caplog):
+    put(tmp_path, b"cat/t\xf6m.glb", "cat/rex.glb")
+    assert [asset.id for asset in folder.objects(tmp_path)] == ["cat/rex"]
+    assert r"t\xf6m.glb is not UTF-8; rename it. The object is left out" in caplog.text
+
+
+def test_a_folder_without_objects_names_the_layouts_and_suffixes(tmp_path):
+    put(tmp_path, "cat/tom.blend")
+    with pytest.raises(SourceError, match=r"CATEGORY/NAME\.glb or CATEGORY/NAME/scene\.gltf .* \.glb \.gltf .* \.stl$"):
+        folder.objects(tmp_path)
+    put(tmp_path, "tom.glb", "rex.glb")
+    with pytest.raises(SourceError, match=r"2 such files lie in .* itself, which takes a catalogue"):
+        folder.objects(tmp_path)
+
+
 def test_nothing_there(tmp_path):
     with pytest.raises(SourceError, match="does not exist"):
         folder.objects(tmp_path / "nowhere")
@@ -95,3 +163,20 @@ def test_real_objects_are_credited(shared):
     found = folder.objects(shared / "assets/objects")
     assert len(found) == 50
     assert all(asset.licence and asset.title and asset.author and asset.url for asset in found)
+
+
+def test_two_maps_of_one_stem_are_two_maps_and_a_file_is_taken(shared):
+    found = folder.environment_maps(shared / "faults/models/maps")
+    assert [asset.id for asset in found] == ["park.exr", "park.hdr"]
+    (one,) = folder.environment_maps(shared / "faults/models/maps/park.hdr")
+    assert one.id == "park"
+
+
+def test_a_damaged_map_is_named_and_left_out(shared, tmp_path, caplog):
+    content = (shared / "faults/models/maps/park.exr").read_bytes()
+    (tmp_path / "cut.exr").write_bytes(content[:700])
+    with pytest.raises(SourceError, match=r"no usable environment map.*cut\.exr"):
+        folder.environment_maps(tmp_path)
+    (tmp_path / "whole.exr").write_bytes(content)
+    assert [asset.id for asset in folder.environment_maps(tmp_path)] == ["whole"]
+    assert "cut.exr is" in caplog.text or "cut.exr cannot" in caplog.text

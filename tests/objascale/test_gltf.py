@@ -72,7 +72,7 @@ def test_real_files_pass(shared, tmp_path):
 )
 def test_contradictions_are_named(glb, tmp_path, change, words):
     found = refusal(glb(tmp_path / "bad.glb", SQUARE, **change))
-    assert found.reason == "unreadable"
+    assert found.kind == "unreadable"
     assert words in str(found)
 
 
@@ -83,10 +83,10 @@ def test_what_is_too_much_is_refused_unread(glb, tmp_path):
     claim = {"accessors": claimed, "meshes": meshes}
     check_gltf(glb(tmp_path / "most.glb", SQUARE, **claim))
     found = refusal(glb(tmp_path / "twice.glb", SQUARE, nodes=[{"mesh": 0}, {"mesh": 0}], **claim))
-    assert found.reason == "too-many-triangles"
+    assert found.kind == "too-many-triangles"
     assert "10,000,000" in str(found)
     instances = {"extensions": {"EXT_mesh_gpu_instancing": {"attributes": {"TRANSLATION": "@POSITION"}}}}
-    assert refusal(glb(tmp_path / "copies.glb", SQUARE, nodes=[{"mesh": 0, **instances}], **claim)).reason == (
+    assert refusal(glb(tmp_path / "copies.glb", SQUARE, nodes=[{"mesh": 0, **instances}], **claim)).kind == (
         "too-many-triangles"
     )
 
@@ -94,7 +94,7 @@ def test_what_is_too_much_is_refused_unread(glb, tmp_path):
 def test_a_vertex_that_is_no_number(glb, tmp_path):
     points = SQUARE["POSITION"].copy()
     points[3, 2] = np.nan
-    assert refusal(glb(tmp_path / "nan.glb", {**SQUARE, "POSITION": points})).reason == "not-finite"
+    assert refusal(glb(tmp_path / "nan.glb", {**SQUARE, "POSITION": points})).kind == "not-finite"
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_references_out_of_the_folder(tmp_path, uri, kind):
     (folder / "link.bin").symlink_to(tmp_path / "secret.bin")
     path = folder / "away.gltf"
     path.write_text(json.dumps({"asset": {"version": "2.0"}, kind: [{"uri": uri, "byteLength": 60}]}))
-    assert refusal(path).reason == "outside-reference"
+    assert refusal(path).kind == "outside-reference"
 
 
 def test_references_in_the_folder(tmp_path):
@@ -134,7 +134,9 @@ def test_references_in_the_folder(tmp_path):
         path.write_text(json.dumps({"asset": {"version": "2.0"}, "buffers": [{"uri": uri, "byteLength": 60}]}))
         check_gltf(path)
     path.write_text(json.dumps({"asset": {"version": "2.0"}, "buffers": [{"uri": "none.bin", "byteLength": 60}]}))
-    assert refusal(path).reason == "unreadable"
+    assert refusal(path).kind == "missing-file"
+    (tmp_path / "none.bin").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 60\n")
+    assert refusal(path).kind == "git-lfs"
 
 
 def test_containers_that_lie(glb, tmp_path):
@@ -152,7 +154,7 @@ def test_containers_that_lie(glb, tmp_path):
         ("utf16.gltf", '{"asset": {"version": "2.0"}}'.encode("utf-16"), "unreadable"),
     ):
         (tmp_path / name).write_bytes(data)
-        assert refusal(tmp_path / name).reason == reason, name
+        assert refusal(tmp_path / name).kind == reason, name
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

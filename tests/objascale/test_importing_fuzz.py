@@ -22,16 +22,17 @@ from objascale.records import RenderRequest
 from objascale.sources import Asset
 from objascale.sources.starter import starter_glb
 
-REASONS = {
+KINDS = {
     "truncated",
     "unreadable",
+    "missing-file",
     "outside-reference",
     "no-geometry",
     "not-finite",
     "too-large",
     "too-many-triangles",
 }
-REASONS |= {"does-not-fit", "too-thin", "worker-lost"}
+KINDS |= {"does-not-fit", "too-thin", "worker-lost"}
 ODD: list[Any] = [
     None,
     True,
@@ -178,8 +179,8 @@ def render_mutants(originals: list[bytes], first: int, last: int, folder: Path) 
             except WorkerLost as error:
                 reply = Refused("worker-lost", str(error))
             assert isinstance(reply, Rendered) == image.exists(), number
-            outcome = reply.reason if isinstance(reply, Refused) else "picture"
-            assert outcome in REASONS | {"picture"}, (number, reply)
+            outcome = reply.kind if isinstance(reply, Refused) else "picture"
+            assert outcome in KINDS | {"picture"}, (number, reply)
             outcomes[outcome] += 1
     finally:
         worker.stop()

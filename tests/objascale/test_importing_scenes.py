@@ -266,7 +266,7 @@ def test_files_that_changed_or_are_huge_are_refused_unread(glb, tmp_path):
         "from objascale.blender.importing import Refusal, import_object\n"
         "for name in sys.argv[1:]:\n"
         "    try:\n        import_object(Path(name), '0' * 64, 0.0)\n"
-        "    except Refusal as refusal:\n        print(json.dumps([refusal.reason, str(refusal)]))"
+        "    except Refusal as refusal:\n        print(json.dumps([refusal.kind, str(refusal)]))"
     )
     command = [sys.executable, "-c", code, *map(str, files)]
     result = subprocess.run(command, capture_output=True, text=True, check=True)

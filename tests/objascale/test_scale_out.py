@@ -104,7 +104,7 @@ def test_an_image_that_took_another_attempt_elsewhere_is_not_merged_twice(whole,
     for record in read_journal(other):
         if record["status"] == "done":
             failure = {key: record[key] for key in ("slot", "attempt", "spec_id")}
-            records.append({**failure, "status": "failed", "reason": "worker-lost", "message": "", "object_ids": []})
+            records.append({**failure, "status": "failed", "kind": "worker-lost", "message": "", "object_ids": []})
             record["attempt"] += 1
         records.append(record)
     (other / "journal.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
@@ -129,8 +129,8 @@ def test_what_a_merge_refuses(planned, whole, made, run_objascale, tmp_path):
         assert "Traceback" not in result.stderr
         return result.stderr
 
-    assert "there is no plan" in refused(tmp_path)
-    assert "not parts of one dataset" in refused(whole, made.folder)
+    assert "is not an ObjaScale dataset" in refused(tmp_path)
+    assert f"{whole} and {made.folder} are two different datasets" in refused(whole, made.folder)
     shard = Path(shutil.copytree(whole, tmp_path / "shard"))
     victim = next(shard.glob("images/*/*"))
     victim.unlink()
@@ -179,7 +179,7 @@ def test_a_ray_cluster_that_loses_a_node(planned, whole, tmp_path):
         assert process.returncode == 0, errors
         assert "Traceback" not in errors
         assert_same(whole, out)
-        assert all(record.get("reason") != "worker-lost" for record in read_journal(out))
+        assert all(record.get("kind") != "worker-lost" for record in read_journal(out))
     finally:
         if process is not None:
             process.kill()

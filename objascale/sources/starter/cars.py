@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from objascale.sources.starter.glb import GlbScene, Material, Part
 from objascale.sources.starter.graphics import street_name
@@ -122,13 +123,15 @@ def car(rng: np.random.Generator) -> GlbScene:
     return scene
 
 
-def _plan(low: float, high: float, wide: float, level: float) -> np.ndarray:
+def _plan(low: float, high: float, wide: float, level: float) -> NDArray[np.float64]:
     """A rounded rectangle in x, z at a height, ordered for an upward loft."""
     ring = oval(wide, high - low, 36, power=7)
     return np.column_stack([ring[:, 0], np.full(36, level), (low + high) / 2 - ring[:, 1]])
 
 
-def _cabin(floor: np.ndarray, ceiling: np.ndarray, wide: float, belt: float, roof: float) -> tuple[Mesh, Mesh]:
+def _cabin(
+    floor: NDArray[np.float64], ceiling: NDArray[np.float64], wide: float, belt: float, roof: float
+) -> tuple[Mesh, Mesh]:
     """The windows, and the roof above them."""
     sections = []
     for t in np.linspace(0, 1, 6):
@@ -143,7 +146,9 @@ def _cabin(floor: np.ndarray, ceiling: np.ndarray, wide: float, belt: float, roo
     return loft(sections), loft(lid)
 
 
-def _pillars(floor: np.ndarray, ceiling: np.ndarray, wide: float, belt: float, roof: float) -> list[Mesh]:
+def _pillars(
+    floor: NDArray[np.float64], ceiling: NDArray[np.float64], wide: float, belt: float, roof: float
+) -> list[Mesh]:
     """Body-coloured struts at the corners and the middle of the cabin."""
     struts = []
     for side in (-1, 1):

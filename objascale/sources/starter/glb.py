@@ -97,7 +97,7 @@ class _Binary:
         self.data += data + b"\0" * (-len(data) % 4)
         return len(self.views) - 1
 
-    def accessor(self, array: NDArray, kind: str, target: int) -> int:
+    def accessor(self, array: NDArray[Any], kind: str, target: int) -> int:
         """Append an array. Returns the index of its accessor, which has the array's bounds."""
         index = kind == "SCALAR"
         flat = np.ascontiguousarray(array, "<u4" if index else "<f4")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from objascale.sources.starter.glb import Colour
 from objascale.sources.starter.textures import Texture, mottled, noise, resized, shade, to_image
@@ -41,7 +42,7 @@ def label(rng: np.random.Generator, paper: Colour, ink: Colour, words: str) -> T
     return image
 
 
-def star(x: float, y: float, radius: float, points: int) -> np.ndarray:
+def star(x: float, y: float, radius: float, points: int) -> NDArray[np.float64]:
     """Return the outline of a star as int32 px for OpenCV."""
     angle = np.pi * np.arange(2 * points) / points - np.pi / 2
     reach = radius * np.where(np.arange(2 * points) % 2, 0.45, 1.0)

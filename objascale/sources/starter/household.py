@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from objascale.sources.starter.glb import GlbScene, Material, Part
 from objascale.sources.starter.graphics import book_cover, clock_face, pages
@@ -199,7 +200,7 @@ def _volume(rng: np.random.Generator, wide: float, tall: float, thick: float, op
     return scene
 
 
-def _standing(outline: np.ndarray, tall: float) -> Mesh:
+def _standing(outline: NDArray[np.float64], tall: float) -> Mesh:
     """An outline in x, z (clockwise as seen from above) as a wall of the given height about y = 0."""
     return extrude(outline * [1, -1], tall).turned("x", -90)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from objascale.sources.starter.glb import GlbScene, Material, Part
 from objascale.sources.starter.graphics import basketball_skin
@@ -36,7 +37,7 @@ def duck(rng: np.random.Generator) -> GlbScene:
     colour = pick(rng, *["#f2c81c", "#f0bc14", "#f6d63c"] * 2, "#8ec4d8", "#e88aa8", "#f2f0e6")
     plump, head = rng.uniform(0.92, 1.1), rng.uniform(0.027, 0.032)
 
-    def hull(p: np.ndarray) -> np.ndarray:
+    def hull(p: NDArray[np.float64]) -> NDArray[np.float64]:
         tail = np.clip(-p[:, 2] - 0.25, 0, None)
         chest = np.clip(p[:, 2], 0, None)
         y = p[:, 1] * 0.72 + 0.9 * tail**1.5 + 0.12 * chest

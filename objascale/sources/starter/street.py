@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from objascale.sources.starter.glb import GlbScene, Material, Part
 from objascale.sources.starter.graphics import stop_face, street_name
@@ -56,7 +57,7 @@ def cone(rng: np.random.Generator) -> GlbScene:
     ]
 
 
-def _slab(outline: np.ndarray, height: float) -> Mesh:
+def _slab(outline: NDArray[np.float64], height: float) -> Mesh:
     """An outline in x, z as a plate on the floor with rounded upper edges."""
     return extrude(outline, height, height * 0.25).turned("x", -90).moved(0, height / 2)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -66,7 +68,7 @@ def to_image(field: Field) -> Texture:
     return np.ascontiguousarray(np.clip(field, 0, 255).round(), np.uint8)
 
 
-def resized(image: NDArray, width: int, height: int) -> Texture:
+def resized(image: NDArray[Any], width: int, height: int) -> Texture:
     """Return a uint8 image at another size."""
     return np.ascontiguousarray(cv2.resize(image, (width, height)), np.uint8)
 

@@ -1,0 +1,237 @@
+"""Runs in several processes of this machine: the same rows as in one, whoever dies or interrupts."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from baselines.registry import find_models
+from baselines.segmenter import Options
+from baselines.trivial import BoxFill
+from bench import local
+from bench.cli import app
+from bench.local import LocalHost, default_workers
+from bench.pool import MAX_LOSSES, Pool
+from bench.prompts import PromptSettings
+from bench.results import open_results
+from bench.runner import Measurer, run
+from bench.selection import EVERYTHING
+from bench.setup import Setup
+from objascale.datasets.formats import open_dataset
+from objascale.engine import Fatal
+
+TIMES = ["image_pre_ms", "image_model_ms", "image_post_ms", "pre_ms", "model_ms", "post_ms"]
+MODELS = ["--models", "flip-s,grabcut,box", "--device", "cpu"]
+IMAGES = 24
+ROWS = 3 * IMAGES
+
+
+def bench(*arguments: object):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def start(*arguments: object) -> subprocess.Popen[str]:
+    """Start `bench` in a process group of its own, as a terminal does."""
+    command = [sys.executable, "-c", "from bench.cli import app; app()", *map(str, arguments)]
+    return subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+
+
+def table(folder: Path) -> pd.DataFrame:
+    """Return the rows without times. The floats are compared exactly: the number of threads changes none of these."""
+    return pd.read_parquet(folder / "results.parquet").drop(columns=TIMES)
+
+
+def lines(out: Path) -> int:
+    journal = out / "journal.jsonl"
+    return journal.read_bytes().count(b"\n") if journal.exists() else 0
+
+
+def await_rows(out: Path, count: int, process: subprocess.Popen[str]) -> None:
+    while lines(out) < count:
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.005)
+
+
+def await_end_of_group(group: int) -> None:
+    """Wait until no process of the group runs."""
+    while True:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def data(write_discs, tmp_path_factory) -> Path:
+    """Pictures, one of which is cut off."""
+    folder = write_discs(tmp_path_factory.mktemp("workers") / "data", IMAGES, size=160)
+    broken = folder / "images/000/000005.png"
+    broken.write_bytes(broken.read_bytes()[:500])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(data, tmp_path_factory) -> pd.DataFrame:
+    """The rows of a run in one process."""
+    out = tmp_path_factory.mktemp("whole")
+    result = bench("run", *MODELS, "--data", data, "--out", out, "--workers", 1)
+    assert result.exit_code == 0, result.output
+    rows = table(out)
+    assert (len(rows), rows["error"].notna().sum()) == (ROWS, 3)
+    assert json.loads((out / "run.json").read_text())["workers"] == 1
+    return rows
+
+
+def test_a_driver_that_is_killed_takes_its_workers_along_and_its_run_goes_on_with_more(data, whole, tmp_path):
+    out = tmp_path / "out"
+    arguments = ["run", *MODELS, "--data", data, "--out", out]
+    process = start(*arguments, "--workers", 2)
+    await_rows(out, 10, process)
+    process.kill()
+    process.wait()
+    await_end_of_group(process.pid)
+    assert 10 <= lines(out) < ROWS
+
+    resumed = bench(*arguments, "--workers", 3)
+    assert resumed.exit_code == 0, resumed.output
+    pd.testing.assert_frame_equal(table(out), whole)
+    assert lines(out) <= ROWS + 3  # only the errors were measured again
+    assert json.loads((out / "run.json").read_text())["workers"] == 3
+
+
+def test_ctrl_c_in_a_terminal_ends_driver_and_workers_with_one_sentence(data, whole, tmp_path):
+    out = tmp_path / "out"
+    arguments = ["run", *MODELS, "--data", data, "--out", out]
+    process = start(*arguments, "--workers", 2)
+    await_rows(out, 10, process)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "run the same command again to continue" in errors
+    assert "Traceback" not in errors
+    await_end_of_group(process.pid)
+    assert 10 <= len(table(out)) < ROWS
+    assert bench(*arguments).exit_code == 0  # in this process, because there are few images
+    pd.testing.assert_frame_equal(table(out), whole)
+
+
+class Deadly(BoxFill):
+    """Ends its process: at the largest disc every time, at one other disc the first time only."""
+
+    def __init__(self, deaths: Path) -> None:
+        super().__init__()
+        self._deaths = deaths
+
+    def set_image(self, image):
+        super().set_image(image)
+        area = int((image[..., 0] > 200).sum())
+        often = 99 if area > 1000 else 1 if 400 < area < 600 else 0
+        if len(list(self._deaths.glob(f"{area}-*"))) < often:
+            (self._deaths / f"{area}-{os.getpid()}").touch()
+            os._exit(1)
+
+
+@dataclass(frozen=True)
+class DeadlySetup(Setup):
+    """A setup of a deadly model, or one that cannot be loaded."""
+
+    deaths: Path = Path()
+    fault: str = ""
+
+    def load(self):
+        if self.fault == "death":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.fault:
+            raise OSError(2, self.fault)
+        dataset = open_dataset(self.data)
+        return Measurer(dataset, [Deadly(self.deaths)], self.prompts, self.selection), dataset.samples
+
+
+@pytest.fixture
+def deadly(discs, tmp_path) -> DeadlySetup:
+    deaths = tmp_path / "deaths"
+    deaths.mkdir()
+    return DeadlySetup({}, Options("cpu"), discs(12), None, [PromptSettings()], EVERYTHING, [512], deaths=deaths)
+
+
+def test_an_image_that_kills_its_workers_costs_its_own_rows(deadly, tmp_path):
+    dataset = open_dataset(deadly.data)
+    with Pool(LocalHost(deadly, 2)) as pool:
+        description = {
+            "created": "now",
+            "dataset": {"name": dataset.name, "path": str(dataset.path)},
+            "models": [{"name": card.name} for card in pool.cards],
+            "prompt": {"source": "matched", "seed": 0},
+        }
+        with open_results(tmp_path / "out", description, dataset) as results:
+            run(pool, dataset.samples, results)
+            rows = results.frame()
+    failed = rows[rows["error"].notna()]
+    assert (len(rows), list(failed["image_id"])) == (12, ["11"])
+    assert failed["error"].str.startswith(f"{MAX_LOSSES} workers died while measuring this image").all()
+    assert failed["error"].str.endswith("the process ended with exit code 1").all()
+    assert len({path.name.split("-")[0] for path in deadly.deaths.iterdir()}) == 2
+
+
+@pytest.mark.parametrize(
+    ("fault", "sentence"),
+    [
+        ("no such model", "no such model"),
+        ("death", "workers of this machine die while they load the models, the last: the process was killed, as Linux"),
+    ],
+)
+def test_workers_that_cannot_start_are_a_sentence(deadly, fault, sentence):
+    with pytest.raises(Fatal, match=sentence):
+        Pool(LocalHost(replace(deadly, fault=fault), 1)).__enter__()
+
+
+@pytest.mark.parametrize(
+    ("models", "gpus", "cores", "gigabytes", "images", "workers"),
+    [
+        ("flip-tiny,grabcut", 0, 16, 64, 10_000, 16),  # small networks: one per core
+        ("sam-b", 0, 16, 64, 10_000, 4),  # a large encoder: one per four cores
+        ("sam-b", 0, 2, 64, 10_000, 1),
+        ("flip-tiny,sam-b", 0, 16, 64, 10_000, 4),
+        ("sam-b", 0, 64, 20, 10_000, 5),  # memory
+        ("sam-b", 0, 64, 1, 10_000, 1),
+        ("flip-tiny", 0, 16, 64, 100, 3),  # images
+        ("flip-tiny", 0, 16, 64, 3, 1),
+        ("sam-b", 2, 16, 64, 10_000, 2),  # GPUs
+        ("grabcut,box", 2, 16, 64, 10_000, 16),  # which these do not use
+    ],
+)
+def test_the_default_number_of_workers(monkeypatch, models, gpus, cores, gigabytes, images, workers):
+    monkeypatch.setattr(local, "available_cores", lambda: cores)
+    monkeypatch.setattr(local, "available_memory", lambda: gigabytes * 10**9)
+    monkeypatch.setattr(local, "visible_gpus", lambda device: [str(gpu) for gpu in range(gpus)])
+    assert default_workers(find_models(models.split(",")), "auto", images) == workers
+
+
+def test_workers_take_turns_on_the_gpus_that_are_visible(monkeypatch, deadly):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,3")
+    assert local.visible_gpus("cpu") == []
+    assert local.visible_gpus("auto") == ["5", "3"]
+    with Pool(LocalHost(replace(deadly, options=Options("auto")), 3)) as pool:
+        assert sorted(process.gpu for process in pool._host._running) == ["3", "5", "5"]
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert local.visible_gpus("auto") == ["0", "1"]
+
+
+def test_timing_measures_in_one_process(data, tmp_path):
+    refused = bench("run", "--models", "box", "--data", data, "--out", tmp_path / "none", "--timing", "--workers", 2)
+    assert refused.exit_code == 1
+    assert "--timing needs --engine local, one worker" in refused.stderr
