@@ -55,8 +55,9 @@ results: setup
 	done; \
 	$(BIN)/reports table iou results/coco128-matched results/coco128-box
 
+# Two processes of one thread each. The tests of a file stay together, so that they share the file's fixtures.
 test: setup
-	$(BIN)/pytest -m 'not slow' $(PYTEST_FLAGS)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile -m 'not slow' $(PYTEST_FLAGS)
 
 test-slow: setup
 	$(BIN)/pytest -m slow

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from baselines.segmenter import ModelCard, Prompt, PromptKind, Segmenter
 from baselines.trivial import box_pixels
 from flip.finite import NotFinite
-from flip.prompts import check_image
+from flip.images import ImageLike, as_rgb
 from flip.stopwatch import Stopwatch
 from objascale.masks import Box, RegionMask, as_region_mask
 
@@ -45,10 +45,9 @@ class Cropped:
         """The inner model's stopwatch. In `predict` it also measures cropping and encoding."""
         return self.segmenter.stopwatch
 
-    def set_image(self, image: NDArray[np.uint8]) -> None:
-        """Set the image, uint8 RGB H×W×3. It is not copied."""
-        check_image(image)
-        self._image = image
+    def set_image(self, image: ImageLike) -> None:
+        """Set the image, which `flip.images.as_rgb` converts."""
+        self._image = as_rgb(image)
 
     def predict(self, prompt: Prompt) -> RegionMask:
         """Return the inner model's mask in the frame of the whole image.

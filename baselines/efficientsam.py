@@ -22,7 +22,7 @@ from baselines.sam import SAM_TRAINING
 from baselines.segmenter import Options, Prompt
 from baselines.upsample import INPUT_SIDE, ResizeStep, positive_mask
 from flip.finite import check_finite
-from flip.prompts import check_image
+from flip.images import ImageLike, as_rgb
 from flip.training_data import TrainingData
 from flip.weights import WeightsFile, WeightsRecord
 from objascale.masks import RegionMask
@@ -97,9 +97,9 @@ class EfficientSam(OnnxPair):
     family = "EfficientSAM (ONNX)"
     settings: ClassVar = {"mask": "best of 3"}
 
-    def set_image(self, image: NDArray[np.uint8]) -> None:
-        """Encode an image, uint8 RGB H×W×3."""
-        check_image(image)
+    def set_image(self, image: ImageLike) -> None:
+        """Encode an image, which `flip.images.as_rgb` converts."""
+        image = as_rgb(image)
         with self.stopwatch("pre"):
             pixels = efficientsam_pixels(image)
         with self.stopwatch("model"):

@@ -27,7 +27,7 @@ from baselines.torch_loading import network_card, random_weights, torch_device
 from baselines.ultralytics_offline import augment, nms, ops, tasks, ultralytics_file, utils
 from baselines.upsample import ResizeStep, positive_mask
 from flip.finite import check_finite
-from flip.prompts import check_image
+from flip.images import ImageLike, as_rgb
 from flip.stopwatch import Stopwatch
 from flip.training_data import TrainingData
 from flip.weights import WeightsRecord
@@ -129,14 +129,14 @@ class FastSam:
         self._size = (0, 0)
         self._detections: list[_Detection] = []
 
-    def set_image(self, image: NDArray[np.uint8]) -> None:
-        """Detect all masks of an image, uint8 RGB H×W×3.
+    def set_image(self, image: ImageLike) -> None:
+        """Detect all masks of an image, which `flip.images.as_rgb` converts.
 
         Raises:
             NotFinite: A confidence, box, coefficient or logit is NaN or infinite. This fails all prompts of the image,
                 because every detection competes for every prompt.
         """
-        check_image(image)
+        image = as_rgb(image)
         self._detections = []
         height, width = self._size = image.shape[0], image.shape[1]
         with self.stopwatch("pre"):

@@ -7,13 +7,11 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
 from baselines.model import Files, Model
 from baselines.segmenter import DTYPE_NAMES, ModelCard, ModelUnavailable, Options, Prompt, PromptKind
 from baselines.torch_loading import random_weights, torch_device
 from flip.gaussian import Gaussian
+from flip.images import ImageLike
 from flip.prompts import PredictorError
 from flip.stopwatch import Stopwatch
 from flip.training_data import TrainingData
@@ -128,8 +126,8 @@ class FlipSegmenter:
         """The predictor's stopwatch."""
         return self.predictor.stopwatch
 
-    def set_image(self, image: NDArray[np.uint8]) -> None:
-        """Set the image, uint8 RGB H×W×3."""
+    def set_image(self, image: ImageLike) -> None:
+        """Set the image, which `flip.images.as_rgb` converts."""
         self.predictor.set_image(image)
 
     def predict(self, prompt: Prompt) -> RegionMask:

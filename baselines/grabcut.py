@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from baselines.model import Model
 from baselines.segmenter import ModelCard, Prompt, PromptKind
 from baselines.trivial import box_pixels
-from flip.prompts import check_image
+from flip.images import ImageLike, as_rgb
 from flip.stopwatch import Stopwatch
 from flip.training_data import NOTHING
 from objascale.masks import RegionMask
@@ -50,10 +50,9 @@ class GrabCut:
         self.stopwatch = Stopwatch()
         self._image: NDArray[np.uint8] = np.zeros((0, 0, 3), np.uint8)
 
-    def set_image(self, image: NDArray[np.uint8]) -> None:
-        """Set the image, uint8 RGB H×W×3. It is not copied."""
-        check_image(image)
-        self._image = image
+    def set_image(self, image: ImageLike) -> None:
+        """Set the image, which `flip.images.as_rgb` converts."""
+        self._image = as_rgb(image)
 
     def predict(self, prompt: Prompt) -> RegionMask:
         """Return the mask for a box; it lies inside the box. Raises PromptOutside for a box outside the image."""

@@ -25,7 +25,7 @@ from baselines.segmenter import ModelCard, ModelUnavailable, Options, Prompt, Pr
 from baselines.threads import onnx_threads
 from baselines.upsample import INPUT_SIDE, sam_mask
 from flip.finite import check_finite
-from flip.prompts import check_image
+from flip.images import ImageLike, as_rgb
 from flip.stopwatch import Stopwatch
 from flip.training_data import TrainingData
 from flip.weights import WeightsFile, WeightsRecord
@@ -127,9 +127,9 @@ class OnnxSam(OnnxPair):
     family = "SAM (ONNX)"
     settings: ClassVar = {"multimask": False}
 
-    def set_image(self, image: NDArray[np.uint8]) -> None:
-        """Encode an image, uint8 RGB H×W×3."""
-        check_image(image)
+    def set_image(self, image: ImageLike) -> None:
+        """Encode an image, which `flip.images.as_rgb` converts."""
+        image = as_rgb(image)
         height, width = image.shape[:2]
         with self.stopwatch("pre"):
             pixels = sam_pixels(image)

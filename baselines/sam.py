@@ -36,7 +36,7 @@ from baselines.torch_loading import network_card, random_weights, torch_device
 from baselines.torchvision_cpu import prepare_torchvision
 from baselines.upsample import INPUT_SIDE, resized_size, sam_mask
 from flip.finite import check_finite
-from flip.prompts import check_image
+from flip.images import ImageLike, as_rgb
 from flip.stopwatch import Stopwatch
 from flip.training_data import TrainingData
 from flip.weights import WeightsFile, WeightsRecord
@@ -156,9 +156,9 @@ class TorchSam:
         self._embedding: Any = None
         self._size = (0, 0)
 
-    def set_image(self, image: NDArray[np.uint8]) -> None:
-        """Encode an image, uint8 RGB H×W×3. Raises OutOfMemory."""
-        check_image(image)
+    def set_image(self, image: ImageLike) -> None:
+        """Encode an image, which `flip.images.as_rgb` converts. Raises OutOfMemory."""
+        image = as_rgb(image)
         self._embedding = None
         self._size = (image.shape[1], image.shape[0])
         with self.stopwatch("pre"):

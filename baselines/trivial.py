@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from baselines.model import Model
 from baselines.segmenter import ModelCard, Prompt, PromptKind
-from flip.prompts import check_image
+from flip.images import ImageLike, as_rgb
 from flip.stopwatch import Stopwatch
 from flip.training_data import NOTHING
 from objascale.masks import Box, RegionMask
@@ -78,9 +77,9 @@ class _PromptFill:
         self.stopwatch = Stopwatch()
         self._size = (0, 0)
 
-    def set_image(self, image: NDArray[np.uint8]) -> None:
-        """Keep the size of an image, uint8 RGB H×W×3."""
-        check_image(image)
+    def set_image(self, image: ImageLike) -> None:
+        """Keep the size of an image, which `flip.images.as_rgb` converts."""
+        image = as_rgb(image)
         self._size = (image.shape[1], image.shape[0])
 
 

@@ -13,12 +13,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection, wait
-from typing import Any, Literal
+from typing import Any
 
 from baselines.lazy import torch
 from baselines.model import Model
 from baselines.segmenter import Device
-from bench.pool import IMAGES_PER_WORKER, ImageWorker
+from bench.pool import IMAGES_PER_WORKER, ImageWorker, Method
 from bench.setup import Setup
 from objascale.cores import available_cores, available_memory
 from objascale.engine import Fatal, WorkerLost
@@ -99,7 +99,7 @@ class LocalHost:
         self._running.append(_Process(self._setup, self._threads, gpu))
         return self._running[-1]
 
-    def call(self, worker: _Process, method: Literal["start", "measure"], *arguments: Any) -> _Call:
+    def call(self, worker: _Process, method: Method, *arguments: Any) -> _Call:
         """Call a method of a worker."""
         return worker.call(method, arguments)
 
@@ -137,7 +137,7 @@ class _Process:
             self._process.start()
         theirs.close()
 
-    def call(self, method: str, arguments: tuple[Any, ...]) -> _Call:
+    def call(self, method: Method, arguments: tuple[Any, ...]) -> _Call:
         """Send a call. If the process is dead, `receive` reports it."""
         self._count += 1
         call = self._calls[self._count] = _Call(self)
@@ -192,7 +192,7 @@ def _serve(connection: Connection, setup: Setup, threads: int, gpu: str | None) 
     worker = ImageWorker(setup, threads)
     sending = threading.Lock()
 
-    def answer(number: int, method: str, arguments: tuple[Any, ...]) -> None:
+    def answer(number: int, method: Method, arguments: tuple[Any, ...]) -> None:
         result: Any = None
         error: Exception | None = None
         try:

@@ -30,12 +30,13 @@ class Scores:
     centre_error: float | None
 
 
-def score(predicted: RegionMask, truth: RegionMask) -> Scores:
+def score(predicted: RegionMask, truth: RegionMask, ignored: RegionMask | None = None) -> Scores:
     """Compute all scores of one object.
 
     Args:
         predicted: The mask of a model.
         truth: The true mask, in a frame of the same size.
+        ignored: Pixels that are removed from both masks first, such as a band that nobody labelled; None for none.
 
     Raises:
         MaskError: The frames have different sizes.
@@ -46,6 +47,8 @@ def score(predicted: RegionMask, truth: RegionMask) -> Scores:
         >>> scores.iou, scores.centre_error
         (0.6, 1.0)
     """
+    if ignored is not None:
+        predicted, truth = predicted.without(ignored), truth.without(ignored)
     return Scores(
         predicted.iou(truth), predicted.dice(truth), boundary_iou(predicted, truth), centre_error(predicted, truth)
     )

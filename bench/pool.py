@@ -22,6 +22,7 @@ from objascale.datasets import Sample
 from objascale.engine import Fatal, WorkerLost
 
 IMAGES_PER_WORKER = 2  # one is measured while the next is decoded
+Method = Literal["start", "environment", "measure"]  # of `ImageWorker`
 MAX_LOSSES = 3  # lost workers per image, or per worker at the start; one or two can be bad luck
 START_TIMEOUT = 600.0  # seconds without any worker; a node may have to boot and load models first
 
@@ -52,12 +53,10 @@ class Loaded:
     Attributes:
         cards: Cards of the models.
         unavailable: Why models cannot be loaded, by name.
-        environment: Description of the worker's machine.
     """
 
-    cards: list[ModelCard]
-    unavailable: Mapping[str, str]
-    environment: dict[str, Any]
+    cards: Sequence[ModelCard] = ()
+    unavailable: Mapping[str, str] = field(default_factory=dict)
 
 
 class ImageWorker:
@@ -82,7 +81,11 @@ class ImageWorker:
             self._measurer, self._samples = self._setup.load()
         except Exception as error:  # any error of a worker becomes a sentence of the driver
             raise Fatal(str(error) or type(error).__name__) from None
-        return Loaded(self._measurer.cards, self._measurer.unavailable, self._measurer.environment)
+        return Loaded(self._measurer.cards, self._measurer.unavailable)
+
+    def environment(self) -> dict[str, Any]:
+        """Return the description of the worker's machine."""
+        return self._measurer.environment
 
     def measure(self, task: ImageTask) -> list[ResultRow]:
         """Return the rows of one image. Raises Fatal if this worker has another data set."""
@@ -116,7 +119,7 @@ class Host(Protocol):
     def launch(self) -> Any:
         """Start a process with an `ImageWorker`, and return the worker."""
 
-    def call(self, worker: Any, method: Literal["start", "measure"], *arguments: Any) -> Any:
+    def call(self, worker: Any, method: Method, *arguments: Any) -> Any:
         """Call a method of the `ImageWorker` without waiting, and return a hashable reference of its result."""
 
     def wait(self, references: Sequence[Any], timeout: float | None) -> Sequence[Any]:
@@ -160,7 +163,9 @@ class Pool:
         self._ready: list[_Member] = []
         self._measuring: dict[Any, tuple[_Member, ImageTask]] = {}  # by the reference of the rows
         self._failed = 0  # consecutive failed starts
-        self._loaded: Loaded | None = None  # of the worker that was ready first
+        self._loaded = Loaded()  # by the worker that was ready first
+        self.environment: dict[str, Any] = {}
+        """Description of the machine of the worker that was ready first."""
 
     def __enter__(self) -> Pool:
         try:
@@ -168,6 +173,7 @@ class Pool:
                 self._start()
             while not self._ready:
                 self._wait()
+            self.environment = self._environment()
         except BaseException:
             self.__exit__()
             raise
@@ -183,25 +189,14 @@ class Pool:
         return self._host.workers
 
     @property
-    def loaded(self) -> Loaded:
-        """What the worker that was ready first has loaded."""
-        assert self._loaded is not None, "the pool is open inside its `with` block"
-        return self._loaded
-
-    @property
     def cards(self) -> Sequence[ModelCard]:
         """Cards of the models."""
-        return self.loaded.cards
+        return self._loaded.cards
 
     @property
     def unavailable(self) -> Mapping[str, str]:
         """Why models cannot be loaded, by name."""
-        return self.loaded.unavailable
-
-    @property
-    def environment(self) -> dict[str, Any]:
-        """Description of the machine of the worker that was ready first."""
-        return self.loaded.environment
+        return self._loaded.unavailable
 
     def rows(self, samples: Sequence[Sample], results: ResultsWriter) -> Iterator[list[ResultRow]]:
         """Yield the rows of each image as soon as they arrive."""
@@ -218,6 +213,14 @@ class Pool:
                     waiting.appendleft(task)
                 else:
                     yield rows
+
+    def _environment(self) -> dict[str, Any]:
+        reference = self._host.call(self._ready[0].worker, "environment")
+        self._host.wait([reference], timeout=None)
+        try:
+            return self._host.result(reference)
+        except WorkerLost as error:
+            raise Fatal(f"a worker of {self._host.name} died: {error}; run the same command again") from None
 
     def _hand_out(self, waiting: deque[ImageTask]) -> None:
         """Give images to the workers with the lowest load. An image that was lost before goes to an idle worker."""
@@ -270,7 +273,8 @@ class Pool:
             raise
         self._ready.append(member)
         self._failed = 0
-        self._loaded = self._loaded or loaded
+        if not self._loaded.cards:
+            self._loaded = loaded
         if changed := differences(_by_name(self.cards), _by_name(loaded.cards)):
             raise Fatal(
                 f"the models differ between the workers of {self._host.name} ({'; '.join(changed)}); "

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
-from bench.pool import IMAGES_PER_WORKER, ImageTask, ImageWorker, Loaded
+from bench.pool import IMAGES_PER_WORKER, ImageTask, ImageWorker, Loaded, Method
 from bench.results import ResultRow
 from bench.setup import Setup
 from objascale.engine import Fatal, WorkerLost
@@ -80,7 +80,7 @@ class RayHost:
         )
         return actor.remote(self._setup)
 
-    def call(self, worker: Any, method: Literal["start", "measure"], *arguments: Any) -> Any:
+    def call(self, worker: Any, method: Method, *arguments: Any) -> Any:
         """Call a method of an actor."""
         return getattr(worker, method).remote(*arguments)
 

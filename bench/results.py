@@ -82,6 +82,7 @@ class ResultRow:
     centre_error: float | None = None  # px between the means of both masks; null if the prediction is empty
     predicted_area: int = 0
     predicted_rle: str | None = None
+    ignored_rle: str | None = None  # pixels that all scores leave out; null if there are none
     image_pre_ms: float | None = None  # of set_image, the same on every row of the image
     image_model_ms: float | None = None
     image_post_ms: float | None = None

@@ -232,12 +232,12 @@ class Measurer:
         self, segmenter: Segmenter, image: LoadedImage, task: PromptGroup, rows: list[ResultRow]
     ) -> Iterator[ResultRow]:
         """Predict the objects of a task, in one call if the model can; if that fails, one by one to find the cause."""
-        asked: list[tuple[ResultRow, RegionMask, Prompt]] = []
+        asked: list[_Asked] = []
         for row, truth in zip(rows, task.truths, strict=True):
             try:
                 mask = truth.mask()
                 prompt = make_prompt(mask, segmenter.accepts, task.prompt, truth.object_id)
-                asked.append((replace(row, prompt=prompt.kind), mask, prompt))
+                asked.append(_Asked(replace(row, prompt=prompt.kind), prompt, mask, truth.ignored_mask()))
             except Exception as caught:  # any error of an annotation becomes the error of this object's row
                 yield replace(row, error=sentence(caught))
         try:
@@ -250,7 +250,7 @@ class Measurer:
             try:
                 yield from _answer(segmenter, image, [each])
             except Exception as caught:  # any error of a model becomes the error of this object's row
-                yield replace(each[0], error=sentence(caught))
+                yield replace(each.row, error=sentence(caught))
 
     def _unanswered(self, image: LoadedImage, task: PromptGroup, truth: TruthObject) -> ResultRow:
         """Return a row without prediction."""
@@ -274,6 +274,7 @@ class Measurer:
             area=truth.area,
             fraction=truth.area / max(width * height, 1),
             truth_rle=truth.counts,
+            ignored_rle=truth.ignored or None,
             prompt_source=task.prompt.source,
             noise=task.prompt.noise,
             tokens=card.settings.get("tokens"),
@@ -283,11 +284,19 @@ class Measurer:
         )
 
 
-def _answer(
-    segmenter: Segmenter, image: LoadedImage, asked: list[tuple[ResultRow, RegionMask, Prompt]]
-) -> list[ResultRow]:
+@dataclass(frozen=True)
+class _Asked:
+    """A row without prediction, and what is needed to fill it."""
+
+    row: ResultRow
+    prompt: Prompt
+    truth: RegionMask
+    ignored: RegionMask | None
+
+
+def _answer(segmenter: Segmenter, image: LoadedImage, asked: list[_Asked]) -> list[ResultRow]:
     """Predict in one call, and return rows with masks, scores and the times divided by the number of prompts."""
-    prompts = [prompt for *_, prompt in asked]
+    prompts = [each.prompt for each in asked]
     segmenter.stopwatch.reset()
     if len(prompts) > 1 and isinstance(segmenter, BatchSegmenter):
         answers: Sequence[object] = segmenter.predict_many(prompts)
@@ -297,11 +306,11 @@ def _answer(
     assert image.pixels is not None
     predicted = checked_masks(segmenter, answers, len(prompts), image.pixels)
     rows = []
-    for (row, truth, _), mask in zip(asked, predicted, strict=True):
-        scores = score(mask, truth)
+    for each, mask in zip(asked, predicted, strict=True):
+        scores = score(mask, each.truth, each.ignored)
         rows.append(
             replace(
-                row,
+                each.row,
                 iou=scores.iou,
                 dice=scores.dice,
                 boundary_iou=scores.boundary_iou,

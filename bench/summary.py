@@ -17,8 +17,9 @@ def summarise(rows: pd.DataFrame) -> pd.DataFrame:
     """Return one row per model, in order of appearance, split by number of patches and noise where they differ.
 
     Columns: model, seen (the worst `seen_in_training` of its rows), a mean IoU per size bin (NaN if empty), mean, std
-    (sample), n, errors, and the median ms of `predict` and, over images, of `set_image`. A row with an error counts as
-    IoU 0 and has no time. Random weights are named beside the model.
+    (sample), n, ignoring (the rows whose IoU leaves pixels out), errors, and the median ms of `predict` and, over
+    images, of `set_image`. A row with an error counts as IoU 0 and has no time. Random weights are named beside the
+    model.
     """
     table = []
     labels = _labels(rows)
@@ -34,6 +35,7 @@ def summarise(rows: pd.DataFrame) -> pd.DataFrame:
                 "mean": part["iou"].mean(),
                 "std": part["iou"].std(),
                 "n": len(part),
+                "ignoring": int(part["ignored_rle"].notna().sum()),
                 "errors": int(part["error"].notna().sum()),
                 "object_ms": (part["pre_ms"] + part["model_ms"] + part["post_ms"]).median(),
                 "image_ms": (images["image_pre_ms"] + images["image_model_ms"] + images["image_post_ms"]).median(),
@@ -51,7 +53,9 @@ def _labels(rows: pd.DataFrame) -> pd.Series:
 
 def rich_table(summary: pd.DataFrame) -> Table:
     """Return `summarise`'s table for a terminal."""
-    table = Table(title="Mean IoU by mask area / image area", caption=footnote(summary["seen"]) or None)
+    notes = [footnote(summary["seen"]), describe_ignored(int(summary["ignoring"].max()))]
+    caption = " ".join(filter(None, notes)) or None
+    table = Table(title="Mean IoU by mask area / image area", caption=caption)
     for name in ("model", *BIN_LABELS, "mean ± std", "n", "errors", "ms/object", "ms/image"):
         table.add_column(name, justify="left" if name == "model" else "right", no_wrap=name != "model")
     for row in summary.to_dict("records"):
@@ -65,6 +69,15 @@ def rich_table(summary: pd.DataFrame) -> Table:
             _number(row["image_ms"], 1),
         )
     return table
+
+
+def describe_ignored(objects: int) -> str:
+    """Return the sentence about objects whose annotation marks pixels to ignore, "" if there are none."""
+    if not objects:
+        return ""
+    return (
+        f"The IoU of {objects} object{'s' * (objects > 1)} leaves out the pixels that the annotation marks as unknown."
+    )
 
 
 def _number(value: float, digits: int) -> str:

@@ -3,7 +3,7 @@
     from flip import load_predictor
 
     predictor = load_predictor("flip-s")
-    predictor.set_image(image)  # uint8 RGB, (H, W, 3)
+    predictor.set_image("photo.jpg")  # or a PIL image, or an array (H, W, 3) in the order RGB
     mask = predictor.predict(box=(40, 60, 90, 200))
     inside = np.asarray(mask)  # bool, (H, W)
 

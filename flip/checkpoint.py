@@ -21,7 +21,7 @@ from flip.lightning import CheckpointBroken, read_state_dict
 from flip.paper.model import PAPER_CONFIGS, Flip, PaperConfig
 from flip.released.model import RELEASED_CONFIGS, UNUSED_PARAMETER, FlipConfig, ReleasedFlip
 from flip.sampler import RECIPES, Recipe
-from objascale.files import write_atomically
+from objascale.files import LFS_HELP, is_lfs_pointer, write_atomically
 
 COUNTERPARTS = {"encoder": "predictor", "predictor": "encoder"}
 """The words in the file names of a pair of ONNX graphs."""
@@ -102,6 +102,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """Return the parameters in a weights file by name. Arguments and errors are those of `load_model`."""
     if not path.is_file():
         raise FileNotFoundError(f"there is no weights file {path}")
+    if is_lfs_pointer(path):
+        raise WeightsBroken(f"{path} {LFS_HELP}")
     if path.suffix == ".ckpt":
         return _read_checkpoint(path)
     if path.suffix == ".safetensors":

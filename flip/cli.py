@@ -69,13 +69,14 @@ def _numbers(option: str, text: str, metavar: str) -> list[float]:
 BOX, POINT, ELLIPSE = "X0,Y0,X1,Y1", "X,Y,SCALE", "X,Y,SEMI1,SEMI2,DEGREES"
 
 
-def _gaussian(option: str, text: str) -> Gaussian:
-    """Return the prompt of --box, --point or --ellipse. Raises GaussianError that names the option."""
+def _gaussian(option: str, text: str, width: int, height: int) -> Gaussian:
+    """Return the prompt of --box, --point or --ellipse for an image. Raises GaussianError that names the option."""
     from flip.gaussian import Gaussian, GaussianError
+    from flip.prompts import as_gaussian
 
     try:
         if option == "--box":
-            return Gaussian.from_box(_numbers(option, text, BOX))
+            return as_gaussian(_numbers(option, text, BOX), width, height)
         if option == "--point":
             return Gaussian.from_point(*_numbers(option, text, POINT))
         x, y, semi1, semi2, degrees = _numbers(option, text, ELLIPSE)
@@ -111,7 +112,7 @@ def predict(
         str | None,
         typer.Option(
             metavar=ELLIPSE,
-            help="Ellipse around the object: centre, semi-axes, and angle of the first one from right to down.",
+            help="Ellipse around the object: centre, semi-axes, and angle of the first one, from right to down.",
         ),
     ] = None,
     mask: Annotated[Path | None, typer.Option(help="Rough mask, a PNG of the image's size, non-zero inside.")] = None,
@@ -146,7 +147,7 @@ def predict(
             gaussian = Gaussian.from_mask(read_mask(mask, image, width, height))
         for option, text in (("--box", box), ("--point", point), ("--ellipse", ellipse)):
             if text is not None:
-                gaussian = _gaussian(option, text)
+                gaussian = _gaussian(option, text, width, height)
         _check_device(device)
         predictor = load_predictor(model, weights, tokens=tokens, seed=seed, device=device)
         predictor.set_image(pixels)

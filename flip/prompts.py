@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,19 +18,6 @@ PromptLike = RegionMask | Gaussian | NDArray[Any] | Sequence[float]
 
 class PredictorError(ValueError):
     """An invalid argument of a predictor, or a call without an image."""
-
-
-def check_image(image: NDArray[np.uint8]) -> None:
-    """Check an image before a model takes it.
-
-    Raises:
-        PredictorError: The image is not a NumPy array of uint8 with shape (H, W, 3), or it has no pixels.
-    """
-    if not isinstance(image, np.ndarray):
-        raise PredictorError(f"image must be a NumPy array, uint8 H×W×3 RGB, not a {type(image).__name__}")
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
-        remedy = "; objascale.pictures.eight_bits reduces 16 bits to 8" if image.dtype == np.uint16 else ""
-        raise PredictorError(f"image must be uint8 H×W×3 RGB, not {image.dtype} {image.shape}{remedy}")
 
 
 def one_prompt(
@@ -48,14 +36,15 @@ def one_prompt(
     if point is not None:
         given.append(Gaussian.from_point(*_numbers("point", point, "x, y, scale")))
     if ellipse is not None:
-        given.append(Gaussian.from_ellipse(*_numbers("ellipse", ellipse, "x, y, semi1, semi2, radians")))
+        x, y, semi1, semi2, degrees = _numbers("ellipse", ellipse, "x, y, semi1, semi2, degrees")
+        given.append(Gaussian.from_ellipse(x, y, semi1, semi2, math.radians(degrees)))
     if len(given) != 1:
         raise PredictorError("predict takes exactly one of mask, box, gaussian, point and ellipse")
     return given[0]
 
 
 def as_gaussian(prompt: PromptLike, width: int, height: int) -> Gaussian:
-    """Return a prompt as a Gaussian.
+    """Return a prompt as a Gaussian. A box that sticks out of the image is cut at its edges.
 
     Args:
         prompt: The prompt.
@@ -76,7 +65,11 @@ def as_gaussian(prompt: PromptLike, width: int, height: int) -> Gaussian:
                 f"mask must have the size of the image, {width}×{height}, not {mask.width}×{mask.height}"
             )
         return Gaussian.from_mask(mask)
-    return Gaussian.from_box(_numbers("box", prompt, "x0, y0, x1, y1"))
+    x0, y0, x1, y1 = box = _numbers("box", prompt, "x0, y0, x1, y1")
+    whole = Gaussian.from_box(box)
+    if max(x0, 0) >= min(x1, width) or max(y0, 0) >= min(y1, height):
+        return whole  # outside the image, where no patch fits
+    return Gaussian.from_box((max(x0, 0), max(y0, 0), min(x1, width), min(y1, height)))
 
 
 def _numbers(argument: str, value: ArrayLike, names: str) -> tuple[float, ...]:

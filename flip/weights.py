@@ -301,6 +301,8 @@ def _fetch_file(file: WeightsFile, url: str, path: Path, get: Callable[[str, Pat
 
 def _check_file(file: WeightsFile, path: Path) -> None:
     """Verify one file as `check` does."""
+    if files.is_lfs_pointer(path):
+        raise WeightsChanged(f"{path} {files.LFS_HELP}")
     known = _known_sha256(file, path) or file.sha256_start
     if not known and file.git_blob and _git_blob(path) != file.git_blob:
         raise WeightsChanged(f"{path} is not the published file (Git's id of it differs); delete it and fetch it again")

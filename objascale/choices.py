@@ -13,5 +13,5 @@ ImageFormat = Literal["png", "jpg"]
 Exif = Literal["stored", "displayed"]
 """How to read an image whose annotated size fits with and without its EXIF orientation: as stored, or turned."""
 
-DATASET_FORMATS = ("objascale", "kitti360", "sa1b", "hypersim", "openimages", "flip-hdf5", "coco")
+DATASET_FORMATS = ("objascale", "kitti360", "sa1b", "hypersim", "openimages", "flip-hdf5", "coco", "masks")
 """Names of the formats of data sets: the keys of `objascale.datasets.formats.FORMATS`."""

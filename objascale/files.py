@@ -8,6 +8,9 @@ import secrets
 from functools import lru_cache
 from pathlib import Path
 
+LFS_HELP = "is a Git LFS pointer; run git lfs pull in its repository"
+"""The end of a message about a file that `is_lfs_pointer` recognises."""
+
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 
@@ -39,10 +42,19 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "objascale"
 
 
-def is_lfs_pointer(path: Path) -> bool:
-    """Return whether a file is a Git LFS pointer, which stands for a file that was not downloaded. Raises OSError."""
-    with path.open("rb") as file:
-        return file.read(len(_LFS_POINTER)) == _LFS_POINTER
+def is_lfs_pointer(content: Path | bytes) -> bool:
+    """Return whether a file is a Git LFS pointer, which stands for a file that was not downloaded.
+
+    Args:
+        content: The file, or its bytes.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    if isinstance(content, bytes):
+        return content.startswith(_LFS_POINTER)
+    with content.open("rb") as file:
+        return is_lfs_pointer(file.read(len(_LFS_POINTER)))
 
 
 def file_state(path: Path) -> str:

@@ -14,13 +14,14 @@ import re
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 import numpy as np
 from numpy.typing import NDArray
 
 from objascale.files import is_lfs_pointer
+from objascale.gltf_plain import EXTENSIONS, is_fallback, simplify, write_glb
 from objascale.gltf_schema import COMPONENT_TYPES, DOCUMENT, ELEMENT_TYPES, SchemaError, check
 from objascale.references import inside
 from objascale.refusal import Refusal
@@ -33,20 +34,53 @@ _MAX_ELEMENTS = 3 * MAX_TRIANGLES  # of one accessor: three indices a triangle
 _MAX_DEPTH = 400  # of the node tree; Blender's importer recurses in Python, whose limit is 1000 frames
 
 
+class PlainGltf(NamedTuple):
+    """A checked glTF file that Blender can read."""
+
+    document: dict[str, Any]
+    file: Path
+    missing_textures: list[str]
+    """Names of missing pictures that the document no longer refers to."""
+
+
 def check_gltf(path: Path) -> dict[str, Any]:
-    """Check a .glb or .gltf file and return its JSON document.
+    """Check a .glb or .gltf file and return its JSON document, as `objascale.gltf_plain.simplify` rewrites it.
 
     Raises:
-        Refusal: git-lfs, truncated, unreadable (not glTF, or inconsistent), missing-file, outside-reference, too-large,
-            too-many-triangles or not-finite.
+        Refusal: git-lfs, truncated, unreadable (not glTF, or inconsistent), gltf-1, missing-file, outside-reference,
+            too-large, too-many-triangles or not-finite.
     """
+    return _check(path)[0]
+
+
+def plain_gltf(path: Path, scratch: Path) -> PlainGltf:
+    """Check a .glb or .gltf file, and write it into `scratch` if it uses extensions that Blender does not read.
+
+    Raises:
+        Refusal: As `check_gltf` does.
+    """
+    document, buffers, missing = _check(path)
+    if missing is None:
+        return PlainGltf(document, path, [])
+    target = scratch / "plain.glb"
+    write_glb(target, path.parent, document, buffers)
+    return PlainGltf(document, target, missing)
+
+
+def _check(path: Path) -> tuple[dict[str, Any], list[bytes], list[str] | None]:
+    """Return the checked document, its buffers, and the result of `simplify`, None where it has nothing to do."""
+    missing = None
     try:
         document, binary = _read(path)
+        if _is_version_1(document):
+            raise _version_1(path)
         check(document, DOCUMENT)
         _check_triangles(path, document)
         file = _File(path, document, binary)
         file.check_references()
         buffers = file.buffers()
+        if EXTENSIONS & {*document.get("extensionsUsed", []), *document.get("extensionsRequired", [])}:
+            missing = simplify(path.parent, document, buffers)
         _check_tree(document)
         _check_ranges(document, buffers)
         _check_primitives(path, document, buffers)
@@ -54,7 +88,20 @@ def check_gltf(path: Path) -> dict[str, Any]:
         raise Refusal("unreadable", f"{path} is not valid glTF: {error}") from error
     except (OSError, ValueError, RecursionError, struct.error) as error:
         raise Refusal("unreadable", f"{path} cannot be read as glTF", repr(error)) from error
-    return document
+    return document, buffers, missing
+
+
+def _version_1(path: Path) -> Refusal:
+    return Refusal("gltf-1", f"{path} is glTF 1.0; convert it to glTF 2.0, for example with gltf-pipeline")
+
+
+def _is_version_1(document: Any) -> bool:
+    """Return whether a document is glTF 1.0, whose arrays are objects with names."""
+    if not isinstance(document, dict):
+        return False
+    asset = document.get("asset")
+    version = asset.get("version") if isinstance(asset, dict) else None
+    return str(version).startswith("1") or (version is None and isinstance(document.get("meshes"), dict))
 
 
 def _read(path: Path) -> tuple[dict[str, Any], bytes]:
@@ -65,6 +112,8 @@ def _read(path: Path) -> tuple[dict[str, Any], bytes]:
     _, version, length = struct.unpack_from("<4sII", data)
     if length > len(data):
         raise Refusal("truncated", f"{path} is cut short: {len(data):,} of {length:,} bytes")
+    if version == 1:
+        raise _version_1(path)
     if version != 2 or length < len(data):
         raise SchemaError(f"its header says version {version}, {length:,} bytes; it has {len(data):,}")
     chunks: list[tuple[bytes, bytes]] = []
@@ -118,7 +167,7 @@ class _File:
             total += len(data)
             if total > MAX_FILE_BYTES:
                 raise Refusal("too-large", f"{self.path} has buffers of more than {MAX_FILE_BYTES:,} bytes")
-            if len(data) < item["byteLength"]:
+            if len(data) < item["byteLength"] and not (is_fallback(item) and "uri" not in item):
                 raise SchemaError(f"buffers/{i} has {len(data):,} of {item['byteLength']:,} bytes")
             buffers.append(data)
         return buffers

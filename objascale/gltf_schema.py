@@ -68,6 +68,7 @@ _NODE = {
     "extensions": {
         "EXT_mesh_gpu_instancing": {"attributes!": _ATTRIBUTES},
         "KHR_lights_punctual": {"light!": int},
+        "KHR_node_visibility": {"visible": bool},
         "*": object,
     },
 }
@@ -116,6 +117,24 @@ _ACCESSOR = {
     },
 }
 
+_MESHOPT = {
+    "buffer!": Index("buffers"),
+    "byteOffset": int,
+    "byteLength!": int,
+    "byteStride!": int,
+    "count!": int,
+    "mode!": Among(("ATTRIBUTES", "TRIANGLES", "INDICES")),
+    "filter": Among(("NONE", "OCTAHEDRAL", "QUATERNION", "EXPONENTIAL", "COLOR")),
+}
+
+_BUFFER_VIEW = {
+    "buffer!": Index("buffers"),
+    "byteOffset": int,
+    "byteLength!": int,
+    "byteStride": int,
+    "extensions": {"EXT_meshopt_compression": _MESHOPT, "KHR_meshopt_compression": _MESHOPT, "*": object},
+}
+
 _ANIMATION = {
     "name": str,
     "channels!": [{"sampler!": int, "target!": {"node": Index("nodes"), "path!": str}}],
@@ -136,14 +155,18 @@ DOCUMENT: Shape = {
             "name": str,
             "sampler": Index("samplers"),
             "source": Index("images"),
-            "extensions": {"EXT_texture_webp": {"source!": Index("images")}, "*": object},
+            "extensions": {
+                "EXT_texture_webp": {"source!": Index("images")},
+                "KHR_texture_basisu": {"source!": Index("images")},
+                "*": object,
+            },
         }
     ],
     "images": [{"name": str, "uri": str, "mimeType": str, "bufferView": Index("bufferViews")}],
     "samplers": [{"wrapS": int, "wrapT": int, "magFilter": int, "minFilter": int}],
     "accessors": [_ACCESSOR],
-    "bufferViews": [{"buffer!": Index("buffers"), "byteOffset": int, "byteLength!": int, "byteStride": int}],
-    "buffers": [{"byteLength!": int, "uri": str}],
+    "bufferViews": [_BUFFER_VIEW],
+    "buffers": [{"byteLength!": int, "uri": str, "extensions": {"*": object}}],
     "skins": [
         {
             "name": str,

@@ -139,6 +139,12 @@ class RegionMask:
             ]
         return out
 
+    def without(self, other: RegionMask) -> RegionMask:
+        """The pixels of this mask that are not in another one of the same frame."""
+        h, w = self.data.shape
+        covered = other.window((self.x, self.y, self.x + w, self.y + h))
+        return RegionMask(self.x, self.y, self.data & ~covered, self.width, self.height)
+
     # ---- measures
 
     @cached_property

@@ -13,6 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from objascale.files import LFS_HELP, is_lfs_pointer
+
 DEPTHS = (8, 10, 12, 14, 16)
 """Bits per channel that cameras and scanners deliver."""
 
@@ -49,6 +51,8 @@ def _opencv(content: bytes, flags: int) -> NDArray[Any]:
         pixels = cv2.imdecode(np.frombuffer(content, np.uint8), flags) if content else None
     except cv2.error:  # raised for more than 2^30 pixels
         pixels = None
+    if pixels is None and is_lfs_pointer(content):
+        raise PictureError(LFS_HELP)
     if pixels is None:
         raise PictureError("is no image that OpenCV can decode; png and jpg are")
     return pixels

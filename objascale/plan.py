@@ -30,6 +30,7 @@ PlacementMode = Literal["centre", "anywhere", "cut"]
 
 PLAN_SCHEMA = 1
 MAX_OBJECTS = 16  # in one picture; a choice, within the 100 that `dataset.OBJECTS_PER_IMAGE` numbers
+MAX_CATEGORY_ATTEMPTS = 12  # of a slot; a choice: a category may be all damaged files
 MIN_SAMPLES = 8  # paths a pixel; a choice: the denoiser needs a few to tell noise from detail
 
 # The paper states no camera. These are the angles of a 50 mm and a 26 mm lens on a sensor of 36 mm, between which most
@@ -267,13 +268,13 @@ class Plan:
 
         Slots take the categories in turn, in an order that is shuffled in every round, and the objects of each
         category likewise. A further attempt takes the category's next object. After two rounds over the category's
-        objects, any object may take the slot.
+        objects, or MAX_CATEGORY_ATTEMPTS, any object may take the slot.
         """
         names = self._categories
         turn, position = divmod(slot, len(names))
         category = names[self._shuffled(len(names), 0, turn)[position]]
         own = self._by_category[category]
-        if attempt < 2 * len(own) + 2:
+        if attempt < min(2 * len(own) + 2, MAX_CATEGORY_ATTEMPTS):
             turn, position = divmod(turn + attempt, len(own))
             return own[self._shuffled(len(own), 1 + names.index(category), turn)[position]]
         return self.objects[int(self._shuffled(len(self.objects), slot, attempt)[0])]

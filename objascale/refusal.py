@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from objascale.files import is_lfs_pointer, remembered_sha256
+from objascale.files import LFS_HELP, is_lfs_pointer, remembered_sha256
 
 REASONS = {
     "changed": "The file has changed since it was planned: make the plan again",
@@ -52,7 +52,7 @@ class Refusal(Exception):
 def refuse_lfs_pointer(path: Path) -> None:
     """Refuse a Git LFS pointer. Raises Refusal or OSError."""
     if is_lfs_pointer(path):
-        raise Refusal("git-lfs", f"{path} is a Git LFS pointer; run git lfs pull in its repository")
+        raise Refusal("git-lfs", f"{path} {LFS_HELP}")
 
 
 def refuse_changed(path: Path, sha256: str) -> None:

@@ -13,13 +13,13 @@ from typing import Any
 from objascale.dataset import DatasetWriter
 from objascale.engine import Worker, WorkerLost, run
 from objascale.engine.messages import Refused, Rendered, Reply, Request
-from objascale.plan import Plan, SceneSpec, save_plan, spec_id
+from objascale.plan import MAX_CATEGORY_ATTEMPTS, Plan, SceneSpec, save_plan, spec_id
 from objascale.progress import Pace
 from objascale.records import RenderRequest, render_request
 from objascale.sources import Asset
 from objascale.sources.folder import LDR_MAP_SUFFIXES
 
-ATTEMPTS_PER_SLOT = 12  # a choice; a slot stays empty if all its attempts fail
+ATTEMPTS_PER_SLOT = 2 * MAX_CATEGORY_ATTEMPTS
 PROGRESS_EVERY = 60.0  # seconds between progress lines in the journal; a choice
 
 

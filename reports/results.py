@@ -178,7 +178,8 @@ def _read_rows(folder: Path, run: dict[str, Any]) -> pd.DataFrame:
     known = settings_by_hash(run)
     rows["settings"] = rows["settings_hash"].map(lambda each: known.get(each, each))
     exif = rows["exif"].fillna("") if "exif" in rows else ""  # results written before `--exif` lack it
-    return rows.assign(prompt_source=prompt_sources(rows), exif=exif)
+    ignored = rows["ignored_rle"].fillna("") if "ignored_rle" in rows else ""  # likewise
+    return rows.assign(prompt_source=prompt_sources(rows), exif=exif, ignored_rle=ignored)
 
 
 def _distinct_datasets(rows: pd.DataFrame) -> pd.Series:

@@ -12,9 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 from flip.devices import device_stopwatch, parse_device
 from flip.finite import check_finite
 from flip.gaussian import Gaussian
+from flip.images import ImageLike, as_rgb
 from flip.paper.glimpses import Glimpses, glimpse
 from flip.paper.model import Flip
-from flip.prompts import PredictorError, PromptLike, as_gaussian, check_image, one_prompt
+from flip.prompts import PredictorError, PromptLike, as_gaussian, one_prompt
 from flip.sampler import Patches, Recipe
 from flip.sampling import Sampling
 from objascale.masks import RegionMask
@@ -64,11 +65,10 @@ class PaperPredictor:
         self.stopwatch = device_stopwatch(self.device)
         self._image: NDArray[np.uint8] | None = None
 
-    def set_image(self, image: NDArray[np.uint8]) -> None:
-        """Set the image for the next predictions, uint8 RGB (H, W, 3). It is not copied. Raises PredictorError."""
-        check_image(image)
+    def set_image(self, image: ImageLike) -> None:
+        """Set the image for the next predictions, as `FlipPredictor.set_image` does. Raises PredictorError."""
         with self.stopwatch("pre"):
-            self._image = np.ascontiguousarray(image)
+            self._image = np.ascontiguousarray(as_rgb(image))
 
     def predict(
         self,

@@ -14,7 +14,8 @@ from torch import Tensor
 from flip.devices import device_stopwatch, parse_device
 from flip.finite import check_finite
 from flip.gaussian import RELEASED_UNIT, Gaussian
-from flip.prompts import PredictorError, PromptLike, as_gaussian, check_image, one_prompt
+from flip.images import ImageLike, as_rgb
+from flip.prompts import PredictorError, PromptLike, as_gaussian, one_prompt
 from flip.refine import Pixels
 from flip.released.model import ReleasedFlip
 from flip.released.target import Target, area, evaluation_box
@@ -97,18 +98,17 @@ class FlipPredictor:
         self.stopwatch = device_stopwatch(self.device)
         self._image: NDArray[np.uint8] | None = None
 
-    def set_image(self, image: NDArray[np.uint8]) -> None:
-        """Set the image for the next predictions. It is not copied.
+    def set_image(self, image: ImageLike) -> None:
+        """Set the image for the next predictions. A uint8 array (H, W, 3) is not copied.
 
         Args:
-            image: uint8 RGB, (H, W, 3).
+            image: A path, a PIL image or an array, in the order RGB. `flip.images.as_rgb` describes how they are read.
 
         Raises:
-            PredictorError: The image has another dtype or shape.
+            PredictorError: The image cannot be read, or has another type, shape or range.
         """
-        check_image(image)
         with self.stopwatch("pre"):
-            self._image = np.ascontiguousarray(image)
+            self._image = np.ascontiguousarray(as_rgb(image))
 
     def predict(
         self,
@@ -124,10 +124,11 @@ class FlipPredictor:
 
         Args:
             mask: A rough mask, (H, W), non-zero inside. Its mean and covariance are the prompt.
-            box: (4,), x0, y0, x1, y1, pixel edges. The inscribed ellipse is the prompt.
+            box: (4,), x0, y0, x1, y1, pixel edges. It is cut at the edges of the image, and its inscribed ellipse is
+                the prompt.
             gaussian: The Gaussian prompt, which the other kinds are converted to.
             point: (3,), x, y and scale. The scale is a quarter of the object's size.
-            ellipse: (5,), x, y, two semi-axes, and the angle of the first one in radians, from right to down.
+            ellipse: (5,), x, y, two semi-axes, and the angle of the first one in degrees, from right to down.
 
         Returns:
             The mask. `np.asarray` converts it to a bool array (H, W).

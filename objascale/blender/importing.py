@@ -7,6 +7,8 @@ sides, whatever the file says about back faces, in picture and mask alike. Sever
 
 from __future__ import annotations
 
+import re
+import tempfile
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +19,10 @@ import numpy as np
 from mathutils import Matrix
 from numpy.typing import NDArray
 
+from objascale.blender.overlaps import let_touching_paths_pass, remove_duplicate_faces
+from objascale.blender.surfaces import fully_transparent, show_vertex_colours, undo_wrong_transparency
 from objascale.blender.textures import mend_textures
-from objascale.gltf import MAX_FILE_BYTES, MAX_TRIANGLES, check_gltf
+from objascale.gltf import MAX_FILE_BYTES, MAX_TRIANGLES, plain_gltf
 from objascale.references import check_obj, check_usd
 from objascale.refusal import Refusal, refuse_changed, refuse_lfs_pointer
 from objascale.triangles import check_triangles
@@ -41,23 +45,33 @@ class Imported:
 def import_object(path: Path, sha256: str, yaw: float, index: int = 1) -> Imported:
     """Load an object into the scene, turned by `yaw` radians about z, its bounding sphere of radius 1 at the origin.
 
-    sha256: of the file's bytes, hexadecimal. index: the pass index of all its objects. Other objects in the scene are
-    left alone. Raises Refusal with one of the reasons changed, truncated, unreadable, outside-reference, no-geometry,
-    too-large, too-many-triangles, not-finite; the scene may then hold remains of this file.
+    Other objects in the scene are left alone.
+
+    Args:
+        path: The object's file.
+        sha256: SHA-256 of the file's bytes, in hexadecimal.
+        yaw: The angle, radians.
+        index: The pass index of all its objects.
+
+    Raises:
+        Refusal: The kinds are those of `objascale.refusal.REASONS`. The scene may then hold remains of this file.
     """
     _check_file(path, sha256)
-    document: dict[str, Any] = {}
-    match path.suffix.lower():
-        case ".glb" | ".gltf":
-            document = check_gltf(path)
-        case ".obj":
-            check_obj(path)
-        case ".usd" | ".usda":
-            check_usd(path)
     before = _Before()
     collection = bpy.data.collections.new(path.stem)
     bpy.context.scene.collection.children.link(collection)
-    first_frame = _load(path, collection)
+    document: dict[str, Any] = {}
+    file = path
+    missing: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="objascale-") as scratch:
+        match path.suffix.lower():
+            case ".glb" | ".gltf":
+                document, file, missing = plain_gltf(path, Path(scratch))
+            case ".obj":
+                check_obj(path)
+            case ".usd" | ".usda":
+                check_usd(path)
+        first_frame = _load(path, file, collection)
     things = before.added("objects")
     _freeze(before, things, first_frame)
     _drop_other_scenes(collection, document)
@@ -69,8 +83,14 @@ def import_object(path: Path, sha256: str, yaw: float, index: int = 1) -> Import
     for thing in things:
         thing.pass_index = index
         thing.hide_render = thing.hide_viewport = thing.hide_render or thing.hide_viewport
-    missing = mend_textures(path, things)
+    missing = sorted({*missing, *mend_textures(path, things)})
+    if path.suffix.lower() in (".obj", ".ply"):
+        show_vertex_colours(things)
+    if path.suffix.lower() in (".obj", ".fbx"):
+        undo_wrong_transparency(path, things)
     points, pivot = _normalise(path, collection, things, yaw, found)
+    remove_duplicate_faces(things)
+    let_touching_paths_pass(things)
     return Imported(points, collection, pivot, missing)
 
 
@@ -97,18 +117,29 @@ class _Before:
         return [block for block in getattr(bpy.data, kind) if block not in self._known[kind]]
 
 
-def _load(path: Path, collection: bpy.types.Collection) -> int | None:
-    """Have Blender import the file into the collection; returns the file's first frame if the importer tells it."""
+def _load(path: Path, plain: Path, collection: bpy.types.Collection) -> int | None:
+    """Import an object into the collection, and return the first frame of the file if the importer reads it.
+
+    Args:
+        path: The object, for messages.
+        plain: The file that is imported: `path`, or what Blender can read of it.
+        collection: Where the objects are put.
+    """
     scene, layer = bpy.context.scene, bpy.context.view_layer
     layer.active_layer_collection = layer.layer_collection.children[collection.name]
     frames = scene.frame_start, scene.frame_end
-    file = str(path)
+    file = str(plain)
     try:
-        match path.suffix.lower():
+        match plain.suffix.lower():
             case ".glb" | ".gltf":
-                bpy.ops.import_scene.gltf(filepath=file, disable_bone_shape=True, import_scene_extras=False)
+                bpy.ops.import_scene.gltf(
+                    filepath=file,
+                    disable_bone_shape=True,
+                    import_scene_extras=False,
+                    guess_original_bind_pose=False,  # a guess that is wrong crumples skins
+                )
             case ".fbx":
-                bpy.ops.import_scene.fbx(filepath=file)
+                bpy.ops.wm.fbx_import(filepath=file)
             case ".obj":
                 bpy.ops.wm.obj_import(filepath=file)
             case ".ply":
@@ -121,6 +152,9 @@ def _load(path: Path, collection: bpy.types.Collection) -> int | None:
             case other:
                 raise Refusal("unreadable", f"{path} has the ending {other}, which no importer reads")
     except RuntimeError as error:  # what Blender's operators raise
+        if extension := re.search(r"Extension (\w+) is not available", str(error)):
+            message = f"{path} needs the glTF extension {extension[1]}, which is not supported; export it without it"
+            raise Refusal("unsupported", message) from error
         raise Refusal("unreadable", f"{path} cannot be imported by Blender", str(error)) from error
     finally:
         scene.frame_start, scene.frame_end = frames
@@ -220,26 +254,44 @@ def _points(path: Path, things: list[bpy.types.Object], found: Counter[str]) -> 
         if triangles > MAX_TRIANGLES:
             raise Refusal("too-many-triangles", f"{path} has more than {MAX_TRIANGLES:,} triangles")
         if len(mesh.loop_triangles):
+            if not len(mesh.vertices):  # USD points of a wrong type; Blender keeps the faces
+                raise Refusal("unreadable", f"{path} has faces without vertices")
             matrix = np.array(instance.matrix_world)
-            parts.append(_corners(mesh) @ matrix[:3, :3].T + matrix[:3, 3])
+            parts.append(_corners(mesh, matrix, [fully_transparent(slot.material) for slot in thing.material_slots]))
         thing.to_mesh_clear()
-    if not parts:
-        raise Refusal("no-geometry", f"{path} has not one triangle, only {_what(found, loose)}")
+    if not triangles:
+        raise Refusal("no-geometry", f"{path} has no visible triangles, only {_what(found, loose)}")
     points = np.concatenate(parts)
+    if not len(points):
+        raise Refusal("no-geometry", f"{path} has no extent: its triangles have no area or are fully transparent")
     if not np.isfinite(points).all():
-        raise Refusal("not-finite", f"{path} has vertices at infinity or without a number")
+        raise Refusal("not-finite", f"{path} has vertices that are not finite")
     return points
 
 
-def _corners(mesh: bpy.types.Mesh) -> NDArray[np.float32]:
-    """The vertices (n, 3) that triangles use, local."""
+def _corners(mesh: bpy.types.Mesh, matrix: NDArray[np.float64], transparent: list[bool]) -> NDArray[np.float64]:
+    """Return the world coordinates (n, 3) of the vertices that visible triangles use.
+
+    Triangles without area, and those whose material (by slot) is fully transparent, are not visible.
+    """
     positions = np.empty(3 * len(mesh.vertices), np.float32)
     mesh.vertices.foreach_get("co", positions)
+    world = positions.reshape(-1, 3) @ matrix[:3, :3].T + matrix[:3, 3]
     corners = np.empty(3 * len(mesh.loop_triangles), np.int32)
     mesh.loop_triangles.foreach_get("vertices", corners)
-    used = np.zeros(len(mesh.vertices), bool)
-    used[corners] = True
-    return positions.reshape(-1, 3)[used]
+    corners = corners.reshape(-1, 3)
+    a, b, c = (world[corners[:, k]] for k in range(3))
+    with np.errstate(invalid="ignore", over="ignore"):
+        area = np.linalg.norm(np.cross(b - a, c - a), axis=1)
+        longest = np.maximum(((b - a) ** 2).sum(1), ((c - a) ** 2).sum(1))
+        visible = ~(area <= 1e-7 * longest)  # the precision of float32; NaN stays, and is refused later
+    if any(transparent):
+        slots = np.empty(len(mesh.loop_triangles), np.int32)
+        mesh.loop_triangles.foreach_get("material_index", slots)
+        visible &= ~np.array(transparent)[np.clip(slots, 0, len(transparent) - 1)]
+    used = np.zeros(len(world), bool)
+    used[corners[visible]] = True
+    return world[used]
 
 
 def _what(found: Counter[str], loose: int) -> str:

@@ -7,13 +7,14 @@ has the colour, roughness and so on that its material's factors give alone, no r
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
 import bpy
 from PIL import Image
 
-from objascale.references import inside
+from objascale.references import find_inside, inside
 from objascale.refusal import Refusal
 
 MAX_PIXELS = 2**28
@@ -31,6 +32,8 @@ def mend_textures(path: Path, things: Iterable[bpy.types.Object]) -> list[str]:
     trees = {slot.material.node_tree for slot in slots if slot.material and slot.material.node_tree}
     nodes = [node for tree in trees for node in tree.nodes if node.type == "TEX_IMAGE"]
     images = {node.image for node in nodes if node.image}
+    for image in images:
+        _find(path.parent, image)
     sizes = {image: _pixels(path, image) for image in images}
     total = sum(sizes.values())
     if total > MAX_PIXELS:
@@ -47,6 +50,19 @@ def mend_textures(path: Path, things: Iterable[bpy.types.Object]) -> list[str]:
             names.add(_name(node.image) if node.image else node.label or node.name)
             node.image = white
     return sorted(names)
+
+
+def _find(folder: Path, image: bpy.types.Image) -> None:
+    """Let an image whose path has backslashes, another case or a foreign folder point to the file that is meant."""
+    file = bpy.path.abspath(image.filepath, library=image.library)
+    if image.packed_file or not file or Path(file).is_file():
+        return
+    wanted = file.replace("\\", "/")
+    relative = os.path.relpath(wanted, folder)
+    found = find_inside(folder, relative) or find_inside(folder, Path(wanted).name)
+    if found:
+        image.filepath = str(found)
+        image.reload()
 
 
 def _pixels(path: Path, image: bpy.types.Image) -> int:

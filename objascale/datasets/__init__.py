@@ -155,7 +155,7 @@ class EncodedImage:
 
     def of(self, truths: Sequence[TruthObject]) -> EncodedImage:
         """Return the image with the size of its masks, if no size is annotated and all masks have the same size."""
-        sizes = {truth.size for truth in truths}
+        sizes = {truth.size for truth in truths if not truth.problem}
         if self.size is not None or len(sizes) != 1:
             return self
         height, width = sizes.pop()

@@ -8,7 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from objascale.dataset import DatasetError
-from objascale.datasets import Dataset, coco, flip_hdf5, hypersim, is_there, kitti360, objascale, openimages, sa1b
+from objascale.datasets import (
+    Dataset,
+    coco,
+    flip_hdf5,
+    folders,
+    hypersim,
+    is_there,
+    kitti360,
+    objascale,
+    openimages,
+    sa1b,
+)
 
 
 @dataclass(frozen=True)
@@ -34,6 +45,7 @@ FORMATS: dict[str, Format] = {
     "openimages": Format(openimages.recognises, openimages.read),
     "flip-hdf5": Format(flip_hdf5.recognises, flip_hdf5.read),
     "coco": Format(coco.recognises, coco.read, takes_images=True),  # LVIS too
+    "masks": Format(folders.recognises, folders.read),
 }
 """Formats by name. The first that recognises a path reads it, so special formats precede general ones."""
 

@@ -1,15 +1,15 @@
 """Reader of the segmentations of Open Images: a CSV of masks, one PNG per mask, and the images in folders by split.
 
-Sources: storage.googleapis.com/openimages/web/download_v7.html, and github.com/cvdfoundation/open-images-dataset for
-the archives of images. The masks differ in size from the images, so they are resized by nearest neighbour. Boxes are
-ignored, because prompts come from masks.
+Sources: storage.googleapis.com/openimages/web/download_v7.html, github.com/cvdfoundation/open-images-dataset for the
+archives of images, and the documentation of FiftyOne and datumaro for their layouts. The masks differ in size from the
+images, so they are resized by nearest neighbour. Boxes are ignored, because prompts come from masks.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,23 @@ from objascale.masks import RegionMask
 from objascale.pictures import orientation
 
 _SEGMENTATIONS = "-annotations-object-segmentation.csv"
+_TABLES = (
+    f"*{_SEGMENTATIONS}",  # as published
+    f"annotations/*{_SEGMENTATIONS}",  # datumaro
+    "labels/segmentations.csv",  # a split of FiftyOne
+    "*/labels/segmentations.csv",
+)
+"""Tables of masks. The first line with any counts."""
+
+_IMAGES = ("{split}_{digit}", "{split}", "images/{split}", "images", "data")
+_MASKS = (
+    *("{split}-masks-{digit}", "{split}-masks", "masks/{split}", "masks"),
+    *("labels/masks/{digit}", "labels/masks/{upper}", "labels/masks"),
+)
+"""Folders of the images and masks of a split. `digit` and `upper` are the first digit of an image's id."""
+
+_CLASSES = ("*class-descriptions*.csv", "annotations/*class-descriptions*.csv", "metadata/classes.csv")
+_REPEATED = "row with the mask of another one"
 _COLUMNS = ["MaskPath", "ImageID", "LabelName"]
 
 
@@ -51,19 +68,21 @@ def read(path: Path) -> Dataset:
         raise DatasetError(
             f"{path} must hold one CSV …{_SEGMENTATIONS}, but it holds {len(tables)}; give one with --data"
         )
-    folder = tables[0].parent
-    split = tables[0].name.removesuffix(_SEGMENTATIONS)
-    masks = _masks(tables[0])
+    folder, split = _split(tables[0])
+    masks, repeated = _masks(tables[0])
     categories = _categories(folder)
     images = compute.run_end_encode(masks["ImageID"].combine_chunks())
     ends = images.run_ends.to_numpy()
-    there = {each.name for each in folder.iterdir() if each.is_dir()}
+
+    @cache
+    def first(candidates: tuple[str, ...], digit: str) -> str:
+        named = [each.format(split=split, digit=digit, upper=digit.upper()) for each in candidates]
+        return next((each for each in named if (folder / each).is_dir()), named[-1])
 
     def sample(index: int) -> Sample:
         image_id = images.values[index].as_py()
-        digit = image_id[:1]
-        file = f"{_first(there, f'{split}_{digit}', split, 'images')}/{image_id}.jpg"
-        pngs = _first(there, f"{split}-masks-{digit}", f"{split}-masks", "masks")
+        file = f"{first(_IMAGES, image_id[:1])}/{image_id}.jpg"
+        pngs = first(_MASKS, image_id[:1])
         start = int(ends[index - 1]) if index else 0
         rows = masks.slice(start, int(ends[index]) - start).to_pylist()
         named = [(f"{pngs}/{row['MaskPath']}", categories.get(row["LabelName"], row["LabelName"])) for row in rows]
@@ -72,35 +91,45 @@ def read(path: Path) -> Dataset:
 
     labels = compute.unique(masks["LabelName"]).to_pylist()
     names = frozenset((*categories.values(), *(categories.get(label, label) for label in labels)))
-    return Dataset("openimages", folder, LazySamples(range(len(ends)), sample), names)
+    return Dataset("openimages", folder, LazySamples(range(len(ends)), sample), names, skipped=repeated)
 
 
 def _tables(path: Path) -> list[Path]:
     if path.is_dir():
-        return sorted(path.glob(f"*{_SEGMENTATIONS}"))
-    return [path] if path.name.endswith(_SEGMENTATIONS) else []
+        return next((found for pattern in _TABLES if (found := sorted(path.glob(pattern)))), [])
+    is_table = path.name.endswith(_SEGMENTATIONS) or (path.parent.name, path.name) == ("labels", "segmentations.csv")
+    return [path] if is_table else []
 
 
-def _first(there: set[str], *folders: str) -> str:
-    return next((each for each in folders if each in there), folders[-1])
+def _split(table: Path) -> tuple[Path, str]:
+    """Return the folder of a table's data, and the name of its split."""
+    nested = table.parent.name in ("annotations", "labels")
+    folder = table.parent.parent if nested else table.parent
+    named = table.name.endswith(_SEGMENTATIONS)
+    return folder, table.name.removesuffix(_SEGMENTATIONS) if named else folder.name
 
 
-def _masks(path: Path) -> pa.Table:
-    """Read the CSV, sorted by image."""
+def _masks(path: Path) -> tuple[pa.Table, dict[str, int]]:
+    """Read the CSV, sorted by image. Return it, and the number of skipped rows by reason."""
     columns = arrow_csv.ConvertOptions(include_columns=_COLUMNS, column_types=dict.fromkeys(_COLUMNS, pa.string()))
     try:
         table = arrow_csv.read_csv(path, arrow_csv.ReadOptions(use_threads=False), convert_options=columns)
     except (ValueError, KeyError) as error:
         raise DatasetError(f"{path} is not Open Images' table of masks ({error}); download it again") from error
-    if not len(table) or compute.count_distinct(table["MaskPath"]).as_py() < len(table):
-        raise DatasetError(f"{path} lists no mask, or one twice; download it again")
-    return table.sort_by([("ImageID", "ascending"), ("MaskPath", "ascending")]).combine_chunks()
+    if not len(table):
+        raise DatasetError(f"{path} lists no mask; download it again")
+    table = table.sort_by([("ImageID", "ascending"), ("MaskPath", "ascending")]).combine_chunks()
+    repeated = len(table) - compute.count_distinct(table["MaskPath"]).as_py()
+    if repeated:
+        first = np.unique(table["MaskPath"].to_numpy(), return_index=True)[1]
+        table = table.take(np.sort(first)).combine_chunks()
+    return table, {_REPEATED: repeated} if repeated else {}
 
 
 def _categories(folder: Path) -> dict[str, str]:
-    """Read the names of labels from all tables of class names in the folder, if there are any."""
+    """Read the names of labels from all tables of class names below the folder, if there are any."""
     names: dict[str, str] = {}
-    for path in sorted(folder.glob("*class-descriptions*.csv")):
+    for path in sorted(found for pattern in _CLASSES for found in folder.glob(pattern)):
         try:
             with path.open(newline="", encoding="utf-8") as file:
                 names |= {row[0]: row[1] for row in csv.reader(file) if len(row) == 2 and row[0] != "LabelName"}
@@ -110,22 +139,34 @@ def _categories(folder: Path) -> dict[str, str]:
 
 
 def _objects(folder: Path, image_file: str, masks: list[tuple[str, str]]) -> list[TruthObject]:
+    """Read the objects of an image. A mask that cannot be read is the problem of its own object."""
+    abouts = [(Path(file).stem, f"openimages/{Path(image_file).stem}", category) for file, category in masks]
     try:
         content = _content(folder, image_file)
         with Image.open(io.BytesIO(content), formats=("JPEG", "PNG")) as image:
             stored = image.size  # reads only the header
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DatasetError(f"the size of {folder / image_file} cannot be read ({error}); download it again") from error
+        reason = f"the size of {folder / image_file} cannot be read ({error}); download it again"
+        return [_unreadable(about, reason) for about in abouts]
+    except DatasetError as error:
+        return [_unreadable(about, str(error)) for about in abouts]
     swaps = orientation(content) >= 5  # EXIF orientations that swap width and height
     objects = []
-    for file, category in masks:
-        small = read_png(_content(folder, file), str(folder / file)) != 0
+    for (file, _), about in zip(masks, abouts, strict=True):
+        try:
+            small = read_png(_content(folder, file), str(folder / file)) != 0
+        except DatasetError as error:
+            objects.append(_unreadable(about, str(error), stored))
+            continue
         of_displayed = swaps and _is_wide(stored) != _is_wide(small.shape[::-1])
         mask = RegionMask.from_full(resized(small, *(stored[::-1] if of_displayed else stored)))
         if mask.area:
-            about = (Path(file).stem, f"openimages/{Path(image_file).stem}", category)
             objects.append(TruthObject.of(mask, *about))
     return objects
+
+
+def _unreadable(about: tuple[str, str, str], problem: str, size: tuple[int, int] = (0, 0)) -> TruthObject:
+    return TruthObject(*about, area=0, size=size[::-1], counts="", problem=problem)
 
 
 def _is_wide(size: tuple[int, ...]) -> bool:
@@ -135,8 +176,10 @@ def _is_wide(size: tuple[int, ...]) -> bool:
 def _content(folder: Path, file: str) -> bytes:
     try:
         return read_content(folder, file)
-    except (ImageError, OSError) as error:
-        raise DatasetError(f"{folder / file} cannot be read ({error}); download it again") from error
+    except ImageError as error:
+        raise DatasetError(str(error)) from error
+    except OSError as error:
+        raise DatasetError(f"{folder / file} cannot be read ({error.strerror}); download it again") from error
 
 
 def resized(mask: NDArray[np.bool_], width: int, height: int) -> NDArray[np.bool_]:

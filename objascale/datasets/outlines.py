@@ -7,7 +7,7 @@ All of these are read.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -87,11 +87,21 @@ def segmentation_mask(segmentation: Any, size: tuple[int, int]) -> RegionMask:
             (polygon % 1).any() for polygon in polygons
         ):
             polygons = [polygon * np.tile((width, height), polygon.size // 2) for polygon in polygons]
-        filled = coco_mask.frPyObjects([polygon.tolist() for polygon in polygons], height, width)
-        regions.append(RegionMask.from_rle(coco_mask.merge(filled)))
+        regions.append(fill_polygons(polygons, size))
     if not regions:
         return RegionMask.empty(width, height)
     return regions[0] if len(regions) == 1 else RegionMask.from_rle(coco_mask.merge([each.rle() for each in regions]))
+
+
+def fill_polygons(polygons: Sequence[NDArray[np.float64]], size: tuple[int, int]) -> RegionMask:
+    """Fill polygons as COCO does, and unite them.
+
+    Args:
+        polygons: x, y, x, y, … in px, each of at least three finite points.
+        size: Height and width of the image.
+    """
+    filled = coco_mask.frPyObjects([polygon.tolist() for polygon in polygons], *size)
+    return RegionMask.from_rle(coco_mask.merge(filled))
 
 
 def _parts(outline: Any, nesting: int = 0) -> Iterator[dict[str, Any] | NDArray[np.float64]]:

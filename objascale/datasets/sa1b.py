@@ -1,5 +1,7 @@
 """Reader of SA-1B: `sa_1.jpg` and `sa_1.json` with masks as COCO's RLE, in one folder or in one per archive.
 
+Downloaders also write `images/sa_1.jpg` and `annotations/sa_1.json`.
+
 Opening reads only file names, and keeps only the numbers in the eleven million names.
 """
 
@@ -8,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +24,7 @@ from objascale.datasets.outlines import MALFORMED, image_size, truth_object
 _ANNOTATIONS = re.compile(r"sa_(0|[1-9]\d{0,17})\.json")
 _ARCHIVE = re.compile(r"sa_\d{6}")
 _CATEGORY = "object"  # of every object
+_APART = ("annotations", "images")
 
 
 def recognises(path: Path) -> bool:
@@ -28,14 +32,19 @@ def recognises(path: Path) -> bool:
     if not path.is_dir():
         return False
     with os.scandir(path) as entries:
-        return any(_ANNOTATIONS.fullmatch(entry.name) or _is_archive(entry) for entry in entries)
+        if any(_ANNOTATIONS.fullmatch(entry.name) or _is_archive(entry) for entry in entries):
+            return True
+    return any(_ANNOTATIONS.fullmatch(each.name) for each in (path / _APART[0]).glob("sa_*.json"))
 
 
 def read(folder: Path) -> Dataset:
     """Open every image with annotations, by archive and number. Raises DatasetError if there is none."""
     with os.scandir(folder) as entries:
-        folders = ["", *sorted(entry.name for entry in entries if _is_archive(entry))]
-    numbers = [_numbers(folder / each) for each in folders]
+        archives = sorted(entry.name for entry in entries if _is_archive(entry))
+    folders = [(each, each) for each in ("", *archives)]  # of annotations and of images
+    if all((folder / each).is_dir() for each in _APART):
+        folders.append(_APART)
+    numbers = [_numbers(folder / annotations) for annotations, _ in folders]
     ends = np.cumsum([len(each) for each in numbers])
     if not ends[-1]:
         raise DatasetError(f"{folder} holds no sa_….json; unpack SA-1B's archives there")
@@ -43,8 +52,9 @@ def read(folder: Path) -> Dataset:
     def sample(index: int) -> Sample:
         which = int(np.searchsorted(ends, index, "right"))
         number = int(numbers[which][index - ends[which]])
-        file = str(Path(folders[which]) / f"sa_{number}.jpg")
-        objects = partial(_objects, folder / file)
+        annotations, images = folders[which]
+        file = str(Path(images, f"sa_{number}.jpg"))
+        objects = partial(_objects, folder / annotations / f"sa_{number}.json")
         return Sample(str(number), file, from_file(folder, file), objects, collection="sa1b")
 
     return Dataset("sa1b", folder, LazySamples(range(int(ends[-1])), sample), frozenset({_CATEGORY}))
@@ -60,8 +70,7 @@ def _numbers(folder: Path) -> NDArray[np.int64]:
         return np.sort(np.fromiter((int(each[1]) for each in found if each), np.int64))
 
 
-def _objects(image_file: Path) -> list[TruthObject]:
-    path = image_file.with_suffix(".json")
+def _objects(path: Path) -> list[TruthObject]:
     try:
         content = json.loads(path.read_bytes())
         size = image_size(content["image"])
@@ -72,4 +81,4 @@ def _objects(image_file: Path) -> list[TruthObject]:
         ]
     except MALFORMED as error:
         raise DatasetError(f"{path} does not have the format of SA-1B ({error!r}); unpack it again") from error
-    return [each for each in objects if each]
+    return [replace(each, problem=each.problem and f"{path.name}: {each.problem}") for each in objects if each]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from objascale.dataset import DatasetError
+from objascale.files import LFS_HELP, is_lfs_pointer
 
 
 def read_json(path: Path, format: str) -> Any:
@@ -28,9 +29,13 @@ def read_json(path: Path, format: str) -> Any:
         DatasetError: The file cannot be read, is not in UTF-8, or is no JSON.
     """
     try:
-        return json.loads(path.read_bytes())
+        content = path.read_bytes()
     except OSError as error:
         raise DatasetError(f"{path} cannot be read ({error.strerror})") from error
+    if is_lfs_pointer(content):
+        raise DatasetError(f"{path} {LFS_HELP}")
+    try:
+        return json.loads(content)
     except UnicodeDecodeError as error:
         raise DatasetError(
             f"{path} is not in UTF-8: byte {error.start} is 0x{error.object[error.start]:02x}; convert it, for example "

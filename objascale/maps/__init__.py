@@ -13,6 +13,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from objascale.files import LFS_HELP, is_lfs_pointer
 from objascale.maps.exr import open_exr
 from objascale.maps.low_range import open_low_range
 from objascale.maps.opened import EnvironmentMapError, OpenedMap, check_size
@@ -75,6 +76,8 @@ def check_map(path: Path) -> None:
 
 
 def _open(path: Path) -> OpenedMap:
+    if path.is_file() and is_lfs_pointer(path):
+        raise EnvironmentMapError(f"{path} {LFS_HELP}")
     openers = {".exr": open_exr, ".hdr": open_radiance}
     opened = openers.get(path.suffix.lower(), open_low_range)(path)
     check_size(path, opened.width, opened.height)

@@ -9,6 +9,7 @@ import pandas as pd
 
 from bench.seen import MARKS, UNFAIR, footnote, worst
 from bench.statistics import MIN_CLUSTERS, TOO_FEW
+from bench.summary import describe_ignored
 from reports.formats import Mark
 from reports.view import ResultsView
 
@@ -99,11 +100,18 @@ def failed(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def failure_notes(view: ResultsView) -> list[str]:
-    """Count errors and empty masks of the plain rows, and rows without a true mask."""
+    """Count errors and empty masks of the plain rows, rows without a true mask, and objects with ignored pixels."""
     return [
         f"Errors and empty masks count as IoU 0: {failures(failed(view.plain).reset_index()) or 'none'}.",
         *unread_note(view),
+        *ignored_note(view),
     ]
+
+
+def ignored_note(view: ResultsView) -> list[str]:
+    """Count the objects whose scores leave pixels out."""
+    objects = view.rows.loc[view.rows["ignored_rle"] != "", "object"].nunique()
+    return [f"On {view.dataset}: {describe_ignored(objects)}"] if objects else []
 
 
 def unread_note(view: ResultsView) -> list[str]:

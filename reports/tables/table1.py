@@ -19,6 +19,7 @@ from reports.tables.cells import (
     fair,
     few,
     few_note,
+    ignored_note,
     interval,
     left_out_note,
     marks,
@@ -123,7 +124,7 @@ def _notes(results: ResultsTable, data: pd.DataFrame, mixed: bool) -> list[str]:
         notes.append(f"{', '.join(ours)}: weights were trained by this project, not by the authors of the paper.")
     for dataset in results.datasets:
         view = ResultsView(results, dataset, {})
-        notes += unread_note(view) + left_out_note(view)
+        notes += unread_note(view) + ignored_note(view) + left_out_note(view)
     return notes + few_note(data["clusters"].dropna())
 
 

@@ -1,4 +1,4 @@
-"""Every model refuses an image that is not uint8 H×W×3."""
+"""Every model refuses what `flip.images.as_rgb` does not take as an image."""
 
 from __future__ import annotations
 
@@ -22,16 +22,15 @@ KINDS = [BoxFill, EllipseFill, GrabCut, Cropped, TorchSam, OnnxSam, EfficientSam
 @pytest.mark.parametrize(
     ("image", "sentence"),
     [
-        (np.zeros((8, 9, 3), np.uint16), r"not uint16 \(8, 9, 3\); objascale\.pictures\.eight_bits reduces 16 bits"),
-        (np.zeros((8, 9, 3), np.float32), r"not float32 \(8, 9, 3\)$"),
-        (np.zeros((8, 9), np.uint8), r"not uint8 \(8, 9\)$"),
-        (np.zeros((8, 9, 4), np.uint8), r"not uint8 \(8, 9, 4\)$"),
-        (np.zeros((3, 8, 9), np.uint8), r"not uint8 \(3, 8, 9\)$"),
-        (torch.zeros((8, 9, 3), dtype=torch.uint8), r"not a Tensor$"),
-        ("photo.jpg", r"not a str$"),
+        (np.zeros((8, 9, 3), np.int64), "image has int64 values"),
+        (np.full((8, 9, 3), 255.0), "image has float64 values from 255 to 255, but they must lie from 0 to 1"),
+        (np.zeros((8, 9, 2), np.uint8), r"image must have the shape .*, not \(8, 9, 2\)$"),
+        (np.zeros((3, 8, 9), np.uint8), r"not \(3, 8, 9\); transpose it"),
+        (torch.zeros((8, 9, 3), dtype=torch.uint8), r"image must be a path, .*, not a Tensor$"),
+        ("nowhere.jpg", r"there is no picture nowhere\.jpg$"),
     ],
 )
 def test_every_model_refuses_the_image(kind, image, sentence) -> None:
     model = object.__new__(kind)  # without weights, which the check does not need
-    with pytest.raises(PredictorError, match=rf"image must be .*uint8.* {sentence}"):
+    with pytest.raises(PredictorError, match=sentence):
         model.set_image(image)

@@ -76,3 +76,13 @@ def test_boundary_iou_sees_what_iou_forgives():
 def test_masks_of_different_frames_are_an_error():
     with pytest.raises(MaskError, match="different frames"):
         score(RegionMask.empty(4, 4), RegionMask.empty(4, 5))
+
+
+@given(pairs(), st.data())
+def test_ignored_pixels_are_left_out_of_every_score(frames, data):
+    predicted, truth = frames
+    ignored = data.draw(hnp.arrays(bool, truth.shape))
+    found = score(*(RegionMask.from_full(frame) for frame in (predicted, truth, ignored)))
+    changed = score(*(RegionMask.from_full(frame) for frame in (predicted | ignored, truth & ~ignored, ignored)))
+    expected = score(RegionMask.from_full(predicted & ~ignored), RegionMask.from_full(truth & ~ignored))
+    assert found == changed == expected

@@ -114,11 +114,11 @@ def test_wrong_arguments_are_named(photo: np.ndarray, tiny: ReleasedFlip) -> Non
     predictor.set_image(photo)
     with pytest.raises(NoPatches, match=r"\(2000, "):
         predictor.predict_many([Gaussian.from_point(50, 50, 5), Gaussian.from_point(2000, 5, 5)])
-    with pytest.raises(PredictorError, match=r"not uint16 \(8, 9, 3\); objascale\.pictures\.eight_bits reduces"):
-        predictor.set_image(np.zeros((8, 9, 3), np.uint16))
-    with pytest.raises(PredictorError, match="image must be a NumPy array, uint8 H×W×3 RGB, not a list"):
+    with pytest.raises(PredictorError, match=r"int64 values, whose range is unknown"):
+        predictor.set_image(np.zeros((8, 9, 3), np.int64))
+    with pytest.raises(PredictorError, match=r"image must be a path, a PIL image or a NumPy array .* not a list"):
         predictor.set_image([[[1, 2, 3]]])
-    with pytest.raises(PredictorError, match=r"not uint8 \(0, 9, 3\)"):
+    with pytest.raises(PredictorError, match=r"not \(0, 9, 3\)"):
         predictor.set_image(np.zeros((0, 9, 3), np.uint8))
     with pytest.raises(PredictorError, match="not int8"):
         FlipPredictor(tiny, dtype="int8")

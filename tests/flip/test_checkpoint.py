@@ -232,3 +232,11 @@ def test_the_training_settings_of_the_papers_models_are_in_their_files(tmp_path:
     save_file(state, path)
     with pytest.raises(WeightsBroken, match=r"box\.2\.bias is missing"):
         load_model(path)
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".ckpt", ".onnx"])
+def test_a_git_lfs_pointer_is_named(suffix, tmp_path):
+    path = tmp_path / f"flip-s{suffix}"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 60\n")
+    with pytest.raises(WeightsBroken, match=r"flip-s.* is a Git LFS pointer; run git lfs pull"):
+        load_model(path)

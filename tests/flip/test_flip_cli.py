@@ -9,6 +9,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from flip.cli import app
+from flip.predictor import load_predictor
 from flip.show import COLOURS
 from flip.weights import WEIGHTS, WeightsFile, WeightsRecord
 
@@ -54,6 +55,26 @@ def test_predict_takes_every_kind_of_prompt(picture: Path, weights: Path, tmp_pa
         assert found.shape == (60, 80)
         assert set(np.unique(found)) == {0, 255}
         assert (found & truth).astype(bool).sum() / (found | truth).astype(bool).sum() > 0.85
+
+
+@pytest.mark.parametrize(
+    ("kind", "numbers"),
+    [
+        ("box", (25, 15, 90, 70)),  # sticks out of the image
+        ("box", (-1e200, -1e200, 1e200, 1e200)),
+        ("ellipse", (40, 30, 14, 7, 35)),
+    ],
+)
+def test_the_command_and_the_predictor_read_numbers_alike(
+    kind: str, numbers: tuple[float, ...], picture: Path, weights: Path, tmp_path: Path
+) -> None:
+    text = ",".join(map(str, numbers))
+    result = run("predict", picture, f"--{kind}={text}", "--weights", weights, "--out", tmp_path / "out.png")
+    assert result.exit_code == 0, result.output
+    predictor = load_predictor("flip-tiny", weights)
+    predictor.set_image(picture)
+    mask = predictor.predict(**{kind: numbers})
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "out.png")) > 0, np.asarray(mask))
 
 
 def test_show_draws_the_patches(picture: Path, weights: Path, tmp_path: Path) -> None:
@@ -230,7 +251,6 @@ def test_pictures_are_read_as_a_viewer_shows_them(picture: Path, weights: Path, 
     "prompt",
     [
         ("--ellipse", "160,150,60,40,inf"),
-        ("--box=-1e200,-1e200,1e200,1e200",),
         ("--point", "100,100,1e160"),
         ("--point", "1e200,1,5"),
     ],

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from flip.gaussian import Gaussian, GaussianError
@@ -89,13 +89,15 @@ def test_ellipse_mask_equals_the_pixel_centres_inside(
 
 
 @given(st.floats(50, 60), st.floats(50, 60), st.floats(12, 40), st.floats(12, 40), angle)
+@example(50.0, 50.0, 12.0, 13.4375, 0.0)  # the outline runs along the edges of pixels
 def test_gaussian_of_a_rendered_ellipse(x: float, y: float, semi1: float, semi2: float, turn: float) -> None:
     drawn = Gaussian.from_ellipse(x, y, semi1, semi2, turn)
     mask = drawn.ellipse_mask(110, 110)
     seen = Gaussian.from_mask(mask)
     assert np.abs(seen.mean - drawn.mean).max() < 0.3
-    assert seen.sigma1 == pytest.approx(drawn.sigma1, rel=0.02)
-    assert seen.sigma2 == pytest.approx(drawn.sigma2, rel=0.02)
+    # Whole pixels move the outline by up to half a pixel. σ is half a semi-axis.
+    assert seen.sigma1 == pytest.approx(drawn.sigma1, abs=0.25)
+    assert seen.sigma2 == pytest.approx(drawn.sigma2, abs=0.25)
     assert seen.ellipse_mask(110, 110).iou(mask) > 0.95
 
 

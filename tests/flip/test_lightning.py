@@ -130,7 +130,7 @@ def test_no_code_is_run(where: str, how: str, tmp_path: Path) -> None:
     attack = {
         "os.system": Call(os.system, f"touch {marker}"),
         "subprocess": Call(subprocess.call, ["touch", str(marker)]),
-        "exec": Call(exec, f"open({str(marker)!r}, 'w')"),
+        "exec": Call(exec, f"open({str(marker)!r}, 'w').close()"),
         "getattr": Call(marker.touch),  # pickled as what getattr returns
     }[how]
     good = {"w": torch.ones(2)}

@@ -289,7 +289,7 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="not a complete checkpoint"):
         train(SMALL, Ellipses(), tmp_path, QUICK)
     with (tmp_path / CHECKPOINT_FILE).open("wb") as file:
-        pickle.dump(Ellipses(), file)
+        pickle.dump(Ellipses(), file, protocol=2)  # PyTorch's; it warns of any other
     with pytest.raises(TrainingError, match="is not a complete checkpoint"):
         train(SMALL, Ellipses(), tmp_path, QUICK)
 

@@ -121,7 +121,9 @@ def write_by_hand(folder: Path, image_format: Any = "png", credits: list[dict[st
     for slot, names in enumerate(OBJECTS):
         dataset.append({"status": "progress", "slot": slot})
         dataset.append(_render(folder, slot, names, settings, {credit["id"]: credit for credit in credits}))
-    dataset.append({"status": "failed", "slot": 2, "kind": "error", "message": "no", "object_ids": ["cup/tin"]})
+    dataset.append(
+        {"status": "failed", "slot": 2, "kind": "error", "reason": "no", "message": "no", "object_ids": ["cup/tin"]}
+    )
     dataset.write_annotations()
     return folder
 

@@ -44,7 +44,7 @@ def test_real_files_pass(shared, tmp_path):
     ("change", "words"),
     [
         ({"asset": None}, "has no asset"),
-        ({"asset": {"version": "1.0"}}, "asset/version"),
+        ({"asset": {"version": "3.0"}}, "asset/version"),
         ({"nodes": {"mesh": 0}, "scenes": None, "scene": None}, "nodes is not an array"),
         ({"nodes": [{"mesh": 1}]}, "nodes/0/mesh is 1"),
         ({"nodes": [{"mesh": -1}]}, "nodes/0/mesh is -1"),
@@ -136,7 +136,9 @@ def test_references_in_the_folder(tmp_path):
     path.write_text(json.dumps({"asset": {"version": "2.0"}, "buffers": [{"uri": "none.bin", "byteLength": 60}]}))
     assert refusal(path).kind == "missing-file"
     (tmp_path / "none.bin").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 60\n")
-    assert refusal(path).kind == "git-lfs"
+    with pytest.raises(Refusal, match=r"none\.bin is a Git LFS pointer") as pointer:
+        check_gltf(path)
+    assert pointer.value.kind == "git-lfs"
 
 
 def test_containers_that_lie(glb, tmp_path):
@@ -144,7 +146,7 @@ def test_containers_that_lie(glb, tmp_path):
     for name, data, reason in (
         ("short.glb", whole[:-1], "truncated"),
         ("long.glb", whole + b"\0", "unreadable"),
-        ("old.glb", whole[:4] + struct.pack("<I", 1) + whole[8:], "unreadable"),
+        ("old.glb", whole[:4] + struct.pack("<I", 1) + whole[8:], "gltf-1"),
         ("chunk.glb", whole[:12] + struct.pack("<I", len(whole)) + whole[16:], "truncated"),
         ("bin.glb", whole[:16] + b"BIN\0" + whole[20:], "unreadable"),
         ("head.glb", whole[:9], "unreadable"),

@@ -126,3 +126,7 @@ def test_scenes_without_instances_are_named(tmp_path):
     (tmp_path / "ai_001_001/images").mkdir(parents=True)
     with pytest.raises(DatasetError, match="holds no images/scene_cam"):
         open_dataset(tmp_path)
+
+
+def test_a_real_frame_has_thirty_objects(shared, all_objects):
+    assert len(all_objects(open_dataset(shared / "faults/real/hypersim/scenes"))) == 30

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -109,4 +110,11 @@ def test_a_bad_frame_costs_its_own_sample(tmp_path):
 def test_labels_that_are_not_unpacked_are_named(tmp_path):
     (tmp_path / "data_2d_semantics/train").mkdir(parents=True)
     with pytest.raises(DatasetError, match="unpack the labels there"):
+        open_dataset(tmp_path)
+
+
+def test_labels_without_any_image_are_refused(tmp_path):
+    write(tmp_path, 250, street())
+    shutil.rmtree(tmp_path / "data_2d_raw")
+    with pytest.raises(DatasetError, match=r"none of the 1 images of .* is there, such as data_2d_raw/"):
         open_dataset(tmp_path)

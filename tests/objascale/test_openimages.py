@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from objascale.dataset import DatasetError
 from objascale.datasets import ImageError
 from objascale.datasets.formats import open_dataset
 from objascale.datasets.openimages import read, resized
+from objascale.masks import MaskError
 
 COLUMNS = "MaskPath,ImageID,LabelName,BoxID,BoxXMin,BoxXMax,BoxYMin,BoxYMax,PredictedIoU,Clicks"
 WIDTH, HEIGHT = 24, 16
@@ -111,24 +113,30 @@ def test_a_pixel_takes_what_its_centre_lies_in(mask, width, height):
     assert (resized(resized(mask, mask.shape[1] * 3, mask.shape[0] * 2), mask.shape[1], mask.shape[0]) == mask).all()
 
 
-def test_a_bad_file_costs_its_own_sample(tmp_path):
-    write(tmp_path, [(f"0{digit}", CAT, "1", np.random.default_rng(0).random((99, 99)) > 0.5) for digit in range(6)])
-    paths = [tmp_path / f"validation-masks-0/0{digit}_m01yrx_1.png" for digit in range(6)]
+def test_a_bad_file_costs_its_own_object(tmp_path):
+    """The first image has a bad mask and a good one, in each form of damage; the last has no picture."""
+    bad, good = (np.random.default_rng(seed).random((99, 99)) > 0.5 for seed in range(2))
+    write(tmp_path, [(f"0{digit}", CAT, box, mask) for digit in range(5) for box, mask in (("1", bad), ("2", good))])
+    paths = [tmp_path / f"validation-masks-0/0{digit}_m01yrx_1.png" for digit in range(4)]
     paths[0].write_bytes(paths[0].read_bytes()[:200])
     paths[1].unlink()
     paths[2].write_bytes(b"words")
     Image.new("RGB", (WIDTH, HEIGHT)).save(paths[3])
-    *bad, no_image, good = open_dataset(tmp_path).samples
+    *damaged, no_image = open_dataset(tmp_path).samples
     (tmp_path / no_image.file).unlink()
-    for number, sample in enumerate(bad):
-        with pytest.raises(DatasetError, match=rf"validation-masks-0/0{number}_m01yrx_1\.png"):
-            sample.objects()
-        assert sample.picture().decode().shape == (HEIGHT, WIDTH, 3)
-    with pytest.raises(DatasetError, match=r"validation/04\.jpg cannot be read"):
-        no_image.objects()
+    for path, sample in zip(paths, damaged, strict=True):
+        unreadable, readable = sample.objects()
+        with pytest.raises(MaskError) as caught:
+            unreadable.mask()
+        assert str(caught.value).count(str(path)) == 1
+        assert (unreadable.size, readable.mask().area > 0) == ((HEIGHT, WIDTH), True)
+        assert sample.picture().of(sample.objects()).decode().shape == (HEIGHT, WIDTH, 3)
+    for unreadable in no_image.objects():
+        with pytest.raises(MaskError) as caught:
+            unreadable.mask()
+        assert str(caught.value).count(str(tmp_path / no_image.file)) == 1
     with pytest.raises(ImageError, match=r"validation/04\.jpg"):
         no_image.picture()
-    assert len(good.objects()) == 1
 
 
 def test_a_truncated_image_still_tells_its_size(tmp_path):
@@ -141,8 +149,8 @@ def test_a_truncated_image_still_tells_its_size(tmp_path):
     assert cut_off.objects()[0].size == (HEIGHT, WIDTH)
     with pytest.raises(ImageError, match="can decode"):
         cut_off.picture().decode()
-    with pytest.raises(DatasetError, match=r"the size of .*01\.jpg cannot be read"):
-        empty.objects()
+    with pytest.raises(MaskError, match=r"the size of .*01\.jpg cannot be read"):
+        empty.objects()[0].mask()
 
 
 @pytest.mark.parametrize("row", ["../../x.png,00,/m/1,0", "a.png,../../00,/m/1,0", "a.png,../../../etc/00,/m/1,0"])
@@ -151,8 +159,8 @@ def test_what_leads_outside_is_refused(tmp_path, row):
     folder = tmp_path / "set"
     path = write(folder, [("00", CAT, "1", square())])
     path.write_text(f"{COLUMNS}\n{row},0,1,0,1,1,\n")
-    with pytest.raises(DatasetError, match=r"is outside the data set's folder|none of the 1 images"):
-        open_dataset(folder).samples[0].objects()
+    with pytest.raises((DatasetError, MaskError), match=r"is outside the data set's folder|none of the 1 images"):
+        open_dataset(folder).samples[0].objects()[0].mask()
 
 
 @pytest.mark.parametrize(
@@ -178,3 +186,47 @@ def test_one_of_several_tables_must_be_named(tmp_path):
     with pytest.raises(DatasetError, match="but it holds 2; give one with --data"):
         open_dataset(tmp_path)
     assert len(open_dataset(path).samples) == 1
+
+
+def test_the_layouts_of_fiftyone_and_datumaro(tmp_path, all_objects):
+    """FiftyOne: SPLIT/data, SPLIT/labels, SPLIT/metadata. Datumaro: annotations, images/SPLIT, masks/SPLIT."""
+    masks = [("00000000000000a1", CAT, "1", square()), ("f0000000000000b2", CAT, "1", square(12, 8))]
+    published = open_dataset(write(tmp_path / "published", masks))
+    objects = all_objects(published)
+    one, datumaro = tmp_path / "open-images-v7", tmp_path / "datumaro"
+    split = one / "validation"
+    write(split, masks, images="data", pngs="labels/masks/{digit}")
+    (split / "labels/masks/f").rename(split / "labels/masks/F")
+    (split / "validation-annotations-object-segmentation.csv").rename(split / "labels/segmentations.csv")
+    (split / "metadata").mkdir()
+    (split / "metadata/classes.csv").write_text(f"{CAT},Cat\n")
+    (split / "oidv7-class-descriptions-boxable.csv").unlink()
+    write(datumaro, masks, images="images/validation", pngs="masks/validation")
+    (datumaro / "annotations").mkdir()
+    for table in list(datumaro.glob("*.csv")):
+        table.rename(datumaro / "annotations" / table.name)
+    for path in (split, split / "labels/segmentations.csv", one, datumaro):
+        dataset = open_dataset(path)
+        assert all_objects(dataset) == objects
+        assert {sample.collection for sample in dataset.samples} == {"openimages-validation"}
+
+
+def test_a_real_set_without_one_mask_has_one_error(shared, tmp_path):
+    for path in (shared / "faults/real/openimages").rglob("*.*"):
+        copy = tmp_path / path.relative_to(shared / "faults/real")
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
+    (gone,) = tmp_path.glob("openimages/test-masks-0/0a9e4fa5b0806fc2_*_2aa2bf3a.png")
+    gone.unlink()
+    objects = [truth for sample in open_dataset(tmp_path / "openimages").samples for truth in sample.objects()]
+    assert len(objects) == 15
+    assert [truth.object_id for truth in objects if truth.problem] == [gone.stem]
+
+
+def test_a_row_that_repeats_a_mask_is_skipped_and_counted(tmp_path, all_objects):
+    path = write(tmp_path, [("00", CAT, "1", square()), ("01", CAT, "1", square())])
+    with path.open("a") as file:
+        file.write(path.read_text().splitlines()[1] + "\n")
+    dataset = open_dataset(tmp_path)
+    assert dataset.skipped == {"row with the mask of another one": 1}
+    assert len(all_objects(dataset)) == 2

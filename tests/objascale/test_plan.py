@@ -26,6 +26,7 @@ from objascale.plan import (
     save_plan,
     spec_id,
 )
+from objascale.render import ATTEMPTS_PER_SLOT
 from objascale.sources import Asset
 
 
@@ -112,6 +113,14 @@ def test_second_attempts_stay_in_the_category_and_then_leave_it():
     assert {item.category for item in tried} == {category}
     assert len({item.object_id for item in tried}) == size
     assert {plan.draw(0, attempt).objects[0].category for attempt in range(2 * size + 2, 2 * size + 40)} == {"c0", "c1"}
+
+
+def test_late_attempts_leave_a_category_of_many_objects():
+    """All of its files may be damaged, and the slot is filled all the same."""
+    plan = planned(60, 60)
+    for slot in range(10):
+        tried = [plan.draw(slot, attempt).objects[0].category for attempt in range(ATTEMPTS_PER_SLOT)]
+        assert set(tried) == {"c0", "c1"}
 
 
 def test_the_papers_preset():

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from objascale.dataset import DatasetWriter
+from objascale.dataset import DatasetError, DatasetWriter, read_journal
+from objascale.datasets.stored import read_json
 from objascale.engine import WorkerLost
 from objascale.engine.messages import Refused
 from objascale.files import is_lfs_pointer
+from objascale.maps import EnvironmentMapError, check_map
+from objascale.pictures import PictureError, decode
 from objascale.plan import RenderSettings
 from objascale.records import CropRequest
 from objascale.refusal import REASONS, Refusal, refuse_changed
@@ -78,3 +84,33 @@ def test_a_lost_worker_names_the_subject_and_its_last_output_is_a_detail():
     request = CropRequest(Asset("a/b", "a", Path("b.glb"), "0" * 64), (), (), (), Path("out"), 64, RenderSettings())
     reply = ask_twice(Lost(), request)
     assert reply == Refused("worker-lost", "a/b: the worker died", "Segmentation fault")
+
+
+def test_git_lfs_pointers_are_named_wherever_a_file_is_opened(tmp_path):
+    pointer = tmp_path / "file.json"
+    pointer.write_text(POINTER)
+    for opened in (
+        lambda: read_json(pointer, "COCO"),
+        lambda: decode(pointer.read_bytes()),
+        lambda: check_map(pointer.rename(tmp_path / "sky.exr")),
+    ):
+        with pytest.raises((DatasetError, PictureError, EnvironmentMapError), match="run git lfs pull"):
+            opened()
+
+
+@pytest.mark.slow
+def test_a_folder_of_faulty_objects_is_rendered_and_every_refusal_is_named(shared, tmp_path):
+    command = ["render", "--objects", shared / "faults/models", "--out", tmp_path / "out", "--n", "40"]
+    quick = ["--max-px", "512", "--samples", "4", "--min-fraction", "0.01", "--max-fraction", "0.05", "--seed", "1"]
+    result = subprocess.run(
+        [sys.executable, "-m", "objascale.cli", *map(str, command), *quick], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    assert "Traceback" not in result.stderr
+    failed = [record for record in read_journal(tmp_path / "out") if record["status"] == "failed"]
+    for record in failed:
+        assert record["reason"] == REASONS[record["kind"]]
+        assert not re.search(r"unknown error|Traceback|Error\b|Exception|\n", record["message"]), record
+    for reason, times in Counter(record["reason"] for record in failed).items():
+        assert f"{times} × {reason}" in result.stderr
+    assert any("git-lfs-pointer.glb" in record["message"] for record in failed)

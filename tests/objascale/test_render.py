@@ -357,7 +357,7 @@ def test_broken_objects_are_refused_by_name(worker, shared, tmp_path):
         "cut.glb": (whole[: len(whole) // 2], "truncated"),
         "none.glb": (b"this is no GLB", "unreadable"),
         "empty.glb": (b"", "unreadable"),
-        "noise.obj": (b"\x00\xff" * 50, "no-geometry"),
+        "noise.obj": (b"\x00\xff" * 50, "unreadable"),
         "points.ply": (b"ply\nformat ascii 1.0\nelement vertex 1\nproperty float x\nproperty float y\n"
                        b"property float z\nend_header\n0 0 0\n", "no-geometry"),
         "away.gltf": (json.dumps({"asset": {"version": "2.0"}, "images": [{"uri": "../../secret.png"}]}).encode(),

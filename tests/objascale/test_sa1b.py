@@ -89,7 +89,7 @@ def test_a_mask_that_contradicts_its_image_costs_its_own_object(tmp_path):
     (sample,) = read(write(tmp_path, 1, [turned, cut_off, ONE])).samples
     other_size, broken, whole = sample.objects()
     assert whole.mask().area == HEIGHT
-    with pytest.raises(MaskError, match="object 1/562: the RLE has 10×15 px, but its image has 15×10"):
+    with pytest.raises(MaskError, match=r"object 1/562: sa_1\.json: the RLE has 10×15 px, but its image has 15×10"):
         other_size.mask()
     with pytest.raises(MaskError, match="RLE"):
         broken.mask()
@@ -126,3 +126,12 @@ def test_a_folder_without_annotations_is_named(tmp_path):
     (tmp_path / "sa_000000").mkdir()
     with pytest.raises(DatasetError, match="holds no sa_"):
         open_dataset(tmp_path)
+
+
+def test_images_and_annotations_may_lie_apart(tmp_path, all_objects):
+    write(tmp_path / "images", 7, [ONE])
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "images/sa_7.json").rename(tmp_path / "annotations/sa_7.json")
+    dataset = open_dataset(tmp_path)
+    assert (dataset.name, [sample.file for sample in dataset.samples]) == ("sa1b", ["images/sa_7.jpg"])
+    assert [truth.object_id for truth in all_objects(dataset)] == ["7/562"]

@@ -104,7 +104,8 @@ def test_an_image_that_took_another_attempt_elsewhere_is_not_merged_twice(whole,
     for record in read_journal(other):
         if record["status"] == "done":
             failure = {key: record[key] for key in ("slot", "attempt", "spec_id")}
-            records.append({**failure, "status": "failed", "kind": "worker-lost", "message": "", "object_ids": []})
+            failure |= {"status": "failed", "kind": "worker-lost", "reason": "lost", "message": "", "object_ids": []}
+            records.append(failure)
             record["attempt"] += 1
         records.append(record)
     (other / "journal.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))

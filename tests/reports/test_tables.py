@@ -18,6 +18,7 @@ from reports.tables.cells import marks
 from reports.tables.iou import iou_data, iou_table
 from reports.tables.registry import DATASET_TABLES
 from reports.tables.size import IN_PIXELS, size_data, size_table
+from reports.tables.table1 import table_1
 from reports.view import NothingToShow, ResultsView
 
 
@@ -188,3 +189,15 @@ def test_noise_and_numbers_of_patches_are_in_the_iou_table_only(make_results) ->
         assert {"flip-tiny: noise 0, 512 tokens", "box"} == set(table.data["series"])
         told = "noise 0.1, 512 tokens; flip-tiny: noise 0, 64 tokens"
         assert any(told in note for note in table.notes)
+
+
+def test_tables_say_how_many_objects_have_ignored_pixels(make_results) -> None:
+    folder = make_results(models=("box", "ellipse"), objects=6)
+    path = folder / "results.parquet"
+    assert not [note for note in size_table(view_of(folder)).notes if "leaves out" in note]
+    rows = pd.read_parquet(path)
+    rows["ignored_rle"] = rows["truth_rle"].where(rows["object_id"].isin(rows["object_id"].unique()[:2]))
+    rows.to_parquet(path)
+    sentence = "On objascale: The IoU of 2 objects leaves out the pixels that the annotation marks as unknown."
+    assert sentence in size_table(view_of(folder)).notes
+    assert sentence in table_1(read_results([folder])).notes
