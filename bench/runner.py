@@ -24,6 +24,7 @@ from flip.stopwatch import Stopwatch
 from flip.training_data import UNKNOWN, TrainingData
 from objascale.choices import Exif
 from objascale.datasets import Dataset, Sample, TruthObject
+from objascale.interrupts import finish_first
 from objascale.masks import MaskError, RegionMask, as_region_mask
 from objascale.progress import ProgressCallback
 
@@ -72,13 +73,17 @@ def run(
     Raises:
         ResultsError: The results cannot be written.
         Fatal: The engine has no workers left.
+        KeyboardInterrupt: Ctrl-C or SIGTERM arrived. The image at hand is measured first.
     """
     progress("images", 0, len(samples))
-    for done, rows in enumerate(engine.rows(samples, results), 1):
-        for row in rows:
-            if not results.done(row.key):
-                results.append(row)
-        progress("images", done, len(samples))
+    with finish_first() as stopping:
+        for done, rows in enumerate(engine.rows(samples, results), 1):
+            for row in rows:
+                if not results.done(row.key):
+                    results.append(row)
+            progress("images", done, len(samples))
+            if stopping():
+                break
 
 
 @dataclass(frozen=True)

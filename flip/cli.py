@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +15,6 @@ from flip.choices import PAPER_MODELS, WEIGHTS_SUFFIXES
 from flip.training.command import train
 from flip.weights import WEIGHTS
 from objascale import terminal
-from objascale.progress import show_progress
 
 if TYPE_CHECKING:
     from flip.gaussian import Gaussian
@@ -120,7 +120,10 @@ def predict(
         Path | None,
         typer.Option(help="PNG to write: the patches over the image; 16 px purple, 8 yellow, 4 green, 2 blue, 1 red."),
     ] = None,
-    model: Annotated[str, typer.Option(metavar="NAME|PATH", help=MODEL)] = "flip-tiny",
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|PATH", help=MODEL, show_default="the best one whose weights are present"),
+    ] = None,
     weights: WeightsFolder = None,
     tokens: Annotated[int, typer.Option(min=1, max=65536, help="Maximum number of patches.")] = 512,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the patch positions.")] = 0,
@@ -129,6 +132,7 @@ def predict(
     """Segment one object, given a box, a point, an ellipse or a rough mask."""
     import numpy as np
 
+    from flip.best import best_model
     from flip.gaussian import Gaussian
     from flip.picture_files import read_mask, read_picture, write_png
     from flip.predictor import load_predictor
@@ -149,13 +153,15 @@ def predict(
             if text is not None:
                 gaussian = _gaussian(option, text, width, height)
         _check_device(device)
+        model = model or best_model(weights)
         predictor = load_predictor(model, weights, tokens=tokens, seed=seed, device=device)
         predictor.set_image(pixels)
         prediction = predictor.predict(gaussian=gaussian)
         if show is not None:
             write_png(show, show_patches(pixels, predictor.patches(gaussian), prediction))
         write_png(out, np.where(prediction, 255, 0).astype(np.uint8))
-    Console(soft_wrap=True, highlight=False).print(f"{out}: {prediction.area} of {width}×{height} pixels", markup=False)
+    line = f"{out}: {prediction.area} of {width}×{height} pixels, by {model}"
+    Console(soft_wrap=True, highlight=False).print(line, markup=False)
 
 
 @app.command(epilog="Example: flip export flip-tiny --out onnx")
@@ -216,21 +222,31 @@ def grow_command(
 
 @app.command("fetch", epilog="Example: flip fetch flip-tiny")
 def fetch_command(
-    name: Annotated[str, typer.Argument(help=", ".join(WEIGHTS))],
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help=", ".join(WEIGHTS))],
     weights: Annotated[Path | None, typer.Option(help="Target folder. Default: the user's cache.")] = None,
 ) -> None:
-    """Download a model's published weights, resume interrupted downloads, and check their SHA-256.
+    """Download models' published weights, resume interrupted downloads, and check their SHA-256.
 
-    If the authors publish no SHA-256, that of the first download is written beside the file and checked later.
+    Weights that are on this machine already are not fetched again. If a model fails, the others are fetched, and the
+    exit code is 1. If the authors publish no SHA-256, that of the first download is written beside the file and checked
+    later.
     """
-    from flip.weights import fetch, find_record
+    from flip.fetching import FetchJob, fetch_all
+    from flip.weights import fetch, find_and_check, find_record
 
     with errors():
-        record = find_record(name)
-        with show_progress("fetching", in_bytes=True) as progress:
-            paths = fetch(record, weights, progress=progress)
-    for path in paths:
-        Console(soft_wrap=True, highlight=False).print(f"{path} ({record.licence})", markup=False)
+        records = [find_record(name) for name in dict.fromkeys(names)]
+        fetch_all(
+            [
+                FetchJob(
+                    record.name,
+                    record.licence,
+                    partial(find_and_check, record, weights),
+                    partial(fetch, record, weights),
+                )
+                for record in records
+            ]
+        )
 
 
 if __name__ == "__main__":

@@ -193,10 +193,14 @@ def find_files(record: WeightsRecord, folder: Path | None = None) -> tuple[Path,
 
 def find_weights(name: str, folder: Path | None = None) -> Path:
     """Return the path of a FLIP model's weights, or of the first file of a pair. Raises WeightsMissing."""
-    record = find_record(name)
+    return find_and_check(find_record(name), folder)[0]
+
+
+def find_and_check(record: WeightsRecord, folder: Path | None = None) -> tuple[Path, ...]:
+    """Return the paths of a model's files after a check of their hashes. Raises as `find_files` and `check`."""
     paths = find_files(record, folder)
     check(record, paths)
-    return paths[0]
+    return paths
 
 
 def find_record(name: str) -> WeightsRecord:

@@ -14,6 +14,7 @@ from rich.text import Text
 from typer.core import TyperArgument, TyperCommand, TyperGroup
 
 from objascale.cores import wait_passively
+from objascale.interrupts import exit_code, raise_on_sigterm
 
 _METAVARS = {
     "<path>": "PATH",
@@ -37,7 +38,7 @@ class UsageError(ValueError):
 def errors(*expected: type[Exception]) -> Iterator[None]:
     """End the command with a sentence, and no traceback, for errors that a user can cause.
 
-    `UsageError` gives exit code 2, an interrupt 130, and everything else 1.
+    `UsageError` gives exit code 2, Ctrl-C 130, SIGTERM 143, and everything else 1.
 
     Args:
         expected: Exceptions that end the command, besides `UsageError`, `OSError` and `KeyboardInterrupt`.
@@ -48,8 +49,8 @@ def errors(*expected: type[Exception]) -> Iterator[None]:
         fail(str(error), 2)
     except expected as error:
         fail(str(error))
-    except KeyboardInterrupt:
-        fail("interrupted; run the same command again to continue", 130)
+    except KeyboardInterrupt as interrupt:
+        fail_interrupted(interrupt)
     except OSError as error:
         fail(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error))
 
@@ -59,6 +60,13 @@ def fail(message: str, code: int = 1) -> NoReturn:
     for line in message.splitlines():
         complain(Text.assemble(("error:", "red"), f" {line}"))
     raise typer.Exit(code)
+
+
+def fail_interrupted(
+    interrupt: KeyboardInterrupt, message: str = "interrupted; run the same command again to continue"
+) -> NoReturn:
+    """End the command with an error message after Ctrl-C (exit code 130) or SIGTERM (143)."""
+    fail(message, exit_code(interrupt))
 
 
 def complain(message: str | Text) -> None:
@@ -129,6 +137,13 @@ class _Command(TyperCommand):
 
 
 class _Group(TyperGroup):
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            with raise_on_sigterm():
+                return super().invoke(ctx)
+        except KeyboardInterrupt as interrupt:
+            fail_interrupted(interrupt)
+
     def get_params(self, ctx: Any) -> list[Any]:
         return _with_metavars(super().get_params(ctx), ctx)
 

@@ -2,26 +2,48 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bench.commands.common import Weights, errors
-from objascale.progress import show_progress
-from objascale.terminal import console
+
+if TYPE_CHECKING:
+    from baselines.model import Files, Model
 
 
 def fetch(
     names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Names from `bench models`.")],
     weights: Weights = None,
 ) -> None:
-    """Download models' weights, check their SHA-256, and store them in the user's cache or in --weights."""
+    """Download models' weights, check their SHA-256, and store them in the user's cache or in --weights.
+
+    Weights that are in --weights, $OBJASCALE_WEIGHTS or the cache already, with the right SHA-256, are not fetched
+    again. If a model fails, the others are fetched, and the exit code is 1.
+    """
     from baselines.registry import fetch_weights, find_models
+    from flip.fetching import FetchJob, fetch_all
     from flip.weights import cache_folder
 
     folder = weights or cache_folder()
     with errors():
-        for model in find_models(names):
-            with show_progress("fetching", in_bytes=True) as progress:
-                files = fetch_weights(model, folder, progress)
-            console().print(f"{model.name}: {', '.join(map(str, files)) or 'needs no weights'}", soft_wrap=True)
+        fetch_all(
+            [
+                FetchJob(
+                    model.name,
+                    model.licence,
+                    partial(_find, model, weights),
+                    partial(fetch_weights, model, folder),
+                )
+                for model in find_models(names)
+            ]
+        )
+
+
+def _find(model: Model, folder: Path | None) -> Files:
+    """Return the files of a model. Raises WeightsMissing if they are not there or differ from the published ones."""
+    from baselines.registry import find_all_weights
+
+    return find_all_weights([model], folder)[model.name] or ()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +27,7 @@ from flip.training_data import UNKNOWN
 from flip.weights import WeightsMissing
 from objascale.choices import DATASET_FORMATS, Exif
 from objascale.progress import show_progress
-from objascale.terminal import complain, console, fail
+from objascale.terminal import complain, console, fail, fail_interrupted
 
 if TYPE_CHECKING:
     from baselines.model import Model
@@ -142,7 +141,6 @@ def run(
     from objascale.datasets.formats import open_dataset
     from objascale.datasets.skipped import refuse_bad_records
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # job schedulers send it when the time is over
     with errors():
         selection = parse_selection(select or [], limit or (DEFAULT_IMAGES if timing else None), shard)
         prompts = [PromptSettings(prompt, level, seed) for level in numbers("--noise", noise, 0, MAX_NOISE)]
@@ -172,10 +170,10 @@ def run(
             try:
                 with show_progress("measuring") as progress:
                     measure(there, selection.samples(dataset), results, progress)
-            except KeyboardInterrupt:
-                fail(
+            except KeyboardInterrupt as interrupt:
+                fail_interrupted(
+                    interrupt,
                     f"interrupted; {len(results.rows)} rows are in {out}; run the same command again to continue",
-                    code=130,
                 )
             if not selection.found(dataset, results.rows.values()):
                 raise SelectionError(f"no object of {data} is selected; change --select, --limit or --shard")
@@ -221,8 +219,8 @@ def _time(out: Path, dataset: Dataset, setup: Setup, settings: TimingSettings) -
             rows = run_timing(
                 out, description, dataset, segmenters, setup.prompts[0], setup.selection, settings, progress, setup.exif
             )
-    except KeyboardInterrupt:
-        fail("interrupted; no times were written", code=130)
+    except KeyboardInterrupt as interrupt:
+        fail_interrupted(interrupt, "interrupted; no times were written; run the same command again")
     console().print(rich_table(summarise_times(rows)))
     complain_of_errors(rows, "have no time")
     console().print(f"{len(rows)} calls in {out / 'timing.parquet'}", soft_wrap=True)

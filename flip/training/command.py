@@ -15,6 +15,7 @@ from rich.text import Text
 
 from flip.choices import TrainingPrecision
 from flip.weights import WeightsMissing
+from objascale.interrupts import exit_code
 from objascale.progress import ProgressCallback, show_progress
 from objascale.terminal import complain, fail
 
@@ -111,8 +112,8 @@ def train(
             weights = loop.train(settings, source, out, machine, samples, report, first)
     except (DatasetError, TrainingError, WeightsMissing) as error:
         fail(str(error))
-    except KeyboardInterrupt:
-        complain(f"interrupted; the same command resumes from the checkpoint in {out}")
+    except KeyboardInterrupt as interrupt:
+        complain(f"interrupted; run the same command again to continue from the checkpoint in {out}")
         sys.stdout.flush()
-        os._exit(130)
+        os._exit(exit_code(interrupt))
     typer.echo(weights)

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from flip.sampler import NoPatches
 from flip.training.config import Config, TrainingError
 from flip.training.tasks import task_of
+from objascale.interrupts import ignore_interrupts
 from objascale.scenes import Scene, SceneError, SceneSource
 from objascale.scenes.shrink import halve
 
@@ -88,5 +89,15 @@ def make_loader(batches: BatchLoader, workers: int) -> DataLoader[LoadedBatch]:
     cv2.setNumThreads(1)
     prefetch = PREFETCH_BATCHES if workers else None
     return DataLoader(
-        batches, batch_size=None, num_workers=workers, prefetch_factor=prefetch, pin_memory=torch.cuda.is_available()
+        batches,
+        batch_size=None,
+        num_workers=workers,
+        prefetch_factor=prefetch,
+        pin_memory=torch.cuda.is_available(),
+        worker_init_fn=_leave_interrupts_to_parent,
     )
+
+
+def _leave_interrupts_to_parent(_worker: int) -> None:
+    """Keep a loader process alive until the training loop has finished its step."""
+    ignore_interrupts()

@@ -31,6 +31,7 @@ from flip.training.samples import draw_samples
 from flip.training.tasks import TrainingTask, task_of
 from flip.training.validation import validate
 from objascale.datasets import Sample
+from objascale.interrupts import finish_first
 from objascale.scenes import SceneError, SceneSource
 
 
@@ -84,6 +85,7 @@ def train(
     Raises:
         TrainingError: The checkpoint belongs to another run, the loss is not finite (the last checkpoint is kept), the
             logits of a validation are not finite, or the data cannot be used.
+        KeyboardInterrupt: Ctrl-C or SIGTERM arrived. The step at hand is finished and its checkpoint written first.
     """
     fabric = Fabric(accelerator=machine.accelerator, devices=machine.devices, num_nodes=machine.nodes)
     fabric.launch()
@@ -111,33 +113,37 @@ def train(
     journal = Journal(out, start) if fabric.is_global_zero else None
     started = time.perf_counter()
     try:
-        for number, loaded in enumerate(make_loader(batches, machine.workers), start):
-            waited = time.perf_counter() - started
-            if journal:
-                journal.log_failures(loaded.failures, report)
-            rate = learning_rate(number, config)
-            for group in (group for optimiser in optimisers for group in optimiser.param_groups):
-                group["lr"] = rate * group["share"]
-            total, metrics = _losses(fabric, task, wrapped, loaded, memory, config, number, machine.precision)
-            norm = _update(fabric, wrapped, optimisers, total, config.optimiser.clip)
-            memory = task.remember(memory, metrics)
-            _update_average(average, model, config.optimiser.ema, number)
-            done = number + 1
-            seconds = time.perf_counter() - started
-            if journal:
-                examples_per_second = config.scenes * config.masks / seconds
-                step = StepReport(done, metrics, norm, rate, examples_per_second, waited / seconds)
-                journal.log_step(step)
-                report(step)
-                if done % config.save_every == 0 or done == config.steps:
-                    save_checkpoint(out, done, config, model, average, optimisers, memory)
-                if validation and (done % config.validate_every == 0 or done == config.steps):
-                    averaged = task.model()
-                    averaged.load_state_dict(average)
-                    predictor = task.predictor(averaged, config.phase(number), fabric.device)
-                    report(journal.log_validation(done, validate(predictor, validation)))
-                    journal.log_images(done, draw_samples(predictor, validation))
-            started = time.perf_counter()
+        with finish_first() as stopping:
+            for number, loaded in enumerate(make_loader(batches, machine.workers), start):
+                waited = time.perf_counter() - started
+                if journal:
+                    journal.log_failures(loaded.failures, report)
+                rate = learning_rate(number, config)
+                for group in (group for optimiser in optimisers for group in optimiser.param_groups):
+                    group["lr"] = rate * group["share"]
+                total, metrics = _losses(fabric, task, wrapped, loaded, memory, config, number, machine.precision)
+                norm = _update(fabric, wrapped, optimisers, total, config.optimiser.clip)
+                memory = task.remember(memory, metrics)
+                _update_average(average, model, config.optimiser.ema, number)
+                done = number + 1
+                stop = _any_rank(fabric, stopping())
+                seconds = time.perf_counter() - started
+                if journal:
+                    examples_per_second = config.scenes * config.masks / seconds
+                    step = StepReport(done, metrics, norm, rate, examples_per_second, waited / seconds)
+                    journal.log_step(step)
+                    report(step)
+                    if stop or done % config.save_every == 0 or done == config.steps:
+                        save_checkpoint(out, done, config, model, average, optimisers, memory)
+                    if validation and (done % config.validate_every == 0 or done == config.steps):
+                        averaged = task.model()
+                        averaged.load_state_dict(average)
+                        predictor = task.predictor(averaged, config.phase(number), fabric.device)
+                        report(journal.log_validation(done, validate(predictor, validation)))
+                        journal.log_images(done, draw_samples(predictor, validation))
+                if stop:
+                    raise KeyboardInterrupt
+                started = time.perf_counter()
     except (SceneError, NotFinite) as error:
         raise TrainingError(str(error)) from None
     finally:
@@ -180,6 +186,15 @@ def _losses(
             "kept: lower the learning rate or remove these scenes, and start again"
         )
     return total, dict(zip(metrics, means[1:].tolist(), strict=True))
+
+
+def _any_rank(fabric: Fabric, flag: bool) -> bool:
+    """Return whether a flag is set in any of the processes, so that all of them stop after the same step."""
+    if fabric.world_size == 1:
+        return flag
+    total = fabric.all_reduce(torch.tensor(float(flag)), reduce_op="sum")
+    assert isinstance(total, Tensor)
+    return bool(total > 0)
 
 
 def _update(fabric: Fabric, model: nn.Module, optimisers: Sequence[Any], total: Tensor, clip: float) -> float:

@@ -40,6 +40,7 @@ from objascale.engine.messages import (
     encode_message,
 )
 from objascale.files import write_atomically
+from objascale.interrupts import ignore_interrupts
 from objascale.maps import EnvironmentMapError, load_map, write_exr
 from objascale.masks import Box, RegionMask
 from objascale.plan import samples_for
@@ -161,6 +162,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     protocol = _claim_stdout()
+    ignore_interrupts()  # the program finishes the picture at hand and ends this process
     OpenEXR.set_global_thread_count(arguments.threads)
 
     def send(message: Message) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from objascale.interrupts import finish_first
 
 if TYPE_CHECKING:  # bench imports this module for its errors, and starts faster without pandas
     from objascale.engine.messages import Reply, Request
@@ -76,7 +78,8 @@ def run(
 ) -> Iterator[RenderResult]:
     """Call `work(task, worker)` for each task on a pool of workers.
 
-    All workers are stopped at the end, including when the caller stops early or an exception is raised.
+    All workers are stopped at the end, including when the caller stops early or an exception is raised. After Ctrl-C or
+    SIGTERM no further task begins, and the results of those that run are yielded before KeyboardInterrupt is raised.
 
     Args:
         tasks: Tasks, taken as workers become free.
@@ -90,25 +93,40 @@ def run(
     for worker in workers:
         idle.put(worker)
 
-    def do(task: RenderTask) -> RenderResult:
-        worker = idle.get()
-        try:
-            return work(task, worker)
-        finally:
-            idle.put(worker)
-
     pool = ThreadPoolExecutor(len(workers))
-    waiting: set[Future[RenderResult]] = set()
     try:
-        for task in tasks:
-            waiting.add(pool.submit(do, task))
-            if len(waiting) >= 2 * len(workers):
+        with finish_first() as stopping:
+
+            def do(task: RenderTask) -> RenderResult:
+                worker = idle.get()
+                try:
+                    if stopping():
+                        raise CancelledError
+                    return work(task, worker)
+                finally:
+                    idle.put(worker)
+
+            waiting: set[Future[RenderResult]] = set()
+            for task in tasks:
+                if stopping():
+                    break
+                waiting.add(pool.submit(do, task))
+                if len(waiting) >= 2 * len(workers):
+                    done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                    yield from _results(done)
+            while waiting:
                 done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                yield from (future.result() for future in done)
-        while waiting:
-            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-            yield from (future.result() for future in done)
+                yield from _results(done)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
         for worker in workers:
             worker.stop()
+
+
+def _results(done: Iterable[Future[RenderResult]]) -> Iterator[RenderResult]:
+    for future in done:
+        try:
+            result = future.result()
+        except CancelledError:
+            continue
+        yield result

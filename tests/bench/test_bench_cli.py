@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -15,8 +17,10 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from baselines.registry import MODELS
 from bench.cli import app
 from bench.summary import summarise
+from flip.weights import WeightsFile, WeightsRecord
 
 TIMES = ["image_pre_ms", "image_model_ms", "image_post_ms", "pre_ms", "model_ms", "post_ms"]
 
@@ -165,6 +169,34 @@ def test_a_run_shot_at_random_moments_goes_on_where_it_stopped(bench, discs, tmp
     assert tables[0].drop(columns=TIMES).equals(tables[1].drop(columns=TIMES))
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupt_leaves_whole_images_to_go_on_with(bench, discs, tmp_path, number, code):
+    data, out = discs(60, size=160), tmp_path / "out"
+    arguments = ["run", "--models", "box,grabcut", "--data", str(data), "--out", str(out)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bench.cli", *arguments],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # a shell's background processes ignore it
+    )
+    journal = out / "journal.jsonl"
+    while not (journal.exists() and journal.read_bytes().count(b"\n") >= 3):
+        assert process.poll() is None
+        time.sleep(0.001)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert "run the same command again to continue" in errors
+    assert "Traceback" not in errors
+    rows = pd.read_parquet(out / "results.parquet")
+    assert f"interrupted; {len(rows)} rows are in {out}" in errors
+    assert 2 < len(rows) < 120
+    assert (rows.groupby("image_id").size() == 2).all()  # both models measured the image at hand
+    assert bench(*arguments).exit_code == 0
+    assert len(pd.read_parquet(out / "results.parquet")) == 120
+
+
 def test_mobilesam_and_flip_run_beside_the_others(bench, discs, shared):
     weights = shared / "assets/weights"
     models = "flip-tiny,mobilesam-onnx,grabcut,box,ellipse"
@@ -181,6 +213,47 @@ def test_fetching_what_needs_nothing_says_so(bench):
     result = bench("fetch", "grabcut")
     assert result.exit_code == 0
     assert "needs no weights" in result.stdout
+
+
+def publish(loopback, monkeypatch, name):
+    """Let a model's weights be one file of the loopback server; return the file's name."""
+    file = WeightsFile(f"{name}.ckpt", f"{loopback.url}/{name}")
+    record = WeightsRecord(name, (file,), "MIT", "here")
+    monkeypatch.setitem(MODELS, name, replace(MODELS[name], weights=record))
+    loopback.files[f"/{name}"] = b"PK\x03\x04 weights"
+    return file.filename
+
+
+def test_weights_that_are_there_and_whole_are_not_fetched_again(bench, loopback, monkeypatch, tmp_path):
+    file = publish(loopback, monkeypatch, "flip-large")
+    assert "fetched" in bench("fetch", "flip-large", "--weights", "w").stdout
+    monkeypatch.setenv("OBJASCALE_WEIGHTS", str(tmp_path / "w"))  # searched before the cache, where they would go
+    again = bench("fetch", "flip-large", "grabcut")
+    assert again.exit_code == 0, again.output
+    assert "already there" in again.stdout
+    assert file in again.stdout
+    assert len(loopback.requests) == 1
+    (tmp_path / "w" / file).write_bytes(b"PK\x03\x04 another")
+    changed = bench("fetch", "flip-large")
+    assert changed.exit_code == 1
+    assert "is not the file that was fetched first" in changed.stderr
+
+
+def test_a_failure_does_not_stop_the_others(bench, loopback, monkeypatch):
+    for name in ("flip-large", "flip-small"):
+        publish(loopback, monkeypatch, name)
+    del loopback.files["/flip-large"]
+    result = bench("fetch", "flip-large", "flip-m", "flip-small", "--weights", "w")
+    assert result.exit_code == 1
+    states = [line.split("│")[1:3] for line in result.stdout.splitlines() if "flip-" in line]
+    assert [[cell.strip() for cell in row] for row in states] == [
+        ["flip-large", "failed"],
+        ["flip-m", "failed"],
+        ["flip-small", "fetched"],
+    ]
+    assert result.stderr.count("error: ") == 2
+    assert "404" in result.stderr
+    assert Path("w/flip-small.ckpt").is_file()
 
 
 def test_fetching_into_an_unwritable_folder_is_named(bench, tmp_path):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -53,7 +54,10 @@ def bench(*arguments: object):
 def start(*arguments: object) -> subprocess.Popen[str]:
     """`bench` as a process of its own."""
     command = [sys.executable, "-c", "from bench.cli import app; app()", *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    foreground = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell's background processes ignore Ctrl-C
+    return subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, preexec_fn=foreground
+    )
 
 
 def table(folder: Path) -> pd.DataFrame:
@@ -103,14 +107,15 @@ def test_a_driver_that_is_shot_goes_on_with_more_workers_than_fit(cluster, data,
     assert (out / "journal.jsonl").read_bytes().count(b"\n") <= 480 + 6  # what was done was not done again
 
 
-def test_ctrl_c_leaves_a_folder_to_go_on_with(cluster, data, whole, tmp_path):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupt_leaves_a_folder_to_go_on_with(cluster, data, whole, tmp_path, number, code):
     out = tmp_path / "out"
     arguments = ["run", *MODELS, "--data", data, "--out", out]
     process = start(*arguments, "--engine", "ray", "--address", cluster.address)
     await_rows(out, 30, process)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == code
     assert "run the same command again to continue" in errors
     assert "Traceback" not in errors
     assert 30 <= len(table(out)) < 480

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
+from flip.best import MODELS_BEST_FIRST
 from flip.cli import app
 from flip.predictor import load_predictor
 from flip.show import COLOURS
@@ -175,7 +176,7 @@ def test_wrong_input_is_named(picture: Path, weights: Path, tmp_path: Path) -> N
     assert "there is no folder" in complain("predict", picture, *box, "--out", tmp_path / "no" / "out.png", *known)
     nowhere = ("--show", tmp_path / "no" / "patches.png")
     assert "there is no folder" in complain("predict", picture, *box, *out, *nowhere, *known)
-    assert "bench fetch flip-tiny" in complain("predict", picture, *box, *out)
+    assert "bench fetch flip-tiny" in complain("predict", picture, *box, *out, "--model", "flip-tiny")
     assert "did you mean flip-tiny" in complain("predict", picture, *box, *out, "--model", "flip-tini")
     assert "--device must be cpu or cuda, not toaster" in complain(
         "predict", picture, *box, *out, *known, "--device", "toaster"
@@ -202,16 +203,30 @@ def test_fetch_refuses_a_changed_file(loopback, tmp_path: Path, monkeypatch: pyt
     file = WeightsFile("flip-small.ckpt", f"{loopback.url}/s/download")
     monkeypatch.setitem(WEIGHTS, "flip-small", WeightsRecord("flip-small", (file,), "MIT", "here"))
     loopback.files["/s/download"] = b"PK\x03\x04 first"
-    fetch = ("fetch", "flip-small", "--weights", tmp_path)
-    assert run(*fetch).output == f"{tmp_path}/flip-small.ckpt (MIT)\n"
+    fetch = ("fetch", "flip-small", "--weights", ".")
+    monkeypatch.chdir(tmp_path)
+    fetched = run(*fetch)
+    assert fetched.exit_code == 0, fetched.output
+    assert "flip-small.ckpt" in fetched.output
+    assert "MIT" in fetched.output
     (tmp_path / "flip-small.ckpt").write_bytes(b"another")
-    assert "flip-small.ckpt is not the file that was fetched first" in complain(*fetch)
+    refused = run(*fetch)
+    assert refused.exit_code == 1
+    assert "failed" in refused.stdout
+    assert "error: flip-small.ckpt is not the file that was fetched first" in refused.stderr
 
 
 def test_fetch_keeps_existing_files(weights: Path) -> None:
-    result = run("fetch", "flip-tiny", "--weights", weights)
+    result = run("fetch", "flip-tiny", "flip-s", "--weights", weights)
     assert result.exit_code == 0, result.output
-    assert "flip-tiny.onnx" in result.output
+    assert result.output.count("already there") == 2
+
+
+def test_without_a_name_the_best_model_with_weights_predicts(picture: Path, weights: Path, tmp_path: Path) -> None:
+    assert set(MODELS_BEST_FIRST) == set(WEIGHTS)
+    box, out = ("--box", "30,20,50,40"), ("--out", tmp_path / "out.png")
+    assert run("predict", picture, *box, *out).output.endswith("by flip-s\n")  # the package's own
+    assert run("predict", picture, *box, *out, "--weights", weights).output.endswith("by flip-tiny\n")
 
 
 def test_pictures_are_read_as_a_viewer_shows_them(picture: Path, weights: Path, tmp_path: Path) -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -148,6 +151,39 @@ def test_an_interrupted_run_has_the_same_losses(tmp_path: Path, killed_after) ->
     assert losses_of(tmp_path / "killed") == losses_of(tmp_path / "straight")
     ends = [load_model(tmp_path / name / "flip-s.safetensors").state_dict() for name in ("killed", "straight")]
     assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_command_has_a_checkpoint_of_its_last_step(write_discs, tmp_path, number: int, code: int):
+    """The signal reaches the loader process too, as that of a terminal or a job scheduler does."""
+    data, out = write_discs(tmp_path / "data", 4), tmp_path / "run"
+    config = tmp_path / "small.toml"
+    config.write_text(
+        'model = "flip-s"\nscenes = 2\nmasks = 1\nsave_every = 100_000\n'
+        "[[phases]]\nsteps = 5_000\ntokens = 16\noutputs = 12\n"
+        "[optimiser]\nrate = 1e-3\n"
+    )
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "flip.cli", "train", "--data", str(data), "--config", str(config)),
+            *("--out", str(out), "--accelerator", "cpu", "--devices", "1"),
+        ],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # a shell's background processes ignore it
+    )
+    metrics = out / METRICS_FILE
+    while not (metrics.exists() and metrics.read_bytes().count(b"\n") >= 2):
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.01)
+    os.killpg(process.pid, number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == code, errors
+    assert "run the same command again to continue from the checkpoint" in errors
+    assert "Traceback" not in errors
+    step = torch.load(out / CHECKPOINT_FILE, weights_only=True)["step"]
+    assert step == len(losses_of(out)) >= 2
 
 
 def test_training_starts_from_given_weights(tmp_path: Path) -> None:

@@ -230,20 +230,29 @@ def test_only_a_second_death_counts_and_a_hang_at_once(material, tmp_path, losse
         assert f"{spec.objects[0].object_id} before {spec.map_id}" in outcome.records[0]["message"]
 
 
-def test_ctrl_c_leaves_a_dataset_that_goes_on(material, tmp_path):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupt_leaves_a_dataset_that_goes_on(material, tmp_path, number, code):
     out = tmp_path / "set"
     process = subprocess.Popen(
-        command(*from_folder(material, "--n", 40, "--out", out)), stderr=subprocess.PIPE, text=True
+        command(*from_folder(material, "--n", 40, "--out", out)),
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background processes ignore it
     )
     while not (out / "images").exists():
         assert process.poll() is None
         time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
-    assert process.returncode == 130
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert "finishing the work at hand" in errors
     assert "run the same command again to continue" in errors
     assert "Traceback" not in errors
-    assert all(record.get("kind") != "worker-lost" for record in read_journal(out))
+    records = read_journal(out)
+    assert all(record.get("kind") != "worker-lost" for record in records)
+    done = [record["slot"] for record in records if record["status"] == "done"]
+    assert sorted(done) == sorted(read_annotations(out)["image_id"].unique())  # at least the picture at hand
+    assert 0 < len(done) < 40
 
 
 def test_a_full_disk_ends_the_run_with_a_sentence(material, tmp_path):

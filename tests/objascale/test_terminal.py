@@ -7,6 +7,7 @@ import typer
 from hypothesis import given
 from hypothesis import strategies as st
 
+from objascale.interrupts import Terminated
 from objascale.terminal import UsageError, errors, fail, parse_shard
 
 
@@ -23,6 +24,7 @@ def no_space() -> OSError:
         (no_space(), 1, "error: /data/x.png: No space left on device\n"),
         (OSError("cannot identify image file"), 1, "error: cannot identify image file\n"),
         (KeyboardInterrupt(), 130, "error: interrupted; run the same command again to continue\n"),
+        (Terminated(), 143, "error: interrupted; run the same command again to continue\n"),
     ],
 )
 def test_an_error_of_the_user_is_a_sentence_and_an_exit_code(error, code, sentence, capsys):

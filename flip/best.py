@@ -1,0 +1,32 @@
+"""The choice of a model where the user names none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flip.weights import WEIGHTS, WeightsMissing, find_files
+
+MODELS_BEST_FIRST = ("flip-large", "flip-middle", "flip-small", "flip-tiny", "flip-l", "flip-m", "flip-s")
+"""All FLIP models. Larger ones come first.
+
+The authors' released models, trained on the photographs of SA-1B, come before the paper's sizes, of which this project
+has trained the smallest on renders; flip/shipped/flip-s.md compares the two.
+"""
+
+
+def best_model(folder: Path | None = None) -> str:
+    """Return the name of the first model of MODELS_BEST_FIRST whose weights are on this machine.
+
+    Args:
+        folder: Folder that is searched first; see `flip.weights.search_path`.
+
+    Raises:
+        WeightsMissing: No model has weights, not even the one of this package.
+    """
+    for name in MODELS_BEST_FIRST:
+        try:
+            find_files(WEIGHTS[name], folder)
+        except WeightsMissing:
+            continue
+        return name
+    raise WeightsMissing("no FLIP model has its weights on this machine; run `flip fetch flip-tiny`")
