@@ -1,4 +1,4 @@
-"""Crops: objects rendered alone, from many sides, with alpha, to compose training pictures of.
+"""Crops: objects rendered alone, from many directions, with alpha. Training pictures are composed of them.
 
     crops.json           schema version, settings, versions, credits
     crops.parquet        one row per crop
@@ -25,12 +25,12 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from objascale.color import to_display
-from objascale.dataset import Dataset, DatasetError, read_header, write_parquet
+from objascale.dataset import DatasetError, DatasetWriter, read_header, write_parquet
 from objascale.engine import Worker, run
 from objascale.engine.messages import Cropped, Refused
 from objascale.plan import RenderSettings
 from objascale.records import CropRequest, CropView
-from objascale.render import ask_twice, described
+from objascale.render import ask_twice, describe
 from objascale.sources import Asset
 
 CROPS_HEADER = "crops.json"
@@ -114,23 +114,39 @@ def cut_out(traced: NDArray[np.float32], view: str) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True)
 class Cropping:
-    """A run that renders crops into a folder."""
+    """A run that renders crops into a folder.
+
+    Attributes:
+        objects: The objects.
+        maps: The environment maps.
+        settings: Settings of the crops.
+        render: Settings of the renderer.
+        folder: The folder.
+    """
 
     objects: Sequence[Asset]
     maps: Sequence[Asset]
     settings: CropSettings
     render: RenderSettings
-    folder: Dataset
+    folder: DatasetWriter
 
     def begin(self) -> list[int]:
         """Open the folder and return the numbers of the objects without a record. Raises DatasetError."""
         settings = {"crops": self.settings.model_dump(), "render": self.render.model_dump()}
-        self.folder.open(described(settings, self.objects, self.maps))
+        self.folder.open(describe(settings, self.objects, self.maps))
         tried = {record["number"] for record in self.folder.records()}
         return [number for number in range(len(self.objects)) if number not in tried]
 
     def work(self, numbers: Sequence[int], workers: Sequence[Worker]) -> Iterator[dict[str, Any]]:
-        """Render the objects. Yields each object's record after it is in the journal."""
+        """Render objects.
+
+        Args:
+            numbers: Numbers of the objects.
+            workers: The pool.
+
+        Yields:
+            The record of each object, in the order in which they are ready. It is in the journal already.
+        """
         try:
             for done, record in enumerate(run(numbers, self._object, workers), 1):
                 self.folder.append(record)
@@ -182,5 +198,5 @@ def read_crops(folder: Path) -> pd.DataFrame:
     except (OSError, ValueError) as error:
         raise DatasetError(f"{path} cannot be read ({error})") from error
     if table.empty:
-        raise DatasetError(f"{path} lists no crop: no object has been rendered yet")
+        raise DatasetError(f"{path} has no rows: no object has been rendered yet")
     return table

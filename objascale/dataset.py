@@ -1,14 +1,13 @@
-"""The dataset on disk.
+"""Files of a dataset.
 
-    dataset.json         schema version, settings, versions of everything, credits
-    plan.parquet         the specs as first drawn, a row a slot
-    journal.jsonl        append-only, a line per finished or failed spec, written after its files are in place
+    dataset.json         schema version, settings, versions of Python and packages, credits
+    plan.parquet         the first spec of each slot, one row per slot
+    journal.jsonl        append-only, one line per finished or failed spec, written after its files
     errors.log           tracebacks and the last output of workers that died, if there are any
-    annotations.parquet  a row per object, made from the journal; the rows of one image share its `image_id` and `file`
+    annotations.parquet  one row per object, made from the journal; rows of one image share `image_id` and `file`
     images/000/000123.png
 
-The journal is the truth: whatever happens to the process, the same command reads it and goes on. A last line cut off
-by a crash is dropped.
+The journal is authoritative. A crash can cut off only its last line, which is dropped when the same command continues.
 """
 
 from __future__ import annotations
@@ -27,23 +26,29 @@ from objascale.journal import JournalError, append_record, drop_incomplete_line,
 from objascale.masks import RegionMask
 from objascale.refusal import REASONS
 
-SCHEMA = 2
+DATASET_SCHEMA = 2
 HEADER = "dataset.json"
+_MAX_LISTED = 5  # differences in an error message; a choice
 OBJECTS_PER_IMAGE = 100
-"""The k-th object of image i has the `object_id` 100 i + k."""
+"""The k-th object of image i has the `object_id` 100 i + k. A choice: two digits, more than `plan.MAX_OBJECTS`."""
 
 
 class DatasetError(RuntimeError):
-    """A folder that is no dataset, a damaged one, or one made with other settings."""
+    """A folder is not a dataset, is damaged, or was made with other settings."""
 
 
 def image_file(slot: int, image_format: str) -> str:
-    """Path of a slot's image relative to the dataset, a thousand images a folder."""
+    """Return the path of a slot's image, relative to the dataset. A folder holds a thousand images."""
     return f"images/{slot // 1000:03d}/{slot:06d}.{image_format}"
 
 
-class Dataset:
-    """Writer's view of a folder with a header and a journal: a dataset, or crops."""
+class DatasetWriter:
+    """Writes a folder with a header and a journal: a dataset, or crops.
+
+    Args:
+        folder: The folder. `open` creates it.
+        header: Name of the header file.
+    """
 
     def __init__(self, folder: Path, header: str = HEADER) -> None:
         self.folder = folder
@@ -51,23 +56,28 @@ class Dataset:
 
     @property
     def journal(self) -> Path:
+        """Path of the journal."""
         return self.folder / "journal.jsonl"
 
     def open(self, description: dict[str, Any]) -> None:
-        """Create the folder, or check that what is there was made in the same way.
+        """Create the folder, or check that an existing one was made with the same settings, and lock it.
 
-        `description["fingerprint"]` holds everything that changes pixels. Raises DatasetError if the folder holds
-        another dataset or other files, or cannot be written.
+        Args:
+            description: Content of the header. `description["fingerprint"]` holds everything that changes pixels.
+
+        Raises:
+            DatasetError: The folder has another fingerprint, holds other files, is locked by another process, or
+                cannot be written.
         """
         header = self.folder / self.header
-        description = {"schema": SCHEMA, **description}
+        description = {"schema": DATASET_SCHEMA, **description}
         if header.exists():
             present = read_header(self.folder, self.header)
             changed = differences(present["fingerprint"], description["fingerprint"])
             if changed:
                 raise DatasetError(
                     f"{self.folder} was rendered with other settings ({shortened(changed)}); "
-                    "give the old ones to go on with it, or a new folder with --out"
+                    "give the old ones to continue it, or a new folder with --out"
                 )
         elif foreign := self._foreign():
             raise DatasetError(
@@ -97,7 +107,7 @@ class Dataset:
         return min((path.name for path in self.folder.iterdir() if not path.name.startswith(".")), default="")
 
     def write_plan(self, specs: Iterable[dict[str, Any]]) -> None:
-        """Write plan.parquet, a row a slot."""
+        """Write plan.parquet, one row per slot."""
         write_parquet(pd.DataFrame(specs), self.folder / "plan.parquet")
 
     def append(self, record: dict[str, Any]) -> None:
@@ -121,11 +131,11 @@ class Dataset:
         return {"status": "failed", "kind": kind, "reason": REASONS[kind], "message": message}
 
     def records(self) -> list[dict[str, Any]]:
-        """Every journal line, oldest first."""
+        """Return the records of the journal, oldest first."""
         return read_journal(self.folder)
 
     def write_annotations(self) -> int:
-        """Make annotations.parquet from the journal; the number of images in it."""
+        """Write annotations.parquet from the journal, and return its number of images."""
         rows = [row for record in self.records() if record["status"] == "done" for row in record["annotations"]]
         rows.sort(key=lambda row: row["object_id"])
         write_parquet(pd.DataFrame(rows), self.folder / "annotations.parquet")
@@ -133,17 +143,23 @@ class Dataset:
 
 
 def read_header(folder: Path, name: str = HEADER) -> dict[str, Any]:
-    """The header of a dataset, or of crops. Raises DatasetError if the folder has none, or one of another schema."""
+    """Read the header of a dataset or of crops.
+
+    Raises:
+        DatasetError: It is missing or damaged, or has another schema.
+    """
     path = folder / name
     try:
         header = json.loads(path.read_text())
     except FileNotFoundError:
-        what, command = ("ObjaScale dataset", "render") if name == HEADER else ("folder of crops", "crops")
-        raise DatasetError(f"{folder} is no {what}: it has no {name} (objascale {command} makes one)") from None
+        what, command = ("an ObjaScale dataset", "render") if name == HEADER else ("a folder of crops", "crops")
+        raise DatasetError(f"{folder} is not {what}: it has no {name} (objascale {command} makes one)") from None
     except (OSError, ValueError) as error:
         raise DatasetError(f"{path} cannot be read ({error})") from error
-    if header.get("schema") != SCHEMA:
-        raise DatasetError(f"{path} has schema {header.get('schema')}, this version reads {SCHEMA}; render it anew")
+    if header.get("schema") != DATASET_SCHEMA:
+        raise DatasetError(
+            f"{path} has schema {header.get('schema')}, this version reads {DATASET_SCHEMA}; render it again"
+        )
     return header
 
 
@@ -170,7 +186,7 @@ def _journal_record(value: Any) -> dict[str, Any]:
 
 
 def read_annotations(folder: Path) -> pd.DataFrame:
-    """annotations.parquet, a row per object. Raises DatasetError if there is none or it is empty."""
+    """Read annotations.parquet, one row per object. Raises DatasetError if it is missing, damaged or empty."""
     read_header(folder)
     path = folder / "annotations.parquet"
     if not path.exists():
@@ -178,22 +194,22 @@ def read_annotations(folder: Path) -> pd.DataFrame:
             f"{folder} has no annotations.parquet; finish it with the objascale render command that began it"
         )
     try:
-        table = pd.read_parquet(path, use_threads=False)  # it is small, and no thread outlives an error
+        table = pd.read_parquet(path, use_threads=False)  # the file is small, and a thread could outlive an error
     except (OSError, ValueError) as error:
         raise DatasetError(f"{path} cannot be read ({error})") from error
     if table.empty:
-        raise DatasetError(f"{path} lists no object: no image has been rendered yet")
+        raise DatasetError(f"{path} has no rows: no image has been rendered yet")
     return table
 
 
 def mask_of(row: Any) -> RegionMask:
-    """The mask of one annotation row."""
+    """Return the mask of an annotation row."""
     height, width = (int(v) for v in row["rle_size"])
     return RegionMask.from_rle({"size": [height, width], "counts": row["rle_counts"]})
 
 
 def mask_columns(mask: RegionMask) -> dict[str, Any]:
-    """The annotation columns that describe a mask."""
+    """Return the annotation columns that describe a mask. Raises MaskError if it is empty."""
     mean, covariance = mask.moments()
     rle = mask.rle()
     return {
@@ -213,7 +229,7 @@ def mask_columns(mask: RegionMask) -> dict[str, Any]:
 
 
 def differences(old: Any, new: Any, name: str = "") -> list[str]:
-    """What differs between two nested settings, as `name: old → new`."""
+    """List the differences between two nested dictionaries as `name: old → new`."""
     if isinstance(old, dict) and isinstance(new, dict):
         return [
             line
@@ -223,9 +239,10 @@ def differences(old: Any, new: Any, name: str = "") -> list[str]:
     return [] if old == new else [f"{name}: {old} → {new}"]
 
 
-def shortened(lines: list[str], most: int = 5) -> str:
-    """Lines as one, the first few if there are many."""
-    return "; ".join(lines[:most]) + (f"; and {len(lines) - most} more" if len(lines) > most else "")
+def shortened(lines: list[str]) -> str:
+    """Join lines to one. Lines after the first _MAX_LISTED are only counted."""
+    more = len(lines) - _MAX_LISTED
+    return "; ".join(lines[:_MAX_LISTED]) + (f"; and {more} more" if more > 0 else "")
 
 
 def write_parquet(table: pd.DataFrame, path: Path) -> None:

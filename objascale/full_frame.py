@@ -19,38 +19,50 @@ from objascale.records import RenderRequest
 from objascale.sources import Asset
 from objascale.verify import Damage
 
-SHARE = 0.999
-"""Of the pixels away from the objects, so many must be within 1 of 255."""
+MIN_SHARE = 0.999
+"""Smallest share of pixels that must be within 1 of 255. A choice: processors round path tracing differently."""
 
-_REFERENCE_SAMPLES = 256
-_MARGIN = 3  # px around the mask that are not background
+_REFERENCE_SAMPLES = 256  # paths a pixel; a choice: they average the map over each pixel of the background
+_MASK_MARGIN = 3  # px around the masks that are not background, because the pixel filter reaches them
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """One picture rendered again, twice: as it was made, and as Blender renders it whole."""
+class FrameDifference:
+    """Differences between a stored picture, the same picture rendered again, and Blender's full frame.
+
+    Attributes:
+        file: The picture, relative to the dataset.
+        width: Its width, px.
+        area: Area of all masks together, px.
+        same_bytes: Whether the picture rendered again has the stored bytes. It must on the same kind of processor.
+        mask_px: Number of pixels at which the new masks differ from the annotated ones.
+        stored_share: Share of pixels of the stored picture within 1 of 255 of the new one.
+        background_share: Share of pixels away from the objects within 1 of 255 of the full frame.
+        background_largest: Largest difference there, of 255.
+        object_mean: Mean difference on the objects, of 255. It shows their noise and the effect of the denoiser.
+    """
 
     file: str
     width: int
-    area: int  # of all masks together
-    same_bytes: bool  # rendered again it is the stored one, byte for byte, as on one kind of processor it must be
-    mask_px: int  # pixels at which the new masks differ from the annotated ones
-    stored_share: float  # pixels of the stored picture within 1 of 255 of the new one
-    background_share: float  # pixels away from the objects within 1 of 255 of Blender's full frame
-    background_largest: int  # largest difference there, of 255
-    object_mean: float  # mean difference on the objects, of 255: their noise and the denoiser's work
+    area: int
+    same_bytes: bool
+    mask_px: int
+    stored_share: float
+    background_share: float
+    background_largest: int
+    object_mean: float
 
     def damages(self) -> list[Damage]:
-        """What is worse than promised."""
+        """Return a damage for each difference that is too large."""
         found = []
         if self.mask_px:
             found.append(f"its masks, rendered again, differ at {self.mask_px} px")
-        if self.stored_share < SHARE:
+        if self.stored_share < MIN_SHARE:
             found.append(
                 f"rendered again, only {self.stored_share:.3%} of its pixels are within 1 of 255 (on another kind of "
                 "processor, objects with coincident surfaces may differ more)"
             )
-        if self.background_share < SHARE:
+        if self.background_share < MIN_SHARE:
             found.append(f"only {self.background_share:.3%} of its background is within 1 of 255 of Blender's own")
         return [Damage(self.file, message) for message in found]
 
@@ -58,9 +70,16 @@ class Comparison:
 def choose_records(
     done: list[dict[str, Any]], count: int, max_px: int, rng: np.random.Generator
 ) -> list[dict[str, Any]]:
-    """`count` random journal records (fewer if there are fewer) of pictures up to `max_px` a side.
+    """Choose random `done` records of the journal.
 
-    Raises DatasetError if there is none.
+    Args:
+        done: The records.
+        count: Largest number of records to choose.
+        max_px: Longest side of their pictures, px.
+        rng: Source of the choice.
+
+    Raises:
+        DatasetError: No picture is small enough.
     """
     fitting = [record for record in done if max(record["spec"]["width"], record["spec"]["height"]) <= max_px]
     if not fitting:
@@ -70,11 +89,24 @@ def choose_records(
 
 def compare_full_frame(
     folder: Path, record: dict[str, Any], settings: RenderSettings, assets: list[Asset], worker: Worker, scratch: Path
-) -> Comparison | Damage:
-    """Render a picture again, whole, and compare.
+) -> FrameDifference | Damage:
+    """Render a picture again, and as a full frame, and compare.
 
-    The reference is Blender's own full frame at 256 paths a pixel, neither adaptive nor denoised. Raises DatasetError
-    if the assets do not hold the picture's objects and map, told by their SHA-256.
+    The full frame is Blender's own, at 256 paths a pixel, without adaptive sampling and denoising.
+
+    Args:
+        folder: The dataset.
+        record: The picture's record in the journal.
+        settings: Settings of the dataset.
+        assets: Objects and maps. The used ones are identified by their SHA-256.
+        worker: Renders the pictures.
+        scratch: Folder for the pictures.
+
+    Returns:
+        The differences, or the damage if the picture cannot be rendered again.
+
+    Raises:
+        DatasetError: An asset is missing.
     """
     spec = SceneSpec.from_json(record["spec"])
     file = record["annotations"][0]["file"]
@@ -97,25 +129,23 @@ def compare_full_frame(
     data = encode(new, settings.format)
     stored = (folder / file).read_bytes()
     masks = [mask_of(row) for row in record["annotations"]]
-    now = [mask_of(vars(row)) for row in again.annotations]
-    full = np.zeros((spec.height, spec.width), bool)
+    new_masks = [mask_of(vars(row)) for row in again.annotations]
+    covered = np.zeros((spec.height, spec.width), bool)
     for mask in masks:
-        full |= mask.full()
-    near = cv2.dilate(full.astype(np.uint8), np.ones((2 * _MARGIN + 1,) * 2, np.uint8)) > 0
+        covered |= mask.full()
+    near = cv2.dilate(covered.astype(np.uint8), np.ones((2 * _MASK_MARGIN + 1,) * 2, np.uint8)) > 0
     difference = _difference(new, blenders)
     background = difference[~near]
-    return Comparison(
+    return FrameDifference(
         file=file,
         width=spec.width,
         area=sum(mask.area for mask in masks),
         same_bytes=data == stored,
-        mask_px=sum(
-            mask.area + other.area - 2 * mask.intersection(other) for mask, other in zip(masks, now, strict=True)
-        ),
+        mask_px=sum(old.area + now.area - 2 * old.intersection(now) for old, now in zip(masks, new_masks, strict=True)),
         stored_share=_share(_difference(_decode(stored), _decode(data))),
         background_share=_share(background),
         background_largest=int(background.max(initial=0)),
-        object_mean=float(difference[full].mean()),
+        object_mean=float(difference[covered].mean()),
     )
 
 
@@ -133,14 +163,15 @@ def _used_assets(spec: SceneSpec, file: str, assets: list[Asset]) -> list[Asset]
 
 
 def _decode(data: bytes) -> NDArray[np.uint8]:
-    """H×W×3 RGB."""
+    """Decode a picture to (H, W, 3) uint8 RGB."""
     return np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB), np.uint8)
 
 
 def _difference(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Largest difference over the channels, H×W."""
+    """Return the largest absolute difference over the channels, (H, W)."""
     return np.asarray(cv2.absdiff(one, other), np.uint8).max(2)
 
 
 def _share(difference: NDArray[np.uint8]) -> float:
+    """Return the share of differences of at most 1; 1.0 if there is no pixel."""
     return float((difference <= 1).mean()) if difference.size else 1.0

@@ -1,4 +1,4 @@
-"""Shards of one plan, rendered apart, put together."""
+"""Merging of shards: parts of one plan that were rendered separately."""
 
 from __future__ import annotations
 
@@ -7,36 +7,40 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from objascale.dataset import Dataset, DatasetError, differences, read_header, read_journal, shortened
+from objascale.dataset import DatasetError, DatasetWriter, differences, read_header, read_journal, shortened
 from objascale.plan import load_plan
-from objascale.render import Rendering, describe
+from objascale.render import Rendering, describe_plan
 
 
 def merge_shards(shards: Sequence[Path], out: Path) -> tuple[int, int]:
     """Merge finished or unfinished shards of one plan into the dataset `out`.
 
-    Images become hard links where the file system allows, else copies. The function may be called again with other
-    shards. Shards may come from different kinds of processors, so no bytes are compared: of an image that several
-    shards have, the first is taken.
+    Images become hard links, or copies where the file system has no links. If several shards have the same image, the
+    first shard's is used: shards from different kinds of processors may differ in bytes. The function can be called
+    again with further shards.
+
+    Args:
+        shards: Folders that `objascale render --shard` made.
+        out: Folder of the dataset.
 
     Returns:
-        How many images `out` has, and how many it should have.
+        The number of images in `out`, and the number of images in the plan.
 
     Raises:
-        DatasetError: A folder is no dataset, the shards are not of one plan, or an image is missing.
+        DatasetError: A folder is not a dataset, the shards have different plans, or an image is missing.
     """
     for shard in shards:
         read_header(shard)
     plan = load_plan(shards[0] / "plan.json")
     for shard in shards:
-        changed = differences(describe(plan)["fingerprint"], read_header(shard)["fingerprint"])
+        changed = differences(describe_plan(plan)["fingerprint"], read_header(shard)["fingerprint"])
         if load_plan(shard / "plan.json").n != plan.n:
-            changed.append("another number of images")
+            changed.append("different numbers of images")
         if changed:
             raise DatasetError(
                 f"{shards[0]} and {shard} are two different datasets, not parts of one ({shortened(changed)})"
             )
-    dataset = Dataset(out)
+    dataset = DatasetWriter(out)
     missing = set(Rendering(plan, dataset).begin())
     present = [record for record in dataset.records() if record["status"] != "progress"]
     done = {record["slot"] for record in present if record["status"] == "done"}
@@ -61,12 +65,12 @@ def merge_shards(shards: Sequence[Path], out: Path) -> tuple[int, int]:
 
 def _link(source: Path, target: Path) -> None:
     if not source.is_file():
-        raise DatasetError(f"{source} is missing, though its journal has it; render that shard again in a new folder")
+        raise DatasetError(f"{source} is missing, but the journal has it; render that shard again in a new folder")
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.part")
     partial.unlink(missing_ok=True)
     try:
         os.link(source, partial)
-    except OSError:  # another file system, or one without hard links
+    except OSError:  # the file system has no hard links, or the target is on another one
         shutil.copyfile(source, partial)
     partial.replace(target)

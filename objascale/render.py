@@ -1,4 +1,4 @@
-"""A plan rendered into a dataset: slots to workers, answers to the journal, and on where it stopped."""
+"""Rendering of a plan into a dataset. An unfinished dataset is continued."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from objascale.dataset import Dataset
+from objascale.dataset import DatasetWriter
 from objascale.engine import Worker, WorkerLost, run
 from objascale.engine.messages import Refused, Rendered, Reply, Request
 from objascale.plan import MAX_CATEGORY_ATTEMPTS, Plan, SceneSpec, save_plan, spec_id
@@ -20,37 +20,52 @@ from objascale.sources import Asset
 from objascale.sources.folder import LDR_MAP_SUFFIXES
 
 ATTEMPTS_PER_SLOT = 2 * MAX_CATEGORY_ATTEMPTS
-PROGRESS_EVERY = 60.0  # seconds between progress lines in the journal
+PROGRESS_EVERY = 60.0  # seconds between progress lines in the journal; a choice
 
 
 @dataclass
 class Outcome:
-    """What became of one slot: its journal records, the last one `done` unless every attempt failed."""
+    """Outcome of one slot.
+
+    Attributes:
+        slot: The slot.
+        records: A journal record for each attempt. The last one is `done`, unless every attempt failed.
+    """
 
     slot: int
     records: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def done(self) -> bool:
+        """Whether the slot has its picture."""
         return bool(self.records) and self.records[-1]["status"] == "done"
 
 
 @dataclass(frozen=True)
 class Rendering:
-    """One dataset, or one shard of it, in the making."""
+    """A run that renders a dataset or one shard of it.
+
+    Attributes:
+        plan: The plan.
+        dataset: The dataset.
+        shard: (i, n) for the i-th of n shards: the slots i − 1, i − 1 + n, and so on.
+    """
 
     plan: Plan
-    dataset: Dataset
-    shard: tuple[int, int] = (1, 1)  # the i-th of n: the slots i − 1, i − 1 + n, …
+    dataset: DatasetWriter
+    shard: tuple[int, int] = (1, 1)
 
     @property
     def size(self) -> int:
-        """Images that this shard has when it is finished."""
+        """Number of images in this shard."""
         return len(range(self.shard[0] - 1, self.plan.n, self.shard[1]))
 
     def begin(self) -> list[int]:
-        """Open the dataset and return the slots that are still to be rendered, those before the same map together."""
-        self.dataset.open(describe(self.plan))
+        """Open the dataset and return the slots without an image, sorted by map. Raises DatasetError.
+
+        A worker loads a map once for consecutive slots.
+        """
+        self.dataset.open(describe_plan(self.plan))
         save_plan(self.plan, self.dataset.folder / "plan.json")
         specs = [self.plan.draw(slot) for slot in range(self.plan.n)]
         self.dataset.write_plan(map(asdict, specs))
@@ -60,7 +75,16 @@ class Rendering:
         return sorted(missing, key=lambda slot: (specs[slot].map_id, slot))
 
     def work(self, slots: Sequence[int], workers: Sequence[Worker], pace: Pace) -> Iterator[Outcome]:
-        """Render the slots; each outcome is in the journal, and counted, before it is yielded."""
+        """Render slots.
+
+        Args:
+            slots: The slots.
+            workers: The pool.
+            pace: Counts the outcomes.
+
+        Yields:
+            The outcomes, in the order in which they are ready. Each is in the journal already.
+        """
         failures = Counter(record["slot"] for record in self.dataset.records() if record["status"] == "failed")
 
         def fill(slot: int, worker: Worker) -> Outcome:
@@ -72,15 +96,15 @@ class Rendering:
                     break
             return outcome
 
-        noted = time.monotonic()
+        reported = time.monotonic()
         try:
             for outcome in run(slots, fill, workers):
                 for record in outcome.records:
                     self.dataset.append(record)
                 pace.done += outcome.done
                 pace.replaced += sum(record["status"] == "failed" for record in outcome.records)
-                if time.monotonic() - noted > PROGRESS_EVERY:
-                    noted = time.monotonic()
+                if time.monotonic() - reported > PROGRESS_EVERY:
+                    reported = time.monotonic()
                     self.dataset.append(pace.record())
                 yield outcome
             if slots:
@@ -126,16 +150,23 @@ def _assets(request: Request) -> str:
     return request.asset.id
 
 
-def describe(plan: Plan) -> dict[str, Any]:
-    """dataset.json but for its schema."""
+def describe_plan(plan: Plan) -> dict[str, Any]:
+    """Return the description of a plan's dataset; see `describe`."""
     settings = {"plan": plan.settings.model_dump(), "render": plan.render.model_dump()}
-    return described(settings, plan.objects, plan.maps)
+    return describe(settings, plan.objects, plan.maps)
 
 
-def described(settings: dict[str, Any], objects: Sequence[Asset], maps: Sequence[Asset]) -> dict[str, Any]:
-    """The fingerprint, which is all that pixels depend on, versions, and credits."""
+def describe(settings: dict[str, Any], objects: Sequence[Asset], maps: Sequence[Asset]) -> dict[str, Any]:
+    """Return the content of a header: fingerprint, versions and credits. Pixels depend on the fingerprint alone.
+
+    Args:
+        settings: Settings that pixels depend on.
+        objects: The objects.
+        maps: The environment maps.
+    """
     assets = {
-        name: {each.id: each.sha256[:16] for each in some} for name, some in (("objects", objects), ("maps", maps))
+        name: {asset.id: asset.sha256[:16] for asset in listed}
+        for name, listed in (("objects", objects), ("maps", maps))
     }
     return {
         "fingerprint": settings | assets,
@@ -152,11 +183,11 @@ def _ldr(maps: Sequence[Asset]) -> dict[str, list[str]]:
 
 
 def versions() -> dict[str, str]:
-    """Of Python and of the packages that pixels depend on."""
+    """Return the versions of Python and of the packages that pixels depend on."""
     packages = ("bpy", "numpy", "opencolorio", "opencv-python-headless", "objascale-suite")
     return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in packages}
 
 
 def credits(assets: Iterable[Asset]) -> list[dict[str, str]]:
-    """Whom to thank for each asset."""
+    """Return title, author, licence and address of each asset."""
     return [{key: getattr(asset, key) for key in ("id", "title", "author", "licence", "url")} for asset in assets]

@@ -1,6 +1,6 @@
-"""Contact sheets: for each object its whole picture, the object marked, and the object magnified beside it.
+"""Contact sheets: for each object its whole picture, with the object marked, beside the magnified object.
 
-An object whose squares are almost black is shown a second time, brightened.
+If one of the two squares is almost black, the object has a second cell with brightened squares.
 """
 
 from __future__ import annotations
@@ -22,14 +22,15 @@ from objascale.masks import RegionMask
 COLUMNS, ROWS = 4, 6
 """Objects on a page."""
 
-_SIDE = 240  # px of each of the two squares of a cell
-_GAP = 6
-_MARGIN = 28
-_CAPTION = 44
-_CELL = (2 * _SIDE + _GAP + _MARGIN, _SIDE + _CAPTION + _MARGIN)
-_LEAST_WINDOW = 16  # px of the picture that the magnified square shows at least
-_LEAST_MARKER = 18  # px on the sheet
-_PAPER, _INK, _PALE, _MARK = (250, 250, 248), (35, 35, 38), (125, 125, 130), (255, 176, 0)
+# Choices, px of the sheet.
+_SQUARE_SIDE = 240  # of each of the two squares of a cell
+_SQUARE_GAP = 6
+_CELL_MARGIN = 28
+_CAPTION_HEIGHT = 44
+_CELL_WIDTH, _CELL_HEIGHT = 2 * _SQUARE_SIDE + _SQUARE_GAP, _SQUARE_SIDE + _CAPTION_HEIGHT
+_MIN_MARKER_SIDE = 18
+_MIN_WINDOW_SIDE = 16  # px of the picture; a smaller window would show nothing around a tiny object
+_BACKGROUND, _TEXT, _PALE_TEXT, _HIGHLIGHT = (250, 250, 248), (35, 35, 38), (125, 125, 130), (255, 176, 0)
 
 
 def pages(folder: Path, rows: Sequence[dict[str, Any]]) -> Iterator[Image.Image]:
@@ -39,7 +40,7 @@ def pages(folder: Path, rows: Sequence[dict[str, Any]]) -> Iterator[Image.Image]
 
     Args:
         folder: The dataset.
-        rows: Rows of its annotations; those of one image stand together.
+        rows: Rows of its annotations, sorted by image.
 
     Raises:
         DatasetError: An image cannot be read.
@@ -49,16 +50,22 @@ def pages(folder: Path, rows: Sequence[dict[str, Any]]) -> Iterator[Image.Image]
         for file, group in groupby(rows[first : first + COLUMNS * ROWS], key=lambda row: row["file"]):
             picture = read_picture(folder / file)
             cells += [cell for row in group for cell in draw_cells(picture, row)]
-        height = -(-len(cells) // COLUMNS)
-        width = min(len(cells), COLUMNS)
-        page = Image.new("RGB", (width * _CELL[0] + _MARGIN, height * _CELL[1] + _MARGIN), _PAPER)
+        step_x, step_y = _CELL_WIDTH + _CELL_MARGIN, _CELL_HEIGHT + _CELL_MARGIN
+        width, height = min(len(cells), COLUMNS) * step_x, -(-len(cells) // COLUMNS) * step_y
+        page = Image.new("RGB", (width + _CELL_MARGIN, height + _CELL_MARGIN), _BACKGROUND)
         for number, cell in enumerate(cells):
-            page.paste(cell, (_MARGIN + number % COLUMNS * _CELL[0], _MARGIN + number // COLUMNS * _CELL[1]))
+            row, column = divmod(number, COLUMNS)
+            page.paste(cell, (_CELL_MARGIN + column * step_x, _CELL_MARGIN + row * step_y))
         yield page
 
 
 def page_paths(out: Path, count: int) -> list[Path]:
-    """`out` for one page, numbered before the ending for more: sheet-1.png, sheet-2.png."""
+    """Return the file of each page: `out` for one page, else numbered as sheet-1.png, sheet-2.png.
+
+    Args:
+        out: The file.
+        count: Number of objects.
+    """
     pages = -(-count // (COLUMNS * ROWS))
     if pages <= 1:
         return [out]
@@ -67,25 +74,25 @@ def page_paths(out: Path, count: int) -> list[Path]:
 
 
 def read_picture(path: Path) -> NDArray[np.uint8]:
-    """H×W×3 RGB. Raises DatasetError if the file is missing or no image."""
+    """Read a picture as (H, W, 3) uint8 RGB. Raises DatasetError if the file is missing or not an image."""
     picture = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB) if path.exists() else None
     if picture is None:
-        raise DatasetError(f"{path} is missing or damaged; objascale verify lists everything that is")
+        raise DatasetError(f"{path} is missing or damaged; objascale verify lists all damaged files")
     return np.asarray(picture, np.uint8)
 
 
 def draw_cells(picture: NDArray[np.uint8], row: dict[str, Any]) -> list[Image.Image]:
-    """Draw one object: its cell and, if one of its two squares is almost black, a brightened twin.
+    """Draw one object: its cell and, if one of its two squares is almost black, a brightened cell.
 
     Args:
-        picture: The whole picture, uint8 RGB, H×W×3.
+        picture: The whole picture, (H, W, 3) uint8 RGB.
         row: The object's row of the annotations.
 
     Returns:
         One or two cells without a margin, each of two squares and two lines of caption.
     """
     mask = mask_of(row)
-    scale = _SIDE / max(mask.width, mask.height)
+    scale = _SQUARE_SIDE / max(mask.width, mask.height)
     small = np.asarray(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
     left, top, side = window_around(mask)
     window = picture[top : top + side, left : left + side]
@@ -99,44 +106,44 @@ def draw_cells(picture: NDArray[np.uint8], row: dict[str, Any]) -> list[Image.Im
 def _cell(
     small: NDArray[np.uint8], window: NDArray[np.uint8], mask: RegionMask, row: dict[str, Any], title: str
 ) -> Image.Image:
-    """One cell: the picture at the size of a square, the window around the object, and the caption."""
-    cell = Image.new("RGB", (2 * _SIDE + _GAP, _SIDE + _CAPTION), _PAPER)
+    """Draw one cell: the picture at the size of a square, the window around the object, and the caption."""
+    cell = Image.new("RGB", (_CELL_WIDTH, _CELL_HEIGHT), _BACKGROUND)
     cell.paste(_overview(small, mask), (0, 0))
-    cell.paste(_magnified(window, mask), (_SIDE + _GAP, 0))
+    cell.paste(_magnified(window, mask), (_SQUARE_SIDE + _SQUARE_GAP, 0))
     draw = ImageDraw.Draw(cell)
     side = f"{mask.width} px" if mask.width == mask.height else f"{mask.width} by {mask.height} px"
-    draw.text((0, _SIDE + 6), title, _INK, ImageFont.load_default(15))
-    draw.text((2 * _SIDE + _GAP, _SIDE + 6), f"{mask.area:,} px", _INK, ImageFont.load_default(15), anchor="ra")
+    draw.text((0, _SQUARE_SIDE + 6), title, _TEXT, ImageFont.load_default(15))
+    draw.text((_CELL_WIDTH, _SQUARE_SIDE + 6), f"{mask.area:,} px", _TEXT, ImageFont.load_default(15), anchor="ra")
     name = f"{Path(row['file']).stem} · object {row['object_id']} · {side}"
-    draw.text((0, _SIDE + 26), name, _PALE, ImageFont.load_default(12))
+    draw.text((0, _SQUARE_SIDE + 26), name, _PALE_TEXT, ImageFont.load_default(12))
     hidden = f"{row['visible']:.0%} visible · " if row["visible"] < 0.995 else ""
     share = f"{hidden}{mask.fraction:.1e} of the picture"
-    draw.text((2 * _SIDE + _GAP, _SIDE + 26), share, _PALE, ImageFont.load_default(12), anchor="ra")
+    draw.text((_CELL_WIDTH, _SQUARE_SIDE + 26), share, _PALE_TEXT, ImageFont.load_default(12), anchor="ra")
     return cell
 
 
 def window_around(mask: RegionMask) -> tuple[int, int, int]:
-    """Left, top and side of the square of the picture that shows the object with half its size around it.
+    """Return left, top and side, px, of a square around an object. It is 1.6 times as long as the object.
 
-    It stays inside the picture where that is possible.
+    The square lies inside the picture if the picture is large enough.
     """
     x0, y0, x1, y1 = mask.box or (0, 0, mask.width, mask.height)
-    side = min(max(_LEAST_WINDOW, round(1.6 * max(x1 - x0, y1 - y0))), max(mask.width, mask.height))
+    side = min(max(_MIN_WINDOW_SIDE, round(1.6 * max(x1 - x0, y1 - y0))), max(mask.width, mask.height))
     left = min(max((x0 + x1 - side) // 2, 0), max(mask.width - side, 0))
     top = min(max((y0 + y1 - side) // 2, 0), max(mask.height - side, 0))
     return left, top, side
 
 
 def _overview(small: NDArray[np.uint8], mask: RegionMask) -> Image.Image:
-    """The whole picture, at the size of a square, with four corners around the object."""
-    scale = _SIDE / max(mask.width, mask.height)
-    image = Image.new("RGB", (_SIDE, _SIDE), _PAPER)
+    """Draw the whole picture at the size of a square, with four corners around the object."""
+    scale = _SQUARE_SIDE / max(mask.width, mask.height)
+    image = Image.new("RGB", (_SQUARE_SIDE, _SQUARE_SIDE), _BACKGROUND)
     image.paste(Image.fromarray(small), (0, 0))
     x0, y0, x1, y1 = (edge * scale for edge in mask.box or (0, 0, 0, 0))
-    grow_x, grow_y = (max(5, (_LEAST_MARKER - size) / 2) for size in (x1 - x0, y1 - y0))
+    grow_x, grow_y = (max(5, (_MIN_MARKER_SIDE - size) / 2) for size in (x1 - x0, y1 - y0))
     box = (x0 - grow_x, y0 - grow_y, x1 + grow_x, y1 + grow_y)
     draw = ImageDraw.Draw(image)
-    for colour, width in (((0, 0, 0), 4), (_MARK, 2)):
+    for colour, width in (((0, 0, 0), 4), (_HIGHLIGHT, 2)):
         _corners(draw, box, colour, width)
     return image
 
@@ -152,12 +159,12 @@ def _corners(
 
 
 def _magnified(window: NDArray[np.uint8], mask: RegionMask) -> Image.Image:
-    """The object's window at the size of a square, its mask outlined."""
+    """Draw the object's window at the size of a square, with an outline around the mask."""
     left, top, side = window_around(mask)
-    method = cv2.INTER_NEAREST if side < _SIDE else cv2.INTER_AREA
-    shown = np.asarray(cv2.resize(window, (_SIDE, _SIDE), interpolation=method), np.uint8).copy()
+    method = cv2.INTER_NEAREST if side < _SQUARE_SIDE else cv2.INTER_AREA
+    shown = np.asarray(cv2.resize(window, (_SQUARE_SIDE, _SQUARE_SIDE), interpolation=method), np.uint8).copy()
     inside = mask.window((left, top, left + side, top + side)).astype(np.uint8)
-    inside = np.asarray(cv2.resize(inside, (_SIDE, _SIDE), interpolation=cv2.INTER_NEAREST), np.uint8)
+    inside = np.asarray(cv2.resize(inside, (_SQUARE_SIDE, _SQUARE_SIDE), interpolation=cv2.INTER_NEAREST), np.uint8)
     outline = cv2.dilate(inside, np.ones((3, 3), np.uint8)) > inside
-    shown[outline] = _MARK
+    shown[outline] = _HIGHLIGHT
     return Image.fromarray(shown)

@@ -1,4 +1,4 @@
-"""What a dataset is made of: numbers, and one figure of their distributions."""
+"""Statistics of a dataset: summaries of its quantities, and one figure of their distributions."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 FORMATS = ("png", "pdf", "svg")
 QUANTILES = (0.0, 0.1, 0.5, 0.9, 1.0)
-_PICTURES_AT_ONCE = 4  # one of 8192 px takes 200 MB
+_READING_THREADS = 4  # a choice: a picture of 8192 px takes 200 MB
 _BLUE, _AMBER, _GREY = "#3b6ea5", "#e69f00", "#8a8f98"
-_MOST_CATEGORIES = 100  # with more, only their counts are drawn, without names
+_MAX_NAMED_CATEGORIES = 100  # more names would overlap; the bars are drawn without names then
 _STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.spines.top": False,
@@ -39,7 +39,14 @@ _STYLE: dict[Any, Any] = {
 
 @dataclass(frozen=True)
 class Summary:
-    """Quantiles (0, 10, 50, 90, 100 %) and mean of one quantity, over the images or over the objects."""
+    """Summary of one quantity, over the images or over the objects.
+
+    Attributes:
+        name: Name of the quantity.
+        unit: Its unit; empty for a number.
+        quantiles: Its QUANTILES.
+        mean: Its mean.
+    """
 
     name: str
     unit: str
@@ -48,7 +55,14 @@ class Summary:
 
 
 def summaries(table: pd.DataFrame) -> list[Summary]:
-    """Of images: resolution, number of objects, the seconds of every stage and in all. Of objects: fraction, area."""
+    """Summarise the annotations.
+
+    Args:
+        table: annotations.parquet.
+
+    Returns:
+        Of images: side, number of objects, and the seconds of each stage and of all. Of objects: fraction and area.
+    """
     seconds = stage_seconds(table)
     quantities: list[tuple[str, str, NDArray[Any]]] = [
         ("picture's side", "px", _side(images_of(table))),
@@ -68,45 +82,49 @@ def _side(table: pd.DataFrame) -> NDArray[np.float64]:
 
 
 def images_of(table: pd.DataFrame) -> pd.DataFrame:
-    """A row per image: those columns mean something that all objects of an image share."""
+    """Return one row per image. Only the columns that all objects of an image share are meaningful."""
     return table.drop_duplicates("image_id")
 
 
 def objects_per_image(table: pd.DataFrame) -> NDArray[Any]:
-    """How many objects each image shows."""
+    """Return the number of objects of each image."""
     return table["image_id"].value_counts().to_numpy()
 
 
 def stage_seconds(table: pd.DataFrame) -> pd.DataFrame:
-    """A row per image, a column per stage in the order in which they happen, and last their sum, `all`."""
+    """Return one row per image, with a column per stage, in the order of rendering, and their sum `all`."""
     stages = images_of(table).filter(like="seconds_").rename(columns=lambda name: name.removeprefix("seconds_"))
     return stages.assign(all=stages.sum(axis=1))
 
 
 def brightness(folder: Path, table: pd.DataFrame) -> Iterator[tuple[str, bool | None]]:
-    """Look at every picture of a dataset, a few at a time.
+    """Measure whether each picture of a dataset is almost black.
 
     Args:
         folder: The dataset.
         table: Its annotations.
 
     Yields:
-        The name of a picture's environment map, and whether the picture is almost black (`exposure.is_dark`); None if
+        The id of the picture's environment map, and whether the picture is almost black (`exposure.is_dark`); None if
         it cannot be read.
     """
 
-    def look(row: Any) -> tuple[str, bool | None]:
+    def measure(row: Any) -> tuple[str, bool | None]:
         try:
             return row.hdri_id, is_dark(read_picture(folder / row.file))
         except DatasetError:
             return row.hdri_id, None
 
-    with ThreadPoolExecutor(_PICTURES_AT_ONCE) as pool:
-        yield from pool.map(look, images_of(table)[["hdri_id", "file"]].itertuples())
+    with ThreadPoolExecutor(_READING_THREADS) as pool:
+        yield from pool.map(measure, images_of(table)[["hdri_id", "file"]].itertuples())
 
 
 def draw(table: pd.DataFrame) -> Figure:
-    """Resolution, fraction and area; both together, objects in a picture and seconds by stage; categories."""
+    """Draw the distributions.
+
+    The rows of the figure are: side, fraction and area; fraction against side, objects per picture and seconds per
+    stage; categories.
+    """
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -131,15 +149,15 @@ def draw(table: pd.DataFrame) -> Figure:
 
 
 def save(figure: Figure, folder: Path) -> list[Path]:
-    """Write stats.png, stats.pdf and stats.svg into `folder`, the same bytes for the same figure."""
+    """Write stats.png, stats.pdf and stats.svg into `folder`. Equal figures give equal bytes."""
     import matplotlib
 
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"stats.{suffix}" for suffix in FORMATS]
-    undated = {"png": {}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
+    metadata = {"png": {}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
     with matplotlib.rc_context(_STYLE):
         for path in paths:
-            figure.savefig(path, dpi=160, metadata=undated[path.suffix[1:]])
+            figure.savefig(path, dpi=160, metadata=metadata[path.suffix[1:]])
     return paths
 
 
@@ -198,7 +216,7 @@ def _categories(axes: Axes, counts: pd.Series) -> None:
     from matplotlib.ticker import MaxNLocator
 
     axes.bar(range(len(counts)), counts.to_numpy(), color=_BLUE, width=0.8)
-    if len(counts) <= _MOST_CATEGORIES:
+    if len(counts) <= _MAX_NAMED_CATEGORIES:
         names = [name.replace("_", " ") for name in counts.index]
         axes.set_xticks(range(len(counts)), names, rotation=90, fontsize=9 if len(counts) <= 60 else 7)
     else:

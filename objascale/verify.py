@@ -1,4 +1,4 @@
-"""Is a dataset what its annotations say? Files, tables and masks against each other."""
+"""Verification of a dataset: checks of files, tables and masks against each other."""
 
 from __future__ import annotations
 
@@ -29,16 +29,20 @@ from objascale.masks import MaskError, RegionMask
 from objascale.plan import RenderSettings, SceneSpec, spec_id
 from objascale.validation import describe_errors
 
-Row = dict[str, Any]
-"""A row of annotations.parquet."""
+_Row = dict[str, Any]  # of annotations.parquet
 
-_OF_THE_IMAGE = ("image_id", "width", "height", "hdri_id", "spec_id", "seed", "image_sha256")
+_IMAGE_COLUMNS = ("image_id", "width", "height", "hdri_id", "spec_id", "seed", "image_sha256")
 _PILLOW_FORMATS = {".png": "PNG", ".jpg": "JPEG"}
 
 
 @dataclass(frozen=True)
 class Damage:
-    """One thing that is wrong, and the file (relative to the dataset) that it is wrong with."""
+    """An error in a dataset.
+
+    Attributes:
+        file: The file, relative to the dataset.
+        message: The error, as a sentence.
+    """
 
     file: str
     message: str
@@ -46,9 +50,15 @@ class Damage:
 
 @dataclass(frozen=True)
 class Contents:
-    """What a dataset says about itself: each image's rows, `done` journal records, and what contradicts what."""
+    """Contents of a dataset.
 
-    images: list[list[Row]]
+    Attributes:
+        images: The rows of each image.
+        done: The `done` records of the journal.
+        damages: Contradictions between tables, journal and folder.
+    """
+
+    images: list[list[_Row]]
     done: list[dict[str, Any]]
     damages: list[Damage]
 
@@ -65,9 +75,10 @@ def render_settings(folder: Path) -> RenderSettings:
 
 
 def read_contents(folder: Path) -> Contents:
-    """Read journal and annotations and compare them, and the folder's files with both; opens no image.
+    """Read the journal and the annotations, and compare them with each other and with the names of the files.
 
-    Raises DatasetError if `folder` is no dataset.
+    Raises:
+        DatasetError: The folder is not a dataset.
     """
     settings = render_settings(folder)
     damages: list[Damage] = []
@@ -83,21 +94,21 @@ def read_contents(folder: Path) -> Contents:
         damages.append(Damage("annotations.parquet", str(error)))
         table = None
     done = [record for record in records if record["status"] == "done"]
-    noted = [row for record in done for row in record["annotations"]]
-    rows = noted if table is None else [_plain(row) for row in table.to_dict("records")]
+    journal_rows = [row for record in done for row in record["annotations"]]
+    rows = journal_rows if table is None else [_plain(row) for row in table.to_dict("records")]
     if table is not None:
-        damages += _disagreements(rows, noted)
+        damages += _disagreements(rows, journal_rows)
     damages += [
-        Damage(record["annotations"][0]["file"], "the journal has a second line about this image")
+        Damage(record["annotations"][0]["file"], "the journal has a second line for this image")
         for record in _repeated(done, "slot")
     ]
     damages += [
-        Damage(row["file"], f"another object has its object_id, {row['object_id']}")
+        Damage(row["file"], f"two objects have the object_id {row['object_id']}")
         for row in _repeated(rows, "object_id")
     ]
     for record in done:
         damages += _check_record(record, settings)
-    images: dict[str, list[Row]] = defaultdict(list)
+    images: dict[str, list[_Row]] = defaultdict(list)
     for row in rows:
         images[row["file"]].append(row)
     damages += [
@@ -108,13 +119,18 @@ def read_contents(folder: Path) -> Contents:
     return Contents(list(images.values()), done, damages)
 
 
-def check_image(folder: Path, rows: list[Row]) -> list[Damage]:
-    """The rows of one image against each other, their masks, and the file: SHA-256, size, kind."""
+def check_image(folder: Path, rows: list[_Row]) -> list[Damage]:
+    """Check one image: its rows against each other and their masks, and the SHA-256, size and format of its file.
+
+    Args:
+        folder: The dataset.
+        rows: The rows of the image.
+    """
     damages = _check_masks(rows)
     row = rows[0]
     damages += [
         Damage(row["file"], f"its rows disagree on {name}")
-        for name in _OF_THE_IMAGE
+        for name in _IMAGE_COLUMNS
         if any(other[name] != row[name] for other in rows)
     ]
     path = folder / row["file"]
@@ -125,47 +141,47 @@ def check_image(folder: Path, rows: list[Row]) -> list[Damage]:
     except FileNotFoundError:
         return [*damages, Damage(row["file"], "the file is missing")]
     except UnidentifiedImageError:
-        return [*damages, Damage(row["file"], "the file is no image")]
+        return [*damages, Damage(row["file"], "the file is not an image")]
     except OSError as error:
         return [*damages, Damage(row["file"], f"the file cannot be read ({error})")]
     if digest != row["image_sha256"]:
-        damages.append(Damage(row["file"], f"its SHA-256 is {digest[:16]}…, annotated is {row['image_sha256'][:16]}…"))
+        annotated = row["image_sha256"][:16]
+        damages.append(Damage(row["file"], f"its SHA-256 is {digest[:16]}…, but the annotations have {annotated}…"))
     if size != (row["width"], row["height"]):
-        damages.append(
-            Damage(row["file"], f"the image is {size[0]}×{size[1]}, annotated is {row['width']}×{row['height']}")
-        )
+        annotated = f"{row['width']}×{row['height']}"
+        damages.append(Damage(row["file"], f"the image is {size[0]}×{size[1]}, but the annotations have {annotated}"))
     if kind != _PILLOW_FORMATS.get(path.suffix):
-        damages.append(Damage(row["file"], f"the file is {kind}, which its ending denies"))
+        damages.append(Damage(row["file"], f"the file is {kind}, but its name ends in {path.suffix}"))
     return damages
 
 
-def _check_masks(rows: list[Row]) -> list[Damage]:
+def _check_masks(rows: list[_Row]) -> list[Damage]:
     file = rows[0]["file"]
     damages: list[Damage] = []
     masks: dict[int, RegionMask] = {}
     for row in rows:
         name = row["object_id"]
         if name // OBJECTS_PER_IMAGE != row["image_id"]:
-            damages.append(Damage(file, f"object {name} is none of image {row['image_id']}"))
+            damages.append(Damage(file, f"object {name} does not belong to image {row['image_id']}"))
         if not 0 < row["visible"] <= 1:
-            damages.append(Damage(file, f"object {name} is visible by {row['visible']}, which is no share"))
+            damages.append(Damage(file, f"the visible share of object {name} is {row['visible']}, not in (0, 1]"))
         frame = [row["height"], row["width"]]
         if list(row["rle_size"]) != frame:
             damages.append(Damage(file, f"the mask of object {name} has a frame of {row['rle_size']}, not {frame}"))
             continue
         try:
             masks[name] = mask_of(row)
-            truth = mask_columns(masks[name])
+            expected = mask_columns(masks[name])
         except MaskError as error:
             damages.append(Damage(file, f"the mask of object {name} is damaged: {error}"))
             continue
         damages += [
-            Damage(file, f"the {column} of object {name} is {row[column]}, its mask says {value}")
-            for column, value in truth.items()
+            Damage(file, f"the {column} of object {name} is {row[column]}, but its mask has {value}")
+            for column, value in expected.items()
             if column != "rle_counts" and not _equal(row[column], value)
         ]
-    for (one, mask), (other, its) in combinations(masks.items(), 2):
-        shared = mask.intersection(its)
+    for (one, mask), (other, other_mask) in combinations(masks.items(), 2):
+        shared = mask.intersection(other_mask)
         if shared:
             damages.append(Damage(file, f"the masks of objects {one} and {other} share {shared} px"))
     return damages
@@ -180,22 +196,22 @@ def _check_record(record: dict[str, Any], settings: RenderSettings) -> list[Dama
         return [Damage(file, f"its spec in the journal is damaged ({error})")]
     identity = spec_id(spec, settings)
     if {identity} != {record["spec_id"], *(row["spec_id"] for row in rows)}:
-        return [Damage(file, f"its spec and settings hash to {identity}, the journal says {record['spec_id']}")]
+        return [Damage(file, f"its spec and settings hash to {identity}, but the journal has {record['spec_id']}")]
     return []
 
 
-def _disagreements(rows: list[Row], noted: list[Row]) -> list[Damage]:
-    """What journal and annotations.parquet say differently."""
+def _disagreements(rows: list[_Row], journal_rows: list[_Row]) -> list[Damage]:
+    """Compare the rows of annotations.parquet with those of the journal."""
     damages = []
-    ours, theirs = ({(row["file"], row["object_id"]): row for row in table} for table in (rows, noted))
-    for file, name in sorted(ours.keys() | theirs.keys()):
-        mine, other = ours.get((file, name)), theirs.get((file, name))
+    annotated, journaled = ({(row["file"], row["object_id"]): row for row in table} for table in (rows, journal_rows))
+    for file, name in sorted(annotated.keys() | journaled.keys()):
+        row, other = annotated.get((file, name)), journaled.get((file, name))
         if other is None:
             damages.append(Damage(file, f"annotations.parquet has object {name}, the journal does not"))
-        elif mine is None:
+        elif row is None:
             damages.append(Damage(file, f"the journal has object {name}, annotations.parquet does not"))
         else:
-            differing = [column for column in other if mine.get(column) != other[column]]
+            differing = [column for column in other if row.get(column) != other[column]]
             if differing:
                 columns = ", ".join(differing)
                 damages.append(Damage(file, f"journal and annotations.parquet disagree on {columns} of object {name}"))
@@ -203,17 +219,18 @@ def _disagreements(rows: list[Row], noted: list[Row]) -> list[Damage]:
 
 
 def _repeated(rows: Iterable[dict[str, Any]], key: str) -> list[dict[str, Any]]:
-    """Those whose value of `key` an earlier one has."""
+    """Return the rows that have the same value of `key` as an earlier row."""
     seen: set[Any] = set()
-    found = []
+    repeated = []
     for row in rows:
         if row[key] in seen:
-            found.append(row)
+            repeated.append(row)
         seen.add(row[key])
-    return found
+    return repeated
 
 
-def _plain(row: dict[Hashable, Any]) -> dict[str, Any]:
+def _plain(row: dict[Hashable, Any]) -> _Row:
+    """Convert the arrays of a row to lists, as the journal has them."""
     return {str(key): value.tolist() if isinstance(value, np.ndarray) else value for key, value in row.items()}
 
 

@@ -22,7 +22,7 @@ import pytest
 from hypothesis import settings
 from PIL import Image
 
-from objascale.dataset import SCHEMA, mask_columns
+from objascale.dataset import DATASET_SCHEMA, mask_columns
 from objascale.datasets import Dataset, TruthObject, read_content
 from objascale.masks import RegionMask
 
@@ -123,7 +123,7 @@ def write_folder(folder: Path, images: int, *, size: int = 96, seed: int = 0) ->
     """Red discs of growing radius on a noisy blue ground, one object an image, as `objascale render` leaves them."""
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "dataset.json").write_text(json.dumps({"schema": SCHEMA, "fingerprint": {"seed": seed}}))
+    (folder / "dataset.json").write_text(json.dumps({"schema": DATASET_SCHEMA, "fingerprint": {"seed": seed}}))
     ys, xs = np.mgrid[:size, :size] + 0.5
     rows = []
     for i in range(images):

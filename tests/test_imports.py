@@ -26,6 +26,7 @@ MODEL_LIBRARIES = {"torch", "torchvision", "onnxruntime", "segment_anything", "u
         ("from flip import FlipPredictor, Gaussian, Recipe, load_predictor", set()),
         ("import objascale, objascale.plan, objascale.masks, objascale.datasets", {"torch", "bpy"}),
         ("import baselines, bench, reports", {*MODEL_LIBRARIES, "pandas"}),
+        ("import bench.ray, objascale.engine.ray, objascale.records", {"bpy", "PyOpenColorIO", "OpenEXR"}),
         ("from baselines import MODELS, Segmenter, find_models; find_models([*MODELS, 'sam-b@crop'])", MODEL_LIBRARIES),
         (
             "from baselines.registry import MODELS, find_all_weights; "

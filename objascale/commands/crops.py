@@ -43,7 +43,7 @@ def crops(
     """
     from objascale.commands.planning import choose_assets
     from objascale.crops import CROPS_HEADER, Cropping, CropSettings
-    from objascale.dataset import Dataset
+    from objascale.dataset import DatasetWriter
     from objascale.engine.local import LocalWorker, local_engine
     from objascale.plan import RenderSettings
 
@@ -51,7 +51,7 @@ def crops(
         settings = CropSettings(seed=options.seed, views=views, px=px)
         render = RenderSettings(samples=samples, noise_threshold=_NOISE_THRESHOLD, denoise=denoise, view=view)
         objects, maps, _ = choose_assets(options, n)
-        cropping = Cropping(objects, maps, settings, render, Dataset(out, CROPS_HEADER))
+        cropping = Cropping(objects, maps, settings, render, DatasetWriter(out, CROPS_HEADER))
         engine = local_engine(workers, device=device, timeout=timeout, restart_after=_OBJECTS_PER_PROCESS)
         _report(cropping, [LocalWorker(engine) for _ in range(engine.workers)])
 

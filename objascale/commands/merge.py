@@ -11,15 +11,15 @@ from objascale.commands.common import errors
 
 
 def merge(
-    shards: Annotated[list[Path], typer.Argument(metavar="SHARD...", help="Folders that render --shard made.")],
-    out: Annotated[Path, typer.Option(help="The dataset's folder.")] = Path("data/objascale"),
+    shards: Annotated[list[Path], typer.Argument(metavar="SHARD...", help="Folders of objascale render --shard.")],
+    out: Annotated[Path, typer.Option(help="Folder of the dataset.")] = Path("data/objascale"),
 ) -> None:
-    """Put shards together into one dataset. Images are linked where that is possible, and copied where not.
+    """Merge shards into one dataset. Images are linked, or copied where the file system has no links.
 
-    The shards may have been rendered on different kinds of processors. Their masks are equal then, and their pictures
-    may differ in bytes.
+    The shards may come from different kinds of processors. Their masks are equal then; the bytes of their pictures may
+    differ.
 
-    What the shards lack can be rendered afterwards: objascale render --plan OUT/plan.json --out OUT.
+    Missing images can be rendered afterwards: objascale render --plan OUT/plan.json --out OUT.
     """
     from objascale.merge import merge_shards
 

@@ -47,7 +47,7 @@ def render(
     timeout: Annotated[float, typer.Option(help="Longest time for one image, seconds.")] = 1800,
 ) -> None:
     """Render images with exact masks. The same command continues an unfinished dataset."""
-    from objascale.dataset import Dataset
+    from objascale.dataset import DatasetWriter
     from objascale.engine.local import LocalWorker, local_engine
     from objascale.engine.ray import ray_workers
     from objascale.render import Rendering
@@ -58,7 +58,7 @@ def render(
         part = parse_shard(shard)
         if part != (1, 1):
             out = out.with_name(f"{out.name}.{part[0]}of{part[1]}")
-        rendering = Rendering(_plan(options, plan, out), Dataset(out), part)
+        rendering = Rendering(_plan(options, plan, out), DatasetWriter(out), part)
         if engine == "ray":
             _report(rendering, ray_workers(workers, address, device=device, timeout=timeout))
         else:

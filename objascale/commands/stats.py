@@ -36,7 +36,7 @@ def stats(
         dark, unread = _dark(track(statistics.brightness(folder, table), "reading", "images", images))
     shown = Table(title=f"{images:,} images, {len(table):,} objects")
     shown.add_column("", no_wrap=True)
-    for heading in ("least", "10 %", "median", "90 %", "most", "mean"):
+    for heading in ("minimum", "10 %", "median", "90 %", "maximum", "mean"):
         shown.add_column(heading, justify="right", no_wrap=True)
     for summary in statistics.summaries(table):
         name = f"{summary.name}, {summary.unit}" if summary.unit else summary.name
@@ -51,9 +51,9 @@ def stats(
     print(f"drawn: {', '.join(str(path) for path in paths)}")
 
 
-def _dark(seen: Iterable[tuple[str, bool | None]]) -> tuple[Counter[str], int]:
-    """How many pictures are almost black, by environment map, and how many cannot be read."""
-    counts = Counter(seen)
+def _dark(measured: Iterable[tuple[str, bool | None]]) -> tuple[Counter[str], int]:
+    """Count the pictures that are almost black, by environment map, and those that cannot be read."""
+    counts = Counter(measured)
     dark = Counter({name: count for (name, is_dark), count in counts.items() if is_dark})
     return dark, sum(count for (_, is_dark), count in counts.items() if is_dark is None)
 

@@ -17,30 +17,30 @@ from objascale.sources import Asset
 from objascale.terminal import refuse_idle
 
 if TYPE_CHECKING:
-    from objascale.full_frame import Comparison
+    from objascale.full_frame import FrameDifference
     from objascale.verify import Damage
 
 
 def verify(
     folder: DatasetFolder,
     full_frame: Annotated[
-        int, typer.Option(min=0, metavar="K", help="Render K random pictures again, as full frames, and compare.")
+        int, typer.Option(min=0, metavar="K", help="Render K random pictures again, also as full frames, and compare.")
     ] = 0,
-    seed: Annotated[int, typer.Option(min=0, help="Decides which ones.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the choice of pictures.")] = 0,
     max_px: Annotated[
-        int, typer.Option(help="Choose among pictures up to this side; a full frame of 8192 px takes half an hour.")
+        int, typer.Option(help="Longest side of these pictures. A full frame of 8192 px takes half an hour.")
     ] = 2048,
-    objects: Annotated[Path | None, typer.Option(help="The objects' folder, if it was moved since.")] = None,
-    hdris: Annotated[Path | None, typer.Option(help="The environment maps' folder, if it was moved since.")] = None,
-    device: Annotated[RenderDevice, typer.Option(help="auto takes a GPU if there is one.")] = "auto",
-    timeout: Annotated[float, typer.Option(help="Seconds that one full frame may take.")] = 7200,
+    objects: Annotated[Path | None, typer.Option(help="Folder of the objects, if it was moved.")] = None,
+    hdris: Annotated[Path | None, typer.Option(help="Folder of the environment maps, if it was moved.")] = None,
+    device: Annotated[RenderDevice, typer.Option(help="Cycles' device. auto takes a GPU if there is one.")] = "auto",
+    timeout: Annotated[float, typer.Option(help="Longest time for one full frame, seconds.")] = 7200,
 ) -> None:
-    """Check every file of a dataset; name every damage, and end with exit code 1 if there is one.
+    """Check every file of a dataset and print every damage. The exit code is 1 if there is one.
 
-    Images against SHA-256 and size, masks against box, area, fraction, moments and each other, the journal against
-    the annotations. --full-frame K compares K pictures with Blender's own rendering of the whole picture, which needs
-    the assets that they were made of. On the kind of processor that made a picture, it is rendered again byte for
-    byte. On another kind its masks must be equal, and 99.9 % of its pixels within 1 of 255.
+    The command checks images against SHA-256 and size, masks against box, area, fraction, moments and each other, and
+    the journal against the annotations. --full-frame K also renders K pictures again and compares them with Blender's
+    own rendering of the whole picture. This needs the assets of the dataset. On the kind of processor that made a
+    picture, the bytes are equal. On another kind the masks are equal, and 99.9 % of the pixels are within 1 of 255.
     """
     import numpy as np
 
@@ -62,14 +62,15 @@ def verify(
             things = folder_source.objects(objects) if objects else known.objects
             maps = folder_source.environment_maps(hdris, known.request.get("ldr_maps", False)) if hdris else known.maps
             damaged = {damage.file for damage in damages}
-            whole = [record for record in contents.done if record["annotations"][0]["file"] not in damaged]
-            chosen = choose_records(whole, full_frame, max_px, np.random.default_rng(seed))
+            intact = [record for record in contents.done if record["annotations"][0]["file"] not in damaged]
+            chosen = choose_records(intact, full_frame, max_px, np.random.default_rng(seed))
             engine = local_engine(1, device=device, timeout=timeout)
             damages += _full_frames(folder, chosen, [*things, *maps], LocalWorker(engine))
     for damage in damages:
         print(f"{damage.file}: {damage.message}")
     files = len({damage.file for damage in damages})
-    print(f"{len(contents.images)} images in {folder}: {f'damage in {files} of the files' if damages else 'no damage'}")
+    result = f"damage in {files} file{'s' if files > 1 else ''}" if damages else "no damage"
+    print(f"{len(contents.images)} images in {folder}: {result}")
     if damages:
         raise typer.Exit(1)
 
@@ -81,8 +82,8 @@ def _full_frames(folder: Path, chosen: list[dict[str, Any]], things: list[Asset]
     settings = render_settings(folder)
     damages: list[Damage] = []
     table = Table(
-        title="Rendered again, and as Blender's full frame; differences of 255",
-        caption="The bytes may differ on another kind of processor; the masks may not.",
+        title="Pictures rendered again, and compared with Blender's full frame; differences of 255",
+        caption="On another kind of processor the bytes may differ, but the masks must be equal.",
     )
     table.add_column("file", no_wrap=True)
     for heading in (
@@ -91,7 +92,7 @@ def _full_frames(folder: Path, chosen: list[dict[str, Any]], things: list[Asset]
         "same\nbytes",
         "mask\ndiffers",
         "background\nwithin 1",
-        "at\nmost",
+        "largest",
         "objects,\nmean",
     ):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -110,7 +111,7 @@ def _full_frames(folder: Path, chosen: list[dict[str, Any]], things: list[Asset]
     return damages
 
 
-def _cells(result: Comparison) -> list[str]:
+def _cells(result: FrameDifference) -> list[str]:
     return [
         result.file.removeprefix("images/"),
         str(result.width),

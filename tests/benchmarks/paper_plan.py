@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from objascale.dataset import Dataset, read_journal
+from objascale.dataset import DatasetWriter, read_journal
 from objascale.engine.local import LocalWorker, local_engine
 from objascale.plan import PRESETS, Plan, RenderSettings
 from objascale.progress import Pace
@@ -53,7 +53,7 @@ def main() -> None:
     }
     engine = local_engine(arguments.workers)
     with tempfile.TemporaryDirectory() as scratch:
-        rendering = Rendering(plan, Dataset(Path(scratch) / "set"))
+        rendering = Rendering(plan, DatasetWriter(Path(scratch) / "set"))
         order = [slot for slot in rendering.begin() if slot in chosen]
         pace = Pace(len(order))
         started = time.monotonic()

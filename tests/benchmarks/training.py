@@ -33,7 +33,7 @@ from flip.training.loader import BatchLoader, make_loader
 from flip.training.loop import DTYPES, Machine, train
 from flip.training.tasks import task_of
 from objascale.crops import CROPS_HEADER
-from objascale.dataset import Dataset, write_parquet
+from objascale.dataset import DatasetWriter, write_parquet
 from objascale.scenes import SceneSource
 from objascale.scenes.sources import open_source
 from objascale.scenes.things import draw_silhouette
@@ -83,7 +83,7 @@ def given_source(data: str | None, backgrounds: Path | None, scratch: Path) -> S
         picture = cv2.resize(noise, (768, 576), interpolation=cv2.INTER_CUBIC)
         cv2.imwrite(str(scratch / f"photographs/{number}.jpg"), picture)
     crops = scratch / "crops"
-    Dataset(crops, CROPS_HEADER).open({"fingerprint": {}})
+    DatasetWriter(crops, CROPS_HEADER).open({"fingerprint": {}})
     names = [f"{number}.png" for number in range(64)]
     for name in names:
         cv2.imwrite(str(crops / name), draw_silhouette(rng.integers(0, 256, (256, 256, 3), np.uint8), rng))

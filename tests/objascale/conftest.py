@@ -21,7 +21,7 @@ import pytest
 
 from objascale.color import blender_datafiles
 from objascale.compose import encode
-from objascale.dataset import OBJECTS_PER_IMAGE, Dataset, image_file, mask_columns
+from objascale.dataset import OBJECTS_PER_IMAGE, DatasetWriter, image_file, mask_columns
 from objascale.files import write_atomically
 from objascale.masks import RegionMask
 from objascale.plan import ObjectSpec, RenderSettings, SceneSpec, spec_id
@@ -116,7 +116,7 @@ STAGES = ("import", "place", "trace", "compose", "encode", "write")
 def write_by_hand(folder: Path, image_format: Any = "png", credits: list[dict[str, str]] = CREDITS) -> Path:
     """Two pictures, of one object and of three, the second with an object that hides part of another."""
     settings = RenderSettings(format=image_format)
-    dataset = Dataset(folder)
+    dataset = DatasetWriter(folder)
     dataset.open({"fingerprint": {"source": "folder", "render": settings.model_dump()}, "credits": credits})
     for slot, names in enumerate(OBJECTS):
         dataset.append({"status": "progress", "slot": slot})

@@ -15,7 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from objascale.crops import CROPS_HEADER
-from objascale.dataset import Dataset, DatasetError, write_parquet
+from objascale.dataset import DatasetError, DatasetWriter, write_parquet
 from objascale.maps import write_exr
 from objascale.scenes import Scene, compositions
 from objascale.scenes.backgrounds import MAX_BACKGROUND_SIDE, VIEWS_PER_FILE, load_backgrounds
@@ -55,7 +55,7 @@ def made(cropped: Path, photographs: Path) -> Compositions:
 
 def write_crops(folder: Path) -> Path:
     """A red disc and a green ring, in the format of `objascale crops`."""
-    Dataset(folder, CROPS_HEADER).open({"fingerprint": {}})
+    DatasetWriter(folder, CROPS_HEADER).open({"fingerprint": {}})
     rows, columns = np.mgrid[:101, :101] - 50
     distance = np.hypot(rows, columns)
     rows_of_table = []

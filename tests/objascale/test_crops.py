@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from objascale.commands.options import AssetOptions
 from objascale.commands.planning import choose_assets
 from objascale.crops import CROPS_HEADER, Cropping, CropSettings, cut_out, draw_views, read_crops
-from objascale.dataset import Dataset, DatasetError
+from objascale.dataset import DatasetError, DatasetWriter
 from objascale.engine.local import LocalWorker, local_engine
 from objascale.files import file_sha256
 from objascale.maps import write_exr
@@ -99,7 +99,7 @@ def test_an_object_that_fails_is_recorded_and_left_out(made, run_objascale: Comm
     assert "Traceback" not in result.stderr
     records = [json.loads(line) for line in (tmp_path / "out/journal.jsonl").read_text().splitlines()]
     assert [record["kind"] for record in records] == ["truncated", "too-thin"]
-    with pytest.raises(DatasetError, match="lists no crop"):
+    with pytest.raises(DatasetError, match="has no rows"):
         read_crops(tmp_path / "out")
 
 
@@ -108,7 +108,7 @@ def test_a_map_that_changed_after_it_was_chosen_lights_no_crop(made, tmp_path: P
     (environment,) = folder_source.environment_maps(tmp_path)
     things = folder_source.objects(made.objects)[:1]
     settings = CropSettings(views=2, px=32), RenderSettings(samples=1, denoise=False)
-    cropping = Cropping(things, [environment], *settings, Dataset(tmp_path / "crops", CROPS_HEADER))
+    cropping = Cropping(things, [environment], *settings, DatasetWriter(tmp_path / "crops", CROPS_HEADER))
     write_exr(tmp_path / "map.exr", np.full((16, 32, 3), 0.1, np.float32))
     (record,) = cropping.work(cropping.begin(), [LocalWorker(local_engine(1, device="cpu"))])
     assert (record["status"], record["kind"]) == ("failed", "changed")
@@ -175,7 +175,9 @@ def test_an_exclude_option_that_is_given_twice_excludes_both(made, run_objascale
 
 
 def test_no_crops_are_an_error_with_a_sentence(tmp_path: Path):
-    with pytest.raises(DatasetError, match=r"is no folder of crops: it has no crops.json \(objascale crops makes one"):
+    with pytest.raises(
+        DatasetError, match=r"is not a folder of crops: it has no crops.json \(objascale crops makes one"
+    ):
         read_crops(tmp_path)
 
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from objascale.crops import CROPS_HEADER
 from objascale.dataset import (
-    SCHEMA,
-    Dataset,
+    DATASET_SCHEMA,
     DatasetError,
+    DatasetWriter,
     differences,
     mask_columns,
     mask_of,
@@ -30,36 +30,36 @@ def description(**plan):
 
 
 def test_other_settings_are_refused_and_named(tmp_path):
-    Dataset(tmp_path / "d").open(description(seed=1, min_px=512))
-    Dataset(tmp_path / "d").open(description(seed=1, min_px=512))
+    DatasetWriter(tmp_path / "d").open(description(seed=1, min_px=512))
+    DatasetWriter(tmp_path / "d").open(description(seed=1, min_px=512))
     with pytest.raises(DatasetError, match=r"plan.seed: 1 → 2.*--out"):
-        Dataset(tmp_path / "d").open(description(seed=2, min_px=512))
+        DatasetWriter(tmp_path / "d").open(description(seed=2, min_px=512))
 
 
 def test_a_folder_with_other_files_is_refused_and_left_alone(tmp_path):
     (tmp_path / "thesis.tex").write_text("mine")
     with pytest.raises(DatasetError, match=r"holds other files, such as thesis.tex, and no dataset.json.*--out"):
-        Dataset(tmp_path).open(description())
+        DatasetWriter(tmp_path).open(description())
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
     (tmp_path / "thesis.tex").rename(tmp_path / ".hidden")
-    Dataset(tmp_path).open(description())
+    DatasetWriter(tmp_path).open(description())
     (tmp_path / "notes.txt").write_text("mine too")
-    Dataset(tmp_path).open(description())
+    DatasetWriter(tmp_path).open(description())
     with pytest.raises(DatasetError, match=r"holds other files, such as dataset.json, and no crops.json"):
-        Dataset(tmp_path, CROPS_HEADER).open(description())
+        DatasetWriter(tmp_path, CROPS_HEADER).open(description())
 
 
 def test_two_writers_are_kept_apart(tmp_path):
-    first = Dataset(tmp_path)
+    first = DatasetWriter(tmp_path)
     first.open(description())
     with pytest.raises(DatasetError, match="another objascale render"):
-        Dataset(tmp_path).open(description())
+        DatasetWriter(tmp_path).open(description())
 
 
 @given(st.integers(0, 200))
 def test_a_torn_last_line_is_dropped_and_nothing_else(tmp_path_factory, cut):
     tmp_path = tmp_path_factory.mktemp("journal")
-    dataset = Dataset(tmp_path)
+    dataset = DatasetWriter(tmp_path)
     dataset.open(description())
     for slot in range(5):
         dataset.append({"slot": slot, "status": "failed", "reason": "é" * slot})
@@ -67,7 +67,7 @@ def test_a_torn_last_line_is_dropped_and_nothing_else(tmp_path_factory, cut):
     dataset.journal.write_bytes(data[: max(len(data) - cut, 0)])
     whole = data[: max(len(data) - cut, 0)].count(b"\n")
     del dataset
-    again = Dataset(tmp_path)
+    again = DatasetWriter(tmp_path)
     again.open(description())
     assert [record["slot"] for record in again.records()] == list(range(whole))
     again.append({"slot": 9, "status": "failed", "reason": "error"})
@@ -112,7 +112,7 @@ def test_reading_what_is_no_dataset(tmp_path):
     (tmp_path / "dataset.json").write_text(json.dumps({"schema": 99}))
     with pytest.raises(DatasetError, match="schema 99"):
         read_annotations(tmp_path)
-    (tmp_path / "dataset.json").write_text(json.dumps({"schema": SCHEMA}))
+    (tmp_path / "dataset.json").write_text(json.dumps({"schema": DATASET_SCHEMA}))
     with pytest.raises(DatasetError, match=r"annotations\.parquet"):
         read_annotations(tmp_path)
     (tmp_path / "annotations.parquet").write_bytes(b"PAR1 no")
@@ -124,7 +124,7 @@ def test_masks_come_back_from_annotations(tmp_path):
     frame = np.zeros((20, 30), bool)
     frame[4:9, 11:13] = True
     mask = RegionMask.from_full(frame)
-    dataset = Dataset(tmp_path)
+    dataset = DatasetWriter(tmp_path)
     dataset.open(description())
     later, first = ({"object_id": k, "image_id": 0, **mask_columns(mask)} for k in (1, 0))
     dataset.append({"slot": 0, "status": "progress"})

@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from objascale.dataset import Dataset, mask_of, read_annotations, read_journal
+from objascale.dataset import DatasetWriter, mask_of, read_annotations, read_journal
 from objascale.engine import EngineSettings, Fatal, Worker, WorkerLost, run
 from objascale.engine.local import LocalWorker
 from objascale.engine.messages import Refused, Reply, Request
@@ -220,7 +220,7 @@ class Mortal:
 def test_only_a_second_death_counts_and_a_hang_at_once(material, tmp_path, losses, asked, reason):
     plan = Plan(folder.objects(material[0]), folder.environment_maps(material[1]), PlanSettings(), RenderSettings(), 1)
     worker = Mortal(*losses)
-    rendering = Rendering(plan, Dataset(tmp_path))
+    rendering = Rendering(plan, DatasetWriter(tmp_path))
     (outcome,) = rendering.work(rendering.begin(), [worker], Pace(1))
     assert outcome.records[0]["kind"] == reason
     assert worker.asked == ATTEMPTS_PER_SLOT - 1 + asked

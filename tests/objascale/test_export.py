@@ -304,7 +304,7 @@ def test_what_cannot_be_exported_is_named_and_leaves_nothing(command, hand_copy,
         assert result.stderr.startswith("error: ")
         assert result.stderr.count("\n") == 1
 
-    refused("is no ObjaScale dataset", tmp_path)
+    refused("is not an ObjaScale dataset", tmp_path)
     image = hand_copy / "images/000/000001.png"
     data = image.read_bytes()
     if command != "coco":  # which leaves the images alone

@@ -21,7 +21,7 @@ from objascale.dataset import mask_of
 from objascale.engine import EngineSettings
 from objascale.engine.local import LocalWorker
 from objascale.engine.messages import Refused
-from objascale.full_frame import SHARE
+from objascale.full_frame import MIN_SHARE
 from objascale.plan import Plan, PlanSettings, RenderSettings
 from objascale.records import render_request
 from objascale.sources import Asset, folder
@@ -118,7 +118,7 @@ def test_a_small_picture_has_the_same_mask_and_background(tmp_path, monkeypatch)
     plan = small_plan(starters(["fireplug"], tmp_path), 96, RenderSettings(samples=16))
     here = rendered(plan, tmp_path / "here", monkeypatch)
     there = rendered(plan, tmp_path / "there", monkeypatch, **KINDS["all"])
-    assert min(shares_within_1(here, there)) >= SHARE
+    assert min(shares_within_1(here, there)) >= MIN_SHARE
 
 
 @pytest.mark.slow
@@ -128,7 +128,7 @@ def test_every_starter_category_has_the_same_masks_and_backgrounds(tmp_path, mon
     here = rendered(plan, tmp_path / "here", monkeypatch)
     for kind, variables in KINDS.items():
         there = rendered(plan, tmp_path / kind, monkeypatch, **variables)
-        assert min(shares_within_1(here, there)) >= SHARE, kind
+        assert min(shares_within_1(here, there)) >= MIN_SHARE, kind
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from objascale.dataset import Dataset, DatasetError, read_journal
+from objascale.dataset import DatasetError, DatasetWriter, read_journal
 from objascale.datasets.stored import read_json
 from objascale.engine import WorkerLost
 from objascale.engine.messages import Refused
@@ -56,7 +56,7 @@ def test_git_lfs_pointers_are_recognised_for_every_suffix(suffix, tmp_path):
 
 
 def test_details_of_a_failure_go_to_a_log_that_the_message_names(tmp_path):
-    dataset = Dataset(tmp_path)
+    dataset = DatasetWriter(tmp_path)
     plain = dataset.failure("truncated", "a.glb is cut short")
     assert plain == {
         "status": "failed",

@@ -104,7 +104,8 @@ def test_an_image_that_took_another_attempt_elsewhere_is_not_merged_twice(whole,
     for record in read_journal(other):
         if record["status"] == "done":
             failure = {key: record[key] for key in ("slot", "attempt", "spec_id")}
-            records.append({**failure, "status": "failed", "kind": "worker-lost", "message": "", "object_ids": []})
+            failure |= {"status": "failed", "kind": "worker-lost", "reason": "lost", "message": "", "object_ids": []}
+            records.append(failure)
             record["attempt"] += 1
         records.append(record)
     (other / "journal.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
@@ -129,7 +130,7 @@ def test_what_a_merge_refuses(planned, whole, made, run_objascale, tmp_path):
         assert "Traceback" not in result.stderr
         return result.stderr
 
-    assert "is no ObjaScale dataset" in refused(tmp_path)
+    assert "is not an ObjaScale dataset" in refused(tmp_path)
     assert f"{whole} and {made.folder} are two different datasets" in refused(whole, made.folder)
     shard = Path(shutil.copytree(whole, tmp_path / "shard"))
     victim = next(shard.glob("images/*/*"))

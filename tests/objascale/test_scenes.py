@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from objascale.crops import CROPS_HEADER
-from objascale.dataset import Dataset, DatasetError, write_parquet
+from objascale.dataset import DatasetError, DatasetWriter, write_parquet
 from objascale.masks import RegionMask
 from objascale.scenes import Scene, SceneError, sa1b
 from objascale.scenes.compositions import Compositions
@@ -354,7 +354,7 @@ def test_errors_name_a_damaged_data_set(tmp_path: Path):
 
 def write_crops(folder: Path) -> Path:
     """One grey square in the format of `objascale crops`."""
-    Dataset(folder, CROPS_HEADER).open({"fingerprint": {}})
+    DatasetWriter(folder, CROPS_HEADER).open({"fingerprint": {}})
     cv2.imwrite(str(folder / "0.png"), np.full((64, 64, 4), 255, np.uint8))
     write_parquet(pd.DataFrame([{"file": "0.png", "opaque": 64 * 64}]), folder / "crops.parquet")
     return folder

@@ -12,7 +12,7 @@ from PIL import Image
 from objascale.dataset import DatasetError, mask_columns, mask_of, read_annotations
 from objascale.exposure import is_dark
 from objascale.masks import RegionMask
-from objascale.sheet import _MARK, _SIDE, draw_cells, page_paths, pages, read_picture, window_around
+from objascale.sheet import _HIGHLIGHT, _SQUARE_SIDE, draw_cells, page_paths, pages, read_picture, window_around
 from objascale.statistics import draw, save, stage_seconds, summaries
 
 
@@ -22,25 +22,25 @@ def rows(made):
 
 def test_a_sheet_shows_every_picture_and_its_object(made):
     (page,) = pages(made.folder, rows(made))
-    assert page.width > 4 * 2 * _SIDE
+    assert page.width > 4 * 2 * _SQUARE_SIDE
     for row in rows(made):
         cell = np.asarray(draw_cells(read_picture(made.folder / row["file"]), row)[0])
-        overview, magnified = cell[:_SIDE, :_SIDE], cell[:_SIDE, -_SIDE:]
-        x, y = (int(v * _SIDE / row["width"]) for v in (row["mean_x"], row["mean_y"]))
+        overview, magnified = cell[:_SQUARE_SIDE, :_SQUARE_SIDE], cell[:_SQUARE_SIDE, -_SQUARE_SIDE:]
+        x, y = (int(v * _SQUARE_SIDE / row["width"]) for v in (row["mean_x"], row["mean_y"]))
         near = overview[max(y - 20, 0) : y + 20, max(x - 20, 0) : x + 20]
-        assert (near == _MARK).all(-1).any(), "the marker is around the object"
-        assert (magnified == _MARK).all(-1).sum() > 40, "the mask is outlined"
+        assert (near == _HIGHLIGHT).all(-1).any(), "the marker is around the object"
+        assert (magnified == _HIGHLIGHT).all(-1).sum() > 40, "the mask is outlined"
 
 
 def test_a_tiny_object_is_magnified_pixel_by_pixel(made):
     row = min(rows(made), key=lambda row: row["area"])
     picture = read_picture(made.folder / row["file"])
-    cell = np.asarray(draw_cells(picture, row)[0])[:_SIDE, -_SIDE:]
+    cell = np.asarray(draw_cells(picture, row)[0])[:_SQUARE_SIDE, -_SQUARE_SIDE:]
     left, top, side = window_around(mask_of(row))
     assert side < 64
     colours = {tuple(c) for c in cell.reshape(-1, 3).tolist()}
     assert colours <= {tuple(c) for c in picture[top : top + side, left : left + side].reshape(-1, 3).tolist()} | {
-        _MARK
+        _HIGHLIGHT
     }
 
 
@@ -64,15 +64,15 @@ def test_the_window_holds_the_object_and_stays_inside(data):
 def test_each_object_of_a_picture_is_marked_alone(by_hand):
     rows = read_annotations(by_hand).to_dict("records")
     (page,) = pages(by_hand, rows)
-    assert page.width > 4 * 2 * _SIDE
+    assert page.width > 4 * 2 * _SQUARE_SIDE
     things = [row for row in rows if row["image_id"] == 1]
     picture = read_picture(by_hand / things[0]["file"])
     cells = [np.asarray(draw_cells(picture, row)[0]) for row in things]
     for row, cell in zip(things, cells, strict=True):
         left, top, side = window_around(mask_of(row))
-        ys, xs = np.nonzero((cell[:_SIDE, -_SIDE:] == _MARK).all(-1))
+        ys, xs = np.nonzero((cell[:_SQUARE_SIDE, -_SQUARE_SIDE:] == _HIGHLIGHT).all(-1))
         x0, y0, x1, y1 = row["box"]
-        scale = _SIDE / side
+        scale = _SQUARE_SIDE / side
         assert (x0 - left) * scale - 2 <= xs.min() <= xs.max() <= (x1 - left) * scale + 2
         assert (y0 - top) * scale - 2 <= ys.min() <= ys.max() <= (y1 - top) * scale + 2
     assert len({cell.tobytes() for cell in cells}) == 3
@@ -83,11 +83,11 @@ def test_a_dark_object_has_a_brightened_twin_with_the_same_marks(by_hand):
     picture = read_picture(by_hand / row["file"])
     assert len(draw_cells(picture, row)) == 1, "a bright picture needs no twin"
     night = picture // 20
-    dark, twin = (np.asarray(cell)[:_SIDE] for cell in draw_cells(night, row))
+    dark, twin = (np.asarray(cell)[:_SQUARE_SIDE] for cell in draw_cells(night, row))
     assert dark.shape == twin.shape
-    marked = (dark == _MARK).all(-1)
+    marked = (dark == _HIGHLIGHT).all(-1)
     assert marked.any()
-    assert (marked == (twin == _MARK).all(-1)).all()
+    assert (marked == (twin == _HIGHLIGHT).all(-1)).all()
     assert np.median(dark[~marked]) < 10
     assert np.median(twin[~marked]) > 50
 
@@ -117,7 +117,7 @@ def test_sheet_command(made, copy, tmp_path, run_objascale):
     result = run_objascale("sheet", made.folder, "--limit", 3, "--out", tmp_path / "sheet.png")
     assert result.returncode == 0, result.stderr
     with Image.open(tmp_path / "sheet.png") as image:
-        assert image.width > 3 * 2 * _SIDE
+        assert image.width > 3 * 2 * _SQUARE_SIDE
     assert "should end in .png" in run_objascale("sheet", made.folder, "--out", tmp_path / "sheet.pdf").stderr
     (copy / "images/000/000001.png").write_bytes(b"")
     result = run_objascale("sheet", copy, "--out", tmp_path / "other.png")

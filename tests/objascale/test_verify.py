@@ -13,7 +13,7 @@ import pytest
 
 from objascale.dataset import mask_columns, mask_of, read_annotations, read_journal, write_parquet
 from objascale.files import file_sha256
-from objascale.full_frame import Comparison, choose_records
+from objascale.full_frame import FrameDifference, choose_records
 from objascale.maps import write_exr
 from objascale.verify import check_image, read_contents
 
@@ -136,7 +136,7 @@ def another_spec(folder):
     [
         (a_missing_file, "is missing"),
         (a_flipped_byte, "SHA-256"),
-        (no_image, "no image"),
+        (no_image, "not an image"),
         (another_size, "the image is"),
         (a_stray_file, "000099.png: no annotation"),
         (another_area, "the area of object 0 is"),
@@ -196,9 +196,9 @@ def another_order_of_objects(folder):
     [
         (an_overlap, "the masks of objects 100 and 101 share 402 px"),
         (another_seed_of_one_row, "its rows disagree on seed"),
-        (the_same_object_twice, "another object has its object_id, 100"),
-        (an_object_of_another_image, "object 205 is none of image 1"),
-        (impossibly_visible, "object 102 is visible by 1.5"),
+        (the_same_object_twice, "two objects have the object_id 100"),
+        (an_object_of_another_image, "object 205 does not belong to image 1"),
+        (impossibly_visible, "the visible share of object 102 is 1.5"),
         (an_object_less, "the journal has object 101, annotations.parquet does not"),
         (a_spec_without_objects, "its spec in the journal is damaged"),
         (another_order_of_objects, "spec and settings hash to"),
@@ -244,7 +244,7 @@ def test_the_command_and_full_frames(made, copy, run_objascale):
         *("verify", copy, "--full-frame", 1, "--seed", seed, "--objects", made.objects, "--hdris", made.hdris)
     )
     assert result.returncode == 1
-    assert "damage in 1 of the files" in result.stdout
+    assert "damage in 1 file\n" in result.stdout
     assert "000000.png: rendered again, only" in result.stdout
 
 
@@ -259,14 +259,14 @@ def test_a_full_frame_before_a_changed_map_is_named_and_not_compared(copy, tmp_p
 
 
 def test_a_comparison_names_what_is_worse_than_promised():
-    good = Comparison("a", 512, 10, True, 0, 1.0, 0.9995, 3, 1.0)
+    good = FrameDifference("a", 512, 10, True, 0, 1.0, 0.9995, 3, 1.0)
     assert good.damages() == []
-    bad = Comparison("a", 512, 10, False, 2, 0.5, 0.5, 90, 1.0)
+    bad = FrameDifference("a", 512, 10, False, 2, 0.5, 0.5, 90, 1.0)
     assert len(bad.damages()) == 3
 
 
 def test_commonest_errors(made, tmp_path, run_objascale):
-    assert "is no ObjaScale dataset" in run_objascale("verify", tmp_path).stderr
+    assert "is not an ObjaScale dataset" in run_objascale("verify", tmp_path).stderr
     (tmp_path / "others/crate").mkdir(parents=True)
     (tmp_path / "others/crate/old.obj").write_text("v 0 0 0\n")
     result = run_objascale("verify", made.folder, "--full-frame", 1, "--objects", tmp_path / "others")
