@@ -81,7 +81,7 @@ class LocalHost:
     """
 
     name = "this machine"
-    busy_advice = "`top` shows what it is busy with"
+    busy_advice = "`top` shows its load"
     death_advice = "give fewer --workers if the memory is too small"
     difference_advice = "give --device cpu or cuda"
 

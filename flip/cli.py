@@ -128,7 +128,7 @@ def predict(
     tokens: Annotated[int, typer.Option(min=1, max=65536, help="Maximum number of patches.")] = 512,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the patch positions.")] = 0,
     device: Annotated[
-        str, typer.Option(metavar="auto|cpu|cuda", help="Device of the network. auto takes a GPU if there is one.")
+        str, typer.Option(metavar="auto|cpu|cuda", help="Device of the network. auto uses a GPU if available.")
     ] = "auto",
 ) -> None:
     """Segment one object, given a box, a point, an ellipse or a rough mask."""
@@ -198,7 +198,7 @@ def grow_command(
     weights: WeightsFolder = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the noise that makes copied channels differ.")] = 0,
 ) -> None:
-    """Turn the trained weights of a model of the paper into those of a larger one, to train further from.
+    """Initialise a larger model of the paper with the trained weights of a smaller one, for further training.
 
     flip-l, of three times the channels of flip-s, predicts the same masks to rounding. flip-m predicts nearly the same.
     """

@@ -54,7 +54,7 @@ def _opencv(content: bytes, flags: int) -> NDArray[Any]:
     if pixels is None and is_lfs_pointer(content):
         raise PictureError(LFS_HELP)
     if pixels is None:
-        raise PictureError("is no image that OpenCV can decode; png and jpg are")
+        raise PictureError("is not an image that OpenCV can decode; save it as PNG or JPEG")
     return pixels
 
 

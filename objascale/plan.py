@@ -52,7 +52,7 @@ class RenderSettings(BaseModel):
     """Settings that, together with a spec, fix every pixel of an image.
 
     Attributes:
-        samples: Largest number of paths a pixel. 64, denoised, differ from 1024 by a PSNR of 40 dB on the object
+        samples: Maximum number of paths per pixel. 64, denoised, differ from 1024 by a PSNR of 40 dB on the object
             (tests/benchmarks/quality.py).
         paths: Number of paths an image. Objects above 125,000 px get fewer than 64 a pixel, but at least MIN_SAMPLES.
         noise_threshold: Adaptive sampling stops at a pixel whose noise is below this; 0 never stops. The default lies
@@ -81,8 +81,8 @@ class PlanSettings(BaseModel):
         seed: Seed of every random choice.
         min_px: Smallest side of the square picture, px. The defaults of both sides are the paper's, section 4.1.
         max_px: Largest side, px; 16384 px take 0.8 GB as RGB.
-        min_fraction: Smallest mask area / picture area. The default is 7 px in a picture of 8192 px.
-        max_fraction: Largest mask area / picture area. Many objects do not fit a square of which they cover more than
+        min_fraction: Minimum mask area / picture area. The default is 7 px in a picture of 8192 px.
+        max_fraction: Maximum mask area / picture area. Many objects do not fit a square of which they cover more than
             a quarter, the default.
         min_area: Smallest mask, px. The default is a choice: a mask of 3 px hardly says more than a position.
         max_area: Largest mask, px; None for no limit.

@@ -81,7 +81,7 @@ def read_table(path: Path, columns: Sequence[str], numbers: Sequence[str]) -> pd
     if missing:
         raise ReportError(f"{path} lacks the columns {', '.join(missing)}: it was written by another version of bench")
     if rows.empty:
-        raise ReportError(f"{path} holds no rows: let `bench run` score at least one object first")
+        raise ReportError(f"{path} holds no rows: score at least one object with `bench run` first")
     try:
         return rows.astype(dict.fromkeys(numbers, float))
     except (TypeError, ValueError) as error:

@@ -105,13 +105,13 @@ def run(
     ] = "fp32",
     allow_untrained: Annotated[
         bool,
-        typer.Option("--allow-untrained", help="Run models without weights on random ones, and mark their rows."),
+        typer.Option("--allow-untrained", help="Run models without weights with random weights, and mark their rows."),
     ] = False,
     engine: Annotated[Literal["local", "ray"], typer.Option(help="Run on this machine or on a Ray cluster.")] = "local",
     address: Annotated[
         str | None,
         typer.Option(
-            metavar="HOST:PORT", help="Address of the Ray cluster.", show_default="RAY_ADDRESS, or a local cluster"
+            metavar="HOST:PORT", help="Address of the Ray cluster.", show_default="RAY_ADDRESS, else a local cluster"
         ),
     ] = None,
     workers: Annotated[

@@ -106,7 +106,7 @@ class LocalWorker:
         except WorkerLost as error:
             help_text = f"; {_LIBRARY_HELP}" if "cannot open shared object" in error.output else ""
             last = " | ".join(error.output.splitlines()[-4:])[-400:]
-            raise Fatal(f"Blender does not start: {error}; it last said: {last or 'nothing'}{help_text}") from error
+            raise Fatal(f"Blender does not start: {error}; its last output: {last or 'nothing'}{help_text}") from error
         if isinstance(ready, Failed):
             raise Fatal(ready.fatal)
         assert isinstance(ready, Ready)
@@ -116,7 +116,7 @@ class LocalWorker:
         try:
             line = self._lines.get(timeout=timeout)
         except queue.Empty:
-            raise self._lost(f"gave no answer within {timeout:.0f} s", hung=True) from None
+            raise self._lost(f"did not answer within {timeout:.0f} s", hung=True) from None
         if not line:
             raise self._lost("died")
         return decode_message(line)

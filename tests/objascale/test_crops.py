@@ -77,7 +77,7 @@ def test_a_folder_is_continued_and_other_settings_are_refused(made, cropped: Pat
     journal.write_text(lines[0] + lines[1][:40])  # killed in the middle of the second object's line
     result = run_objascale(*quick(made, cropped))
     assert result.returncode == 0, result.stderr
-    assert "1 of 2 objects are there already" in result.stderr
+    assert "1 of 2 objects exist already" in result.stderr
     renewed = {path.name[:6] for path, time in old.items() if path.stat().st_mtime_ns != time}
     assert renewed == {"000001"}
     assert (cropped / "crops.parquet").read_bytes() == table, "the same command makes the same crops"

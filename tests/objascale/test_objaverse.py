@@ -360,7 +360,7 @@ def test_the_papers_command_from_beginning_to_end(loopback, tmp_path, monkeypatc
 
     asked = len(loopback.asked())
     again = run_objascale(*command, "--out", out, env=environment)
-    assert (again.returncode, "4 of 4 images are there already" in again.stderr) == (0, True), again.stderr
+    assert (again.returncode, "4 of 4 images exist already" in again.stderr) == (0, True), again.stderr
     elsewhere = run_objascale(*command, "--out", tmp_path / "other", "--offline", env=environment)
     assert elsewhere.returncode == 0, elsewhere.stderr
     assert len(loopback.asked()) == asked
