@@ -101,7 +101,7 @@ def check_exif(a: pd.DataFrame, b: pd.DataFrame) -> None:
     if differing:
         raise ResultsError(
             f"{differing} objects lie on images that one side rotated by EXIF and the other did not; measure both "
-            "with the same --exif"
+            "with the same `bench run --exif`"
         )
 
 

@@ -209,8 +209,8 @@ def _turned_by_exif(rows: pd.DataFrame) -> list[str]:
     readings = ambiguous.groupby(["dataset", "object"])["exif"].nunique()
     if (readings > 1).any():
         raise ReportError(
-            f"{(readings > 1).sum()} objects were measured on images that --exif rotated in one results folder and "
-            "not in another: report the folders separately"
+            f"{(readings > 1).sum()} objects were measured on images that `bench run --exif` rotated in one results "
+            "folder and not in another: report the folders separately"
         )
     return [
         f"{part['image_id'].nunique()} images of {dataset} have an EXIF orientation, and their annotations fit them "

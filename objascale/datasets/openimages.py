@@ -65,9 +65,7 @@ def read(path: Path) -> Dataset:
     """
     tables = _tables(path)
     if len(tables) != 1:
-        raise DatasetError(
-            f"{path} must hold one CSV …{_SEGMENTATIONS}, but it holds {len(tables)}; give one with --data"
-        )
+        raise DatasetError(f"{path} must hold one CSV …{_SEGMENTATIONS}, but it holds {len(tables)}; give one of them")
     folder, split = _split(tables[0])
     masks, repeated = _masks(tables[0])
     categories = _categories(folder)
@@ -143,7 +141,7 @@ def _objects(folder: Path, image_file: str, masks: list[tuple[str, str]]) -> lis
     abouts = [(Path(file).stem, f"openimages/{Path(image_file).stem}", category) for file, category in masks]
     try:
         content = _content(folder, image_file)
-        with Image.open(io.BytesIO(content), formats=("JPEG", "PNG")) as image:
+        with Image.open(io.BytesIO(content)) as image:
             stored = image.size  # reads only the header
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         reason = f"the size of {folder / image_file} cannot be read ({error}); download it again"
