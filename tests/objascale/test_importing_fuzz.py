@@ -21,6 +21,7 @@ from objascale.plan import ObjectSpec, RenderSettings, SceneSpec
 from objascale.records import RenderRequest
 from objascale.sources import Asset
 from objascale.sources.starter import starter_glb
+from tests.mutants import Generator, Mutation, change_value, drop_value, flip, nudge_number
 
 KINDS = {
     "truncated",
@@ -33,28 +34,6 @@ KINDS = {
     "too-many-triangles",
 }
 KINDS |= {"does-not-fit", "too-thin", "worker-lost"}
-ODD: list[Any] = [
-    None,
-    True,
-    -1,
-    0,
-    1.5,
-    7,
-    10**6,
-    2**31,
-    2**40,
-    1e30,
-    "",
-    "x",
-    "../x",
-    [],
-    [0],
-    [-1],
-    {},
-    {"index": 9},
-]
-
-Generator = np.random.Generator
 Document = dict[str, Any]
 
 
@@ -70,44 +49,15 @@ def joined(document: Document, binary: bytes) -> bytes:
     return head + text + struct.pack("<I4s", len(binary), b"BIN\0") + binary
 
 
-def flip(data: bytes, rng: Generator, low: int, high: int) -> bytes:
-    """One to eight random bytes in a part of the file."""
-    flipped = bytearray(data)
-    for at in rng.integers(low, max(high, low + 1), rng.integers(1, 9)):
-        flipped[min(int(at), len(data) - 1)] = int(rng.integers(256))
-    return bytes(flipped)
+def changed(change: Callable[[Document, Generator], None]) -> Mutation:
+    """A mutation of the GLB's document."""
 
+    def mutate(data: bytes, rng: Generator) -> bytes:
+        document, binary = split(data)
+        change(document, rng)
+        return joined(document, binary)
 
-def places(value: Any) -> list[tuple[Any, Any]]:
-    """Every (holder, key) in a JSON document."""
-    keys = list(value) if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else []
-    return [place for key in keys for place in ((value, key), *places(value[key]))]
-
-
-def change_value(data: bytes, rng: Generator) -> bytes:
-    document, binary = split(data)
-    for _ in range(rng.integers(1, 3)):
-        choices = places(document)
-        holder, key = choices[rng.integers(len(choices))]
-        holder[key] = ODD[rng.integers(len(ODD))]
-    return joined(document, binary)
-
-
-def nudge_number(data: bytes, rng: Generator) -> bytes:
-    """A whole number a little or much too large, or negative."""
-    document, binary = split(data)
-    choices = [(holder, key) for holder, key in places(document) if type(holder[key]) is int]
-    holder, key = choices[rng.integers(len(choices))]
-    holder[key] += int(rng.choice([-1, 1, 4, 1000, 2**31, -(2**31)]))
-    return joined(document, binary)
-
-
-def drop_value(data: bytes, rng: Generator) -> bytes:
-    document, binary = split(data)
-    choices = places(document)
-    holder, key = choices[rng.integers(len(choices))]
-    del holder[key]
-    return joined(document, binary)
+    return mutate
 
 
 def tangle_nodes(data: bytes, rng: Generator) -> bytes:
@@ -140,16 +90,16 @@ def double_chunks(data: bytes, rng: Generator) -> bytes:
     return struct.pack("<4sII", b"glTF", 2, 12 + len(body)) + body
 
 
-MUTATIONS: list[Callable[[bytes, Generator], bytes]] = [
+MUTATIONS: list[Mutation] = [
     lambda data, rng: flip(data, rng, 0, 20),
     lambda data, rng: flip(data, rng, 20, 20 + struct.unpack_from("<I", data, 12)[0]),
     lambda data, rng: flip(data, rng, 28 + struct.unpack_from("<I", data, 12)[0], len(data)),
     lambda data, rng: data[: rng.integers(len(data))],
-    change_value,
-    change_value,
-    nudge_number,
-    nudge_number,
-    drop_value,
+    changed(change_value),
+    changed(change_value),
+    changed(nudge_number),
+    changed(nudge_number),
+    changed(drop_value),
     tangle_nodes,
     nest,
     lie_in_chunks,
