@@ -45,7 +45,7 @@ from objascale.masks import RegionMask
 PIXEL_MEAN = np.array((123.675, 116.28, 103.53), np.float32)  # of ImageNet, RGB, from Sam.__init__
 PIXEL_STD = np.array((58.395, 57.12, 57.375), np.float32)
 
-PROMPTS_PER_CALL = {"cpu": 4, "cuda": 64}
+PROMPTS_PER_DECODE = {"cpu": 4, "cuda": 64}
 """Prompts that the mask decoder gets in one call. Each takes about 30 MB."""
 
 SAM_SIZES = {"sam-b": "vit_b", "sam-l": "vit_l", "sam-h": "vit_h"}
@@ -185,7 +185,7 @@ class TorchSam:
         masks = []
         for _, run in groupby(prompts, lambda prompt: prompt.kind):
             same_kind = list(run)
-            step = PROMPTS_PER_CALL[self._device.type]
+            step = PROMPTS_PER_DECODE[self._device.type]
             for start in range(0, len(same_kind), step):
                 masks += self._predict_batch(same_kind[start : start + step])
         return masks

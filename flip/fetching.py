@@ -38,7 +38,7 @@ class FetchJob:
 
 
 @dataclass(frozen=True)
-class Fetched:
+class FetchResult:
     """What became of a job. `error` says why it failed."""
 
     job: FetchJob
@@ -47,20 +47,20 @@ class Fetched:
     error: str = ""
 
 
-def fetch_missing(job: FetchJob, progress: ProgressCallback) -> Fetched:
+def fetch_missing(job: FetchJob, progress: ProgressCallback) -> FetchResult:
     """Find the weights of a model, or fetch them if they are missing or damaged."""
     try:
         files = job.find()
-        return Fetched(job, "already there" if files else "needs no weights", files)
+        return FetchResult(job, "already there" if files else "needs no weights", files)
     except WeightsMissing:
         pass
     try:
         job.fetch(progress=progress)
-        return Fetched(job, "fetched", job.find())
+        return FetchResult(job, "fetched", job.find())
     except (DownloadFailed, WeightsMissing) as error:
-        return Fetched(job, "failed", error=str(error))
+        return FetchResult(job, "failed", error=str(error))
     except OSError as error:
-        return Fetched(job, "failed", error=f"{job.name}: cannot write {error.filename} ({error.strerror})")
+        return FetchResult(job, "failed", error=f"{job.name}: cannot write {error.filename} ({error.strerror})")
 
 
 def fetch_all(jobs: Sequence[FetchJob]) -> None:
@@ -69,7 +69,7 @@ def fetch_all(jobs: Sequence[FetchJob]) -> None:
     The table of the models so far is printed after an interrupt too. If a model fails, the command ends with exit code
     1 after the others.
     """
-    done: list[Fetched] = []
+    done: list[FetchResult] = []
     try:
         with show_progress("fetching", in_bytes=True) as progress:
             for job in jobs:
@@ -81,7 +81,7 @@ def fetch_all(jobs: Sequence[FetchJob]) -> None:
         fail("\n".join(errors))
 
 
-def _table(done: Sequence[Fetched]) -> Table:
+def _table(done: Sequence[FetchResult]) -> Table:
     table = Table()
     for heading in ("model", "state"):
         table.add_column(heading, no_wrap=True)

@@ -27,7 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from objascale.color import to_display
 from objascale.dataset import DatasetError, DatasetWriter, read_header, read_parquet, write_parquet
 from objascale.engine import Worker, run
-from objascale.engine.messages import Cropped, Refused
+from objascale.engine.messages import CropsRendered, Refused
 from objascale.plan import RenderSettings
 from objascale.records import CropRequest, CropView
 from objascale.render import ask_twice, describe
@@ -169,7 +169,7 @@ class Cropping:
         reply = ask_twice(worker, self._request(number))
         if isinstance(reply, Refused):
             return record | self.folder.failure(reply.kind, reply.message, reply.details)
-        assert isinstance(reply, Cropped)
+        assert isinstance(reply, CropsRendered)
         return {**record, "status": "done", **asdict(reply)}
 
     def _request(self, number: int) -> CropRequest:

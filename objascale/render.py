@@ -24,7 +24,7 @@ PROGRESS_EVERY = 60.0  # seconds between progress lines in the journal; a choice
 
 
 @dataclass
-class Outcome:
+class SlotOutcome:
     """Outcome of one slot.
 
     Attributes:
@@ -74,7 +74,7 @@ class Rendering:
         missing = [slot for slot in range(number - 1, self.plan.n, count) if slot not in finished]
         return sorted(missing, key=lambda slot: (specs[slot].map_id, slot))
 
-    def work(self, slots: Sequence[int], workers: Sequence[Worker], pace: Pace) -> Iterator[Outcome]:
+    def work(self, slots: Sequence[int], workers: Sequence[Worker], pace: Pace) -> Iterator[SlotOutcome]:
         """Render slots.
 
         Args:
@@ -87,8 +87,8 @@ class Rendering:
         """
         failures = Counter(record["slot"] for record in self.dataset.records() if record["status"] == "failed")
 
-        def fill(slot: int, worker: Worker) -> Outcome:
-            outcome = Outcome(slot)
+        def fill(slot: int, worker: Worker) -> SlotOutcome:
+            outcome = SlotOutcome(slot)
             for attempt in range(failures[slot], ATTEMPTS_PER_SLOT):
                 spec = self.plan.draw(slot, attempt)
                 outcome.records.append(self._attempt(spec, worker))

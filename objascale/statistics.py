@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-FORMATS = ("png", "pdf", "svg")
+_FIGURE_SUFFIXES = ("png", "pdf", "svg")
 QUANTILES = (0.0, 0.1, 0.5, 0.9, 1.0)
 _READING_THREADS = 4  # a choice: a picture of 8192 px takes 200 MB
 _BLUE, _AMBER, _GREY = "#3b6ea5", "#e69f00", "#8a8f98"
@@ -153,7 +153,7 @@ def save(figure: Figure, folder: Path) -> list[Path]:
     import matplotlib
 
     folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"stats.{suffix}" for suffix in FORMATS]
+    paths = [folder / f"stats.{suffix}" for suffix in _FIGURE_SUFFIXES]
     metadata = {"png": {}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
     with matplotlib.rc_context(_STYLE):
         for path in paths:

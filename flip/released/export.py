@@ -27,14 +27,14 @@ OPSET = 17  # the first with LayerNormalization
 
 
 @dataclass(frozen=True)
-class OnnxPair:
+class ExportedGraphs:
     """The bytes of the two .onnx files."""
 
     encoder: bytes
     predictor: bytes
 
 
-def export_onnx(model: ReleasedFlip) -> OnnxPair:
+def export_onnx(model: ReleasedFlip) -> ExportedGraphs:
     """Export a model.
 
     The exported predictor has no bias of the keys: softmax ignores a constant offset, float32 does not. The bias of the
@@ -55,7 +55,7 @@ def export_onnx(model: ReleasedFlip) -> OnnxPair:
     position = {"position": torch.tensor(((0, 0, 0.5, 0.5, 0, 1),))}
     points = {"mask_coordinates": torch.zeros(3, 2)}
     cache = {name: torch.zeros(1, heads, 10, model.config.head_size) for name in ("k_cached", "v_cached")}
-    return OnnxPair(
+    return ExportedGraphs(
         _graph(encoder, patches | coords | position, list(cache)),
         _graph(predictor, position | points | cache, ["mask_logits"]),
     )

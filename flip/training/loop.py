@@ -34,7 +34,7 @@ from objascale.datasets import Sample
 from objascale.interrupts import finish_first
 from objascale.scenes import SceneError, SceneSource
 
-DTYPES: dict[TrainingPrecision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
+PRECISION_DTYPES: dict[TrainingPrecision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ def _losses(
     """Return this rank's loss and the means of the metrics over all ranks. Raises TrainingError if any loss is NaN."""
     with _attention(fabric.device):
         batch, phase = loaded.batch.to(fabric.device), config.phase(number)
-        total, metrics = task.losses(model, batch, memory, phase, DTYPES[precision])
+        total, metrics = task.losses(model, batch, memory, phase, PRECISION_DTYPES[precision])
     scalars = torch.stack([total.detach().float(), *(value.detach().float() for value in metrics.values())])
     means = fabric.all_reduce(scalars, reduce_op="mean")
     assert isinstance(means, Tensor)

@@ -17,7 +17,7 @@ from objascale.blender.importing import import_object
 from objascale.blender.placing import pixel_box, projected_bounds
 from objascale.camera import Camera
 from objascale.crops import cut_out
-from objascale.engine.messages import Cropped
+from objascale.engine.messages import CropsRendered
 from objascale.files import write_atomically
 from objascale.maps import load_map
 from objascale.plan import RenderSettings
@@ -31,7 +31,7 @@ _MIN_AREA = 64  # px of alpha ½ and more
 _lights: dict[Path, Path] = {}  # map → the file that lights objects
 
 
-def render_crops(request: CropRequest, device: str, threads: int, scratch: Path) -> Cropped:
+def render_crops(request: CropRequest, device: str, threads: int, scratch: Path) -> CropsRendered:
     """Render and write the crops of one object. A crop that shows too little of it is left out.
 
     Raises:
@@ -66,7 +66,7 @@ def render_crops(request: CropRequest, device: str, threads: int, scratch: Path)
         rows.append(crop_row(request, number, width, height, opaque))
     if not rows:
         raise Refusal("too-thin", f"{asset.path} covers fewer than {_MIN_AREA} px of every crop")
-    return Cropped(rows, round(time.perf_counter() - started, 3))
+    return CropsRendered(rows, round(time.perf_counter() - started, 3))
 
 
 def _light(path: Path, scratch: Path) -> Path:

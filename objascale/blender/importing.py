@@ -1,8 +1,8 @@
-"""Any object file into the current Blender scene, centred, of radius 1, and nothing else with it.
+"""Import of object files into the current Blender scene, centred and of radius 1.
 
-What is rendered is the file's triangles: of glTF those of the default scene; cameras, lights, curves, text and volumes
-are removed. Animated objects stand as they do at the first frame of their first animation. Surfaces are seen from both
-sides, whatever the file says about back faces, in picture and mask alike. Several files can stand in one scene.
+Only triangles are kept, of glTF those of the default scene; cameras, lights, curves, text and volumes are removed.
+Animated objects have the pose of the first frame of their first animation. Surfaces are visible from both sides in
+picture and mask, even if the file culls back faces. A scene can hold several files.
 """
 
 from __future__ import annotations
@@ -30,16 +30,19 @@ from objascale.triangles import check_triangles
 
 @dataclass(frozen=True)
 class Imported:
-    """An object in the scene."""
+    """An object in the scene.
+
+    Attributes:
+        points: World coordinates (n, 3) of the corners of all rendered triangles; |point| ≤ 1.
+        collection: All that the file holds; `collection.hide_render` hides it.
+        pivot: Parent of the object: an empty at the origin, upright and of scale 1.
+        missing_textures: Names of pictures of the materials that are missing or cannot be decoded.
+    """
 
     points: NDArray[np.float64]
-    """(n, 3) world coordinates of the corners of every triangle that is rendered; |point| ≤ 1."""
     collection: bpy.types.Collection
-    """All that came with the file; `collection.hide_render` hides it."""
     pivot: bpy.types.Object
-    """An empty at the world's origin, upright and of scale 1; what it does, the object does."""
     missing_textures: list[str]
-    """Names of pictures that the materials want and that are not there, or cannot be decoded."""
 
 
 def import_object(path: Path, sha256: str, yaw: float, index: int = 1) -> Imported:
@@ -107,13 +110,13 @@ def _check_file(path: Path, sha256: str) -> None:
 
 
 class _Before:
-    """What Blender holds before an import, so that what comes with it can be told."""
+    """The data-blocks of Blender before an import."""
 
     def __init__(self) -> None:
         self._known = {kind: set(getattr(bpy.data, kind)) for kind in ("objects", "scenes", "cache_files")}
 
     def added(self, kind: str) -> list[Any]:
-        """The data-blocks of one kind that have come since."""
+        """Return the data-blocks of one kind that the import added."""
         return [block for block in getattr(bpy.data, kind) if block not in self._known[kind]]
 
 
@@ -136,7 +139,7 @@ def _load(path: Path, plain: Path, collection: bpy.types.Collection) -> int | No
                     filepath=file,
                     disable_bone_shape=True,
                     import_scene_extras=False,
-                    guess_original_bind_pose=False,  # a guess that is wrong crumples skins
+                    guess_original_bind_pose=False,  # a wrong guess distorts skinned meshes
                 )
             case ".fbx":
                 bpy.ops.wm.fbx_import(filepath=file)
@@ -150,7 +153,7 @@ def _load(path: Path, plain: Path, collection: bpy.types.Collection) -> int | No
                 bpy.ops.wm.usd_import(filepath=file, create_world_material=False)
                 return scene.frame_start
             case other:
-                raise Refusal("unreadable", f"{path} has the ending {other}, which no importer reads")
+                raise Refusal("unreadable", f"{path} has the suffix {other}, which no importer reads")
     except RuntimeError as error:  # what Blender's operators raise
         if extension := re.search(r"Extension (\w+) is not available", str(error)):
             message = f"{path} needs the glTF extension {extension[1]}, which is not supported; export it without it"
@@ -163,7 +166,7 @@ def _load(path: Path, plain: Path, collection: bpy.types.Collection) -> int | No
 
 
 def _freeze(before: _Before, things: list[bpy.types.Object], first_frame: int | None) -> None:
-    """Let everything stand as it does at its first frame, whatever frame the scene will be at."""
+    """Apply the pose of the first frame, and remove all animation."""
     blocks = {block for thing in things for block in (thing, thing.data, *_materials(thing)) if block is not None}
     blocks |= {part for block in blocks for part in (getattr(block, "shape_keys", None), _node_tree(block)) if part}
     animated = [block for block in blocks if getattr(block, "animation_data", None)]
@@ -189,9 +192,9 @@ def _node_tree(block: bpy.types.ID) -> bpy.types.NodeTree | None:
 
 
 def _drop_other_scenes(collection: bpy.types.Collection, document: dict[str, Any]) -> None:
-    """Remove the meshes that glTF's default scene does not show: those of other scenes, and of no scene.
+    """Remove the meshes that are not in the default scene of a glTF file.
 
-    Blender puts each of several scenes into a collection of its own, in order, and nodes of no scene into one more.
+    Blender puts each of several scenes into its own collection, in order, and nodes without scene into a further one.
     """
     scenes = len(document.get("scenes", []))
     if scenes == 0:
@@ -204,7 +207,7 @@ def _drop_other_scenes(collection: bpy.types.Collection, document: dict[str, Any
 
 
 def _keep_only_meshes(before: _Before) -> Counter[str]:
-    """Remove all that is neither mesh nor carries one; returns what there was, by Blender's names of types."""
+    """Remove everything but meshes and their parents. Return the number of objects by Blender's type."""
     found: Counter[str] = Counter()
     for thing in before.added("objects"):
         found[thing.type] += 1

@@ -1,7 +1,7 @@
-"""Where each object must stand so that its silhouette has the area and place that the spec asks for.
+"""Placement of objects, so that their silhouettes have the area and the position of the spec.
 
-The silhouette is measured, not guessed: the same renderer looks at the object through a fine grid, the distance is
-corrected by the square root of the ratio, and again until it fits.
+The area of the silhouette is rendered on a fine grid. The distance is multiplied by the square root of the ratio of
+measured and wanted area, until they agree.
 """
 
 from __future__ import annotations
@@ -22,31 +22,48 @@ from objascale.masks import Box
 from objascale.plan import ObjectSpec, SceneSpec
 from objascale.refusal import Refusal
 
-_GRID = 256  # points across the measured silhouette
-_CLOSE_ENOUGH = 0.01  # relative error of the measured area
-_ROUNDS = 24
-_MARGIN = 3  # px around the object that its pixel filter can reach
-_APART = 1.01  # factor between the far side of an object and the near side of the next
+_GRID = 256  # points across the measured silhouette; a choice: the area has an error below 1 %
+_MAX_AREA_ERROR = 0.01  # relative; a choice
+_MAX_ROUNDS = 24  # a choice: most objects take two or three
+_FILTER_MARGIN = 3  # px around an object, twice the radius of the pixel filter
+_DEPTH_GAP = 1.01  # distance of an object's near side / far side of the object before it; a choice
 
 
 @dataclass(frozen=True)
 class Placement:
-    """One object alone before the camera."""
+    """Placement of one object.
 
-    camera: Camera  # stands relative to this object, which keeps its place at the origin
-    box: Box  # xyxy px that must be traced to see all of it
-    inside: float  # share of its silhouette that lies in the picture
-    alone: int | None = None  # px that it would cover if it were alone; None if it is
+    Attributes:
+        camera: Camera relative to the object, which stays at the origin.
+        box: Box to trace for the whole object, xyxy px.
+        inside: Share of the silhouette inside the picture.
+        alone: Area of the object without the others, px; None if there are no others.
+    """
+
+    camera: Camera
+    box: Box
+    inside: float
+    alone: int | None = None
 
     def visible(self, area: int) -> float:
-        """The share of the whole silhouette that `area` px of it, seen in the picture, are."""
+        """Return the share of the whole silhouette that a visible area, px, is."""
         return self.inside * (1.0 if self.alone is None else min(area / self.alone, 1.0))
 
 
 def place_all(spec: SceneSpec, imported: Sequence[Imported], min_area: int, scratch: Path) -> list[Placement]:
-    """Place each object as its spec says, and all of them in one scene.
+    """Place all objects of a spec in one scene.
 
-    The camera of the first placement sees them all. Raises Refusal: does-not-fit, too-thin.
+    Args:
+        spec: The spec.
+        imported: Its objects, in the same order.
+        min_area: Smallest area of an object, px.
+        scratch: Folder for temporary files.
+
+    Returns:
+        A placement for each object. The camera of the first one sees all objects.
+
+    Raises:
+        Refusal: does-not-fit or too-thin.
     """
     if len(imported) == 1:
         return [place(spec, spec.objects[0], imported[0].points, min_area, scratch)]
@@ -64,16 +81,23 @@ def place_all(spec: SceneSpec, imported: Sequence[Imported], min_area: int, scra
 
 
 def place(spec: SceneSpec, item: ObjectSpec, points: NDArray[np.float64], min_area: int, scratch: Path) -> Placement:
-    """How the camera must stand to show this object, alone in the scene, at its target size and place.
+    """Place the camera so that an object, alone in the scene, has its target size and position.
 
-    points: the object's vertices (n, 3), world. Raises Refusal: does-not-fit if the object would leave the picture
-    at that size, too-thin if it stays below `min_area` px.
+    Args:
+        spec: The spec.
+        item: The object in the spec.
+        points: Vertices of the object (n, 3), world.
+        min_area: Smallest area of the object, px.
+        scratch: Folder for temporary files.
+
+    Raises:
+        Refusal: does-not-fit if the object leaves the picture at this size, too-thin if it stays below `min_area`.
     """
     target = item.target_fraction * spec.width * spec.height
     camera = Camera(spec.width, spec.height, spec.fov, spec.azimuth, spec.elevation)
     x, y = spec.width / 2, spec.height / 2
     distance = camera.focal / math.sqrt(target / math.pi)
-    for _ in range(_ROUNDS):
+    for _ in range(_MAX_ROUNDS):
         camera = camera.looking_at_origin_through(x, y, distance)
         bounds = projected_bounds(camera, points)
         if bounds is None:
@@ -84,12 +108,12 @@ def place(spec: SceneSpec, item: ObjectSpec, points: NDArray[np.float64], min_ar
         x0, y0, x1, y1 = bounds
         move_x = _left_edge(item.place_x, x1 - x0, spec.width, item.cut) - x0
         move_y = _left_edge(item.place_y, y1 - y0, spec.height, item.cut) - y0
-        if abs(ratio - 1) < _CLOSE_ENOUGH and max(abs(move_x), abs(move_y)) < 1:
+        if abs(ratio - 1) < _MAX_AREA_ERROR and max(abs(move_x), abs(move_y)) < 1:
             break
         x, y = x + move_x, y + move_y
         distance *= math.sqrt(max(ratio, 1e-3))
     else:
-        raise Refusal("does-not-fit", f"{item.object_id} has no place for {item.target_fraction:.2g} of the picture")
+        raise Refusal("does-not-fit", f"{item.object_id} cannot cover {item.target_fraction:.2g} of the picture")
     if not item.cut and not _framed(camera, bounds):
         raise Refusal(
             "does-not-fit", f"{item.object_id} at {item.target_fraction:.2g} of the picture would leave the frame"
@@ -99,32 +123,34 @@ def place(spec: SceneSpec, item: ObjectSpec, points: NDArray[np.float64], min_ar
 
 
 def _left_edge(place: float, width: float, frame: int, cut: bool) -> float:
-    """Where bounds of this width begin in the frame; likewise for the upper edge."""
+    """Return the left edge of bounds of a width in the frame. The same holds for the upper edge."""
     return place * frame - width / 2 if cut else 1 + place * max(frame - 2 - width, 0)
 
 
 def _arrange(placements: Sequence[Placement], imported: Sequence[Imported]) -> None:
-    """Put objects that were placed one at a time into one scene, before the camera of the first, the nearest.
+    """Combine objects that were placed one at a time into one scene, before the camera of the first object.
 
-    Scaling an object about the camera leaves its picture as it is, so each gets the scale at which it begins where the
-    one before it ends: none runs through another, and the order of depth is the order given. Raises Refusal
-    does-not-fit if the camera would stand inside an object's bounding sphere, which leaves no room before it.
+    An object that is scaled about the camera keeps its picture. Each object is scaled so that it begins behind the one
+    before it: no object intersects another, and the order of depth is the order given.
+
+    Raises:
+        Refusal: does-not-fit if the camera is inside the bounding sphere of an object.
     """
     origin = np.array(placements[0].camera.position)
     end = 0.0
     for placement, thing in zip(placements, imported, strict=True):
         position = np.array(placement.camera.position)
         distance = float(np.linalg.norm(position))
-        if distance <= _APART:
-            raise Refusal("does-not-fit", "an object is too near for others to stand before or behind it")
-        scale = end * _APART / (distance - 1) if end else 1.0
+        if distance <= _DEPTH_GAP:
+            raise Refusal("does-not-fit", "an object is too near for others before or behind it")
+        scale = end * _DEPTH_GAP / (distance - 1) if end else 1.0
         end = scale * (distance + 1)
         offset = Matrix.Translation((origin - scale * position).tolist()) @ Matrix.Diagonal([scale] * 3 + [1])
         thing.pivot.matrix_world = offset @ thing.pivot.matrix_world
 
 
 def disjoint(boxes: Sequence[Box]) -> list[Box]:
-    """Boxes that cover all given ones and do not overlap: those that do are replaced by the box around both."""
+    """Return boxes without overlap that cover all given ones. Overlapping boxes become the box around them."""
     found: list[Box] = []
     for box in boxes:
         while overlapping := [other for other in found if _overlap(box, other)]:
@@ -138,7 +164,7 @@ def disjoint(boxes: Sequence[Box]) -> list[Box]:
 
 
 def contains(outer: Box, inner: Box) -> bool:
-    """Whether a box lies wholly in another."""
+    """Return whether a box lies inside another."""
     return outer[0] <= inner[0] and outer[1] <= inner[1] and outer[2] >= inner[2] and outer[3] >= inner[3]
 
 
@@ -149,8 +175,8 @@ def _overlap(a: Box, b: Box) -> bool:
 def _visible(
     camera: Camera, points: NDArray[np.float64], at: tuple[float, float], distance: float, min_area: int, scratch: Path
 ) -> tuple[Camera, Box]:
-    """Come a little nearer while a tiny object covers fewer pixel centres than it must."""
-    for _ in range(_ROUNDS):
+    """Move the camera nearer while a tiny object covers fewer pixel centres than `min_area`."""
+    for _ in range(_MAX_ROUNDS):
         bounds = projected_bounds(camera, points)
         assert bounds is not None
         box = pixel_box(camera, bounds)
@@ -161,11 +187,11 @@ def _visible(
             return camera, box
         distance *= 0.97
         camera = camera.looking_at_origin_through(*at, distance)
-    raise Refusal("too-thin", f"an object stays below {min_area} px: it is too thin at this size")
+    raise Refusal("too-thin", f"an object covers fewer than {min_area} px at this size, because it is too thin")
 
 
 def projected_bounds(camera: Camera, points: NDArray[np.float64]) -> tuple[float, float, float, float] | None:
-    """Tight xyxy of the projected vertices in px, None if one is not in front of the camera."""
+    """Return the tight box, xyxy px, of projected vertices; None if one is not in front of the camera."""
     projected = camera.project(points)
     if not np.isfinite(projected).all():
         return None
@@ -179,17 +205,18 @@ def _framed(camera: Camera, bounds: tuple[float, float, float, float]) -> bool:
 
 
 def pixel_box(camera: Camera, bounds: tuple[float, float, float, float]) -> Box:
+    """Return the pixels that bounds reach under the pixel filter, inside the picture."""
     x0, y0, x1, y1 = bounds
     return (
-        max(math.floor(x0) - _MARGIN, 0),
-        max(math.floor(y0) - _MARGIN, 0),
-        min(math.ceil(x1) + _MARGIN, camera.width),
-        min(math.ceil(y1) + _MARGIN, camera.height),
+        max(math.floor(x0) - _FILTER_MARGIN, 0),
+        max(math.floor(y0) - _FILTER_MARGIN, 0),
+        min(math.ceil(x1) + _FILTER_MARGIN, camera.width),
+        min(math.ceil(y1) + _FILTER_MARGIN, camera.height),
     )
 
 
 def _measure(camera: Camera, bounds: tuple[float, float, float, float], scratch: Path) -> tuple[float, float]:
-    """Area of the silhouette in px, also where it leaves the frame, and the share of it inside the frame."""
+    """Return the area of the whole silhouette, px, and the share of it inside the frame."""
     x0, y0, x1, y1 = bounds
     side = 1.02 * max(x1 - x0, y1 - y0)
     left, top = (x0 + x1 - side) / 2, (y0 + y1 - side) / 2

@@ -1,4 +1,4 @@
-"""A spec as a Blender scene: environment, camera, and the two ways of looking at it, a silhouette and a picture."""
+"""The Blender scene of a spec: environment, camera, and rendering of silhouettes and pictures."""
 
 from __future__ import annotations
 
@@ -16,25 +16,32 @@ from objascale.masks import Box
 from objascale.plan import RenderSettings
 
 GPU_BACKENDS = {"optix": "OPTIX", "cuda": "CUDA", "hip": "HIP", "metal": "METAL"}
-_MAX_SAMPLE_MAP = 2048  # directions across; half a degree of sun is still three of them
-_TRANSPARENT = 0.001  # a surface whose alpha is below this is a hole in the mask
+_MAX_SAMPLE_MAP = 2048  # directions around the horizon; a choice: the sun, half a degree, covers three
+_MIN_ALPHA = 0.001  # surfaces with less alpha are holes in the mask; a choice below 1/255
 
 
 class DeviceError(RuntimeError):
-    """The device that was asked for is not there."""
+    """The requested device does not exist."""
 
 
 def clear() -> None:
-    """An empty scene with the add-ons that rendering and importing need."""
+    """Open an empty scene, and enable the add-ons for rendering and importing."""
     bpy.ops.wm.read_factory_settings(use_empty=True)
     for addon in ("cycles", "io_scene_gltf2", "io_scene_fbx"):
         bpy.ops.preferences.addon_enable(module=addon)
 
 
 def choose_device(name: str) -> str:
-    """Tell Cycles where to compute: auto takes the first GPU, else the CPU. Returns what is used.
+    """Set the device of Cycles.
 
-    Raises DeviceError if a GPU was named and there is none of its kind.
+    Args:
+        name: `auto` for the first GPU, else the CPU; `cpu`; or a key of GPU_BACKENDS.
+
+    Returns:
+        The name of the device.
+
+    Raises:
+        DeviceError: A GPU was named, and there is none of its kind.
     """
     if name == "cpu":
         return "CPU"
@@ -51,12 +58,12 @@ def choose_device(name: str) -> str:
                 device.use = device in gpus
             return f"{backend} {gpus[0].name}"
     if name != "auto":
-        raise DeviceError(f"Cycles finds no {name} device here; use --device auto or --device cpu")
+        raise DeviceError(f"Cycles has no {name} device on this machine; use --device auto or --device cpu")
     return "CPU"
 
 
 def surround(environment: Path, turn: float = 0.0) -> None:
-    """An environment map as the scene's world, turned by `turn` radians, clockwise seen from above."""
+    """Set an environment map as the world of the scene, turned by `turn` radians, clockwise from above."""
     world = bpy.data.worlds.new("environment")
     world.use_nodes = True
     texture = world.node_tree.nodes.new("ShaderNodeTexEnvironment")
@@ -70,7 +77,7 @@ def surround(environment: Path, turn: float = 0.0) -> None:
 
 
 def prepare(environment: Path, settings: RenderSettings, seed: int, gpu: bool, threads: int) -> None:
-    """World and render settings for the scene that holds the object."""
+    """Set the world, the camera and the render settings of a scene that holds the objects."""
     surround(environment)
     scene = bpy.context.scene
     camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
@@ -79,7 +86,7 @@ def prepare(environment: Path, settings: RenderSettings, seed: int, gpu: bool, t
 
     layer = scene.view_layers[0]
     layer.use_pass_object_index = True
-    layer.pass_alpha_threshold = _TRANSPARENT
+    layer.pass_alpha_threshold = _MIN_ALPHA
 
     render, cycles = scene.render, scene.cycles
     render.engine = "CYCLES"
@@ -99,7 +106,7 @@ def prepare(environment: Path, settings: RenderSettings, seed: int, gpu: bool, t
 
 
 def silhouette(camera: Camera, box: Box, scratch: Path) -> NDArray[np.bool_]:
-    """Which pixels of `box` (xyxy edges) show the object, at their centres."""
+    """Render which pixels of `box` (xyxy edges) show an object at their centres."""
     _aim(camera)
     _border(camera, box)
     return _trace(1, denoise=False, scratch=scratch)[1] > 0
@@ -108,7 +115,18 @@ def silhouette(camera: Camera, box: Box, scratch: Path) -> NDArray[np.bool_]:
 def silhouette_on_grid(
     camera: Camera, corner: tuple[float, float], side: float, points: int, scratch: Path
 ) -> NDArray[np.bool_]:
-    """Where a square of the picture, upper left `corner` and `side` in px, shows the object: points × points."""
+    """Render where a square of the picture shows an object.
+
+    Args:
+        camera: Camera of the picture.
+        corner: Upper left corner of the square, px.
+        side: Side of the square, px.
+        points: Points along each side.
+        scratch: Folder for temporary files.
+
+    Returns:
+        (points, points) bool.
+    """
     _aim(camera)
     _zoom(camera, corner, side, points)
     return _trace(1, denoise=False, scratch=scratch)[1] > 0
@@ -117,10 +135,18 @@ def silhouette_on_grid(
 def trace(
     camera: Camera, box: Box, samples: int, denoise: bool, scratch: Path
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """Path-trace the box of the picture on a transparent film, with so many paths a pixel.
+    """Path-trace a box of the picture on a transparent film.
 
-    Returns (h, w, 4) scene-linear RGB premultiplied by alpha, and (h, w) pass indices: which object is seen at the
-    pixel's centre, 0 for none.
+    Args:
+        camera: Camera of the picture.
+        box: The box, xyxy edges.
+        samples: Paths per pixel.
+        denoise: Whether Open Image Denoise cleans the result.
+        scratch: Folder for temporary files.
+
+    Returns:
+        (h, w, 4) scene-linear RGB premultiplied by alpha, and (h, w) pass indices: the object at the pixel's centre, 0
+        for none.
     """
     _aim(camera)
     _border(camera, box)
@@ -128,7 +154,7 @@ def trace(
 
 
 def trace_full_frame(camera: Camera, settings: RenderSettings, path: Path) -> None:
-    """Blender's own picture of the spec, background and view transform included, as a PNG: the reference."""
+    """Write the reference: Blender's own picture with background and view transform, as a PNG."""
     _aim(camera)
     scene = bpy.context.scene
     scene.render.use_border = False
@@ -157,7 +183,7 @@ def _aim(camera: Camera) -> None:
 
 
 def _border(camera: Camera, box: Box) -> None:
-    """Render only `box`. Blender truncates border × size, so a quarter pixel keeps clear of rounding."""
+    """Render only `box`. Blender truncates border × size; an offset of a quarter pixel avoids rounding errors."""
     render = bpy.context.scene.render
     x0, y0, x1, y1 = box
     render.use_border = render.use_crop_to_border = True
@@ -167,7 +193,7 @@ def _border(camera: Camera, box: Box) -> None:
 
 
 def _zoom(camera: Camera, corner: tuple[float, float], side: float, points: int) -> None:
-    """Look at nothing but a square of the picture, through a longer lens shifted sideways: the same perspective."""
+    """Restrict the view to a square of the picture by a longer, shifted lens. The perspective stays the same."""
     scene = bpy.context.scene
     lens = scene.camera.data
     lens.lens *= max(camera.width, camera.height) / side
@@ -196,5 +222,5 @@ def _trace(samples: int, denoise: bool, scratch: Path) -> tuple[NDArray[np.float
         raise OSError(errno.ENOSPC, "Blender's result is incomplete; is the disk full?", str(target)) from error
     finally:
         target.unlink(missing_ok=True)
-    rgba[rgba[..., 3] == 0] = 0  # the denoiser bleeds colour into the film where nothing is
+    rgba[rgba[..., 3] == 0] = 0  # the denoiser spreads colour into empty pixels
     return rgba, np.rint(index).astype(np.uint8)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from objascale.dataset import DatasetError
 from objascale.datasets import RENDERED, Dataset, LazySamples, Sample, TruthObject, from_file, is_there
-from objascale.datasets.coco_records import AnnotatedImage, Annotation, read_records
+from objascale.datasets.coco_records import AnnotatedImage, Annotation, read_coco_records
 from objascale.datasets.image_files import ImageFiles
 from objascale.datasets.outlines import truth_object
 from objascale.datasets.stored import read_json, read_picture_size
@@ -49,7 +49,7 @@ def read(path: Path, images: Path | None = None) -> Dataset:
         DatasetError: The folder has several JSON files, the file has another format, or the images are missing.
     """
     file = _annotation_file(path)
-    records = read_records(file, read_json(file, "COCO or LVIS"))
+    records = read_coco_records(file, read_json(file, "COCO or LVIS"))
     shown = list(records.annotations)
     parent = file.parent
     folder = images or (parent.parent if parent.name == "annotations" else parent)

@@ -73,7 +73,7 @@ class Records:
     skipped: Counter[str] = field(default_factory=Counter)
 
 
-def read_records(file: Path, content: Any) -> Records:
+def read_coco_records(file: Path, content: Any) -> Records:
     """Sort the annotations of a file by image.
 
     Ids may be numbers or text, and 7 and "7" are the same id.

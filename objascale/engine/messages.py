@@ -27,7 +27,7 @@ class Rendered:
 
 
 @dataclass(frozen=True)
-class Cropped:
+class CropsRendered:
     """The crops are written. A view that shows too little of the object has no row.
 
     Attributes:
@@ -61,7 +61,7 @@ class Failed:
     fatal: str
 
 
-Reply = Rendered | Cropped | Refused
+Reply = Rendered | CropsRendered | Refused
 Message = Ready | Reply | Failed
 
 _REQUEST: TypeAdapter[Any] = TypeAdapter(Request)

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from objascale.maps.exr_header import Part, read_parts
-from objascale.maps.opened import ROWS_PER_BAND, Bands, EnvironmentMapError, OpenedMap
+from objascale.maps.exr_header import ExrPart, read_parts
+from objascale.maps.opened import MAP_ROWS_PER_BAND, Bands, EnvironmentMapError, OpenedMap
 from objascale.maps.primaries import to_rec709
 
 _PICTURE_KINDS = ("scanlineimage", "tiledimage")
@@ -46,7 +46,7 @@ def open_exr(path: Path) -> OpenedMap:
     return OpenedMap(bottom + 1 - top, right + 1 - left, bands, plain)
 
 
-def _find_rgb(path: Path, parts: list[Part]) -> tuple[int, str]:
+def _find_rgb(path: Path, parts: list[ExrPart]) -> tuple[int, str]:
     """Return the number of the part with RGB, and what precedes R, G and B in the names of its channels."""
     several: list[str] = []
     for number, part in enumerate(parts):
@@ -72,8 +72,8 @@ def _rows_of_first_part(path: Path, names: list[str], first: int, last: int) -> 
 
     file = _checked(path, lambda: OpenEXR.InputFile(str(path)))
     kind = Imath.PixelType(Imath.PixelType.FLOAT)
-    for row in range(first, last, ROWS_PER_BAND):
-        end = min(row + ROWS_PER_BAND, last)
+    for row in range(first, last, MAP_ROWS_PER_BAND):
+        end = min(row + MAP_ROWS_PER_BAND, last)
         planes = _checked(path, partial(file.channels, names, kind, row, end - 1))
         yield np.stack([np.frombuffer(plane, np.float32).reshape(end - row, -1) for plane in planes], axis=2)
 
@@ -87,8 +87,8 @@ def _rows_of_part(path: Path, names: list[str], number: int) -> Bands:
             return [file.channels(number)[name].pixels for name in names]
 
     whole = _checked(path, planes)
-    for row in range(0, len(whole[0]), ROWS_PER_BAND):
-        yield np.stack([plane[row : row + ROWS_PER_BAND].astype(np.float32) for plane in whole], axis=2)
+    for row in range(0, len(whole[0]), MAP_ROWS_PER_BAND):
+        yield np.stack([plane[row : row + MAP_ROWS_PER_BAND].astype(np.float32) for plane in whole], axis=2)
 
 
 def _checked(path: Path, read: Callable[[], Any]) -> Any:

@@ -20,7 +20,7 @@ _ENVIRONMENT_CUBE = 1
 
 
 @dataclass(frozen=True)
-class Part:
+class ExrPart:
     """One picture of a file.
 
     Attributes:
@@ -40,7 +40,7 @@ class Part:
     cube: bool
 
 
-def read_parts(path: Path) -> list[Part]:
+def read_parts(path: Path) -> list[ExrPart]:
     """Read the headers of an EXR file.
 
     Raises:
@@ -58,7 +58,7 @@ def read_parts(path: Path) -> list[Part]:
         raise EnvironmentMapError(f"{path} cannot be read as an environment map (its EXR header is damaged)") from error
 
 
-def _read(path: Path, file: BinaryIO, size: int) -> list[Part]:
+def _read(path: Path, file: BinaryIO, size: int) -> list[ExrPart]:
     start = file.read(8)
     if start[:4] != struct.pack("<I", _MAGIC):
         raise EnvironmentMapError(f"{path} is no EXR file; environment maps are .hdr or .exr files")
@@ -95,10 +95,10 @@ def _attributes(content: bytes, at: int) -> tuple[dict[str, bytes], int]:
     return found, at + 1
 
 
-def _part(header: dict[str, bytes], tiled: bool) -> Part:
+def _part(header: dict[str, bytes], tiled: bool) -> ExrPart:
     kind = header.get("type", b"tiledimage" if tiled else b"scanlineimage").rstrip(b"\0").decode("latin-1")
     chromaticities = header.get("chromaticities")
-    return Part(
+    return ExrPart(
         header.get("name", b"").rstrip(b"\0").decode("utf-8", "replace"),
         kind,
         _channels(header["channels"]),

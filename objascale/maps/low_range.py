@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from objascale.maps.opened import ROWS_PER_BAND, Bands, EnvironmentMapError, OpenedMap
+from objascale.maps.opened import MAP_ROWS_PER_BAND, Bands, EnvironmentMapError, OpenedMap
 from objascale.pictures import PictureError, decode, orientation, turned
 
 _RATIO_TOLERANCE = 0.01  # of 2:1; a choice: panoramas are a few pixels off, photographs of 16:9 are not
@@ -34,8 +34,8 @@ def open_low_range(path: Path) -> OpenedMap:
     linear = _srgb_to_linear()
 
     def bands() -> Bands:
-        for first in range(0, height, ROWS_PER_BAND):
-            yield linear[pixels[first : first + ROWS_PER_BAND]]
+        for first in range(0, height, MAP_ROWS_PER_BAND):
+            yield linear[pixels[first : first + MAP_ROWS_PER_BAND]]
 
     return OpenedMap(height, width, bands, plain=False)
 

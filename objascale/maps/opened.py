@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-ROWS_PER_BAND = 256  # as many rows as the coarsest compression of EXR packs together
+MAP_ROWS_PER_BAND = 256  # as many rows as the coarsest compression of EXR packs together
 
 _MAX_SIDE = 32768
 _CUBE_LAYOUTS = {(1, 1): "one face", (6, 1): "a row", (1, 6): "a column", (4, 3): "a cross", (3, 4): "a cross"}

@@ -12,7 +12,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from objascale.maps.opened import ROWS_PER_BAND, Bands, EnvironmentMapError, OpenedMap
+from objascale.maps.opened import MAP_ROWS_PER_BAND, Bands, EnvironmentMapError, OpenedMap
 from objascale.maps.primaries import XYZ, to_rec709
 
 _RESOLUTION = re.compile(rb"([-+][XY]) (\d{1,9}) ([-+][XY]) (\d{1,9})\s*")
@@ -89,8 +89,8 @@ def _scanlines(path: Path, header: _Header) -> Iterator[NDArray[np.uint8]]:
     """Yield bands of scanlines, (scanlines, length, 4) bytes, in the file's own order."""
     position = header.start
     with path.open("rb") as file:
-        for first in range(0, header.scanlines, ROWS_PER_BAND):
-            band = np.empty((min(ROWS_PER_BAND, header.scanlines - first), header.scanline_length, 4), np.uint8)
+        for first in range(0, header.scanlines, MAP_ROWS_PER_BAND):
+            band = np.empty((min(MAP_ROWS_PER_BAND, header.scanlines - first), header.scanline_length, 4), np.uint8)
             file.seek(position)
             data = np.frombuffer(file.read(len(band) * (8 * header.scanline_length + 4)), np.uint8)
             rows, used = _decode_scanlines(data, band)
@@ -109,8 +109,8 @@ def _turned(bands: Iterator[NDArray[np.uint8]], header: _Header) -> Iterator[NDA
         whole = np.flip(whole, header.order.index(b"-X"))
     if header.order[0][1:] == b"X":
         whole = whole.swapaxes(0, 1)
-    for first in range(0, len(whole), ROWS_PER_BAND):
-        yield whole[first : first + ROWS_PER_BAND]
+    for first in range(0, len(whole), MAP_ROWS_PER_BAND):
+        yield whole[first : first + MAP_ROWS_PER_BAND]
 
 
 @numba.njit(cache=True, nogil=True)

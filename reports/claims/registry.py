@@ -17,7 +17,7 @@ from reports.claims.paper import (
 )
 from reports.published import DATASETS
 
-DIFFERENCE = "difference of mean IoU"
+MEAN_DIFFERENCE = "difference of mean IoU"
 AHEAD = "the interval of the difference, paired by object, lies above 0"
 
 CLAIMS = (
@@ -26,7 +26,7 @@ CLAIMS = (
         "paper",
         "On ObjaScale, FLIP-L is ahead of SAM-H and of FastSAM-x on objects below 0.1 % of the image.",
         "section 4.2, Fig. 10",
-        DIFFERENCE,
+        MEAN_DIFFERENCE,
         AHEAD,
         small_objects,
         objects=BELOW_SMALL,
@@ -61,7 +61,7 @@ CLAIMS = (
         "paper",
         "On OpenImages, FLIP-L's IoU with 100 patches is near its peak.",
         "section 4.5, Fig. 9",
-        DIFFERENCE,
+        MEAN_DIFFERENCE,
         "with 64 to 128 patches, the interval of the difference to the best other number lies above -0.02",
         plateau,
         models=(("flip-l",),),
@@ -73,7 +73,7 @@ CLAIMS = (
         "paper",
         "On this data set, one of the paper's four, FLIP of every size is ahead of FastSAM of every size.",
         "abstract, section 4.4, Table 1",
-        DIFFERENCE,
+        MEAN_DIFFERENCE,
         AHEAD,
         behind_flip,
         models=all_pairs(FLIP, FASTSAM),
@@ -84,7 +84,7 @@ CLAIMS = (
         "paper",
         "FLIP of every size is ahead of SAM of every size on ObjaScale as a whole.",
         "section 4.4, Table 1",
-        DIFFERENCE,
+        MEAN_DIFFERENCE,
         AHEAD,
         overall,
         models=all_pairs(FLIP, SAM),
@@ -95,7 +95,7 @@ CLAIMS = (
         "ours",
         "Over all objects, every measured model is better than the box or ellipse that was its prompt.",
         "a prompt made from the true mask contains much of the answer",
-        DIFFERENCE,
+        MEAN_DIFFERENCE,
         f"{AHEAD}; the prompt (the box, or the ellipse of the Gaussian) is scored as a mask",
         adds_to_prompt,
     ),
@@ -104,7 +104,7 @@ CLAIMS = (
         "ours",
         "Over all objects, FLIP-S, -M and -L are ahead of SAM-B, -L and -H on a crop around the object.",
         "a crop is the simplest fovea",
-        DIFFERENCE,
+        MEAN_DIFFERENCE,
         AHEAD,
         ahead_of_crop,
         models=all_pairs(FLIP, SAM_ON_CROP),
@@ -114,7 +114,7 @@ CLAIMS = (
         "ours",
         "Over all objects, FLIP-S, -M and -L are ahead of SAM-B, -L and -H with the same box as the prompt.",
         "in the paper, FLIP gets a Gaussian, which contains more information",
-        DIFFERENCE,
+        MEAN_DIFFERENCE,
         AHEAD,
         same_box,
         models=all_pairs(FLIP, SAM),

@@ -30,7 +30,7 @@ import torch
 from flip.training.config import Config, Phase, read_config
 from flip.training.journal import StepReport
 from flip.training.loader import BatchLoader, make_loader
-from flip.training.loop import DTYPES, Machine, train
+from flip.training.loop import PRECISION_DTYPES, Machine, train
 from flip.training.tasks import task_of
 from objascale.crops import CROPS_HEADER
 from objascale.dataset import DatasetWriter, write_parquet
@@ -64,7 +64,7 @@ def main() -> None:
             config = shortened(base, arguments.scenes, arguments.batches, tokens)
             workers = [int(n) for n in arguments.workers.split(",")]
             loaded = [loading_speed(source, config, n) for n in workers]
-            stepped = step_speed(source, config, torch.device(arguments.device), DTYPES[arguments.precision])
+            stepped = step_speed(source, config, torch.device(arguments.device), PRECISION_DTYPES[arguments.precision])
             machine = Machine(arguments.device, 1, precision=arguments.precision, workers=workers[-1])
             together, waiting = run_speed(source, config, Path(folder) / f"run-{tokens}", machine)
             cells = [*(f"{each:11.0f}" for each in loaded), f"{stepped:11.0f}", f"{loaded[-1] / stepped:6.1f}"]
