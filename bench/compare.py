@@ -12,13 +12,11 @@ from difflib import get_close_matches
 from pathlib import Path
 
 import pandas as pd
-import pyarrow as pa
 import pyarrow.parquet as pq
-from pandas.api.types import is_bool_dtype, is_numeric_dtype, is_string_dtype
 from rich.table import Table
 
 from bench.choices import GroupBy
-from bench.results import RESULTS_SCHEMA, ResultsError, arrow_schema, read_run
+from bench.results import RESULTS_SCHEMA, ResultsError, arrow_schema, check_types, read_run
 from bench.seen import describe_seen, unfair
 from bench.statistics import DIFFERENCE, INTERVAL_NOTE, clustered_means, clusters
 from bench.summary import BIN_LABELS
@@ -87,7 +85,7 @@ def _read(folder: Path) -> pd.DataFrame:
     try:
         if "exif" in pq.read_schema(path).names:  # results written before `--exif` lack it
             columns.append("exif")
-        rows = _typed(read_parquet(path, columns))
+        rows = _checked(read_parquet(path, columns))
     except (OSError, ValueError) as error:  # pyarrow's errors are such
         raise ResultsError(
             f"{path} is damaged ({in_one_line(error)}); the same `bench run` command writes it again"
@@ -97,16 +95,11 @@ def _read(folder: Path) -> pd.DataFrame:
     return rows if "exif" in rows else rows.assign(exif=None)
 
 
-def _typed(rows: pd.DataFrame) -> pd.DataFrame:
-    """Check the types of columns of results.parquet. Raises ValueError that names the first wrong column."""
+def _checked(rows: pd.DataFrame) -> pd.DataFrame:
+    """Raise ValueError if a column has values of another type, or lacks a value."""
+    check_types(rows)
     for field in arrow_schema():
-        if field.name not in rows:
-            continue
-        values = rows[field.name]
-        fits = {pa.string(): is_string_dtype, pa.bool_(): is_bool_dtype}.get(field.type, is_numeric_dtype)
-        if not (values.dropna().empty or fits(values.dropna().infer_objects())):
-            raise ValueError(f"its column {field.name} has values of another type")
-        if not field.nullable and values.isna().any():
+        if field.name in rows and not field.nullable and rows[field.name].isna().any():
             raise ValueError(f"its column {field.name} has missing values")
     return rows
 

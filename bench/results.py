@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pandas.api.types import is_bool_dtype, is_numeric_dtype, is_string_dtype
 from pydantic import TypeAdapter
 
 from objascale.dataset import differences
@@ -120,6 +121,19 @@ def arrow_schema() -> pa.Schema:
         nullable = types.NoneType in kinds
         columns.append(pa.field(name, _ARROW[kinds[0]], nullable=nullable))
     return pa.schema(columns)
+
+
+def check_types(rows: pd.DataFrame) -> None:
+    """Check the types of those columns of results.parquet that `rows` has. Missing values are allowed.
+
+    Raises:
+        ValueError: A column has values of another type. The message names the first one.
+    """
+    checks = {pa.string(): is_string_dtype, pa.bool_(): is_bool_dtype}
+    for field in arrow_schema():
+        values = rows[field.name].dropna().infer_objects() if field.name in rows else ()
+        if len(values) and not checks.get(field.type, is_numeric_dtype)(values):
+            raise ValueError(f"its column {field.name} has values of another type")
 
 
 class ResultsWriter:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import sys
 import traceback
@@ -24,11 +25,17 @@ import numpy as np
 from tests import mutants
 
 MEMORY_LIMIT = 4 << 30
+_RAW = re.compile(r"Traceback|\w+(Error|Exception)\(|<class |\bobject at 0x|\n")
 READY = "ready"
 """The first line of a child, printed when it has opened the sound sample."""
 
 DATASET = "objascale.dataset.DatasetError"
 MAP = "objascale.maps.opened.EnvironmentMapError"
+
+
+def is_sentence(message: str) -> bool:
+    """Whether a message is one line without parts of a traceback."""
+    return 0 < len(message) < 1000 and not _RAW.search(message)
 
 
 @dataclass(frozen=True)
