@@ -131,7 +131,7 @@ def check_types(rows: pd.DataFrame) -> None:
     """
     checks = {pa.string(): is_string_dtype, pa.bool_(): is_bool_dtype}
     for field in arrow_schema():
-        values = rows[field.name].dropna().infer_objects() if field.name in rows else ()
+        values: Any = rows[field.name].dropna().infer_objects() if field.name in rows else ()
         if len(values) and not checks.get(field.type, is_numeric_dtype)(values):
             raise ValueError(f"its column {field.name} has values of another type")
 
