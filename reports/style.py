@@ -111,7 +111,10 @@ def _shade(colour: str, amount: float) -> str:
 
 
 def save_figure(figure: Figure, stem: Path) -> list[Path]:
-    """Write `stem`.pdf, .svg and .png (200 dpi) and return the paths. The same figure gives the same bytes."""
+    """Write `stem`.pdf, .svg and .png (200 dpi) and return the paths.
+
+    The same figure gives the same bytes, also in another process. It can be saved once, as its layout changes.
+    """
     paths = []
     with matplotlib.rc_context(RC_PARAMS):
         figure.draw_without_rendering()
