@@ -81,6 +81,10 @@ def build_report(
 ) -> Report:
     """Write the report of some results folders into `out`.
 
+    Figures are saved, and the gallery is made, by processes that import the main module again: a script needs
+    `if __name__ == "__main__":` around its call. Figures of an earlier report in `out` that were drawn from the same
+    inputs are not drawn again.
+
     Args:
         folders: Results folders and timing folders.
         out: The folder of the report; it is created, or its files are overwritten.
