@@ -1,11 +1,11 @@
 """Seconds of `reports build` by stage, and how much faster an unchanged report is built again.
 
-    python tests/benchmarks/reports.py RESULTS... [--gallery N]
+    python tests/benchmarks/report.py RESULTS... [--gallery N]
 
-The stages are those of this process: `draw` computes and draws the figures, `tables` includes the claims, `gallery` waits
-for its images and outlines, `save` waits for the figures that the other processes still write, and `rest` reads the
-results and writes the page. `CPU` is the CPU seconds of all processes, and `ratio` is the seconds of the new report over
-those of the same report built again. Measure on a machine that does nothing else.
+The stages are those of this process: `draw` draws the figures, `tables` includes the claims, `gallery` waits for its
+images and outlines, `save` waits for the figures that other processes still write, and `rest` reads the results and
+writes the page. `CPU` is the CPU seconds of all processes. `ratio` is the seconds of the new report over those of the
+same report built again. Measure on a machine that does nothing else.
 """
 
 from __future__ import annotations
