@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from reports import pixels
 from reports.gallery import OBJECTS_PER_CHUNK, Gallery, build_gallery
+from reports.parallel import Workers
 from reports.results import read_results
 from reports.selection import choose_objects, leading_pair
 from reports.style import assign_styles
@@ -31,7 +32,8 @@ def view_of(folder: Path) -> ResultsView:
 
 
 def build(folder: Path, out: Path, limit: int | None = None) -> Gallery:
-    return build_gallery(view_of(folder), "d", out, limit, lambda *_: None)
+    with Workers(expected_jobs=1) as workers:
+        return build_gallery(view_of(folder), "d", out, limit, workers, lambda *_: None)
 
 
 def told(out: Path) -> dict:
