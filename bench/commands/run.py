@@ -151,6 +151,8 @@ def run(
         prompts = [PromptSettings(prompt, level, seed) for level in numbers("--noise", noise, 0, MAX_NOISE)]
         patches = whole_numbers("--tokens", tokens, 1, MAX_TOKENS)
         chosen = _chosen(models, weights)
+        if not any(model.takes_tokens for model in chosen):
+            refuse_idle("a model that samples patches, such as flip-s", "tokens")
         files = find_all_weights(chosen, weights, allow_untrained=allow_untrained)
         here = {name: found and tuple(file.absolute() for file in found) for name, found in files.items()}
         apart = images and images.absolute()

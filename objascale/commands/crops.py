@@ -13,7 +13,7 @@ from objascale.commands.options import AssetOptions, takes_options
 from objascale.engine import RenderDevice
 from objascale.plan import ViewTransform
 from objascale.progress import track
-from objascale.terminal import complain, fail
+from objascale.terminal import complain, fail, refuse_idle
 
 if TYPE_CHECKING:
     from objascale.crops import Cropping
@@ -43,13 +43,15 @@ def crops(
 
     The same command continues an interrupted run.
     """
-    from objascale.commands.planning import choose_assets
+    from objascale.commands.planning import choose_assets, choose_source
     from objascale.crops import CROPS_HEADER, Cropping, CropSettings
     from objascale.dataset import DatasetWriter
     from objascale.engine.local import LocalWorker, local_engine
     from objascale.plan import RenderSettings
 
     with errors():
+        if choose_source(options) != "objaverse":
+            refuse_idle("--source objaverse", "n")
         settings = CropSettings(seed=options.seed, views=views, px=px)
         render = RenderSettings(samples=samples, noise_threshold=_NOISE_THRESHOLD, denoise=denoise, view=view)
         objects, maps, _ = choose_assets(options, n)

@@ -58,7 +58,7 @@ class AssetOptions:
         ),
     ] = None
     categories: Annotated[
-        str | None,
+        list[str] | None,
         _option(
             "A number of categories (68: all in objascale/data/categories.csv), or their names: apple,truck.",
             _ASSET_PANEL,
@@ -66,7 +66,7 @@ class AssetOptions:
         ),
     ] = None
     licenses: Annotated[
-        str | None,
+        list[str] | None,
         _option(
             "Use only objects under these licences, of any version: cc0,by.",
             _ASSET_PANEL,

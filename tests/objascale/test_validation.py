@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from objascale.dataset import SCHEMA, DatasetError
+from objascale.dataset import DATASET_SCHEMA, DatasetError
 from objascale.plan import PLAN_SCHEMA, PlanError, load_plan
 from objascale.verify import render_settings
 
@@ -42,6 +42,6 @@ def test_a_plan_without_a_part(tmp_path: Path) -> None:
     [({"render": {"samples": 0}}, "samples should be greater"), ({}, "fingerprint.render is missing")],
 )
 def test_a_damaged_header_is_named(tmp_path: Path, fingerprint: dict, sentence: str) -> None:
-    (tmp_path / "dataset.json").write_text(json.dumps({"schema": SCHEMA, "fingerprint": fingerprint}))
+    (tmp_path / "dataset.json").write_text(json.dumps({"schema": DATASET_SCHEMA, "fingerprint": fingerprint}))
     with pytest.raises(DatasetError, match=rf"dataset\.json is damaged: {sentence}"):
         render_settings(tmp_path)
