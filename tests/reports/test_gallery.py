@@ -152,7 +152,7 @@ def spoil(folder: Path, how: str) -> str:
         return "is missing"
     if how == "corrupt":
         picture.write_bytes(b"no picture")
-        return "is no image that OpenCV can decode"
+        return "is not an image that OpenCV can decode"
     cv2.imwrite(str(picture), np.zeros((5, 5, 3), np.uint8))
     return "is 5×5, its annotation says"
 
