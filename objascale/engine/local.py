@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from contextlib import suppress
 from typing import Any
 
 from objascale.cores import available_cores, available_memory
@@ -82,6 +83,9 @@ class LocalWorker:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+            assert self._process.stdin is not None
+            with suppress(BrokenPipeError):  # the rest of a request that the dead process has not read
+                self._process.stdin.close()
             self._process = None
             self._log.close()
 
@@ -130,6 +134,7 @@ class LocalWorker:
 
 def _pump(stream: Any, lines: queue.SimpleQueue[str]) -> None:
     """Move lines from a pipe to a queue, on which reads can time out. An empty line marks the end of the pipe."""
-    for line in stream:
-        lines.put(line)
+    with stream:
+        for line in stream:
+            lines.put(line)
     lines.put("")
