@@ -12,7 +12,12 @@ if TYPE_CHECKING:
 _MAX_VALUE_LENGTH = 40  # characters of a wrong value that a message repeats
 _MAX_ERROR_LENGTH = 200  # characters of another library's message
 _ADDRESS = re.compile(r"\s*<[^<>]* object at 0x[0-9a-f]+>")
-_SENTENCES = {"missing": "is missing", "path_type": "should be a path", "extra_forbidden": "is not a known setting"}
+_SENTENCES = {
+    "missing": "is missing",
+    "path_type": "should be a path",
+    "too_short": "is empty",
+    "extra_forbidden": "is not a known setting",
+}
 
 
 def parse_json(text: str | bytes) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import struct
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from objascale.engine.messages import Refused, Rendered
 from objascale.files import file_sha256
 from objascale.plan import ObjectSpec, RenderSettings, SceneSpec
 from objascale.records import RenderRequest
+from objascale.refusal import REASONS
 from objascale.sources import Asset
 from objascale.sources.starter import starter_glb
 from tests.doors import MEMORY_LIMIT, is_sentence
@@ -34,17 +35,7 @@ from tests.mutants import (
     nudge_number,
 )
 
-KINDS = {
-    "truncated",
-    "unreadable",
-    "missing-file",
-    "outside-reference",
-    "no-geometry",
-    "not-finite",
-    "too-large",
-    "too-many-triangles",
-}
-KINDS |= {"does-not-fit", "too-thin", "worker-lost"}
+KINDS = REASONS.keys() - {"changed", "bad-map", "error"}
 Document = dict[str, Any]
 
 
@@ -127,40 +118,43 @@ class Sample:
     mutations: list[Mutation]
 
 
-def render_mutants(samples: list[Sample], first: int, last: int, folder: Path) -> Counter[str]:
+@pytest.fixture(scope="module")
+def worker() -> Iterator[LocalWorker]:
+    started = LocalWorker(EngineSettings(workers=1, threads=2, device="cpu", timeout=60))
+    yield started
+    started.stop()
+
+
+def render_mutants(worker: LocalWorker, samples: list[Sample], first: int, last: int, folder: Path) -> Counter[str]:
     """Render mutants by number, each sample's in turn. Returns the number of each suffix with each outcome.
 
     An outcome is `picture`, or the reason of a refusal.
     """
-    worker = LocalWorker(EngineSettings(workers=1, threads=2, device="cpu", timeout=60))
     outcomes: Counter[str] = Counter()
     map_file = blender_datafiles() / "studiolights/world/courtyard.exr"
     environment = Asset("map", "", map_file, file_sha256(map_file))
-    try:
-        for number in range(first, last):
-            sample = samples[number // len(samples[0].mutations) % len(samples)]
-            file, image = folder / f"{number}{sample.suffix}", folder / f"{number}.png"
-            file.write_bytes(mutant(sample.data, sample.mutations, number))
-            item = ObjectSpec("thing", "thing", file_sha256(file), 0.05, 0.3, 0.5, 0.5)
-            picture = (0, 0, "map", environment.sha256, 64, 64)
-            spec = SceneSpec(*picture, fov=1.0, azimuth=0.7, elevation=0.5, seed=1, objects=(item,))
-            assets = (Asset("thing", "thing", file, item.sha256),)
-            settings = RenderSettings(samples=1, denoise=False, noise_threshold=0)
-            try:
-                reply = worker.ask(RenderRequest(spec, settings, assets, environment, folder, image.name))
-            except WorkerLost as error:
-                reply = Refused("worker-lost", f"{file} {error}")
-            assert isinstance(reply, Rendered) == image.exists(), number
-            outcome = reply.kind if isinstance(reply, Refused) else "picture"
-            assert outcome in KINDS | {"picture"}, (number, reply)
-            if isinstance(reply, Refused):
-                assert is_sentence(reply.message), (number, reply)
-                assert file.name in reply.message or "thing" in reply.message, (number, reply)
-            else:
-                assert all(row.peak_mib < MEMORY_LIMIT >> 20 for row in reply.annotations), (number, reply)
-            outcomes[f"{sample.suffix} {outcome}"] += 1
-    finally:
-        worker.stop()
+    for number in range(first, last):
+        sample = samples[number // len(samples[0].mutations) % len(samples)]
+        file, image = folder / f"{number}{sample.suffix}", folder / f"{number}.png"
+        file.write_bytes(mutant(sample.data, sample.mutations, number))
+        item = ObjectSpec("thing", "thing", file_sha256(file), 0.05, 0.3, 0.5, 0.5)
+        picture = (0, 0, "map", environment.sha256, 64, 64)
+        spec = SceneSpec(*picture, fov=1.0, azimuth=0.7, elevation=0.5, seed=1, objects=(item,))
+        assets = (Asset("thing", "thing", file, item.sha256),)
+        settings = RenderSettings(samples=1, denoise=False, noise_threshold=0)
+        try:
+            reply = worker.ask(RenderRequest(spec, settings, assets, environment, folder, image.name))
+        except WorkerLost as error:
+            reply = Refused("worker-lost", f"{file} {error}")
+        assert isinstance(reply, Rendered) == image.exists(), number
+        outcome = reply.kind if isinstance(reply, Refused) else "picture"
+        assert outcome in KINDS | {"picture"}, (number, reply)
+        if isinstance(reply, Refused):
+            assert is_sentence(reply.message), (number, reply)
+            assert file.name in reply.message or "thing" in reply.message, (number, reply)
+        else:
+            assert all(row.peak_mib < MEMORY_LIMIT >> 20 for row in reply.annotations), (number, reply)
+        outcomes[f"{sample.suffix} {outcome}"] += 1
     return outcomes
 
 
@@ -169,18 +163,18 @@ def starters() -> list[Sample]:
     return [Sample(".glb", starter_glb(category, 0), MUTATIONS) for category in ("mug", "book", "cone")]
 
 
-def test_forty_mutants(starters, tmp_path):
-    outcomes = render_mutants(starters, 0, 40, tmp_path)
+def test_forty_mutants(worker, starters, tmp_path):
+    outcomes = render_mutants(worker, starters, 0, 40, tmp_path)
     assert outcomes.total() == 40
     assert outcomes[".glb picture"] > 0
     assert outcomes[".glb worker-lost"] <= 2
 
 
 @pytest.mark.slow
-def test_two_hundred_mutants(starters, shared, tmp_path):
+def test_two_hundred_mutants(worker, starters, shared, tmp_path):
     real = [next((shared / "assets/objects" / name).glob("*.glb")) for name in ("hammer", "apple")]
     samples = [*starters, *(Sample(".glb", path.read_bytes(), MUTATIONS) for path in real)]
-    outcomes = render_mutants(samples, 0, 200, tmp_path)
+    outcomes = render_mutants(worker, samples, 0, 200, tmp_path)
     print(outcomes)
     assert outcomes.total() == 200
     assert outcomes[".glb worker-lost"] <= 10
@@ -236,26 +230,26 @@ def other_formats(models: Path) -> list[list[Sample]]:
 PACKED = ("BoxMeshopt", "grip-compressed")
 
 
-def render_formats(models: Path, count: int, folder: Path) -> Counter[str]:
+def render_formats(worker: LocalWorker, models: Path, count: int, folder: Path) -> Counter[str]:
     outcomes: Counter[str] = Counter()
     for number, samples in enumerate(other_formats(models)):
         own = folder / str(number)
         own.mkdir()
-        found = render_mutants(samples, 0, count, own)
+        found = render_mutants(worker, samples, 0, count, own)
         print(found)
         assert found[f"{samples[0].suffix} picture"] > 0
         outcomes += found
     return outcomes
 
 
-def test_twenty_mutants_of_each_other_format(shared, tmp_path):
-    outcomes = render_formats(shared / "faults/models", 20, tmp_path)
+def test_twenty_mutants_of_each_other_format(worker, shared, tmp_path):
+    outcomes = render_formats(worker, shared / "faults/models", 20, tmp_path)
     assert outcomes.total() == 120
     assert sum(count for name, count in outcomes.items() if name.endswith("worker-lost")) <= 3
 
 
 @pytest.mark.slow
-def test_two_hundred_mutants_of_each_other_format(shared, tmp_path):
-    outcomes = render_formats(shared / "faults/models", 200, tmp_path)
+def test_two_hundred_mutants_of_each_other_format(worker, shared, tmp_path):
+    outcomes = render_formats(worker, shared / "faults/models", 200, tmp_path)
     assert outcomes.total() == 1200
     assert sum(count for name, count in outcomes.items() if name.endswith("worker-lost")) <= 30
