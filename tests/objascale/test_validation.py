@@ -1,4 +1,4 @@
-"""Settings in a user's files that are wrong are named in plain words."""
+"""Error messages for wrong settings in files of the user."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from objascale.dataset import SCHEMA, DatasetError
+from objascale.dataset import DATASET_SCHEMA, DatasetError
 from objascale.plan import PLAN_SCHEMA, PlanError, load_plan
 from objascale.verify import render_settings
 
@@ -20,7 +20,7 @@ from objascale.verify import render_settings
         ({"min_px": "x" * 100}, "unable to parse string as an integer, not '" + "x" * 39 + "…)"),
     ],
 )
-def test_a_plan_with_a_wrong_setting(tmp_path: Path, part: dict, sentence: str) -> None:
+def test_an_error_names_a_wrong_setting_of_a_plan(tmp_path: Path, part: dict, sentence: str) -> None:
     content = {"schema": PLAN_SCHEMA, "objects": [], "maps": [], "plan": part, "render": {}, "n": 1, "request": {}}
     path = tmp_path / "plan.json"
     path.write_text(json.dumps(content))
@@ -31,7 +31,7 @@ def test_a_plan_with_a_wrong_setting(tmp_path: Path, part: dict, sentence: str) 
     assert "\n" not in str(caught.value)
 
 
-def test_a_plan_without_a_part(tmp_path: Path) -> None:
+def test_an_error_names_a_missing_part_of_a_plan(tmp_path: Path) -> None:
     (tmp_path / "plan.json").write_text(json.dumps({"schema": PLAN_SCHEMA, "objects": []}))
     with pytest.raises(PlanError, match=r"'maps' is missing"):
         load_plan(tmp_path / "plan.json")
@@ -41,7 +41,7 @@ def test_a_plan_without_a_part(tmp_path: Path) -> None:
     ("fingerprint", "sentence"),
     [({"render": {"samples": 0}}, "samples should be greater"), ({}, "fingerprint.render is missing")],
 )
-def test_a_damaged_header_is_named(tmp_path: Path, fingerprint: dict, sentence: str) -> None:
-    (tmp_path / "dataset.json").write_text(json.dumps({"schema": SCHEMA, "fingerprint": fingerprint}))
+def test_an_error_names_a_damaged_header(tmp_path: Path, fingerprint: dict, sentence: str) -> None:
+    (tmp_path / "dataset.json").write_text(json.dumps({"schema": DATASET_SCHEMA, "fingerprint": fingerprint}))
     with pytest.raises(DatasetError, match=rf"dataset\.json is damaged: {sentence}"):
         render_settings(tmp_path)
