@@ -172,7 +172,7 @@ def test_the_error_for_unpublished_graphs_says_how_to_export_them(tmp_path, monk
             ask(MODELS["efficientsam-s"])
 
 
-def test_a_truncated_file_is_named(pair, tmp_path):
+def test_an_error_names_a_truncated_file(pair, tmp_path):
     broken = tmp_path / "efficient_sam_vitt_decoder.onnx"
     broken.write_bytes(pair[1].read_bytes()[:700])
     with pytest.raises(ModelUnavailable, match=r"vitt_decoder\.onnx"):

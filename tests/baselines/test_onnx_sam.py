@@ -98,7 +98,7 @@ def test_the_registered_parameter_count_is_what_the_files_hold(shared):
     assert MODELS["mobilesam-onnx"].parameters == count
 
 
-def test_a_truncated_file_is_named(shared, tmp_path):
+def test_an_error_names_a_truncated_file(shared, tmp_path):
     whole = (shared / "assets/weights/mobilesam-decoder.onnx").read_bytes()
     broken = tmp_path / "mobilesam-decoder.onnx"
     broken.write_bytes(whole[: len(whole) // 2])

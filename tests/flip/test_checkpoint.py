@@ -177,7 +177,9 @@ def test_weights_of_another_model_are_an_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("form", ["ckpt", "onnx", "safetensors"])
 @pytest.mark.parametrize("kept", [0, 7, 3000, -100])
-def test_a_truncated_file_is_named(form: str, kept: int, weights: Path, tiny: ReleasedFlip, tmp_path: Path) -> None:
+def test_an_error_names_a_truncated_file(
+    form: str, kept: int, weights: Path, tiny: ReleasedFlip, tmp_path: Path
+) -> None:
     source = weights / f"flip-tiny.{form}"
     if form == "ckpt":
         source = lightning(tiny.state_dict(), tmp_path / "whole.ckpt")

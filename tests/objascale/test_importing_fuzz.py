@@ -1,4 +1,4 @@
-"""Mutated GLBs through real worker processes: each gives a picture or one record with a reason, and the run goes on."""
+"""Mutated GLBs in real worker processes: each gives an image or one record with a reason, and the run continues."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def joined(document: Document, binary: bytes) -> bytes:
 
 
 def flip(data: bytes, rng: Generator, low: int, high: int) -> bytes:
-    """One to eight random bytes in a part of the file."""
+    """Replace one to eight bytes in a part of the file by random ones."""
     flipped = bytearray(data)
     for at in rng.integers(low, max(high, low + 1), rng.integers(1, 9)):
         flipped[min(int(at), len(data) - 1)] = int(rng.integers(256))
@@ -79,7 +79,7 @@ def flip(data: bytes, rng: Generator, low: int, high: int) -> bytes:
 
 
 def places(value: Any) -> list[tuple[Any, Any]]:
-    """Every (holder, key) in a JSON document."""
+    """Return every (container, key) of a JSON document."""
     keys = list(value) if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else []
     return [place for key in keys for place in ((value, key), *places(value[key]))]
 
@@ -94,7 +94,7 @@ def change_value(data: bytes, rng: Generator) -> bytes:
 
 
 def nudge_number(data: bytes, rng: Generator) -> bytes:
-    """A whole number a little or much too large, or negative."""
+    """Make an integer slightly or much too large, or negative."""
     document, binary = split(data)
     choices = [(holder, key) for holder, key in places(document) if type(holder[key]) is int]
     holder, key = choices[rng.integers(len(choices))]
@@ -111,7 +111,7 @@ def drop_value(data: bytes, rng: Generator) -> bytes:
 
 
 def tangle_nodes(data: bytes, rng: Generator) -> bytes:
-    """Cycles, two parents, or a chain a thousand nodes deep."""
+    """Make a cycle, a node with two parents, or a chain of a thousand nodes."""
     document, binary = split(data)
     first = len(document["nodes"])
     count = int(rng.choice([1, 3, 1000]))
@@ -158,7 +158,7 @@ MUTATIONS: list[Callable[[bytes, Generator], bytes]] = [
 
 
 def render_mutants(originals: list[bytes], first: int, last: int, folder: Path) -> Counter[str]:
-    """What became of the mutants by their numbers: `picture`, or the reason of its refusal."""
+    """Return the outcome of each mutant by its number: `picture`, or the reason of the refusal."""
     worker = LocalWorker(EngineSettings(workers=1, threads=2, device="cpu", timeout=60))
     outcomes: Counter[str] = Counter()
     map_file = blender_datafiles() / "studiolights/world/courtyard.exr"
@@ -192,7 +192,7 @@ def starters() -> list[bytes]:
     return [starter_glb(category, 0) for category in ("mug", "book", "cone")]
 
 
-def test_forty_mutants(starters, tmp_path):
+def test_forty_mutants_give_pictures_or_refusals(starters, tmp_path):
     outcomes = render_mutants(starters, 0, 40, tmp_path)
     assert outcomes.total() == 40
     assert outcomes["picture"] > 0
@@ -200,7 +200,7 @@ def test_forty_mutants(starters, tmp_path):
 
 
 @pytest.mark.slow
-def test_two_hundred_mutants(starters, shared, tmp_path):
+def test_two_hundred_mutants_give_pictures_or_refusals(starters, shared, tmp_path):
     real = [next((shared / "assets/objects" / name).glob("*.glb")).read_bytes() for name in ("hammer", "apple")]
     outcomes = render_mutants([*starters, *real], 0, 200, tmp_path)
     print(outcomes)
