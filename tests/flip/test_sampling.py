@@ -62,7 +62,7 @@ def test_the_settings_of_a_card_give_the_patches_of_the_network(
     (found,) = kept
     assert len(drawn) == len(found)
     for some, others in ((drawn, found), (found, drawn)):
-        assert cKDTree(others).query(some)[0].max() < 0.01, "the network takes centres in float32"
+        assert cKDTree(others).query(some)[0].max() < 0.01, "the network has centres in float32"
     assert segmenter.predictor.patches(gaussian).unit == patches.unit
     assert (patches.unit > 1) == (name == "flip-s" and gaussian is LARGE)
 

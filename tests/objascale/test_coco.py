@@ -112,7 +112,7 @@ def test_lvis_images_are_named_by_their_url(tmp_path, all_objects):
 
 
 @given(masks=st.lists(arrays(bool, (HEIGHT, WIDTH)), max_size=4), compressed=st.booleans())
-def test_masks_survive(tmp_path_factory, masks, compressed):
+def test_masks_are_read_back_exactly(tmp_path_factory, masks, compressed):
     outlines = [
         RegionMask.from_full(mask).rle() if compressed else {"size": [HEIGHT, WIDTH], "counts": runs(mask)}
         for mask in masks

@@ -108,7 +108,7 @@ def test_without_metadata_the_data_set_has_the_name_of_the_file(tmp_path):
 
 
 @given(masks=st.lists(arrays(bool, (HEIGHT, WIDTH)), min_size=1, max_size=4), value=st.sampled_from([1, 255]))
-def test_masks_survive(tmp_path_factory, masks, value):
+def test_masks_are_read_back_exactly(tmp_path_factory, masks, value):
     path = tmp_path_factory.mktemp("hdf5") / "a.h5"
     dataset = read(write(path, [[mask.astype(np.uint8) * value for mask in masks]]))
     read_back = {int(each.object_id.split("/")[1]): each.mask().full() for each in dataset.samples[0].objects()}

@@ -83,7 +83,7 @@ def test_a_scene_opened_alone_has_the_same_ids(tmp_path, all_objects):
 
 
 @given(instances=arrays(np.int32, (HEIGHT, WIDTH), elements=st.sampled_from([-1, 1, 2, 40, 70000])))
-def test_masks_survive(tmp_path_factory, instances):
+def test_masks_are_read_back_exactly(tmp_path_factory, instances):
     folder = tmp_path_factory.mktemp("hypersim")
     write(folder, 0, instances)
     masks = {int(each.asset_id.split("/")[-1]): each.mask().full() for each in read(folder).samples[0].objects()}

@@ -71,7 +71,7 @@ def test_the_published_layout_is_read(tmp_path, all_objects):
 
 
 @given(labels=arrays(np.uint16, (HEIGHT, WIDTH), elements=st.sampled_from([0, 7000, 7001, 26001, 44999, 65535])))
-def test_masks_survive(tmp_path_factory, labels):
+def test_masks_are_read_back_exactly(tmp_path_factory, labels):
     folder = tmp_path_factory.mktemp("kitti360")
     write(folder, 0, labels)
     masks = {int(each.asset_id.split("/")[-1]): each.mask().full() for each in read(folder).samples[0].objects()}

@@ -91,7 +91,7 @@ def test_archives_may_be_unpacked_separately_or_together(tmp_path, all_objects, 
 
 
 @given(mask=arrays(bool, (HEIGHT, WIDTH)))
-def test_masks_survive(tmp_path_factory, mask):
+def test_masks_are_read_back_exactly(tmp_path_factory, mask):
     path = write(tmp_path_factory.mktemp("openimages"), [("00", CAT, "1", mask)])
     found = [each.mask().full() for each in read(path).samples[0].objects()]
     assert len(found) == mask.any()

@@ -63,7 +63,7 @@ def test_archives_may_be_unpacked_side_by_side_or_in_one_folder(tmp_path, all_ob
 
 
 @given(masks=st.lists(arrays(bool, (HEIGHT, WIDTH)), max_size=4))
-def test_masks_survive(tmp_path_factory, masks):
+def test_masks_are_read_back_exactly(tmp_path_factory, masks):
     (sample,) = read(write(tmp_path_factory.mktemp("sa1b"), 1, [rle(mask) for mask in masks])).samples
     read_back = {truth.object_id: truth.mask().full() for truth in sample.objects()}
     expected = {f"1/{562 + index}": mask for index, mask in enumerate(masks) if mask.any()}
