@@ -1,4 +1,4 @@
-"""The gallery's files: what they hold, that they are made once, and what is said where a picture or mask is missing."""
+"""Files of the gallery: content, reuse, and messages for missing images and masks."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def build(folder: Path, out: Path, limit: int | None = None) -> Gallery:
 
 
 def told(out: Path) -> dict:
-    """What objects.js says."""
+    """Return the content of objects.js."""
     call = (out / "gallery/d/objects.js").read_text()
     assert call.startswith('report.objects("d",')
     return json.loads(call.removeprefix('report.objects("d",').removesuffix(");\n"))
@@ -47,7 +47,7 @@ def change(folder: Path, rule) -> None:
 
 
 @given(BOXES)
-def test_a_crop_holds_the_object_and_stays_in_the_picture(box) -> None:
+def test_a_crop_contains_the_object_and_stays_in_the_picture(box) -> None:
     x0, y0, x1, y1 = pixels.crop_box(box, 400, 300)
     assert 0 <= x0 <= box[0] < box[2] <= x1 <= 400
     assert 0 <= y0 <= box[1] < box[3] <= y1 <= 300
@@ -62,7 +62,7 @@ def test_a_small_crop_keeps_every_pixel_and_a_large_one_fits() -> None:
     assert pixels.shrink(image, 480) is image
 
 
-def test_the_columns_say_what_the_rows_say(make_results, tmp_path) -> None:
+def test_the_columns_equal_the_rows_of_the_results(make_results, tmp_path) -> None:
     folder = make_results(objects=OBJECTS_PER_CHUNK + 4)
     build(folder, tmp_path)
     data, rows = told(tmp_path), pd.read_parquet(folder / "results.parquet")
@@ -84,7 +84,7 @@ def test_the_columns_say_what_the_rows_say(make_results, tmp_path) -> None:
         assert max(shape) == min(pixels.MAX_CROP_SIDE, max(x1 - x0, y1 - y0))
 
 
-def test_objects_come_in_the_order_of_the_learned_models_disagreement(make_results, tmp_path) -> None:
+def test_objects_are_sorted_by_the_difference_of_two_learned_models(make_results, tmp_path) -> None:
     build(make_results(objects=10), tmp_path)
     data = told(tmp_path)
     assert [data["models"][index]["name"] for index in data["pair"]] == ["flip-tiny", "mobilesam-onnx"]
@@ -103,7 +103,7 @@ def test_outlines_are_those_of_truth_and_models(make_results, tmp_path) -> None:
     assert all(path.count("h") + path.count("v") == 3 and path.count("z") == 1 for path in boxes)
 
 
-def test_what_is_there_is_not_made_again_and_what_is_needed_is_named(make_results, tmp_path, monkeypatch) -> None:
+def test_existing_files_are_kept_and_all_needed_files_are_listed(make_results, tmp_path, monkeypatch) -> None:
     folder, out = make_results(objects=6), tmp_path / "out"
     build(folder, out)
     before = {path: path.stat().st_mtime_ns for path in (out / "gallery").rglob("*.webp")}
@@ -132,7 +132,7 @@ def test_a_picture_of_several_objects_is_decoded_once(make_results, tmp_path, mo
     assert len(told(tmp_path / "out")["pictures"]["file"]) == 1
 
 
-def test_a_limit_keeps_those_that_differ_most_and_says_what_is_left_out(make_results, tmp_path) -> None:
+def test_a_limit_keeps_the_largest_differences_and_notes_the_rest(make_results, tmp_path) -> None:
     folder = make_results(objects=16)
     build(folder, tmp_path / "all")
     gallery = build(folder, tmp_path / "some", limit=5)
@@ -143,7 +143,7 @@ def test_a_limit_keeps_those_that_differ_most_and_says_what_is_left_out(make_res
 
 
 def spoil(folder: Path, how: str) -> str:
-    """Damage the only picture of a results folder; gives a piece of the sentence that must be said."""
+    """Damage the only image of a results folder; return a part of the expected message."""
     picture = next((folder.parent / f"{folder.name}-data" / "images").iterdir())
     if how == "missing":
         picture.unlink()
@@ -157,7 +157,7 @@ def spoil(folder: Path, how: str) -> str:
 
 @pytest.mark.parametrize("exif", ["stored", "displayed"])
 def test_crops_show_the_pixels_that_were_measured(make_results, tmp_path, exif: str) -> None:
-    """Of a picture that is turned by EXIF, and of one with 12 bits in a file of 16."""
+    """For an image that EXIF turns, and a 12-bit image in a 16-bit file."""
     folder = make_results(objects=1, models=("box",), side=90)
     change(folder, lambda rows: rows.assign(exif=exif))
     (picture,) = (folder.parent / f"{folder.name}-data" / "images").iterdir()
@@ -176,7 +176,7 @@ def test_crops_show_the_pixels_that_were_measured(make_results, tmp_path, exif: 
         assert np.array_equal(crop, expected[y0:y1, x0:x1])
 
 
-def test_another_reading_gives_other_files(make_results, tmp_path) -> None:
+def test_another_orientation_gives_other_files(make_results, tmp_path) -> None:
     folder = make_results(objects=1)
     names = []
     for exif in ("stored", "displayed"):
@@ -186,7 +186,7 @@ def test_another_reading_gives_other_files(make_results, tmp_path) -> None:
 
 
 @pytest.mark.parametrize("how", ["missing", "corrupt", "other size"])
-def test_a_picture_that_cannot_be_shown_gives_its_reason(make_results, tmp_path, how: str) -> None:
+def test_the_reason_of_a_picture_that_cannot_be_shown_is_given(make_results, tmp_path, how: str) -> None:
     folder = make_results(objects=1)
     sentence = spoil(folder, how)
     (shown,) = build(folder, tmp_path / "out").shown
@@ -195,7 +195,7 @@ def test_a_picture_that_cannot_be_shown_gives_its_reason(make_results, tmp_path,
     assert sentence in told(tmp_path / "out")["pictures"]["problem"][0]
 
 
-def test_errors_and_broken_masks_are_told_apart(make_results, tmp_path) -> None:
+def test_errors_and_broken_masks_have_different_messages(make_results, tmp_path) -> None:
     folder = make_results(models=("box", "grabcut", "ellipse"), objects=2)
 
     def damage(rows: pd.DataFrame) -> pd.DataFrame:
