@@ -38,7 +38,7 @@ class EnvironmentMap:
             light. The light of any other is an EXR file of the means of its texels, weighted by solid angle, so that
             no energy is lost.
         plain: Whether Blender reads the same texels from the map's file. Negative light, which resampling leaves
-            around suns and lamps, counts as none and makes a map not plain.
+            around suns and lamps, becomes 0 and makes a map not plain.
     """
 
     texels: NDArray[np.float16]
@@ -61,7 +61,7 @@ def load_map(path: Path, scratch: Path) -> EnvironmentMap:
         OSError: There is no room in the folder.
     """
     if (path, scratch) not in _latest:
-        _latest.clear()  # first, for there may not be room for two
+        _latest.clear()  # first, because memory may not hold two maps
         _latest[path, scratch] = _read(path, scratch)
     return _latest[path, scratch]
 

@@ -192,7 +192,7 @@ def test_a_killed_worker_costs_nothing(material, tmp_path):
         assert (out / path.relative_to(peace)).read_bytes() == path.read_bytes()
 
 
-class Mortal:
+class LossyWorker:
     """A worker that raises WorkerLost a given number of times."""
 
     def __init__(self, *losses: WorkerLost) -> None:
@@ -219,7 +219,7 @@ class Mortal:
 )
 def test_a_second_death_or_a_first_hang_fails_the_task(material, tmp_path, losses, asked, reason):
     plan = Plan(folder.objects(material[0]), folder.environment_maps(material[1]), PlanSettings(), RenderSettings(), 1)
-    worker = Mortal(*losses)
+    worker = LossyWorker(*losses)
     rendering = Rendering(plan, DatasetWriter(tmp_path))
     (outcome,) = rendering.work(rendering.begin(), [worker], Pace(1))
     assert outcome.records[0]["kind"] == reason

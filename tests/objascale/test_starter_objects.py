@@ -219,7 +219,7 @@ def test_solids_are_closed_and_of_the_right_volume(mesh: Mesh, expected: float) 
 
 
 LOPSIDED = extrude([(0, 0), (2, 0), (2, 2), (1, 0.5), (0, 2)], 1.0) + box(1, 2, 3).moved(3)
-"""Flat faces only: their corners' normals are the faces' own, whatever the transform."""
+"""A mesh of flat faces: each corner has the normal of its face under any transform."""
 
 
 def test_normals_are_smooth_on_a_sphere_and_flat_on_a_box() -> None:
