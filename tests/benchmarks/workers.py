@@ -5,8 +5,8 @@
 
 The commands measure images with discs. They alternate, so that other load affects all equally, and the numbers are
 medians. `whole` is the seconds with one worker divided by those with several. `steady` is the same without the start,
-which is measured as a run on four images per worker. `CPU` is the CPU seconds of all processes with several workers divided
-by those with one, without the start. It is the cost of sharing, and other programs change it less than the
+which is measured as a run on four images per worker. `CPU` is the CPU seconds of all processes with several workers
+over those with one, without the start. It is the cost of sharing, and other programs change it less than the
 seconds. Measure on an idle machine.
 """
 

@@ -34,7 +34,7 @@ def build(folder: Path, out: Path, limit: int | None = None) -> Gallery:
     return build_gallery(view_of(folder), "d", out, limit, lambda *_: None)
 
 
-def told(out: Path) -> dict:
+def script_data(out: Path) -> dict:
     """Return the content of objects.js."""
     call = (out / "gallery/d/objects.js").read_text()
     assert call.startswith('report.objects("d",')
@@ -65,7 +65,7 @@ def test_a_small_crop_keeps_every_pixel_and_a_large_one_fits() -> None:
 def test_the_columns_equal_the_rows_of_the_results(make_results, tmp_path) -> None:
     folder = make_results(objects=OBJECTS_PER_CHUNK + 4)
     build(folder, tmp_path)
-    data, rows = told(tmp_path), pd.read_parquet(folder / "results.parquet")
+    data, rows = script_data(tmp_path), pd.read_parquet(folder / "results.parquet")
     assert len(data["id"]) == OBJECTS_PER_CHUNK + 4
     assert len(data["chunks"]) == 2
     for model in data["models"]:
@@ -86,7 +86,7 @@ def test_the_columns_equal_the_rows_of_the_results(make_results, tmp_path) -> No
 
 def test_objects_are_sorted_by_the_difference_of_two_learned_models(make_results, tmp_path) -> None:
     build(make_results(objects=10), tmp_path)
-    data = told(tmp_path)
+    data = script_data(tmp_path)
     assert [data["models"][index]["name"] for index in data["pair"]] == ["flip-tiny", "mobilesam-onnx"]
     first, second = (np.array(data["models"][index]["iou"]) for index in data["pair"])
     assert (np.diff(np.abs(first - second)) <= 1).all()
@@ -94,7 +94,7 @@ def test_objects_are_sorted_by_the_difference_of_two_learned_models(make_results
 
 def test_outlines_are_those_of_truth_and_models(make_results, tmp_path) -> None:
     build(make_results(models=("box", "ellipse"), objects=3), tmp_path)
-    data = told(tmp_path)
+    data = script_data(tmp_path)
     (chunk,) = data["chunks"]
     call = (tmp_path / f"gallery/d/outlines/{chunk}.js").read_text()
     paths = json.loads(call.removeprefix('report.outlines("d",0,').removesuffix(");\n"))
@@ -119,7 +119,7 @@ def test_existing_files_are_kept_and_all_needed_files_are_listed(make_results, t
     change(folder, lambda rows: rows[rows["image_id"] != "3"])
     files = build(folder, out).files
     assert all((out / file).is_file() for file in files)
-    assert len([file for file in files if "/crops/" in file]) == len(told(out)["id"]) == 5
+    assert len([file for file in files if "/crops/" in file]) == len(script_data(out)["id"]) == 5
 
 
 def test_a_picture_of_several_objects_is_decoded_once(make_results, tmp_path, monkeypatch) -> None:
@@ -129,14 +129,14 @@ def test_a_picture_of_several_objects_is_decoded_once(make_results, tmp_path, mo
     monkeypatch.setattr(pixels, "read_picture", lambda *known: read.append(known[0]) or original(*known))
     build(folder, tmp_path / "out")
     assert len(read) == 1
-    assert len(told(tmp_path / "out")["pictures"]["file"]) == 1
+    assert len(script_data(tmp_path / "out")["pictures"]["file"]) == 1
 
 
 def test_a_limit_keeps_the_largest_differences_and_notes_the_rest(make_results, tmp_path) -> None:
     folder = make_results(objects=16)
     build(folder, tmp_path / "all")
     gallery = build(folder, tmp_path / "some", limit=5)
-    every, some = told(tmp_path / "all")["id"], told(tmp_path / "some")["id"]
+    every, some = script_data(tmp_path / "all")["id"], script_data(tmp_path / "some")["id"]
     assert some[:5] == every[:5]
     assert gallery.objects == len(some) <= 5 + len(gallery.shown)
     assert gallery.objects + gallery.left_out == 16
@@ -169,7 +169,7 @@ def test_crops_show_the_pixels_that_were_measured(make_results, tmp_path, exif: 
         chunk = len(block[4:]).to_bytes(4, "big") + block + zlib.crc32(block).to_bytes(4, "big")
         picture.write_bytes(data[:33].tobytes() + chunk + data[33:].tobytes())
         build(folder, tmp_path / name)
-        found = told(tmp_path / name)
+        found = script_data(tmp_path / name)
         x0, y0, x1, y1 = found["box"][0]
         crop = cv2.imread(str(tmp_path / name / f"gallery/d/crops/{found['crop'][0]}.webp"))
         expected = image if exif == "stored" else image[::-1, ::-1]
@@ -192,7 +192,7 @@ def test_the_reason_of_a_picture_that_cannot_be_shown_is_given(make_results, tmp
     (shown,) = build(folder, tmp_path / "out").shown
     assert sentence in shown.note
     assert shown.image == ""
-    assert sentence in told(tmp_path / "out")["pictures"]["problem"][0]
+    assert sentence in script_data(tmp_path / "out")["pictures"]["problem"][0]
 
 
 def test_errors_and_broken_masks_have_different_messages(make_results, tmp_path) -> None:
@@ -206,7 +206,7 @@ def test_errors_and_broken_masks_have_different_messages(make_results, tmp_path)
 
     change(folder, damage)
     gallery = build(folder, tmp_path / "out")
-    data = told(tmp_path / "out")
+    data = script_data(tmp_path / "out")
     object_0 = data["id"].index("0")
     box, grabcut = data["models"][:2]
     assert data["errors"] == ["ValueError: broken"]
