@@ -27,7 +27,7 @@ _VISIBILITY = "KHR_node_visibility"
 _GLOSSINESS = "KHR_materials_pbrSpecularGlossiness"
 _REMOVED = {*_MESHOPT, _BASISU, _VISIBILITY}
 EXTENSIONS = _REMOVED | {_GLOSSINESS}
-"""The extensions that `simplify` has work with."""
+"""The extensions that `simplify` rewrites."""
 _MAX_DECODED_BYTES = 2**30  # of all buffers and pictures of a file together; a choice, as the limit of files
 
 

@@ -22,10 +22,10 @@ from objascale.maps.radiance import open_radiance
 __all__ = ["BRIGHTEST", "LIGHT_WIDTH", "EnvironmentMap", "EnvironmentMapError", "check_map", "load_map", "write_exr"]
 
 BRIGHTEST = 65504.0
-"""The largest half float. Brighter texels are seen as this, but light with all their energy."""
+"""The largest half float. Brighter texels are clamped to it in the background, but light objects with full energy."""
 
 LIGHT_WIDTH = 4096
-"""Largest width of a map, texels, that Blender lights objects with as it is. Of a wider map it gets an average."""
+"""Maximum width, texels, of a map that lights objects unchanged. A wider map is averaged."""
 
 
 @dataclass(frozen=True)

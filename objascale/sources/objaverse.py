@@ -33,7 +33,7 @@ LICENCES = {
 """Objaverse's name of a licence → SPDX name."""
 
 DEFAULT_LICENCES = frozenset({"CC-BY-4.0", "CC-BY-SA-4.0", "CC0-1.0"})
-"""Licences under which anyone may pass on renders for any purpose, with credit (and, if -SA, the same licence)."""
+"""Licences that allow sharing renders for any purpose, with credit (and, if -SA, under the same licence)."""
 
 
 @dataclass(frozen=True)

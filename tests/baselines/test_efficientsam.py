@@ -164,7 +164,7 @@ def test_it_cannot_have_random_weights():
         MODELS["efficientsam-t"].load(None, Options("cpu"))
 
 
-def test_the_error_for_unpublished_graphs_says_how_to_export_them(tmp_path, monkeypatch):
+def test_the_error_for_unpublished_graphs_explains_the_export(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.delenv("OBJASCALE_WEIGHTS", raising=False)
     for ask in (lambda row: fetch_weights(row, tmp_path), lambda row: find_all_weights([row], tmp_path)):

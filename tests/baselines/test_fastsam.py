@@ -179,7 +179,7 @@ class Largest(TorchDispatchMode):
         return result
 
 
-def test_8192_pixels_never_become_a_frame_of_floats(network):
+def test_8192_pixels_need_no_full_frame_of_floats(network):
     model = segmenter(network)
     model._size = (8192, 8192)
     found = torch.zeros(37, 3)

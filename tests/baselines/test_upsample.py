@@ -108,7 +108,7 @@ class Largest(TorchDispatchMode):
         return answer
 
 
-def test_an_8192_picture_never_becomes_a_frame_of_floats():
+def test_an_8192_picture_needs_no_full_frame_of_floats():
     with Largest() as largest:
         whole = sam_mask(np.full((256, 256), 9, np.float32), 8192, 8192)
     assert whole.area == 8192 * 8192

@@ -23,7 +23,7 @@ ALIKE = 0.6  # its square is the correlation of the qualities of two models over
 
 Interval = tuple[NDArray[np.float64], NDArray[np.float64]]
 Case = tuple[tuple[str, ...], str, int]
-"""One model, or two of which the difference is taken; the sizes of clusters; the number of clusters."""
+"""One model, or two for a difference; the sizes of clusters; the number of clusters."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ angle = st.floats(-7, 7)
 
 
 @given(coordinate, coordinate, length, length, angle)
-def test_moments_survive_a_round_trip(x: float, y: float, semi1: float, semi2: float, turn: float) -> None:
+def test_moments_are_unchanged_by_a_round_trip(x: float, y: float, semi1: float, semi2: float, turn: float) -> None:
     gaussian = Gaussian.from_ellipse(x, y, semi1, semi2, turn)
     again = Gaussian.from_moments(gaussian.mean, gaussian.covariance())
     assert (again.x, again.y) == (x, y)
@@ -216,7 +216,7 @@ def test_the_authors_numbers_rotate_an_upright_rectangle() -> None:
 
 
 @given(coordinate, coordinate, length, length, angle)
-def test_axes_survive_a_round_trip(x: float, y: float, semi1: float, semi2: float, turn: float) -> None:
+def test_axes_are_unchanged_by_a_round_trip(x: float, y: float, semi1: float, semi2: float, turn: float) -> None:
     gaussian = Gaussian.from_ellipse(x, y, semi1, semi2, turn)
     again = Gaussian.from_axes(gaussian.mean, gaussian.axes())
     assert (again.sigma1, again.sigma2) == pytest.approx((gaussian.sigma1, gaussian.sigma2), rel=1e-9)

@@ -164,7 +164,7 @@ def test_axes_that_cancel_each_other_leave_the_prompts(prompt: float, turns: lis
 
 
 @given(angles, angles)
-def test_equal_axes_are_their_own_mean(turn: float, prompt: float) -> None:
+def test_the_mean_of_equal_axes_is_that_axis(turn: float, prompt: float) -> None:
     (found,) = mean_position(turned(turn, turn, turn)[None], turned(prompt))
     torch.testing.assert_close(found, turned(turn)[0])
 

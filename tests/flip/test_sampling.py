@@ -73,6 +73,6 @@ def test_the_settings_of_a_card_give_the_patches_of_the_network(
     st.sampled_from([Recipe(), PAPER, SHRUNK]),
     st.none() | st.integers(1, 8),
 )
-def test_settings_survive_a_round_trip(tokens: int, seed: int, recipe: Recipe, glances: int | None) -> None:
+def test_settings_are_unchanged_by_a_round_trip(tokens: int, seed: int, recipe: Recipe, glances: int | None) -> None:
     sampling = Sampling(tokens, seed, recipe, glances)
     assert Sampling.from_settings(sampling.settings() | {"device": "cpu", "outputs": 64}) == sampling

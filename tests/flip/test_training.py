@@ -233,7 +233,7 @@ def test_validation_uses_the_number_of_patches_of_training() -> None:
             assert (predictor.sampling.tokens, predictor.sampling.glances) == (phase.tokens, 1)
 
 
-def test_a_finished_run_does_nothing_more(tmp_path: Path) -> None:
+def test_a_finished_run_makes_no_further_steps(tmp_path: Path) -> None:
     first = train(SMALL, Ellipses(), tmp_path, QUICK).read_bytes()
     events: list[object] = []
     assert train(SMALL, Ellipses(), tmp_path, QUICK, report=events.append).read_bytes() == first

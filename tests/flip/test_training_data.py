@@ -25,7 +25,7 @@ def shipped() -> TrainingData:
     return record
 
 
-def test_a_record_survives_a_round_trip(tmp_path: Path) -> None:
+def test_a_record_is_unchanged_by_a_round_trip(tmp_path: Path) -> None:
     data = TrainingData("a test", ("sa1b",), {"starter:mug/mug-0": "ab"}, {"blender:city": "cd"}, complete=False)
     write_record(data, tmp_path / "mine.safetensors", "1234")
     assert record_path(tmp_path / "mine.safetensors") == tmp_path / "mine.json"
@@ -68,7 +68,7 @@ def test_exactly_the_listed_data_sets_are_training_data(learned: list[str], name
         assert answer == "no"
 
 
-def test_nothing_and_unknown_differ() -> None:
+def test_no_training_data_differs_from_unknown_training_data() -> None:
     assert NOTHING.is_nothing
     assert not UNKNOWN.is_nothing
     assert not TrainingData("a test", ("sa1b",)).is_nothing

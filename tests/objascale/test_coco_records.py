@@ -162,7 +162,7 @@ def test_every_form_of_a_segmentation_is_read(segmentation):
     ],
     ids=lambda each: str(each)[:40],
 )
-def test_every_malformed_segmentation_has_its_own_reason(segmentation, reason):
+def test_each_kind_of_malformed_segmentation_has_a_reason(segmentation, reason):
     with pytest.raises(MaskError, match=reason):
         segmentation_mask(segmentation, (HEIGHT, WIDTH))
 
@@ -297,7 +297,7 @@ def test_a_data_set_without_images_is_refused(tmp_path, shared, name, pictures):
         open_dataset(folder)
 
 
-def test_a_damaged_rle_of_sa1b_has_its_own_reason(shared):
+def test_a_damaged_rle_of_sa1b_has_a_reason(shared):
     objects = [each for sample in open_dataset(shared / "faults/real/sa1b").samples for each in sample.objects()]
     (damaged,) = [each for each in objects if each.problem]
     assert len(objects) == 12

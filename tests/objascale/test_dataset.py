@@ -97,7 +97,7 @@ def test_an_error_names_a_line_without_its_keys(tmp_path, line):
         read_journal(tmp_path)
 
 
-def test_a_refusal_survives_pickling():
+def test_a_refusal_can_be_pickled():
     """Ray pickles the exceptions of its actors."""
     refusal = pickle.loads(pickle.dumps(Refusal("changed", "a.glb is no longer the file")))
     assert (refusal.kind, str(refusal)) == ("changed", "a.glb is no longer the file")

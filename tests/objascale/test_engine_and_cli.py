@@ -27,7 +27,7 @@ from objascale.sources import Asset, folder
 
 ENGINE = EngineSettings(workers=1, threads=1, device="cpu", timeout=120)
 REQUEST = CropRequest(Asset("a/b", "a", Path("b.glb"), "0" * 64), (), (), (), Path("out"), 64, RenderSettings())
-"""A request that no worker meets."""
+"""A request for tests in which no worker renders."""
 SMALL = [
     "--preset",
     "full",
@@ -41,7 +41,7 @@ SMALL = [
     "--seed",
     "3",
 ]
-"""Options for pictures that take a moment."""
+"""Options for images that render quickly."""
 
 
 def command(*arguments: object) -> list[str]:
@@ -171,7 +171,7 @@ def test_killing_a_run_loses_and_doubles_no_image(material, tmp_path):
     assert not list(killed.glob("images/*/.*"))
 
 
-def test_a_killed_worker_costs_nothing(material, tmp_path):
+def test_a_killed_worker_costs_no_image(material, tmp_path):
     """The task of a killed worker is sent again; the images equal those of an undisturbed run."""
     out, peace = tmp_path / "set", tmp_path / "peace"
     arguments = from_folder(material, "--n", 4, "--out", out, "--workers", 1)

@@ -18,9 +18,9 @@ SQUARE = {
     "TEXCOORD_0": np.float32([[0, 1], [1, 1], [1, 0], [0, 0]]),
     "indices": np.uint16([0, 1, 2, 0, 2, 3]),
 }
-"""A square that faces +z of glTF, which is −y of Blender, where `look`'s camera stands."""
+"""A square that faces +z of glTF, which is −y of Blender, towards the camera of `look`."""
 HALF = 4.0 * np.sqrt(2) * np.tan(0.3)
-"""Half the width of the picture in units of the square, whose corners are brought to radius 1."""
+"""Half the width of the image in units of the square, whose corners have radius 1."""
 
 
 def png(pixels: np.ndarray) -> bytes:

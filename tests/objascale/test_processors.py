@@ -35,7 +35,7 @@ LIBRARIES = {
 }
 KINDS = {"cycles": CYCLES, "numba": NUMBA, "libraries": LIBRARIES, "all": CYCLES | NUMBA | LIBRARIES}
 COINCIDENT = ["book", "lamp", "umbrella"]
-"""Real objects that have triangles twice: which one a ray meets depends on rounding."""
+"""Real objects with duplicate triangles: rounding decides which one a ray hits."""
 
 DRAW = """
 from pathlib import Path

@@ -208,7 +208,7 @@ def test_images_are_resized_to_a_short_side(tars: Path):
 PICTURE, ANNOTATIONS = (data for _, data in members(4))
 SIZE_AT = PICTURE.index(b"\xff\xc0") + 5
 ENDLESS = PICTURE[:SIZE_AT] + struct.pack(">HH", 65000, 65000) + PICTURE[SIZE_AT + 4 :]
-"""A JPEG whose header claims 65,000 rows and columns."""
+"""A JPEG whose header declares 65,000 rows and columns."""
 
 
 @pytest.mark.parametrize(

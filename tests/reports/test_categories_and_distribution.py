@@ -50,7 +50,7 @@ def test_the_category_figure_shows_the_means(view) -> None:
     assert "n = 40 objects of 5 categories" in drawn.caption
 
 
-def test_only_the_five_best_models_are_shown_and_the_caption_says_so(make_results) -> None:
+def test_only_the_five_best_models_are_shown_and_the_caption_notes_it(make_results) -> None:
     models = ("flip-tiny", "mobilesam-onnx", "grabcut", "box", "ellipse", "sam-h")
     folder = make_results(models=models, objects=9)
     path = folder / "results.parquet"

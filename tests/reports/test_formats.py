@@ -41,7 +41,7 @@ def test_latex_escapes_everything(awkward: Table) -> None:
 
 
 @given(st.text(alphabet=st.characters(min_codepoint=32, max_codepoint=126)))
-def test_no_special_character_survives_unescaped(text: str) -> None:
+def test_every_special_character_is_escaped(text: str) -> None:
     escaped = escape_latex(text)
     bare = re.sub(
         r"-\{\}-|\\textasciitilde\{\}|\\textasciicircum\{\}|\\text(backslash|less|greater)\{\}|\\[&%$#_{}]", "", escaped

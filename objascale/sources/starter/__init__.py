@@ -60,7 +60,7 @@ CATEGORIES: dict[str, Callable[[np.random.Generator], GlbScene]] = {
     "umbrella": household.umbrella,
     "vase": vessels.vase,
 }
-"""What can be drawn, by LVIS category name."""
+"""Functions that draw the objects, by LVIS category name."""
 
 
 class UnknownStarterObject(ValueError):
