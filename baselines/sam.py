@@ -82,7 +82,9 @@ def load_sam_weights(network: torch.nn.Module, path: Path) -> None:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a broken pickle, a broken ZIP archive or a disk error: many types
-        raise ModelUnavailable(f"{path} is no whole checkpoint ({type(error).__name__}); fetch it again") from error
+        raise ModelUnavailable(
+            f"{path} is not a complete checkpoint ({type(error).__name__}); fetch it again"
+        ) from error
     if not (isinstance(state, dict) and all(isinstance(value, torch.Tensor) for value in state.values())):
         raise ModelUnavailable(f"{path} holds no dictionary of tensors by name; fetch the published file")
     try:

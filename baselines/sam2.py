@@ -57,7 +57,7 @@ def build_sam2(size: str) -> torch.nn.Module:
 
 SAM2_TRAINING = TrainingData(
     "arXiv 2408.00714, section 6 and appendix D: SA-1B, SA-V, Meta's internal videos, and in a second mix DAVIS, MOSE "
-    "and YouTubeVOS; which mix the published files had is not said, so all are listed. Encoders pre-trained on "
+    "and YouTubeVOS; the mix of the published files is not stated, so all are listed. Encoders pre-trained on "
     "ImageNet-1k (Hiera, arXiv 2306.00989)",
     ("sa1b", "sa-v", "meta-internal-videos", "davis", "mose", "youtubevos", "imagenet-1k"),
 )

@@ -16,12 +16,14 @@ import pyarrow.parquet as pq
 from rich.table import Table
 
 from bench.choices import GroupBy
-from bench.results import RESULTS_SCHEMA, ResultsError, read_run
+from bench.results import RESULTS_SCHEMA, ResultsError, arrow_schema, check_types, read_run
 from bench.seen import describe_seen, unfair
 from bench.statistics import DIFFERENCE, INTERVAL_NOTE, clustered_means, clusters
 from bench.summary import BIN_LABELS
+from objascale.dataset import read_parquet
 from objascale.files import write_atomically
 from objascale.sizes import size_bin
+from objascale.validation import in_one_line
 
 _OBJECT = ["image_sha256", "object_id"]
 _SAME = ["image_id", "asset_id", "category", "area", "fraction"]  # equal in both rows of an object
@@ -83,14 +85,23 @@ def _read(folder: Path) -> pd.DataFrame:
     try:
         if "exif" in pq.read_schema(path).names:  # results written before `--exif` lack it
             columns.append("exif")
-        rows = pd.read_parquet(path, columns=columns)
-    except (OSError, ValueError, KeyError) as error:  # pyarrow's errors are such
+        rows = _checked(read_parquet(path, columns))
+    except (OSError, ValueError) as error:  # pyarrow's errors are such
         raise ResultsError(
-            f"{path} is damaged ({str(error).splitlines()[0]}); the same `bench run` command writes it again"
+            f"{path} is damaged ({in_one_line(error)}); the same `bench run` command writes it again"
         ) from error
     if rows.empty:
         raise ResultsError(f"{folder} has no row; finish the run with the same `bench run` command")
     return rows if "exif" in rows else rows.assign(exif=None)
+
+
+def _checked(rows: pd.DataFrame) -> pd.DataFrame:
+    """Raise ValueError if a column has values of another type, or lacks a value."""
+    check_types(rows)
+    for field in arrow_schema():
+        if field.name in rows and not field.nullable and rows[field.name].isna().any():
+            raise ValueError(f"its column {field.name} has missing values")
+    return rows
 
 
 def check_exif(a: pd.DataFrame, b: pd.DataFrame) -> None:
@@ -101,7 +112,7 @@ def check_exif(a: pd.DataFrame, b: pd.DataFrame) -> None:
     if differing:
         raise ResultsError(
             f"{differing} objects lie on images that one side rotated by EXIF and the other did not; measure both "
-            "with the same --exif"
+            "with the same `bench run --exif`"
         )
 
 

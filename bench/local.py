@@ -7,11 +7,11 @@ import signal
 import threading
 import traceback
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import get_context, resource_tracker
+from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -22,6 +22,7 @@ from bench.setup import Setup
 from flip.choices import Device
 from objascale.cores import available_cores, available_memory
 from objascale.engine import Fatal, WorkerLost
+from objascale.interrupts import interrupts_blocked
 
 MAX_SMALL_PARAMETERS = 20_000_000  # a choice: SAM's encoders have more, FLIP's small models and MobileSAM have fewer
 THREADS_OF_LARGE = 4  # per process of a larger network, whose operations are long enough to share
@@ -81,7 +82,7 @@ class LocalHost:
     """
 
     name = "this machine"
-    busy_advice = "`top` shows what it is busy with"
+    busy_advice = "`top` shows its load"
     death_advice = "give fewer --workers if the memory is too small"
     difference_advice = "give --device cpu or cuda"
 
@@ -133,7 +134,7 @@ class _Process:
         self._process = context.Process(target=_serve, args=(theirs, setup, threads, gpu))
         self._calls: dict[int, _Call] = {}
         self._count = 0
-        with _interrupts_blocked():
+        with interrupts_blocked():
             self._process.start()
         theirs.close()
 
@@ -172,17 +173,6 @@ class _Process:
         if code is not None and code < 0:
             return f"the process ended by {signal.Signals(-code).name}"
         return f"the process ended with exit code {code}"
-
-
-@contextmanager
-def _interrupts_blocked() -> Iterator[None]:
-    """Block SIGINT and SIGTERM for the processes that are started inside. Here they arrive after the block."""
-    resource_tracker.ensure_running()  # it would unblock them when it starts
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _serve(connection: Connection, setup: Setup, threads: int, gpu: str | None) -> None:

@@ -48,7 +48,7 @@ def score(predicted: RegionMask, truth: RegionMask, ignored: RegionMask | None =
         (0.6, 1.0)
     """
     if ignored is not None:
-        predicted, truth = predicted.without(ignored), truth.without(ignored)
+        predicted, truth = predicted.without(ignored).tight(), truth.without(ignored).tight()
     return Scores(
         predicted.iou(truth), predicted.dice(truth), boundary_iou(predicted, truth), centre_error(predicted, truth)
     )

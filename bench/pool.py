@@ -91,8 +91,8 @@ class ImageWorker:
         """Return the rows of one image. Raises Fatal if this worker has another data set."""
         if task.index >= len(self._samples) or self._samples[task.index].image_id != task.image_id:
             raise Fatal(
-                f"{self._setup.data} is another data set than for the driver; put the same data set under this path "
-                "on every node, and leave it as it is during the run"
+                f"{self._setup.data} differs from the driver's data set; put the same data set under this path on "
+                "every node, and do not change it during the run"
             )
         image = self._measurer.prepare(self._samples[task.index], task.done.__contains__, task.refusal)
         with self._inference:

@@ -53,7 +53,7 @@ class RayHost:
     """
 
     name = "the Ray cluster"
-    busy_advice = "`ray status` shows what it is busy with"
+    busy_advice = "`ray status` shows its load"
     death_advice = "install the suite on every node, and check that the memory is sufficient"
     difference_advice = "give --device cpu or cuda, and put the same weights on every node"
 

@@ -25,11 +25,14 @@ from typing import Any, NamedTuple
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pandas.api.types import is_bool_dtype, is_numeric_dtype, is_string_dtype
+from pydantic import TypeAdapter
 
 from objascale.dataset import differences
 from objascale.datasets import Dataset
 from objascale.files import write_atomically
 from objascale.journal import JournalError, append_record, drop_incomplete_line, read_records
+from objascale.validation import in_one_line, parse_json
 
 RESULTS_SCHEMA = 3
 JOURNAL = "journal.jsonl"
@@ -118,6 +121,19 @@ def arrow_schema() -> pa.Schema:
         nullable = types.NoneType in kinds
         columns.append(pa.field(name, _ARROW[kinds[0]], nullable=nullable))
     return pa.schema(columns)
+
+
+def check_types(rows: pd.DataFrame) -> None:
+    """Check the types of those columns of results.parquet that `rows` has. Missing values are allowed.
+
+    Raises:
+        ValueError: A column has values of another type. The message names the first one.
+    """
+    checks = {pa.string(): is_string_dtype, pa.bool_(): is_bool_dtype}
+    for field in arrow_schema():
+        values: Any = rows[field.name].dropna().infer_objects() if field.name in rows else ()
+        if len(values) and not checks.get(field.type, is_numeric_dtype)(values):
+            raise ValueError(f"its column {field.name} has values of another type")
 
 
 class ResultsWriter:
@@ -298,24 +314,32 @@ def _written(folder: Path) -> Iterator[ResultsWriter]:
 
 def _read_rows(journal: Path) -> list[ResultRow]:
     try:
-        return read_records(journal, lambda columns: ResultRow(**columns))
+        return read_records(journal, _read_row)
     except JournalError as error:
         raise ResultsError(str(error)) from error
+
+
+_ROW = TypeAdapter(ResultRow)
+
+
+def _read_row(columns: Any) -> ResultRow:
+    """Return a row of the journal. Raises TypeError or ValueError for other columns, and for values of other types."""
+    return _ROW.validate_python(vars(ResultRow(**columns)))
 
 
 def read_run(folder: Path) -> dict[str, Any]:
     """Read run.json. Raises ResultsError if it is missing or damaged."""
     path = folder / "run.json"
     try:
-        run = json.loads(path.read_text())
+        run = parse_json(path.read_text())
         _identity(run), [_card_key(card) for card in run["models"]], run["created"], run["environment"]
         if run["schema"] == RESULTS_SCHEMA:
             set(run["noise"])
         return run
     except FileNotFoundError as error:
         raise ResultsError(f"{folder} holds no results: {path} is missing") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise ResultsError(f"{path} is damaged ({error!r}); give a new folder with --out") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ResultsError(f"{path} is damaged ({in_one_line(error)}); give a new folder with --out") from error
 
 
 def join_runs(present: dict[str, Any], run: dict[str, Any], folder: Path) -> dict[str, Any]:

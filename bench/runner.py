@@ -345,7 +345,9 @@ def checked_masks(segmenter: Segmenter, answers: object, prompts: int, pixels: N
     name = type(segmenter).__name__
     if not isinstance(answers, Sequence | np.ndarray) or len(answers) != prompts:
         found = f"{len(answers)} masks" if isinstance(answers, Sized) else f"an object of type {type(answers).__name__}"
-        raise MaskError(f"{name}.predict_many returned {found} for {prompts} prompts; it must return a list of as many")
+        raise MaskError(
+            f"{name}.predict_many returned {found} for {prompts} prompts; it must return a list of one mask per prompt"
+        )
     method = "predict" if prompts == 1 else "predict_many"
     return [as_region_mask(answer, width, height, f"{name}.{method}") for answer in answers]
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
+from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
@@ -22,6 +24,7 @@ from flip.paper.model import PAPER_CONFIGS, Flip, PaperConfig
 from flip.released.model import RELEASED_CONFIGS, UNUSED_PARAMETER, FlipConfig, ReleasedFlip
 from flip.sampler import RECIPES, Recipe
 from objascale.files import LFS_HELP, is_lfs_pointer, write_atomically
+from objascale.validation import in_one_line
 
 COUNTERPARTS = {"encoder": "predictor", "predictor": "encoder"}
 """The words in the file names of a pair of ONNX graphs."""
@@ -186,13 +189,18 @@ def _read_onnx(path: Path) -> dict[str, Tensor]:
         from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
     except ImportError:
         raise OnnxMissing(f"reading {path} needs the onnx package: pip install objascale-suite[onnx]") from None
+    damaged = (DecodeError, ValueError, TypeError, LookupError, RuntimeError, onnx.checker.ValidationError)
     try:
         graph = onnx.load(path, load_external_data=False).graph
         arrays = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
-    except (DecodeError, ValueError, TypeError, RuntimeError, onnx.checker.ValidationError) as error:
-        raise WeightsBroken(f"{path} is not a complete ONNX file ({error}); fetch it again") from None
+        return _onnx_parameters(graph.node, arrays)
+    except damaged as error:
+        raise WeightsBroken(f"{path} is not a complete ONNX file ({in_one_line(error)}); fetch it again") from None
+
+
+def _onnx_parameters(nodes: Iterable[Any], arrays: dict[str, NDArray[Any]]) -> dict[str, Tensor]:
     state = {name.removeprefix("flip_encoder."): array for name, array in arrays.items() if "::" not in name}
-    for node in graph.node:
+    for node in nodes:
         if node.op_type == "Identity" and node.input[0] in arrays:  # equal parameters are stored once
             state[node.output[0].removeprefix("flip_encoder.")] = arrays[node.input[0]]
         for name in node.input:

@@ -85,6 +85,12 @@ def _gaussian(option: str, text: str, width: int, height: int) -> Gaussian:
         raise GaussianError(f"{option} {text}: {error}") from None
 
 
+def _refuse_idle_weights(model: str) -> None:
+    """Raise UsageError if --weights was typed and the model is a file."""
+    if Path(model).suffix in WEIGHTS_SUFFIXES:
+        terminal.refuse_idle("the name of a model", "weights")
+
+
 def _check_device(device: str) -> None:
     """Raise PredictorError that names the option if a device is not available."""
     from flip.devices import parse_device
@@ -128,7 +134,7 @@ def predict(
     tokens: Annotated[int, typer.Option(min=1, max=65536, help="Maximum number of patches.")] = 512,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the patch positions.")] = 0,
     device: Annotated[
-        str, typer.Option(metavar="auto|cpu|cuda", help="Device of the network. auto takes a GPU if there is one.")
+        str, typer.Option(metavar="auto|cpu|cuda", help="Device of the network. auto uses a GPU if available.")
     ] = "auto",
 ) -> None:
     """Segment one object, given a box, a point, an ellipse or a rough mask."""
@@ -144,6 +150,7 @@ def predict(
     if sum(prompt is not None for prompt in (box, point, ellipse, mask)) != 1:
         raise typer.BadParameter("give one of --box, --point, --ellipse and --mask")
     with errors():
+        _refuse_idle_weights(model or "")
         for path in filter(None, (out, show)):
             if not path.absolute().parent.is_dir():
                 raise PredictorError(f"cannot write {path}: there is no folder {path.parent}")
@@ -180,6 +187,7 @@ def export(
     from objascale.files import write_atomically
 
     with errors():
+        _refuse_idle_weights(model)
         network = load_predictor(model, weights).model
         if not isinstance(network, ReleasedFlip):
             raise PredictorError(f"{model} is a model of the paper; only the released models can be exported to ONNX")
@@ -198,7 +206,7 @@ def grow_command(
     weights: WeightsFolder = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the noise that makes copied channels differ.")] = 0,
 ) -> None:
-    """Turn the trained weights of a model of the paper into those of a larger one, to train further from.
+    """Initialise a larger model of the paper with the trained weights of a smaller one, for further training.
 
     flip-l, of three times the channels of flip-s, predicts the same masks to rounding. flip-m predicts nearly the same.
     """
@@ -210,6 +218,7 @@ def grow_command(
     from flip.weights import sha256
 
     with errors():
+        _refuse_idle_weights(model)
         if out.suffix != ".safetensors":
             raise GrowError(f"--out {out}: the weights file needs the suffix .safetensors")
         source = weights_file(model, weights)

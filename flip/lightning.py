@@ -25,6 +25,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from objascale.validation import in_one_line
+
 # torch.load(weights_only=True) with placeholders as safe globals does not read all of these files: it refuses pickle
 # protocol 4 ("Unsupported operand 149") and subclasses of list and dict.
 
@@ -38,7 +40,7 @@ _DTYPES = {
     "BoolStorage": torch.bool,
 }
 _READ_ERRORS = (
-    *(pickle.UnpicklingError, zipfile.BadZipFile, EOFError, MemoryError, ImportError),
+    *(pickle.UnpicklingError, zipfile.BadZipFile, EOFError, MemoryError, ImportError, OSError),
     *(ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError),
 )
 """Errors of unpickling arbitrary bytes, and of rebuilding tensors from the result."""
@@ -64,6 +66,7 @@ def read_state_dict(path: Path, prefix: str = "", keys: tuple[str, ...] = ("stat
         CheckpointBroken: The file is not a complete file of torch.save, or holds none of `keys`.
         OSError: The file cannot be read.
     """
+    path.stat()  # raises OSError for a missing file; below, one comes from a place outside the file
     try:
         with zipfile.ZipFile(path) as archive:
             root = next(name for name in archive.namelist() if name.endswith("data.pkl")).removesuffix("data.pkl")
@@ -80,7 +83,7 @@ def read_state_dict(path: Path, prefix: str = "", keys: tuple[str, ...] = ("stat
         raise CheckpointBroken(f"{path} is a zip archive, but not one of torch.save") from None
     except _READ_ERRORS as error:
         raise CheckpointBroken(
-            f"{path} is not a complete file of torch.save ({type(error).__name__}: {error}); fetch it again"
+            f"{path} is not a complete file of torch.save ({in_one_line(error)}); fetch it again"
         ) from None
     return tensors
 

@@ -13,7 +13,8 @@ from PIL import Image, ImageOps
 from flip.prompts import PredictorError
 from objascale.files import write_atomically
 from objascale.masks import MaskError, RegionMask
-from objascale.pictures import PictureError, decode, eight_bits, orientation, turned
+from objascale.pictures import PILLOW_ERRORS, PictureError, decode, eight_bits, orientation, turned
+from objascale.validation import in_one_line
 
 
 def read_picture(path: Path) -> NDArray[np.uint8]:
@@ -75,5 +76,5 @@ def _read_with_pillow(path: Path, mode: str) -> NDArray[np.uint8]:
             elif upright.mode in ("I", "F"):
                 raise PredictorError(f"{path} has {upright.mode} pixels of unknown range; save it with 8 or 16 bits")
             return np.asarray(upright.convert(mode))
-    except (OSError, Image.DecompressionBombError) as error:
-        raise PredictorError(f"{path} cannot be read as a picture: {error}") from None
+    except PILLOW_ERRORS as error:
+        raise PredictorError(f"{path} cannot be read as a picture: {in_one_line(error)}") from None

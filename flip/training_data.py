@@ -13,7 +13,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import TypeAdapter, ValidationError
+
 from objascale.files import write_atomically
+from objascale.validation import describe_errors, in_one_line, parse_json
 
 
 class RecordBroken(ValueError):
@@ -108,13 +111,19 @@ def read_record(weights: Path, weights_sha256: str) -> TrainingData | None:
     """
     path = record_path(weights)
     try:
-        content = json.loads(path.read_bytes())
+        content = parse_json(path.read_bytes())
         if content.pop("weights_sha256") != weights_sha256:
             return None
-        return TrainingData(**{**content, "datasets": tuple(content["datasets"])})
+        data = TrainingData(**{**content, "datasets": tuple(content["datasets"])})
+        return TypeAdapter(TrainingData).validate_python(vars(data))
     except FileNotFoundError:
         return None
+    except ValidationError as error:
+        raise RecordBroken(_damaged(weights, describe_errors(error))) from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RecordBroken(
-            f"{path} is not a record of the training data of {weights.name} ({error!r}); restore it, or delete it"
-        ) from error
+        raise RecordBroken(_damaged(weights, in_one_line(error))) from error
+
+
+def _damaged(weights: Path, reason: str) -> str:
+    path = record_path(weights)
+    return f"{path} is not a record of the training data of {weights.name} ({reason}); restore it, or delete it"

@@ -25,13 +25,14 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from objascale.color import to_display
-from objascale.dataset import DatasetError, DatasetWriter, read_header, write_parquet
+from objascale.dataset import DatasetError, DatasetWriter, read_header, read_parquet, write_parquet
 from objascale.engine import Worker, run
 from objascale.engine.messages import CropsRendered, Refused
 from objascale.plan import RenderSettings
 from objascale.records import CropRequest, CropView
 from objascale.render import ask_twice, describe
 from objascale.sources import Asset
+from objascale.validation import in_one_line
 
 CROPS_HEADER = "crops.json"
 CROPS_TABLE = "crops.parquet"
@@ -190,13 +191,13 @@ def read_crops(folder: Path) -> pd.DataFrame:
     read_header(folder, CROPS_HEADER)
     path = folder / CROPS_TABLE
     try:
-        table = pd.read_parquet(path, use_threads=False)
+        table = read_parquet(path)
     except FileNotFoundError:
         raise DatasetError(
             f"{folder} has no {CROPS_TABLE}; finish it with the objascale crops command that began it"
         ) from None
     except (OSError, ValueError) as error:
-        raise DatasetError(f"{path} cannot be read ({error})") from error
+        raise DatasetError(f"{path} cannot be read ({in_one_line(error)})") from error
     if table.empty:
         raise DatasetError(f"{path} has no rows: no object has been rendered yet")
     return table

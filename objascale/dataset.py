@@ -15,16 +15,18 @@ from __future__ import annotations
 import fcntl
 import json
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from objascale.files import write_atomically
 from objascale.journal import JournalError, append_record, drop_incomplete_line, read_records
 from objascale.masks import RegionMask
 from objascale.refusal import REASONS
+from objascale.validation import in_one_line, parse_json
 
 DATASET_SCHEMA = 2
 HEADER = "dataset.json"
@@ -137,9 +139,15 @@ class DatasetWriter:
     def write_annotations(self) -> int:
         """Write annotations.parquet from the journal, and return its number of images."""
         rows = [row for record in self.records() if record["status"] == "done" for row in record["annotations"]]
-        rows.sort(key=lambda row: row["object_id"])
-        write_parquet(pd.DataFrame(rows), self.folder / "annotations.parquet")
-        return len({row["image_id"] for row in rows})
+        try:
+            rows.sort(key=lambda row: row["object_id"])
+            images = {row["image_id"] for row in rows}
+            write_parquet(pd.DataFrame(rows), self.folder / "annotations.parquet")
+        except (ValueError, TypeError, KeyError, AttributeError) as error:  # pyarrow's errors are such
+            raise DatasetError(
+                f"{self.journal} holds annotations that fit no table ({in_one_line(error)}); render into a new folder"
+            ) from error
+        return len(images)
 
 
 def read_header(folder: Path, name: str = HEADER) -> dict[str, Any]:
@@ -150,12 +158,14 @@ def read_header(folder: Path, name: str = HEADER) -> dict[str, Any]:
     """
     path = folder / name
     try:
-        header = json.loads(path.read_text())
+        header = parse_json(path.read_text())
     except FileNotFoundError:
         what, command = ("an ObjaScale dataset", "render") if name == HEADER else ("a folder of crops", "crops")
         raise DatasetError(f"{folder} is not {what}: it has no {name} (objascale {command} makes one)") from None
     except (OSError, ValueError) as error:
-        raise DatasetError(f"{path} cannot be read ({error})") from error
+        raise DatasetError(f"{path} cannot be read ({in_one_line(error)})") from error
+    if not isinstance(header, dict):
+        raise DatasetError(f"{path} holds no JSON object; render the folder again")
     if header.get("schema") != DATASET_SCHEMA:
         raise DatasetError(
             f"{path} has schema {header.get('schema')}, this version reads {DATASET_SCHEMA}; render it again"
@@ -194,12 +204,34 @@ def read_annotations(folder: Path) -> pd.DataFrame:
             f"{folder} has no annotations.parquet; finish it with the objascale render command that began it"
         )
     try:
-        table = pd.read_parquet(path, use_threads=False)  # the file is small, and a thread could outlive an error
+        table = read_parquet(path)
     except (OSError, ValueError) as error:
-        raise DatasetError(f"{path} cannot be read ({error})") from error
+        raise DatasetError(f"{path} cannot be read ({in_one_line(error)})") from error
     if table.empty:
         raise DatasetError(f"{path} has no rows: no image has been rendered yet")
+    if wrong := [name for name, fits in _COLUMNS.items() if name not in table or not table[name].map(fits).all()]:
+        raise DatasetError(f"{path} has missing or wrong values in {', '.join(wrong)}; render the folder again")
     return table
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.shape == (2,) and value.dtype.kind in "iu"
+
+
+_COLUMNS: dict[str, Callable[[Any], bool]] = {
+    **dict.fromkeys(("object_id", "image_id", "width", "height", "area"), _is_number),
+    **dict.fromkeys(("file", "category", "asset_id", "image_sha256", "rle_counts"), _is_text),
+    "rle_size": _is_size,
+}
+"""Columns of annotations.parquet that every reader uses, and the check of their values."""
 
 
 def mask_of(row: Any) -> RegionMask:
@@ -243,6 +275,16 @@ def shortened(lines: list[str]) -> str:
     """Join lines to one. Lines after the first _MAX_LISTED are only counted."""
     more = len(lines) - _MAX_LISTED
     return "; ".join(lines[:_MAX_LISTED]) + (f"; and {more} more" if more > 0 else "")
+
+
+def read_parquet(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
+    """Read a table. Raises OSError if the file cannot be opened, and ValueError if it is damaged."""
+    try:
+        return pd.read_parquet(path, columns=columns, use_threads=False)  # a thread could abort the process at its end
+    except OSError:
+        raise
+    except Exception as error:  # pyarrow raises a dozen types
+        raise ValueError(in_one_line(error)) from error
 
 
 def write_parquet(table: pd.DataFrame, path: Path) -> None:

@@ -13,6 +13,8 @@ from io import FileIO
 from pathlib import Path
 from typing import Any, TypeVar
 
+from objascale.validation import parse_json
+
 Record = TypeVar("Record")
 
 
@@ -51,7 +53,7 @@ def read_records(path: Path, parse: Callable[[Any], Record]) -> list[Record]:
     records = []
     for number, line in enumerate(_complete(path).split(b"\n")[:-1], 1):
         try:
-            records.append(parse(json.loads(line)))
+            records.append(parse(parse_json(line)))
         except (ValueError, TypeError, KeyError) as error:
             raise JournalError(
                 f"{path}, line {number}, is damaged; delete that line and run the same command again"

@@ -12,11 +12,18 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from objascale.files import LFS_HELP, is_lfs_pointer
 
 DEPTHS = (8, 10, 12, 14, 16)
 """Bits per channel that cameras and scanners deliver."""
+
+PILLOW_ERRORS = (
+    *(OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError),
+    *(struct.error, Image.DecompressionBombError),
+)
+"""Exceptions of Pillow for damaged files."""
 
 _ORIENTATION = 0x0112
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -54,7 +61,7 @@ def _opencv(content: bytes, flags: int) -> NDArray[Any]:
     if pixels is None and is_lfs_pointer(content):
         raise PictureError(LFS_HELP)
     if pixels is None:
-        raise PictureError("is no image that OpenCV can decode; png and jpg are")
+        raise PictureError("is not an image that OpenCV can decode; save it as PNG or JPEG")
     return pixels
 
 

@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from objascale.choices import ImageFormat
 from objascale.files import write_atomically
 from objascale.sources import Asset
-from objascale.validation import describe_errors
+from objascale.validation import describe_errors, in_one_line, parse_json
 
 ViewTransform = Literal["AgX", "Filmic", "Standard"]
 PlacementMode = Literal["centre", "anywhere", "cut"]
@@ -52,7 +52,7 @@ class RenderSettings(BaseModel):
     """Settings that, together with a spec, fix every pixel of an image.
 
     Attributes:
-        samples: Largest number of paths a pixel. 64, denoised, differ from 1024 by a PSNR of 40 dB on the object
+        samples: Maximum number of paths per pixel. 64, denoised, differ from 1024 by a PSNR of 40 dB on the object
             (tests/benchmarks/quality.py).
         paths: Number of paths an image. Objects above 125,000 px get fewer than 64 a pixel, but at least MIN_SAMPLES.
         noise_threshold: Adaptive sampling stops at a pixel whose noise is below this; 0 never stops. The default lies
@@ -81,8 +81,8 @@ class PlanSettings(BaseModel):
         seed: Seed of every random choice.
         min_px: Smallest side of the square picture, px. The defaults of both sides are the paper's, section 4.1.
         max_px: Largest side, px; 16384 px take 0.8 GB as RGB.
-        min_fraction: Smallest mask area / picture area. The default is 7 px in a picture of 8192 px.
-        max_fraction: Largest mask area / picture area. Many objects do not fit a square of which they cover more than
+        min_fraction: Minimum mask area / picture area. The default is 7 px in a picture of 8192 px.
+        max_fraction: Maximum mask area / picture area. Many objects do not fit a square of which they cover more than
             a quarter, the default.
         min_area: Smallest mask, px. The default is a choice: a mask of 3 px shows little more than a position.
         max_area: Largest mask, px; None for no limit.
@@ -345,26 +345,32 @@ def save_plan(plan: Plan, path: Path) -> None:
     write_atomically(path, json.dumps(content, indent=1).encode())
 
 
+class _PlanFile(BaseModel):
+    """Content of a plan's file."""
+
+    model_config = ConfigDict(extra="ignore")  # the schema
+
+    n: int = Field(ge=1)
+    request: dict[str, Any]
+    plan: PlanSettings
+    render: RenderSettings
+    objects: list[Asset] = Field(min_length=1)
+    maps: list[Asset] = Field(min_length=1)
+
+
 def load_plan(path: Path) -> Plan:
     """Read a plan that `save_plan` wrote. Raises PlanError if it is missing, damaged, or of another schema."""
     try:
-        content = json.loads(path.read_text())
+        content = parse_json(path.read_text())
         if content.get("schema") != PLAN_SCHEMA:
             raise PlanError(
                 f"{path} has schema {content.get('schema')}, this version reads {PLAN_SCHEMA}; run objascale plan again"
             )
-        objects, maps = (
-            [Asset(**{**item, "path": Path(item["path"])}) for item in content[key]] for key in ("objects", "maps")
-        )
-        settings, render = PlanSettings(**content["plan"]), RenderSettings(**content["render"])
-        return Plan(objects, maps, settings, render, content["n"], content["request"])
+        file = _PlanFile(**content)
+        return Plan(file.objects, file.maps, file.plan, file.render, file.n, file.request)
     except FileNotFoundError:
         raise PlanError(f"there is no plan {path}; objascale plan writes one") from None
     except ValidationError as error:
         raise PlanError(f"{path} is not a plan of objascale plan ({describe_errors(error)})") from error
-    except KeyError as error:
-        raise PlanError(f"{path} is not a plan of objascale plan ({error} is missing)") from error
-    except (TypeError, AttributeError) as error:
-        raise PlanError(f"{path} is not a plan of objascale plan (a part of it has another form)") from error
-    except (OSError, ValueError) as error:
-        raise PlanError(f"{path} is not a plan of objascale plan ({error})") from error
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise PlanError(f"{path} is not a plan of objascale plan ({in_one_line(error)})") from error

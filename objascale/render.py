@@ -13,6 +13,7 @@ from typing import Any
 from objascale.dataset import DatasetWriter
 from objascale.engine import Worker, WorkerLost, run
 from objascale.engine.messages import Refused, Rendered, Reply, Request
+from objascale.picture_kind import true_suffix
 from objascale.plan import MAX_CATEGORY_ATTEMPTS, Plan, SceneSpec, save_plan, spec_id
 from objascale.progress import Pace
 from objascale.records import RenderRequest, render_request
@@ -178,7 +179,7 @@ def describe(settings: dict[str, Any], objects: Sequence[Asset], maps: Sequence[
 
 def _ldr(maps: Sequence[Asset]) -> dict[str, list[str]]:
     """Ids of the maps of low dynamic range, if there are any."""
-    ids = [each.id for each in maps if each.path.suffix.lower() in LDR_MAP_SUFFIXES]
+    ids = [each.id for each in maps if true_suffix(each.path) in LDR_MAP_SUFFIXES]
     return {"ldr_maps": ids} if ids else {}
 
 

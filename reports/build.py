@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
@@ -16,8 +18,10 @@ from reports.formats import Table, scientific
 from reports.gallery import build_gallery
 from reports.html import PageFigure, PageTable, Section, render_page
 from reports.output import Output
+from reports.parallel import Workers
+from reports.record import Record, RecordError, hash_inputs
 from reports.results import ReportError, ResultsTable, read_results
-from reports.style import assign_styles
+from reports.style import FORMATS, assign_styles, save_figure
 from reports.tables.published import published_table
 from reports.tables.registry import DATASET_TABLES, SUMMARY_TABLES
 from reports.times import NO_MASKS
@@ -28,11 +32,44 @@ PIXELS_PER_INCH = 155  # of a figure on the page: letters of 7 points are 15 px 
 
 @dataclass(frozen=True)
 class Report:
-    """The path of the page, the tables over all data sets, and a sentence for each table or figure that failed."""
+    """The path of the page, the tables over all data sets, and sentences about what failed."""
 
     page: Path
     tables: list[Table]
-    failed: list[str]
+    warnings: list[str]
+
+
+@dataclass
+class _Work:
+    """What the sections of a report share while they are built.
+
+    Attributes:
+        output: The files of the report.
+        workers: The processes that save figures and cut out objects.
+        progress: Called with the step, the jobs done and the total.
+        last: The record of the last report in the folder.
+        inputs: What the figures are drawn from, as in `Record.inputs`.
+        figures: The figures of this report, as in `Record.figures`.
+        failed: A sentence for each table or figure that failed.
+    """
+
+    output: Output
+    workers: Workers
+    progress: ProgressCallback
+    last: Record
+    inputs: str
+    figures: dict[str, list[PageFigure]] = field(default_factory=dict)
+    failed: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Saving:
+    """The figures of one kind while their files are written. `key` is theirs in `Record.figures`."""
+
+    key: str
+    what: str
+    figures: list[PageFigure]
+    files: list[Future[list[Path]]]
 
 
 def build_report(
@@ -43,6 +80,10 @@ def build_report(
     progress: ProgressCallback = lambda *_: None,
 ) -> Report:
     """Write the report of some results folders into `out`.
+
+    Figures are saved, and the gallery is made, by processes that import the main module again: a script needs
+    `if __name__ == "__main__":` around its call. Figures of an earlier report in `out` that were drawn from the same
+    inputs are not drawn again.
 
     Args:
         folders: Results folders and timing folders.
@@ -58,23 +99,33 @@ def build_report(
     Raises:
         ReportError: The results are invalid, or `out` cannot be written.
     """
-    results = read_results(folders)
+    results, warnings, last = read_results(folders), list[str](), Record()
     styles = assign_styles(results.rows["series"])
-    output, failed = Output(out), list[str]()
+    try:
+        last = Record.read(out)
+    except RecordError as error:
+        warnings.append(str(error))
     named = slugs(results.datasets)
     views = [ResultsView(results, dataset, styles, bins) for dataset in results.datasets]
+    try:
+        with Workers(len(views) * len(FIGURES)) as workers:
+            work = _Work(Output(out), workers, progress, last, hash_inputs(folders, bins))
+            sections = [_build_section(view, named[view.dataset], work, gallery) for view in views]
+    except BrokenProcessPool as error:
+        raise ReportError(
+            "a process of the report was killed, perhaps because memory ran out: build again to continue"
+        ) from error
     tables, of_all = [], []
     for name, kind in SUMMARY_TABLES.items():
-        with _failing(f"Table {name}, {kind.about}", failed):
+        with _failing(f"Table {name}, {kind.about}", work.failed):
             tables.append(kind.make(results))
-            of_all.append(PageTable.of(tables[-1], output.table(tables[-1], "tables")))
-    sections = [_build_section(view, named[view.dataset], output, gallery, progress, failed) for view in views]
-    published = PageTable.of(published_table(), output.table(published_table(), "tables"))
+            of_all.append(PageTable.of(tables[-1], work.output.table(tables[-1], "tables")))
+    published = PageTable.of(published_table(), work.output.table(published_table(), "tables"))
     runs = [*results.runs, *(timing.run for timing in results.timings)]
-    notes = [*results.notes, *failed]
-    output.write("index.html", render_page(of_all, sections, runs, published, styles, notes))
-    output.forget_others()
-    return Report(out / "index.html", tables, failed)
+    notes = [*results.notes, *work.failed]
+    work.output.write("index.html", render_page(of_all, sections, runs, published, styles, notes))
+    work.output.finish(last, work.inputs, work.figures)
+    return Report(out / "index.html", tables, [*warnings, *work.failed])
 
 
 def make_tables(which: str, results: ResultsTable, out: Path) -> list[tuple[Table, list[Path]]]:
@@ -126,28 +177,58 @@ def draw_figure(which: str, results: ResultsTable, out: Path, bins: int | None =
     return written
 
 
-def _build_section(
-    view: ResultsView, slug: str, output: Output, limit: int | None, progress: ProgressCallback, failed: list[str]
-) -> Section:
+def _build_section(view: ResultsView, slug: str, work: _Work, limit: int | None) -> Section:
     shown = [name for name in view.styles if name in set(view.rows["series"])]
-    tables, figures, missing = [], [], []
-    for name, table_kind in DATASET_TABLES.items():
+    savings, undrawn = _draw_figures(view, slug, work)
+    tables, missing = [], []
+    for name, kind in DATASET_TABLES.items():
         try:
-            with _failing(f"Table {name}, {table_kind.about}, of {view.dataset}", failed):
-                table = replace(table_kind.make(view), within=slug)
-                tables.append(PageTable.of(table, output.table(table, f"tables/{slug}")))
+            with _failing(f"Table {name}, {kind.about}, of {view.dataset}", work.failed):
+                table = replace(kind.make(view), within=slug)
+                tables.append(PageTable.of(table, work.output.table(table, f"tables/{slug}")))
         except NothingToShow as nothing:
-            missing.append(f"Table {name}, {table_kind.about}: {nothing}")
+            missing.append(f"Table {name}, {kind.about}: {nothing}")
+    with work.output.writing():
+        gallery = build_gallery(view, slug, work.output.root, limit, work.workers, work.progress)
+    work.output.keep(gallery.files)
+    figures = _saved_figures(savings, work)
+    return Section(view.dataset, slug, _tiles(view.rows), shown, tables, figures, missing + undrawn, gallery)
+
+
+def _draw_figures(view: ResultsView, slug: str, work: _Work) -> tuple[list[_Saving], list[str]]:
+    """Draw the figures of a data set that have changed, and start to write their files.
+
+    Returns:
+        All figures, and a sentence for each kind that the results do not support.
+    """
+    folder, savings, undrawn = work.output.root / "figures" / slug, [], []
     for number, kind in FIGURES.items():
+        key, what = f"{slug}/{number}", f"Figure {number}, {kind.about}, of {view.dataset}"
+        if unchanged := work.last.unchanged(key, work.inputs, work.output.root):
+            savings.append(_Saving(key, what, unchanged, []))
+            continue
         try:
-            with _failing(f"Figure {number}, {kind.about}, of {view.dataset}", failed):
-                figures += [_page_figure(one, output, slug) for one in kind.draw(view)]
+            with _failing(what, work.failed):
+                drawn = kind.draw(view)
+                files = [work.workers.submit(save_figure, one.figure, folder / one.name) for one in drawn]
+                savings.append(_Saving(key, what, [_page_figure(one, slug) for one in drawn], files))
         except NothingToShow as nothing:
-            missing.append(f"Figure {number}, {kind.about}: {nothing}")
-    with output.writing():
-        gallery = build_gallery(view, slug, output.root, limit, progress)
-    output.keep(gallery.files)
-    return Section(view.dataset, slug, _tiles(view.rows), shown, tables, figures, missing, gallery)
+            undrawn.append(f"Figure {number}, {kind.about}: {nothing}")
+    return savings, undrawn
+
+
+def _saved_figures(savings: Sequence[_Saving], work: _Work) -> list[PageFigure]:
+    """Wait for the files of figures and return the figures whose files could be written."""
+    saved: list[PageFigure] = []
+    for done, saving in enumerate(savings, 1):
+        with _failing(saving.what, work.failed), work.output.writing():
+            for file in saving.files:
+                file.result()
+            saved += saving.figures
+            work.figures[saving.key] = saving.figures
+            work.output.keep(name for figure in saving.figures for name in figure.files.values())
+        work.progress("drawing figures", done, len(savings))
+    return saved
 
 
 @contextmanager
@@ -155,14 +236,14 @@ def _failing(what: str, failed: list[str]) -> Iterator[None]:
     """Convert an unexpected exception into a sentence in `failed`, so that the rest of the report is built."""
     try:
         yield
-    except (NothingToShow, ReportError):
+    except (NothingToShow, ReportError, BrokenProcessPool):
         raise
     except Exception as error:
         failed.append(f"{what}, could not be made: {type(error).__name__}: {error}")
 
 
-def _page_figure(drawn: Drawn, output: Output, slug: str) -> PageFigure:
-    paths = {name.rsplit(".", 1)[1]: name for name in output.figure(drawn, f"figures/{slug}")}
+def _page_figure(drawn: Drawn, slug: str) -> PageFigure:
+    paths = {suffix: f"figures/{slug}/{drawn.name}.{suffix}" for suffix in FORMATS}
     width, height = (round(inches * PIXELS_PER_INCH) for inches in drawn.figure.get_size_inches())
     return PageFigure(drawn.title, drawn.caption, drawn.alt, paths, width, height)
 

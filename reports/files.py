@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+
+from objascale.dataset import read_parquet
+from objascale.validation import in_one_line, parse_json
 
 
 class ReportError(Exception):
@@ -26,7 +28,7 @@ def read_description(path: Path, absent: str) -> dict[str, Any]:
         ReportError: The file is missing or does not describe a run.
     """
     try:
-        run = json.loads(path.read_text(encoding="utf-8"))
+        run = parse_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ReportError(f"{path.parent} has no {path.name}: {absent}") from None
     except (OSError, ValueError) as error:
@@ -46,8 +48,10 @@ def _describes_a_run(run: Any) -> bool:
         return False
     if not all(isinstance(part, dict) for part in (*run.get("merged", {}).values(), *run.get("models", []))):
         return False
-    settings = all(isinstance(card.get("settings", {}), dict) for card in run.get("models", []))
-    return settings and isinstance(run.get("before", {}).get("load", []), list)
+    cards = run.get("models", [])
+    if not all(isinstance(card.get("name", ""), str) and isinstance(card.get("settings", {}), dict) for card in cards):
+        return False
+    return isinstance(run.get("before", {}).get("load", []), list)
 
 
 def picture_path(row: pd.Series) -> Path:
@@ -73,15 +77,16 @@ def read_table(path: Path, columns: Sequence[str], numbers: Sequence[str]) -> pd
     if not path.is_file():
         raise ReportError(f"{path.parent} has no {path.name}: finish the run with the same `bench run` command")
     try:
-        rows = pd.read_parquet(path)
-    except Exception as error:  # pyarrow raises a dozen types for a broken file
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ReportError(f"{path} is no readable Parquet file ({reason}): run bench again into a new folder") from None
+        rows = read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise ReportError(
+            f"{path} is no readable Parquet file ({in_one_line(error)}): run bench again into a new folder"
+        ) from None
     missing = [column for column in columns if column not in rows]
     if missing:
         raise ReportError(f"{path} lacks the columns {', '.join(missing)}: it was written by another version of bench")
     if rows.empty:
-        raise ReportError(f"{path} holds no rows: let `bench run` score at least one object first")
+        raise ReportError(f"{path} holds no rows: score at least one object with `bench run` first")
     try:
         return rows.astype(dict.fromkeys(numbers, float))
     except (TypeError, ValueError) as error:

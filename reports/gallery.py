@@ -26,8 +26,8 @@ from objascale.masks import Box, MaskError, RegionMask
 from objascale.progress import ProgressCallback
 from objascale.sizes import SIZE_LABELS, size_bin
 from reports.files import picture_path
-from reports.outlines import grid_size, outline_of
-from reports.parallel import work
+from reports.outlines import OutlineChunk, grid_size, write_outlines
+from reports.parallel import Workers
 from reports.pixels import Cutting, crop_box, cut
 from reports.selection import (
     CSS_BORDERS,
@@ -67,25 +67,9 @@ class Gallery:
     seen_note: str
 
 
-@dataclass(frozen=True)
-class OutlineChunk:
-    """The masks of some objects: width, height, crop, and the RLE counts of the true and predicted masks."""
-
-    path: Path
-    call: str
-    objects: list[tuple[int, int, Box, list[str | None]]]
-
-
-def write_outlines(chunk: OutlineChunk) -> None:
-    """Write the file of a chunk if it does not exist: per object the paths of the true and predicted masks, null if
-    missing.
-    """
-    if not chunk.path.exists():
-        paths = [[outline_of(counts, w, h, box) for counts in masks] for w, h, box, masks in chunk.objects]
-        write_atomically(chunk.path, f"{chunk.call}{_json(paths)});\n".encode())
-
-
-def build_gallery(view: ResultsView, slug: str, out: Path, limit: int | None, progress: ProgressCallback) -> Gallery:
+def build_gallery(
+    view: ResultsView, slug: str, out: Path, limit: int | None, workers: Workers, progress: ProgressCallback
+) -> Gallery:
     """Write the gallery of a data set into `out`/gallery/`slug`.
 
     Args:
@@ -94,6 +78,7 @@ def build_gallery(view: ResultsView, slug: str, out: Path, limit: int | None, pr
         out: The folder of the page.
         limit: The maximum number of objects, None for all. The objects on which the leading pair differs most are kept,
             and those on the page itself.
+        workers: The processes that make the files.
         progress: Called with the step, the jobs done and the total.
 
     Returns:
@@ -115,8 +100,10 @@ def build_gallery(view: ResultsView, slug: str, out: Path, limit: int | None, pr
     crops = [_hash(*each) for each in zip(objects["image_sha256"], objects["exif"], boxes, strict=True)]
     cuttings = _cuttings(objects, boxes, crops, folder)
     chunks = _chunks(objects, boxes, [models["predicted_rle"] for models in by_series.values()], slug, folder)
-    problems = work(cut, list(cuttings.values()), progress, "cutting out")
-    work(write_outlines, chunks, progress, "outlining")
+    uncut = {sha: cutting for sha, cutting in cuttings.items() if not cutting.is_done()}
+    found = workers.map(cut, list(uncut.values()), progress, "cutting out")
+    problems = list((dict.fromkeys(cuttings, "") | dict(zip(uncut, found, strict=True))).values())
+    workers.map(write_outlines, [chunk for chunk in chunks if not chunk.path.exists()], progress, "outlining")
 
     pictures = list(cuttings)
     numbers = pd.Categorical(objects["image_sha256"], pictures).codes.tolist()

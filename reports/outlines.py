@@ -6,18 +6,40 @@ the grid of its crop: one unit per image pixel, or per several pixels if the cro
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from objascale.files import write_atomically
 from objascale.masks import Box, MaskError, RegionMask
 from reports.pixels import MAX_CROP_SIDE
 
 MAX_GRID_SIDE = 3 * MAX_CROP_SIDE  # grid units along the longer side of a crop
 EXACT_SCALE = 2.0  # screen pixels per image pixel from which on edges are exact
 OUTLINE_TOLERANCE = 0.5  # screen pixels
+
+
+@dataclass(frozen=True)
+class OutlineChunk:
+    """The masks of some objects: width, height, crop, and the RLE counts of the true and predicted masks.
+
+    `call` is the start of the JavaScript call in the file.
+    """
+
+    path: Path
+    call: str
+    objects: list[tuple[int, int, Box, list[str | None]]]
+
+
+def write_outlines(chunk: OutlineChunk) -> None:
+    """Write the file of a chunk: per object the paths of the true and predicted masks, null if missing."""
+    paths = [[outline_of(counts, w, h, box) for counts in masks] for w, h, box, masks in chunk.objects]
+    write_atomically(chunk.path, f"{chunk.call}{json.dumps(paths, separators=(',', ':'))});\n".encode())
 
 
 def grid_size(box: Box) -> tuple[int, int]:

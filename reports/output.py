@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from objascale.files import write_atomically
+from objascale.files import file_sha256, write_atomically
 from reports.figures import Drawn
 from reports.files import ReportError
 from reports.formats import WRITERS, Table
+from reports.html import PageFigure
+from reports.record import RECORD, Record
 from reports.style import save_figure
-
-MANIFEST = "files.json"
 
 
 class Output:
@@ -48,25 +47,23 @@ class Output:
         """Record files that were written elsewhere."""
         self.files.update(names)
 
-    def forget_others(self) -> None:
-        """Delete the files of the last report that this report did not write, and save the list of files."""
+    def finish(self, last: Record, inputs: str, figures: dict[str, list[PageFigure]]) -> None:
+        """Delete the files of the last report that this report did not write, and save the record of this report.
+
+        Args:
+            last: The record of the last report.
+            inputs: The `hash_inputs` of the figures.
+            figures: The figures of this report, as in `Record.figures`.
+        """
         with self.writing():
-            for path in (self.root / name for name in sorted(self._last() - self.files)):
+            for path in (self.root / name for name in sorted(set(last.files) - self.files)):
                 path.unlink(missing_ok=True)
                 for folder in path.relative_to(self.root).parents[:-1]:
                     if (self.root / folder).is_dir() and not any((self.root / folder).iterdir()):
                         (self.root / folder).rmdir()
-        self.write(MANIFEST, json.dumps(sorted(self.files), indent=0) + "\n")
-
-    def _last(self) -> set[str]:
-        """Return the files of the last report that lie in this folder; empty if there is no valid list."""
-        try:
-            names = json.loads((self.root / MANIFEST).read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):
-            return set()
-        root = self.root.resolve()
-        named = (name for name in names if isinstance(name, str)) if isinstance(names, list) else ()
-        return {name for name in named if (found := (root / name).resolve()).is_relative_to(root) and found.is_file()}
+            names = sorted(name for kind in figures.values() for figure in kind for name in figure.files.values())
+            sha256 = {name: file_sha256(self.root / name) for name in names}
+        self.write(RECORD, Record(sorted(self.files), inputs, figures, sha256).text())
 
     @contextmanager
     def writing(self) -> Iterator[None]:

@@ -1,42 +1,81 @@
-"""Run one function on many jobs in several processes."""
+"""Worker processes of a report."""
 
 from __future__ import annotations
 
 import multiprocessing
+import os
+import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from typing import TypeVar
+from concurrent.futures import Future, ProcessPoolExecutor
+from types import TracebackType
+from typing import Any, TypeVar
 
 from objascale.cores import available_cores
+from objascale.interrupts import interrupts_blocked
 from objascale.progress import ProgressCallback
-from reports.results import ReportError
 
 Job = TypeVar("Job")
 Done = TypeVar("Done")
-SERIAL_JOBS = 50  # up to this many jobs take less time than starting a process
+SERIAL_JOBS = 4  # up to this many jobs take less time than starting a process
 MAX_WORKERS = 8  # each may hold an image of 8192×8192, 200 MB
 
 
-def work(function: Callable[[Job], Done], jobs: Sequence[Job], progress: ProgressCallback, what: str) -> list[Done]:
-    """Return `function(job)` for each job, in order. Raises ReportError if a process dies."""
-    done: list[Done] = []
-    workers = 1 if len(jobs) <= SERIAL_JOBS else min(MAX_WORKERS, available_cores())
-    if workers == 1:
-        for job in jobs:
-            done.append(function(job))
+class Workers:
+    """A pool of processes, one per core and at most `MAX_WORKERS`, with one thread each.
+
+    The processes start with the first job. With one core or few jobs, the jobs run in this process. At the end of the
+    `with` block the processes end; jobs that have not started by then are dropped.
+    """
+
+    def __init__(self, expected_jobs: int) -> None:
+        processes = min(MAX_WORKERS, available_cores())
+        self._pool: ProcessPoolExecutor | None = None
+        if processes > 1 and expected_jobs > SERIAL_JOBS:
+            self._pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _start_worker)
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, _error: BaseException | None, _: TracebackType | None) -> None:
+        if self._pool:
+            self._pool.shutdown(wait=kind is None, cancel_futures=True)
+
+    def submit(self, function: Callable[..., Done], *arguments: Any) -> Future[Done]:
+        """Start `function(*arguments)`. The result raises BrokenProcessPool if a process dies."""
+        if self._pool:
+            with interrupts_blocked():
+                return self._pool.submit(function, *arguments)
+        future: Future[Done] = Future()
+        try:
+            future.set_result(function(*arguments))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+    def map(
+        self, function: Callable[[Job], Done], jobs: Sequence[Job], progress: ProgressCallback, what: str
+    ) -> list[Done]:
+        """Return `function(job)` for each job, in order. Raises BrokenProcessPool if a process dies."""
+        done: list[Done] = []
+        if self._pool:
+            with interrupts_blocked():
+                results = self._pool.map(function, jobs, chunksize=4)
+        else:
+            results = map(function, jobs)
+        for result in results:
+            done.append(result)
             progress(what, len(done), len(jobs))
         return done
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        try:
-            for result in pool.map(function, jobs, chunksize=4):
-                done.append(result)
-                progress(what, len(done), len(jobs))
-        except BrokenProcessPool as error:
-            raise ReportError(
-                "a gallery process was killed, perhaps because memory ran out: build again to continue"
-            ) from error
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    return done
+
+
+def _start_worker() -> None:
+    """Use one thread, and end when the parent process ends, even if it was killed."""
+    os.environ["OPENCV_FOR_THREADS_NUM"] = "1"  # OpenCV reads it when it is loaded
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)

@@ -39,9 +39,13 @@ class Cutting:
     crops: list[tuple[Box, Path]]
     exif: Exif = "stored"
 
+    def is_done(self) -> bool:
+        """Return whether all files exist."""
+        return self.whole.exists() and all(path.exists() for _, path in self.crops)
+
 
 def cut(cutting: Cutting) -> str:
-    """Write the crops and the thumbnail that do not exist yet. The image is decoded at most once.
+    """Write the crops and the thumbnail that do not exist yet. The image is decoded once.
 
     Returns:
         An empty string, or a sentence that says why the image cannot be shown.
@@ -49,15 +53,13 @@ def cut(cutting: Cutting) -> str:
     Raises:
         OSError: A file cannot be written.
     """
-    wanted = [(box, path) for box, path in cutting.crops if not path.exists()]
-    if not wanted and cutting.whole.exists():
-        return ""
     try:
         image = read_picture(cutting.picture, cutting.width, cutting.height, cutting.exif)
     except PictureMissing as missing:
         return str(missing)
-    for (x0, y0, x1, y1), path in wanted:
-        write_atomically(path, webp(shrink(image[y0:y1, x0:x1], MAX_CROP_SIDE)))
+    for (x0, y0, x1, y1), path in cutting.crops:
+        if not path.exists():
+            write_atomically(path, webp(shrink(image[y0:y1, x0:x1], MAX_CROP_SIDE)))
     write_atomically(cutting.whole, webp(shrink(image, THUMBNAIL_SIDE)))
     return ""
 

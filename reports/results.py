@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.results import RESULTS_SCHEMA
+from bench.results import RESULTS_SCHEMA, check_types
 from bench.seen import SEEN_ORDER, describe_seen, unfair
 from bench.statistics import clusters
 from reports.files import ReportError, read_description, read_table
@@ -165,6 +165,10 @@ def _read_rows(folder: Path, run: dict[str, Any]) -> pd.DataFrame:
     lacking = [name for name in _ALWAYS if rows[name].isna().any()]
     if lacking:
         raise ReportError(f"{path} has rows without {' or '.join(lacking)}: measure again")
+    try:
+        check_types(rows)
+    except ValueError as error:
+        raise ReportError(f"{path} is damaged ({error}): measure again") from None
     if not rows["iou"].between(0, 1).all():
         raise ReportError(f"{path} has an IoU outside 0 to 1: measure again")
     sizes = rows.loc[rows["area"] > 0, ["area", "fraction", "width", "height"]]
@@ -209,8 +213,8 @@ def _turned_by_exif(rows: pd.DataFrame) -> list[str]:
     readings = ambiguous.groupby(["dataset", "object"])["exif"].nunique()
     if (readings > 1).any():
         raise ReportError(
-            f"{(readings > 1).sum()} objects were measured on images that --exif rotated in one results folder and "
-            "not in another: report the folders separately"
+            f"{(readings > 1).sum()} objects were measured on images that `bench run --exif` rotated in one results "
+            "folder and not in another: report the folders separately"
         )
     return [
         f"{part['image_id'].nunique()} images of {dataset} have an EXIF orientation, and their annotations fit them "

@@ -15,6 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
@@ -37,6 +40,7 @@ SIZE_SHADES = (0.0, 0.45, -0.25, -0.42, -0.48)  # positive: towards white; negat
 MARKERS = ("o", "s", "D", "^", "v", "P", "X")  # for unknown families, and for variants beyond the line styles
 LINE_STYLES = ("-", "--", ":", "-.")
 FORMATS = ("pdf", "svg", "png")
+DPI = 200  # of PNG files, and of images in the others
 COLUMN_WIDTH = 3.4  # inches, one of two columns: printed unscaled, letters have 7 points or more
 RC_PARAMS: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
@@ -111,16 +115,22 @@ def _shade(colour: str, amount: float) -> str:
 
 
 def save_figure(figure: Figure, stem: Path) -> list[Path]:
-    """Write `stem`.pdf, .svg and .png (200 dpi) and return the paths. The same figure gives the same bytes."""
-    paths = []
+    """Write `stem`.pdf, .svg and .png and return the paths.
+
+    The same figure gives the same bytes, also in another process. It can be saved once, as its layout changes.
+    """
+    writers = {
+        "pdf": lambda file: FigureCanvasPdf(figure).print_pdf(file, metadata={"CreationDate": None}),
+        "svg": lambda file: FigureCanvasSVG(figure).print_svg(file, metadata={"Date": None}),
+        "png": lambda file: FigureCanvasAgg(figure).print_png(file),
+    }
+    paths = [stem.parent / f"{stem.name}.{suffix}" for suffix in FORMATS]
     with matplotlib.rc_context(RC_PARAMS):
         figure.draw_without_rendering()
-        figure.set_layout_engine("none")  # lay out once for all formats
-        for suffix in FORMATS:
-            path = stem.parent / f"{stem.name}.{suffix}"
-            metadata = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {}}[suffix]
-            drawn = io.BytesIO()
-            figure.savefig(drawn, format=suffix, dpi=200, metadata=metadata)
-            write_atomically(path, drawn.getvalue())
-            paths.append(path)
+        figure.set_layout_engine("none")  # lay out once for all formats; Figure.savefig would draw each of them twice
+        for suffix, path in zip(FORMATS, paths, strict=True):
+            figure.set_dpi(DPI)  # a canvas may change it
+            content = io.BytesIO()
+            writers[suffix](content)
+            write_atomically(path, content.getvalue())
     return paths

@@ -69,7 +69,9 @@ def test_options_of_the_same_name_have_the_same_meaning_in_all_commands() -> Non
 def test_an_unknown_licence_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     app = importlib.import_module("objascale.cli").app
-    result = CliRunner().invoke(app, ["plan", "--categories", "apple", "--licenses", "by,buy", "--offline"])
+    result = CliRunner().invoke(
+        app, ["plan", "--categories", "apple", "--licenses", "by,buy", "--licenses", "by", "--offline"]
+    )
     assert result.exit_code == 1
     assert "no licence is called 'buy'; there are " in result.stderr
 
@@ -88,6 +90,25 @@ def test_an_unknown_licence_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
         (["bench", "run", "--models", "box", "--repeats", "3"], "--repeats does nothing without --timing"),
         (["bench", "run", "--models", "box", "--address", "a:1"], "--address does nothing without --engine ray"),
         (["flip", "train", "--data", "x", "--limit", "5"], "--limit does nothing without --validate"),
+        (
+            ["bench", "run", "--models", "box,ellipse", "--tokens", "64"],
+            "--tokens does nothing without a model that samples patches",
+        ),
+        (["objascale", "crops", "--n", "9"], "--n does nothing without --source objaverse"),
+        (["objascale", "plan", "--ldr-maps"], "--ldr-maps does nothing without a file or folder of --hdris"),
+        (
+            ["flip", "predict", "a.png", "--out", "b.png", "--box", "1,1,2,2", "--model", "c.onnx", "--weights", "d"],
+            "--weights does nothing without the name of a model",
+        ),
+        (
+            ["flip", "export", "c.safetensors", "--out", "onnx", "--weights", "d"],
+            "--weights does nothing without the name of a model",
+        ),
+        (
+            ["flip", "grow", "c.safetensors", "flip-l", "--out", "l.safetensors", "--weights", "d"],
+            "--weights does nothing without the name of a model",
+        ),
+        (["reports", "figure", "9", "--bins", "20"], "--bins does nothing without a figure that has bins: 7, 7-diff"),
     ],
 )
 def test_options_that_do_nothing_are_refused(

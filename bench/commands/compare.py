@@ -15,25 +15,26 @@ from objascale.terminal import console
 
 def compare(
     results: Annotated[Path, typer.Argument(metavar="RESULTS", help="Folder that `bench run` wrote.")],
-    a: Annotated[str, typer.Argument(metavar="A", help="A model in it.")],
-    b: Annotated[str, typer.Argument(metavar="B", help="Another, or the same.")],
+    a: Annotated[str, typer.Argument(metavar="A", help="A model in RESULTS.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="Another model, or the same one.")],
     other: Annotated[
-        Path | None, typer.Option("--with", metavar="RESULTS", help="The folder that has B's rows, if it is another.")
+        Path | None, typer.Option("--with", metavar="RESULTS", help="Folder with the rows of B, if it is not RESULTS.")
     ] = None,
     noise: Annotated[
         str, typer.Option(metavar="NUMBER[,NUMBER]", help="Noise level of the prompts; of A and of B: 0,0.1.")
     ] = "0",
     tokens: Annotated[
-        str | None, typer.Option(metavar="N[,N]", help="Number of patches, where there are several; 128,512.")
+        str | None,
+        typer.Option(metavar="N[,N]", help="Number of patches, if there are several; of A and of B: 128,512."),
     ] = None,
-    by: Annotated[GroupBy, typer.Option(help="What the rows of the table are.")] = "size",
+    by: Annotated[GroupBy, typer.Option(help="Grouping of the rows of the table.")] = "size",
     include_seen: Annotated[
         bool,
         typer.Option("--include-seen", help="Also compare on objects and data sets that a model has seen in training."),
     ] = False,
-    out: Annotated[Path | None, typer.Option(help="CSV file to write, a line an object.")] = None,
+    out: Annotated[Path | None, typer.Option(help="CSV file to write, one line per object.")] = None,
 ) -> None:
-    """Compare two models on the objects that both were asked for: differences of IoU, object by object.
+    """Compare two models object by object: differences of IoU on the objects that both have rows of.
 
     The interval of the mean difference counts assets, not objects, as renders of one asset are not independent.
     """
@@ -50,7 +51,7 @@ def compare(
         if (seen := comparison.seen_description) and not include_seen:
             raise ResultsError(
                 f"of {len(comparison.pairs)} objects to compare, some were seen in training, {seen}; "
-                "measure on others, or give --include-seen to compare all the same"
+                "measure on other objects, or give --include-seen to include these"
             )
         for letter, name, alone in zip("AB", comparison.names, comparison.alone, strict=True):
             left_out = f"; {alone} objects that only {letter} has are left out" if alone else ""

@@ -105,13 +105,13 @@ def run(
     ] = "fp32",
     allow_untrained: Annotated[
         bool,
-        typer.Option("--allow-untrained", help="Run models without weights on random ones, and mark their rows."),
+        typer.Option("--allow-untrained", help="Run models without weights with random weights, and mark their rows."),
     ] = False,
     engine: Annotated[Literal["local", "ray"], typer.Option(help="Run on this machine or on a Ray cluster.")] = "local",
     address: Annotated[
         str | None,
         typer.Option(
-            metavar="HOST:PORT", help="Address of the Ray cluster.", show_default="RAY_ADDRESS, or a local cluster"
+            metavar="HOST:PORT", help="Address of the Ray cluster.", show_default="RAY_ADDRESS, else a local cluster"
         ),
     ] = None,
     workers: Annotated[
@@ -151,6 +151,8 @@ def run(
         prompts = [PromptSettings(prompt, level, seed) for level in numbers("--noise", noise, 0, MAX_NOISE)]
         patches = whole_numbers("--tokens", tokens, 1, MAX_TOKENS)
         chosen = _chosen(models, weights)
+        if not any(model.takes_tokens for model in chosen):
+            refuse_idle("a model that samples patches, such as flip-s", "tokens")
         files = find_all_weights(chosen, weights, allow_untrained=allow_untrained)
         here = {name: found and tuple(file.absolute() for file in found) for name, found in files.items()}
         apart = images and images.absolute()

@@ -16,6 +16,7 @@ from torch import Tensor, nn, optim
 from flip.checkpoint import TRAINING_METADATA, OnnxMissing, WeightsBroken, load_model
 from flip.training.config import Config, TrainingError
 from objascale.files import write_atomically
+from objascale.validation import in_one_line
 
 CHECKPOINT_FILE = "checkpoint.pt"
 
@@ -56,9 +57,10 @@ def read_checkpoint(out: Path, config: Config) -> dict[str, Any] | None:
         state = torch.load(path, map_location="cpu", weights_only=True)
         saved = Config.model_validate_json(state["config"]).model_dump(mode="json")
         step = int(state["step"])
-    except (OSError, RuntimeError, EOFError, KeyError, TypeError, ValueError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise TrainingError(f"{path} is not a complete checkpoint ({reason}); move it away to start over") from None
+    except (OSError, RuntimeError, EOFError, LookupError, TypeError, ValueError, pickle.UnpicklingError) as error:
+        raise TrainingError(
+            f"{path} is not a complete checkpoint ({in_one_line(error)}); move it away to start over"
+        ) from None
     given = config.model_dump(mode="json")
     for run in (saved, given):
         run["phases"] = _phases_done(run["phases"], step)

@@ -79,7 +79,7 @@ def train(
     limit: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Validate on the first N images only.", show_default="100")
     ] = None,
-    device: Annotated[Device, typer.Option(help="Device of the network. auto takes a GPU if there is one.")] = "auto",
+    device: Annotated[Device, typer.Option(help="Device of the network. auto uses a GPU if available.")] = "auto",
     processes: Annotated[
         int | None,
         typer.Option(min=1, metavar="N", help="Processes per node, one per GPU.", show_default="one per GPU, or one"),

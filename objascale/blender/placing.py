@@ -142,7 +142,9 @@ def _arrange(placements: Sequence[Placement], imported: Sequence[Imported]) -> N
         position = np.array(placement.camera.position)
         distance = float(np.linalg.norm(position))
         if distance <= _DEPTH_GAP:
-            raise Refusal("does-not-fit", "an object is too near for others before or behind it")
+            raise Refusal(
+                "does-not-fit", "an object is too close to the camera for other objects in front of or behind it"
+            )
         scale = end * _DEPTH_GAP / (distance - 1) if end else 1.0
         end = scale * (distance + 1)
         offset = Matrix.Translation((origin - scale * position).tolist()) @ Matrix.Diagonal([scale] * 3 + [1])

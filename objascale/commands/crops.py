@@ -13,7 +13,7 @@ from objascale.commands.options import AssetOptions, takes_options
 from objascale.engine import RenderDevice
 from objascale.plan import ViewTransform
 from objascale.progress import track
-from objascale.terminal import complain, fail
+from objascale.terminal import complain, fail, refuse_idle
 
 if TYPE_CHECKING:
     from objascale.crops import Cropping
@@ -28,26 +28,30 @@ def crops(
     options: AssetOptions,
     out: Annotated[Path, typer.Option(help="Output folder. An unfinished one is continued.")] = Path("data/crops"),
     views: Annotated[int, typer.Option(help="Number of crops of each object.")] = 24,
-    px: Annotated[int, typer.Option(help="Side of the rendered square. The object fills nine tenths of it.")] = 256,
-    n: Annotated[int, typer.Option(min=1, help="Smallest number of objects to take from Objaverse.")] = 680,
-    samples: Annotated[int, typer.Option(help="Largest number of paths a pixel.")] = 16,
+    px: Annotated[
+        int, typer.Option(help="Side of the rendered square, px. The longer side of the object is nine tenths of it.")
+    ] = 256,
+    n: Annotated[int, typer.Option(min=1, help="Minimum number of objects from Objaverse.")] = 680,
+    samples: Annotated[int, typer.Option(help="Maximum number of paths per pixel.")] = 16,
     denoise: Annotated[bool, typer.Option(help="Denoise with Open Image Denoise.")] = True,
     view: Annotated[ViewTransform, typer.Option(help="View transform.")] = "AgX",
     workers: Annotated[int | None, typer.Option(min=1, help="Blender processes.", show_default="one per core")] = None,
-    device: Annotated[RenderDevice, typer.Option(help="Cycles' device. auto takes a GPU if there is one.")] = "auto",
-    timeout: Annotated[float, typer.Option(help="Longest time for one object, seconds.")] = 1800,
+    device: Annotated[RenderDevice, typer.Option(help="Cycles' device. auto uses a GPU if available.")] = "auto",
+    timeout: Annotated[float, typer.Option(help="Time limit for one object, seconds.")] = 1800,
 ) -> None:
-    """Render objects alone, from many sides, with alpha, for `flip train` to compose scenes of.
+    """Render objects alone, from many directions, with alpha, as training data for `flip train`.
 
-    The same command continues an unfinished folder.
+    The same command continues an interrupted run.
     """
-    from objascale.commands.planning import choose_assets
+    from objascale.commands.planning import choose_assets, choose_source
     from objascale.crops import CROPS_HEADER, Cropping, CropSettings
     from objascale.dataset import DatasetWriter
     from objascale.engine.local import LocalWorker, local_engine
     from objascale.plan import RenderSettings
 
     with errors():
+        if choose_source(options) != "objaverse":
+            refuse_idle("--source objaverse", "n")
         settings = CropSettings(seed=options.seed, views=views, px=px)
         render = RenderSettings(samples=samples, noise_threshold=_NOISE_THRESHOLD, denoise=denoise, view=view)
         objects, maps, _ = choose_assets(options, n)
@@ -61,7 +65,7 @@ def _report(cropping: Cropping, workers: list[LocalWorker]) -> None:
     numbers = cropping.begin()
     folder = cropping.folder
     if len(numbers) < len(cropping.objects):
-        complain(f"{len(cropping.objects) - len(numbers)} of {len(cropping.objects)} objects are there already")
+        complain(f"{len(cropping.objects) - len(numbers)} of {len(cropping.objects)} objects exist already")
     for _ in track(cropping.work(numbers, workers), "rendering", "objects", len(numbers)):
         pass
     records = folder.records()

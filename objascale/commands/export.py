@@ -12,7 +12,10 @@ from objascale.terminal import App
 
 app = App("Write a dataset in another format.")
 MaxMegabytes = Annotated[
-    int, typer.Option("--max-mb", min=1, help="Largest file, millions of bytes. A larger image gets a file of its own.")
+    int,
+    typer.Option(
+        "--max-mb", min=1, help="Maximum size of a file, millions of bytes. A larger image gets a file of its own."
+    ),
 ]
 
 

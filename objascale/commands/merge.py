@@ -16,7 +16,7 @@ def merge(
 ) -> None:
     """Merge shards into one dataset. Images are linked, or copied where the file system has no links.
 
-    The shards may come from different kinds of processors. Their masks are equal then; the bytes of their pictures may
+    The shards may come from different kinds of processors. Their masks are equal, and the bytes of their pictures may
     differ.
 
     Missing images can be rendered afterwards: objascale render --plan OUT/plan.json --out OUT.

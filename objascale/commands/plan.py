@@ -16,7 +16,7 @@ def plan(
     options: PlanOptions,
     out: Annotated[Path, typer.Option(help="JSON file to write, for objascale render --plan.")] = Path("plan.json"),
 ) -> None:
-    """Choose and fetch the assets, and fix every random choice, without rendering.
+    """Choose and fetch the assets, and make every random choice, without rendering.
 
     Any machine renders the same pictures from the plan, whole or in shards.
     """

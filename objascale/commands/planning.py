@@ -75,11 +75,14 @@ def choose_assets(
     return objects, maps, request
 
 
+def choose_source(options: AssetOptions) -> SourceName:
+    """Return where the objects come from: --source, or what the other options imply."""
+    return options.source or ("folder" if options.objects else "objaverse" if options.categories else "starter")
+
+
 def _request(options: AssetOptions, n: int) -> dict[str, Any]:
     """Return everything that decides the choice of assets, with defaults filled in."""
-    source: SourceName = options.source or (
-        "folder" if options.objects else "objaverse" if options.categories else "starter"
-    )
+    source = choose_source(options)
     hdris = options.hdris or ("polyhaven" if source == "objaverse" else "blender")
     request: dict[str, Any] = {"source": source, "hdris": hdris, "seed": options.seed}
     if source == "starter":
@@ -87,7 +90,7 @@ def _request(options: AssetOptions, n: int) -> dict[str, Any]:
     if options.objects:
         request["objects"] = str(options.objects.resolve())
     if options.categories:
-        request["categories"] = options.categories
+        request["categories"] = ",".join(options.categories)
     if source == "objaverse":
         names = _objaverse_categories(options)
         request |= {
@@ -109,6 +112,8 @@ def _refuse_idle_options(options: AssetOptions, request: dict[str, Any]) -> None
     """Raise UsageError for options of a source that is not used."""
     if request["hdris"] != "polyhaven":
         refuse_idle("--hdris polyhaven", "hdri_res", "n_hdris")
+    if request["hdris"] in ("polyhaven", "blender"):
+        refuse_idle("a file or folder of --hdris", "ldr_maps")
     if request["source"] != "starter":
         refuse_idle("--source starter", "starter_split")
     if request["source"] == "objaverse" and options.objects:
@@ -118,12 +123,12 @@ def _refuse_idle_options(options: AssetOptions, request: dict[str, Any]) -> None
 def _objects(options: AssetOptions, request: dict[str, Any]) -> list[Asset]:
     found = _from_source(options, request)
     if options.licenses and request["source"] != "objaverse":
-        words = [word.strip() for word in options.licenses.split(",")]
+        words = _words(options.licenses)
         try:
             found = under_licences(found, words)
         except SourceError as error:
             raise SourceError(f"--licenses: {error}") from None
-        found = _not_empty(found, f"is under a licence of --licenses {options.licenses}")
+        found = _not_empty(found, f"is under a licence of --licenses {','.join(words)}")
     if "exclude_categories" in request:
         names = _named(request["exclude_categories"], {asset.category for asset in found}, "--exclude-categories")
         found = [asset for asset in found if asset.category not in names]
@@ -170,7 +175,7 @@ def _from_source(options: AssetOptions, request: dict[str, Any]) -> list[Asset]:
             found = sweethome.objects(options.objects)
     else:
         found = folder.objects(options.objects)
-    return _of_categories(found, options.categories) if options.categories else found
+    return _of_categories(found, request["categories"]) if options.categories else found
 
 
 def _of_categories(found: list[Asset], wanted: str) -> list[Asset]:
@@ -195,18 +200,23 @@ def _named(wanted: str, present: Collection[str], option: str) -> list[str]:
     return names
 
 
+def _words(texts: Sequence[str]) -> list[str]:
+    """Return the words of an option that is given once or several times, with commas between words."""
+    return list(dict.fromkeys(word.strip() for text in texts for word in text.split(",")))
+
+
 def _objaverse_categories(options: AssetOptions) -> list[str]:
-    wanted = options.categories or "68"
-    if wanted.isdecimal():
-        return objaverse.default_categories(int(wanted))
-    return [name.strip() for name in wanted.split(",")]
+    names = _words(options.categories or ["68"])
+    if len(names) == 1 and names[0].isdecimal():
+        return objaverse.default_categories(int(names[0]))
+    return names
 
 
 def _licences(options: AssetOptions) -> list[str]:
     """Return SPDX names of the licences, from Objaverse's short names (by) or SPDX names (CC-BY-4.0)."""
     if options.licenses is None:
         return sorted(objaverse.DEFAULT_LICENCES)
-    words = [word.strip() for word in options.licenses.split(",")]
+    words = _words(options.licenses)
     names = [objaverse.LICENCES.get(word.lower(), word) for word in words]
     if unknown := [name for name in names if name not in objaverse.LICENCES.values()]:
         raise SourceError(f"--licenses: no licence is called {unknown[0]!r}; there are {', '.join(objaverse.LICENCES)}")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def render(
     options: PlanOptions,
     plan: Annotated[
-        Path | None, typer.Option(help="Plan of objascale plan, instead of the options that make a plan.")
+        Path | None, typer.Option(help="Plan from objascale plan. It replaces the options that make a plan.")
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder of the dataset. An unfinished one is continued.")] = Path(
         "data/objascale"
@@ -33,18 +33,18 @@ def render(
         str | None,
         typer.Option(metavar="I/N", help="Render the I-th of N parts into OUT.IofN. objascale merge joins the parts."),
     ] = None,
-    engine: Annotated[Literal["local", "ray"], typer.Option(help="This machine, or a Ray cluster.")] = "local",
+    engine: Annotated[Literal["local", "ray"], typer.Option(help="Run on this machine or on a Ray cluster.")] = "local",
     address: Annotated[
         str | None,
         typer.Option(
             metavar="HOST:PORT",
             help="Address of the Ray cluster.",
-            show_default="RAY_ADDRESS, else one that runs here",
+            show_default="RAY_ADDRESS, else a local cluster",
         ),
     ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Blender processes.", show_default="one per core")] = None,
-    device: Annotated[RenderDevice, typer.Option(help="Cycles' device. auto takes a GPU if there is one.")] = "auto",
-    timeout: Annotated[float, typer.Option(help="Longest time for one image, seconds.")] = 1800,
+    device: Annotated[RenderDevice, typer.Option(help="Cycles' device. auto uses a GPU if available.")] = "auto",
+    timeout: Annotated[float, typer.Option(help="Time limit for one image, seconds.")] = 1800,
 ) -> None:
     """Render images with exact masks. The same command continues an unfinished dataset."""
     from objascale.dataset import DatasetWriter
@@ -89,7 +89,7 @@ def _report(rendering: Rendering, workers: Sequence[Worker]) -> None:
     slots = rendering.begin()
     total = rendering.size
     if len(slots) < total:
-        complain(f"{total - len(slots)} of {total} images are there already")
+        complain(f"{total - len(slots)} of {total} images exist already")
     failures: Counter[str] = Counter()
     empty: list[int] = []
     pace = Pace(len(slots))

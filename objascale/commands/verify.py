@@ -26,16 +26,16 @@ def verify(
     full_frame: Annotated[
         int, typer.Option(min=0, metavar="K", help="Render K random pictures again, also as full frames, and compare.")
     ] = 0,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the choice of pictures.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the random choice of pictures.")] = 0,
     max_px: Annotated[
-        int, typer.Option(help="Longest side of these pictures. A full frame of 8192 px takes half an hour.")
+        int, typer.Option(help="Maximum side of these pictures, px. A full frame of 8192 px takes half an hour.")
     ] = 2048,
     objects: Annotated[Path | None, typer.Option(help="Folder of the objects, if it was moved.")] = None,
     hdris: Annotated[Path | None, typer.Option(help="Folder of the environment maps, if it was moved.")] = None,
-    device: Annotated[RenderDevice, typer.Option(help="Cycles' device. auto takes a GPU if there is one.")] = "auto",
-    timeout: Annotated[float, typer.Option(help="Longest time for one full frame, seconds.")] = 7200,
+    device: Annotated[RenderDevice, typer.Option(help="Cycles' device. auto uses a GPU if available.")] = "auto",
+    timeout: Annotated[float, typer.Option(help="Time limit for one full frame, seconds.")] = 7200,
 ) -> None:
-    """Check every file of a dataset and print every damage. The exit code is 1 if there is one.
+    """Check every file of a dataset and list all damage. The exit code is 1 if there is any.
 
     The command checks images against SHA-256 and size, masks against box, area, fraction, moments and each other, and
     the journal against the annotations. --full-frame K also renders K pictures again and compares them with Blender's

@@ -117,7 +117,7 @@ def _annotation_file(path: Path) -> Path:
     files = _annotation_files(path)
     if len(files) != 1:
         names = ", ".join(str(file) for file in files[:5]) or "none"
-        raise DatasetError(f"{path} must hold one annotation file, but it holds {names}; give one file with --data")
+        raise DatasetError(f"{path} must hold one annotation file, but it holds {names}; give one of them")
     return files[0]
 
 
@@ -134,5 +134,5 @@ def _image_files(folder: Path, annotation_file: Path, images: list[AnnotatedImag
     *others, last = (str(folder / candidate) for candidate in candidates)
     raise DatasetError(
         f"no image {images[0].names[0]} in {', '.join(others)} or {last}; put the images that {annotation_file.name} "
-        "annotates into one of them, or give their folder with --images"
+        "annotates into one of them, or give their folder with `bench run --images`"
     )

@@ -132,7 +132,7 @@ def _lists(file: Path, content: Any) -> list[list[Any]]:
         if not isinstance(content.get(key), list):
             raise DatasetError(
                 f"{file} does not have the format of COCO or LVIS: it has no list `{key}`; download it again, or give "
-                "another file with --data"
+                "another file"
             )
     return [content["images"], content["annotations"], content["categories"]]
 
@@ -193,8 +193,8 @@ def _without_objects(file: Path, annotations: list[Any], skipped: Counter[str]) 
     if kind and "segmentation" not in first and skipped[_NO_SEGMENTATION] == len(annotations):
         return _other_kind(file, kind)
     about = f" ({describe_skipped(skipped)})" if skipped else ""
-    return f"{file} annotates no object{about}; give the file of another split with --data"
+    return f"{file} annotates no object{about}; give the file of another split"
 
 
 def _other_kind(file: Path, key: str) -> str:
-    return f"{file} holds {_OTHER_KINDS[key]} and no masks; give COCO's instances_….json or another file with --data"
+    return f"{file} holds {_OTHER_KINDS[key]} and no masks; give COCO's instances_….json or another file"

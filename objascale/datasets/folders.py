@@ -58,7 +58,7 @@ def read(path: Path) -> Dataset:
     if folders is None:
         raise DatasetError(
             f"{path} must hold a folder of images ({', '.join(_IMAGE_FOLDERS)}) and a folder of masks "
-            f"({', '.join(_MASK_FOLDERS)}); rename them, or give another folder with --data"
+            f"({', '.join(_MASK_FOLDERS)}); rename them, or give another folder"
         )
     images, masks = folders
     masks_of, skipped = _matched(path, images, masks)

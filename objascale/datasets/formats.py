@@ -86,11 +86,9 @@ def open_dataset(path: Path, name: str | None = None, images: Path | None = None
         ((6, 8, 3), 'cup', (1, 1, 4, 3))
     """
     if not path.exists():
-        raise DatasetError(
-            f"there is no data set {path}; make one with `objascale render`, or give another path with --data"
-        )
+        raise DatasetError(f"there is no data set {path}; make one with `objascale render`, or give another path")
     if images is not None and not images.is_dir():
-        raise DatasetError(f"there is no folder {images}; give the folder of the images with --images")
+        raise DatasetError(f"there is no folder of images {images}; correct the path")
     path = path.absolute()
     if name is not None and name not in FORMATS:
         raise DatasetError(f"no data set format is called {name}; the formats are {', '.join(FORMATS)}")
@@ -107,7 +105,7 @@ def open_dataset(path: Path, name: str | None = None, images: Path | None = None
         ) from error
     raise DatasetError(
         f"{path} has none of the known formats ({', '.join(FORMATS)}); "
-        "docs/datasets.md shows the layout of each, and --format selects one"
+        "docs/datasets.md shows the layout of each, and `bench run --format` selects one"
     )
 
 
@@ -116,7 +114,7 @@ def _read(path: Path, name: str, images: Path | None) -> Dataset:
         return FORMATS[name].read(path)
     if not FORMATS[name].takes_images:
         having = ", ".join(each for each in FORMATS if FORMATS[each].takes_images)
-        raise DatasetError(f"--images is for data sets of the formats {having}, not {name}; omit it")
+        raise DatasetError(f"a folder of images goes with data sets of the formats {having}, not {name}; omit it")
     return FORMATS[name].read(path, images)
 
 

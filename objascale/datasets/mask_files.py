@@ -22,7 +22,8 @@ from objascale.datasets import ImageError, TruthObject, read_content
 from objascale.datasets.outlines import fill_polygons
 from objascale.datasets.stored import read_picture_size
 from objascale.masks import MaskError, RegionMask
-from objascale.pictures import orientation
+from objascale.pictures import PILLOW_ERRORS, orientation
+from objascale.validation import in_one_line
 
 TEXT_SUFFIX = ".txt"
 SUFFIXES = frozenset((".png", ".bmp", ".tif", ".tiff", ".gif", ".jpg", ".jpeg", TEXT_SUFFIX))
@@ -93,9 +94,8 @@ def _decode(content: bytes) -> tuple[NDArray[Any], bool]:
             values = np.asarray(image.convert("L") if image.mode == "P" and not indexed else image)
     except MaskError:
         raise
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        message = " ".join(str(error.args[0] if error.args else error).split())
-        raise MaskError(f"the mask file is cut off, damaged or no picture ({message})") from error
+    except PILLOW_ERRORS as error:
+        raise MaskError(f"the mask file is cut off, damaged or no picture ({in_one_line(error)})") from error
     if values.ndim == 3:
         values = _grey(values)
     if values.dtype not in (np.bool_, np.uint8, np.uint16):

@@ -23,7 +23,8 @@ from objascale.dataset import DatasetError
 from objascale.datasets import Dataset, ImageError, LazySamples, Sample, TruthObject, from_file, read_content
 from objascale.datasets.stored import read_png
 from objascale.masks import RegionMask
-from objascale.pictures import orientation
+from objascale.pictures import PILLOW_ERRORS, orientation
+from objascale.validation import in_one_line
 
 _SEGMENTATIONS = "-annotations-object-segmentation.csv"
 _TABLES = (
@@ -65,9 +66,7 @@ def read(path: Path) -> Dataset:
     """
     tables = _tables(path)
     if len(tables) != 1:
-        raise DatasetError(
-            f"{path} must hold one CSV …{_SEGMENTATIONS}, but it holds {len(tables)}; give one with --data"
-        )
+        raise DatasetError(f"{path} must hold one CSV …{_SEGMENTATIONS}, but it holds {len(tables)}; give one of them")
     folder, split = _split(tables[0])
     masks, repeated = _masks(tables[0])
     categories = _categories(folder)
@@ -115,7 +114,9 @@ def _masks(path: Path) -> tuple[pa.Table, dict[str, int]]:
     try:
         table = arrow_csv.read_csv(path, arrow_csv.ReadOptions(use_threads=False), convert_options=columns)
     except (ValueError, KeyError) as error:
-        raise DatasetError(f"{path} is not Open Images' table of masks ({error}); download it again") from error
+        raise DatasetError(
+            f"{path} is not Open Images' table of masks ({in_one_line(error)}); download it again"
+        ) from error
     if not len(table):
         raise DatasetError(f"{path} lists no mask; download it again")
     table = table.sort_by([("ImageID", "ascending"), ("MaskPath", "ascending")]).combine_chunks()
@@ -134,7 +135,9 @@ def _categories(folder: Path) -> dict[str, str]:
             with path.open(newline="", encoding="utf-8") as file:
                 names |= {row[0]: row[1] for row in csv.reader(file) if len(row) == 2 and row[0] != "LabelName"}
         except (csv.Error, UnicodeDecodeError) as error:
-            raise DatasetError(f"{path} is no table of class names ({error}); download it again") from error
+            raise DatasetError(
+                f"{path} is no table of class names ({in_one_line(error)}); download it again"
+            ) from error
     return names
 
 
@@ -143,10 +146,10 @@ def _objects(folder: Path, image_file: str, masks: list[tuple[str, str]]) -> lis
     abouts = [(Path(file).stem, f"openimages/{Path(image_file).stem}", category) for file, category in masks]
     try:
         content = _content(folder, image_file)
-        with Image.open(io.BytesIO(content), formats=("JPEG", "PNG")) as image:
+        with Image.open(io.BytesIO(content)) as image:
             stored = image.size  # reads only the header
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        reason = f"the size of {folder / image_file} cannot be read ({error}); download it again"
+    except PILLOW_ERRORS as error:
+        reason = f"the size of {folder / image_file} cannot be read ({in_one_line(error)}); download it again"
         return [_unreadable(about, reason) for about in abouts]
     except DatasetError as error:
         return [_unreadable(about, str(error)) for about in abouts]

@@ -16,6 +16,7 @@ from pycocotools import mask as coco_mask
 
 from objascale.datasets import TruthObject
 from objascale.masks import MaskError, RegionMask
+from objascale.validation import in_one_line
 
 MALFORMED = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 """Exceptions of reading a malformed JSON file."""
@@ -53,7 +54,9 @@ def truth_object(
     try:
         mask = segmentation_mask(annotation.get("segmentation"), size)
     except MALFORMED as error:  # MaskError is a ValueError
-        problem = str(error) if isinstance(error, MaskError) else f"the segmentation is malformed ({error!r})"
+        problem = (
+            str(error) if isinstance(error, MaskError) else f"the segmentation is malformed ({in_one_line(error)})"
+        )
         area = _annotated_area(annotation)
         return TruthObject(object_id, asset_id, category, area=area, size=size, counts="", problem=problem)
     return TruthObject.of(mask, object_id, asset_id, category) if mask.area else None

@@ -7,7 +7,6 @@ Opening reads only file names, and keeps only the numbers in the eleven million 
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from dataclasses import replace
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from objascale.dataset import DatasetError
 from objascale.datasets import Dataset, LazySamples, Sample, TruthObject, from_file
 from objascale.datasets.outlines import MALFORMED, image_size, truth_object
+from objascale.validation import in_one_line, parse_json
 
 _ANNOTATIONS = re.compile(r"sa_(0|[1-9]\d{0,17})\.json")
 _ARCHIVE = re.compile(r"sa_\d{6}")
@@ -72,7 +72,7 @@ def _numbers(folder: Path) -> NDArray[np.int64]:
 
 def _objects(path: Path) -> list[TruthObject]:
     try:
-        content = json.loads(path.read_bytes())
+        content = parse_json(path.read_bytes())
         size = image_size(content["image"])
         image = path.stem.removeprefix("sa_")
         objects = [
@@ -80,5 +80,7 @@ def _objects(path: Path) -> list[TruthObject]:
             for each in content["annotations"]
         ]
     except MALFORMED as error:
-        raise DatasetError(f"{path} does not have the format of SA-1B ({error!r}); unpack it again") from error
+        raise DatasetError(
+            f"{path} does not have the format of SA-1B ({in_one_line(error)}); unpack it again"
+        ) from error
     return [replace(each, problem=each.problem and f"{path.name}: {each.problem}") for each in objects if each]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,8 @@ from PIL import Image
 
 from objascale.dataset import DatasetError
 from objascale.files import LFS_HELP, is_lfs_pointer
+from objascale.pictures import PILLOW_ERRORS
+from objascale.validation import in_one_line, parse_json
 
 
 def read_json(path: Path, format: str) -> Any:
@@ -35,13 +36,13 @@ def read_json(path: Path, format: str) -> Any:
     if is_lfs_pointer(content):
         raise DatasetError(f"{path} {LFS_HELP}")
     try:
-        return json.loads(content)
+        return parse_json(content)
     except UnicodeDecodeError as error:
         raise DatasetError(
             f"{path} is not in UTF-8: byte {error.start} is 0x{error.object[error.start]:02x}; convert it, for example "
             "with iconv -f latin1 -t utf-8"
         ) from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise DatasetError(f"{path} does not have the format of {format} ({error}); download it again") from error
 
 
@@ -61,8 +62,8 @@ def read_png(content: bytes, file: str) -> NDArray[Any]:
     try:
         with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
             values = np.asarray(image)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DatasetError(f"{file} is cut off, damaged or no PNG ({_message(error)}); unpack it again") from error
+    except PILLOW_ERRORS as error:
+        raise DatasetError(f"{file} is cut off, damaged or no PNG ({in_one_line(error)}); unpack it again") from error
     if values.ndim != 2:
         raise DatasetError(f"{file} has {values.shape[2]} channels, but a mask has one; unpack it again")
     return values
@@ -75,8 +76,8 @@ def read_picture_size(path: Path) -> tuple[int, int]:
             return image.size
     except FileNotFoundError:
         raise DatasetError(f"{path} is missing, so the size of its masks is unknown; restore the file") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DatasetError(f"the size of {path} cannot be read ({_message(error)}); restore the file") from error
+    except PILLOW_ERRORS as error:
+        raise DatasetError(f"the size of {path} cannot be read ({in_one_line(error)}); restore the file") from error
 
 
 @contextmanager
@@ -88,7 +89,9 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
         ) as file:  # readers need no lock, and some shared file systems do not support it
             yield file
     except (OSError, KeyError, IndexError, ValueError, TypeError, RuntimeError) as error:
-        raise DatasetError(f"{path} is damaged or not as published ({_message(error)}); download it again") from error
+        raise DatasetError(
+            f"{path} is damaged or not as published ({in_one_line(error)}); download it again"
+        ) from error
 
 
 def table(file: h5py.File, name: str) -> h5py.Dataset:
@@ -112,7 +115,3 @@ def read_hdf5(path: Path, name: str, part: int | slice = slice(None)) -> NDArray
     """Read a part of the first axis of an HDF5 data set. Raises DatasetError."""
     with open_hdf5(path) as file:
         return table(file, name)[part]
-
-
-def _message(error: BaseException) -> str:
-    return " ".join(str(error.args[0] if error.args else error).split())

@@ -6,6 +6,7 @@ number of requests, since Blender leaks memory, and whenever it dies or hangs.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import subprocess
 import sys
@@ -82,6 +83,9 @@ class LocalWorker:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+            assert self._process.stdin is not None
+            with contextlib.suppress(OSError):  # the rest of a request that the process did not read
+                self._process.stdin.close()
             self._process = None
             self._log.close()
 
@@ -106,7 +110,7 @@ class LocalWorker:
         except WorkerLost as error:
             help_text = f"; {_LIBRARY_HELP}" if "cannot open shared object" in error.output else ""
             last = " | ".join(error.output.splitlines()[-4:])[-400:]
-            raise Fatal(f"Blender does not start: {error}; it last said: {last or 'nothing'}{help_text}") from error
+            raise Fatal(f"Blender does not start: {error}; its last output: {last or 'nothing'}{help_text}") from error
         if isinstance(ready, Failed):
             raise Fatal(ready.fatal)
         assert isinstance(ready, Ready)
@@ -116,7 +120,7 @@ class LocalWorker:
         try:
             line = self._lines.get(timeout=timeout)
         except queue.Empty:
-            raise self._lost(f"gave no answer within {timeout:.0f} s", hung=True) from None
+            raise self._lost(f"did not answer within {timeout:.0f} s", hung=True) from None
         if not line:
             raise self._lost("died")
         return decode_message(line)
@@ -130,6 +134,7 @@ class LocalWorker:
 
 def _pump(stream: Any, lines: queue.SimpleQueue[str]) -> None:
     """Move lines from a pipe to a queue, on which reads can time out. An empty line marks the end of the pipe."""
-    for line in stream:
-        lines.put(line)
+    with stream:
+        for line in stream:
+            lines.put(line)
     lines.put("")

@@ -63,9 +63,8 @@ def connect(address: str | None) -> None:
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, ignore_reinit_error=True)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        raise Fatal(
-            f"no Ray cluster at {address or 'hand'} ({str(error).splitlines()[0]}); start one with ray start"
-        ) from error
+        where = f" at {address}" if address else ""
+        raise Fatal(f"no Ray cluster{where} ({str(error).splitlines()[0]}); start one with ray start") from error
 
 
 def capacity(resource: str, each: int) -> int:

@@ -18,6 +18,7 @@ from objascale.maps.exr import open_exr
 from objascale.maps.low_range import open_low_range
 from objascale.maps.opened import EnvironmentMapError, OpenedMap, check_size
 from objascale.maps.radiance import open_radiance
+from objascale.picture_kind import true_suffix
 
 __all__ = ["BRIGHTEST", "LIGHT_WIDTH", "EnvironmentMap", "EnvironmentMapError", "check_map", "load_map", "write_exr"]
 
@@ -53,7 +54,7 @@ def load_map(path: Path, scratch: Path) -> EnvironmentMap:
     """Read an environment map. Only the map that was read last is kept in memory.
 
     Args:
-        path: An .exr or .hdr file, or a .jpg or .png file of eight bits in sRGB.
+        path: An .exr or .hdr file, or a .jpg or .png file of eight bits in sRGB. The content decides which it is.
         scratch: Folder for the file that lights objects. The next map overwrites it.
 
     Raises:
@@ -79,7 +80,7 @@ def _open(path: Path) -> OpenedMap:
     if path.is_file() and is_lfs_pointer(path):
         raise EnvironmentMapError(f"{path} {LFS_HELP}")
     openers = {".exr": open_exr, ".hdr": open_radiance}
-    opened = openers.get(path.suffix.lower(), open_low_range)(path)
+    opened = openers.get(true_suffix(path), open_low_range)(path)
     check_size(path, opened.width, opened.height)
     return opened
 

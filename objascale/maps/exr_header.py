@@ -136,7 +136,9 @@ def _check_complete(path: Path, file: BinaryIO, at: int, size: int, counts: list
         return
     count = sum(each for each in counts if each is not None)
     if not 0 < 8 * count <= size - at:
-        raise EnvironmentMapError(f"{path} is truncated or damaged: its EXR header promises more than the file holds")
+        raise EnvironmentMapError(
+            f"{path} is truncated or damaged: its EXR header declares more data than the file holds"
+        )
     file.seek(at)
     offsets = struct.unpack(f"<{count}Q", file.read(8 * count))
     missing = sum(not at < offset < size for offset in offsets)

@@ -17,6 +17,7 @@ from objascale.color import to_display
 from objascale.dataset import DatasetError
 from objascale.files import file_state
 from objascale.maps import EnvironmentMapError, load_map
+from objascale.picture_kind import true_suffix
 from objascale.pictures import PictureError, decode, orientation, turned
 from objascale.scenes.packed import PackedImages, load_packed
 from objascale.sources.folder import MAP_SUFFIXES
@@ -38,7 +39,7 @@ def load_backgrounds(paths: Sequence[Path]) -> PackedImages:
     random scales, a small one is used whole. The images are made on the first call and kept in the user's cache.
 
     Args:
-        paths: Files or folders of files. The endings .exr and .hdr mark environment maps.
+        paths: Files or folders of files. EXR and Radiance files are environment maps.
 
     Raises:
         DatasetError: A path does not exist, a folder has no background, or a file cannot be read.
@@ -64,7 +65,7 @@ def _background_files(path: Path) -> list[Path]:
 
 def _images(files: Sequence[Path]) -> Iterator[NDArray[np.uint8]]:
     for number, file in enumerate(files):
-        if file.suffix.lower() in MAP_SUFFIXES:
+        if true_suffix(file) in MAP_SUFFIXES:
             yield from _map_views(file, np.random.default_rng(number))
         else:
             yield from _photograph_pieces(_photograph(file), np.random.default_rng(number))

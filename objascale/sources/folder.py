@@ -21,6 +21,7 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from objascale.files import file_sha256
+from objascale.picture_kind import true_suffix
 from objascale.sources import Asset, SourceError
 
 OBJECT_SUFFIXES = (".glb", ".gltf", ".obj", ".fbx", ".usd", ".usda", ".usdc", ".usdz", ".ply", ".stl")
@@ -128,6 +129,8 @@ def environment_maps(path: Path, ldr: bool = False) -> list[Asset]:
     found, reason = [], ""
     for file in files:
         try:
+            if not ldr and true_suffix(file) in LDR_MAP_SUFFIXES:
+                raise EnvironmentMapError(f"{file} holds a picture of low dynamic range; give --ldr-maps to take it")
             check_map(file)
         except EnvironmentMapError as error:
             reason = str(error)

@@ -60,7 +60,7 @@ def environment_maps(
         listing = haven.listing()
         slugs = sorted(listing, key=lambda slug: hashlib.sha256(f"{seed}/{slug}".encode()).digest())
         if len(slugs) < count:
-            raise SourceError(f"Poly Haven lists {len(slugs)} maps of {resolution}, fewer than the {count} asked for")
+            raise SourceError(f"Poly Haven lists {len(slugs)} maps of {resolution}, fewer than the requested {count}")
         found: dict[str, Asset] = {}
         failure: DownloadFailed | None = None
         candidates = iter(slugs)
@@ -68,7 +68,7 @@ def environment_maps(
             for index, result in download_many([partial(haven.fetch, slug, listing[slug]) for slug in batch]):
                 if isinstance(result, DownloadFailed):
                     failure = result
-                    logging.getLogger(__name__).warning("%s; another map takes its place", result)
+                    logging.getLogger(__name__).warning("%s; another map replaces it", result)
                 else:
                     found[batch[index]] = result
                     if progress:

@@ -103,7 +103,7 @@ def _unpacked(library: Path) -> Path:
         if not root.is_dir():  # otherwise another process has unpacked it
             raise
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise SourceError(f"{library} cannot be unpacked ({error}); get it again") from error
+        raise SourceError(f"{library} cannot be unpacked ({error}); download it again") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return root

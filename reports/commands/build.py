@@ -28,7 +28,7 @@ def build(
 
     with errors(), show_progress() as progress:
         report = build_report(results or RESULTS, out, bins, gallery, progress)
-    for sentence in report.failed:
+    for sentence in report.warnings:
         typer.echo(f"warning: {sentence}", err=True)
     for table in report.tables:
         show(table)

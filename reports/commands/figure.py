@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from objascale.terminal import refuse_idle
 from reports.choices import FIGURE_TOPICS
 from reports.commands.common import REPORT, Bins, Out, ResultsFolders, errors, read
 
@@ -25,7 +26,11 @@ def figure(
 ) -> None:
     """Draw one figure for every data set in the results (PDF, SVG, PNG)."""
     from reports.build import draw_figure
+    from reports.figures.registry import FIGURES
 
     with errors():
+        if which in FIGURES and not FIGURES[which].has_bins:
+            having = ", ".join(name for name, kind in FIGURES.items() if kind.has_bins)
+            refuse_idle(f"a figure that has bins: {having}", "bins")
         for path in draw_figure(which, read(results), out, bins):
             typer.echo(path)

@@ -23,7 +23,14 @@ class Drawn:
 
 @dataclass(frozen=True)
 class FigureKind:
-    """A kind of figure. `about` is its line in --help; `draw` draws it or raises NothingToShow."""
+    """A kind of figure.
+
+    Attributes:
+        about: Its line in --help.
+        draw: Draws it, or raises NothingToShow.
+        has_bins: Whether `ResultsView.bins` changes it.
+    """
 
     about: str
     draw: Callable[[ResultsView], list[Drawn]]
+    has_bins: bool = False

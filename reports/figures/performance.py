@@ -8,7 +8,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
 from bench.statistics import MIN_CLUSTERS, clustered_means
 from reports.figures import Drawn
@@ -79,7 +79,7 @@ def draw_performance(
         front = pareto_front(table, x)
         steps = [*front[x], right], [*front["mean"], front["mean"].iloc[-1]]
         axes.plot(*steps, drawstyle="steps-post", color="#8a8a8a", linewidth=0.9, zorder=1, label="_front")
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axes.xaxis.set_minor_formatter(NullFormatter())
         labels = [Label(row["series"], None, row["mean"]) for row in levels.to_dict("records")]
         labels += [Label(row["series"], row[x], row["mean"]) for row in table.to_dict("records")]

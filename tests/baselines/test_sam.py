@@ -191,7 +191,7 @@ class Evil:
 
 def test_no_code_of_a_checkpoint_is_executed(network, tmp_path):
     torch.save({"a": Evil(tmp_path / "ran")}, tmp_path / "w.pth")
-    with pytest.raises(ModelUnavailable, match=r"w\.pth is no whole checkpoint"):
+    with pytest.raises(ModelUnavailable, match=r"w\.pth is not a complete checkpoint"):
         load_sam_weights(network, tmp_path / "w.pth")
     assert not (tmp_path / "ran").exists()
 
@@ -199,7 +199,7 @@ def test_no_code_of_a_checkpoint_is_executed(network, tmp_path):
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 half a file", b"<html>not found</html>"])
 def test_an_error_names_a_broken_checkpoint(network, tmp_path, content):
     (tmp_path / "w.pth").write_bytes(content)
-    with pytest.raises(ModelUnavailable, match=r"w\.pth is no whole checkpoint .*fetch it again"):
+    with pytest.raises(ModelUnavailable, match=r"w\.pth is not a complete checkpoint .*fetch it again"):
         load_sam_weights(network, tmp_path / "w.pth")
 
 

@@ -204,7 +204,7 @@ def test_workers_that_cannot_start_give_one_clear_sentence(cluster, discs, tmp_p
     for setup, workers, words in (
         (setup_of(refuses, data), 1, "on the node .*/shared/weights.onnx"),
         (setup_of(lambda: os._exit(1), data), 1, "die while they load the models"),
-        (elsewhere, 1, r"on the node .*data is another data set than for the driver"),
+        (elsewhere, 1, r"on the node .*data differs from the driver's data set"),
         (
             setup_of(Differs, data),
             2,

@@ -20,6 +20,7 @@ from flip.training_data import NOTHING, UNKNOWN, TrainingData, write_record
 from flip.weights import PACKAGE_WEIGHTS, sha256
 from objascale.datasets import RENDERED, Sample, TruthObject
 from objascale.datasets.coco import _collection
+from objascale.datasets.coco_records import _images
 from objascale.datasets.objascale import read
 from objascale.sources import STARTER_AUTHOR
 
@@ -122,7 +123,9 @@ def test_a_record_beside_the_weights_overrides_the_registry(tmp_path: Path) -> N
     ],
 )
 def test_facts_of_an_image_are_read_from_a_coco_file(image: dict, annotations: str, collection: str) -> None:
-    assert _collection(image, Path(f"{annotations}.json")) == collection
+    records, _ = _images([{"id": 1, **image}])
+    (record,) = records.values()
+    assert _collection(record, Path(f"{annotations}.json")) == collection
 
 
 def test_the_highest_value_of_several_rows_counts() -> None:
@@ -191,8 +194,8 @@ def test_a_comparison_on_seen_objects_needs_an_option(results: Path) -> None:
     refused = bench("compare", results, "flip-s", "ellipse")
     assert refused.exit_code == 1
     assert refused.stderr == (
-        "error: of 4 objects to compare, some were seen in training, flip-s: 2 objects; measure on others, or give "
-        "--include-seen to compare all the same\n"
+        "error: of 4 objects to compare, some were seen in training, flip-s: 2 objects; measure on other objects, or "
+        "give --include-seen to include these\n"
     )
     asked = bench("compare", results, "flip-s", "ellipse", "--include-seen")
     assert asked.exit_code == 0, asked.output

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import cv2
@@ -249,9 +250,12 @@ def test_pictures_are_read_as_viewers_show_them(picture: Path, weights: Path, tm
     Image.fromarray(np.dstack((white, white, white, 255 * mask))).save(tmp_path / "alpha.png")
     Image.fromarray(mask).save(tmp_path / "mask.png")
     found = []
-    images = ("8.png", "16.png", "12.png", "colours12.png", "8.gif", "turned.png")
-    for image, prompt in (*((image, "mask") for image in images), ("8.png", "mask16"), ("8.png", "alpha")):
-        arguments = ("--mask", tmp_path / f"{prompt}.png", "--weights", weights, "--out", tmp_path / "out.png")
+    images = ("8.png", "16.png", "12.png", "colours12.png", "8.gif", "turned.png", "png.jpg")
+    shutil.copy(tmp_path / "8.png", tmp_path / "png.jpg")  # the content wins over the suffix
+    shutil.copy(tmp_path / "mask.png", tmp_path / "mask.jpg")
+    masks = ("mask16.png", "alpha.png", "mask.jpg")
+    for image, prompt in (*((image, "mask.png") for image in images), *(("8.png", name) for name in masks)):
+        arguments = ("--mask", tmp_path / prompt, "--weights", weights, "--out", tmp_path / "out.png")
         done = run("predict", tmp_path / image, *arguments)
         assert done.exit_code == 0, done.output
         found.append(np.asarray(Image.open(tmp_path / "out.png")))

@@ -242,6 +242,6 @@ def test_an_error_names_a_truncated_file(tmp_path, content):
 def test_the_user_must_name_one_of_several_annotation_files(tmp_path):
     path = write(tmp_path, [annotation(1, TRIANGLE)])
     path.with_name("instances_train2017.json").write_bytes(path.read_bytes())
-    with pytest.raises(DatasetError, match=r"instances_train2017\.json, .*instances_val2017\.json; give one file"):
+    with pytest.raises(DatasetError, match=r"instances_train2017\.json, .*instances_val2017\.json; give one of them"):
         open_dataset(tmp_path)
     assert len(open_dataset(path).samples) == 1

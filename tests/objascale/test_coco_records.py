@@ -249,9 +249,9 @@ def test_an_export_elsewhere_opens_with_an_images_folder(tmp_path, by_hand):
     dataset = open_dataset(elsewhere, images=folder)
     assert (dataset.path, len(dataset.samples)) == (folder, 2)
     assert all(sample.picture() for sample in dataset.samples)
-    with pytest.raises(DatasetError, match="there is no folder"):
+    with pytest.raises(DatasetError, match="there is no folder of images"):
         open_dataset(elsewhere, images=tmp_path / "nowhere")
-    with pytest.raises(DatasetError, match="--images is for data sets of the formats coco, not objascale"):
+    with pytest.raises(DatasetError, match="a folder of images goes with data sets of the formats coco, not objascale"):
         open_dataset(folder, images=folder)
 
 

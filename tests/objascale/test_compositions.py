@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from objascale.crops import CROPS_HEADER
 from objascale.dataset import DatasetError, DatasetWriter, write_parquet
@@ -317,6 +318,15 @@ def test_environment_maps_become_images(tmp_path: Path):
     assert len(views) == VIEWS_PER_FILE
     assert views[0].shape == (MAX_BACKGROUND_SIDE * 3 // 4, MAX_BACKGROUND_SIDE, 3)
     assert views[0][0].mean() > views[0][-1].mean() + 50
+
+
+def test_the_content_of_a_background_wins_over_its_suffix(tmp_path: Path):
+    grey = Image.new("RGB", (100, 100), (9, 9, 9))
+    grey.save(tmp_path / "photo.jpg", "PNG")
+    grey.save(tmp_path / "photo.hdr", "JPEG")
+    write_exr(tmp_path / "sky.exr", np.ones((16, 32, 3), np.float32))
+    (tmp_path / "sky.exr").rename(tmp_path / "sky.png")
+    assert len(load_backgrounds([tmp_path])) == 2 + VIEWS_PER_FILE
 
 
 def test_new_crops_replace_the_old_ones_in_the_cache(tmp_path: Path):

@@ -77,7 +77,7 @@ def test_a_run_resumes_and_other_settings_are_refused(made, cropped: Path, run_o
     journal.write_text(lines[0] + lines[1][:40])  # as if killed while writing the line of the second object
     result = run_objascale(*quick(made, cropped))
     assert result.returncode == 0, result.stderr
-    assert "1 of 2 objects are there already" in result.stderr
+    assert "1 of 2 objects exist already" in result.stderr
     renewed = {path.name[:6] for path, time in old.items() if path.stat().st_mtime_ns != time}
     assert renewed == {"000001"}
     assert (cropped / "crops.parquet").read_bytes() == table, "the same command makes the same crops"
@@ -130,7 +130,7 @@ def test_a_long_object_fills_its_crops_from_every_side(run_objascale: Command, m
 
 
 def test_exclusions_and_licences_select_the_objects(made):
-    def left(**options: str | list[str]) -> list[str]:
+    def left(**options: list[str]) -> list[str]:
         objects, _, _ = choose_assets(AssetOptions(objects=made.objects, hdris=str(made.hdris), **options), 1)
         return [asset.id for asset in objects]
 
@@ -138,8 +138,10 @@ def test_exclusions_and_licences_select_the_objects(made):
     assert left(exclude_categories=["wedge"]) == ["crate/old"]
     assert left(exclude=["*STOP*"]) == ["crate/old"]
     assert left(exclude=["a door*"]) == ["crate/old"]
-    assert left(licenses="by") == ["crate/old"]
-    assert left(licenses="cc0, by") == left()
+    assert left(licenses=["by"]) == ["crate/old"]
+    assert left(licenses=["cc0, by"]) == left(licenses=["cc0", "by"]) == left()
+    assert left(categories=["wedge"]) == ["wedge/stop"]
+    assert left(categories=["wedge,crate"]) == left(categories=["wedge", "crate"]) == left()
 
 
 @pytest.mark.parametrize(
@@ -155,7 +157,7 @@ def test_exclusions_and_licences_select_the_objects(made):
     ],
 )
 def test_a_misspelt_selection_is_an_error(made, sentence: str, option: str, value: str):
-    given = {option.removeprefix("--").replace("-", "_"): [value] if option.startswith("--exclude") else value}
+    given = {option.removeprefix("--").replace("-", "_"): [value]}
     with pytest.raises(SourceError, match=sentence):
         choose_assets(AssetOptions(objects=made.objects, hdris=str(made.hdris), **given), 1)
 

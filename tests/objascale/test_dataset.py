@@ -126,7 +126,8 @@ def test_masks_are_read_back_from_annotations(tmp_path):
     mask = RegionMask.from_full(frame)
     dataset = DatasetWriter(tmp_path)
     dataset.open(description())
-    later, first = ({"object_id": k, "image_id": 0, **mask_columns(mask)} for k in (1, 0))
+    about = {"image_id": 0, "file": "a.png", "category": "cup", "asset_id": "cup/a", "image_sha256": "ab" * 32}
+    later, first = ({"object_id": k, **about, **mask_columns(mask)} for k in (1, 0))
     dataset.append({"slot": 0, "status": "progress"})
     dataset.append({"slot": 0, "status": "done", "annotations": [later, first]})
     assert dataset.write_annotations() == 1

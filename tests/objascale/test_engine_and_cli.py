@@ -61,7 +61,7 @@ def test_an_error_names_a_worker_that_dies_or_hangs_and_it_is_replaced():
             worker.ask(REQUEST)
         worker._start()
         worker._process.send_signal(signal.SIGSTOP)
-        with pytest.raises(WorkerLost, match="no answer within 1 s"):
+        with pytest.raises(WorkerLost, match="did not answer within 1 s"):
             worker.ask(REQUEST)
         worker._start()
         assert worker.device == "CPU"
@@ -136,7 +136,7 @@ def test_a_run_resumes_and_refuses_other_settings(material, tmp_path):
     before = {path: path.read_bytes() for path in out.glob("images/*/*")}
     again = objascale(*from_folder(material, "--n", 7, "--out", out))
     assert again.returncode == 0
-    assert "5 of 7 images are there already" in again.stderr
+    assert "5 of 7 images exist already" in again.stderr
     assert len(read_annotations(out)) == 7
     assert all(path.read_bytes() == data for path, data in before.items())
 

@@ -158,7 +158,7 @@ def test_bad_bytes_cost_one_sample(tmp_path):
         file["instance_masks"][1] = np.frombuffer(b"words", np.uint8)
         file["instance_masks"][3] = file["instance_masks"][3][:45]
     no_image, no_mask, cut_off, good = open_dataset(path).samples
-    with pytest.raises(ImageError, match=r"a\.h5#0 is no image that OpenCV can decode"):
+    with pytest.raises(ImageError, match=r"a\.h5#0 is not an image that OpenCV can decode"):
         no_image.picture().decode()
     assert no_image.objects()
     for number, sample in ((1, no_mask), (3, cut_off)):

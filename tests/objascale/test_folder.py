@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from objascale.render import describe
 from objascale.sources import SourceError, folder
 
 
@@ -170,6 +173,16 @@ def test_maps_of_one_stem_are_distinct_and_a_single_file_is_accepted(shared):
     assert [asset.id for asset in found] == ["park.exr", "park.hdr"]
     (one,) = folder.environment_maps(shared / "faults/models/maps/park.hdr")
     assert one.id == "park"
+
+
+def test_a_map_of_low_dynamic_range_under_another_suffix_needs_its_option(shared, tmp_path):
+    Image.new("RGB", (16, 8)).save(tmp_path / "sky.hdr", "PNG")
+    with pytest.raises(SourceError, match=r"sky\.hdr holds a picture of low dynamic range; give --ldr-maps"):
+        folder.environment_maps(tmp_path)
+    (low,) = folder.environment_maps(tmp_path, ldr=True)
+    shutil.copy(shared / "faults/models/maps/park.exr", tmp_path / "park.png")
+    (high, _) = folder.environment_maps(tmp_path, ldr=True)
+    assert describe({}, [], [low, high])["ldr_maps"] == ["sky"]
 
 
 def test_a_damaged_map_is_reported_and_left_out(shared, tmp_path, caplog):

@@ -142,6 +142,18 @@ def test_missing_textures_are_reported_and_replaced_by_neutral_values(glb, look,
     assert "BASE COLOR" in names[4]
 
 
+def test_the_content_of_a_texture_wins_over_its_suffix_and_type(glb, look, tmp_path):
+    red = png(np.full((8, 8, 3), (255, 0, 0), np.uint8))
+    (tmp_path / "red.jpg").write_bytes(red)
+    (tmp_path / "red.mtl").write_text("newmtl m\nKd 1 1 1\nmap_Kd red.jpg\n")
+    (tmp_path / "red.obj").write_text("mtllib red.mtl\nv 0 0 0\nv 1 0 0\nv 0 1 0\nvt 0 0\nusemtl m\nf 1/1 2/1 3/1\n")
+    parts, document = textured(red)
+    document["images"][0]["mimeType"] = "image/jpeg"
+    for seen in look([tmp_path / "red.obj"], [glb(tmp_path / "red.glb", parts, **document)]):
+        assert seen.answer["missing"] == [[]]
+        assert colour(seen)[0] > 5 * colour(seen)[2]
+
+
 def test_too_large_textures_are_refused_before_reading(glb, look, tmp_path):
     """A PNG of a hundred bytes that declares 60,000 × 60,000 px, and seven complete ones of 40 million px."""
     ends = [b"IHDR" + struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0), b"IDAT" + zlib.compress(b""), b"IEND"]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import struct
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from objascale.color import blender_datafiles
@@ -19,42 +19,23 @@ from objascale.engine.messages import Refused, Rendered
 from objascale.files import file_sha256
 from objascale.plan import ObjectSpec, RenderSettings, SceneSpec
 from objascale.records import RenderRequest
+from objascale.refusal import REASONS
 from objascale.sources import Asset
 from objascale.sources.starter import starter_glb
+from tests.doors import MEMORY_LIMIT, is_sentence
+from tests.mutants import (
+    BINARY,
+    TEXT,
+    Generator,
+    Mutation,
+    change_value,
+    drop_value,
+    flip,
+    mutant,
+    nudge_number,
+)
 
-KINDS = {
-    "truncated",
-    "unreadable",
-    "missing-file",
-    "outside-reference",
-    "no-geometry",
-    "not-finite",
-    "too-large",
-    "too-many-triangles",
-}
-KINDS |= {"does-not-fit", "too-thin", "worker-lost"}
-ODD: list[Any] = [
-    None,
-    True,
-    -1,
-    0,
-    1.5,
-    7,
-    10**6,
-    2**31,
-    2**40,
-    1e30,
-    "",
-    "x",
-    "../x",
-    [],
-    [0],
-    [-1],
-    {},
-    {"index": 9},
-]
-
-Generator = np.random.Generator
+KINDS = REASONS.keys() - {"changed", "bad-map", "error"}
 Document = dict[str, Any]
 
 
@@ -70,44 +51,15 @@ def joined(document: Document, binary: bytes) -> bytes:
     return head + text + struct.pack("<I4s", len(binary), b"BIN\0") + binary
 
 
-def flip(data: bytes, rng: Generator, low: int, high: int) -> bytes:
-    """Replace one to eight bytes in a part of the file by random ones."""
-    flipped = bytearray(data)
-    for at in rng.integers(low, max(high, low + 1), rng.integers(1, 9)):
-        flipped[min(int(at), len(data) - 1)] = int(rng.integers(256))
-    return bytes(flipped)
+def changed(change: Callable[[Document, Generator], None]) -> Mutation:
+    """A mutation of the GLB's document."""
 
+    def mutate(data: bytes, rng: Generator) -> bytes:
+        document, binary = split(data)
+        change(document, rng)
+        return joined(document, binary)
 
-def places(value: Any) -> list[tuple[Any, Any]]:
-    """Return every (container, key) of a JSON document."""
-    keys = list(value) if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else []
-    return [place for key in keys for place in ((value, key), *places(value[key]))]
-
-
-def change_value(data: bytes, rng: Generator) -> bytes:
-    document, binary = split(data)
-    for _ in range(rng.integers(1, 3)):
-        choices = places(document)
-        holder, key = choices[rng.integers(len(choices))]
-        holder[key] = ODD[rng.integers(len(ODD))]
-    return joined(document, binary)
-
-
-def nudge_number(data: bytes, rng: Generator) -> bytes:
-    """Make an integer slightly or much too large, or negative."""
-    document, binary = split(data)
-    choices = [(holder, key) for holder, key in places(document) if type(holder[key]) is int]
-    holder, key = choices[rng.integers(len(choices))]
-    holder[key] += int(rng.choice([-1, 1, 4, 1000, 2**31, -(2**31)]))
-    return joined(document, binary)
-
-
-def drop_value(data: bytes, rng: Generator) -> bytes:
-    document, binary = split(data)
-    choices = places(document)
-    holder, key = choices[rng.integers(len(choices))]
-    del holder[key]
-    return joined(document, binary)
+    return mutate
 
 
 def tangle_nodes(data: bytes, rng: Generator) -> bytes:
@@ -140,16 +92,16 @@ def double_chunks(data: bytes, rng: Generator) -> bytes:
     return struct.pack("<4sII", b"glTF", 2, 12 + len(body)) + body
 
 
-MUTATIONS: list[Callable[[bytes, Generator], bytes]] = [
+MUTATIONS: list[Mutation] = [
     lambda data, rng: flip(data, rng, 0, 20),
     lambda data, rng: flip(data, rng, 20, 20 + struct.unpack_from("<I", data, 12)[0]),
     lambda data, rng: flip(data, rng, 28 + struct.unpack_from("<I", data, 12)[0], len(data)),
     lambda data, rng: data[: rng.integers(len(data))],
-    change_value,
-    change_value,
-    nudge_number,
-    nudge_number,
-    drop_value,
+    changed(change_value),
+    changed(change_value),
+    changed(nudge_number),
+    changed(nudge_number),
+    changed(drop_value),
     tangle_nodes,
     nest,
     lie_in_chunks,
@@ -157,52 +109,147 @@ MUTATIONS: list[Callable[[bytes, Generator], bytes]] = [
 ]
 
 
-def render_mutants(originals: list[bytes], first: int, last: int, folder: Path) -> Counter[str]:
-    """Return the outcome of each mutant by its number: `picture`, or the reason of the refusal."""
-    worker = LocalWorker(EngineSettings(workers=1, threads=2, device="cpu", timeout=60))
+@dataclass(frozen=True)
+class Sample:
+    """A sound file and the mutations of it."""
+
+    suffix: str
+    data: bytes
+    mutations: list[Mutation]
+
+
+@pytest.fixture(scope="module")
+def worker() -> Iterator[LocalWorker]:
+    started = LocalWorker(EngineSettings(workers=1, threads=2, device="cpu", timeout=60))
+    yield started
+    started.stop()
+
+
+def render_mutants(worker: LocalWorker, samples: list[Sample], first: int, last: int, folder: Path) -> Counter[str]:
+    """Render mutants by number, each sample's in turn. Returns the number of each suffix with each outcome.
+
+    An outcome is `picture`, or the reason of a refusal.
+    """
     outcomes: Counter[str] = Counter()
     map_file = blender_datafiles() / "studiolights/world/courtyard.exr"
     environment = Asset("map", "", map_file, file_sha256(map_file))
-    try:
-        for number in range(first, last):
-            rng = np.random.default_rng(number)
-            mutant = MUTATIONS[number % len(MUTATIONS)](originals[number // len(MUTATIONS) % len(originals)], rng)
-            file, image = folder / f"{number}.glb", folder / f"{number}.png"
-            file.write_bytes(mutant)
-            item = ObjectSpec("thing", "thing", file_sha256(file), 0.05, 0.3, 0.5, 0.5)
-            picture = (0, 0, "map", environment.sha256, 64, 64)
-            spec = SceneSpec(*picture, fov=1.0, azimuth=0.7, elevation=0.5, seed=1, objects=(item,))
-            assets = (Asset("thing", "thing", file, item.sha256),)
-            settings = RenderSettings(samples=1, denoise=False, noise_threshold=0)
-            try:
-                reply = worker.ask(RenderRequest(spec, settings, assets, environment, folder, image.name))
-            except WorkerLost as error:
-                reply = Refused("worker-lost", str(error))
-            assert isinstance(reply, Rendered) == image.exists(), number
-            outcome = reply.kind if isinstance(reply, Refused) else "picture"
-            assert outcome in KINDS | {"picture"}, (number, reply)
-            outcomes[outcome] += 1
-    finally:
-        worker.stop()
+    for number in range(first, last):
+        sample = samples[number // len(samples[0].mutations) % len(samples)]
+        file, image = folder / f"{number}{sample.suffix}", folder / f"{number}.png"
+        file.write_bytes(mutant(sample.data, sample.mutations, number))
+        item = ObjectSpec("thing", "thing", file_sha256(file), 0.05, 0.3, 0.5, 0.5)
+        picture = (0, 0, "map", environment.sha256, 64, 64)
+        spec = SceneSpec(*picture, fov=1.0, azimuth=0.7, elevation=0.5, seed=1, objects=(item,))
+        assets = (Asset("thing", "thing", file, item.sha256),)
+        settings = RenderSettings(samples=1, denoise=False, noise_threshold=0)
+        try:
+            reply = worker.ask(RenderRequest(spec, settings, assets, environment, folder, image.name))
+        except WorkerLost as error:
+            reply = Refused("worker-lost", f"{file} {error}")
+        assert isinstance(reply, Rendered) == image.exists(), number
+        outcome = reply.kind if isinstance(reply, Refused) else "picture"
+        assert outcome in KINDS | {"picture"}, (number, reply)
+        if isinstance(reply, Refused):
+            assert is_sentence(reply.message), (number, reply)
+            assert file.name in reply.message or "thing" in reply.message, (number, reply)
+        else:
+            assert all(row.peak_mib < MEMORY_LIMIT >> 20 for row in reply.annotations), (number, reply)
+        outcomes[f"{sample.suffix} {outcome}"] += 1
     return outcomes
 
 
 @pytest.fixture
-def starters() -> list[bytes]:
-    return [starter_glb(category, 0) for category in ("mug", "book", "cone")]
+def starters() -> list[Sample]:
+    return [Sample(".glb", starter_glb(category, 0), MUTATIONS) for category in ("mug", "book", "cone")]
 
 
-def test_forty_mutants_give_pictures_or_refusals(starters, tmp_path):
-    outcomes = render_mutants(starters, 0, 40, tmp_path)
+def test_forty_mutants_give_pictures_or_refusals(worker, starters, tmp_path):
+    outcomes = render_mutants(worker, starters, 0, 40, tmp_path)
     assert outcomes.total() == 40
-    assert outcomes["picture"] > 0
-    assert outcomes["worker-lost"] <= 2
+    assert outcomes[".glb picture"] > 0
+    assert outcomes[".glb worker-lost"] <= 2
 
 
 @pytest.mark.slow
-def test_two_hundred_mutants_give_pictures_or_refusals(starters, shared, tmp_path):
-    real = [next((shared / "assets/objects" / name).glob("*.glb")).read_bytes() for name in ("hammer", "apple")]
-    outcomes = render_mutants([*starters, *real], 0, 200, tmp_path)
+def test_two_hundred_mutants_give_pictures_or_refusals(worker, starters, shared, tmp_path):
+    real = [next((shared / "assets/objects" / name).glob("*.glb")) for name in ("hammer", "apple")]
+    samples = [*starters, *(Sample(".glb", path.read_bytes(), MUTATIONS) for path in real)]
+    outcomes = render_mutants(worker, samples, 0, 200, tmp_path)
     print(outcomes)
     assert outcomes.total() == 200
-    assert outcomes["worker-lost"] <= 10
+    assert outcomes[".glb worker-lost"] <= 10
+
+
+CORNERS = [(x, y, z) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]
+QUADS = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]
+
+
+def cube_obj() -> bytes:
+    lines = [f"v {x} {y} {z} 0.{x + 1} 0.5 0.5" for x, y, z in CORNERS]
+    lines += [f"vt 0.{number} 0.5" for number in range(4)] + ["vn 0 0 1"]
+    return "\n".join([*lines, *("f " + " ".join(f"{i + 1}/1/1" for i in quad) for quad in QUADS), ""]).encode()
+
+
+def cube_ply(binary: bool) -> bytes:
+    form = "binary_little_endian" if binary else "ascii"
+    head = [f"ply\nformat {form} 1.0\nelement vertex 8", *(f"property float {axis}" for axis in "xyz")]
+    head += ["element face 6", "property list uchar int vertex_indices", "end_header", ""]
+    if binary:
+        body = struct.pack("<24f", *(value for corner in CORNERS for value in corner))
+        body += b"".join(struct.pack("<B4i", 4, *quad) for quad in QUADS)
+    else:
+        rows = [*CORNERS, *((4, *quad) for quad in QUADS)]
+        body = "".join(" ".join(map(str, row)) + "\n" for row in rows).encode()
+    return "\n".join(head).encode() + body
+
+
+def cube_stl(binary: bool) -> bytes:
+    triangles = [three for a, b, c, d in QUADS for three in ((a, b, c), (a, c, d))]
+    if binary:
+        corners = [[value for corner in three for value in CORNERS[corner]] for three in triangles]
+        body = b"".join(struct.pack("<12fH", 0, 0, 1, *each, 0) for each in corners)
+        return bytes(80) + struct.pack("<I", len(triangles)) + body
+    loops = ["".join("vertex {} {} {}\n".format(*CORNERS[corner]) for corner in three) for three in triangles]
+    facets = "".join(f"facet normal 0 0 1\nouter loop\n{loop}endloop\nendfacet\n" for loop in loops)
+    return f"solid cube\n{facets}endsolid cube\n".encode()
+
+
+def other_formats(models: Path) -> list[list[Sample]]:
+    """The samples of each format: OBJ, PLY, STL, FBX, and GLB with compressed buffers and pictures."""
+    fbx = ("blender_279_default_7400_binary.fbx", "cubes_with_names.fbx")
+    packed = [[Sample(".glb", (models / f"gltf/{name}.glb").read_bytes(), MUTATIONS)] for name in PACKED]
+    return [
+        [Sample(".obj", cube_obj(), TEXT)],
+        [Sample(".ply", cube_ply(False), TEXT), Sample(".ply", cube_ply(True), BINARY)],
+        [Sample(".stl", cube_stl(False), TEXT), Sample(".stl", cube_stl(True), BINARY)],
+        [Sample(".fbx", (models / f"fbx/{name}").read_bytes(), BINARY) for name in fbx],
+        *packed,
+    ]
+
+
+PACKED = ("BoxMeshopt", "grip-compressed")
+
+
+def render_formats(worker: LocalWorker, models: Path, count: int, folder: Path) -> Counter[str]:
+    outcomes: Counter[str] = Counter()
+    for number, samples in enumerate(other_formats(models)):
+        own = folder / str(number)
+        own.mkdir()
+        found = render_mutants(worker, samples, 0, count, own)
+        print(found)
+        assert found[f"{samples[0].suffix} picture"] > 0
+        outcomes += found
+    return outcomes
+
+
+def test_twenty_mutants_of_each_other_format(worker, shared, tmp_path):
+    outcomes = render_formats(worker, shared / "faults/models", 20, tmp_path)
+    assert outcomes.total() == 120
+    assert sum(count for name, count in outcomes.items() if name.endswith("worker-lost")) <= 3
+
+
+@pytest.mark.slow
+def test_two_hundred_mutants_of_each_other_format(worker, shared, tmp_path):
+    outcomes = render_formats(worker, shared / "faults/models", 200, tmp_path)
+    assert outcomes.total() == 1200
+    assert sum(count for name, count in outcomes.items() if name.endswith("worker-lost")) <= 30

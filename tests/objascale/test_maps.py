@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import cv2
 import numpy as np
 import OpenEXR
@@ -226,6 +228,20 @@ def test_a_panorama_of_eight_bits_is_linearised(tmp_path):
     cv2.imwrite(str(tmp_path / "photo.png"), np.zeros((20, 30, 3), np.uint8))
     with pytest.raises(EnvironmentMapError, match="twice as wide as high"):
         load_map(tmp_path / "photo.png", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["a.hdr", "a.png"])
+def test_the_content_of_a_map_wins_over_its_suffix(tmp_path, name):
+    """Radiance in .exr, EXR in .hdr and .png, PNG in .jpg and .hdr."""
+    cv2.imwrite(str(tmp_path / name), run_length_encodable(np.random.default_rng(0), 8, 16) * 200)
+    written(tmp_path / "b.exr", np.full((8, 16, 3), 3, np.float32))
+    expected = load_map(tmp_path / name, tmp_path).texels
+    for wrong in ("a.exr", "c.hdr", "a.jpg"):
+        shutil.copy(tmp_path / name, tmp_path / wrong)
+        assert (load_map(tmp_path / wrong, tmp_path).texels == expected).all()
+    for wrong in ("b.hdr", "b.png"):
+        shutil.copy(tmp_path / "b.exr", tmp_path / wrong)
+        assert (load_map(tmp_path / wrong, tmp_path).texels == 3).all()
 
 
 def test_exr_layers_and_parts_are_read_or_reported(tmp_path):

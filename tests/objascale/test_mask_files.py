@@ -89,6 +89,17 @@ def test_a_picture_that_is_no_mask_costs_one_object(tmp_path, image, problem):
         truth.mask()
 
 
+def test_the_content_of_pictures_and_masks_wins_over_their_suffixes(tmp_path, all_objects):
+    for folder in ("images", "masks"):
+        (tmp_path / folder).mkdir()
+    Image.new("RGB", (8, 6), (1, 2, 3)).save(tmp_path / "images/a.jpg", "PNG")
+    Image.fromarray(VALUES == 1).save(tmp_path / "masks/a.jpg", "PNG")
+    dataset = open_dataset(tmp_path)
+    (truth,) = all_objects(dataset)
+    assert (truth.problem, truth.area) == ("", 6)
+    assert (dataset.samples[0].picture().decode() == (1, 2, 3)).all()
+
+
 def test_a_jpeg_is_refused_because_its_values_are_changed(tmp_path):
     Image.fromarray(VALUES * 100).save(tmp_path / "a.jpg")
     (truth,) = truths_of(tmp_path, (tmp_path / "a.jpg").read_bytes())

@@ -360,7 +360,7 @@ def test_the_command_of_the_paper_fetches_and_renders(loopback, tmp_path, monkey
 
     asked = len(loopback.asked())
     again = run_objascale(*command, "--out", out, env=environment)
-    assert (again.returncode, "4 of 4 images are there already" in again.stderr) == (0, True), again.stderr
+    assert (again.returncode, "4 of 4 images exist already" in again.stderr) == (0, True), again.stderr
     elsewhere = run_objascale(*command, "--out", tmp_path / "other", "--offline", env=environment)
     assert elsewhere.returncode == 0, elsewhere.stderr
     assert len(loopback.asked()) == asked

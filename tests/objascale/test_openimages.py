@@ -183,7 +183,7 @@ def test_an_error_names_a_broken_table_of_class_names(tmp_path):
 def test_the_user_must_name_one_of_several_tables(tmp_path):
     path = write(tmp_path, [("00", CAT, "1", square())])
     (tmp_path / "test-annotations-object-segmentation.csv").write_bytes(path.read_bytes())
-    with pytest.raises(DatasetError, match="but it holds 2; give one with --data"):
+    with pytest.raises(DatasetError, match="but it holds 2; give one of them"):
         open_dataset(tmp_path)
     assert len(open_dataset(path).samples) == 1
 

@@ -107,7 +107,7 @@ def test_the_choice_depends_only_on_seed_and_slugs(haven):
 
 
 def test_only_large_enough_maps_are_candidates(haven):
-    with pytest.raises(SourceError, match="lists 3 maps of 8k, fewer than the 4"):
+    with pytest.raises(SourceError, match="lists 3 maps of 8k, fewer than the requested 4"):
         environment_maps(4, "8k", seed=0)
     with pytest.raises(SourceError, match="lists 5 maps of 1k"):
         environment_maps(6, "1k", seed=0)

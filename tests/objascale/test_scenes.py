@@ -214,9 +214,9 @@ ENDLESS = PICTURE[:SIZE_AT] + struct.pack(">HH", 65000, 65000) + PICTURE[SIZE_AT
 @pytest.mark.parametrize(
     ("sentence", "picture", "annotations"),
     [
-        ("is no image that OpenCV can decode", PICTURE[:40], ANNOTATIONS),
-        ("is no image that OpenCV can decode", b"", ANNOTATIONS),
-        ("is no image that OpenCV can decode", ENDLESS, ANNOTATIONS),
+        ("is not an image that OpenCV can decode", PICTURE[:40], ANNOTATIONS),
+        ("is not an image that OpenCV can decode", b"", ANNOTATIONS),
+        ("is not an image that OpenCV can decode", ENDLESS, ANNOTATIONS),
         ("its JSON does not have SA-1B's format", PICTURE, b"{ no json"),
         ("its JSON does not have SA-1B's format", PICTURE, b"\xff\xfe"),
         ("its JSON does not have SA-1B's format", PICTURE, b"[]"),
@@ -344,7 +344,7 @@ def test_errors_name_a_damaged_data_set(tmp_path: Path):
     with pytest.raises(SceneError, match=r"a\.png cannot be used: "):
         source.scene(0)
     (tmp_path / "a.png").write_bytes(b"no picture")
-    with pytest.raises(SceneError, match=r"a\.png cannot be used: .*no image that OpenCV can decode"):
+    with pytest.raises(SceneError, match=r"a\.png cannot be used: .*not an image that OpenCV can decode"):
         source.scene(0)
     content["images"] = content["annotations"] = []
     (tmp_path / "instances.json").write_text(json.dumps(content))

@@ -15,13 +15,15 @@ from objascale.verify import render_settings
 @pytest.mark.parametrize(
     ("part", "sentence"),
     [
-        ({"seed": -1}, "(seed should be greater than or equal to 0, not -1)"),
-        ({"colour": "red"}, "(colour is not a known setting)"),
+        ({"seed": -1}, "(plan.seed should be greater than or equal to 0, not -1)"),
+        ({"colour": "red"}, "(plan.colour is not a known setting)"),
         ({"min_px": "x" * 100}, "unable to parse string as an integer, not '" + "x" * 39 + "…)"),
     ],
 )
 def test_an_error_names_a_wrong_setting_of_a_plan(tmp_path: Path, part: dict, sentence: str) -> None:
-    content = {"schema": PLAN_SCHEMA, "objects": [], "maps": [], "plan": part, "render": {}, "n": 1, "request": {}}
+    asset = {"id": "a", "category": "cup", "path": "a.glb", "sha256": "ab"}
+    content = {"schema": PLAN_SCHEMA, "objects": [asset], "maps": [asset], "plan": part, "render": {}}
+    content |= {"n": 1, "request": {}}
     path = tmp_path / "plan.json"
     path.write_text(json.dumps(content))
     with pytest.raises(PlanError) as caught:
@@ -33,7 +35,7 @@ def test_an_error_names_a_wrong_setting_of_a_plan(tmp_path: Path, part: dict, se
 
 def test_an_error_names_a_missing_part_of_a_plan(tmp_path: Path) -> None:
     (tmp_path / "plan.json").write_text(json.dumps({"schema": PLAN_SCHEMA, "objects": []}))
-    with pytest.raises(PlanError, match=r"'maps' is missing"):
+    with pytest.raises(PlanError, match=r"objects is empty; maps is missing"):
         load_plan(tmp_path / "plan.json")
 
 

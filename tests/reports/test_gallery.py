@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from reports import pixels
 from reports.gallery import OBJECTS_PER_CHUNK, Gallery, build_gallery
+from reports.parallel import Workers
 from reports.results import read_results
 from reports.selection import choose_objects, leading_pair
 from reports.style import assign_styles
@@ -31,7 +32,8 @@ def view_of(folder: Path) -> ResultsView:
 
 
 def build(folder: Path, out: Path, limit: int | None = None) -> Gallery:
-    return build_gallery(view_of(folder), "d", out, limit, lambda *_: None)
+    with Workers(expected_jobs=1) as workers:
+        return build_gallery(view_of(folder), "d", out, limit, workers, lambda *_: None)
 
 
 def script_data(out: Path) -> dict:
@@ -150,7 +152,7 @@ def spoil(folder: Path, how: str) -> str:
         return "is missing"
     if how == "corrupt":
         picture.write_bytes(b"no picture")
-        return "is no image that OpenCV can decode"
+        return "is not an image that OpenCV can decode"
     cv2.imwrite(str(picture), np.zeros((5, 5, 3), np.uint8))
     return "is 5×5, its annotation says"
 

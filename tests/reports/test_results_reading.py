@@ -212,6 +212,6 @@ def test_results_on_pictures_of_different_orientation_are_not_joined(make_result
     for folder, exif in zip(folders, ("stored", "displayed"), strict=True):
         edit(folder, lambda rows, exif=exif: rows.assign(exif=exif, dataset_path="data"))
     with pytest.raises(
-        ReportError, match="3 objects were measured on images that --exif rotated in one results folder"
+        ReportError, match="3 objects were measured on images that `bench run --exif` rotated in one results folder"
     ):
         read_results(folders)
