@@ -18,8 +18,8 @@ PASSIVE_WAITING = {
 def wait_passively() -> None:
     """Make the threads of numerical libraries sleep while they wait. Variables that are set already stay.
 
-    By default they spin, and take the cores that the threads they wait for need. Beside another busy program this
-    costs several times the work itself (`tests/benchmarks/contention.py`).
+    By default they spin and occupy cores that working threads need. Beside another busy program, this
+    takes several times as long as the work (`tests/benchmarks/contention.py`).
 
     The libraries read the variables when they are loaded, so every command calls this before it imports them. Worker
     processes inherit the variables. ONNX Runtime has options of its session instead; see `baselines.onnx_sam`.
@@ -29,16 +29,16 @@ def wait_passively() -> None:
 
 
 def available_cores(root: Path = Path("/")) -> int:
-    """The number of cores that this process may keep busy, at least 1.
+    """Return the number of cores that this process may use, at least 1.
 
-    `os.cpu_count()` is the number of cores of the machine. This is the least of:
+    `os.cpu_count()` is the number of cores of the machine. The result is the minimum of it and:
 
     - the CPU affinity, which `taskset`, cpusets and most job schedulers set;
     - the CPU quota of the process's control group and of every group around it, rounded up, which containers set;
-    - `SLURM_CPUS_PER_TASK`, as Slurm sets an affinity only where its site asks for it.
+    - `SLURM_CPUS_PER_TASK`, because Slurm sets an affinity only if the site configures it.
 
     Args:
-        root: The folder that `/proc` and `/sys` lie in.
+        root: Folder that contains `/proc` and `/sys`.
     """
     limits = [_affinity(), *_core_quotas(root)]
     slurm = os.environ.get("SLURM_CPUS_PER_TASK", "")
@@ -54,10 +54,10 @@ def _affinity() -> int:
 
 
 def available_memory(root: Path = Path("/")) -> int:
-    """The bytes of memory that this process may use: the machine's, or the smaller limit of a control group.
+    """Return the bytes of memory that this process may use: those of the machine, or the limit of a control group.
 
     Args:
-        root: The folder that `/proc` and `/sys` lie in.
+        root: Folder that contains `/proc` and `/sys`.
     """
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     limits = _group_limits(root, "memory", ["memory.max"], ["memory.limit_in_bytes"])
@@ -65,18 +65,18 @@ def available_memory(root: Path = Path("/")) -> int:
 
 
 def _core_quotas(root: Path) -> Iterator[int]:
-    """The quotas of this process's control groups, in cores."""
+    """Return the quotas of this process's control groups, in cores."""
     for quota, period in _group_limits(root, "cpu", ["cpu.max"], ["cpu.cfs_quota_us", "cpu.cfs_period_us"]):
-        if quota > 0:  # version 1 says -1 for no limit
+        if quota > 0:  # in version 1, -1 is no limit
             yield -(-quota // period)
 
 
 def _group_limits(
     root: Path, controller: str, files: Sequence[str], files_of_version_1: Sequence[str]
 ) -> Iterator[list[int]]:
-    """The numbers in files of this process's control group and of those around it, of which each may have a limit.
+    """Return the numbers in files of this process's control group and of its parents; each may have a limit.
 
-    A container sees its own group as the root of the hierarchy, and perhaps under the path that it has outside, which
+    In a container, the group of the container is the root of the hierarchy. The path may be that of the host, which
     does not exist inside. Sources: "Control Group v2", "CFS Bandwidth Control" and "Memory Resource Controller" of the
     Linux kernel's documentation.
     """
@@ -90,11 +90,11 @@ def _group_limits(
 
 
 def _of_groups(hierarchy: Path, path: str, files: Sequence[str]) -> Iterator[list[int]]:
-    """The numbers in files of the group at `path` of a mounted hierarchy and of those around it."""
+    """Return the numbers in files of the group at `path` of a mounted hierarchy and of its parents."""
     group = hierarchy / path.lstrip("/")
     for each in (group, *group.parents):
         if each.is_relative_to(hierarchy):
             try:
                 yield [int(number) for name in files for number in (each / name).read_text().split()]
-            except (OSError, ValueError):  # there is no such file, or it says "max"
+            except (OSError, ValueError):  # the file is missing, or contains "max"
                 continue

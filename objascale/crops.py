@@ -37,10 +37,10 @@ from objascale.validation import in_one_line
 CROPS_HEADER = "crops.json"
 CROPS_TABLE = "crops.parquet"
 
-_OBJECTS_PER_TABLE = 20  # the table is rewritten after each 20, so that training can begin meanwhile
+_OBJECTS_PER_TABLE = 20  # the table is rewritten after each 20, so that training can begin during the run
 _MIN_ALPHA = 0.2  # below it, dividing by alpha mostly amplifies the noise of the colour
-# Choices. Photographs show most objects from slightly below to well above, and from a telephoto's to a close-up's
-# distance; a share of all views comes from anywhere on the sphere.
+# Choices. Photographs show most objects from slightly below to well above, at the distances of a telephoto lens to a
+# close-up. A fraction of all views comes from anywhere on the sphere.
 _COMMON_ELEVATIONS = math.radians(-20), math.radians(60)
 _ANY_ELEVATION_SHARE = 0.15
 _FOV_RANGE = math.radians(8), math.radians(40)
@@ -65,7 +65,7 @@ class CropSettings(BaseModel):
 def draw_views(settings: CropSettings, maps: Sequence[Asset], number: int) -> list[CropView]:
     """Draw the views of one object. The same arguments always give the same views.
 
-    Directions are uniform over a common range of elevations, and a share of them over the whole sphere.
+    Directions are uniform over a common range of elevations, and a fraction of them over the whole sphere.
     """
     rng = np.random.default_rng([settings.seed, number])
     return [_view(maps, rng) for _ in range(settings.views)]

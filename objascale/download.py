@@ -45,7 +45,7 @@ class HostUnavailable(DownloadFailed):
 
 
 class _TryAgain(Exception):
-    """An attempt failed, and another may succeed. `host` tells that the host failed, and not the file."""
+    """An attempt failed, and another may succeed. `host` is true if the host failed, not the file."""
 
     def __init__(self, message: str, pause: float = 0.0, *, host: bool = False) -> None:
         super().__init__(message)
@@ -62,7 +62,7 @@ class Expected:
         md5: MD5, hexadecimal.
         size: Size, bytes.
         limit: Largest accepted size, bytes.
-        check: Takes the file, and returns a clause that says what is wrong with it ("it is empty"), or "".
+        check: Takes the file, and returns a clause that describes its fault ("it is empty"), or "".
     """
 
     sha256: str | None = None
@@ -72,7 +72,7 @@ class Expected:
     check: Callable[[Path], str] | None = None
 
     def fault(self, path: Path) -> str:
-        """Return a clause that says what is wrong with the file, or ""."""
+        """Return a clause that describes the fault of the file, or ""."""
         size = path.stat().st_size
         if self.size is not None and size != self.size:
             return f"it has {size} bytes instead of {self.size}"

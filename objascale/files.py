@@ -30,9 +30,9 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def unique_partial(path: Path) -> Path:
-    """A hidden name beside `path`, `.NAME.RANDOM.part`, to write to before the file takes its place.
+    """Return a hidden path beside `path`, `.NAME.RANDOM.part`, for writing before the file is moved to `path`.
 
-    It is random because process ids are not unique: threads share one, and hosts that share a file system repeat them.
+    It is random because process ids are not unique: threads share one, and hosts may have equal ones.
     """
     return path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
 
@@ -69,7 +69,7 @@ def file_sha256(path: Path) -> str:
 
 
 def remembered_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal; this process reads the file again only if it was changed since.
+    """Return the SHA-256 of a file, in hexadecimal. This process reads an unchanged file only once.
 
     A change shows in the file's identity, size, or the times at which its content or its entry changed. Raises OSError.
     """

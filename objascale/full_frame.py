@@ -53,7 +53,7 @@ class FrameDifference:
     object_mean: float
 
     def damages(self) -> list[Damage]:
-        """Return a damage for each difference that is too large."""
+        """Return a damage for each difference above its limit."""
         found = []
         if self.mask_px:
             found.append(f"its masks, rendered again, differ at {self.mask_px} px")

@@ -26,7 +26,7 @@ from objascale.gltf_schema import COMPONENT_TYPES, DOCUMENT, ELEMENT_TYPES, Sche
 from objascale.references import inside
 from objascale.refusal import Refusal
 
-# Choices that keep a worker within the memory that `engine.local` counts for it.
+# Choices that keep a worker within the memory that `engine.local` plans for it.
 MAX_FILE_BYTES = 2**30  # of an object file, and of all buffers of a glTF file together
 MAX_TRIANGLES = 5_000_000  # of a file, all instances counted
 _MAX_JSON_BYTES = 2**26
@@ -68,7 +68,7 @@ def plain_gltf(path: Path, scratch: Path) -> PlainGltf:
 
 
 def _check(path: Path) -> tuple[dict[str, Any], list[bytes], list[str] | None]:
-    """Return the checked document, its buffers, and the result of `simplify`, None where it has nothing to do."""
+    """Return the checked document, its buffers, and the result of `simplify`, None if it has nothing to do."""
     missing = None
     try:
         document, binary = _read(path)
@@ -160,7 +160,7 @@ class _File:
                 )
 
     def buffers(self) -> list[bytes]:
-        """Return the bytes of each buffer, and check that none is shorter than the document says."""
+        """Return the bytes of each buffer, and check that none is shorter than the document declares."""
         buffers, total = [], 0
         for i, item in enumerate(self.document.get("buffers", [])):
             data = self._buffer(i, item.get("uri"))

@@ -1,7 +1,7 @@
 """glTF extensions that Blender does not read, rewritten as glTF without them.
 
-`simplify` decodes EXT_meshopt_compression and KHR_texture_basisu, removes what KHR_node_visibility hides, and removes
-missing pictures of KHR_materials_pbrSpecularGlossiness, over which the importer stops.
+`simplify` decodes EXT_meshopt_compression and KHR_texture_basisu, removes the meshes that KHR_node_visibility
+hides, and removes missing pictures of KHR_materials_pbrSpecularGlossiness, which make the importer fail.
 
 Source: the extensions' pages in Khronos' registry of glTF extensions.
 """
@@ -27,7 +27,7 @@ _VISIBILITY = "KHR_node_visibility"
 _GLOSSINESS = "KHR_materials_pbrSpecularGlossiness"
 _REMOVED = {*_MESHOPT, _BASISU, _VISIBILITY}
 EXTENSIONS = _REMOVED | {_GLOSSINESS}
-"""The extensions that `simplify` has work with."""
+"""The extensions that `simplify` rewrites."""
 _MAX_DECODED_BYTES = 2**30  # of all buffers and pictures of a file together; a choice, as the limit of files
 
 
@@ -56,7 +56,7 @@ def simplify(folder: Path, document: dict[str, Any], buffers: list[bytes]) -> li
 
 
 def is_fallback(buffer: dict[str, Any]) -> bool:
-    """Return whether a buffer only holds the place of decompressed data."""
+    """Return whether a buffer is a placeholder for decompressed data."""
     extensions = buffer.get("extensions", {})
     return any(isinstance(extensions.get(name), dict) and extensions[name].get("fallback") is True for name in _MESHOPT)
 

@@ -1,6 +1,6 @@
 """Ctrl-C (SIGINT) and SIGTERM, which job schedulers send when the time is over.
 
-Both raise KeyboardInterrupt. A loop that should finish the work at hand first runs inside `finish_first`.
+Both raise KeyboardInterrupt. A loop that should first finish its work in progress runs inside `finish_first`.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ def exit_code(interrupt: KeyboardInterrupt) -> int:
 
 @contextmanager
 def raise_on_sigterm() -> Iterator[None]:
-    """Raise Terminated where SIGTERM arrives in this block, as Python raises KeyboardInterrupt for SIGINT."""
+    """Raise Terminated when SIGTERM arrives in this block, as Python raises KeyboardInterrupt for SIGINT."""
     with _handler(_raise, signal.SIGTERM):
         yield
 
 
 @contextmanager
 def finish_first() -> Iterator[Callable[[], bool]]:
-    """Delay an interrupt to the end of the block, so that the work at hand is finished. A second one is raised at once.
+    """Delay an interrupt to the end of the block, so that work in progress is finished. A second one is raised at once.
 
     Outside the main thread, which receives all signals, the block has no effect.
 
@@ -64,7 +64,7 @@ def finish_first() -> Iterator[Callable[[], bool]]:
 def ignore_interrupts() -> None:
     """Ignore both signals in this process, a child that its parent ends.
 
-    The terminal sends Ctrl-C to the children of a program too, and job schedulers send them SIGTERM.
+    A terminal also sends Ctrl-C to the children of a program, and job schedulers send them SIGTERM.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)

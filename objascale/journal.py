@@ -1,6 +1,6 @@
 """Append-only files of JSON records, one per line.
 
-A record counts once its line ends. A crash can leave an incomplete last line, which is ignored and then removed.
+A record is valid when its line is complete. A crash can leave an incomplete last line, which is later removed.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ _MAX_CHARACTERS = 8  # of a number in COCO's RLE: 2^39 pixels
 
 
 class MaskError(ValueError):
-    """A mask that contradicts its own size or encoding."""
+    """A mask does not match its size or encoding."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,7 +177,7 @@ class RegionMask:
             raise MaskError("an empty mask has no moments")
         import cv2  # here, so that `import flip` needs no OpenCV
 
-        sums = cv2.moments(self.data.view(np.uint8), binaryImage=True)  # of whole numbers, so exact
+        sums = cv2.moments(self.data.view(np.uint8), binaryImage=True)  # sums of integers, so exact
         n, x, y, xx, xy, yy = (round(sums[name]) for name in ("m00", "m10", "m01", "m20", "m11", "m02"))
         vxx, vxy, vyy = ((n * both - one * other) / n**2 for both, one, other in ((xx, x, x), (xy, x, y), (yy, y, y)))
         covariance = np.array(((vxx, vxy), (vxy, vyy))) + np.eye(2) / 12

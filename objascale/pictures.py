@@ -1,4 +1,4 @@
-"""Encoded pictures as pixels: decoded, turned as EXIF says, and reduced to eight bits.
+"""Decoding of pictures, with EXIF orientation, to eight bits.
 
 A PNG, JPEG or WebP may carry an EXIF orientation from 1 to 8 (EXIF 2.32, tag 0x0112). Viewers turn the picture by it.
 `decode` returns the pixels as they are stored, and `turned` turns them.
@@ -30,7 +30,7 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 
 
 class PictureError(ValueError):
-    """Bytes that cannot be decoded as a picture."""
+    """The bytes cannot be decoded as a picture."""
 
 
 def decode(content: bytes) -> NDArray[np.uint8]:
@@ -79,7 +79,7 @@ def eight_bits(pixels: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def orientation(content: bytes) -> int:
-    """The EXIF orientation of a JPEG, PNG or WebP, from 1 to 8; 1 if there is none. No pixel is decoded."""
+    """Return the EXIF orientation of a JPEG, PNG or WebP, from 1 to 8; 1 if there is none. No pixel is decoded."""
     exif = _exif_block(content).removeprefix(b"Exif\0\0")
     try:
         found = _orientation_tag(exif)
@@ -100,7 +100,7 @@ def turned(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
 
 
 def _orientation_tag(exif: bytes) -> int:
-    """The orientation in an EXIF block, a TIFF header and a table of 12-byte entries; 1 if it is not there."""
+    """Return the orientation in an EXIF block, a TIFF header and a table of 12-byte entries; 1 if it is missing."""
     order = {b"II": "<", b"MM": ">"}[exif[:2]]
     (table,) = struct.unpack_from(f"{order}I", exif, 4)
     (entries,) = struct.unpack_from(f"{order}H", exif, table)
@@ -112,7 +112,7 @@ def _orientation_tag(exif: bytes) -> int:
 
 
 def _exif_block(content: bytes) -> bytes:
-    """The EXIF data of a picture, empty if there is none."""
+    """Return the EXIF data of a picture, empty if there is none."""
     if content.startswith(_PNG):
         return _png_exif(content)
     if content.startswith(b"RIFF") and content[8:12] == b"WEBP":
@@ -123,7 +123,7 @@ def _exif_block(content: bytes) -> bytes:
 
 
 def _png_exif(content: bytes) -> bytes:
-    """The eXIf chunk, which may lie behind the pixels. A chunk is length, name, data, checksum."""
+    """Return the eXIf chunk, which may follow the pixels. A chunk is length, name, data, checksum."""
     at = len(_PNG)
     while at < len(content):
         end = at + 8 + int.from_bytes(content[at : at + 4], "big")
@@ -134,7 +134,7 @@ def _png_exif(content: bytes) -> bytes:
 
 
 def _jpeg_exif(content: bytes) -> bytes:
-    """The APP1 segment with EXIF, before the pixels. A segment is 0xff, marker, length with its own two bytes, data."""
+    """Return the APP1 segment with EXIF. A segment is 0xff, marker, length with its own two bytes, data."""
     at = 2
     while at < len(content) and content[at] == 0xFF:
         marker, end = content[at + 1 : at + 2], at + 2 + int.from_bytes(content[at + 2 : at + 4], "big")
@@ -147,7 +147,7 @@ def _jpeg_exif(content: bytes) -> bytes:
 
 
 def _webp_exif(content: bytes) -> bytes:
-    """The EXIF chunk. A chunk is name, length, data, and is padded to an even length."""
+    """Return the EXIF chunk. A chunk is name, length, data, and is padded to an even length."""
     at = 12
     while at < len(content):
         end = at + 8 + int.from_bytes(content[at + 4 : at + 8], "little")

@@ -31,8 +31,8 @@ PlacementMode = Literal["centre", "anywhere", "cut"]
 
 PLAN_SCHEMA = 1
 MAX_OBJECTS = 16  # in one picture; a choice, within the 100 that `dataset.OBJECTS_PER_IMAGE` numbers
-MAX_CATEGORY_ATTEMPTS = 12  # of a slot; a choice: a category may be all damaged files
-MIN_SAMPLES = 8  # paths a pixel; a choice: the denoiser needs a few to tell noise from detail
+MAX_CATEGORY_ATTEMPTS = 12  # of a slot; a choice: all files of a category may be damaged
+MIN_SAMPLES = 8  # paths a pixel; a choice: the denoiser needs a few to separate noise from detail
 
 # The paper states no camera. These are the angles of a 50 mm and a 26 mm lens on a sensor of 36 mm, between which most
 # photographs are taken.
@@ -84,7 +84,7 @@ class PlanSettings(BaseModel):
         min_fraction: Minimum mask area / picture area. The default is 7 px in a picture of 8192 px.
         max_fraction: Maximum mask area / picture area. Many objects do not fit a square of which they cover more than
             a quarter, the default.
-        min_area: Smallest mask, px. The default is a choice: a mask of 3 px hardly says more than a position.
+        min_area: Smallest mask, px. The default is a choice: a mask of 3 px shows little more than a position.
         max_area: Largest mask, px; None for no limit.
         place: `centre`: the bounds of the object are centred. `anywhere`: they lie anywhere inside the picture. `cut`:
             their centre lies anywhere in the picture, whose edges may cut the object.
@@ -217,7 +217,7 @@ class Plan:
         settings: Ranges of the draws.
         render: Settings of the renderer.
         n: Number of images.
-        request: What decided the choice of assets; see `commands.planning`.
+        request: Options that decide the choice of assets; see `commands.planning`.
     """
 
     objects: Sequence[Asset]
@@ -310,7 +310,7 @@ class Plan:
         """Draw side and fraction, uniform in (log side, log fraction) where the mask's area is allowed."""
         log_pixels = np.linspace(math.log(self.settings.min_px), math.log(self.settings.max_px), _SIZE_GRID)
         low, high = self._log_fractions(log_pixels)
-        room = np.where(high - low >= -1e-9, np.maximum(high - low, 1e-6), 0)  # a range of one fraction counts too
+        room = np.where(high - low >= -1e-9, np.maximum(high - low, 1e-6), 0)  # a range may be a single fraction
         cumulative = np.concatenate(([0.0], np.cumsum((room[1:] + room[:-1]) / 2)))
         pixels = round(math.exp(np.interp(rng.uniform() * cumulative[-1], cumulative, log_pixels)))
         return pixels, self._fraction(pixels, rng)

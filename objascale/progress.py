@@ -22,7 +22,7 @@ from rich.progress import (
 )
 
 ProgressCallback = Callable[[str, int, int], None]
-"""Takes what is counted ("images"), how many are done, and how many there are (0 if unknown)."""
+"""Called with the unit ("images"), the number done, and the total (0 if unknown)."""
 
 SECONDS_BETWEEN_LINES = 30.0  # often enough to see in a log that the run is alive
 
@@ -31,10 +31,10 @@ Item = TypeVar("Item")
 
 @contextmanager
 def show_progress(verb: str = "", in_bytes: bool = False) -> Iterator[ProgressCallback]:
-    """Show progress on standard error: a bar on a terminal, a line now and then elsewhere.
+    """Show progress on standard error: a bar on a terminal, lines at intervals elsewhere.
 
     Args:
-        verb: What happens to the things counted, such as "rendering".
+        verb: The action on the counted items, such as "rendering".
         in_bytes: Whether the counts are bytes.
 
     Yields:

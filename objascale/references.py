@@ -20,7 +20,7 @@ def inside(folder: Path, name: str) -> bool:
 def check_obj(path: Path) -> None:
     """Refuse an OBJ file with vertices that are not finite, or with material libraries outside its folder.
 
-    The library with the file's own name is checked too, since Blender reads it unasked. Textures are checked after the
+    The library with the file's own name is also checked: Blender always reads it. Textures are checked after the
     import.
 
     Raises:
@@ -47,9 +47,9 @@ def _library_names(path: Path, data: bytes) -> list[bytes]:
 
 
 def find_inside(folder: Path, name: str) -> Path | None:
-    """Return the file that a reference means, or None if there is none in `folder`.
+    """Return the file that a reference names, or None if `folder` does not contain it.
 
-    Backslashes separate folders. Where no name fits exactly, upper and lower case and the Unicode form are ignored.
+    Backslashes separate folders. If no name matches exactly, upper and lower case and the Unicode form are ignored.
     """
     if not inside(folder, name):
         return None

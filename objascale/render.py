@@ -133,7 +133,7 @@ class Rendering:
 
 
 def ask_twice(worker: Worker, request: Request) -> Reply:
-    """Send a request, once more if the worker dies: another program may have killed it. A hang is refused at once."""
+    """Send a request, and again if the worker dies: another program may have killed it. A hang is refused at once."""
     for _ in range(2):
         try:
             return worker.ask(request)

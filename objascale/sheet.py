@@ -29,7 +29,7 @@ _CELL_MARGIN = 28
 _CAPTION_HEIGHT = 44
 _CELL_WIDTH, _CELL_HEIGHT = 2 * _SQUARE_SIDE + _SQUARE_GAP, _SQUARE_SIDE + _CAPTION_HEIGHT
 _MIN_MARKER_SIDE = 18
-_MIN_WINDOW_SIDE = 16  # px of the picture; a smaller window would show nothing around a tiny object
+_MIN_WINDOW_SIDE = 16  # px of the picture; a smaller window would show no surroundings of a tiny object
 _BACKGROUND, _TEXT, _PALE_TEXT, _HIGHLIGHT = (250, 250, 248), (35, 35, 38), (125, 125, 130), (255, 176, 0)
 
 

@@ -24,7 +24,7 @@ _FIGURE_SUFFIXES = ("png", "pdf", "svg")
 QUANTILES = (0.0, 0.1, 0.5, 0.9, 1.0)
 _READING_THREADS = 4  # a choice: a picture of 8192 px takes 200 MB
 _BLUE, _AMBER, _GREY = "#3b6ea5", "#e69f00", "#8a8f98"
-_MAX_NAMED_CATEGORIES = 100  # more names would overlap; the bars are drawn without names then
+_MAX_NAMED_CATEGORIES = 100  # with more categories, names would overlap, and the bars have none
 _STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.spines.top": False,

@@ -115,7 +115,7 @@ class App(typer.Typer):
     Its commands wait passively; see `objascale.cores.wait_passively`.
 
     Args:
-        help: What the command line is for, in one sentence.
+        help: Purpose of the command line, in one sentence.
     """
 
     def __init__(self, help: str) -> None:
@@ -139,7 +139,7 @@ def refuse_idle(need: str, *parameters: str) -> None:
     """Refuse options that do nothing with the others.
 
     Args:
-        need: What the options need, such as "--timing".
+        need: The option that they need, such as "--timing".
         parameters: Names of the command's parameters, such as "warmup".
 
     Raises:
@@ -183,7 +183,7 @@ class _Group(TyperGroup):
 def _with_metavars(params: list[Any], ctx: Any) -> list[Any]:
     for param in params:
         if isinstance(param, TyperArgument):
-            param.display_type_rich = lambda ctx: None  # type: ignore[method-assign]  # its name stands beside it
+            param.display_type_rich = lambda ctx: None  # type: ignore[method-assign]  # the name is shown beside it
             if param.nargs == 1:
                 param.metavar = param.metavar or param.name.upper()
         elif param.metavar is None:

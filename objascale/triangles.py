@@ -26,9 +26,9 @@ _PLY_BYTES |= {"int8": 1, "uint8": 1, "int16": 2, "uint16": 2, "int32": 4, "uint
 
 
 def check_triangles(path: Path) -> None:
-    """Refuse an STL, PLY or OBJ file with too many triangles, and one that holds fewer than its header says.
+    """Refuse an STL, PLY or OBJ file with too many triangles, or with fewer than its header declares.
 
-    A binary file is judged by its header. Files of other formats pass.
+    Triangles of a binary file are read from its header. Files of other formats are accepted.
 
     Raises:
         Refusal: too-many-triangles, wrong-count or unreadable.

@@ -61,7 +61,7 @@ def picture_path(row: pd.Series) -> Path:
     folder.
     """
     here = Path(row["dataset_path"]) / row["image_file"]
-    there = os.path.exists(here)  # noqa: PTH110 Path.exists raises where nobody may look
+    there = os.path.exists(here)  # noqa: PTH110 Path.exists raises without permission
     return here if there else Path(row["folder"]) / here
 
 

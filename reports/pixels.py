@@ -79,7 +79,7 @@ def read_picture(path: Path, width: int, height: int, exif: Exif = "stored") -> 
     Raises:
         PictureMissing: The file is missing, is not an image or has another size.
     """
-    if not os.path.isfile(path):  # noqa: PTH113 Path.is_file raises where nobody may look
+    if not os.path.isfile(path):  # noqa: PTH113 Path.is_file raises without permission
         raise PictureMissing(f"the image {path} is missing")
     try:
         return EncodedImage(str(path), path.read_bytes(), "", (width, height)).decode(exif)

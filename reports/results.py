@@ -66,7 +66,7 @@ class ResultsTable:
         return replace(self, rows=self.rows.assign(seen_in_training="no"))
 
     def masks(self, dataset: str) -> int | None:
-        """Return the number of masks in the files of a data set; None if its runs do not say."""
+        """Return the number of masks in the files of a data set; None if its runs do not record it."""
         folders = set(self.of(dataset)["folder"])
         counts = (run.get("dataset", {}).get("masks") for run in self.runs if run["folder"] in folders)
         return max((count for count in counts if count is not None), default=None)

@@ -1,4 +1,4 @@
-"""Fixtures that every room's tests share."""
+"""Fixtures shared by all tests."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from objascale.masks import RegionMask
 
 pytest_plugins = ["tests.no_skips"]
 
-settings.register_profile("suite", deadline=None)  # tests assert no times: the machine may be busy
+settings.register_profile("suite", deadline=None)  # tests assert no times, because the machine may be busy
 settings.load_profile("suite")
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -36,7 +36,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of real test material beside the checkout; CI has it, a user need not."""
+    """Return the folder of real test material beside the checkout. CI has it, users do not need it."""
     folder = ROOT.parent / "shared"
     if not (folder / "assets").is_dir():
         if os.environ.get("CI"):
@@ -46,7 +46,7 @@ def shared() -> Path:
 
 
 class Reply(BaseHTTPRequestHandler):
-    """One request to the loopback server, and the ways to answer it."""
+    """One request to the loopback server, with methods that answer it."""
 
     loopback: Loopback
 
@@ -60,7 +60,7 @@ class Reply(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def send(self, status: int, body: bytes = b"", claim: int | None = None, **headers: str) -> None:
-        """Any answer; `claim` is its Content-Length if that is to be a lie."""
+        """Send an answer; `claim` replaces its true Content-Length."""
         self.send_response(status)
         self.send_header("Content-Length", str(len(body) if claim is None else claim))
         for name, value in headers.items():
@@ -69,7 +69,7 @@ class Reply(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def file(self) -> None:
-        """What a good server answers: the file, from where it was asked for; 404 if it has none."""
+        """Answer correctly: send the file from the requested start, or 404 if there is none."""
         content = self.loopback.files.get(self.path)
         if content is None:
             self.send(404)
@@ -87,9 +87,9 @@ class Reply(BaseHTTPRequestHandler):
 
 
 class Loopback:
-    """A real HTTP server on this machine, with files by path and, before those, misbehaviour by path.
+    """A local HTTP server with files by path and, before those, faulty answers by path.
 
-    Of `answers[path]` each request gets the next, and the last is given for ever. `requests` keeps all that came.
+    Each request gets the next of `answers[path]`, and the last one repeats. `requests` has all requests.
     """
 
     def __init__(self) -> None:
@@ -102,7 +102,7 @@ class Loopback:
         self._thread.start()
 
     def asked(self) -> list[str]:
-        """The paths that were asked for."""
+        """Return the requested paths."""
         return [request.path for request in self.requests]
 
     def close(self) -> None:
@@ -120,7 +120,7 @@ def loopback(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopback]:
 
 
 def write_folder(folder: Path, images: int, *, size: int = 96, seed: int = 0) -> Path:
-    """Red discs of growing radius on a noisy blue ground, one object an image, as `objascale render` leaves them."""
+    """Write red discs of growing radius on noisy blue, one object per image, in the format of `objascale render`."""
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "dataset.json").write_text(json.dumps({"schema": DATASET_SCHEMA, "fingerprint": {"seed": seed}}))
@@ -154,13 +154,13 @@ def write_folder(folder: Path, images: int, *, size: int = 96, seed: int = 0) ->
 
 @pytest.fixture(scope="session")
 def write_discs() -> Callable[..., Path]:
-    """`write_folder`, for fixtures that make their own folder."""
+    """Return `write_folder`, for fixtures that make their folder."""
     return write_folder
 
 
 @pytest.fixture
 def discs(tmp_path: Path) -> Callable[..., Path]:
-    """Makes ObjaScale folders: `discs(images, name="data", size=96, seed=0)`."""
+    """Return a function that writes ObjaScale folders: `discs(images, name="data", size=96, seed=0)`."""
 
     def make(images: int, name: str = "data", **settings: int) -> Path:
         return write_folder(tmp_path / name, images, **settings)

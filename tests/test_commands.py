@@ -1,4 +1,4 @@
-"""What all four command lines have in common: modules, `--version`, and help that names values."""
+"""Common parts of the four command lines: modules, `--version`, and help that names values."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ ROOMS = ["objascale", "flip", "bench", "reports"]
 
 
 def paths(command, *path: str) -> Iterator[tuple[str, ...]]:
-    """The command itself and all its subcommands, by name."""
+    """Return the command and all its subcommands by name."""
     yield path
     for name, inner in getattr(command, "commands", {}).items():
         yield from paths(inner, *path, name)
 
 
 @pytest.mark.parametrize("room", ROOMS)
-def test_the_version_is_the_packages(room: str) -> None:
+def test_the_version_is_that_of_the_package(room: str) -> None:
     result = CliRunner().invoke(importlib.import_module(f"{room}.cli").app, ["--version"])
     assert result.exit_code == 0
     assert result.output == f"objascale-suite {importlib.metadata.version('objascale-suite')}\n"
@@ -50,7 +50,7 @@ def test_a_command_is_a_module(room: str, monkeypatch: pytest.MonkeyPatch, capsy
     assert "Usage" in capsys.readouterr().out
 
 
-def test_one_name_for_one_thing_over_all_commands() -> None:
+def test_options_of_the_same_name_have_the_same_meaning_in_all_commands() -> None:
     for room in ROOMS:
         top = typer.main.get_command(importlib.import_module(f"{room}.cli").app)
         for path in paths(top):

@@ -21,8 +21,8 @@ MODULES = (
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_the_examples_of_a_module_are_right(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))  # so that the weights are those of the package
+def test_the_examples_of_a_module_are_correct(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))  # only the weights of the package are found
     monkeypatch.delenv("OBJASCALE_WEIGHTS", raising=False)
     results = doctest.testmod(importlib.import_module(name))
     assert results.attempted

@@ -1,4 +1,4 @@
-"""What importing a package loads, in a fresh interpreter."""
+"""Modules that importing a package loads in a new interpreter."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 
 def loaded_by(code: str) -> set[str]:
-    """The top-level modules that are loaded after `code`."""
+    """Return the top-level modules that are loaded after `code`."""
     show = "import sys; print(*{name.partition('.')[0] for name in sys.modules})"
     done = subprocess.run([sys.executable, "-c", f"{code}\n{show}"], capture_output=True, text=True, check=True)
     return set(done.stdout.splitlines()[-1].split())
@@ -41,7 +41,7 @@ def test_importing_a_package_loads_only_what_it_needs(code: str, heavy: set[str]
     assert not loaded_by(code) & (heavy | never)
 
 
-def test_the_way_that_threads_wait_is_the_choice_of_a_program_that_imports_the_packages() -> None:
+def test_importing_the_packages_does_not_change_how_threads_wait() -> None:
     code = """
 import os
 from objascale.cores import PASSIVE_WAITING
@@ -52,7 +52,7 @@ assert all(os.environ.get(name) == before.get(name) for name in PASSIVE_WAITING)
 
 
 @pytest.mark.parametrize("name", ["baselines", "flip"])
-def test_every_exported_name_is_there_and_an_unknown_one_is_an_attribute_error(name: str) -> None:
+def test_exported_names_exist_and_unknown_names_raise_attribute_error(name: str) -> None:
     package = import_module(name)
     for exported in package.__all__:
         assert getattr(package, exported) is not None
@@ -85,7 +85,7 @@ assert shown.exit_code == 0 and "Usage" in shown.output, shown.output"""
     assert not loaded_by(code) & NOT_FOR_HELP
 
 
-def test_choices_of_help_are_those_of_the_modules_that_implement_them() -> None:
+def test_choices_of_help_equal_those_of_the_implementing_modules() -> None:
     from flip.choices import PAPER_MODELS
     from flip.paper.model import PAPER_CONFIGS
     from objascale.choices import DATASET_FORMATS

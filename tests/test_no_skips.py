@@ -1,4 +1,4 @@
-"""The plugin that lets continuous integration skip nothing without a reason."""
+"""The plugin that fails continuous integration on skipped tests without a reason."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ONE_PROCESS, TWO_PROCESSES = (), ("-n", "2", "--dist", "loadfile")
 
 @pytest.fixture
 def suite(tmp_path: Path) -> Path:
-    """A test folder with one passing and one skipped test, and the plugin."""
+    """Write a test folder with one passing test, one skipped test, and the plugin."""
     shutil.copy(no_skips.__file__, tmp_path / "conftest.py")
     (tmp_path / "allowed_skips.txt").write_text("# none\n")
     (tmp_path / "test_it.py").write_text(
@@ -61,7 +61,7 @@ def test_a_listed_skip_needs_a_reason(suite: Path) -> None:
 
 
 @pytest.mark.parametrize("processes", [ONE_PROCESS, TWO_PROCESSES])
-def test_a_user_reads_how_to_run_the_rest(suite: Path, processes: tuple[str, ...]) -> None:
+def test_users_get_a_hint_how_to_run_skipped_tests(suite: Path, processes: tuple[str, ...]) -> None:
     done = run(suite, *processes)
     assert done.returncode == 0
     assert "1 tests were skipped; to run them on Debian and Ubuntu: apt-get install chromium" in done.stdout

@@ -1,4 +1,4 @@
-"""The tables in README.md and docs/ are what their commands print."""
+"""The tables in README.md and docs/ equal the output of their commands."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def tables() -> ModuleType:
     return module
 
 
-def test_every_table_is_what_its_command_prints() -> None:
+def test_every_table_equals_the_output_of_its_command() -> None:
     done = subprocess.run([sys.executable, "docs/tables.py", "--check"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 
-def test_a_changed_number_is_found(tables: ModuleType) -> None:
+def test_a_changed_number_is_detected(tables: ModuleType) -> None:
     page = "<!-- $ reports table size docs/results/furniture -->\n\n| 1.000 |\n\n<!-- end -->\n"
     filled = tables.fill(page)
     assert "flip-tiny" in filled
@@ -36,7 +36,7 @@ def test_a_changed_number_is_found(tables: ModuleType) -> None:
     assert tables.fill(filled) == filled
 
 
-def test_the_pages_run_nothing_but_the_suites_own_commands(tables: ModuleType) -> None:
+def test_the_pages_run_only_commands_of_the_suite(tables: ModuleType) -> None:
     with pytest.raises(SystemExit, match="a table is made by reports or bench, not by rm"):
         tables.fill("<!-- $ rm -rf docs -->\n<!-- end -->\n")
 

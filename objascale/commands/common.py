@@ -19,7 +19,7 @@ DatasetFolder = Annotated[Path, typer.Argument(metavar="DIR", help="A dataset th
 
 @contextmanager
 def errors() -> Iterator[None]:
-    """End the command with one sentence where a user can cause the error. Settings are named by their options."""
+    """End the command with one sentence for an error that a user can cause. Settings are named by their options."""
     from pydantic import ValidationError
 
     from objascale.color import ColorError
@@ -44,7 +44,7 @@ def complain_by_reason(reasons: Counter[str], consequence: str) -> None:
 
 
 def _sentence(detail: Any) -> str:
-    """One error of pydantic, with `max_px` as --max-px."""
+    """Format one error of pydantic, with `max_px` as --max-px."""
     where = "".join(f"{_option(str(name))} " for name in detail["loc"][:1])
     message = str(detail["msg"]).removeprefix("Value error, ").removeprefix("Input ")
     return where + re.sub(r"\b[a-z]+(?:_[a-z]+)+\b", lambda name: _option(name[0]), message)

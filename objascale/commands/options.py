@@ -108,9 +108,9 @@ class AssetOptions:
 
 @dataclass(frozen=True)
 class PlanOptions(AssetOptions):
-    """The options of `objascale plan`, which `objascale render` takes too.
+    """The options of `objascale plan` and `objascale render`.
 
-    Pictures are made to measure models on, so they show the starter objects that no model has learned from.
+    Pictures serve to measure models, so they show the starter objects outside all training data.
     """
 
     starter_split: _StarterSplit = "test"

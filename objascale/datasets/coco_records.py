@@ -34,7 +34,7 @@ _OTHER_KINDS = {
     "keypoints": "keypoints",
     "bbox": "boxes",
 }
-"""Key of an annotation, and what a file without segmentations then holds."""
+"""Key of an annotation, and the kind of a file that has this key but no segmentations."""
 
 
 @dataclass(frozen=True)

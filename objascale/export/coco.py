@@ -16,7 +16,7 @@ def coco(found: list[ExportImage]) -> dict[str, Any]:
 
     `file_name` is relative to the dataset's folder. Boxes are x, y, width, height in px. The `license` of an image
     joins those of its assets, whose credits are in `objects` and `environment_map`. The `object_id` of an annotation
-    is the dataset's. Its `id` counts from 1, because pycocotools' evaluation takes 0 for no match.
+    is the dataset's. Its `id` counts from 1, because the evaluation of pycocotools uses 0 for no match.
     """
     licences = numbered(picture.licence for picture in found)
     categories = numbered(row["category"] for picture in found for row in picture.objects)

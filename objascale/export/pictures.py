@@ -1,4 +1,4 @@
-"""The images of a dataset with their objects and credits, as all exports read them."""
+"""The images of a dataset with objects and credits, for all exports."""
 
 from __future__ import annotations
 

@@ -23,10 +23,10 @@ from objascale.picture_kind import true_suffix
 __all__ = ["BRIGHTEST", "LIGHT_WIDTH", "EnvironmentMap", "EnvironmentMapError", "check_map", "load_map", "write_exr"]
 
 BRIGHTEST = 65504.0
-"""The largest half float. Brighter texels are seen as this, but light with all their energy."""
+"""The largest half float. Brighter texels are clamped to it in the background, but light objects with full energy."""
 
 LIGHT_WIDTH = 4096
-"""Largest width of a map, texels, that Blender lights objects with as it is. Of a wider map it gets an average."""
+"""Maximum width, texels, of a map that lights objects unchanged. A wider map is averaged."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class EnvironmentMap:
             light. The light of any other is an EXR file of the means of its texels, weighted by solid angle, so that
             no energy is lost.
         plain: Whether Blender reads the same texels from the map's file. Negative light, which resampling leaves
-            around suns and lamps, counts as none and makes a map not plain.
+            around suns and lamps, becomes 0 and makes a map not plain.
     """
 
     texels: NDArray[np.float16]
@@ -62,7 +62,7 @@ def load_map(path: Path, scratch: Path) -> EnvironmentMap:
         OSError: There is no room in the folder.
     """
     if (path, scratch) not in _latest:
-        _latest.clear()  # first, for there may not be room for two
+        _latest.clear()  # first, because memory may not hold two maps
         _latest[path, scratch] = _read(path, scratch)
     return _latest[path, scratch]
 

@@ -79,7 +79,7 @@ def _rows_of_first_part(path: Path, names: list[str], first: int, last: int) -> 
 
 
 def _rows_of_part(path: Path, names: list[str], number: int) -> Bands:
-    """Rows of a further part. The package decodes it whole."""
+    """Return the rows of a further part. The package decodes it at once."""
     import OpenEXR
 
     def planes() -> list[NDArray[Any]]:

@@ -1,7 +1,7 @@
 """Headers of OpenEXR files (openexr.com, "OpenEXR File Layout").
 
 The reader of the OpenEXR package ends the process on some headers, such as those with a preview picture. This one reads
-the few attributes that a map needs, and finds out whether the file is complete, without decoding a pixel.
+the attributes that a map needs, and checks that the file is complete, without decoding a pixel.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _ENVIRONMENT_CUBE = 1
 
 @dataclass(frozen=True)
 class ExrPart:
-    """One picture of a file.
+    """One part of a file.
 
     Attributes:
         name: Name of the part; empty in most files of one part.
@@ -80,7 +80,7 @@ def _read(path: Path, file: BinaryIO, size: int) -> list[ExrPart]:
 
 
 def _attributes(content: bytes, at: int) -> tuple[dict[str, bytes], int]:
-    """Return name → value of one header, and the position behind it. An empty header ends a list of them."""
+    """Return name → value of one header, and the position after it. An empty header ends the list."""
     found: dict[str, bytes] = {}
     while content[at] != 0:
         end = content.index(b"\0", at)
@@ -120,7 +120,7 @@ def _channels(value: bytes) -> tuple[str, ...]:
 
 
 def _chunk_count(header: dict[str, bytes], tiled: bool) -> int | None:
-    """Number of chunks of a part, or None where it is not written down and not simple to derive."""
+    """Return the number of chunks of a part, or None if it is not stored and not simple to derive."""
     if "chunkCount" in header:
         return struct.unpack("<i", header["chunkCount"])[0]
     rows_per_chunk = {0: 1, 1: 1, 2: 1, 3: 16, 4: 32, 5: 16, 6: 32, 7: 32, 8: 32, 9: 256}.get(header["compression"][0])
@@ -131,7 +131,7 @@ def _chunk_count(header: dict[str, bytes], tiled: bool) -> int | None:
 
 
 def _check_complete(path: Path, file: BinaryIO, at: int, size: int, counts: list[int | None]) -> None:
-    """Raise EnvironmentMapError if a chunk begins behind the end of the file, or was never written."""
+    """Raise EnvironmentMapError if a chunk begins after the end of the file, or is missing."""
     if None in counts:
         return
     count = sum(each for each in counts if each is not None)

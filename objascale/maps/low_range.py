@@ -41,6 +41,6 @@ def open_low_range(path: Path) -> OpenedMap:
 
 
 def _srgb_to_linear() -> NDArray[np.float32]:
-    """The linear value of each of the 256 values of sRGB."""
+    """Return the linear value of each of the 256 values of sRGB."""
     values = np.arange(256) / 255
     return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4).astype(np.float32)

@@ -1,4 +1,4 @@
-"""An environment map whose header is read and whose texels are not."""
+"""An environment map whose header is read, but not its texels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Bands = Iterator[NDArray[np.float32]]
 
 
 class EnvironmentMapError(ValueError):
-    """An environment map that cannot be read or used."""
+    """An environment map cannot be read or used."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class OpenedMap:
 
 
 def check_size(path: Path, width: int, height: int) -> None:
-    """Raise EnvironmentMapError for a size that no panorama has, and for the layouts of cube maps."""
+    """Raise EnvironmentMapError for an invalid size, and for the layouts of cube maps."""
     if not (4 <= width <= _MAX_SIDE and 2 <= height <= _MAX_SIDE):
         raise EnvironmentMapError(f"{path} is no usable environment map: {width}×{height} px")
     for (across, down), layout in _CUBE_LAYOUTS.items():

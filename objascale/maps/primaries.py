@@ -43,19 +43,19 @@ def to_rec709(chromaticities: Sequence[float]) -> NDArray[np.float32] | None:
 
 
 def _white(chromaticities: Sequence[float]) -> NDArray[np.float64]:
-    """XYZ of white at the luminance 1."""
+    """Return XYZ of white at the luminance 1."""
     x, y = chromaticities[6:]
     return np.array([x / y, 1.0, (1 - x - y) / y])
 
 
 def _to_xyz(chromaticities: Sequence[float]) -> NDArray[np.float64]:
-    """The matrix from RGB to XYZ that takes (1, 1, 1) to white (SMPTE RP 177)."""
+    """Return the matrix from RGB to XYZ that maps (1, 1, 1) to white (SMPTE RP 177)."""
     x, y = np.reshape(chromaticities[:6], (3, 2)).T
     primaries = np.stack([x, y, 1 - x - y])
     return primaries * np.linalg.solve(primaries, _white(chromaticities))
 
 
 def _adaptation(source: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The matrix that adapts XYZ from one white to another."""
+    """Return the matrix that adapts XYZ from one white to another."""
     gains = (_BRADFORD @ target) / (_BRADFORD @ source)
     return np.linalg.inv(_BRADFORD) @ (gains[:, None] * _BRADFORD)

@@ -22,9 +22,9 @@ _RGBE, _XYZE = b"32-bit_rle_rgbe", b"32-bit_rle_xyze"
 
 @dataclass(frozen=True)
 class _Header:
-    """What the header of a Radiance file says, and where its scanlines begin.
+    """Header of a Radiance file, and the start of its scanlines.
 
-    A scanline runs along `line_axis`; its sign is `-` where positions fall. Scanlines follow each other along the other
+    A scanline runs along `line_axis`; its sign is `-` if positions fall. Scanlines follow each other along the other
     axis. The usual order is `-Y height +X width`: rows from the top, each from the left.
     """
 
@@ -101,7 +101,7 @@ def _scanlines(path: Path, header: _Header) -> Iterator[NDArray[np.uint8]]:
 
 
 def _turned(bands: Iterator[NDArray[np.uint8]], header: _Header) -> Iterator[NDArray[np.uint8]]:
-    """Yield bands of rows from the top, each from the left. All texels are held as bytes."""
+    """Yield bands of rows from the top, each from the left. All texels are in memory as bytes."""
     whole = np.concatenate(list(bands))
     if b"+Y" in header.order:  # y grows upwards
         whole = np.flip(whole, header.order.index(b"+Y"))
@@ -115,7 +115,7 @@ def _turned(bands: Iterator[NDArray[np.uint8]], header: _Header) -> Iterator[NDA
 
 @numba.njit(cache=True, nogil=True)
 def _decode_scanlines(data: NDArray[np.uint8], band: NDArray[np.uint8]) -> tuple[int, int]:
-    """Fill `band` with scanlines decoded from `data`. Return the number of sound scanlines, and of their bytes."""
+    """Fill `band` with scanlines decoded from `data`. Return the number of valid scanlines, and of their bytes."""
     rows, width = band.shape[:2]
     texels = np.empty((4, width), np.uint8)
     at = 0
@@ -133,7 +133,7 @@ def _decode_scanlines(data: NDArray[np.uint8], band: NDArray[np.uint8]) -> tuple
 
 @numba.njit(cache=True, nogil=True)
 def _decode_row(data: NDArray[np.uint8], texels: NDArray[np.uint8]) -> int:
-    """One row whose four channels are run-length encoded one after the other. Return its bytes, -1 if it is broken."""
+    """Decode a row whose four channels are run-length encoded in turn. Return its bytes, -1 if it is broken."""
     width = texels.shape[1]
     if data[2] * 256 + data[3] != width:
         return -1
@@ -161,7 +161,7 @@ def _decode_row(data: NDArray[np.uint8], texels: NDArray[np.uint8]) -> int:
 
 @numba.njit(cache=True, nogil=True)
 def _decode_old_row(data: NDArray[np.uint8], texels: NDArray[np.uint8]) -> int:
-    """One row of plain texels, among which (1, 1, 1, n) repeats the one before. Return its bytes, -1 if broken."""
+    """Decode a row of plain texels, where (1, 1, 1, n) repeats the previous one. Return its bytes, -1 if broken."""
     width = texels.shape[1]
     at = i = digit = 0
     while i < width:

@@ -19,7 +19,7 @@ from objascale.files import file_sha256, file_state
 from objascale.scenes.packed import PackedImages, load_packed
 
 PYRAMID_LEVELS = 6
-"""Levels of each crop's image pyramid: 1 to 1/32, which makes 256 px 8 px."""
+"""Levels of each crop's image pyramid: 1 to 1/32, so that 256 px become 8 px."""
 
 _OUTLINE_POINTS = 96  # of a smooth outline
 _SILHOUETTE_MARGIN = 3  # px, keeps smooth edges inside

@@ -37,7 +37,7 @@ class Asset:
 
 
 StarterSplit = Literal["train", "test"]
-"""The starter objects that shipped weights have learned from, and those that none has."""
+"""Splits of the starter objects. Weights of this project have learned only from `train`."""
 
 STARTER_AUTHOR = "ObjaScale suite"
 """`Asset.author` of the objects that the starter source generates."""

@@ -16,7 +16,7 @@ VARIANTS: dict[StarterSplit, range] = {"train": range(6), "test": range(6, 12)}
 
 
 def objects(split: StarterSplit = "train") -> list[Asset]:
-    """Every starter object of a split. Generates those that are not in the user's cache yet."""
+    """Return every starter object of a split. Missing ones are generated in the user's cache."""
     cache = cache_folder() / f"starter-{_version()}"
     found = []
     for category in sorted(CATEGORIES):

@@ -1,12 +1,12 @@
 """Assets from folders: objects, and a flat folder of .hdr and .exr environment maps.
 
 An object is PATH/CATEGORY/NAME.glb, or PATH/CATEGORY/NAME/scene.gltf, if that is the only object file in the folder
-NAME. Files and folders whose names begin with a dot are passed over.
+NAME. Files and folders whose names begin with a dot are ignored.
 
 A catalogue is a CSV file in the objects' folder. It gives credits, and the categories of objects that lie directly in
 PATH. Its columns are `file` (relative to PATH or to the category's folder, with or without suffix), `category`, and
 optionally `title`, `author`, `licence` and `url`. `creator`, `license` and `source` are other names of the last three.
-Upper and lower case and the Unicode form of names may differ from the disk where that is not ambiguous.
+Upper and lower case and the Unicode form of names may differ from the disk if that is not ambiguous.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def objects(folder: Path) -> list[Asset]:
 
 
 def _object_files(folder: Path) -> dict[Path, str]:
-    """Object file → name of the object, for files directly in the folder, in its subfolders and in theirs."""
+    """Return object file → name of the object, for files in the folder and in two levels of subfolders."""
     files = []
     for path in sorted(path for pattern in ("*", "*/*", "*/*/*") for path in folder.glob(pattern)):
         if path.suffix.lower() not in OBJECT_SUFFIXES or not path.is_file():
@@ -110,7 +110,7 @@ def environment_maps(path: Path, ldr: bool = False) -> list[Asset]:
 
     Args:
         path: Folder, or file.
-        ldr: Whether to take panoramas of low dynamic range (LDR_MAP_SUFFIXES) too.
+        ldr: Whether to include panoramas of low dynamic range (LDR_MAP_SUFFIXES).
 
     Raises:
         SourceError: There is no usable map.
@@ -144,7 +144,7 @@ def environment_maps(path: Path, ldr: bool = False) -> list[Asset]:
 
 
 def _catalogued(folder: Path, files: dict[Path, str]) -> dict[Path, dict[str, str]]:
-    """Object file → row, for all catalogues.
+    """Return object file → row, for all catalogues.
 
     Args:
         folder: The folder.
@@ -175,7 +175,7 @@ def _catalogued(folder: Path, files: dict[Path, str]) -> dict[Path, dict[str, st
 
 
 def _names(path: Path, name: str) -> list[str]:
-    """Return the names of a file in a catalogue: with and without its suffix, and that of its own folder."""
+    """Return the names that a catalogue may give a file: with and without suffix, and that of its folder."""
     own_folder = [path.parent.as_posix()] if _composed(path.parent.name) == name else []
     return [*own_folder, path.with_suffix("").as_posix(), path.as_posix()]
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from objascale.sources import Asset, SourceError
 
 LICENCE_WORDS = ("cc0", "by", "by-sa", "by-nd", "by-nc", "by-nc-sa", "by-nc-nd")
-"""Short names of the licences, whatever their version. `cc0` includes the public domain."""
+"""Short names of the licences, for all versions. `cc0` includes the public domain."""
 
 _CREATIVE_COMMONS = re.compile(r"\bcc[- ]by\b|\bcreative commons attribution\b", re.IGNORECASE)
 _CONDITIONS = {

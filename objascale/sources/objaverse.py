@@ -33,7 +33,7 @@ LICENCES = {
 """Objaverse's name of a licence → SPDX name."""
 
 DEFAULT_LICENCES = frozenset({"CC-BY-4.0", "CC-BY-SA-4.0", "CC0-1.0"})
-"""Licences under which anyone may pass on renders for any purpose, with credit (and, if -SA, the same licence)."""
+"""Licences that allow sharing renders for any purpose, with credit (and, if -SA, under the same licence)."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def objects(
 
 
 def _queues(table: Mapping[str, list[str]], categories: Sequence[str], seed: int) -> dict[str, list[str]]:
-    """Category → uids in the order in which they are tried. Each uid is in one category."""
+    """Return category → uids in the order in which they are tried. Each uid is in one category."""
     for category in categories:
         if category not in table:
             raise SourceError(f"Objaverse has no LVIS category {category!r}{_hint(category, table)}")
@@ -179,7 +179,7 @@ class _Choice:
         return f"no object of the category {category!r} can be used ({counts}); leave the category out"
 
     def _next_batch(self) -> dict[str, str]:
-        """uid → category, for as many candidates as are missing."""
+        """Return uid → category for the missing number of candidates."""
         return {
             uid: category
             for category, queue in self._left.items()

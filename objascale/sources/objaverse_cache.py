@@ -42,7 +42,7 @@ class Failure:
 
 
 def glb_fault(path: Path) -> str:
-    """Return what is wrong with a GLB's 12-byte header (magic, version, length; glTF 2.0, 4.4.2), or ""."""
+    """Return the fault of a GLB's 12-byte header (magic, version, length; glTF 2.0, 4.4.2), or ""."""
     with path.open("rb") as file:
         header = file.read(12)
     if len(header) < 12 or header[:4] != b"glTF":
@@ -53,7 +53,7 @@ def glb_fault(path: Path) -> str:
 
 
 def gzip_fault(path: Path) -> str:
-    """Return what is wrong with a gzip file, or "" if it is complete and not empty."""
+    """Return the fault of a gzip file, or "" if it is complete and not empty."""
     try:
         with gzip.open(path) as file:
             if not file.read(1):
@@ -93,11 +93,11 @@ class ObjaverseCache:
         self._root = Path(objaverse._VERSIONED_PATH)
 
     def lvis(self) -> dict[str, list[str]]:
-        """LVIS category → uids. Raises SourceError if the table cannot be fetched or read."""
+        """Return LVIS category → uids. Raises SourceError if the table cannot be fetched or read."""
         return self._table("lvis-annotations.json.gz", self._package.load_lvis_annotations)
 
     def object_paths(self, uids: Collection[str]) -> dict[str, str]:
-        """uid → path of its GLB below the root, for uids with a path of the usual form. Raises SourceError."""
+        """Return uid → path of its GLB below the root, for uids with a path of the usual form. Raises SourceError."""
         paths = self._table("object-paths.json.gz", self._package._load_object_paths)
         return {
             uid: path

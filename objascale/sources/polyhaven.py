@@ -93,7 +93,7 @@ class _PolyHaven:
     digests: Digests
 
     def listing(self) -> dict[str, dict[str, Any]]:
-        """slug → the API's entry, for the maps of this resolution. Raises SourceError."""
+        """Return slug → the API's entry, for the maps of this resolution. Raises SourceError."""
         try:
             path = self._ensure(f"{_api()}/assets?t=hdris", self._path("assets.json"), _JSON)
         except HostUnavailable:

@@ -32,7 +32,7 @@ class Finding:
         high: Upper end of that interval.
         p: p-value of `value` being on the bound, after Holm's adjustment; NaN without a test.
         models: The names of the models.
-        beside: Why the finding does not count in the claim's verdict; empty if it counts.
+        beside: Reason for not counting in the claim's verdict; empty if it counts.
     """
 
     about: str
@@ -55,11 +55,11 @@ class Claim:
 
     Attributes:
         title: The claim in a few words.
-        against: Who makes it.
+        against: The side that makes it.
         sentence: The full claim.
-        source: Where it is made, or why.
+        source: Reference, or reason.
         figure: The measured figure.
-        rule: When a model or pair meets the claim.
+        rule: Condition for a model or pair to meet the claim.
         judge: Returns the findings of a data set, for the claim's models and for others.
         objects: The `Finding.objects` of the claim.
         models: The models or pairs of the claim; None for every pair that `judge` finds.

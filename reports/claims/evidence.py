@@ -54,7 +54,7 @@ class EvidenceRows:
     def mean(cls, about: str, objects: str, rows: pd.DataFrame, value: str) -> EvidenceRows:
         """Return the evidence for the mean of the column `iou` or `difference` of rows with a `cluster`."""
         support = {"iou": SHARE, "difference": DIFFERENCE}[value]
-        seen = rows["seen"] if "seen" in rows else unfair(rows)  # pairs have the column already
+        seen = rows["seen"] if "seen" in rows else unfair(rows)  # pairs already have the column
         values = rows[value].to_numpy(float)
         return cls(about, objects, values, list(rows["cluster"]), np.ones(len(rows)), support, int(seen.sum()))
 

@@ -1,4 +1,4 @@
-"""A network of SAM's architecture that builds and runs in a moment."""
+"""Fixtures: a small network with the architecture of SAM."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from baselines.torchvision_cpu import prepare_torchvision
 
 @pytest.fixture(scope="session")
 def small_sam() -> Callable[[], nn.Module]:
-    """Builds Meta's `Sam` with one narrow transformer block and fixed random weights."""
+    """Return a function that builds Meta's `Sam` with one narrow transformer block and fixed random weights."""
     prepare_torchvision()
     from segment_anything.build_sam import _build_sam
 
@@ -27,5 +27,5 @@ def small_sam() -> Callable[[], nn.Module]:
 
 @pytest.fixture(scope="session")
 def network(small_sam: Callable[[], nn.Module]) -> nn.Module:
-    """One such network. Tests do not change it."""
+    """Return one such network, which tests must not change."""
     return small_sam().requires_grad_(False)

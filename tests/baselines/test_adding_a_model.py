@@ -1,4 +1,4 @@
-"""The model on the page docs/adding.md works as it stands there."""
+"""The example model of docs/adding.md works unchanged."""
 
 from __future__ import annotations
 

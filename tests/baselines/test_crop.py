@@ -26,7 +26,7 @@ W, H = 61, 37
 
 
 class Seeing(BoxFill):
-    """A BoxFill that keeps its last image."""
+    """A BoxFill that stores its last image."""
 
     def set_image(self, image):
         super().set_image(image)
@@ -47,18 +47,18 @@ crops = st.sampled_from([1.0, 1.5, 2.0, 3.0, 50.0])
 
 
 @given(spans(W), spans(H), crops)
-def test_the_square_holds_the_box_and_lies_in_the_frame(xs, ys, crop):
+def test_the_square_contains_the_box_and_stays_in_the_frame(xs, ys, crop):
     x0, y0, x1, y1 = crop_square((xs[0], ys[0], xs[1], ys[1]), crop, W, H)
     side = int(np.ceil(crop * max(xs[1] - xs[0], ys[1] - ys[0])))
     assert 0 <= x0 <= xs[0] < xs[1] <= x1 <= W
     assert 0 <= y0 <= ys[0] < ys[1] <= y1 <= H
     assert (x1 - x0, y1 - y0) == (min(side, W), min(side, H))
-    if side <= 2 * min(xs[0], W - xs[1]):  # far from the edges nothing is shifted
+    if side <= 2 * min(xs[0], W - xs[1]):  # far from the edges the square is centred
         assert abs((x0 + x1) - (xs[0] + xs[1])) <= 1
 
 
 @given(spans(W), spans(H), crops)
-def test_the_mask_comes_back_to_its_place(xs, ys, crop):
+def test_the_mask_is_placed_back_in_the_frame(xs, ys, crop):
     model = Cropped(Seeing(), crop)
     model.set_image(numbered())
     mask = model.predict(Prompt("box", box=(xs[0], ys[0], xs[1], ys[1])))
@@ -72,7 +72,7 @@ quarter = st.integers(4, 60).map(lambda n: n / 4)
 
 
 @given(quarter, quarter, quarter, quarter, st.floats(0, 3.14))
-def test_a_gaussian_is_shifted_and_its_ellipse_fits(x, y, semi1, semi2, angle):
+def test_a_gaussian_is_shifted_and_its_ellipse_fits_the_crop(x, y, semi1, semi2, angle):
     gaussian = Gaussian.from_ellipse(x + 10, y + 5, semi1, semi2, math.degrees(angle))
     alone, cropped = EllipseFill(), Cropped(EllipseFill())
     for model in (alone, cropped):
@@ -92,9 +92,9 @@ def test_a_box_of_one_pixel_works(network, size, crop):
     assert mask.area <= 4
 
 
-def test_its_time_is_that_of_encoding_and_predicting(network):
+def test_the_time_of_a_crop_includes_encoding(network):
     inner = TorchSam(network, network_card("small", "SAM", network, None))
-    inner.stopwatch = Stopwatch(clock=itertools.count().__next__)  # every timed block takes a second
+    inner.stopwatch = Stopwatch(clock=itertools.count().__next__)  # each timed block takes a second
     model = Cropped(inner)
     model.set_image(numbered())
     assert not model.stopwatch.reset()
@@ -125,7 +125,7 @@ def test_an_error_names_the_cropped_model_and_the_prompt_in_the_whole_image(smal
     assert (caught.value.model, str(caught.value.prompt)) == ("small@crop", f"the box {box}")
 
 
-def test_the_card_is_the_models_with_its_crop(network):
+def test_the_card_is_that_of_the_model_with_the_crop(network):
     inner = TorchSam(network, network_card("small", "SAM", network, None))
     found, plain = Cropped(inner, 3).describe(), inner.describe()
     assert (found.name, found.parameters, found.untrained) == ("small@crop=3", plain.parameters, True)
@@ -133,7 +133,7 @@ def test_the_card_is_the_models_with_its_crop(network):
     assert Cropped(inner).describe().name == "small@crop"
 
 
-def test_mobilesam_sees_a_small_object_that_it_missed(shared):
+def test_mobilesam_segments_a_small_object_only_on_the_crop(shared):
     rng = np.random.default_rng(0)
     image = rng.integers(0, 60, (4000, 3000, 3), dtype=np.uint8)
     image[..., 2] += 120

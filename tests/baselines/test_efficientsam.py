@@ -1,4 +1,4 @@
-"""EfficientSAM on small graphs with the same inputs and outputs, compared with the graphs' own full-frame masks."""
+"""EfficientSAM on small graphs with the same inputs and outputs, compared with the graphs' full-frame masks."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ decoder (
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory) -> tuple[Path, Path]:
-    """A decoder whose masks are ellipses in the box. The second of the three has the highest estimated IoU."""
+    """Write a decoder whose masks are ellipses in the box. The second of the three has the highest estimated IoU."""
     folder = tmp_path_factory.mktemp("graphs")
     encoder = onnx.parser.parse_model(ENCODER)
     decoder = onnx.parser.parse_model(DECODER)
@@ -100,7 +100,7 @@ def picture(width: int, height: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("size", [(640, 427), (30, 50), (1, 1), (1300, 1100)])
-def test_the_mask_is_the_graphs_own_of_the_full_frame(pair, size):
+def test_the_mask_equals_the_full_frame_mask_of_the_graph(pair, size):
     width, height = size
     image = picture(width, height)
     model = EfficientSam("efficientsam-t", *pair, parameters=1, device="cpu")
@@ -122,7 +122,7 @@ def test_the_mask_is_the_graphs_own_of_the_full_frame(pair, size):
         assert quality[0, 0] == pytest.approx([0.2, 0.9, 0.4])
         mine = model.predict(Prompt("box", box=box))
         differ = mine.full() != (masks[0, 0, 1] >= 0)
-        assert np.abs(masks[0, 0, 1][differ]).max(initial=0) < 1e-3  # onnxruntime's rounding
+        assert np.abs(masks[0, 0, 1][differ]).max(initial=0) < 1e-3  # rounding of onnxruntime
         assert differ.mean() < 1e-3
         assert mine.area > 0
 
@@ -130,7 +130,7 @@ def test_the_mask_is_the_graphs_own_of_the_full_frame(pair, size):
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("constant", ["radii", "quality"])
 def test_bad_numbers_in_the_graph_make_no_mask(pair, tmp_path, constant, value):
-    """In the masks and in the estimated IoU."""
+    """NaN and infinity in the masks and in the estimated IoU are errors."""
     graph = onnx.load(pair[1])
     (tensor,) = (tensor for tensor in graph.graph.initializer if tensor.name == constant)
     numbers = np.full_like(onnx.numpy_helper.to_array(tensor), value)
@@ -143,13 +143,13 @@ def test_bad_numbers_in_the_graph_make_no_mask(pair, tmp_path, constant, value):
 
 
 @pytest.mark.parametrize("size", [(640, 427), (1, 1), (3, 2000), (1024, 1024), (1500, 1025)])
-def test_the_resize_is_pytorchs_without_antialiasing(size):
+def test_the_resize_equals_pytorch_without_antialiasing(size):
     image = picture(*size)
     theirs = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
     theirs = interpolate(theirs, (1024, 1024), mode="bilinear").numpy()
     mine = efficientsam_pixels(image)
     assert (mine.shape, mine.dtype) == (theirs.shape, np.float32)
-    assert np.abs(mine - theirs).max() < 2e-4  # PyTorch rounds where samples lie to float32
+    assert np.abs(mine - theirs).max() < 2e-4  # PyTorch rounds sample positions to float32
 
 
 def test_the_registered_model_loads(pair):
@@ -159,12 +159,12 @@ def test_the_registered_model_loads(pair):
     assert card.weights == "efficient_sam_vitt_encoder.onnx, efficient_sam_vitt_decoder.onnx"
 
 
-def test_it_cannot_be_made_untrained():
+def test_it_cannot_have_random_weights():
     with pytest.raises(ModelUnavailable, match="cannot be made untrained"):
         MODELS["efficientsam-t"].load(None, Options("cpu"))
 
 
-def test_the_error_for_unpublished_graphs_says_how_to_export_them(tmp_path, monkeypatch):
+def test_the_error_for_unpublished_graphs_explains_the_export(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.delenv("OBJASCALE_WEIGHTS", raising=False)
     for ask in (lambda row: fetch_weights(row, tmp_path), lambda row: find_all_weights([row], tmp_path)):
@@ -172,7 +172,7 @@ def test_the_error_for_unpublished_graphs_says_how_to_export_them(tmp_path, monk
             ask(MODELS["efficientsam-s"])
 
 
-def test_a_truncated_file_is_named(pair, tmp_path):
+def test_an_error_names_a_truncated_file(pair, tmp_path):
     broken = tmp_path / "efficient_sam_vitt_decoder.onnx"
     broken.write_bytes(pair[1].read_bytes()[:700])
     with pytest.raises(ModelUnavailable, match=r"vitt_decoder\.onnx"):

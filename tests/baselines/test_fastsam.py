@@ -1,4 +1,4 @@
-"""FastSAM on random networks with detections, compared with ultralytics' own masks to the pixel."""
+"""FastSAM on random networks with detections, compared with masks of ultralytics to the pixel."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ with offline():
 
 
 def picture(width: int, height: int, seed: int = 0) -> np.ndarray:
-    """Coloured squares of 8 px."""
+    """Return an image of coloured squares of 8 px."""
     squares = np.random.default_rng(seed).integers(0, 256, (height // 8 + 1, width // 8 + 1, 3), np.uint8)
     return squares.repeat(8, 0).repeat(8, 1)[:height, :width]
 
 
 def finder(confidence: float) -> torch.nn.Module:
-    """A network whose detections differ in place, size, confidence and mask; `confidence` is their logit."""
+    """Return a network whose detections differ in place, size, confidence and mask; `confidence` is their logit."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = build_fastsam("s", DISTANCE_BINS["s"])
@@ -44,7 +44,7 @@ def finder(confidence: float) -> torch.nn.Module:
                     module.momentum = 1.0
             network.train()(
                 fastsam_pixels(picture(320, 320))[..., ::4, ::4]
-            )  # otherwise the signal fades from layer to layer
+            )  # without it the signal fades from layer to layer
             for boxes, classes, masks in zip(head.cv2, head.cv3, head.cv4, strict=True):
                 boxes[-1].weight.mul_(8)
                 classes[-1].weight.mul_(0.5)
@@ -70,19 +70,19 @@ def model(network) -> FastSam:
 
 @pytest.fixture
 def official(loaded, monkeypatch):
-    """Ultralytics' predictor. If torchvision is imported, it uses torchvision's operators, which may be missing."""
+    """Return the predictor of ultralytics, without torchvision, whose operators may be missing."""
     monkeypatch.delitem(sys.modules, "torchvision", raising=False)
     return loaded
 
 
 @pytest.fixture(scope="module")
 def loaded(network):
-    """Ultralytics' predictor without its warm-up, which imports torchvision."""
+    """Return the predictor of ultralytics without the warm-up, which imports torchvision."""
     overrides = {"conf": 0.4, "iou": 0.9, "imgsz": 1024, "retina_masks": True, "rect": True, "mode": "predict"}
     predictor = FastSAMPredictor(overrides={**overrides, "save": False, "verbose": False, "device": "cpu"})
     threads = torch.get_num_threads()
     predictor.setup_model(copy.deepcopy(network), verbose=False)
-    torch.set_num_threads(threads)  # their number decides the last bits
+    torch.set_num_threads(threads)  # the number of threads changes the last bits
     predictor.done_warmup = True
     return predictor
 
@@ -95,7 +95,7 @@ def test_parameters_are_those_of_the_paper_and_of_the_registry(size, millions):
 
 
 @pytest.mark.parametrize("size", [(640, 427), (333, 500), (37, 61), (750, 350), (2000, 31), (1, 300)])
-def test_the_mask_is_ultralytics_own(model, official, size):
+def test_the_mask_equals_ultralytics(model, official, size):
     width, height = size
     image = picture(width, height)
     model.set_image(image)
@@ -116,7 +116,7 @@ def test_the_mask_is_ultralytics_own(model, official, size):
     assert len(set(masks)) > 1
 
 
-def test_a_box_with_fractions_is_cut_as_ultralytics_cuts_it(model, official):
+def test_a_fractional_box_is_cropped_as_by_ultralytics(model, official):
     image = picture(640, 427)
     model.set_image(image)
     (everything,) = official(image[..., ::-1].copy())
@@ -140,10 +140,10 @@ INFINITE = (math.nan, math.inf, -math.inf)
     [
         *(("model.0.conv.weight", value) for value in INFINITE),
         *(("model.22.proto.cv3.conv.weight", value) for value in INFINITE),
-        ("model.22.cv3.0.2.bias", math.nan),  # of the confidences, which infinity only makes 0 or 1
+        ("model.22.cv3.0.2.bias", math.nan),  # a bias of the confidences; infinity would give 0 or 1
     ],
 )
-def test_a_bad_weight_makes_no_mask_and_no_empty_one(network, part, value):
+def test_a_bad_weight_gives_an_error_and_no_empty_mask(network, part, value):
     model = segmenter(network)
     model.set_image(picture(320, 320))
     assert model._detections
@@ -152,7 +152,7 @@ def test_a_bad_weight_makes_no_mask_and_no_empty_one(network, part, value):
         parameter[(0,) * parameter.ndim] = value
     with pytest.raises(NotFinite, match=r"^fastsam-s returned NaN or infinite logits for this image, so"):
         model.set_image(picture(320, 320))
-    assert not model._detections, "detections of the previous image must not stay"
+    assert not model._detections, "detections of the previous image must be deleted"
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_the_input_is_grey_around_the_picture(size, shape):
 
 
 class Largest(TorchDispatchMode):
-    """Keeps the size of the largest tensor that any operation returns."""
+    """Record the size of the largest tensor that any operation returns."""
 
     numbers = 0
 
@@ -179,7 +179,7 @@ class Largest(TorchDispatchMode):
         return result
 
 
-def test_8192_pixels_never_become_a_frame_of_floats(network):
+def test_8192_pixels_need_no_full_frame_of_floats(network):
     model = segmenter(network)
     model._size = (8192, 8192)
     found = torch.zeros(37, 3)
@@ -197,13 +197,13 @@ def test_8192_pixels_never_become_a_frame_of_floats(network):
 
 
 def published(path: Path, network: torch.nn.Module, **more: object) -> Path:
-    """Save a checkpoint as ultralytics does: the pickled module in half precision, and other entries."""
+    """Save a checkpoint like ultralytics: the pickled module in half precision, and other entries."""
     extras = {"epoch": -1, "best_fitness": None, "ema": None, "optimizer": None, "train_args": {"imgsz": 1024}}
     torch.save({**extras, "model": copy.deepcopy(network).half(), **more}, path)
     return path
 
 
-def test_a_published_file_is_read_without_running_it(tmp_path, network):
+def test_a_published_file_is_read_without_executing_code(tmp_path, network):
     marker = tmp_path / "marker"
 
     class Attack:
@@ -222,15 +222,15 @@ def test_a_published_file_is_read_without_running_it(tmp_path, network):
     assert len(model._detections) == len(other._detections) > 1
     assert all(np.array_equal(a.logits, b.logits) for a, b in zip(model._detections, other._detections, strict=True))
     torch.load(path, weights_only=False)
-    assert marker.exists()  # the attack works where the file is unpickled
+    assert marker.exists()  # the attack works if the file is unpickled
 
 
-def test_as_many_bins_as_the_file_has(tmp_path):
+def test_the_number_of_bins_is_read_from_the_file(tmp_path):
     path = published(tmp_path / "FastSAM-s.pt", build_fastsam("s", 26))
     assert load_fastsam("s", (path,), Options("cpu")).describe().parameters > 11_790_483
 
 
-def test_what_does_not_fit_is_named(tmp_path, network):
+def test_an_error_names_weights_that_do_not_fit(tmp_path, network):
     broken = copy.deepcopy(network)
     broken.extra = torch.nn.Linear(1, 1)
     broken.model[0].conv = torch.nn.Identity()

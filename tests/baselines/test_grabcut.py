@@ -56,7 +56,7 @@ def test_it_is_deterministic():
     [(10, 10, 11, 11), (0, 0, 1, 1), (63, 63, 64, 64), (0, 0, 64, 64), (0, 0, 64, 1), (20.2, 20.2, 20.4, 20.4)],
 )
 @pytest.mark.parametrize("flat", [False, True])
-def test_no_box_is_too_small_or_too_large(box, flat):
+def test_boxes_of_any_size_are_accepted(box, flat):
     picture = np.full((64, 64, 3), 90, np.uint8) if flat else scene(64, 30, 30, 9)[0]
     mask = predict(picture, box)
     x0, y0, x1, y1 = np.floor(box[0]), np.floor(box[1]), np.ceil(box[2]), np.ceil(box[3])
@@ -72,6 +72,6 @@ def test_a_sliver_across_a_large_image_is_shrunk():
     assert (mask.width, mask.height) == (6000, 40)
 
 
-def test_a_box_outside_the_image_is_named():
+def test_an_error_names_a_box_outside_the_image():
     with pytest.raises(PromptOutside, match="no area inside the 10×10 image"):
         predict(np.zeros((10, 10, 3), np.uint8), (20, 20, 30, 30))

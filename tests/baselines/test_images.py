@@ -1,4 +1,4 @@
-"""Every model refuses what `flip.images.as_rgb` does not take as an image."""
+"""Every model refuses an image that `flip.images.as_rgb` refuses."""
 
 from __future__ import annotations
 
@@ -31,6 +31,6 @@ KINDS = [BoxFill, EllipseFill, GrabCut, Cropped, TorchSam, OnnxSam, EfficientSam
     ],
 )
 def test_every_model_refuses_the_image(kind, image, sentence) -> None:
-    model = object.__new__(kind)  # without weights, which the check does not need
+    model = object.__new__(kind)  # the check needs no weights
     with pytest.raises(PredictorError, match=sentence):
         model.set_image(image)

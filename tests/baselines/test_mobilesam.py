@@ -15,7 +15,7 @@ def test_parameters_are_those_of_the_registry() -> None:
     assert sum(parameter.numel() for parameter in build_mobilesam().parameters()) == MOBILESAM.parameters
 
 
-def test_mobilesam_from_a_file(tmp_path: Path) -> None:
+def test_mobilesam_is_loaded_from_a_file(tmp_path: Path) -> None:
     torch.save(build_mobilesam().state_dict(), tmp_path / "mobile_sam.pt")
     model = load_mobilesam((tmp_path / "mobile_sam.pt",), Options("cpu"))
     assert (model.describe().parameters, model.describe().weights) == (10_130_092, "mobile_sam.pt")

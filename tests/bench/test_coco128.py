@@ -1,4 +1,4 @@
-"""All 887 non-crowd objects of COCO128 with prompts from the true masks, against independent runs of the same."""
+"""All 887 non-crowd objects of COCO128 with prompts from the true masks, compared with independent results."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ AUTHORS = {"to 0.1 %": 0.748, "to 1 %": 0.794, "to 10 %": 0.789, "above": 0.801}
     ("name", "expected"),
     [("flip-tiny", 0.785), ("mobilesam-onnx", 0.718), ("ellipse", 0.733), ("box", 0.596), ("grabcut", None)],
 )
-def test_mean_iou(name: str, expected: float | None, shared: Path, tmp_path: Path, capsys) -> None:
-    """Within 0.01 of the figure that other code gave; none is known for GrabCut, whose mean is only printed."""
+def test_mean_ious_equal_other_code(name: str, expected: float | None, shared: Path, tmp_path: Path, capsys) -> None:
+    """The mean is within 0.01 of that of other code. For GrabCut none is known, and the mean is only printed."""
     weights, photos = shared / "assets/weights", shared / "assets/photos/coco128"
     arguments = ["--models", name, "--data", photos, "--weights", weights, "--out", tmp_path / "out"]
     done = CliRunner().invoke(app, ["run", *map(str, arguments)], catch_exceptions=False)

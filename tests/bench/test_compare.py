@@ -1,4 +1,4 @@
-"""`bench compare`: pairs, differences and shares by hand; laws; what a user gets wrong."""
+"""`bench compare`: pairs, differences and shares computed by hand; invariants; wrong input."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from objascale.datasets import Dataset
 
 
 def row(model: str, item: int, iou: float, **columns) -> ResultRow:
-    """A row on object `item` of the picture of the same number, assets in turn of three."""
+    """Return a row of object `item` in the image of the same number; the asset is one of three in turn."""
     fixed = {
         "weights_sha256": None,
         "settings_hash": f"{columns.get('noise', 0)}{columns.get('tokens')}",
@@ -42,7 +42,7 @@ def row(model: str, item: int, iou: float, **columns) -> ResultRow:
 
 
 def write(folder: Path, rows: list[ResultRow]) -> Path:
-    """A results folder with these rows."""
+    """Write a results folder with the given rows."""
     cards = {(each.model, each.tokens): {"name": each.model, "settings": {"tokens": each.tokens}} for each in rows}
     run = {
         "created": "now",
@@ -59,12 +59,12 @@ def write(folder: Path, rows: list[ResultRow]) -> Path:
 
 
 def frame(*ious: float, model: str = "a", assets: int = 3) -> pd.DataFrame:
-    """Rows as `rows_of` gives them."""
+    """Return rows in the format of `rows_of`."""
     rows = [vars(row(model, item, iou, asset_id=str(item % assets))) for item, iou in enumerate(ious)]
     return pd.DataFrame(rows).assign(tokens=np.nan)
 
 
-def test_a_small_case_by_hand():
+def test_a_small_case_equals_a_calculation_by_hand():
     a = frame(0.9, 0.5, 0.4, 0.8).assign(fraction=[1e-6, 1e-4, 1e-4, 0.5])
     b = frame(0.6, 0.5, 0.6, 0.6, model="b")
     b.loc[3, "error"] = "ValueError: no"
@@ -78,10 +78,10 @@ def test_a_small_case_by_hand():
     assert everything[["win", "tie", "loss"]].tolist() == [0.5, 0.25, 0.25]
     assert everything[["errors_a", "errors_b"]].tolist() == [0, 1]
     assert everything["clusters"] == 3
-    assert table[["low", "high"]].isna().all(axis=None)  # three assets are too few
+    assert table[["low", "high"]].isna().all(axis=None)  # three assets are too few for an interval
 
 
-def test_groups_may_be_categories():
+def test_rows_may_be_grouped_by_category():
     table = PairedComparison.of(frame(0.9, 0.5, 0.4), frame(0.6, 0.6, 0.6)).table("category").set_index("group")
     assert table["difference"].to_dict() == pytest.approx({"even": 0.05, "odd": -0.1, "all": 0.0})
 
@@ -91,16 +91,16 @@ ious = st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=3, max_siz
 
 @given(ious)
 @settings(max_examples=40, deadline=None)
-def test_a_model_against_itself_has_no_difference_anywhere(values):
+def test_a_model_compared_with_itself_has_no_difference(values):
     table = PairedComparison.of(*(frame(*(a for a, _ in values), assets=9) for _ in "ab")).table()
     assert (table[["difference", "win", "loss"]] == 0).all(axis=None)
     assert (table["tie"] == 1).all()
-    assert table[["low", "high"]].isna().all(axis=None)  # no difference shows no spread
+    assert table[["low", "high"]].isna().all(axis=None)  # differences without spread have no interval
 
 
 @given(ious)
 @settings(max_examples=40, deadline=None)
-def test_exchanging_the_sides_changes_the_signs(values):
+def test_swapping_the_sides_changes_the_signs(values):
     a, b = (frame(*each, assets=9) for each in zip(*values, strict=True))
     there, back = PairedComparison.of(a, b).table(), PairedComparison.of(b, a).table()
     assert back["difference"].tolist() == pytest.approx((-there["difference"]).tolist(), abs=1e-12)
@@ -109,7 +109,7 @@ def test_exchanging_the_sides_changes_the_signs(values):
     assert back["tie"].tolist() == there["tie"].tolist()
 
 
-def test_copies_of_an_asset_do_not_make_an_interval_narrower():
+def test_copies_of_an_asset_do_not_narrow_the_interval():
     values = np.random.default_rng(0).random((2, 12))
     few = PairedComparison.of(*(frame(*side, assets=12) for side in values)).table().iloc[-1]
     many = PairedComparison.of(*(frame(*np.tile(side, 8), assets=12) for side in values)).table().iloc[-1]
@@ -117,7 +117,7 @@ def test_copies_of_an_asset_do_not_make_an_interval_narrower():
     assert (many["low"], many["high"]) == pytest.approx((few["low"], few["high"]))
 
 
-def test_an_interval_needs_six_assets_and_the_table_says_why(tmp_path):
+def test_an_interval_needs_six_assets_and_the_table_gives_the_reason(tmp_path):
     for assets, interval in ((5, "–"), (6, "-0.")):
         rows = [
             row(model, i, 0.5 + i / 100 + i % 3 * (model == "b") / 10, asset_id=f"disc/{i % assets}")
@@ -131,18 +131,18 @@ def test_an_interval_needs_six_assets_and_the_table_says_why(tmp_path):
         assert f"-0.100 │ {interval}" in words
 
 
-def test_what_only_one_side_has_is_left_out_and_counted():
+def test_objects_of_only_one_side_are_left_out_and_counted():
     comparison = PairedComparison.of(frame(0.1, 0.2, 0.3), frame(0.1, 0.2))
     assert len(comparison.pairs) == 2
     assert comparison.alone == (1, 0)
 
 
-def test_sides_are_chosen_by_noise_and_patches(tmp_path):
+def test_sides_are_selected_by_noise_and_patches(tmp_path):
     rows = [row("flip", i, 0.5 + tokens / 1000 - noise, noise=noise, tokens=tokens)
             for i in range(3) for tokens in (100, 200) for noise in (0.0, 0.1)]  # fmt: skip
     folder = write(tmp_path / "r", [*rows, *(row("box", i, 0.5) for i in range(3))])
     assert rows_of(folder, "flip", 0.1, 200)["iou"].tolist() == pytest.approx([0.6] * 3)
-    assert len(rows_of(folder, "box", tokens=200)) == 3  # it has no patches to choose among
+    assert len(rows_of(folder, "box", tokens=200)) == 3  # the model has no patches to select by
     with pytest.raises(ResultsError, match=r"--tokens: 100, 200"):
         rows_of(folder, "flip")
     with pytest.raises(ResultsError, match=r"tokens 7; choose with --tokens: 100, 200"):
@@ -151,7 +151,7 @@ def test_sides_are_chosen_by_noise_and_patches(tmp_path):
         rows_of(folder, "flip", 0.3, 100)
 
 
-def test_objects_without_a_pixel_are_no_pairs(tmp_path):
+def test_objects_without_a_pixel_are_left_out_of_pairs(tmp_path):
     folder = write(tmp_path / "r", [row("box", 0, 0.5), row("box", 1, 0.0, area=0, error="unreadable")])
     assert rows_of(folder, "box")["object_id"].tolist() == ["0"]
 
@@ -160,7 +160,7 @@ def compare(*arguments: object):
     return CliRunner().invoke(app, ["compare", *map(str, arguments)])
 
 
-def test_as_typed(tmp_path):
+def test_the_command_prints_the_comparison(tmp_path):
     first = write(tmp_path / "1", [row("box", i, 0.5 + i / 100) for i in range(6)])
     second = write(tmp_path / "2", [row("ellipse", i, 0.75, tokens=64, prompt="gaussian") for i in range(1, 7)])
     csv = tmp_path / "new/pairs.csv"
@@ -179,7 +179,7 @@ def test_as_typed(tmp_path):
     assert pairs["difference"].tolist() == pytest.approx((pairs["iou_a"] - pairs["iou_b"]).tolist())
 
 
-def test_common_mistakes_get_a_sentence(tmp_path):
+def test_common_mistakes_give_one_clear_sentence(tmp_path):
     folder = write(tmp_path / "r", [row("grabcut", i, 0.5) for i in range(3)])
     other = write(tmp_path / "other", [row("grabcut", i, 0.5) for i in range(5, 8)])
     damaged = write(tmp_path / "damaged", [row("box", 0, 0.5)])

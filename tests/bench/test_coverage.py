@@ -1,7 +1,7 @@
-"""How often the intervals of `bench.statistics` cover the truth, and how often its tests find what is not there.
+"""Coverage of the intervals of `bench.statistics`, and false positive rate of its tests.
 
-`python -m pytest tests/bench/test_coverage.py -m slow -s` prints the tables that docs/formats.md quotes. The IoUs are
-simulated: skewed, with a ceiling at 1 and a lump at 0, alike within a cluster, in clusters of unequal size.
+`python -m pytest tests/bench/test_coverage.py -m slow -s` prints the tables of docs/formats.md. The simulated IoUs are
+skewed, bounded by 1, zero for missed objects, and correlated within clusters of unequal size.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from bench.statistics import DIFFERENCE, LEVEL, SHARE, Estimates, ratios
 DRAWS = {6: 10_000, 8: 10_000, 12: 10_000, 30: 4000, 100: 2000}  # simulated data sets by number of clusters
 COVERED = 0.92
 FALSE = 0.06
-ALIKE = 0.6  # correlation of two models' quality over assets is the square of this
+ALIKE = 0.6  # its square is the correlation of the qualities of two models over assets
 
 Interval = tuple[NDArray[np.float64], NDArray[np.float64]]
 Case = tuple[tuple[str, ...], str, int]
-"""One model, or two of which the difference is taken; the sizes of clusters; the number of clusters."""
+"""One model, or two for a difference; the sizes of clusters; the number of clusters."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model's IoUs: Beta with a logit-normal mean per cluster, and 0 where the model misses the object.
+    """IoUs of a model: Beta with a logit-normal mean per cluster, and 0 for missed objects.
 
-    `level` and `between` are the mean and the standard deviation of the logits, `precision` is the Beta's, and `missed`
-    the share of objects missed, which is Beta-distributed over clusters. `of_size` is taken from the logit per unit of
-    the logarithm of the cluster's size: crowded pictures are harder.
+    `level` and `between` are mean and standard deviation of the logits, `precision` is that of the Beta, and `missed`
+    is the fraction of missed objects, Beta-distributed over clusters. `of_size` is subtracted from the logit per
+    unit of the logarithm of the cluster size, because crowded images are harder.
     """
 
     level: float
@@ -42,7 +42,7 @@ class Model:
     of_size: float = 0.1
 
     def ious(self, quality: NDArray[np.float64], sizes: NDArray[np.int64], rng: np.random.Generator) -> NDArray:
-        """An IoU for each object of clusters of these sizes and standard normal qualities."""
+        """Return an IoU for each object of clusters with the given sizes and standard normal qualities."""
         logits = self.level + self.between * quality - self.of_size * np.log(sizes)
         mean = np.repeat(1 / (1 + np.exp(-logits)), sizes)
         hit = rng.beta(mean * self.precision, (1 - mean) * self.precision)
@@ -50,7 +50,7 @@ class Model:
         return np.where(rng.random(len(hit)) < missed, 0.0, hit)
 
 
-MODELS = {  # mean and standard deviation over all objects of clusters of four, and the share of zeros
+MODELS = {  # comments: mean and standard deviation over objects in clusters of four, fraction of zeros
     "precise": Model(2.75, 0.75, 14, 0.004),  # 0.91, 0.11, 0 %
     "good": Model(2.05, 0.65, 14, 0.01),  # 0.85, 0.15, 1 %
     "fair": Model(1.45, 0.5, 8, 0.005),  # 0.77, 0.17, 0 %
@@ -71,7 +71,7 @@ EQUALS = [("good", "good"), ("lumpy", "lumpy"), ("lost", "lost"), ("even", "lump
 
 @dataclass(frozen=True)
 class Draws:
-    """Objects of several simulated data sets: each has its cell, and its cluster within all of them."""
+    """Objects of several simulated data sets. Each has a data set (cell) and a cluster, unique over all data sets."""
 
     values: NDArray[np.float64]
     cells: NDArray[np.int64]
@@ -83,7 +83,7 @@ class Draws:
 
 
 def simulate(case: Case, draws: int, seed: int) -> Draws:
-    """`draws` data sets of one model, or of the difference of two on the same objects."""
+    """Simulate `draws` data sets of one model, or of the difference of two models on the same objects."""
     (models, sizes, clusters), rng = case, np.random.default_rng(seed)
     n = SIZES[sizes](rng, draws * clusters)
     shared = rng.normal(size=len(n))
@@ -96,14 +96,14 @@ def simulate(case: Case, draws: int, seed: int) -> Draws:
 
 @lru_cache
 def truth(models: tuple[str, ...], sizes: str) -> float:
-    """The mean over so many clusters that its error does not matter; equal models do not differ."""
+    """Return the mean over enough clusters for a negligible error; it is 0 for equal models."""
     if len(models) == 2 and models[0] == models[1]:
         return 0.0
     return float(simulate((models, sizes, 1), 300_000, seed=1).values.mean())
 
 
 def coverage(interval: Callable[[Draws], Interval], case: Case, draws: int) -> float:
-    """Of the data sets that have an interval, the share whose interval covers the truth."""
+    """Return the fraction of intervals that cover the true mean, of the data sets that have an interval."""
     low, high = interval(simulate(case, draws, seed=case[2]))
     true, printed = truth(*case[:2]), ~np.isnan(low)
     return ((low <= true) & (true <= high))[printed].mean()
@@ -114,7 +114,7 @@ def ours(draws: Draws) -> Interval:
 
 
 def percentile_bootstrap(draws: Draws) -> Interval:
-    """The interval that the suite had before: percentiles of the mean over clusters drawn with replacement."""
+    """Return the percentile interval of the mean over clusters drawn with replacement."""
     rng, sums, sizes = np.random.default_rng(0), np.bincount(draws.clusters, draws.values), np.bincount(draws.clusters)
     cells = int(draws.cells.max()) + 1
     sums, sizes = sums.reshape(cells, -1), sizes.reshape(cells, -1)
@@ -125,7 +125,7 @@ def percentile_bootstrap(draws: Draws) -> Interval:
 
 
 def table(title: str, models: list[tuple[str, ...]], share: Callable[[Case], float]) -> NDArray:
-    """Print and give the share by models and sizes of clusters (rows) and by number of clusters (columns)."""
+    """Print and return the fractions by model and cluster size (rows) and by number of clusters (columns)."""
     rows = [(each, sizes) for each in models for sizes in SIZES]
     shares = np.array([[share((each, sizes, clusters)) for clusters in DRAWS] for each, sizes in rows])
     print(f"\n{title}, by number of clusters\n")
@@ -138,13 +138,13 @@ def table(title: str, models: list[tuple[str, ...]], share: Callable[[Case], flo
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("of", "models"), [("means", MEANS), ("paired differences", DIFFERENCES)])
-def test_intervals_cover(of: str, models: list[tuple[str, ...]]) -> None:
+def test_intervals_cover_the_true_mean(of: str, models: list[tuple[str, ...]]) -> None:
     shares = table(f"Coverage of the 95 % intervals of {of}", models, lambda case: coverage(ours, case, DRAWS[case[2]]))
     assert shares.min() >= COVERED
 
 
 @pytest.mark.slow
-def test_tests_find_nothing_where_nothing_is() -> None:
+def test_tests_have_the_nominal_false_positive_rate() -> None:
     def found(case: Case) -> float:
         estimates = simulate(case, DRAWS[case[2]], seed=case[2]).estimates()
         return (estimates.p(truth(*case[:2])) < 1 - LEVEL).mean()
@@ -156,10 +156,10 @@ QUICK: list[Case] = [(("good",), "1 to 5", 6), (("lumpy",), "1 to 40", 6), (("pr
 
 
 @pytest.mark.parametrize("case", QUICK, ids=str)
-def test_intervals_cover_in_a_few_hundred_draws(case: Case) -> None:
+def test_intervals_cover_the_true_mean_in_a_few_hundred_draws(case: Case) -> None:
     assert coverage(ours, case, 500) >= COVERED
 
 
 @pytest.mark.parametrize("case", QUICK, ids=str)
-def test_a_few_hundred_draws_tell_a_method_that_does_not_cover(case: Case) -> None:
+def test_a_few_hundred_draws_reveal_a_method_with_low_coverage(case: Case) -> None:
     assert coverage(percentile_bootstrap, case, 500) < COVERED - 0.02

@@ -1,4 +1,4 @@
-"""The ObjaScale reader, what data sets have in common, and images that are decoded only when asked for."""
+"""The reader of ObjaScale folders, the common interface of data sets, and lazy decoding."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_several_objects_of_one_image_are_one_sample(discs):
     assert [truth.object_id for truth in samples[0].objects()] == ["0", "1"]
 
 
-def test_what_is_no_data_set_is_named(tmp_path, discs):
+def test_an_error_names_a_path_that_is_no_data_set(tmp_path, discs):
     with pytest.raises(DatasetError, match=r"nowhere.*objascale render"):
         open_dataset(tmp_path / "nowhere")
     with pytest.raises(DatasetError, match=r"none of the known formats.*objascale"):
@@ -47,7 +47,7 @@ def test_what_is_no_data_set_is_named(tmp_path, discs):
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_another_format_than_is_there_is_refused(tmp_path, name):
+def test_a_format_that_does_not_match_the_folder_is_refused(tmp_path, name):
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("words")
     for path in (tmp_path / "empty", tmp_path / "file"):
@@ -55,7 +55,7 @@ def test_another_format_than_is_there_is_refused(tmp_path, name):
             open_dataset(path, name)
 
 
-def test_a_relative_path_means_the_same_in_a_worker_elsewhere(tmp_path, discs, monkeypatch):
+def test_a_relative_path_works_in_a_worker_with_another_folder(tmp_path, discs, monkeypatch):
     folder = discs(1)
     monkeypatch.chdir(folder.parent)
     dataset = open_dataset(Path(folder.name))
@@ -64,7 +64,7 @@ def test_a_relative_path_means_the_same_in_a_worker_elsewhere(tmp_path, discs, m
     assert dataset.samples[0].picture().decode().shape == (96, 96, 3)
 
 
-def test_lazy_samples_are_made_when_asked_for(tmp_path):
+def test_lazy_samples_are_made_on_access(tmp_path):
     made: list[int] = []
 
     def make(index: int) -> Sample:
@@ -86,7 +86,7 @@ def sample(path, content: bytes, **changes) -> Sample:
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "I;16"])
-def test_every_kind_of_picture_becomes_rgb(tmp_path, mode):
+def test_every_colour_mode_becomes_rgb(tmp_path, mode):
     if mode == "I;16":
         Image.fromarray(np.full((4, 5), 76 * 256, np.uint16)).save(tmp_path / "a.png")
     else:
@@ -96,7 +96,7 @@ def test_every_kind_of_picture_becomes_rgb(tmp_path, mode):
     assert tuple(image[0, 0]) == ((76, 76, 76) if mode in ("L", "I;16") else (255, 0, 0))
 
 
-def test_what_is_not_the_annotated_image_is_named(tmp_path):
+def test_an_error_names_an_image_that_differs_from_its_annotation(tmp_path):
     Image.new("RGB", (5, 4)).save(tmp_path / "a.png")
     content = (tmp_path / "a.png").read_bytes()
     with pytest.raises(ImageError, match="SHA-256 differs"):
@@ -112,7 +112,7 @@ def test_what_is_not_the_annotated_image_is_named(tmp_path):
         missing.picture()
 
 
-def test_nothing_annotated_nothing_checked(tmp_path):
+def test_without_annotated_size_and_hash_any_image_is_accepted(tmp_path):
     Image.new("RGB", (5, 4)).save(tmp_path / "a.png")
     picture = sample(tmp_path / "b.png", (tmp_path / "a.png").read_bytes(), size=None, sha256=None).picture()
     assert picture.sha256 == hashlib.sha256((tmp_path / "a.png").read_bytes()).hexdigest()

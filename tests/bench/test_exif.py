@@ -1,4 +1,4 @@
-"""Photographs with an EXIF orientation: which pixels are measured, and that it is said."""
+"""Photographs with an EXIF orientation: the pixels that are measured, and the notes in output and results."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def bench(*arguments: object):
 
 
 def photograph(shown: np.ndarray, orientation: int, kind: str = "PNG") -> bytes:
-    """A file that viewers show as `shown`, and whose stored pixels are turned away from it by an EXIF orientation."""
+    """Write a file that viewers show as `shown`, stored with turned pixels and an EXIF orientation."""
     exif, buffer = Image.Exif(), io.BytesIO()
     exif[0x0112] = INVERSE[orientation]
     Image.fromarray(shown).save(buffer, "PNG", exif=exif)
@@ -65,7 +65,7 @@ def test_a_picture_is_turned_if_only_the_turned_one_has_the_annotated_size(orien
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_where_both_sizes_fit_or_none_is_annotated_the_option_decides(orientation):
+def test_the_option_decides_if_both_sizes_fit_or_none_is_annotated(orientation):
     for shown, size in ((noise(7, 7), (7, 7)), (noise(), None)):
         content = photograph(shown, orientation)
         both = picture(content, size)
@@ -80,7 +80,7 @@ def test_a_size_that_fits_neither_turned_nor_unturned_is_refused(orientation):
         picture(photograph(noise(), orientation), (8, 8)).decode("displayed")
 
 
-def test_masks_say_the_size_where_nothing_else_does():
+def test_the_masks_give_the_size_if_no_annotation_does():
     shown = noise()
     content = photograph(shown, 6)
     truth = TruthObject.of(RegionMask.from_full(shown[..., 0] > 128), "1", "a", "thing")
@@ -94,7 +94,7 @@ def test_masks_say_the_size_where_nothing_else_does():
 
 
 def coco(folder: Path, shown: np.ndarray, orientation: int) -> Path:
-    """A picture with an object from (2, 1) to (5, 4), annotated as displayed."""
+    """Write an image with an object from (2, 1) to (5, 4), annotated as displayed."""
     height, width = shown.shape[:2]
     folder.mkdir()
     (folder / "a.png").write_bytes(photograph(shown, orientation))
@@ -107,7 +107,7 @@ def coco(folder: Path, shown: np.ndarray, orientation: int) -> Path:
     return folder
 
 
-def test_sa1b_is_turned_as_its_masks_demand(tmp_path):
+def test_sa1b_images_are_turned_to_the_size_of_their_masks(tmp_path):
     shown = noise()
     (tmp_path / "sa_1.jpg").write_bytes(photograph(shown, 8, "JPEG"))
     annotation = {"id": 5, "segmentation": RegionMask.from_full(shown[..., 0] > 128).rle()}
@@ -118,8 +118,8 @@ def test_sa1b_is_turned_as_its_masks_demand(tmp_path):
 
 
 @pytest.mark.parametrize("as_displayed", [True, False])
-def test_masks_of_open_images_keep_the_shape_of_the_picture_they_were_made_on(tmp_path, as_displayed):
-    """The masks have a size of their own: which picture they were made on shows in which of their sides is longer."""
+def test_the_shape_of_open_images_masks_decides_the_orientation(tmp_path, as_displayed):
+    """The masks have their own size; the longer side shows whether they were drawn on the turned image."""
     shown = noise(30, 45)
     content = photograph(shown, 6, "JPEG")
     for path in ("test/ab.jpg", "test-masks-a/ab_m1_0.png", "test-annotations-object-segmentation.csv"):
@@ -142,7 +142,7 @@ def run(data: Path, out: Path, *more: object):
     return bench("run", "--models", "box", "--data", data, "--out", out, *more)
 
 
-def test_ambiguous_pictures_are_counted_and_said(tmp_path, shared):
+def test_ambiguous_pictures_are_counted_and_reported(tmp_path, shared):
     data = shared / "faults/coco/exif3-displayed"
     for exif, more in (("stored", ()), ("displayed", ("--exif", "displayed"))):
         result = run(data, tmp_path / exif, *more)
@@ -153,13 +153,13 @@ def test_ambiguous_pictures_are_counted_and_said(tmp_path, shared):
         assert (about["exif"], about["exif_ambiguous"]) == (exif, 1)
 
 
-def test_a_picture_that_fits_only_turned_is_turned_without_a_word(tmp_path, shared):
+def test_a_picture_that_fits_only_turned_is_turned_without_a_warning(tmp_path, shared):
     result = run(shared / "faults/coco/exif6-displayed", tmp_path / "out")
     assert (result.exit_code, result.stderr) == (0, "")
     assert read_run(tmp_path / "out")["exif_ambiguous"] == 0
 
 
-def test_the_count_survives_going_on_and_merging(tmp_path):
+def test_the_count_survives_resuming_and_merging(tmp_path):
     data = coco(tmp_path / "data", noise(), 3)
     for _ in range(2):
         result = run(data, tmp_path / "out")
@@ -170,7 +170,7 @@ def test_the_count_survives_going_on_and_merging(tmp_path):
     assert read_run(tmp_path / "merged")["exif_ambiguous"] == 1
 
 
-def test_a_run_does_not_go_on_with_the_other_reading(tmp_path):
+def test_a_run_does_not_resume_with_another_orientation_option(tmp_path):
     data = coco(tmp_path / "data", noise(), 3)
     run(data, tmp_path / "out")
     result = run(data, tmp_path / "out", "--exif", "displayed")
@@ -178,7 +178,7 @@ def test_a_run_does_not_go_on_with_the_other_reading(tmp_path):
     assert "exif: stored → displayed" in result.stderr
 
 
-def test_a_run_of_before_the_option_goes_on_as_stored(tmp_path):
+def test_a_run_older_than_the_option_resumes_with_stored_orientation(tmp_path):
     data = coco(tmp_path / "data", noise(), 1)
     run(data, tmp_path / "out")
     about = read_run(tmp_path / "out")
@@ -199,7 +199,7 @@ def test_the_option_reaches_other_processes(tmp_path):
         assert image.exif == exif
 
 
-def test_timing_reads_pictures_as_runs_do(tmp_path, monkeypatch):
+def test_timing_reads_pictures_like_a_run(tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr("baselines.trivial.BoxFill.set_image", lambda self, image: seen.append(image))
     monkeypatch.setattr("baselines.trivial.BoxFill.predict", lambda self, prompt: RegionMask.empty(WIDTH, HEIGHT))
@@ -211,7 +211,7 @@ def test_timing_reads_pictures_as_runs_do(tmp_path, monkeypatch):
     assert json.loads((tmp_path / "out/timing.json").read_text())["exif"] == "displayed"
 
 
-def test_models_on_differently_turned_pictures_are_not_compared(tmp_path):
+def test_models_on_pictures_of_different_orientation_are_not_compared(tmp_path):
     data = coco(tmp_path / "data", noise(), 3)
     for exif in ("stored", "displayed"):
         assert run(data, tmp_path / exif, "--exif", exif).exit_code == 0
@@ -221,7 +221,7 @@ def test_models_on_differently_turned_pictures_are_not_compared(tmp_path):
     assert bench("compare", tmp_path / "stored", "box", "box").exit_code == 0
 
 
-def test_results_of_before_the_option_can_be_compared(tmp_path):
+def test_results_older_than_the_option_can_be_compared(tmp_path):
     data = coco(tmp_path / "data", noise(), 3)
     run(data, tmp_path / "out")
     path = tmp_path / "out/results.parquet"

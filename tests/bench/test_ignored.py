@@ -16,7 +16,7 @@ SIDE = 20
 
 @pytest.fixture
 def photographs(tmp_path):
-    """A folder of two images. One mask is a triangle whose upper half nobody labelled, and one is a square."""
+    """Write a folder of two images. One mask is a triangle whose upper half is ignored, the other a square."""
     folder = tmp_path / "photographs"
     triangle = np.tri(SIDE, dtype=np.uint8) * 255
     triangle[: SIDE // 2][triangle[: SIDE // 2] > 0] = 128
@@ -29,7 +29,7 @@ def photographs(tmp_path):
     return folder
 
 
-def test_the_iou_leaves_out_ignored_pixels_and_the_table_says_so(photographs, tmp_path):
+def test_the_iou_leaves_out_ignored_pixels_and_the_table_has_a_note(photographs, tmp_path):
     out = tmp_path / "results"
     arguments = ["run", "--data", str(photographs), "--models", "box,ellipse", "--out", str(out)]
     result = CliRunner().invoke(app, arguments)
@@ -51,7 +51,7 @@ def test_the_iou_leaves_out_ignored_pixels_and_the_table_says_so(photographs, tm
         assert row["iou"] == (counted & truth).sum() / (counted | truth).sum()
 
 
-def test_without_ignored_pixels_the_table_says_nothing(photographs, tmp_path):
+def test_without_ignored_pixels_the_table_has_no_note(photographs, tmp_path):
     (photographs / "masks/triangle.png").unlink()
     result = CliRunner().invoke(
         app, ["run", "--data", str(photographs), "--models", "box", "--out", str(tmp_path / "results")]

@@ -1,4 +1,4 @@
-"""Every score, computed on regions, equals the same score on full frames."""
+"""Every score on regions equals the same score on full frames."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from objascale.masks import MaskError, RegionMask
 
 @st.composite
 def pairs(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
-    """Two frames of one size, each a noisy rectangle or noise."""
+    """Draw two frames of one size, each a noisy rectangle or noise."""
     shape = draw(hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=40))
     frames = []
     for _ in range(2):
@@ -26,7 +26,7 @@ def pairs(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
 
 
 def full_boundary(mask: np.ndarray, width: int) -> np.ndarray:
-    """Pixels of a mask with a pixel outside it at a Chebyshev distance of at most `width`, by its definition."""
+    """Return the mask pixels with a Chebyshev distance of at most `width` to a pixel outside, by definition."""
     padded = np.pad(mask, width)
     shifts = range(2 * width + 1)
     windows = [padded[dy : dy + mask.shape[0], dx : dx + mask.shape[1]] for dy in shifts for dx in shifts]
@@ -64,7 +64,7 @@ def test_the_boundary_grows_with_the_object_and_not_with_the_image():
     assert boundary_width(RegionMask(0, 0, large, 8192, 8192)) == 10
 
 
-def test_boundary_iou_sees_what_iou_forgives():
+def test_boundary_iou_is_more_sensitive_than_iou():
     large = np.ones((400, 400), bool)
     eaten = large.copy()
     eaten[:4] = eaten[-4:] = eaten[:, :4] = eaten[:, -4:] = False

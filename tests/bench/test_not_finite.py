@@ -1,4 +1,4 @@
-"""NaN on its way through the harness: an error in the rows that it costs, and a mask in all others."""
+"""NaN in a model gives an error in the affected rows, and masks in all others."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def test_weights_with_nan_give_error_rows_and_no_mask(discs, tmp_path: Path, mon
     assert whole["error"].isna().all()
 
 
-def test_a_prompt_without_finite_logits_costs_its_own_row_of_a_batch(discs, tmp_path: Path) -> None:
-    """All nine objects of a picture are asked for together, and the largest ones' logits are NaN."""
+def test_a_prompt_without_finite_logits_costs_one_row_of_a_batch(discs, tmp_path: Path) -> None:
+    """All nine objects of an image are predicted together, and the logits of the largest are NaN."""
     data = discs(9)
     table = pd.read_parquet(data / "annotations.parquet")
     columns = ["image_id", "file", "image_sha256"]

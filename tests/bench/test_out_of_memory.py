@@ -1,4 +1,4 @@
-"""A GPU whose memory does not suffice for an object costs that object's row, and the run goes on."""
+"""An object that exceeds the GPU memory costs one row, and the run continues."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bench.selection import EVERYTHING
 from objascale.datasets.formats import open_dataset
 
 
-def test_an_object_too_many_is_a_named_error_and_the_run_goes_on(discs, tmp_path):
+def test_an_out_of_memory_error_costs_one_row_and_the_run_continues(discs, tmp_path):
     prepare_torchvision()
     from segment_anything.build_sam import _build_sam
 

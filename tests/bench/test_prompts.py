@@ -1,4 +1,4 @@
-"""Prompts from ground truth: each model its kind, or all models the same knowledge; and noise that is fair."""
+"""Prompts from ground truth: matched, information-matched, and with noise."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ def test_a_box_is_the_tight_box_in_pixel_edges():
         assert ask(DIAGONAL, "box", source) == Prompt("box", box=(3, 5, 23, 25))
 
 
-def test_a_matched_gaussian_is_the_masks_to_the_last_digit():
+def test_a_matched_gaussian_equals_that_of_the_mask_exactly():
     assert ask(DIAGONAL, "gaussian").gaussian == Gaussian.from_mask(DIAGONAL)
     assert ask(DIAGONAL, "gaussian", "gaussian").gaussian == Gaussian.from_mask(DIAGONAL)
 
 
-def test_a_gaussian_from_the_box_knows_nothing_else():
+def test_a_gaussian_from_the_box_depends_only_on_the_box():
     other = RegionMask(3, 5, np.eye(20, dtype=bool)[::-1], 64, 48)
     prompts = [ask(mask, "gaussian", "box").gaussian for mask in (DIAGONAL, other)]
     assert prompts[0] == prompts[1]
     assert prompts[0].sigma1 == prompts[0].sigma2 == pytest.approx(5)
 
 
-def test_a_box_from_the_gaussian_is_that_of_its_ellipse():
+def test_a_box_from_the_gaussian_is_the_box_of_its_ellipse():
     ellipse = Gaussian.from_ellipse(30, 20, 12, 5, math.degrees(0.6)).ellipse_mask(64, 48)
     assert ask(ellipse, "box", "gaussian").box == pytest.approx(ellipse.box, abs=1)
 
 
-def test_a_point_lies_deep_in_the_object_even_where_the_mean_does_not():
+def test_a_point_prompt_lies_inside_the_object_even_if_the_mean_does_not():
     ring = np.zeros((40, 40), bool)
     ring[2:38, 2:38] = True
-    ring[6:34, 8:36] = False  # open nowhere, thickest on the left
+    ring[6:34, 8:36] = False  # a closed ring, thickest on the left
     mask = RegionMask.from_full(ring)
     x, y = inner_point(mask)
     assert ring[int(y), int(x)]
@@ -67,25 +67,25 @@ def test_a_full_frame_and_a_single_pixel_have_an_inner_point():
     assert inner_point(RegionMask(4, 2, np.ones((1, 1), bool), 5, 3)) == (4.5, 2.5)
 
 
-def test_an_empty_mask_is_named():
+def test_an_empty_mask_is_an_error():
     with pytest.raises(PromptError, match="empty"):
         ask(RegionMask.empty(4, 4), "box")
 
 
 @given(st.integers(0, 10**6).map(str), st.floats(0.01, 0.3))
-def test_noise_is_wrong_by_the_same_for_every_kind(object_id, noise):
-    """A filled box and its Gaussian are displaced and stretched alike."""
+def test_noise_is_equal_for_every_kind_of_prompt(object_id, noise):
+    """Noise displaces and scales a box and its Gaussian equally."""
     mask = RegionMask(400, 500, np.ones((40, 80), bool), 1000, 1000)
     box = ask(mask, "box", noise=noise, object_id=object_id).box
     gaussian = ask(mask, "gaussian", noise=noise, object_id=object_id).gaussian
-    sides = 12 * np.diag(gaussian.covariance())  # a rectangle's variance is side²/12
+    sides = 12 * np.diag(gaussian.covariance())  # the variance of a rectangle is side²/12
     assert np.sqrt(sides) == pytest.approx((box[2] - box[0], box[3] - box[1]), rel=1e-9)
     assert gaussian.mean == pytest.approx(((box[0] + box[2]) / 2, (box[1] + box[3]) / 2))
     told = ask(mask, "gaussian", "box", noise, object_id).gaussian
     assert told.mean == pytest.approx(gaussian.mean)
 
 
-def test_noise_displaces_edges_by_so_many_sides():
+def test_noise_displaces_edges_in_units_of_the_side():
     mask = RegionMask(4000, 5000, np.ones((400, 800), bool), 10000, 10000)
     for noise in (0.05, 0.1):
         boxes = np.array([ask(mask, "box", noise=noise, object_id=str(i)).box for i in range(1500)])

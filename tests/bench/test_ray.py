@@ -1,4 +1,4 @@
-"""A run on a real Ray cluster of two nodes: the same rows as here, whoever dies on the way."""
+"""A run on a real Ray cluster of two nodes has the rows of a local run, even if nodes or workers die."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ NODE = {"num_cpus": 2, "include_dashboard": False}
 
 @pytest.fixture(scope="module")
 def cluster():
-    """Two nodes of two CPUs, the second of which claims to have a GPU."""
+    """Start two nodes of two CPUs; the second declares a GPU."""
     from ray.cluster_utils import Cluster as Nodes
 
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
@@ -52,9 +52,9 @@ def bench(*arguments: object):
 
 
 def start(*arguments: object) -> subprocess.Popen[str]:
-    """`bench` as a process of its own."""
+    """Start `bench` as a process."""
     command = [sys.executable, "-c", "from bench.cli import app; app()", *map(str, arguments)]
-    foreground = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell's background processes ignore Ctrl-C
+    foreground = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # background processes of a shell ignore Ctrl-C
     return subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, preexec_fn=foreground
     )
@@ -73,7 +73,7 @@ def await_rows(out: Path, count: int, process: subprocess.Popen[str]) -> None:
 
 @pytest.fixture(scope="module")
 def data(write_discs, tmp_path_factory) -> Path:
-    """Pictures, one of which is cut off."""
+    """Write images, one of which is truncated."""
     folder = write_discs(tmp_path_factory.mktemp("ray") / "data", 80, size=160)
     broken = folder / "images/000/000005.png"
     broken.write_bytes(broken.read_bytes()[:500])
@@ -82,7 +82,7 @@ def data(write_discs, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def whole(data, tmp_path_factory) -> pd.DataFrame:
-    """The rows of a run on this machine."""
+    """Return the rows of a run on this machine."""
     out = tmp_path_factory.mktemp("whole")
     result = bench("run", *MODELS, "--data", data, "--out", out)
     assert result.exit_code == 0, result.output
@@ -91,7 +91,7 @@ def whole(data, tmp_path_factory) -> pd.DataFrame:
     return rows
 
 
-def test_a_driver_that_is_shot_goes_on_with_more_workers_than_fit(cluster, data, whole, tmp_path):
+def test_a_killed_run_resumes_with_more_workers_than_fit(cluster, data, whole, tmp_path):
     out = tmp_path / "out"
     arguments = ["run", *MODELS, "--data", data, "--out", out, "--engine", "ray", "--address", cluster.address]
     process = start(*arguments)
@@ -104,11 +104,11 @@ def test_a_driver_that_is_shot_goes_on_with_more_workers_than_fit(cluster, data,
     resumed = bench(*arguments, "--workers", 3)
     assert resumed.exit_code == 0, resumed.output
     pd.testing.assert_frame_equal(table(out), whole)
-    assert (out / "journal.jsonl").read_bytes().count(b"\n") <= 480 + 6  # what was done was not done again
+    assert (out / "journal.jsonl").read_bytes().count(b"\n") <= 480 + 6  # finished rows are not measured again
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_an_interrupt_leaves_a_folder_to_go_on_with(cluster, data, whole, tmp_path, number, code):
+def test_an_interrupted_run_can_be_resumed(cluster, data, whole, tmp_path, number, code):
     out = tmp_path / "out"
     arguments = ["run", *MODELS, "--data", data, "--out", out]
     process = start(*arguments, "--engine", "ray", "--address", cluster.address)
@@ -119,12 +119,12 @@ def test_an_interrupt_leaves_a_folder_to_go_on_with(cluster, data, whole, tmp_pa
     assert "run the same command again to continue" in errors
     assert "Traceback" not in errors
     assert 30 <= len(table(out)) < 480
-    assert bench(*arguments).exit_code == 0  # here, what is left
+    assert bench(*arguments).exit_code == 0  # resumes on this machine
     pd.testing.assert_frame_equal(table(out), whole)
 
 
 def measure(setup: Setup, cluster, out: Path, workers: int = 2) -> pd.DataFrame:
-    """A run by a setup that the command line cannot make."""
+    """Run with a setup that the command line cannot make."""
     dataset = open_dataset(setup.data)
     with Pool(RayHost(setup, workers, cluster.address)) as where:
         description = {
@@ -141,7 +141,7 @@ def measure(setup: Setup, cluster, out: Path, workers: int = 2) -> pd.DataFrame:
 
 
 def setup_of(make, data: Path, device: str = "cpu") -> Setup:
-    """A setup whose only model is what `make()` makes; it travels to the nodes as a value."""
+    """Return a setup whose only model is the result of `make()`; Ray pickles it by value."""
 
     class Special(Setup):
         def load(self):
@@ -151,12 +151,12 @@ def setup_of(make, data: Path, device: str = "cpu") -> Setup:
     return Special({}, Options(device), data, None, [PromptSettings("matched", 0.0)], EVERYTHING, [512])
 
 
-def test_an_image_that_kills_its_workers_costs_its_own_rows(cluster, discs, tmp_path):
+def test_an_image_that_kills_its_workers_costs_only_its_rows(cluster, discs, tmp_path):
     deaths = tmp_path / "deaths"
     deaths.mkdir()
 
     class Deadly(BoxFill):
-        """Takes its process with it, at the largest disc every time, at one other the first time only."""
+        """A model that ends its process at the largest disc every time, and at another disc the first time."""
 
         def set_image(self, image):
             super().set_image(image)
@@ -173,7 +173,7 @@ def test_an_image_that_kills_its_workers_costs_its_own_rows(cluster, discs, tmp_
     assert len({path.name.split("-")[0] for path in deaths.iterdir()}) == 2
 
 
-def test_workers_that_cannot_begin_are_a_sentence(cluster, discs, tmp_path, monkeypatch):
+def test_workers_that_cannot_start_give_one_clear_sentence(cluster, discs, tmp_path, monkeypatch):
     data = discs(3)
 
     def refuses():
@@ -183,7 +183,7 @@ def test_workers_that_cannot_begin_are_a_sentence(cluster, discs, tmp_path, monk
     nodes.mkdir()
 
     class Differs(BoxFill):
-        """Never done before the second worker has started."""
+        """A model that waits until the second worker has started."""
 
         def set_image(self, image):
             super().set_image(image)
@@ -227,7 +227,7 @@ def test_a_worker_gets_a_gpu_of_its_own(cluster, discs):
         assert [card.settings for card in where.cards] == [{"gpus": "0"}]
 
 
-def test_common_mistakes_get_a_sentence(cluster, discs, tmp_path, monkeypatch):
+def test_common_mistakes_give_one_clear_sentence(cluster, discs, tmp_path, monkeypatch):
     def refused(*arguments: object) -> str:
         more = ("--data", discs(1), "--out", tmp_path / "none", "--engine", "ray")
         result = bench("run", "--models", "box", *more, *arguments)
@@ -243,8 +243,8 @@ def test_common_mistakes_get_a_sentence(cluster, discs, tmp_path, monkeypatch):
     assert "pip install 'objascale-suite[ray]'" in refused()
 
 
-def test_a_node_that_is_lost_costs_nothing(cluster, data, whole, tmp_path):
-    """The last test: its cluster has one node less."""
+def test_a_lost_node_costs_no_rows(cluster, data, whole, tmp_path):
+    """This test runs last, because the cluster loses a node."""
     out = tmp_path / "out"
     doomed = next(node for node in cluster.list_all_nodes() if not node.head)
     process = start("run", *MODELS, "--data", data, "--out", out, "--engine", "ray", "--address", cluster.address)

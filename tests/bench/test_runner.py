@@ -1,4 +1,4 @@
-"""The loop over a small ObjaScale folder: every row, every error, every resumption."""
+"""Runs over a small ObjaScale folder: rows, errors and resuming."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TIMES = ["image_pre_ms", "image_model_ms", "image_post_ms", "pre_ms", "model_ms"
 
 
 def measure(data, out, names, source="matched", noise=(0.0,), selection=EVERYTHING, **settings):
-    """One run; the rows."""
+    """Run once and return the rows."""
     dataset = open_dataset(data)
     segmenters = [load(model, (), Options("cpu")) for model in find_models(names)]
     description = {
@@ -42,13 +42,13 @@ def measure(data, out, names, source="matched", noise=(0.0,), selection=EVERYTHI
 
 
 def same(a: pd.DataFrame, b: pd.DataFrame) -> bool:
-    """The same measurements, whatever their order and times."""
+    """Return True if the measurements are equal, apart from order and times."""
     keys = ["model", "object_id"]
     a, b = (table.drop(columns=TIMES).sort_values(keys, ignore_index=True) for table in (a, b))
     return a.equals(b)
 
 
-def test_a_row_for_each_model_and_object(discs, tmp_path):
+def test_there_is_a_row_for_each_model_and_object(discs, tmp_path):
     rows = measure(discs(6), tmp_path / "out", ["box", "ellipse", "grabcut"])
     assert len(rows) == 18
     assert not rows.duplicated(["model", "object_id"]).any()
@@ -61,7 +61,7 @@ def test_a_row_for_each_model_and_object(discs, tmp_path):
     assert stored.loc[stored["model"] == "ellipse", "prompt"].eq("gaussian").all()
 
 
-def test_what_a_row_says_can_be_computed_again(discs, tmp_path):
+def test_scores_of_a_row_can_be_recomputed_from_its_mask(discs, tmp_path):
     rows = measure(discs(4), tmp_path / "out", ["box", "grabcut"])
     for row in rows.to_dict("records"):
         truth, predicted = (
@@ -73,7 +73,7 @@ def test_what_a_row_says_can_be_computed_again(discs, tmp_path):
         assert row["fraction"] == truth.fraction
 
 
-def test_what_is_done_is_not_done_again_and_models_can_join(discs, tmp_path):
+def test_finished_rows_are_kept_and_models_can_be_added(discs, tmp_path):
     data, out, calls = discs(5), tmp_path / "out", []
 
     def progress(what, done, total):
@@ -90,7 +90,7 @@ def test_what_is_done_is_not_done_again_and_models_can_join(discs, tmp_path):
     assert [card["name"] for card in json.loads((out / "run.json").read_text())["models"]] == ["box", "ellipse"]
 
 
-def test_a_torn_last_line_is_measured_again(discs, tmp_path):
+def test_an_incomplete_last_line_is_measured_again(discs, tmp_path):
     data, out = discs(5), tmp_path / "out"
     rows = measure(data, out, ["box", "ellipse"])
     journal = out / "journal.jsonl"
@@ -99,7 +99,7 @@ def test_a_torn_last_line_is_measured_again(discs, tmp_path):
     assert len(journal.read_text().splitlines()) == 10
 
 
-def test_a_broken_image_costs_its_rows_and_nothing_else(discs, tmp_path):
+def test_a_broken_image_costs_only_its_rows(discs, tmp_path):
     data, out = discs(5), tmp_path / "out"
     images = sorted(data.glob("images/*/*.png"))
     whole = images[1].read_bytes()
@@ -113,7 +113,7 @@ def test_a_broken_image_costs_its_rows_and_nothing_else(discs, tmp_path):
     assert failed.loc[failed["image_id"] == "1", "error"].str.contains("000001.png").all()
     assert failed.loc[failed["image_id"] == "3", "error"].str.contains("SHA-256").all()
 
-    images[1].write_bytes(whole)  # an error is tried again, and its row replaced
+    images[1].write_bytes(whole)  # an error is measured again, and its row replaced
     rows = measure(data, out, ["box", "grabcut"])
     assert len(rows) == 10
     assert sorted(rows.loc[rows["error"].notna(), "image_id"]) == ["2", "2", "3", "3"]
@@ -136,7 +136,7 @@ def edit(data, column, value, row=2):
         ("width", 95, "96×96"),
     ],
 )
-def test_a_wrong_annotation_costs_its_rows_and_nothing_else(discs, tmp_path, column, value, message):
+def test_a_wrong_annotation_costs_only_its_rows(discs, tmp_path, column, value, message):
     data = discs(4)
     edit(data, column, value)
     rows = measure(data, tmp_path / "out", ["box", "ellipse"])
@@ -154,7 +154,7 @@ def test_an_empty_mask_is_an_error_row(discs, tmp_path):
     assert len(failed) == 1
 
 
-def test_a_model_that_breaks_is_recorded(discs, tmp_path, monkeypatch):
+def test_an_error_of_a_model_is_recorded(discs, tmp_path, monkeypatch):
     from baselines.trivial import BoxFill
 
     def out_of_memory(self, image):
@@ -166,7 +166,7 @@ def test_a_model_that_breaks_is_recorded(discs, tmp_path, monkeypatch):
     assert rows.loc[rows["model"] == "ellipse", "error"].isna().all()
 
 
-def test_ctrl_c_leaves_a_folder_to_go_on_with(discs, tmp_path):
+def test_a_run_resumes_after_ctrl_c(discs, tmp_path):
     data, out = discs(5), tmp_path / "out"
 
     def stop(what, done, total):
@@ -179,7 +179,7 @@ def test_ctrl_c_leaves_a_folder_to_go_on_with(discs, tmp_path):
     assert same(measure(data, out, ["box", "ellipse"]), measure(data, tmp_path / "fresh", ["box", "ellipse"]))
 
 
-def test_results_of_other_settings_are_refused_and_nothing_changes(discs, tmp_path, monkeypatch):
+def test_results_of_other_settings_are_refused_and_left_unchanged(discs, tmp_path, monkeypatch):
     data, out = discs(3), tmp_path / "out"
     measure(data, out, ["box", "grabcut"])
     before = {path.name: path.read_bytes() for path in out.iterdir()}
@@ -208,7 +208,7 @@ def test_a_data_set_may_grow_and_may_move(discs, tmp_path):
     assert set(rows["dataset_path"]) == {str(moved)}
 
 
-def test_two_runs_do_not_write_to_one_folder(discs, tmp_path):
+def test_a_second_run_on_one_folder_is_refused(discs, tmp_path):
     data, out = discs(3), tmp_path / "out"
 
     def intrude(what, done, total):
@@ -218,7 +218,7 @@ def test_two_runs_do_not_write_to_one_folder(discs, tmp_path):
     assert len(measure(data, out, ["box"], progress=intrude)) == 3
 
 
-def test_damaged_results_are_named(discs, tmp_path):
+def test_an_error_names_damaged_results(discs, tmp_path):
     data, out = discs(3), tmp_path / "out"
     measure(data, out, ["box"])
     journal, header = out / "journal.jsonl", out / "run.json"
@@ -260,7 +260,7 @@ def test_an_image_is_decoded_once_for_all_models(discs, tmp_path, monkeypatch):
 
 
 class Crowd:
-    """Fills boxes; refuses to answer together what has a box wider than `widest`."""
+    """A model that fills boxes; a batch with a box wider than `widest` raises an error."""
 
     accepts = ("box",)
 
@@ -289,7 +289,7 @@ class Crowd:
 
 
 def one_image(discs, objects: int):
-    """A data set of one image in which all objects of several are."""
+    """Return a data set of one image that has the objects of several."""
     data = discs(objects)
     table = pd.read_parquet(data / "annotations.parquet")
     columns = ["image_id", "file", "image_sha256"]
@@ -313,7 +313,7 @@ def measure_crowd(dataset, out, crowd, noise=(0.0,)):
         return results.frame()
 
 
-def test_a_model_that_can_is_asked_in_batches(discs, tmp_path):
+def test_a_batch_model_gets_prompts_in_batches(discs, tmp_path):
     crowd = Crowd()
     rows = measure_crowd(one_image(discs, 70), tmp_path / "out", crowd, (0.0, 0.1))
     assert crowd.calls == [64, 6, 64, 6]
@@ -321,7 +321,7 @@ def test_a_model_that_can_is_asked_in_batches(discs, tmp_path):
     assert sorted(rows["batch"].unique()) == [6, 64]
 
 
-def test_one_bad_prompt_of_a_batch_costs_its_own_row(discs, tmp_path):
+def test_one_bad_prompt_of_a_batch_costs_one_row(discs, tmp_path):
     dataset, out = one_image(discs, 9), tmp_path / "out"
     rows = measure_crowd(dataset, out, Crowd(widest=30))
     failed = rows["error"].notna()
@@ -330,14 +330,14 @@ def test_one_bad_prompt_of_a_batch_costs_its_own_row(discs, tmp_path):
     assert (rows.loc[failed, "area"].min()) > rows.loc[~failed, "area"].max()
     assert rows.loc[~failed, "batch"].eq(1).all()
 
-    crowd = Crowd()  # the same objects are asked together again, so that a mask does not depend on what was done
+    crowd = Crowd()  # the batches are the same again, so that a mask does not depend on finished rows
     rows = measure_crowd(dataset, out, crowd)
     assert crowd.calls == [9]
     assert rows["error"].isna().all()
     assert len((out / "journal.jsonl").read_text().splitlines()) == 9 + failed.sum()
 
 
-def test_noise_levels_may_be_added(discs, tmp_path):
+def test_noise_levels_can_be_added_to_a_run(discs, tmp_path):
     data, out = discs(4), tmp_path / "out"
     measure(data, out, ["box", "ellipse"])
     rows = measure(data, out, ["box", "ellipse"], noise=(0.1, 0.3))
@@ -347,7 +347,7 @@ def test_noise_levels_may_be_added(discs, tmp_path):
     assert (means.diff(axis=1).iloc[:, 1:] < 0).all(axis=None)
 
 
-def test_only_what_is_selected_is_measured(discs, tmp_path):
+def test_only_selected_objects_are_measured(discs, tmp_path):
     selection = Selection(area=(20, 300))
     rows = measure(discs(8), tmp_path / "out", ["box"], selection=selection)
     assert 0 < len(rows) < 8
@@ -355,14 +355,14 @@ def test_only_what_is_selected_is_measured(discs, tmp_path):
 
 
 def unsure(dataset, sample, **changes):
-    """The data set with one sample changed, and nothing annotated of any file."""
+    """Return the data set with one sample changed, and without annotated sizes and hashes."""
     samples = [dataclasses.replace(each, sha256=None, size=None) for each in dataset.samples]
     samples[sample] = dataclasses.replace(samples[sample], **changes)
     return dataclasses.replace(dataset, samples=samples)
 
 
-def test_errors_give_way_when_the_cause_is_mended(discs, tmp_path):
-    """Also where no SHA-256 is annotated, so that the rows of an unreadable image cannot name its own."""
+def test_error_rows_are_replaced_after_the_cause_is_fixed(discs, tmp_path):
+    """Also without an annotated SHA-256, when rows of an unreadable image have no hash."""
     dataset, out = open_dataset(discs(3)), tmp_path / "out"
 
     def torn():
@@ -380,7 +380,7 @@ def test_errors_give_way_when_the_cause_is_mended(discs, tmp_path):
     assert (len(rows), rows["error"].notna().sum()) == (3, 0)
 
 
-def test_an_image_that_changed_between_runs_is_noticed(discs, tmp_path):
+def test_an_image_that_changed_between_runs_is_an_error(discs, tmp_path):
     data, out = discs(3), tmp_path / "out"
     dataset = unsure(open_dataset(data), 0)
     measure_crowd(dataset, out, Crowd())
@@ -391,8 +391,8 @@ def test_an_image_that_changed_between_runs_is_noticed(discs, tmp_path):
     assert len(pd.read_parquet(out / "results.parquet")) == 3
 
 
-def test_an_image_that_is_lost_later_costs_no_row_that_there_is(discs, tmp_path):
-    """However runs that found it and runs that did not are put together."""
+def test_an_image_lost_after_a_run_costs_no_finished_row(discs, tmp_path):
+    """This holds for every order of runs with and without the image."""
     dataset, good, bad = open_dataset(discs(3)), tmp_path / "good", tmp_path / "bad"
 
     def gone():
@@ -412,7 +412,7 @@ def test_an_image_that_is_lost_later_costs_no_row_that_there_is(discs, tmp_path)
         assert same(merge_results(order, out).frame(), whole)
 
 
-def test_a_mask_that_changed_between_runs_is_noticed(discs, tmp_path):
+def test_a_mask_that_changed_between_runs_is_an_error(discs, tmp_path):
     data, out = discs(3), tmp_path / "out"
     measure(data, out, ["box"])
     before = (out / "journal.jsonl").read_bytes()
@@ -424,7 +424,7 @@ def test_a_mask_that_changed_between_runs_is_noticed(discs, tmp_path):
     assert (out / "journal.jsonl").read_bytes() == before
 
 
-def test_rows_without_their_run_json_are_not_gone_on_with(discs, tmp_path):
+def test_a_run_without_run_json_is_not_resumed(discs, tmp_path):
     data, out = discs(2), tmp_path / "out"
     measure(data, out, ["box"])
     (out / "run.json").unlink()
@@ -432,7 +432,7 @@ def test_rows_without_their_run_json_are_not_gone_on_with(discs, tmp_path):
         measure(data, out, ["ellipse"])
 
 
-def test_merged_results_know_where_they_come_from_and_go_on(discs, tmp_path):
+def test_merged_results_record_their_origin_and_can_be_resumed(discs, tmp_path):
     data, parts = discs(4), [tmp_path / "1", tmp_path / "2"]
     for i, part in enumerate(parts, 1):
         measure(data, part, ["box"], selection=Selection(shard=(i, 2)))

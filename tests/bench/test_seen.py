@@ -1,4 +1,4 @@
-"""`seen_in_training`: what decides it, what readers tell of their pictures, and what a user sees of it."""
+"""`seen_in_training`: its values, the facts that readers give, and the output for users."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ def seen(training: TrainingData, keys: tuple[str, ...] = ("x",), image: str = ""
         (OURS, {"collection": "coco-val2017", "keys": (), "map_sha256": "", "image": "b2"}, "background"),
         (OURS, {}, "no"),
         (OURS, {"collection": "coco-val2017", "keys": (), "map_sha256": ""}, "no"),
-        (OURS, {"keys": ()}, "unknown"),  # rendered, but by a version that noted no hashes
+        (OURS, {"keys": ()}, "unknown"),  # rendered by a version that recorded no hashes
         (OURS, {"map_sha256": ""}, "unknown"),
         (OURS, {"collection": "", "keys": (), "map_sha256": ""}, "unknown"),
         (SA1B, {"collection": "sa1b"}, "dataset"),
         (SA1B, {"collection": "coco-train2017"}, "no"),
-        (SA1B, {"keys": (), "map_sha256": ""}, "no"),  # a render is no photograph of SA-1B, whatever it shows
+        (SA1B, {"keys": (), "map_sha256": ""}, "no"),  # a render is no photograph of SA-1B
         (SA1B, {"collection": ""}, "unknown"),
         (PARTLY, {"collection": "sa1b"}, "dataset"),
         (PARTLY, {}, "unknown"),
@@ -57,11 +57,11 @@ def seen(training: TrainingData, keys: tuple[str, ...] = ("x",), image: str = ""
         (NOTHING, {"collection": ""}, "no"),
     ],
 )
-def test_each_value(training: TrainingData, data: dict[str, Any], kind: str) -> None:
+def test_each_case_has_its_value(training: TrainingData, data: dict[str, Any], kind: str) -> None:
     assert seen(training, **data) == kind
 
 
-def test_an_object_counts_for_more_than_its_data_set_and_that_for_more_than_a_background() -> None:
+def test_object_outranks_data_set_and_data_set_outranks_background() -> None:
     everything = TrainingData("a test", ("sa1b",), {"o": "a1"}, {"m": "b1"}, complete=False)
     assert seen(everything, ("a1",), collection="sa1b", map_sha256="b1") == "object"
     assert seen(everything, ("a2",), collection="sa1b", map_sha256="b1") == "dataset"
@@ -76,7 +76,7 @@ def test_an_object_counts_for_more_than_its_data_set_and_that_for_more_than_a_ba
     datasets=st.sets(st.sampled_from(["sa1b", "coco-train2017"])),
     complete=st.booleans(),
 )
-def test_learning_from_more_is_never_seen_as_less(
+def test_more_training_data_never_lowers_the_value(
     keys: tuple[str, ...], collection: str, background: str, datasets: set[str], complete: bool
 ) -> None:
     less = TrainingData("a test", tuple(datasets), complete=complete)
@@ -85,7 +85,7 @@ def test_learning_from_more_is_never_seen_as_less(
     assert SEEN_ORDER.index(kinds[0]) <= SEEN_ORDER.index(kinds[1])
 
 
-def test_every_model_says_what_it_learned_from() -> None:
+def test_every_model_has_a_record_of_its_training_data() -> None:
     without = {name for name, model in MODELS.items() if model.training.is_nothing}
     assert without == {name for name, model in MODELS.items() if model.weights is None}
     assert all(model.training.source for model in MODELS.values())
@@ -95,7 +95,7 @@ def test_every_model_says_what_it_learned_from() -> None:
     assert all("sa1b" in model.training.datasets for model in published)
 
 
-def test_a_record_beside_the_weights_comes_before_the_row(tmp_path: Path) -> None:
+def test_a_record_beside_the_weights_overrides_the_registry(tmp_path: Path) -> None:
     model, weights = MODELS["flip-tiny"], tmp_path / "flip-tiny.ckpt"
     weights.write_bytes(b"weights")
     assert learned_from(model, (weights,)) == model.training
@@ -122,13 +122,13 @@ def test_a_record_beside_the_weights_comes_before_the_row(tmp_path: Path) -> Non
         ({"file_name": "images/000/000123.png", "environment_map": {}}, "coco", RENDERED),
     ],
 )
-def test_what_a_coco_file_tells_of_an_image(image: dict, annotations: str, collection: str) -> None:
+def test_facts_of_an_image_are_read_from_a_coco_file(image: dict, annotations: str, collection: str) -> None:
     records, _ = _images([{"id": 1, **image}])
     (record,) = records.values()
     assert _collection(record, Path(f"{annotations}.json")) == collection
 
 
-def test_the_worst_of_several_rows_counts() -> None:
+def test_the_highest_value_of_several_rows_counts() -> None:
     rows = pd.DataFrame({"model": list("aaabb"), "kind": ["no", "background", "unknown", "no", "object"]})
     assert worst(rows["kind"], [rows["model"]]).to_dict() == {"a": "background", "b": "object"}
     assert footnote(["no"]) == ""
@@ -137,7 +137,7 @@ def test_the_worst_of_several_rows_counts() -> None:
 
 @pytest.fixture
 def folder(discs) -> Path:
-    """Four discs: two are objects of flip-s's training, one stands before one of its maps."""
+    """Write four discs: two are training objects of flip-s, one has a training map as background."""
     folder = discs(4)
     record = json.loads((PACKAGE_WEIGHTS / "flip-s.json").read_text())
     learned, background = next(iter(record["objects"].values())), next(iter(record["backgrounds"].values()))
@@ -176,7 +176,7 @@ def kinds(results: Path) -> dict[str, list[str]]:
 EXPECTED = {"ellipse": ["no"] * 4, "flip-s": ["object", "object", "background", "no"]}
 
 
-def test_a_run_notes_it_in_each_row_and_says_it_once(results: Path, folder: Path, tmp_path: Path) -> None:
+def test_a_run_records_the_value_in_each_row_and_prints_it_once(results: Path, folder: Path, tmp_path: Path) -> None:
     assert kinds(results) == EXPECTED
     cards = {card["name"]: card["training"] for card in json.loads((results / "run.json").read_text())["models"]}
     assert cards["ellipse"] == NOTHING.summary()
@@ -190,7 +190,7 @@ def test_a_run_notes_it_in_each_row_and_says_it_once(results: Path, folder: Path
     assert "seen in training, flip-s: 2 objects" in merged.stderr
 
 
-def test_a_comparison_on_seen_objects_is_refused_unless_asked_for(results: Path) -> None:
+def test_a_comparison_on_seen_objects_needs_an_option(results: Path) -> None:
     refused = bench("compare", results, "flip-s", "ellipse")
     assert refused.exit_code == 1
     assert refused.stderr == (
@@ -202,7 +202,7 @@ def test_a_comparison_on_seen_objects_is_refused_unless_asked_for(results: Path)
     assert "seen in training, flip-s: 2 objects\n" in asked.stdout
 
 
-def test_backgrounds_alone_are_no_reason_to_refuse(folder: Path, tmp_path: Path) -> None:
+def test_seen_backgrounds_alone_are_compared(folder: Path, tmp_path: Path) -> None:
     path = folder / "annotations.parquet"
     pd.read_parquet(path).iloc[2:].to_parquet(path)
     out = tmp_path / "results"
@@ -210,13 +210,13 @@ def test_backgrounds_alone_are_no_reason_to_refuse(folder: Path, tmp_path: Path)
     assert bench("compare", out, "flip-s", "ellipse").exit_code == 0
 
 
-def test_a_folder_of_an_earlier_version_tells_no_hashes(discs) -> None:
+def test_a_folder_of_an_earlier_version_has_no_hashes(discs) -> None:
     (sample,) = read(discs(1)).samples
     (truth,) = sample.objects()
     assert (sample.collection, sample.map_sha256, truth.asset_keys) == (RENDERED, "", ())
 
 
-def test_random_weights_have_learned_nothing(discs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_random_weights_have_seen_nothing(discs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("OBJASCALE_WEIGHTS", raising=False)
     out = tmp_path / "results"
@@ -226,7 +226,7 @@ def test_random_weights_have_learned_nothing(discs, tmp_path: Path, monkeypatch:
     assert "seen in training" not in done.stderr
 
 
-def test_what_is_told_counts_an_object_once_for_all_its_prompts() -> None:
+def test_the_printed_count_has_each_object_once() -> None:
     row = {"model": "a", "image_sha256": "1", "object_id": "1", "seen_in_training": "dataset"}
     other = row | {"object_id": "2", "seen_in_training": "unknown"}
     assert describe_seen(pd.DataFrame([row, row, other])) == "a: the data set of 1 object, unknown for 1 object"

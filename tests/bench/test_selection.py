@@ -1,4 +1,4 @@
-"""Selecting from the command line, and shards that are the whole."""
+"""Selecting objects on the command line, and shards."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def truth(category: str = "chair", area: int = 100) -> TruthObject:
     return TruthObject("1", "a", category, area, (100, 200), "")
 
 
-def test_each_condition_must_hold():
+def test_a_selection_needs_every_condition():
     chosen = parse_selection(["category=chair,cup", "area=50..100", "fraction=..5e-3"])
     assert chosen.wants(truth())
     assert chosen.wants(truth("cup", 50))
@@ -31,19 +31,19 @@ def test_each_condition_must_hold():
 @pytest.mark.parametrize(
     "text", ["chair", "category=", "area=5", "area=9..5", "area=a..b", "size=1..2", "fraction=", "area=nan..3"]
 )
-def test_what_is_not_understood_is_said(text):
+def test_an_error_quotes_a_malformed_selection(text):
     with pytest.raises(SelectionError, match="cannot select by"):
         parse_selection([text])
 
 
 @pytest.mark.parametrize("text", ["0/2", "3/2", "1", "a/b", "1/0", "-1/2"])
-def test_shards_that_are_none(text):
+def test_malformed_shards_are_errors(text):
     with pytest.raises(SelectionError, match="I/N"):
         parse_selection([], shard=text)
 
 
 @given(st.integers(1, 9), st.none() | st.integers(1, 9))
-def test_shards_are_the_whole(parts, limit):
+def test_shards_partition_the_samples(parts, limit):
     dataset = Dataset("any", Path(), [Sample(str(i), "", bytes, list) for i in range(7)])
     whole = parse_selection([], limit).samples(dataset)
     shards = [parse_selection([], limit, f"{i}/{parts}").samples(dataset) for i in range(1, parts + 1)]
@@ -65,18 +65,18 @@ def dataset(*categories: str) -> Dataset:
         ("qqq", "there are 3: apple, person, traffic cone"),
     ],
 )
-def test_a_name_that_no_category_has_is_an_error_that_offers_the_nearest(asked, sentence):
+def test_the_error_of_an_unknown_category_suggests_the_nearest(asked, sentence):
     with pytest.raises(SelectionError) as error:
         parse_selection([f"category={asked}"]).check(dataset("person", "apple", "traffic cone"))
     assert sentence in str(error.value)
 
 
-def test_of_very_many_categories_only_some_are_listed():
+def test_an_error_lists_only_some_of_many_categories():
     with pytest.raises(SelectionError, match=r"there are 1203: c0000, .*c0019, …$"):
         parse_selection(["category=zzz"]).check(dataset(*(f"c{i:04d}" for i in range(1203))))
 
 
-def test_known_names_pass_and_so_do_all_where_no_name_is_known():
+def test_known_categories_are_accepted_and_all_names_if_none_is_known():
     parse_selection(["category=person"]).check(dataset("person", "apple"))
     parse_selection(["area=1..2"]).check(dataset())
     parse_selection(["category=any"]).check(Dataset("any", Path("data"), []))
@@ -103,11 +103,11 @@ def row(**columns) -> ResultRow:
         ([], [row(image_id="8")], False),
     ],
 )
-def test_rows_of_an_earlier_run_do_not_stand_for_an_empty_selection(select, rows, expected):
+def test_an_empty_selection_is_an_error_despite_rows_of_an_earlier_run(select, rows, expected):
     assert parse_selection(select).found(dataset("chair", "cup"), rows) == expected
 
 
-def test_the_search_for_a_selected_object_ends_at_the_first_image_that_has_one():
+def test_the_search_for_a_selected_object_ends_at_the_first_match():
     made: list[int] = []
 
     def make(index: int) -> Sample:
@@ -123,7 +123,7 @@ def images(*names: str) -> Dataset:
     return Dataset("any", Path("data"), [Sample(name, f"train2017/{name}.jpg", bytes, list) for name in names])
 
 
-def test_images_are_selected_by_the_names_in_a_file(tmp_path):
+def test_images_are_selected_by_a_list_in_a_file(tmp_path):
     (tmp_path / "names.txt").write_text("c.jpg\n\n a.jpg \n")
     chosen = parse_selection([f"image={tmp_path / 'names.txt'}"], limit=1)
     chosen.check(images("a", "b", "c"))
@@ -132,7 +132,7 @@ def test_images_are_selected_by_the_names_in_a_file(tmp_path):
         chosen.check(images("a", "b"))
 
 
-def test_a_list_of_images_that_is_none(tmp_path):
+def test_a_malformed_list_of_images_is_an_error(tmp_path):
     with pytest.raises(SelectionError, match=r"none\.txt: the file cannot be read"):
         parse_selection([f"image={tmp_path / 'none.txt'}"])
     (tmp_path / "empty.txt").write_text("\n")

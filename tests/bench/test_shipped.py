@@ -1,4 +1,4 @@
-"""The weights that come with the package: found without a download, called this project's, and worth their prompt."""
+"""The weights in the package: loaded without a download, labelled as this project's, and better than their prompt."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _no_weights_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.delenv("OBJASCALE_WEIGHTS", raising=False)
 
 
-def test_they_are_found_and_need_no_fetching(tmp_path: Path) -> None:
+def test_the_weights_of_the_package_need_no_download(tmp_path: Path) -> None:
     assert find_weights("flip-s") == FILE
     assert fetch(WEIGHTS["flip-s"], tmp_path) == (FILE,)
     for app in (flip, bench):
@@ -40,20 +40,20 @@ def test_they_are_found_and_need_no_fetching(tmp_path: Path) -> None:
     assert CliRunner().invoke(bench, ["models"]).output.count("in this package, trained by this project") == 1
 
 
-def test_the_users_own_come_first(tmp_path: Path) -> None:
+def test_weights_of_the_user_come_first(tmp_path: Path) -> None:
     own = tmp_path / "flip-s.safetensors"
     own.write_bytes(FILE.read_bytes())
     assert find_weights("flip-s", tmp_path) == own
 
 
-def test_the_card_is_of_this_file() -> None:
+def test_the_model_card_has_the_hash_of_the_file() -> None:
     card = (PACKAGE_WEIGHTS / "flip-s.md").read_text()
     assert sha256(FILE) in card
     parameters = sum(p.numel() for p in load_predictor("flip-s").model.parameters())
     assert f"{parameters:,} parameters" in card
 
 
-def test_results_say_whose_they_are(discs, tmp_path: Path) -> None:
+def test_results_name_the_origin_of_the_weights(discs, tmp_path: Path) -> None:
     out = tmp_path / "results"
     done = CliRunner().invoke(bench, ["run", "--models", "flip-s", "--data", str(discs(2)), "--out", str(out)])
     assert done.exit_code == 0, done.output
@@ -64,8 +64,8 @@ def test_results_say_whose_they_are(discs, tmp_path: Path) -> None:
     assert pd.read_parquet(out / "results.parquet")["iou"].min() > 0.7
 
 
-def test_the_ellipse_is_found_where_nothing_else_is_to_be_seen() -> None:
-    """Bright ellipses on dark ground, which prompts tell exactly: 0.8 of them, at any size and turn."""
+def test_a_bright_ellipse_on_dark_ground_is_segmented() -> None:
+    """The prompts are exact; the IoU is at least 0.8 at any size and rotation."""
     rng = np.random.default_rng(0)
     predictor = load_predictor("flip-s")
     for semi1, semi2 in ((3, 2), (8, 8), (20, 9), (60, 40)):
@@ -78,8 +78,8 @@ def test_the_ellipse_is_found_where_nothing_else_is_to_be_seen() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_the_card_says_how_good_they_are_on_photographs(shared: Path, tmp_path: Path) -> None:
-    """On COCO128, to the last digit but for what another processor rounds otherwise."""
+def test_the_model_card_has_the_iou_on_coco128(shared: Path, tmp_path: Path) -> None:
+    """The IoU equals the card, up to the rounding of another processor."""
     card = (PACKAGE_WEIGHTS / "flip-s.md").read_text()
     told = re.search(r"COCO128, 887 objects\*\* \((0\.\d+) over all; .*?ellipse (0\.\d+)", card)
     assert told

@@ -1,4 +1,4 @@
-"""Statistics against closed forms, brute force and laws. How often intervals cover is in `test_coverage.py`."""
+"""Statistics compared with closed forms and brute force. `test_coverage.py` has the coverage of intervals."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def mean_of(values: np.ndarray, clusters: np.ndarray, support: Support = SHARE) 
 
 
 def objects(least: float, clusters: int = 6) -> st.SearchStrategy[tuple[np.ndarray, np.ndarray]]:
-    """Values from `least` to 1 in at least so many clusters of unequal size."""
+    """Draw values from `least` to 1 in at least `clusters` clusters of unequal size."""
     some = st.lists(st.lists(st.floats(least, 1), min_size=1, max_size=5), min_size=clusters, max_size=12)
     return some.map(lambda each: (np.concatenate(each), np.repeat(np.arange(len(each)), [len(one) for one in each])))
 
@@ -34,7 +34,7 @@ def test_a_mean_is_the_sample_mean_and_deviation() -> None:
     assert (row["n"], row["clusters"]) == (3, 2)
 
 
-def test_groups_come_in_the_order_of_their_first_row() -> None:
+def test_groups_have_the_order_of_their_first_rows() -> None:
     values = np.random.default_rng(0).random((2, 20))
     rows = pd.concat([frame(each, np.arange(20)).assign(series=name) for each, name in zip(values, "ba", strict=True)])
     table = clustered_means(rows.assign(category=None).fillna({"category": "x"}), ["category", "series"])
@@ -45,13 +45,13 @@ def test_groups_come_in_the_order_of_their_first_row() -> None:
 
 
 @given(objects(0, clusters=2))
-def test_the_error_is_that_of_leaving_out_each_cluster(sample: tuple[np.ndarray, np.ndarray]) -> None:
+def test_the_standard_error_is_the_jackknife_over_clusters(sample: tuple[np.ndarray, np.ndarray]) -> None:
     values, clusters = sample
     without = [values[clusters != cluster].mean() for cluster in np.unique(clusters)]
     assert mean_of(values, clusters).error[0] == pytest.approx(np.sqrt(((without - values.mean()) ** 2).sum()))
 
 
-def test_a_ratio_leaves_out_numerators_and_denominators() -> None:
+def test_the_jackknife_of_a_ratio_leaves_out_both_terms() -> None:
     cells, clusters = np.array([0, 0, 0, 1, 1]), np.array([0, 0, 1, 1, 0])
     found = ratios(np.array([1.0, 1, 6, 5, 2]), np.array([1.0, 1, 2, 1, 4]), cells, clusters, UNBOUNDED)
     assert found.value.tolist() == pytest.approx([2, 7 / 5])
@@ -60,15 +60,15 @@ def test_a_ratio_leaves_out_numerators_and_denominators() -> None:
 
 
 @pytest.mark.parametrize("n", [6, 30, 200])
-def test_with_equal_clusters_a_small_difference_has_students_interval(n: int) -> None:
-    """Up to n - 1 in place of n under the root, as the jackknife has it, and a widening by a hundredth of the width."""
+def test_equal_clusters_give_the_t_interval(n: int) -> None:
+    """The standard error is that of the jackknife, with n - 1 instead of n under the root."""
     values = np.random.default_rng(n).normal(0, 0.1, n)
     low, high = mean_of(values - values.mean(), np.arange(n), DIFFERENCE).interval()
     width = stats.t.ppf(0.975, n - 1) * values.std(ddof=1) / np.sqrt(n - 1)
     assert (low[0], high[0]) == pytest.approx((-width, width))
 
 
-def test_one_more_cluster_without_a_difference_widens_a_large_one() -> None:
+def test_a_further_cluster_without_difference_widens_a_large_interval() -> None:
     values = np.full(9, 0.8)
     low, high = mean_of(values, np.arange(9), DIFFERENCE).interval()
     width = stats.t.ppf(0.975, 8) * 0.08
@@ -76,8 +76,8 @@ def test_one_more_cluster_without_a_difference_widens_a_large_one() -> None:
 
 
 @pytest.mark.parametrize("hits", [0, 1, 6, 12])
-def test_clusters_that_are_all_or_nothing_have_a_binomial_interval(hits: int) -> None:
-    """All alike it is that of Clopper and Pearson; else it is wider, as the standard error is an estimate."""
+def test_clusters_of_zeros_and_ones_have_a_binomial_interval(hits: int) -> None:
+    """With equal clusters it is the Clopper-Pearson interval, otherwise it is wider."""
     values = (np.arange(12) < hits).astype(float)
     low, high = mean_of(values, np.arange(12)).interval()
     exact = stats.binomtest(hits, 12).proportion_ci()
@@ -95,7 +95,7 @@ def test_a_share_of_many_clusters_has_the_normal_interval() -> None:
 
 
 @given(objects(0))
-def test_the_interval_of_a_share_holds_the_mean_and_stays_between_0_and_1(sample) -> None:
+def test_the_interval_of_a_share_contains_the_mean_and_stays_in_0_to_1(sample) -> None:
     found = mean_of(*sample)
     low, high = found.interval()
     assert 0 <= low[0] <= found.value[0] + 1e-9
@@ -103,7 +103,7 @@ def test_the_interval_of_a_share_holds_the_mean_and_stays_between_0_and_1(sample
 
 
 @given(objects(-1))
-def test_exchanging_the_sides_of_a_difference_turns_its_interval_round(sample) -> None:
+def test_swapping_the_sides_of_a_difference_mirrors_its_interval(sample) -> None:
     values, clusters = sample
     there, back = (mean_of(side * values, clusters, DIFFERENCE).interval() for side in (1, -1))
     assert np.ravel(there) == pytest.approx(-np.ravel(back)[::-1], nan_ok=True, abs=1e-12)
@@ -112,7 +112,7 @@ def test_exchanging_the_sides_of_a_difference_turns_its_interval_round(sample) -
 
 @settings(max_examples=40)
 @given(objects(0), st.floats(0.01, 0.99), st.sampled_from([SHARE, DIFFERENCE]))
-def test_p_is_below_the_level_where_the_interval_leaves_out_the_bound(sample, bound: float, support: Support) -> None:
+def test_p_is_below_the_level_if_the_interval_excludes_the_bound(sample, bound: float, support: Support) -> None:
     found = mean_of(*sample, support)
     (low,), (high,), (p,) = *found.interval(), found.p(bound)
     if np.isnan(low):
@@ -121,7 +121,7 @@ def test_p_is_below_the_level_where_the_interval_leaves_out_the_bound(sample, bo
         assert (p < 0.05) == (not low <= bound <= high)
 
 
-def test_p_of_a_difference_is_students() -> None:
+def test_p_of_a_difference_is_that_of_the_t_test() -> None:
     values = np.random.default_rng(3).normal(0.1, 0.2, 20)
     found = mean_of(values, np.arange(20), DIFFERENCE)
     error = np.hypot(values.std(ddof=1) / np.sqrt(19), values.mean() / 21)
@@ -129,7 +129,7 @@ def test_p_of_a_difference_is_students() -> None:
 
 
 def test_objects_of_one_asset_are_not_counted_as_independent() -> None:
-    """Ten copies of each value carry no more than the values: the interval must not shrink."""
+    """Ten copies of each value add no information, so the interval must not shrink."""
     values = np.random.default_rng(4).beta(4, 2, 40)
     copies, clusters = np.repeat(values, 10), np.repeat(np.arange(40), 10)
     once, many, naive = (
@@ -154,12 +154,12 @@ def test_fewer_than_six_clusters_have_no_interval_and_no_p(support: Support) -> 
         assert np.isfinite([*np.ravel(found.interval()), found.p(0.1)[0]]).tolist() == [known] * 3
 
 
-def test_differences_that_are_all_nothing_have_no_interval() -> None:
+def test_differences_that_are_all_zero_have_no_interval() -> None:
     found = mean_of(np.zeros(20), np.arange(20), DIFFERENCE)
     assert np.isnan([*np.ravel(found.interval()), found.p(0.0)[0]]).all()
 
 
-def test_holm_by_hand() -> None:
+def test_holm_equals_a_calculation_by_hand() -> None:
     assert holm(np.array([0.04, 0.01, 0.03])).tolist() == pytest.approx([0.06, 0.03, 0.06])
     assert holm(np.array([0.9, 0.8])).tolist() == [1, 1]
     assert holm(np.array([0.02, np.nan, 0.04])).tolist() == pytest.approx([0.04, np.nan, 0.04], nan_ok=True)
@@ -179,10 +179,10 @@ def test_holm_is_between_p_and_bonferroni_and_keeps_the_order(values: list[float
     ("fraction", "label"),
     [(3e-7, 0), (1e-5, 0), (1.1e-5, 1), (1e-4, 1), (5e-4, 2), (1e-2, 3), (0.011, 4), (0.3, 4)],
 )
-def test_size_bins(fraction: float, label: int) -> None:
+def test_size_bins_have_the_edges_of_the_documentation(fraction: float, label: int) -> None:
     assert SIZE_LABELS[size_bin(np.array([fraction]))[0]] == SIZE_LABELS[label]
 
 
 @pytest.mark.parametrize(("area", "label"), [(1, 0), (29, 0), (30, 1), (99, 1), (100, 2), (9999, 3), (10_000, 4)])
-def test_pixel_bins(area: int, label: int) -> None:
+def test_pixel_bins_have_the_edges_of_the_documentation(area: int, label: int) -> None:
     assert PIXEL_LABELS[pixel_bin(np.array([area]))[0]] == PIXEL_LABELS[label]

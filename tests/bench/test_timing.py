@@ -1,4 +1,4 @@
-"""`bench run --timing` of models whose clock is set by hand."""
+"""`bench run --timing` of models with a simulated clock."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from objascale.masks import RegionMask
 
 
 class Clockwork:
-    """A model for which time passes only as told: 1, 20 and 3 ms for a picture, 2, 10 and 5 ms for an object.
+    """A model with a simulated clock: 1, 20 and 3 ms for an image, 2, 10 and 5 ms for an object.
 
-    A call for the first time takes a second more. `log` is what the harness called.
+    The first call takes another second. `log` has the calls of the harness.
     """
 
     accepts = ("box",)
@@ -38,7 +38,7 @@ class Clockwork:
         self.now = 0.0
         self.stopwatch = Stopwatch(clock=lambda: self.now)
         self.log: list[str] = []
-        self.refuse = refuse  # objects wider than this
+        self.refuse = refuse  # raise an error for wider objects
 
     def _work(self, pre: float, model: float, post: float, name: str) -> None:
         first = 0 if name in self.log else 1000
@@ -68,7 +68,7 @@ class Batching(Clockwork):
 
 
 class Drifting(Clockwork):
-    """Each call for an object takes a millisecond longer than the one before."""
+    """A model whose calls for an object take one millisecond more each time."""
 
     def predict(self, prompt):
         self._work(0, len(self.log), 0, f"predict {prompt.box}")
@@ -76,7 +76,7 @@ class Drifting(Clockwork):
 
 
 def crowded(discs, images: int, objects: int) -> Path:
-    """A data set in which the first of `images` pictures has `objects` objects besides its own."""
+    """Return a data set whose first of `images` images has `objects` further objects."""
     data = discs(images + objects)
     table = pd.read_parquet(data / "annotations.parquet")
     columns = ["image_id", "file", "image_sha256"]
@@ -89,7 +89,7 @@ def times(data, out, model, settings):
     return run_timing(out, {"created": "now"}, open_dataset(data), [model], PromptSettings(), EVERYTHING, settings)
 
 
-def test_stages_and_repeats_without_the_warm_up(discs, tmp_path):
+def test_times_have_stages_and_repeats_without_the_warm_up(discs, tmp_path):
     model = Clockwork()
     rows = times(discs(2), tmp_path / "out", model, TimingSettings(warmup=2, repeats=5))
     assert len(model.log) == 2 * 2 * 7
@@ -106,8 +106,8 @@ def test_without_warm_up_the_first_call_counts(discs, tmp_path):
     assert rows.groupby("call")["model_ms"].max().to_dict() == pytest.approx({"predict": 1010, "set_image": 1020})
 
 
-def test_the_summary_by_hand(discs, tmp_path):
-    """Three objects in the only picture: a picture is 24 ms, an object 17, one with its share of the picture 17 + 8."""
+def test_the_summary_equals_a_calculation_by_hand(discs, tmp_path):
+    """The only image takes 24 ms, each of its three objects 17 ms, and 17 + 8 ms with its share of the image."""
     rows = times(crowded(discs, 1, 2), tmp_path / "out", Batching(), TimingSettings(warmup=1, repeats=4))
     assert rows["objects"].eq(3).all()
     table = summarise_times(rows).set_index("scope")
@@ -134,20 +134,20 @@ def test_percentiles_are_over_the_repeats(discs, tmp_path):
     )
 
 
-def test_only_some_objects_of_a_picture_are_asked_for_but_all_share_it(discs, tmp_path):
+def test_the_time_of_a_picture_is_shared_by_all_its_objects(discs, tmp_path):
     rows = times(crowded(discs, 1, 9), tmp_path / "out", Clockwork(), TimingSettings(0, 1, objects=2))
     assert rows["call"].tolist() == ["set_image", "predict", "predict"]
     assert rows["objects"].eq(10).all()
 
 
-def test_a_batch_is_as_large_as_in_a_run(discs, tmp_path):
+def test_a_batch_has_the_size_of_a_run(discs, tmp_path):
     model = Batching()
     rows = times(crowded(discs, 1, 4), tmp_path / "out", model, TimingSettings(0, 2))
     assert model.log.count("predict_many 64") == 2
     assert rows.loc[rows["call"] == "predict_many", "batch"].tolist() == [64, 64]
 
 
-def test_what_a_model_or_a_file_raises_costs_its_own_times_only(discs, tmp_path):
+def test_an_error_of_a_model_or_file_costs_only_its_own_times(discs, tmp_path):
     data = discs(3)
     (data / "images/000/000001.png").write_bytes(b"\x89PNG")
     rows = times(data, tmp_path / "out", Clockwork(refuse=20), TimingSettings(1, 2))
@@ -160,7 +160,7 @@ def test_what_a_model_or_a_file_raises_costs_its_own_times_only(discs, tmp_path)
     }  # fmt: skip
 
 
-def test_files_tell_what_was_timed(discs, tmp_path):
+def test_the_files_of_a_timing_describe_it(discs, tmp_path):
     out = tmp_path / "out"
     rows = times(discs(1), out, Clockwork(), TimingSettings(1, 2))
     assert sorted(path.name for path in out.iterdir()) == ["timing.json", "timing.parquet"]
@@ -178,10 +178,10 @@ def test_files_tell_what_was_timed(discs, tmp_path):
     model = Clockwork()
     with pytest.raises(ResultsError, match="choose another --out"):
         times(discs(1, "third"), tmp_path / "file/out", model, TimingSettings(0, 1))
-    assert not model.log  # said before any work
+    assert not model.log  # the error comes before any call
 
 
-def test_gpus_are_what_nvidia_smi_says(tmp_path, monkeypatch):
+def test_gpus_are_listed_as_by_nvidia_smi(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     assert gpus() == []
     tool = tmp_path / "nvidia-smi"
@@ -195,12 +195,12 @@ def test_gpus_are_what_nvidia_smi_says(tmp_path, monkeypatch):
 
 @pytest.fixture
 def bench(tmp_path, monkeypatch):
-    """Type a command in an empty folder."""
+    """Return a function that runs a command in an empty folder."""
     monkeypatch.chdir(tmp_path)
     return lambda *arguments: CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
-def test_as_typed(bench, discs):
+def test_the_timing_command_prints_the_times(bench, discs):
     discs(7, "data/objascale")
     result = bench("run", "--timing", "--models", "box,ellipse", "--repeats", 2, "--warmup", 1)
     assert result.exit_code == 0, result.output
@@ -214,11 +214,11 @@ def test_as_typed(bench, discs):
     assert (again.exit_code, "holds times already" in again.stderr) == (1, True)
     noisy = bench("run", "--timing", "--models", "box", "--noise", "0,0.1", "--out", "other")
     assert (noisy.exit_code, "one --noise" in noisy.stderr) == (1, True)
-    assert bench("run", "--models", "box").exit_code == 0  # results may join the times
+    assert bench("run", "--models", "box").exit_code == 0  # results may be added to the folder of times
     assert {"results.parquet", "timing.parquet"} <= {path.name for path in Path("results").iterdir()}
 
 
-def test_without_any_time_nothing_is_written(bench, discs):
+def test_without_any_time_no_file_is_written(bench, discs):
     data = discs(2)
     empty = bench("run", "--timing", "--models", "box", "--data", data, "--limit", 1, "--shard", "2/2")
     assert (empty.exit_code, "no object is selected" in empty.stderr) == (1, True)
@@ -230,8 +230,8 @@ def test_without_any_time_nothing_is_written(bench, discs):
     assert not any(Path("results").iterdir())
 
 
-def test_times_and_results_say_how_many_cores_and_threads_there_were(discs, tmp_path):
-    """In processes of their own, on one core."""
+def test_times_and_results_record_cores_and_threads(discs, tmp_path):
+    """The commands run in separate processes, on one core."""
     data, core = discs(1), min(os.sched_getaffinity(0))
     inherited = {
         name: value for name, value in os.environ.items() if name not in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -250,7 +250,7 @@ def test_times_and_results_say_how_many_cores_and_threads_there_were(discs, tmp_
         assert environment["threads"] == {**libraries, "OMP_NUM_THREADS": None}
 
 
-def test_ctrl_c_leaves_nothing(bench, discs, monkeypatch):
+def test_ctrl_c_leaves_no_file(bench, discs, monkeypatch):
     def stop(*_):
         raise KeyboardInterrupt
 

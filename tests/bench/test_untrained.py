@@ -1,4 +1,4 @@
-"""Random weights in a results folder: never unasked, and marked everywhere."""
+"""Random weights: used only with --untrained, and marked in all results."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from bench.cli import app
 
 @pytest.fixture
 def bench(tmp_path, monkeypatch):
-    """`bench run` in an empty folder of a machine without weights: `bench("--models", …)`."""
+    """Return a function that calls `bench run` in an empty folder without weights: `bench("--models", …)`."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("OBJASCALE_WEIGHTS", raising=False)
     return lambda *arguments: CliRunner().invoke(app, ["run", "--device", "cpu", *map(str, arguments)])
 
 
-def test_every_row_and_the_table_and_run_json_say_so(bench, discs):
+def test_rows_table_and_run_json_mark_random_weights(bench, discs):
     result = bench("--models", "flip-tiny,sam-b@crop=3,box", "--data", discs(1), "--allow-untrained")
     assert result.exit_code == 0, result.output
     for name in ("flip-tiny (untrained)", "sam-b@crop=3 (untrained)"):
@@ -39,7 +39,7 @@ def test_every_row_and_the_table_and_run_json_say_so(bench, discs):
     assert sam["settings"] == {"input": 1024, "multimask": False, "precision": "fp32", "device": "cpu", "crop": 3.0}
 
 
-def test_without_the_flag_it_says_how_to_get_the_weights(bench, discs):
+def test_without_the_flag_the_error_names_the_way_to_get_weights(bench, discs):
     result = bench("--models", "sam-b,sam-h@crop,box", "--data", discs(1))
     assert result.exit_code == 1
     assert "no weights for sam-b: found no sam_vit_b_01ec64.pth" in result.stderr
@@ -47,7 +47,7 @@ def test_without_the_flag_it_says_how_to_get_the_weights(bench, discs):
     assert not Path("results").exists()
 
 
-def test_all_are_still_those_whose_weights_are_here(bench, discs):
+def test_all_models_means_those_with_weights(bench, discs):
     result = bench("--models", "all", "--data", discs(1), "--allow-untrained")
     assert result.exit_code == 0, result.output
     assert not pd.read_parquet("results/results.parquet")["untrained"].any()
@@ -71,7 +71,7 @@ def test_trained_and_untrained_are_not_mixed(bench, discs, shared):
     assert "results was made with other settings" in result.stderr
 
 
-def test_precision_is_among_the_settings_and_not_mixed(bench, discs, shared):
+def test_precision_is_a_setting_and_precisions_are_not_mixed(bench, discs, shared):
     arguments = ["--models", "flip-tiny", "--data", discs(2), "--weights", shared / "assets/weights", "--precision"]
     assert bench(*arguments, "bf16").exit_code == 0
     (card,) = json.loads(Path("results/run.json").read_text())["models"]

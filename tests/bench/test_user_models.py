@@ -1,4 +1,4 @@
-"""Models that users write: the members they must have, and the masks they may return."""
+"""Models of users: required members, and accepted masks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from objascale.masks import MaskError, RegionMask, as_region_mask
 
 
 class Cloud:
-    """Fills the box; `convert` makes of the H×W bool array what `predict` returns."""
+    """A model that fills the box; `predict` returns `convert` of the H×W bool array."""
 
     accepts: tuple = ("box",)
 
@@ -57,7 +57,7 @@ class Stack(Cloud):
 
 @pytest.fixture
 def bench(tmp_path, monkeypatch, discs):
-    """`bench(model, *arguments)` runs a user's model beside `box`."""
+    """Return a function `bench(model, *arguments)` that runs a model of the user together with `box`."""
     monkeypatch.chdir(tmp_path)
     discs(3, "data/objascale")
 
@@ -93,7 +93,7 @@ def test_arrays_of_bool_and_uint8_are_masks(bench, convert):
 
 
 def rows_of_one_picture(model, discs, tmp_path) -> list[ResultRow]:
-    """The rows of a model on a picture with three objects, which it is asked for together if it can be."""
+    """Return the rows of a model on an image with three objects, predicted together by a batch model."""
     table = pd.read_parquet(discs(3) / "annotations.parquet")
     columns = ["image_id", "file", "image_sha256"]
     table[columns] = table.loc[0, columns].to_list()
@@ -104,14 +104,14 @@ def rows_of_one_picture(model, discs, tmp_path) -> list[ResultRow]:
 
 
 @pytest.mark.parametrize("kind", [Clouds, Stack])
-def test_several_prompts_of_a_picture_are_answered_with_arrays(kind, discs, tmp_path):
+def test_a_batch_model_may_return_arrays(kind, discs, tmp_path):
     found = rows_of_one_picture(kind(), discs, tmp_path)
     assert [(row.error, row.batch) for row in found] == [(None, 3)] * 3
     assert all(row.iou > 0.7 for row in found)
 
 
 @pytest.mark.parametrize("wrong", [lambda masks: masks[1:], lambda masks: None, lambda masks: masks[0]])
-def test_an_answer_to_several_prompts_that_is_no_list_of_masks_is_asked_for_one_by_one(wrong, discs, tmp_path):
+def test_a_malformed_batch_result_is_repeated_one_by_one(wrong, discs, tmp_path):
     class Few(Clouds):
         def predict_many(self, prompts):
             return wrong(super().predict_many(prompts))
@@ -133,7 +133,7 @@ def test_an_answer_to_several_prompts_that_is_no_list_of_masks_is_asked_for_one_
         (lambda mask: None, "an object of type NoneType"),
     ],
 )
-def test_anything_else_is_an_error_row_that_names_the_class_and_what_it_returned(bench, convert, sentence):
+def test_other_results_are_error_rows_that_name_class_and_value(bench, convert, sentence):
     result = bench(Cloud(convert))
     assert result.exit_code == 1
     found = rows()
@@ -143,7 +143,7 @@ def test_anything_else_is_an_error_row_that_names_the_class_and_what_it_returned
     assert "RegionMask, or an array of bool or uint8 with shape (96, 96)" in result.stderr
 
 
-def test_a_model_that_answers_some_prompts_is_no_failure(bench):
+def test_a_model_that_answers_some_prompts_does_not_fail_the_run(bench):
     class Moody(Cloud):
         def predict(self, prompt):
             if prompt.box[2] - prompt.box[0] > 10:
@@ -155,7 +155,7 @@ def test_a_model_that_answers_some_prompts_is_no_failure(bench):
     assert 0 < rows().loc["cloud", "error"].notna().sum() < 3
 
 
-def test_a_model_whose_every_row_is_an_error_fails_again_when_the_run_goes_on(bench):
+def test_a_model_with_only_error_rows_fails_the_resumed_run_again(bench):
     assert bench(Cloud(lambda mask: None)).exit_code == 1
     assert bench(Cloud(lambda mask: None)).exit_code == 1
     assert bench(Cloud(), models="box").exit_code == 0, "a model that this command does not measure does not fail it"
@@ -169,7 +169,7 @@ def test_a_model_whose_every_row_is_an_error_fails_again_when_the_run_goes_on(be
         (Cloud, lambda mask: None, "Cloud.predict returned an object of type NoneType"),
     ],
 )
-def test_what_is_no_mask_is_not_timed(bench, kind, convert, sentence):
+def test_a_result_that_is_no_mask_is_not_timed(bench, kind, convert, sentence):
     result = bench(kind(convert), "--timing", "--warmup", 0, "--repeats", 1)
     assert result.exit_code == 1
     times = pd.read_parquet("results/timing.parquet").set_index("model")
@@ -189,7 +189,7 @@ def test_a_batch_of_the_wrong_length_is_not_timed(bench):
     assert times.loc["predict", "error"].isna().all()
 
 
-def test_the_crop_of_a_model_takes_arrays_too():
+def test_the_crop_of_a_model_accepts_arrays():
     model = Cropped(Cloud())
     model.set_image(np.zeros((40, 50, 3), np.uint8))
     assert model.predict(Prompt("box", box=(10, 20, 14, 23))).box == (10, 20, 14, 23)
@@ -200,7 +200,7 @@ def test_the_crop_of_a_model_takes_arrays_too():
 
 
 def without(member: str) -> type:
-    """`Cloud` as if a member had been forgotten."""
+    """Return `Cloud` without one of its members."""
     members = {name: value for name, value in vars(Cloud).items() if name != member}
     return type("Cloud", (), members)
 
@@ -249,25 +249,25 @@ class Timeless(Cloud):
         (Unclocked, r"Unclocked\.stopwatch is of type NoneType"),
     ],
 )
-def test_a_model_without_its_members_is_refused_when_it_is_loaded(kind, sentence):
+def test_a_model_without_required_members_is_refused_on_loading(kind, sentence):
     row = replace(MODELS["box"], name="cloud", load=lambda files, options: kind())
     with pytest.raises(ModelUnavailable, match=f"cloud cannot be measured: {sentence}.*docs/adding.md"):
         load(row, (), Options())
 
 
-def test_a_model_without_its_members_ends_the_command_with_a_sentence(bench, tmp_path):
+def test_a_model_without_required_members_ends_the_command_with_an_error(bench, tmp_path):
     result = bench(without("describe")(), models="cloud")
     assert result.exit_code == 1
     assert result.stderr.startswith("error: cloud cannot be measured: its class Cloud lacks describe()")
     assert not (tmp_path / "results").exists()
 
 
-def test_a_region_mask_of_the_pictures_size_is_returned_as_it_is():
+def test_a_region_mask_of_the_picture_size_is_returned_unchanged():
     mask = RegionMask.empty(5, 4)
     assert as_region_mask(mask, 5, 4, "it") is mask
 
 
-def test_a_model_whose_constructor_fails_costs_its_own_rows(bench, monkeypatch):
+def test_a_model_whose_constructor_fails_costs_only_its_rows(bench, monkeypatch):
     def fails(files, options):
         raise KeyError("no such\nlayer")
 

@@ -1,4 +1,4 @@
-"""Runs in several processes of this machine: the same rows as in one, whoever dies or interrupts."""
+"""Runs in several local processes have the rows of one process, also after a crash or an interrupt."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def bench(*arguments: object):
 
 
 def start(*arguments: object) -> subprocess.Popen[str]:
-    """Start `bench` in a process group of its own, as a terminal does."""
+    """Start `bench` in a new process group, as a terminal does."""
     command = [sys.executable, "-c", "from bench.cli import app; app()", *map(str, arguments)]
     return subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
@@ -49,7 +49,7 @@ def start(*arguments: object) -> subprocess.Popen[str]:
 
 
 def table(folder: Path) -> pd.DataFrame:
-    """Return the rows without times. The floats are compared exactly: the number of threads changes none of these."""
+    """Return the rows without times. Floats are compared exactly, as the number of threads does not change them."""
     return pd.read_parquet(folder / "results.parquet").drop(columns=TIMES)
 
 
@@ -76,7 +76,7 @@ def await_end_of_group(group: int) -> None:
 
 @pytest.fixture(scope="module")
 def data(write_discs, tmp_path_factory) -> Path:
-    """Pictures, one of which is cut off."""
+    """Write images, one of which is truncated."""
     folder = write_discs(tmp_path_factory.mktemp("workers") / "data", IMAGES, size=160)
     broken = folder / "images/000/000005.png"
     broken.write_bytes(broken.read_bytes()[:500])
@@ -85,7 +85,7 @@ def data(write_discs, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def whole(data, tmp_path_factory) -> pd.DataFrame:
-    """The rows of a run in one process."""
+    """Return the rows of a run in one process."""
     out = tmp_path_factory.mktemp("whole")
     result = bench("run", *MODELS, "--data", data, "--out", out, "--workers", 1)
     assert result.exit_code == 0, result.output
@@ -95,7 +95,7 @@ def whole(data, tmp_path_factory) -> pd.DataFrame:
     return rows
 
 
-def test_a_driver_that_is_killed_takes_its_workers_along_and_its_run_goes_on_with_more(data, whole, tmp_path):
+def test_workers_of_a_killed_run_end_and_the_run_resumes_with_more(data, whole, tmp_path):
     out = tmp_path / "out"
     arguments = ["run", *MODELS, "--data", data, "--out", out]
     process = start(*arguments, "--workers", 2)
@@ -113,7 +113,7 @@ def test_a_driver_that_is_killed_takes_its_workers_along_and_its_run_goes_on_wit
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_to_all_ends_driver_and_workers_with_one_sentence(data, whole, tmp_path, number, code):
+def test_a_signal_to_all_processes_ends_the_run_with_one_message(data, whole, tmp_path, number, code):
     out = tmp_path / "out"
     arguments = ["run", *MODELS, "--data", data, "--out", out]
     process = start(*arguments, "--workers", 2)
@@ -125,12 +125,12 @@ def test_a_signal_to_all_ends_driver_and_workers_with_one_sentence(data, whole, 
     assert "Traceback" not in errors
     await_end_of_group(process.pid)
     assert 10 <= len(table(out)) < ROWS
-    assert bench(*arguments).exit_code == 0  # in this process, because there are few images
+    assert bench(*arguments).exit_code == 0  # in this process, because few images remain
     pd.testing.assert_frame_equal(table(out), whole)
 
 
 class Deadly(BoxFill):
-    """Ends its process: at the largest disc every time, at one other disc the first time only."""
+    """A model that ends its process at the largest disc every time, and at another disc the first time."""
 
     def __init__(self, deaths: Path) -> None:
         super().__init__()
@@ -147,7 +147,7 @@ class Deadly(BoxFill):
 
 @dataclass(frozen=True)
 class DeadlySetup(Setup):
-    """A setup of a deadly model, or one that cannot be loaded."""
+    """A setup of `Deadly`, or of a model that cannot be loaded."""
 
     deaths: Path = Path()
     fault: str = ""
@@ -168,7 +168,7 @@ def deadly(discs, tmp_path) -> DeadlySetup:
     return DeadlySetup({}, Options("cpu"), discs(12), None, [PromptSettings()], EVERYTHING, [512], deaths=deaths)
 
 
-def test_an_image_that_kills_its_workers_costs_its_own_rows(deadly, tmp_path):
+def test_an_image_that_kills_its_workers_costs_only_its_rows(deadly, tmp_path):
     dataset = open_dataset(deadly.data)
     with Pool(LocalHost(deadly, 2)) as pool:
         description = {
@@ -194,7 +194,7 @@ def test_an_image_that_kills_its_workers_costs_its_own_rows(deadly, tmp_path):
         ("death", "workers of this machine die while they load the models, the last: the process was killed, as Linux"),
     ],
 )
-def test_workers_that_cannot_start_are_a_sentence(deadly, fault, sentence):
+def test_workers_that_cannot_start_end_the_run_with_an_error(deadly, fault, sentence):
     with pytest.raises(Fatal, match=sentence):
         Pool(LocalHost(replace(deadly, fault=fault), 1)).__enter__()
 
@@ -211,17 +211,17 @@ def test_workers_that_cannot_start_are_a_sentence(deadly, fault, sentence):
         ("flip-tiny", 0, 16, 64, 100, 3),  # images
         ("flip-tiny", 0, 16, 64, 3, 1),
         ("sam-b", 2, 16, 64, 10_000, 2),  # GPUs
-        ("grabcut,box", 2, 16, 64, 10_000, 16),  # which these do not use
+        ("grabcut,box", 2, 16, 64, 10_000, 16),  # these models do not use GPUs
     ],
 )
-def test_the_default_number_of_workers(monkeypatch, models, gpus, cores, gigabytes, images, workers):
+def test_the_default_number_of_workers_fits_the_machine(monkeypatch, models, gpus, cores, gigabytes, images, workers):
     monkeypatch.setattr(local, "available_cores", lambda: cores)
     monkeypatch.setattr(local, "available_memory", lambda: gigabytes * 10**9)
     monkeypatch.setattr(local, "visible_gpus", lambda device: [str(gpu) for gpu in range(gpus)])
     assert default_workers(find_models(models.split(",")), "auto", images) == workers
 
 
-def test_workers_take_turns_on_the_gpus_that_are_visible(monkeypatch, deadly):
+def test_workers_are_spread_over_the_visible_gpus(monkeypatch, deadly):
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,3")
     assert local.visible_gpus("cpu") == []

@@ -1,9 +1,9 @@
-"""Processor time of opening COCO annotations of 5,000 images, and of reading all of their masks.
+"""Processor time to open COCO annotations of 5,000 images and to read all masks.
 
     python tests/benchmarks/annotations.py [--images 5000] [--rounds 7]
 
-The file has as many objects for each image, and as many points for each polygon, as COCO's val2017. `json` is the time
-of parsing it, which every reader needs; the ratio of `open` to it does not depend on the machine.
+Objects per image and points per polygon are those of COCO's val2017. `json` is the time
+to parse the file, which every reader needs. The ratio of `open` to `json` does not depend on the machine.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ WIDTH, HEIGHT = 640, 480
 
 
 def write(folder: Path, images: int) -> Path:
-    """Write annotations/instances_val2017.json, and empty image files. Return the JSON's path."""
+    """Write annotations/instances_val2017.json and empty image files; return the path of the JSON."""
     rng = np.random.default_rng(0)
     (folder / "annotations").mkdir()
     (folder / "val2017").mkdir()

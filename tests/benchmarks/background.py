@@ -1,10 +1,10 @@
-"""Seconds to read a map and to make a picture of nothing but its background, by stage; and the memory that it takes.
+"""Seconds to read a map and to render an image of its background, by stage, and the memory used.
 
     python tests/benchmarks/background.py [--pixels 8192] [--map-widths 8192,16384] [--elevations 0,0.7,1.5]
         [--threads 2]
 
-The maps are synthetic: soft clouds of light with grain, and a sun. Each is written as .hdr and as .exr (half floats,
-ZIP). "Memory" is the peak of the whole process so far, so that the largest map should come last.
+The maps are synthetic: smooth light with noise, and a sun. Each is written as .hdr and as .exr (half floats,
+ZIP). "Memory" is the peak of the process so far, so the largest map should be last.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from objascale.maps import load_map
 
 
 def write_maps(folder: Path, width: int) -> list[Path]:
-    """A synthetic map of width × width/2 texels as .hdr and as .exr."""
+    """Write a synthetic map of width × width/2 texels as .hdr and as .exr."""
     import OpenEXR
 
     rng = np.random.default_rng(width)
@@ -52,7 +52,7 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def measure(texels: NDArray[np.float16], camera: Camera, threads: int) -> list[float]:
-    """Seconds by stage. Background and view are timed on a sixteenth of the bands, with one thread."""
+    """Return seconds by stage. Background and view are timed on a sixteenth of the bands, with one thread."""
     bands: list[NDArray[np.float32]] = []
     some = range(0, camera.height - ROWS_PER_BAND + 1, 16 * ROWS_PER_BAND)
     share = camera.height / (len(some) * ROWS_PER_BAND)

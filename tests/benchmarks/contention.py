@@ -1,12 +1,12 @@
-"""Seconds that a command takes alone, and with a busy loop per core beside it.
+"""Seconds of a command alone, and beside one busy loop per core.
 
     python tests/benchmarks/contention.py [--models flip-tiny,flip-s,mobilesam-onnx,grabcut] [--images 25] [--runs 5]
         [--weights DIR] [--spinning] [--no-render]
 
-Each model is measured by `bench run` on pictures with discs, and `render` is `objascale render` of two pictures. A busy
-loop per core leaves half of the machine, so a ratio of 2 is the fair share. `worst` is the longest of the runs beside
-the loops over the median of the runs alone. With --spinning the threads of OpenMP and OpenCV spin while they wait, as
-they do by default in a program of your own. Measure on a machine that does nothing else.
+Each model is measured by `bench run` on images with discs; `render` is `objascale render` of two images. One busy
+loop per core leaves half of the machine, so a ratio of 2 is fair. `worst` is the longest of the runs beside
+the loops, divided by the median of the runs alone. With --spinning the threads of OpenMP and OpenCV spin while waiting,
+as by default in other programs. Measure on an idle machine.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ from objascale.cores import PASSIVE_WAITING, available_cores
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 SPINNING = {
     "OMP_WAIT_POLICY": "active",
-    "OPENCV_THREAD_POOL_ACTIVE_WAIT_WORKER": "2000",  # OpenCV's own numbers
+    "OPENCV_THREAD_POOL_ACTIVE_WAIT_WORKER": "2000",  # the default of OpenCV
     "OPENCV_THREAD_POOL_ACTIVE_WAIT_MAIN": "10000",
-    "OPENBLAS_THREAD_TIMEOUT": "26",  # likewise OpenBLAS's
+    "OPENBLAS_THREAD_TIMEOUT": "26",  # the default of OpenBLAS
 }
 RENDER = ("--n", "2", "--seed", "1", "--preset", "full", "--max-px", "512")
 
 
 @contextmanager
 def busy(loops: int) -> Iterator[None]:
-    """Run busy loops in processes of their own inside the block."""
+    """Run busy loops in separate processes inside the block."""
     running = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(loops)]
     try:
         yield

@@ -1,4 +1,4 @@
-"""A data set in COCO's format that benchmarks of whole commands measure: discs on noise, two per picture."""
+"""A data set in COCO's format for benchmarks of commands: discs on noise, two per image."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-RADII = (12, 40)  # px; an object of 0.2 % of a picture of 512 px, and one of 2 %
+RADII = (12, 40)  # px; 0.2 % and 2 % of an image of 512 px
 
 
 def write_discs(folder: Path, images: int, side: int = 512) -> Path:

@@ -1,18 +1,18 @@
-"""What the harness itself takes beside the models: reading, prompts, scores, rows; and how much memory it needs.
+"""Time of the harness beside the models (reading, prompts, scores, rows), and its memory.
 
     python tests/benchmarks/harness.py [--sizes 512,2048,8192] [--images 3] [--objects 16] [--weights DIR]
 
-For each size, pictures with discs from 4 px to a quarter of the picture. Each line is a `bench run` in a process of its
-own, of one model: `nothing` finds nothing and costs nothing; `ellipse` finds the discs, so that large masks are scored
-and written; `sam` finds them too, after 200 ms a picture and 20 ms an object; and mobilesam-onnx, if its weights are
-here.
+For each size, images have discs from 4 px to a quarter of the image. Each line is a `bench run` of one model in its
+own process. `nothing` returns empty masks at once. `ellipse` returns the discs, so large masks are scored
+and written. `sam` does the same after 200 ms an image and 20 ms an object. mobilesam-onnx runs if its weights are
+available.
 
-read         ms a picture to read and decode it, which is done beside the models
-model        ms an object in the model's own stages, its share of the picture included
-beside       ms an object for prompts, scores and rows, when pictures are there already; and as a share of the model's
-run          ms an object of a whole run, from the first picture on
-MiB          the most that the run added to the process; and how many pictures that would be: two are held at a time,
-             and the files that they are decoded from
+read         ms an image to read and decode it, in parallel with the models
+model        ms an object in the stages of the model, with its share of the image
+beside       ms an object for prompts, scores and rows, with images already decoded; and as a fraction of `model`
+run          ms an object of a complete run, from the first image on
+MiB          maximum memory that the run added to the process, also in images: two are in memory at a time,
+             and their encoded files
 """
 
 from __future__ import annotations
@@ -52,14 +52,14 @@ COLUMNS = ("px", "model", "read", "model", "beside", "beside/model", "run", "MiB
 
 
 class Nothing(EllipseFill):
-    """Finds nothing."""
+    """A model that returns empty masks."""
 
     def predict(self, prompt: Prompt) -> RegionMask:
         return RegionMask.empty(*self._size)
 
 
 class Sleeper(EllipseFill):
-    """As slow as a SAM on a GPU."""
+    """A model as slow as a SAM on a GPU."""
 
     def set_image(self, image: NDArray[np.uint8]) -> None:
         super().set_image(image)
@@ -76,7 +76,7 @@ class Sleeper(EllipseFill):
 
 
 def dataset(folder: Path, side: int, images: int, objects: int) -> Dataset:
-    """Pictures `side` px wide, each with `objects` discs whose areas are equally far apart in their logarithms."""
+    """Write images `side` px wide, each with `objects` discs whose areas are log-spaced."""
     rng, samples = np.random.default_rng(side), []
     for i in range(images):
         noise = rng.integers(0, 255, (side // 8, side // 8, 3), dtype=np.uint8)
@@ -93,7 +93,7 @@ def dataset(folder: Path, side: int, images: int, objects: int) -> Dataset:
 
 
 def load(name: str, weights: Path) -> Segmenter:
-    """One of MODELS. Raises WeightsMissing."""
+    """Return one of MODELS. Raises WeightsMissing."""
     own = {"nothing": Nothing, "ellipse": EllipseFill, "sam": Sleeper}
     if name in own:
         return own[name]()
@@ -102,7 +102,7 @@ def load(name: str, weights: Path) -> Segmenter:
 
 
 def measure(name: str, side: int, images: int, objects: int, weights: Path) -> dict[str, float]:
-    """What COLUMNS say of one model and size, in this process, which has done nothing before."""
+    """Return the values of COLUMNS for one model and size. The process must be new."""
     with tempfile.TemporaryDirectory() as scratch:
         data, segmenter = dataset(Path(scratch), side, images, objects), load(name, weights)
         warm = dataset(Path(scratch), 64, 1, objects)
@@ -125,7 +125,7 @@ def measure(name: str, side: int, images: int, objects: int, weights: Path) -> d
         own = rows[["pre_ms", "model_ms", "post_ms"]].sum(axis=None)
         own += rows.drop_duplicates("image_id")[["image_pre_ms", "image_model_ms", "image_post_ms"]].sum(axis=None)
 
-        Path("/proc/self/clear_refs").write_text("5")  # the peak of memory begins anew
+        Path("/proc/self/clear_refs").write_text("5")  # resets the peak of memory
         before = _memory("VmRSS")
         with results(Path(scratch) / "run", data, segmenter) as written:
             start = time.perf_counter()
@@ -146,14 +146,14 @@ def _measurer(data: Dataset, segmenter: Segmenter) -> Measurer:
 
 
 def results(folder: Path, data: Dataset, segmenter: Segmenter) -> AbstractContextManager[ResultsWriter]:
-    """A new results folder."""
+    """Return a new results folder."""
     card = {"name": segmenter.describe().name, "settings": {}}
     header = {"created": "", "dataset": {"name": data.name}, "models": [card], "prompt": {}, "noise": [0.0]}
     return open_results(folder, {**header, "environment": {}}, data)
 
 
 def _memory(field: str) -> float:
-    """VmRSS, what this process holds, or VmHWM, the most that it held, in MiB."""
+    """Return VmRSS, the resident memory, or VmHWM, its peak, in MiB."""
     return int(Path("/proc/self/status").read_text().split(f"{field}:")[1].split()[0]) / 1024
 
 

@@ -1,8 +1,8 @@
-"""Does a worker's memory stay flat? The most that one Blender process had resident until every fiftieth image.
+"""Peak resident memory of one Blender process after every fiftieth image.
 
     python tests/benchmarks/memory.py [--objects glbs] [--hdris maps] [--images 500] [--max-px 2048]
 
-The process is not replaced, which `objascale render` does after every hundred images.
+Here the process is not replaced; `objascale render` replaces it after every hundred images.
 """
 
 from __future__ import annotations

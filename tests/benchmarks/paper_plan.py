@@ -1,11 +1,11 @@
-"""How long a large plan takes on this machine, extrapolated from a stratified sample of its specs.
+"""Time of a large plan on this machine, estimated from a stratified sample of its specs.
 
     python tests/benchmarks/paper_plan.py --objects glbs --hdris maps [--n 10200] [--sample 200] [--format png]
 
-The plan's slots are cut into 16 strata, quarters of the pictures' size times quarters of the masks' area, and the same
-number of each is rendered, with every replacement that a spec needs. The estimate is the sum over the strata of their
-size times their mean; its error is twice the standard error of that sum. Maps are read more often than in the whole
-run, which renders what stands before the same map together, so the estimate is rather too high.
+The slots form 16 strata, quarters of the image size times quarters of the mask area, and the same
+number of each is rendered, including replacements. The estimate is the sum over the strata of their
+size times their mean; its error is twice the standard error of that sum. Maps are read more often than in the full
+run, which renders the objects of one map together, so the estimate is slightly too high.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def main() -> None:
 
 
 def stratify(plan: Plan) -> dict[tuple[str, str], list[int]]:
-    """Slots by quarter of picture size and, within it, quarter of mask area; named by their ranges."""
+    """Return slots by quarter of image size and, within it, quarter of mask area, named by their ranges."""
     specs = [plan.draw(slot) for slot in range(plan.n)]
     strata = {}
     for quarter in np.array_split(sorted(range(plan.n), key=lambda slot: specs[slot].width), 4):

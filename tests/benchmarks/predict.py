@@ -2,9 +2,9 @@
 
     python tests/benchmarks/predict.py [--weights DIR] [--threads 1] [--rounds 5]
 
-Prompts are two objects of the authors' demo image if the test material lies beside the checkout, else discs of three
-sizes in a generated image. Times are medians over rounds in which the stages take turns, so that other load affects all
-stages alike. `whole` is the time of a prompt from patches to mask. Each ratio is the speed-up over evaluating every
+Prompts are two objects of the authors' demo image if the test material is beside the checkout, else discs of three
+sizes in a generated image. Times are medians over rounds that interleave the stages, so that other load affects all
+stages equally. `whole` is the time of a prompt from patches to mask. Each ratio is the speed-up over evaluating every
 pixel, and `IoU` is between the two masks. The second table compares 32 prompts one by one and together, for objects of
 three sizes.
 """
@@ -80,7 +80,7 @@ def measure(predictor: FlipPredictor, image: NDArray[np.uint8], gaussian: Gaussi
         with watch("refined"):
             (refined,) = predictor.find([Target((width, height), box, prompt, encoded, gaussian)])
         times.append(watch.reset())
-    del times[0]  # the first round compiled and warmed up
+    del times[0]  # the first round compiles and warms up
     return {stage: median(round[stage] for round in times) for stage in times[0]}, dense.iou(refined)
 
 

@@ -1,11 +1,11 @@
-"""How pictures and masks differ between kinds of processors: objects rendered as here, and as on older processors.
+"""Differences of images and masks between this processor and older ones.
 
     python tests/benchmarks/processors.py [--objects glbs] [--hdris maps] [--n 50]
 
-Pictures of 160 px whose object covers 4 % of them, with the settings that `objascale render` has by default. An older
-processor is this one without some of its instructions: Cycles without AVX2, which leaves SSE4.2, the least that Blender
-runs on; numba for any x86-64 processor; NumPy and the C library without AVX and FMA. Background is all that is 3 px and
-more away from the object.
+Images have 160 px, and the object covers 4 %, with the default settings of `objascale render`. An older
+processor is this one without some instructions: Cycles without AVX2, which leaves SSE4.2, the minimum that Blender
+needs; numba for any x86-64 processor; NumPy and the C library without AVX and FMA. Background is everything at least
+3 px from the object.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Picture:
 
 
 def render(plan: Plan, environment: dict[str, str], scratch: Path) -> list[Picture | None]:
-    """Every slot of the plan by a worker with these variables in its environment; None for a refused spec."""
+    """Render every slot of the plan in a worker with the given environment variables; None for a refused spec."""
     usual = dict(os.environ)
     os.environ.update(environment, NUMBA_CACHE_DIR=tempfile.mkdtemp(dir=scratch))
     worker = LocalWorker(local_engine(1, device="cpu"))
@@ -84,7 +84,7 @@ def main() -> None:
 
 
 def report(kind: str, plan: Plan, here: list[Picture | None], there: list[Picture | None]) -> None:
-    """Print what differs between the pictures of this processor and those of another kind."""
+    """Print the differences between images of this processor and of another kind."""
     masks = equal = background = 0
     short = []
     pairs = [(slot, one, other) for slot, (one, other) in enumerate(zip(here, there, strict=True)) if one and other]

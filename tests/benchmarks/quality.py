@@ -1,9 +1,9 @@
-"""What denoising and fewer samples do to pictures and masks, against 1024 paths a pixel.
+"""Effect of denoising and fewer samples on images and masks, compared with 1024 paths a pixel.
 
     python tests/benchmarks/quality.py [--objects glbs] [--hdris maps] [--n 12]
 
-Objects of 5,000 px in pictures of 512 px. PSNR is over the object's own pixels, in the picture's 8 bits; masks are
-compared pixel by pixel. The reference is neither denoised nor sampled adaptively.
+Objects have 5,000 px in images of 512 px. PSNR is over the pixels of the object, in 8 bits; masks are
+compared pixel by pixel. The reference has no denoising and no adaptive sampling.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Seconds per image by stage, cropped against full frame, over resolution and mask size.
+"""Seconds per image by stage, for cropped and full frames, by resolution and mask size.
 
     python tests/benchmarks/render.py [--pixels 512,4096] [--fractions 1e-4,1e-3] [--samples 16] [--format jpg]
         [--full-frame]
 
-The object is a starter object before one of Blender's maps, or before --map. Without --adaptive, neither adaptive
-sampling nor denoising, so that both ways trace the same number of paths a pixel. `full` is Blender's own render of the
-whole frame; it takes minutes at 4096 px and is left out unless asked for. `MiB` is the largest memory of the worker.
+The object is a starter object in front of one of Blender's maps, or of --map. Without --adaptive, adaptive
+sampling and denoising are off, so both ways trace the same number of paths a pixel. `full` is Blender's render of the
+full frame. It takes minutes at 4096 px and needs --full-frame. `MiB` is the peak memory of the worker.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def measure(request: RenderRequest, full: Path | None) -> list[str]:
-    """One line of the table, from a fresh worker that has rendered the picture once before."""
+    """Return one line of the table, from a new worker that has rendered the image once before."""
     worker = LocalWorker(local_engine(1))
     try:
         reply = worker.ask(request)

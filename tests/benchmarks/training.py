@@ -5,8 +5,8 @@
         [--device cpu] [--threads 1] [--precision fp32]
 
 Batches are compositions. Without --data and --backgrounds they show random silhouettes on noise. `ratio` is the speed
-of loading over the speed of the step: from 1 on, the step never waits. `waiting` is the fraction of a real run's time
-spent waiting for batches.
+of loading over the speed of the step; from 1 on, the step never waits. `waiting` is the fraction of time of a real run
+that it waits for batches.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def main() -> None:
 
 
 def given_source(data: str | None, backgrounds: Path | None, scratch: Path) -> SceneSource:
-    """Return compositions of the given data, or of silhouettes made in `scratch`."""
+    """Return compositions of the given data, or of silhouettes written to `scratch`."""
     if data is not None:
         return open_source([data], [backgrounds] if backgrounds else [], 0)
     os.environ["XDG_CACHE_HOME"] = str(scratch / "cache")
@@ -92,7 +92,7 @@ def given_source(data: str | None, backgrounds: Path | None, scratch: Path) -> S
 
 
 def shortened(config: Config, scenes: int, batches: int, tokens: int) -> Config:
-    """Return the configuration with one phase, which keeps the first phase's ratio of outputs to tokens."""
+    """Return the configuration with one phase and the first phase's ratio of outputs to tokens."""
     first = config.phases[0]
     phase = Phase(steps=batches, tokens=tokens, outputs=max(8, first.outputs * tokens // first.tokens))
     return config.model_copy(update={"phases": (phase,), "scenes": scenes, "save_every": 10**9})

@@ -1,13 +1,13 @@
-"""How much faster `bench run` is with several workers than with one thread of one process.
+"""Speed-up of `bench run` with several workers over one process with one thread.
 
     python tests/benchmarks/workers.py [--models flip-tiny,flip-s,grabcut,mobilesam-onnx] [--workers 2] [--images 200]
         [--runs 3] [--weights DIR]
 
-The commands measure pictures with discs. They take turns, so that other load affects all alike, and the numbers are
-medians. `whole` is the seconds with one worker over those with several. `steady` is the same without the start, which
-is measured as a run on four pictures per worker. `CPU` is the CPU seconds of all processes with several workers over
-those with one, without the start: what sharing costs, which other programs on the machine change less than the
-seconds. Measure on a machine that does nothing else.
+The commands measure images with discs. They alternate, so that other load affects all equally, and the numbers are
+medians. `whole` is the seconds with one worker divided by those with several. `steady` is the same without the start,
+which is measured as a run on four images per worker. `CPU` is the CPU seconds of all processes with several workers
+over those with one, without the start. It is the cost of sharing, and other programs change it less than the
+seconds. Measure on an idle machine.
 """
 
 from __future__ import annotations

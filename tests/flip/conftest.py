@@ -22,7 +22,7 @@ SIZES = (1, 2, 4, 8, 16)
 
 @dataclass(frozen=True)
 class Golden:
-    """One prompt of golden.npz, in the project's conventions; the authors put pixel centres at whole numbers."""
+    """One prompt of golden.npz in the conventions of this project. The authors put pixel centres at integers."""
 
     name: str
     arrays: dict[str, NDArray]
@@ -37,7 +37,7 @@ class Golden:
 
     @property
     def prompt(self) -> torch.Tensor:
-        """The network's six numbers; axis 1 is not always the minor one."""
+        """Return the six numbers of the network; axis 1 is not always the minor axis."""
         return torch.from_numpy(self.arrays["position_128"])
 
     @property
@@ -60,7 +60,7 @@ class Golden:
 
     @property
     def mask(self) -> NDArray[np.bool_]:
-        """The authors' mask over `box`."""
+        """Return the authors' mask over `box`."""
         h, w = self.arrays["mask_shape"]
         return np.unpackbits(self.arrays["mask_packed"])[: h * w].reshape(h, w).astype(bool)
 
@@ -77,7 +77,7 @@ def golden(shared: Path) -> dict[str, Golden]:
 
 @pytest.fixture(scope="session")
 def weights(shared: Path) -> Path:
-    """Folder with flip-tiny.safetensors and flip-tiny.onnx."""
+    """Return the folder with flip-tiny.safetensors and flip-tiny.onnx."""
     return shared / "assets" / "weights"
 
 
@@ -88,7 +88,7 @@ def tiny(weights: Path) -> ReleasedFlip:
 
 @pytest.fixture
 def killed_after() -> Callable[[int], Callable[[object], None]]:
-    """`killed_after(5)` is a `report` for `flip.training.loop.train` that interrupts it after step 5, like Ctrl-C."""
+    """Return a function. `killed_after(5)` is a `report` for `flip.training.loop.train` that interrupts at step 5."""
 
     def at(last: int) -> Callable[[object], None]:
         def report(what: object) -> None:

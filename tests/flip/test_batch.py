@@ -55,7 +55,7 @@ def test_logits_of_a_batch_equal_those_of_single_prompts(
         ((box_alone, alone),) = predictor.logits([prompt])
         assert box == box_alone
         assert logits.shape == (box[3] - box[1], box[2] - box[0])
-        assert np.abs(logits - alone).max() < 5e-4  # float32 itself is up to 35e-4 from float64 here, see docs/flip.md
+        assert np.abs(logits - alone).max() < 5e-4  # float32 differs from float64 by up to 35e-4 here, see docs/flip.md
         dense = FlipPredictor(tiny, dense=True)
         dense.set_image(photo)
         assert np.array_equal(dense.predict(gaussian=prompt).window(box), logits > 0)
@@ -64,7 +64,7 @@ def test_logits_of_a_batch_equal_those_of_single_prompts(
 def test_the_size_of_a_group_does_not_change_the_masks(
     photo: np.ndarray, prompts: list[Gaussian], tiny: ReleasedFlip, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With low limits, each prompt is a group of its own, and a call of the network has a few points."""
+    """With low limits, each prompt is its own group, and a call of the network has few points."""
     predictor = FlipPredictor(tiny)
     predictor.set_image(photo)
     whole = predictor.predict_many(prompts[:6])
@@ -108,7 +108,7 @@ def test_mixed_precision_gives_nearly_the_same_masks(
     assert any(one.rle() != other.rle() for one, other in zip(*masks, strict=True))
 
 
-def test_wrong_arguments_are_named(photo: np.ndarray, tiny: ReleasedFlip) -> None:
+def test_errors_name_wrong_arguments(photo: np.ndarray, tiny: ReleasedFlip) -> None:
     predictor = FlipPredictor(tiny)
     with pytest.raises(PredictorError, match="set_image"):
         predictor.predict_many([Gaussian.from_point(5, 5, 2)])

@@ -21,7 +21,7 @@ from flip.sampler import RECIPES
 
 
 def lightning(state: dict[str, torch.Tensor], path: Path) -> Path:
-    """Write a checkpoint like the authors': network, counters, and an optimiser's state."""
+    """Write a checkpoint like the authors': network, counters and optimiser state."""
     counters = {name: torch.tensor(-1) for name in ("num_updates", "num_iterations", "time_counter")}
     network = {f"net.encoder.{name}": tensor for name, tensor in state.items()}
     constants = {"samples_per_group": torch.arange(7), "net.encoder.sparsify.patch_sizes": 2 ** torch.arange(5)}
@@ -42,7 +42,7 @@ def lightning(state: dict[str, torch.Tensor], path: Path) -> Path:
 
 
 def pair(state: dict[str, torch.Tensor], encoder: Path, predictor: Path) -> None:
-    """Write two graphs with the names of the authors' export, which lack modules that are not called."""
+    """Write two graphs with the names of the authors' export, without modules that are not called."""
     halves: dict[Path, tuple[list, list]] = {encoder: ([], []), predictor: ([], [])}
     asks = tuple(f"mask_extractor.{part}" for part in ("postprocess", "to_mask", "attention.query", "attention.out"))
     for number, (name, tensor) in enumerate(state.items()):
@@ -69,7 +69,7 @@ def test_onnx_equals_safetensors(weights: Path) -> None:
     assert all(torch.equal(onnx[name], converted[name]) for name in onnx)
 
 
-def test_names_and_shapes_as_published(shared: Path, tiny: ReleasedFlip) -> None:
+def test_names_and_shapes_equal_the_published_ones(shared: Path, tiny: ReleasedFlip) -> None:
     rows = (shared / "flip" / "flip-tiny.names.tsv").read_text().splitlines()[1:]
     published = {name: shape for name, _, shape, _ in (row.split("\t") for row in rows)}
     published[UNUSED_PARAMETER] = "8x2"
@@ -144,7 +144,7 @@ def test_graphs_of_two_models_are_an_error(tmp_path: Path) -> None:
         load_model(encoder)
 
 
-def test_every_misfit_is_named_at_once(tmp_path: Path) -> None:
+def test_one_error_names_all_keys_that_do_not_fit(tmp_path: Path) -> None:
     state = ReleasedFlip(RELEASED_CONFIGS["flip-tiny"]).state_dict()
     del state["mask_extractor.to_mask.bias"]
     del state["layers.0.alpha"]
@@ -177,7 +177,9 @@ def test_weights_of_another_model_are_an_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("form", ["ckpt", "onnx", "safetensors"])
 @pytest.mark.parametrize("kept", [0, 7, 3000, -100])
-def test_a_truncated_file_is_named(form: str, kept: int, weights: Path, tiny: ReleasedFlip, tmp_path: Path) -> None:
+def test_an_error_names_a_truncated_file(
+    form: str, kept: int, weights: Path, tiny: ReleasedFlip, tmp_path: Path
+) -> None:
     source = weights / f"flip-tiny.{form}"
     if form == "ckpt":
         source = lightning(tiny.state_dict(), tmp_path / "whole.ckpt")
@@ -196,24 +198,24 @@ def test_a_web_page_instead_of_weights_is_an_error(form: str, tmp_path: Path) ->
         load_model(page)
 
 
-def test_other_files_are_not_opened(tmp_path: Path) -> None:
+def test_files_of_other_formats_are_not_opened(tmp_path: Path) -> None:
     torch.save({"weight": torch.zeros(1)}, tmp_path / "model.pkl")
     with pytest.raises(WeightsBroken, match=r"must be a \.ckpt, \.onnx, \.safetensors file, not \.pkl"):
         load_model(tmp_path / "model.pkl")
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
+def test_an_error_names_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"there is no weights file .*none\.onnx"):
         load_model(tmp_path / "none.onnx")
 
 
-def test_a_missing_onnx_package_is_named(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_names_the_missing_onnx_package(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(OnnxMissing, match=r"pip install objascale-suite\[onnx\]"):
         load_model(weights / "flip-tiny.onnx")
 
 
-def test_the_training_settings_of_the_papers_models_are_in_their_files(tmp_path: Path) -> None:
+def test_files_of_the_papers_models_hold_the_training_settings(tmp_path: Path) -> None:
     path = tmp_path / "flip-s.safetensors"
     state = Flip(PAPER_CONFIGS["flip-s"]).state_dict()
     save_file(state, path)
@@ -235,7 +237,7 @@ def test_the_training_settings_of_the_papers_models_are_in_their_files(tmp_path:
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".ckpt", ".onnx"])
-def test_a_git_lfs_pointer_is_named(suffix, tmp_path):
+def test_an_error_names_a_git_lfs_pointer(suffix, tmp_path):
     path = tmp_path / f"flip-s{suffix}"
     path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 60\n")
     with pytest.raises(WeightsBroken, match=r"flip-s.* is a Git LFS pointer; run git lfs pull"):

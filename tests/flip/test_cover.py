@@ -22,7 +22,7 @@ gaussians = st.builds(
 
 
 def region(gaussian: Gaussian) -> np.ndarray:
-    """Return G > 0.01 at pixel centres, from the paper's equations, or the pixel of the mean."""
+    """Return G > 0.01 at pixel centres by the paper's equations, or the pixel of the mean."""
     y, x = np.mgrid[:HEIGHT, :WIDTH] + 0.5
     x_rot = gaussian.a * (x - gaussian.x) - gaussian.b * (y - gaussian.y)
     y_rot = gaussian.b * (x - gaussian.x) + gaussian.a * (y - gaussian.y)

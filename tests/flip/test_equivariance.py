@@ -1,5 +1,8 @@
-"""Equivariance of the trained network under shifts, rotations and scales, up to the noise of its random patches, and
-extreme prompts: one pixel, one line, the whole image, huge strips."""
+"""Equivariance of the trained network under shifts, rotations and scales, and extreme prompts.
+
+Equivariance holds up to the noise of random patches. Extreme prompts are one pixel, one line, the whole image and huge
+strips.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,7 @@ def about_the_centre(turn: float = 0.0, scale: float = 1.0, shift: tuple[float, 
 
 
 def brought_back(mask: RegionMask, plane: NDArray) -> NDArray[np.bool_]:
-    """Map a mask back to the original plane. OpenCV's pixel centres are at whole numbers."""
+    """Map a mask back to the original plane. Pixel centres of OpenCV are at integers."""
     indices = plane.copy()
     indices[:, 2] += plane[:, :2] @ (0.5, 0.5) - 0.5
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
@@ -83,7 +86,7 @@ def still(tiny: ReleasedFlip) -> tuple[Gaussian, NDArray[np.bool_]]:
 def test_the_mask_moves_with_image_and_prompt(
     plane: NDArray, size: tuple[int, int], still: tuple[Gaussian, NDArray[np.bool_]], tiny: ReleasedFlip
 ) -> None:
-    """Two draws of patches of the same scene agree to 0.98. At half the size, half a pixel weighs twice as much."""
+    """Two draws of patches of the same scene agree to 0.98. At half the size, half a pixel counts twice as much."""
     gaussian, before = still
     image, truth = scene(plane, *size)
     linear, offset = plane[:, :2], plane[:, 2]
@@ -94,7 +97,7 @@ def test_the_mask_moves_with_image_and_prompt(
     assert iou(mask.full(), truth) > 0.96
 
 
-# ---- the ends
+# ---- extreme prompts
 
 
 def found(tiny: ReleasedFlip, frame: tuple[int, int], box: tuple[int, int, int, int], prompt: str) -> float:
@@ -136,7 +139,7 @@ def found(tiny: ReleasedFlip, frame: tuple[int, int], box: tuple[int, int, int, 
         "foot of a strip",
     ],
 )
-def test_extreme_objects_are_segmented(
+def test_objects_of_extreme_shape_are_segmented(
     frame: tuple[int, int], box: tuple[int, int, int, int], prompt: str, tiny: ReleasedFlip
 ) -> None:
     assert found(tiny, frame, box, prompt) > 0.95
@@ -149,7 +152,7 @@ def test_a_line_of_one_pixel_is_segmented(box: tuple[int, int, int, int], tiny: 
 
 
 def test_a_single_pixel_gives_a_small_mask(tiny: ReleasedFlip) -> None:
-    """Its Gaussian gives a single patch, too little for any network. The mask stays small and near."""
+    """Its Gaussian gives a single patch, which shows little. The mask is small and near the pixel."""
     image = np.full((80, 100, 3), 90, np.uint8)
     image[40, 50] = 255
     predictor = FlipPredictor(tiny)

@@ -48,7 +48,7 @@ class Runner:
 def reference(
     model: ReleasedFlip, patches: list[Tensor], coords: list[Tensor], position: Tensor, points: Tensor
 ) -> np.ndarray:
-    """Return the logits of the PyTorch model, in its own precision."""
+    """Return the logits of the PyTorch model in its precision."""
     kind = next(model.parameters()).dtype
     position = position.to(kind)
     with torch.inference_mode():
@@ -72,7 +72,7 @@ def untrained() -> tuple[ReleasedFlip, Runner]:
 
 
 @pytest.mark.parametrize("counts", COUNTS, ids=str)
-def test_any_number_of_patches_of_each_size(counts: tuple[int, ...], untrained: tuple[ReleasedFlip, Runner]) -> None:
+def test_graphs_accept_any_number_of_patches(counts: tuple[int, ...], untrained: tuple[ReleasedFlip, Runner]) -> None:
     model, runner = untrained
     for points in (1, 300):
         inputs = seen(counts, points)
@@ -83,7 +83,7 @@ def test_any_number_of_patches_of_each_size(counts: tuple[int, ...], untrained: 
 
 @pytest.mark.parametrize("counts", COUNTS, ids=str)
 def test_trained_weights_give_the_same_logits(counts: tuple[int, ...], trained: tuple[ReleasedFlip, Runner]) -> None:
-    """The reference is in double precision: the keys' bias of 500 costs PyTorch's single precision 3e-3."""
+    """The reference is in double precision, because a bias of 500 in the keys costs single precision 3e-3."""
     exact, runner = trained
     inputs = seen(counts, 300)
     assert np.allclose(runner.logits(*inputs), reference(exact, *inputs), atol=5e-4)
@@ -98,7 +98,7 @@ def trained(tiny: ReleasedFlip) -> tuple[ReleasedFlip, Runner]:
 
 @pytest.mark.parametrize("name", ["plate", "clip", "cat_eye", "head", "rocket"])
 def test_logits_equal_those_of_the_authors(name: str, golden: dict, trained: tuple[ReleasedFlip, Runner]) -> None:
-    """The paper clip has no 16 px patch; the authors' own graph fails on it."""
+    """The paper clip has no 16 px patch, and the authors' graph fails on it."""
     arrays = golden[name].arrays
     patches = [torch.from_numpy(arrays[f"patches_p{p}"]).permute(0, 3, 1, 2).float() / 255 for p in SIZES]
     coords = [torch.from_numpy(arrays[f"coords_p{p}"]) for p in SIZES]
@@ -125,7 +125,7 @@ def test_larger_models_can_be_exported(name: str) -> None:
     assert np.allclose(Runner(model).logits(*inputs), reference(model, *inputs), atol=1e-4)
 
 
-def test_a_missing_onnx_package_is_named(
+def test_an_error_names_the_missing_onnx_package(
     monkeypatch: pytest.MonkeyPatch, untrained: tuple[ReleasedFlip, Runner]
 ) -> None:
     real = importlib.util.find_spec

@@ -35,7 +35,7 @@ Predictor = FlipPredictor | PaperPredictor
 
 
 def released(dense: bool = False) -> FlipPredictor:
-    """Return a released model of one block with fixed random weights."""
+    """Return a released model with one block and fixed random weights."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = ReleasedFlip(FlipConfig(channels=16, blocks=1, head_size=16))
@@ -45,7 +45,7 @@ def released(dense: bool = False) -> FlipPredictor:
 
 
 def paper() -> PaperPredictor:
-    """Return a model of the paper of one block with random weights, which takes two glances."""
+    """Return a model of the paper with one block, random weights and two glances."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = Flip(PaperConfig(channels=32, blocks=1), glance=30)
@@ -64,7 +64,7 @@ def spoil(model: nn.Module, name: str, value: float, index: int = 0) -> None:
         model.get_parameter(name).view(-1)[index] = value
 
 
-def test_finite_logits_pass_and_others_are_named() -> None:
+def test_finite_logits_are_accepted_and_others_are_an_error() -> None:
     check_finite(np.array([[-3e38, 0, 1e-30]], np.float32), "m", "p")
     check_finite(np.empty((0, 4), np.float32), "m", "p")
     for value in BAD:
@@ -101,7 +101,7 @@ def test_a_model_of_the_paper_with_a_bad_weight_makes_no_mask(name: str, value: 
 
 
 @pytest.mark.parametrize("make", [released, paper])
-def test_one_prompt_of_several_is_named(make) -> None:
+def test_an_error_names_one_prompt_of_several(make) -> None:
     predictor = make()
     at = PROMPTS[1]
     if isinstance(predictor, FlipPredictor):
@@ -129,7 +129,7 @@ def test_one_prompt_of_several_is_named(make) -> None:
 
 @settings(max_examples=50)
 @given(st.sampled_from((released, paper)), st.data())
-def test_a_weight_that_is_nan_is_an_error_or_makes_no_difference(make, data: st.DataObject) -> None:
+def test_a_nan_weight_gives_an_error_or_has_no_effect(make, data: st.DataObject) -> None:
     """Logits do not depend on the weights of a patch size that is not drawn."""
     predictor: Predictor = make()
     expected = [mask.rle() for mask in predictor.predict_many(PROMPTS)]
@@ -142,7 +142,7 @@ def test_a_weight_that_is_nan_is_an_error_or_makes_no_difference(make, data: st.
     assert found == expected
 
 
-def test_a_loaded_model_is_called_by_its_name_and_the_command_says_so(tmp_path: Path) -> None:
+def test_the_error_of_the_command_names_the_loaded_model(tmp_path: Path) -> None:
     file = tmp_path / "mine.safetensors"
     poisoned(PACKAGE_WEIGHTS / "flip-s.safetensors", file)
     predictor = load_predictor(file)

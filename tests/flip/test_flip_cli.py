@@ -41,7 +41,7 @@ def test_help_has_an_example(command: str) -> None:
     assert f"Example: flip {command}" in result.output
 
 
-def test_predict_takes_every_kind_of_prompt(picture: Path, weights: Path, tmp_path: Path) -> None:
+def test_predict_accepts_every_kind_of_prompt(picture: Path, weights: Path, tmp_path: Path) -> None:
     truth = np.zeros((60, 80), np.uint8)
     truth[20:40, 30:50] = 255
     Image.fromarray(truth).save(tmp_path / "truth.png")
@@ -62,12 +62,12 @@ def test_predict_takes_every_kind_of_prompt(picture: Path, weights: Path, tmp_pa
 @pytest.mark.parametrize(
     ("kind", "numbers"),
     [
-        ("box", (25, 15, 90, 70)),  # sticks out of the image
+        ("box", (25, 15, 90, 70)),  # extends beyond the image
         ("box", (-1e200, -1e200, 1e200, 1e200)),
         ("ellipse", (40, 30, 14, 7, 35)),
     ],
 )
-def test_the_command_and_the_predictor_read_numbers_alike(
+def test_the_command_and_the_predictor_give_the_same_mask(
     kind: str, numbers: tuple[float, ...], picture: Path, weights: Path, tmp_path: Path
 ) -> None:
     text = ",".join(map(str, numbers))
@@ -139,7 +139,7 @@ def complain(*arguments: object, code: int = 1) -> str:
     return result.output
 
 
-def test_wrong_options_are_named(picture: Path, tmp_path: Path) -> None:
+def test_errors_name_wrong_options(picture: Path, tmp_path: Path) -> None:
     out = ("--out", tmp_path / "out.png")
     usage = complain("predict", picture, *out, code=2)
     assert all(option in usage for option in ("one of", "--box", "--point", "--ellipse", "--mask"))
@@ -152,7 +152,7 @@ def test_wrong_options_are_named(picture: Path, tmp_path: Path) -> None:
         assert f"give {count} numbers" in complain("predict", picture, option, numbers, *out, code=2)
 
 
-def test_wrong_input_is_named(picture: Path, weights: Path, tmp_path: Path) -> None:
+def test_errors_name_wrong_input(picture: Path, weights: Path, tmp_path: Path) -> None:
     out, known = ("--out", tmp_path / "out.png"), ("--weights", weights)
     (tmp_path / "text.png").write_text("no picture")
     Image.fromarray(np.zeros((60, 80), np.uint8)).save(tmp_path / "empty.png")
@@ -185,7 +185,7 @@ def test_wrong_input_is_named(picture: Path, weights: Path, tmp_path: Path) -> N
     assert not (tmp_path / "out.png").exists()
 
 
-def test_errors_of_export_are_named(tmp_path: Path, weights: Path) -> None:
+def test_errors_of_export_are_clear(tmp_path: Path, weights: Path) -> None:
     out = ("--out", tmp_path / "onnx")
     assert "did you mean flip-tiny" in complain("export", "flip-tine", *out)
     assert "no weights file" in complain("export", tmp_path / "none.safetensors", *out)
@@ -226,12 +226,12 @@ def test_fetch_keeps_existing_files(weights: Path) -> None:
 def test_without_a_name_the_best_model_with_weights_predicts(picture: Path, weights: Path, tmp_path: Path) -> None:
     assert set(MODELS_BEST_FIRST) == set(WEIGHTS)
     box, out = ("--box", "30,20,50,40"), ("--out", tmp_path / "out.png")
-    assert run("predict", picture, *box, *out).output.endswith("by flip-s\n")  # the package's own
+    assert run("predict", picture, *box, *out).output.endswith("by flip-s\n")  # the weights of the package
     assert run("predict", picture, *box, *out, "--weights", weights).output.endswith("by flip-tiny\n")
 
 
-def test_pictures_are_read_as_a_viewer_shows_them(picture: Path, weights: Path, tmp_path: Path) -> None:
-    """Turned by EXIF; 12 and 16 bits as 8; a mask in the alpha channel, or of 16 bits with small numbers."""
+def test_pictures_are_read_as_viewers_show_them(picture: Path, weights: Path, tmp_path: Path) -> None:
+    """EXIF turns the image, 12 and 16 bits become 8, and a mask may be in the alpha channel or have 16 bits."""
     eight = Image.open(picture).convert("L")
     eight.save(tmp_path / "8.png")
     wide = np.asarray(eight).astype(np.uint16)
@@ -274,5 +274,5 @@ def test_pictures_are_read_as_a_viewer_shows_them(picture: Path, weights: Path, 
         ("--point", "1e200,1,5"),
     ],
 )
-def test_huge_numbers_give_one_sentence(prompt: tuple[str, ...], picture: Path, weights: Path, tmp_path: Path) -> None:
+def test_huge_numbers_give_a_short_error(prompt: tuple[str, ...], picture: Path, weights: Path, tmp_path: Path) -> None:
     assert len(complain("predict", picture, *prompt, "--weights", weights, "--out", tmp_path / "out.png")) < 400

@@ -18,11 +18,11 @@ angle = st.floats(-7, 7)
 
 
 @given(coordinate, coordinate, length, length, angle)
-def test_moments_survive_a_round_trip(x: float, y: float, semi1: float, semi2: float, turn: float) -> None:
+def test_moments_are_unchanged_by_a_round_trip(x: float, y: float, semi1: float, semi2: float, turn: float) -> None:
     gaussian = Gaussian.from_ellipse(x, y, semi1, semi2, math.degrees(turn))
     again = Gaussian.from_moments(gaussian.mean, gaussian.covariance())
     assert (again.x, again.y) == (x, y)
-    # The minor variance is a difference of numbers as large as the major one.
+    # The minor variance is a difference of two numbers of the size of the major one.
     assert again.sigma1**2 == pytest.approx(gaussian.sigma1**2, rel=1e-9, abs=1e-14 * gaussian.sigma2**2)
     assert again.sigma2 == pytest.approx(gaussian.sigma2, rel=1e-9)
     assert np.allclose(again.covariance(), gaussian.covariance(), rtol=1e-9, atol=1e-9 * gaussian.sigma2**2)
@@ -45,7 +45,7 @@ def test_ellipse_angle_turns_towards_y() -> None:
     assert expected @ covariance @ expected == pytest.approx(100)
 
 
-def test_upright_symmetric_shape_is_not_turned() -> None:
+def test_an_upright_symmetric_shape_is_not_rotated() -> None:
     tall = Gaussian.from_moments((5, 5), ((4, 0), (0, 25)))
     assert (tall.sigma1, tall.sigma2, tall.a, tall.b) == pytest.approx((2, 5, 1, 0))
     wide = Gaussian.from_moments((5, 5), ((25, 0), (0, 4)))
@@ -58,7 +58,7 @@ def test_box_gives_inscribed_ellipse() -> None:
     assert np.allclose(gaussian.covariance(), np.diag((4.0, 100.0)))
 
 
-def test_one_pixel_has_the_deviation_of_a_unit_square() -> None:
+def test_one_pixel_has_the_standard_deviation_of_a_unit_square() -> None:
     mask = RegionMask(3, 5, np.ones((1, 1), bool), 10, 10)
     gaussian = Gaussian.from_mask(mask)
     assert gaussian.mean.tolist() == [3.5, 5.5]
@@ -66,8 +66,8 @@ def test_one_pixel_has_the_deviation_of_a_unit_square() -> None:
     assert gaussian.ellipse_mask(10, 10).iou(mask) == 1
 
 
-def test_the_shape_of_the_image_does_not_matter() -> None:
-    """A shape has the same Gaussian in a wide and in a tall image."""
+def test_the_gaussian_does_not_depend_on_the_shape_of_the_image() -> None:
+    """An object has the same Gaussian in a wide and in a tall image."""
     shape = np.zeros((20, 60), bool)
     shape[5:9, 3:50] = True
     wide = Gaussian.from_mask(RegionMask(0, 0, shape, 900, 100))
@@ -95,7 +95,7 @@ def test_gaussian_of_a_rendered_ellipse(x: float, y: float, semi1: float, semi2:
     mask = drawn.ellipse_mask(110, 110)
     seen = Gaussian.from_mask(mask)
     assert np.abs(seen.mean - drawn.mean).max() < 0.3
-    # Whole pixels move the outline by up to half a pixel. σ is half a semi-axis.
+    # Rounding to pixels moves the outline by up to half a pixel. σ is half a semi-axis.
     assert seen.sigma1 == pytest.approx(drawn.sigma1, abs=0.25)
     assert seen.sigma2 == pytest.approx(drawn.sigma2, abs=0.25)
     assert seen.ellipse_mask(110, 110).iou(mask) > 0.95
@@ -115,14 +115,14 @@ def test_ellipse_outside_the_frame_is_empty() -> None:
     assert Gaussian.from_point(5, 500, 3).ellipse_mask(20, 20).area == 0
 
 
-def test_ellipse_cut_by_the_frame() -> None:
+def test_an_ellipse_is_cut_by_the_frame() -> None:
     mask = Gaussian.from_point(0, 0, 5).ellipse_mask(8, 8)
     assert mask.box == (0, 0, 8, 8)
     assert mask.full()[0].all()
 
 
 def authors_conversion(mask: np.ndarray) -> np.ndarray:
-    """Convert a mask to a prompt as the authors' converter and loader do, from the definition, in units of 128 px."""
+    """Convert a mask to a prompt as the authors' converter and loader do, by definition, in units of 128 px."""
     height, width = mask.shape
     rows, columns = np.nonzero(mask)
     x, y = np.linspace(-1, 1, width)[columns], np.linspace(-1, 1, height)[rows]
@@ -142,7 +142,7 @@ def test_released_numbers_are_those_of_the_authors(
     mask = Gaussian.from_ellipse(200.3, 222.2, semi1, semi2, math.degrees(turn)).ellipse_mask(width, height)
     ours = Gaussian.from_mask(mask).released(width, height)
     assert ours.dtype == np.float32
-    # They take pixels for points, which leaves out a variance of 1/12 px².
+    # They treat pixels as points, which omits a variance of 1/12 px².
     assert ours == pytest.approx(authors_conversion(mask.full()), abs=2e-3)
 
 
@@ -160,7 +160,7 @@ def test_released_numbers_in_a_square_picture_are_lengths() -> None:
 
 
 def converted(mask: RegionMask) -> np.ndarray:
-    """Return the five numbers of the authors' converter, from its definition: points on a grid from −1 to 1."""
+    """Return the five numbers of the authors' converter by definition: points on a grid from −1 to 1."""
     rows, columns = np.nonzero(mask.full())
     x, y = np.linspace(-1, 1, mask.width)[columns], np.linspace(-1, 1, mask.height)[rows]
     return np.array((x.mean(), y.mean(), x.var(), y.var(), ((x - x.mean()) * (y - y.mean())).mean()), np.float32)
@@ -200,14 +200,14 @@ SHAPES = {
 
 @pytest.mark.parametrize("mask", SHAPES.values(), ids=SHAPES)
 def test_the_authors_numbers_are_reproduced_exactly(mask: RegionMask) -> None:
-    """They agree to a few units of the last place of float32, including the errors of the loader."""
+    """They agree to a few units in the last place of float32, including rounding errors of the loader."""
     theirs = converted(mask)
     assert exported(mask) == pytest.approx(theirs, rel=1e-5, abs=1e-9)
     again = Gaussian.from_released_moments(theirs, mask.width, mask.height).released(mask.width, mask.height, math.inf)
     assert again == pytest.approx(loaded(theirs, mask.width, mask.height), rel=1e-6, abs=1e-7)
 
 
-def test_the_authors_turn_an_upright_rectangle() -> None:
+def test_the_authors_numbers_rotate_an_upright_rectangle() -> None:
     upright = exported(SHAPES["upright rectangle"])
     assert upright[4] == 0
     theirs, ours = Gaussian.from_released_moments(upright, 101, 101), Gaussian.from_mask(SHAPES["upright rectangle"])
@@ -216,7 +216,7 @@ def test_the_authors_turn_an_upright_rectangle() -> None:
 
 
 @given(coordinate, coordinate, length, length, angle)
-def test_axes_survive_a_round_trip(x: float, y: float, semi1: float, semi2: float, turn: float) -> None:
+def test_axes_are_unchanged_by_a_round_trip(x: float, y: float, semi1: float, semi2: float, turn: float) -> None:
     gaussian = Gaussian.from_ellipse(x, y, semi1, semi2, math.degrees(turn))
     again = Gaussian.from_axes(gaussian.mean, gaussian.axes())
     assert (again.sigma1, again.sigma2) == pytest.approx((gaussian.sigma1, gaussian.sigma2), rel=1e-9)
@@ -233,10 +233,10 @@ def test_axes_are_exact_for_a_needle_with_a_singular_covariance() -> None:
 
 @settings(deadline=None)
 @given(coordinate, coordinate, length, length, angle, st.integers(0, 2**32))
-def test_perturbations_turn_and_scale_with_the_prompt(
+def test_perturbations_rotate_and_scale_with_the_prompt(
     x: float, y: float, semi1: float, semi2: float, turn: float, seed: int
 ) -> None:
-    """The noise turns and scales with the prompt."""
+    """The noise rotates and scales with the prompt."""
     gaussian = Gaussian.from_ellipse(x, y, semi1, semi2, math.degrees(turn))
     noisy = gaussian.perturbed(np.random.default_rng(seed))
     assert noisy == gaussian.perturbed(np.random.default_rng(seed))

@@ -42,7 +42,7 @@ def picture() -> NDArray[np.uint8]:
 
 
 def outputs_of(model: Flip, picture: NDArray[np.uint8]) -> FlipOutput:
-    """Outputs for PROMPTS with 128 input and 64 output patches, the same for every model."""
+    """Return outputs for PROMPTS with 128 input and 64 output patches, the same for every model."""
     rng = np.random.default_rng(1)
     inputs = Glimpses.of([glimpse(sample(picture, each, 128, rng, model.recipe), each) for each in PROMPTS])
     covers = [cover(each, 300, 200, 64) for each in PROMPTS]
@@ -87,7 +87,7 @@ def test_copies_of_a_channel_get_different_gradients(shipped: Flip, picture: NDA
         assert (copies[0] - copies[1]).norm() > 0.1 * copies[0].norm() > 0
 
 
-def test_a_model_does_not_grow_smaller(shipped: Flip) -> None:
+def test_a_model_cannot_grow_to_fewer_channels(shipped: Flip) -> None:
     with pytest.raises(GrowError, match="choose a larger model"):
         grow(shipped, "flip-s")
     with pytest.raises(GrowError, match="there is no model flip-xl"):

@@ -1,4 +1,4 @@
-"""What `set_image` takes, and how it becomes uint8 RGB."""
+"""Images that `set_image` accepts, and their conversion to uint8 RGB."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from flip.released.predictor import FlipPredictor
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 9, 3), np.uint8)
 
 
-def test_rgb_of_eight_bits_is_taken_as_it_is() -> None:
+def test_rgb_of_8_bits_is_used_unchanged() -> None:
     assert as_rgb(PIXELS) is PIXELS
 
 
@@ -34,7 +34,7 @@ def test_floating_point_values_lie_from_0_to_1(kind: type) -> None:
 
 
 @given(arrays(np.uint8, st.tuples(st.integers(1, 5), st.integers(1, 5))))
-def test_grey_has_three_equal_channels(grey: np.ndarray) -> None:
+def test_grey_images_get_three_equal_channels(grey: np.ndarray) -> None:
     for image in (grey, grey[..., None], grey / 255, grey.astype(np.uint16) << 8):
         found = as_rgb(image)
         assert (found.dtype, found.shape) == (np.uint8, (*grey.shape, 3))
@@ -56,7 +56,7 @@ def test_pil_images_become_rgb(mode: str) -> None:
     assert (as_rgb(image) == np.asarray(image.convert("RGB"))).all()
 
 
-def test_deep_pil_images_follow_the_rules_of_arrays() -> None:
+def test_16_bit_pil_images_follow_the_rules_of_arrays() -> None:
     grey = PIXELS[..., 0]
     assert (as_rgb(Image.fromarray(grey.astype(np.uint16) << 8 | 0x8000)) >= 128).all()
     assert (as_rgb(Image.fromarray((grey / 255).astype(np.float32)))[..., 1] == grey).all()
@@ -64,7 +64,7 @@ def test_deep_pil_images_follow_the_rules_of_arrays() -> None:
         as_rgb(Image.fromarray(grey.astype(np.int32)))
 
 
-def test_a_path_is_read_as_flip_predict_reads_it(tmp_path: Path) -> None:
+def test_a_path_is_read_as_by_flip_predict(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     path = tmp_path / "turned.png"
@@ -93,7 +93,7 @@ def test_other_images_are_refused(image: object, sentence: str) -> None:
         as_rgb(image)  # type: ignore[arg-type]
 
 
-def test_predictors_and_baselines_take_every_kind(tmp_path: Path, tiny: ReleasedFlip) -> None:
+def test_predictors_and_baselines_accept_every_kind_of_image(tmp_path: Path, tiny: ReleasedFlip) -> None:
     pixels = np.random.default_rng(1).integers(0, 256, (40, 60, 3), np.uint8)
     path = tmp_path / "photo.png"
     Image.fromarray(pixels).save(path)

@@ -43,7 +43,7 @@ class Names(set):
 
 
 class Call:
-    """Its pickle is a call of `function`."""
+    """An object that is pickled as a call of `function`."""
 
     def __init__(self, function: Callable, *arguments: object) -> None:
         self.call = (function, arguments)
@@ -90,7 +90,7 @@ def test_saved_tensors_are_read(
     assert torch.equal(found["learned"], torch.ones(3))
 
 
-def test_other_objects_in_the_file_do_no_harm(tmp_path: Path) -> None:
+def test_other_objects_in_the_file_are_ignored(tmp_path: Path) -> None:
     extras = [
         argparse.Namespace(a=1),
         collections.defaultdict(list, a=[1]),
@@ -111,7 +111,7 @@ def test_only_requested_tensors_are_read(tmp_path: Path) -> None:
     assert read_state_dict(path, "net.").keys() == {"w"}
 
 
-def test_unknown_classes_do_no_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_objects_of_unknown_classes_are_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module = types.ModuleType("authors_config")
     kind = type("Configuration", (), {"__module__": "authors_config"})
     module.Configuration = kind  # type: ignore[attr-defined]
@@ -125,13 +125,13 @@ def test_unknown_classes_do_no_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("where", ["beside", "inside", "instead"])
 @pytest.mark.parametrize("how", ["os.system", "subprocess", "exec", "getattr"])
-def test_no_code_is_run(where: str, how: str, tmp_path: Path) -> None:
+def test_no_code_of_a_checkpoint_is_executed(where: str, how: str, tmp_path: Path) -> None:
     marker = tmp_path / "marker"
     attack = {
         "os.system": Call(os.system, f"touch {marker}"),
         "subprocess": Call(subprocess.call, ["touch", str(marker)]),
         "exec": Call(exec, f"open({str(marker)!r}, 'w').close()"),
-        "getattr": Call(marker.touch),  # pickled as what getattr returns
+        "getattr": Call(marker.touch),  # pickled as a call of getattr
     }[how]
     good = {"w": torch.ones(2)}
     path = tmp_path / "evil.ckpt"
@@ -181,7 +181,7 @@ def test_a_pickled_module_is_read(tmp_path: Path, protocol: int, half: bool) -> 
     assert read_state_dict(path, "steps.", keys=()).keys() == {"0.weight", "1.weight", "1.bias"}
 
 
-def test_no_code_of_a_pickled_module_is_run(tmp_path: Path) -> None:
+def test_no_code_of_a_pickled_module_is_executed(tmp_path: Path) -> None:
     marker, path = tmp_path / "marker", tmp_path / "evil.pt"
     torch.save({"model": Block(Call(os.system, f"touch {marker}"))}, path)
     torch.load(path, weights_only=False)
@@ -217,7 +217,7 @@ def test_attributes_of_known_objects_cannot_be_set(tmp_path: Path) -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
-def test_a_damaged_pickle_is_named(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_an_error_names_a_damaged_pickle(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = saved(tmp_path_factory.getbasetemp() / "spoilt.ckpt", {"w": torch.ones(2, 3)}, lr=0.5, options=Options(a=1))
 
     def spoil(name: str, content: bytes) -> bytes:

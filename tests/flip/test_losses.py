@@ -1,4 +1,4 @@
-"""The losses of the paper's models, against the formulas."""
+"""The losses of the paper's models, compared with the formulas."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ def batch() -> Batch:
 
 
 def perfect(batch: Batch, sure: float) -> FlipOutput:
-    """Return the targets as an answer, with logits of ±`sure`."""
+    """Return the targets as outputs, with logits of ±`sure`."""
     logits = {p: (2.0 * mask - 1) * sure for p, mask in batch.truth.items()}
     return FlipOutput(torch.zeros(2, 8), batch.gaussian, batch.box, logits)
 
 
-def test_a_perfect_answer_costs_nothing(batch: Batch) -> None:
+def test_perfect_outputs_have_zero_loss(batch: Batch) -> None:
     found = paper_losses(perfect(batch, 100.0), batch, "object")
     assert found.total(1, 1) < 1e-12
 
@@ -78,7 +78,7 @@ def test_position_and_box_losses_scale_with_their_unit(batch: Batch) -> None:
 
 @given(st.floats(-3, 3), st.floats(0.5, 20), st.floats(0.5, 20))
 @settings(max_examples=50, deadline=None)
-def test_all_parametrisations_of_an_ellipse_cost_the_same(angle: float, s1: float, s2: float) -> None:
+def test_all_parametrisations_of_an_ellipse_have_the_same_loss(angle: float, s1: float, s2: float) -> None:
     a, b = math.cos(angle), math.sin(angle)
     names = [(s1, s2, a, b), (s1, s2, -a, -b), (s2, s1, -b, a), (s2, s1, b, -a)]
     found = torch.tensor([[5.0, 6.0, *name] for name in names], dtype=torch.float64)
@@ -134,7 +134,7 @@ def test_patches_beside_the_mask_are_not_covered() -> None:
 
 
 @pytest.mark.parametrize("most", [math.inf, 260.0])
-def test_of_a_white_object_a_patch_is_as_bright_as_it_is_covered(most: float) -> None:
+def test_the_brightness_of_a_patch_of_a_white_object_is_its_coverage(most: float) -> None:
     """This also holds where a sample is the mean of 5×5 pixels."""
     mask = RegionMask(50, 40, np.ones((60, 100), bool), WIDTH, HEIGHT)
     image = np.repeat(np.where(mask.full(), 255, 0).astype(np.uint8)[..., None], 3, 2)
@@ -171,7 +171,7 @@ def test_a_share_of_prompts_is_exact() -> None:
     assert all(len(list(draw_prompts(true, 0, rng))) > 1 for _ in range(100))
 
 
-def test_the_overlap_loss_of_a_certain_answer_is_one_minus_its_iou(batch: Batch) -> None:
+def test_the_overlap_loss_of_a_binary_mask_is_one_minus_iou(batch: Batch) -> None:
     assert overlap_loss(perfect(batch, 100.0), batch).tolist() == pytest.approx([0, 0], abs=1e-6)
     rng = np.random.default_rng(0)
     flipped = {p: torch.from_numpy(rng.uniform(size=tuple(t.shape)) < 0.2) for p, t in batch.truth.items()}
@@ -184,8 +184,8 @@ def test_the_overlap_loss_of_a_certain_answer_is_one_minus_its_iou(batch: Batch)
         assert loss == pytest.approx(1 - common / either, rel=1e-5)
 
 
-def test_the_grid_lies_along_the_prompts_axes() -> None:
-    """In its own Gaussian's coordinates an ellipse is a disc of radius 2. Outside the image the grid is empty."""
+def test_the_grid_follows_the_axes_of_the_prompt() -> None:
+    """In the coordinates of its Gaussian, an ellipse is a disc of radius 2. Outside the image the grid is empty."""
     prompt = Gaussian.from_ellipse(100, 70, 60, 24, math.degrees(0.5))
     mask = prompt.ellipse_mask(WIDTH, HEIGHT)
     steps = np.linspace(-GRID_EXTENT, GRID_EXTENT, GRID_SIDE)

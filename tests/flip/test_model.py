@@ -50,7 +50,7 @@ def test_the_models_have_the_papers_sizes(name: str, millions: float, blocks: in
     assert sum(p.numel() for p in model.parameters()) / 1e6 == pytest.approx(millions, rel=0.05)
 
 
-def test_gradients_reach_every_parameter(model: Flip, image: np.ndarray) -> None:
+def test_every_parameter_has_a_gradient(model: Flip, image: np.ndarray) -> None:
     """Four objects and three numbers of output patches use all patch sizes."""
     prompts = (*PROMPTS, Gaussian.from_ellipse(160, 120, 4, 3, math.degrees(1)))
     batch = [seen(image, gaussian, 400) for gaussian in prompts]
@@ -63,12 +63,12 @@ def test_gradients_reach_every_parameter(model: Flip, image: np.ndarray) -> None
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
-        # Adding the same to all of a softmax's inputs changes nothing: the biases of the keys have no gradient.
+        # A constant added to all inputs of a softmax has no effect, so the biases of the keys have no gradient.
         if not name.endswith(("attention.key.bias", "pe_k.4.bias")):
             assert parameter.grad.abs().max() > 0, name
 
 
-def test_gradients_reach_every_parameter_of_flip_s(image: np.ndarray) -> None:
+def test_every_parameter_of_flip_s_has_a_gradient(image: np.ndarray) -> None:
     """The model is in single precision, as in training. The exceptions are those of the small model."""
     torch.manual_seed(0)
     model = Flip(PAPER_CONFIGS["flip-s"])
@@ -164,12 +164,12 @@ def test_axes_that_cancel_each_other_leave_the_prompts(prompt: float, turns: lis
 
 
 @given(angles, angles)
-def test_equal_axes_are_their_own_mean(turn: float, prompt: float) -> None:
+def test_the_mean_of_equal_axes_is_that_axis(turn: float, prompt: float) -> None:
     (found,) = mean_position(turned(turn, turn, turn)[None], turned(prompt))
     torch.testing.assert_close(found, turned(turn)[0])
 
 
-def test_an_axis_that_is_nan_stays_nan() -> None:
+def test_the_mean_of_a_nan_axis_is_nan() -> None:
     codes = turned(0, 1)
     codes[0, 5] = math.nan
     assert mean_position(codes[None], turned(0))[0, 5].isnan()
@@ -192,7 +192,7 @@ def test_more_patches_than_in_training_are_several_glances(image: np.ndarray) ->
 
 
 @pytest.mark.parametrize("factor", [2, 5])
-def test_an_image_enlarged_and_shrunk_again_gives_the_same_codes(factor: int, image: np.ndarray) -> None:
+def test_an_enlarged_image_gives_the_same_codes(factor: int, image: np.ndarray) -> None:
     """With the shrinking recipe, each pixel becomes a square, and each sample is one square."""
     torch.manual_seed(0)
     recipe = Recipe(max_area=1000)
@@ -235,10 +235,10 @@ def test_shifted_coordinates_shift_the_output(model: Flip, image: np.ndarray) ->
 
 
 @pytest.mark.parametrize(("turn", "scale"), [(math.pi / 2, 1.0), (0.7, 1.0), (0.0, 2.5), (-1.2, 0.6)])
-def test_turned_and_scaled_coordinates_turn_and_scale_the_code(
+def test_rotated_and_scaled_coordinates_rotate_and_scale_the_code(
     turn: float, scale: float, model: Flip, image: np.ndarray
 ) -> None:
-    """With the same attention on a turned and scaled plane, z_pos turns and scales with it."""
+    """With the same attention on a rotated and scaled plane, z_pos rotates and scales with it."""
     c, s = scale * math.cos(turn), scale * math.sin(turn)
     plane = torch.tensor(((c, -s), (s, c)), dtype=torch.float64)
 
@@ -265,7 +265,7 @@ def test_the_extent_of_a_patch_is_relative_to_its_centre() -> None:
         assert torch.allclose(row, torch.cat((middle, right - middle, lower - middle)), atol=1e-5)
 
 
-def test_relative_coordinates_by_hand() -> None:
+def test_relative_coordinates_equal_a_calculation_by_hand() -> None:
     gaussian = torch.tensor(((10.0, 20.0, 2.0, 5.0, 0.6, 0.8),))
     points = torch.tensor((((10 + 2 * 0.6, 20 - 2 * 0.8), (10 + 5 * 0.8, 20 + 5 * 0.6)),))
     assert torch.allclose(relative(points, gaussian)[0], torch.eye(2), atol=1e-6)
@@ -283,7 +283,7 @@ def test_equal_attention_gives_the_prompt(model: Flip, image: np.ndarray) -> Non
             assert torch.allclose(positions, torch.stack([one.gaussian for one in batch]))
 
 
-def test_heads_of_the_code_start_at_different_places() -> None:
+def test_heads_of_the_code_attend_to_different_places() -> None:
     """With equal tokens, each head's attention is a window of 0.4 σ, and the windows are spread over the object."""
     torch.manual_seed(0)
     code = PerceptualCode(128)
@@ -292,7 +292,7 @@ def test_heads_of_the_code_start_at_different_places() -> None:
     places = torch.cat((centres, torch.zeros(len(centres), 4)), 1)
     weights = code.windows(places).softmax(0)  # (n, heads)
     middles = weights.T @ centres
-    inside = middles.norm(dim=1) < 2  # the others are cut by the grid's edge
+    inside = middles.norm(dim=1) < 2  # the edge of the grid cuts the others
     spread = (weights.T @ centres.square() - middles.square()).sqrt()[inside]
     assert inside.float().mean() > 0.75
     assert spread.min() > 0.3
@@ -300,10 +300,10 @@ def test_heads_of_the_code_start_at_different_places() -> None:
     nearest = torch.cdist(middles, middles).fill_diagonal_(math.inf).amin(1)
     assert (nearest > 0.05).float().mean() > 0.8
     query = code.attention.query(code.norm_query(torch.randn(1, 128)))
-    assert (query > 0.5).all(), "so that the windows count as they are"
+    assert (query > 0.5).all(), "so that the windows alone set the weights"
 
 
-def test_positional_codes_are_gaussians(model: Flip, image: np.ndarray) -> None:
+def test_positional_codes_are_valid_gaussians(model: Flip, image: np.ndarray) -> None:
     """Axes have length 1, and σ is at least ε. A single token gives the prompt itself."""
     point = Gaussian.from_point(50.5, 50.5, 0.3)
     places = {p: np.empty((0, 2)) for p in PATCH_SIZES} | {1: np.array(((50.5, 50.5),))}

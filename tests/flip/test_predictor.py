@@ -33,7 +33,7 @@ def photo(shared: Path) -> np.ndarray:
 
 
 def test_the_authors_objects_are_segmented(golden: dict, photo: np.ndarray, predictor: FlipPredictor) -> None:
-    """The masks are about as close to the authors' masks as those of another draw of the authors."""
+    """The masks are about as close to the authors' masks as another draw of the authors' own model."""
     predictor.set_image(photo)
     for name in ("plate", "clip"):
         prompt = golden[name]
@@ -88,13 +88,13 @@ def test_another_seed_draws_other_patches(golden: dict, photo: np.ndarray, tiny:
     assert 0.8 < masks[0].iou(masks[1]) < 1
 
 
-def test_a_box_counts_as_its_inscribed_ellipse(photo: np.ndarray, predictor: FlipPredictor) -> None:
+def test_a_box_prompt_equals_its_inscribed_ellipse(photo: np.ndarray, predictor: FlipPredictor) -> None:
     predictor.set_image(photo)
     box = (150.0, 350.0, 165.0, 375.0)
     assert predictor.predict(box=box).rle() == predictor.predict(gaussian=Gaussian.from_box(box)).rle()
 
 
-def test_a_point_and_an_ellipse_are_gaussians(photo: np.ndarray, predictor: FlipPredictor) -> None:
+def test_a_point_and_an_ellipse_are_converted_to_gaussians(photo: np.ndarray, predictor: FlipPredictor) -> None:
     predictor.set_image(photo)
     for given, gaussian in (
         ({"point": (157, 362, 5)}, Gaussian.from_point(157, 362, 5)),
@@ -105,7 +105,7 @@ def test_a_point_and_an_ellipse_are_gaussians(photo: np.ndarray, predictor: Flip
         assert mask.rle() == predictor.predict(gaussian=gaussian).rle()
 
 
-def test_a_box_that_sticks_out_is_cut_at_the_edges_of_the_image(photo: np.ndarray, predictor: FlipPredictor) -> None:
+def test_a_box_beyond_the_image_is_clipped(photo: np.ndarray, predictor: FlipPredictor) -> None:
     predictor.set_image(photo)
     height, width = photo.shape[:2]
     for out, inside in (
@@ -133,7 +133,7 @@ def test_prompts_may_be_arrays(photo: np.ndarray, predictor: FlipPredictor) -> N
     assert predictor.predict(point=np.array((157, 362, 5))).rle() == predictor.predict(point=(157, 362, 5)).rle()
 
 
-def test_results_are_bool_arrays_of_the_images_size(photo: np.ndarray, predictor: FlipPredictor) -> None:
+def test_results_are_bool_arrays_of_the_image_size(photo: np.ndarray, predictor: FlipPredictor) -> None:
     predictor.set_image(photo)
     mask = predictor.predict(box=[150, 350, 165, 375])
     array = np.asarray(mask)
@@ -150,8 +150,8 @@ def test_small_objects_and_objects_at_the_edge_give_masks(
     assert (mask.width, mask.height) == (768, 512)
 
 
-def test_single_pixels_are_segmented_better_than_by_the_authors_recipe(photo: np.ndarray, tiny: ReleasedFlip) -> None:
-    """Pixels are everywhere, also in corners, in blurred surroundings."""
+def test_single_pixels_are_segmented_better_than_with_the_authors_recipe(photo: np.ndarray, tiny: ReleasedFlip) -> None:
+    """The pixels lie anywhere, also in corners, on a blurred background."""
     image = cv2.GaussianBlur(np.ascontiguousarray(photo[60:424, 60:708]), (0, 0), 3)
     pixels = [(x, y) for x in (0, 40, 150, 260, 370, 480, 590, 647) for y in (0, 60, 180, 300, 363)]
     for x, y in pixels:
@@ -174,7 +174,7 @@ def test_single_pixels_are_segmented_better_than_by_the_authors_recipe(photo: np
 
 
 def test_a_long_object_in_a_low_image_is_segmented(predictor: FlipPredictor) -> None:
-    """Its size asks for patches of 16 px only, which do not fit into an image of this height."""
+    """Its size needs patches of 16 px only, which do not fit into an image of this height."""
     image = np.full((10, 3000, 3), 60, np.uint8)
     image[3:7, 100:2900] = (230, 220, 60)
     predictor.set_image(image)
@@ -189,7 +189,7 @@ def test_a_tiny_image_gives_a_mask(predictor: FlipPredictor) -> None:
     assert predictor.predict(box=(3, 4, 7, 8)).area > 0
 
 
-def test_a_huge_image_needs_no_memory(predictor: FlipPredictor) -> None:
+def test_a_huge_image_needs_no_array_of_its_size(predictor: FlipPredictor) -> None:
     """A small object in an 8192² image needs no array of the image's size."""
     image = np.zeros((8192, 8192, 3), np.uint8)
     image[4000:4010, 5000:5010] = 255
@@ -211,7 +211,7 @@ def test_stages_are_timed(photo: np.ndarray, predictor: FlipPredictor) -> None:
     assert {stage for stage, ms in predictor.stopwatch.reset().items() if ms > 0} == {"pre", "model", "post"}
 
 
-def test_wrong_arguments_are_named(predictor: FlipPredictor, tiny: ReleasedFlip) -> None:
+def test_errors_name_wrong_arguments(predictor: FlipPredictor, tiny: ReleasedFlip) -> None:
     with pytest.raises(PredictorError, match="set_image"):
         predictor.predict(box=(0, 0, 5, 5))
     with pytest.raises(PredictorError, match="shape H×W"):
@@ -267,7 +267,7 @@ def test_the_segmenter_fulfils_the_protocol(weights: Path, photo: np.ndarray) ->
     assert card.settings == {"tokens": 512, "seed": 3, **recipe, "dense": False, **where}
 
 
-def test_the_segmenter_takes_many_prompts(weights: Path, photo: np.ndarray) -> None:
+def test_the_segmenter_accepts_many_prompts(weights: Path, photo: np.ndarray) -> None:
     segmenter = FlipSegmenter("flip-tiny", weights / "flip-tiny.safetensors")
     segmenter.set_image(photo)
     boxes = [(150, 350, 165, 375), (240, 340, 270, 360)]
@@ -279,7 +279,7 @@ def test_the_segmenter_takes_many_prompts(weights: Path, photo: np.ndarray) -> N
         segmenter.predict(Prompt("point", point=(5, 5)))
 
 
-def test_the_segmenter_takes_another_precision(weights: Path, photo: np.ndarray) -> None:
+def test_the_segmenter_accepts_another_precision(weights: Path, photo: np.ndarray) -> None:
     path = weights / "flip-tiny.safetensors"
     single, half = (FlipSegmenter("flip-tiny", path, dtype=kind) for kind in ("float32", "bfloat16"))
     assert half.describe().settings == {**single.describe().settings, "dtype": "bfloat16"}

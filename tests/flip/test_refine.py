@@ -1,4 +1,4 @@
-"""The search gives the mask of the whole field, for any field and for the trained network."""
+"""The search returns the mask of the full field, for any field and for the trained network."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ sides = st.integers(1, 70)
 def search(
     field: Field, width: int, height: int, step: int, seeds: Pixels | None = None
 ) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-    """Return the mask that is found, and how often each pixel of the frame is evaluated."""
+    """Return the mask, and the number of evaluations of each pixel of the frame."""
     asked = np.zeros((height, width), np.int64)
     found = MaskSearch(width, height, step, seeds)
     while (pixels := found.ask()) is not None:
@@ -62,7 +62,7 @@ def whole(field: Field, width: int, height: int) -> NDArray[np.bool_]:
 
 @settings(max_examples=100, deadline=None)
 @given(st.integers(0, 2**32), st.integers(0, 30), st.floats(0.5, 25), sides, sides, steps)
-def test_only_whole_regions_can_be_missed(
+def test_the_search_misses_only_complete_regions(
     seed: int, count: int, size: float, width: int, height: int, step: int
 ) -> None:
     field = hills(seed, count, size)
@@ -82,7 +82,7 @@ def test_only_whole_regions_can_be_missed(
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 60), st.integers(0, 60), sides, sides, steps, st.sampled_from((-1, 1)))
 def test_a_square_of_the_first_spacing_is_found(x: int, y: int, width: int, height: int, step: int, sign: int) -> None:
-    """This also holds for a field that is sharper and flatter than any network's, inside and outside."""
+    """This also holds for a field that is sharper or flatter than that of any network."""
 
     def field(columns: NDArray, rows: NDArray) -> NDArray:
         inside = (columns >= x) & (columns < x + step) & (rows >= y) & (rows < y + step)
@@ -93,7 +93,7 @@ def test_a_square_of_the_first_spacing_is_found(x: int, y: int, width: int, heig
         assert np.array_equal(found, whole(field, width, height))
 
 
-def test_a_thin_line_is_followed() -> None:
+def test_the_search_follows_a_thin_line() -> None:
     """The line is one pixel wide and between the points of the lattice, except for its start."""
 
     def field(columns: NDArray, rows: NDArray) -> NDArray:
@@ -106,7 +106,7 @@ def test_a_thin_line_is_followed() -> None:
 
 
 def test_a_needle_is_found_by_its_prompt() -> None:
-    """A slanted object is thinner than the spacing of the first lattice, and the field has no slope around it."""
+    """A slanted object is thinner than the spacing of the first lattice, and the field around it is flat."""
     needle = Gaussian.from_ellipse(210.2, 150.4, 160, 2, math.degrees(0.3))
     truth = needle.ellipse_mask(420, 300).full()
 
@@ -119,7 +119,7 @@ def test_a_needle_is_found_by_its_prompt() -> None:
     assert asked.sum() < 420 * 300 / 5
 
 
-def test_the_cost_of_a_large_object_is_its_outline() -> None:
+def test_the_cost_of_a_large_object_grows_with_its_outline() -> None:
     def field(columns: NDArray, rows: NDArray) -> NDArray:
         return 10 - np.hypot(columns - 1000.3, rows - 900.7) / 60
 
@@ -134,7 +134,7 @@ def test_other_spacings_are_an_error(step: int) -> None:
         MaskSearch(5, 5, step)
 
 
-def test_first_step_grows_with_the_object() -> None:
+def test_the_first_step_grows_with_the_object() -> None:
     def step(sigma: float, side: int) -> int:
         return first_step(Gaussian.from_point(50, 50, sigma), (0, 0, side, side))
 

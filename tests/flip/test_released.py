@@ -1,4 +1,4 @@
-"""The released network gives the authors' outputs at every stage, within their tolerances."""
+"""The released network reproduces the authors' outputs at every stage, within their tolerances."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_masks_from_the_authors_patches_equal_theirs(name: str, golden: dict, ti
         encoded = tiny.encode(*network_input(prompt.patches, prompt.width, prompt.height), prompt.prompt)
         (mask,) = predictor.find([Target((prompt.width, prompt.height), prompt.box, prompt.prompt, encoded)])
     wrong = np.count_nonzero(mask.window(prompt.box) != prompt.mask)
-    assert wrong <= 2  # pixels whose logit is zero within the networks' own noise
+    assert wrong <= 2  # pixels whose logit is zero within the rounding of the networks
 
 
 @pytest.mark.parametrize(
@@ -65,8 +65,8 @@ def test_parameter_counts_are_the_published_ones(name: str, published: int) -> N
     assert sum(p.numel() for p in model.parameters()) == published
 
 
-def test_an_untrained_model_can_learn() -> None:
-    """Every parameter gets a gradient."""
+def test_every_parameter_of_an_untrained_model_has_a_gradient() -> None:
+    """A backward pass reaches all parameters."""
     torch.manual_seed(0)
     model = ReleasedFlip(FlipConfig(32, 1, 16))
     pixels = [torch.rand(3, 3, p, p) for p in model.config.patch_sizes]

@@ -57,7 +57,7 @@ class Discs:
 
 
 def searched(window: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Steps to the nearest pixel beside one of the other class, by breadth-first search; 255 if there is none."""
+    """Return the steps to the nearest pixel next to the other class, by breadth-first search; 255 if there is none."""
     steps = np.full(window.shape, 255)
     neighbours = ((0, 1), (1, 0), (0, -1), (-1, 0))
 
@@ -97,7 +97,7 @@ def test_edge_distance_equals_breadth_first_search(seed: int, height: int, width
 
 @settings(deadline=None, max_examples=60)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 60), st.integers(1, 60), st.integers(1, 31))
-def test_points_lie_in_their_groups_half_of_them_inside(seed: int, height: int, width: int, each: int) -> None:
+def test_points_lie_in_their_groups_and_half_are_inside(seed: int, height: int, width: int, each: int) -> None:
     rng = np.random.default_rng(seed)
     full = some_mask(seed, height, width)
     x0, y0 = int(rng.integers(width)), int(rng.integers(height))
@@ -155,7 +155,7 @@ def test_groups_with_a_low_iou_have_a_larger_weight() -> None:
 
 
 def test_a_batch_has_the_logits_of_its_prompts_one_by_one() -> None:
-    """Encoding and decoding each prompt on its own gives the logits of the batch."""
+    """Encoding and decoding each prompt separately gives the logits of the batch."""
     task = ReleasedTask(TINY)
     model = task.model().eval()
     batch = BatchLoader(Discs(), TINY).batch(0).batch
@@ -166,7 +166,7 @@ def test_a_batch_has_the_logits_of_its_prompts_one_by_one() -> None:
         assert torch.allclose(alone, logits, atol=1e-4)
 
 
-def test_small_objects_are_not_refused() -> None:
+def test_small_objects_are_accepted() -> None:
     image = np.zeros((60, 80, 3), np.uint8)
     mask = Gaussian.from_point(40, 30, 0.4).ellipse_mask(80, 60)
     assert mask.area <= 4

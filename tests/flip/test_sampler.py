@@ -84,7 +84,7 @@ def test_patches_are_inside_the_image_and_within_the_limits(
 
 @settings(max_examples=25, deadline=None)
 @given(gaussians, seeds)
-def test_no_overlap_allowed_means_disjoint(gaussian: Gaussian, seed: int) -> None:
+def test_patches_are_disjoint_if_no_overlap_is_allowed(gaussian: Gaussian, seed: int) -> None:
     centres = place(300, 200, gaussian, 300, seed, Recipe(overlap=0))
     assert true_overlap(centres) < 1e-5
 
@@ -101,7 +101,7 @@ def test_the_papers_patches_never_overlap(gaussian: Gaussian, seed: int, tokens:
 
 
 def test_counts_follow_the_papers_formula() -> None:
-    """Section 3.1 by hand: the inner 99 % of this Gaussian have the area 2π·ln(100)·5·12 = 1736.2 px²."""
+    """By section 3.1, the inner 99 % of this Gaussian have the area 2π·ln(100)·5·12 = 1736.2 px²."""
     gaussian = Gaussian.from_ellipse(500, 500, 10, 24, 0)
     assert PAPER.counts(gaussian, 100_000).tolist() == [1736, 434, 108, 27, 6]
     assert PAPER.counts(gaussian, 200).tolist() == [0, 59, 108, 27, 6]
@@ -111,7 +111,7 @@ def test_the_papers_draws_follow_the_gaussian_itself() -> None:
     gaussian = Gaussian.from_ellipse(5000, 5000, 300, 90, math.degrees(0.6))
     points = place(10_000, 10_000, gaussian, 4000, 1, replace(PAPER, sizes=(1,)))[1]
     white = np.linalg.solve(np.linalg.cholesky(gaussian.covariance()), (points - gaussian.mean).T)
-    # Few of 4000 single pixels on 195,000 px² are refused, so the radii are nearly those of the Gaussian.
+    # Few of 4000 single pixels on 195,000 px² are rejected, so the radii are nearly those of the Gaussian.
     shares = [np.mean((white**2).sum(0) < -2 * math.log(1 - share)) for share in (0.25, 0.5, 0.75, 0.99)]
     assert np.allclose(shares, (0.25, 0.5, 0.75, 0.99), atol=0.03)
 
@@ -149,7 +149,7 @@ def test_draws_follow_the_gaussian_of_twice_the_covariance() -> None:
     assert chi_square < 103.4  # 63 degrees of freedom, p = 0.001
 
 
-def test_images_of_any_size_have_patches() -> None:
+def test_images_of_every_size_have_patches() -> None:
     gaussian = Gaussian.from_point(500_000, 500_000, 20)
     assert sum(map(len, place(1_000_000, 1_000_000, gaussian, 512, 0).values())) > 450
 
@@ -196,7 +196,7 @@ def test_small_prompts_are_enlarged_to_the_minimum_area(gaussian: Gaussian) -> N
     area = 4 * math.pi * gaussian.sigma1 * gaussian.sigma2
     assert 4 * math.pi * sigma1 * sigma2 == pytest.approx(max(area, 16))
     assert sigma1 <= sigma2 * (1 + 1e-12)
-    if sigma2 > gaussian.sigma2:  # longer only once it is round
+    if sigma2 > gaussian.sigma2:  # the major axis grows only when the ellipse is round
         assert sigma1 == pytest.approx(sigma2)
 
 
@@ -210,7 +210,7 @@ def test_prompts_above_the_minimum_area_have_the_authors_patches(gaussian: Gauss
 
 
 @pytest.mark.parametrize("pixel", [(50, 50), (0, 0), (99, 0), (0, 99), (99, 99), (50, 0)])
-def test_a_single_pixel_has_patches_anywhere(pixel: tuple[int, int]) -> None:
+def test_a_single_pixel_at_any_place_has_patches(pixel: tuple[int, int]) -> None:
     x, y = pixel
     gaussian = Gaussian.from_box((x, y, x + 1, y + 1))
     assert min(sum(map(len, place(100, 100, gaussian, 512, seed).values())) for seed in range(20)) >= 8
@@ -230,7 +230,7 @@ def test_a_single_pixel_has_one_patch_in_the_authors_recipe() -> None:
 
 @pytest.mark.parametrize("height", [3, 5, 9, 12, 17, 18])
 def test_sizes_that_do_not_fit_leave_their_patches_to_smaller_ones(height: int) -> None:
-    """A long object asks for patches of 16 px only, which do not fit into most of these images."""
+    """A long object needs patches of 16 px only, which do not fit into most of these images."""
     gaussian = Gaussian.from_ellipse(4000, height / 2, 3000, 2, 0)
     assert Recipe().counts(gaussian, 64).tolist() == [0, 0, 0, 0, 64]
     centres = place(8000, height, gaussian, 64, 0)
@@ -257,14 +257,14 @@ def test_unused_sizes_do_not_change_the_patches(frame: tuple[int, int]) -> None:
 def test_an_image_is_shrunk_as_little_as_necessary(gaussian: Gaussian, width: int, height: int, most: float) -> None:
     unit = Recipe(max_area=most).unit(gaussian, width, height)
     assert unit >= 1
-    if unit > 1:  # by one less it would still be too large, and what is left has some width
+    if unit > 1:  # a smaller factor leaves too large an area, and some width remains
         assert 4 * math.pi * gaussian.sigma1 * gaussian.sigma2 / (unit - 1) ** 2 > most * (1 - 1e-9)
         assert min(4 * gaussian.sigma1, width, height) / unit >= MIN_SIDE
-    if 4 * math.pi * gaussian.sigma1 * gaussian.sigma2 / unit**2 > most * (1 + 1e-9):  # by one more it would not
+    if 4 * math.pi * gaussian.sigma1 * gaussian.sigma2 / unit**2 > most * (1 + 1e-9):  # one more is too much
         assert min(4 * gaussian.sigma1, width, height) / (unit + 1) < MIN_SIDE
 
 
-def test_factors_by_hand() -> None:
+def test_shrink_factors_equal_a_calculation_by_hand() -> None:
     """With at most 250 px², 15×15 px are not shrunk, 16×16 and 31×31 px are halved, and a needle is never shrunk."""
     units = [
         SHRUNK.unit(Gaussian.from_point(500, 500, side / math.sqrt(4 * math.pi)), 1000, 1000)
@@ -318,7 +318,7 @@ def test_a_very_large_sample_averages_some_of_its_pixels() -> None:
 
 
 def bilinear(image: np.ndarray, x: float, y: float) -> np.ndarray:
-    """Return the colour at a point in pixels, centres at +½, from the definition."""
+    """Return the colour at a point in pixels, with centres at +½, by definition."""
     column, row = math.floor(x - 0.5), math.floor(y - 0.5)
     fx, fy = x - 0.5 - column, y - 0.5 - row
     right, below = min(column + 1, image.shape[1] - 1), min(row + 1, image.shape[0] - 1)
@@ -329,7 +329,7 @@ def bilinear(image: np.ndarray, x: float, y: float) -> np.ndarray:
 
 @settings(deadline=None)
 @given(st.sampled_from(SIZES), st.floats(0, 1), st.floats(0, 1), seeds)
-@example(16, 0.5, 0.3, 0)  # has a sample of 155.5, or of a bit less
+@example(16, 0.5, 0.3, 0)  # one sample is 155.5 or slightly less
 def test_patches_are_bilinear(size: int, along: float, down: float, seed: int) -> None:
     image = np.random.default_rng(seed).integers(0, 256, (24, 31, 3), dtype=np.uint8)
     margin = size / 2

@@ -33,7 +33,7 @@ def test_sheets_are_repeatable_and_have_a_tile_per_image(tiny: ReleasedFlip, hel
     assert [tile.any() for tile in tiles] == [True] * 5 + [False] * 3
 
 
-def test_the_true_outline_is_white_and_the_prediction_is_orange(tiny: ReleasedFlip, tmp_path: Path) -> None:
+def test_the_true_outline_is_white_and_the_predicted_one_orange(tiny: ReleasedFlip, tmp_path: Path) -> None:
     grey = np.full((80, 100, 3), 90, np.uint8)
     grey[30:50, 20:60] = 160
     cv2.imwrite(str(tmp_path / "a.png"), grey)

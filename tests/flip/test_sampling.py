@@ -63,7 +63,7 @@ def test_the_settings_of_a_card_give_the_patches_of_the_network(
     (found,) = kept
     assert len(drawn) == len(found)
     for some, others in ((drawn, found), (found, drawn)):
-        assert cKDTree(others).query(some)[0].max() < 0.01, "the network takes centres in float32"
+        assert cKDTree(others).query(some)[0].max() < 0.01, "the network has centres in float32"
     assert segmenter.predictor.patches(gaussian).unit == patches.unit
     assert (patches.unit > 1) == (name == "flip-s" and gaussian is LARGE)
 
@@ -74,6 +74,6 @@ def test_the_settings_of_a_card_give_the_patches_of_the_network(
     st.sampled_from([Recipe(), PAPER, SHRUNK]),
     st.none() | st.integers(1, 8),
 )
-def test_settings_survive_a_round_trip(tokens: int, seed: int, recipe: Recipe, glances: int | None) -> None:
+def test_settings_are_unchanged_by_a_round_trip(tokens: int, seed: int, recipe: Recipe, glances: int | None) -> None:
     sampling = Sampling(tokens, seed, recipe, glances)
     assert Sampling.from_settings(sampling.settings() | {"device": "cpu", "outputs": 64}) == sampling

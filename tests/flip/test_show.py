@@ -26,7 +26,7 @@ def has(picture: np.ndarray, colour: tuple[int, int, int]) -> bool:
     ("size", "name"), [(16, "purple"), (8, "yellow"), (4, "green"), (2, "blue"), (1, "red")], ids=str
 )
 def test_colours_of_the_paper(size: int, name: str) -> None:
-    """The strong channels of each colour are checked."""
+    """The test checks the strong channels of each colour."""
     strong = {"purple": (1, 0, 1), "yellow": (1, 1, 0), "green": (0, 1, 0), "blue": (0, 0, 1), "red": (1, 0, 0)}
     assert tuple(int(channel > 130) for channel in COLOURS[size]) == strong[name]
     middle = 50 + size % 2 / 2
@@ -36,7 +36,7 @@ def test_colours_of_the_paper(size: int, name: str) -> None:
 
 
 def test_patches_are_drawn_at_their_places() -> None:
-    """The outlines of a 4 px and a 1 px patch are checked in a drawing enlarged by 32."""
+    """The test checks the outlines of a 4 px and a 1 px patch in a drawing enlarged by 32."""
     both = Patches(
         {4: np.zeros((1, 4, 4, 3), np.uint8), 1: np.zeros((1, 1, 1, 3), np.uint8)},
         {4: np.array(((32.0, 52.0),)), 1: np.array(((38.5, 50.5),))},
@@ -77,7 +77,7 @@ def test_the_outline_of_the_mask_is_drawn() -> None:
 
 
 @pytest.mark.parametrize("recipe_size", [3.0, 60.0, 400.0])
-def test_a_wide_strip_is_cut_out(recipe_size: float) -> None:
+def test_a_drawing_of_a_wide_strip_is_cropped(recipe_size: float) -> None:
     """The drawing of a strip of 65,000 px fits into the maximum side, for any object."""
     image = np.zeros((400, 65_000, 3), np.uint8)
     patches = sample(image, Gaussian.from_point(40_000, 200, recipe_size), 512, 0)

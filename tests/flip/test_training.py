@@ -93,7 +93,7 @@ def test_a_batch_depends_on_its_number_only() -> None:
 
 
 def test_loaders_start_after_opencv_has_used_threads() -> None:
-    """A forked process waits forever for OpenCV threads that only its parent has."""
+    """A forked process would wait forever for OpenCV threads of its parent."""
     code = (
         "import sys, cv2, numpy as np\n"
         f"sys.path[:0] = [{str(Path(__file__).parent)!r}]\n"
@@ -112,7 +112,7 @@ def test_loaders_start_after_opencv_has_used_threads() -> None:
     assert done.stdout.strip() == str(SMALL.steps), done.stderr[-2000:]
 
 
-def test_tokens_vary_about_their_mean() -> None:
+def test_numbers_of_tokens_vary_about_their_mean() -> None:
     config = SMALL.model_copy(update={"phases": (Phase(steps=200, tokens=24, outputs=12),)})
     counts = [BatchLoader(Ellipses(), config, 0).batch(k).batch.inputs.layout.real.shape[1] for k in range(60)]
     assert max(counts) <= 36
@@ -143,7 +143,7 @@ def test_it_learns_one_scene(tmp_path: Path) -> None:
 
 
 def test_an_interrupted_run_has_the_same_losses(tmp_path: Path, killed_after) -> None:
-    """The run is killed after step 5, has a checkpoint of step 4, and is started again."""
+    """The run is killed after step 5, with a checkpoint of step 4, and started again."""
     train(SMALL, Ellipses(), tmp_path / "straight", QUICK)
     with pytest.raises(KeyboardInterrupt):
         train(SMALL, Ellipses(), tmp_path / "killed", QUICK, report=killed_after(5))
@@ -156,7 +156,7 @@ def test_an_interrupted_run_has_the_same_losses(tmp_path: Path, killed_after) ->
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_command_has_a_checkpoint_of_its_last_step(write_discs, tmp_path, number: int, code: int):
-    """The signal reaches the loader process too, as that of a terminal or a job scheduler does."""
+    """The signal also reaches the loader process, like that of a terminal or a job scheduler."""
     data, out = write_discs(tmp_path / "data", 4), tmp_path / "run"
     config = tmp_path / "small.toml"
     config.write_text(
@@ -172,7 +172,7 @@ def test_an_interrupted_command_has_a_checkpoint_of_its_last_step(write_discs, t
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # a shell's background processes ignore it
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # background processes of a shell ignore it
     )
     metrics = out / METRICS_FILE
     while not (metrics.exists() and metrics.read_bytes().count(b"\n") >= 2):
@@ -188,7 +188,7 @@ def test_an_interrupted_command_has_a_checkpoint_of_its_last_step(write_discs, t
 
 
 def test_training_starts_from_given_weights(tmp_path: Path) -> None:
-    """A learning rate near 0 keeps the weights. Auxiliary layers start anew. Other models are refused."""
+    """A learning rate near 0 keeps the weights. Auxiliary layers have new weights. Other models are refused."""
     first = train(SMALL, Ellipses(), tmp_path / "first", QUICK)
     still = SMALL.model_copy(update={"optimiser": Optimiser(rate=1e-12, decay=0)})
     second = train(still, Ellipses(), tmp_path / "second", QUICK, initial_weights=first)
@@ -223,8 +223,8 @@ def test_compiled_blocks_have_the_same_losses(tmp_path: Path) -> None:
     assert np.allclose(losses_of(tmp_path / "compiled"), losses_of(tmp_path / "plain"), rtol=1e-3, atol=1e-4)
 
 
-def test_validation_uses_the_patches_of_training() -> None:
-    """One glance with the number of patches of the phase."""
+def test_validation_uses_the_number_of_patches_of_training() -> None:
+    """Validation has one glance with the number of patches of the phase."""
     for name in ("flip-s", "flip-s-compositions"):
         config = read_config(name)
         task = task_of(config)
@@ -234,7 +234,7 @@ def test_validation_uses_the_patches_of_training() -> None:
             assert (predictor.sampling.tokens, predictor.sampling.glances) == (phase.tokens, 1)
 
 
-def test_a_finished_run_does_nothing_more(tmp_path: Path) -> None:
+def test_a_finished_run_makes_no_further_steps(tmp_path: Path) -> None:
     first = train(SMALL, Ellipses(), tmp_path, QUICK).read_bytes()
     events: list[object] = []
     assert train(SMALL, Ellipses(), tmp_path, QUICK, report=events.append).read_bytes() == first
@@ -242,7 +242,7 @@ def test_a_finished_run_does_nothing_more(tmp_path: Path) -> None:
 
 
 def test_two_processes_train_as_one(tmp_path: Path) -> None:
-    """Two gloo ranks with half of each batch end with the parameters of one process, up to rounding.
+    """Two gloo ranks with half of each batch give the parameters of one process, up to rounding.
 
     Only one of them writes the weights, and both return their path.
     """
@@ -326,12 +326,12 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="not a complete checkpoint"):
         train(SMALL, Ellipses(), tmp_path, QUICK)
     with (tmp_path / CHECKPOINT_FILE).open("wb") as file:
-        pickle.dump(Ellipses(), file, protocol=2)  # PyTorch's; it warns of any other
+        pickle.dump(Ellipses(), file, protocol=2)  # the protocol of PyTorch, which warns of others
     with pytest.raises(TrainingError, match="is not a complete checkpoint"):
         train(SMALL, Ellipses(), tmp_path, QUICK)
 
 
-def test_metrics_after_the_checkpoint_are_deleted_and_a_damaged_line_is_named(tmp_path: Path) -> None:
+def test_metrics_after_the_checkpoint_are_deleted_and_a_damaged_line_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / METRICS_FILE
     path.write_text('{"step": 1, "mask": 0.5}\n{"step": 2, "mask": 0.25}\n{"step": 3, "ma')
     Journal(tmp_path, 1).close()
@@ -342,7 +342,7 @@ def test_metrics_after_the_checkpoint_are_deleted_and_a_damaged_line_is_named(tm
             Journal(tmp_path, 1)
 
 
-def test_the_learning_rate() -> None:
+def test_the_learning_rate_follows_its_schedule() -> None:
     config = SMALL.model_copy(update={"optimiser": Optimiser(rate=1.0, warmup=2, cooldown=0.5)})
     rates = [learning_rate(step, config) for step in range(config.steps + 1)]
     assert rates[:3] == [0.5, 1.0, 1.0]
@@ -356,7 +356,7 @@ def test_configurations_of_the_package_can_be_read(name: str) -> None:
     assert config.model == name.removesuffix("-compositions")
 
 
-def test_the_papers_schedule() -> None:
+def test_the_configuration_has_the_schedule_of_the_paper() -> None:
     config = read_config("flip-l")
     assert config.scenes * config.masks == 256
     assert [(p.steps, p.tokens, p.half) for p in config.phases] == [

@@ -25,14 +25,14 @@ def shipped() -> TrainingData:
     return record
 
 
-def test_a_record_survives_a_round_trip(tmp_path: Path) -> None:
+def test_a_record_is_unchanged_by_a_round_trip(tmp_path: Path) -> None:
     data = TrainingData("a test", ("sa1b",), {"starter:mug/mug-0": "ab"}, {"blender:city": "cd"}, complete=False)
     write_record(data, tmp_path / "mine.safetensors", "1234")
     assert record_path(tmp_path / "mine.safetensors") == tmp_path / "mine.json"
     assert read_record(tmp_path / "mine.safetensors", "1234") == data
 
 
-def test_a_record_belongs_to_its_own_weights(tmp_path: Path) -> None:
+def test_a_record_is_valid_only_for_its_weights(tmp_path: Path) -> None:
     assert read_record(tmp_path / "mine.safetensors", "1234") is None
     write_record(NOTHING, tmp_path / "mine.safetensors", "1234")
     assert read_record(tmp_path / "mine.safetensors", "5678") is None
@@ -54,7 +54,7 @@ def test_a_record_belongs_to_its_own_weights(tmp_path: Path) -> None:
         ('{"weights_sha256": "1", "datasets": [], "source": "", "object": {}}', "a part of it has another form"),
     ],
 )
-def test_a_damaged_record_is_named(tmp_path: Path, content: str, reason: str) -> None:
+def test_an_error_names_a_damaged_record(tmp_path: Path, content: str, reason: str) -> None:
     (tmp_path / "mine.json").write_text(content)
     with pytest.raises(RecordBroken) as raised:
         read_record(tmp_path / "mine.safetensors", "1")
@@ -63,7 +63,7 @@ def test_a_damaged_record_is_named(tmp_path: Path, content: str, reason: str) ->
     assert "\n" not in str(raised.value)
 
 
-def test_a_data_set_of_another_split_is_not_the_same_and_one_without_a_split_may_be() -> None:
+def test_a_data_set_of_another_split_differs_and_one_without_a_split_is_unknown() -> None:
     data = TrainingData("a test", ("sa1b", "coco-train2017"))
     told = {name: data.has_dataset(name) for name in ("sa1b", "coco-train2017", "coco-val2017", "coco", "cocoa", "")}
     assert told == {
@@ -77,14 +77,14 @@ def test_a_data_set_of_another_split_is_not_the_same_and_one_without_a_split_may
 
 
 @given(learned=st.lists(NAMES, max_size=4), name=NAMES)
-def test_a_data_set_is_known_exactly_if_it_is_listed(learned: list[str], name: str) -> None:
+def test_exactly_the_listed_data_sets_are_training_data(learned: list[str], name: str) -> None:
     answer = TrainingData("a test", tuple(learned)).has_dataset(name)
     assert (answer == "yes") == (name in learned)
     if all(each.partition("-")[0] != name.partition("-")[0] for each in learned):
         assert answer == "no"
 
 
-def test_nothing_and_unknown_differ() -> None:
+def test_no_training_data_differs_from_unknown_training_data() -> None:
     assert NOTHING.is_nothing
     assert not UNKNOWN.is_nothing
     assert not TrainingData("a test", ("sa1b",)).is_nothing
@@ -95,7 +95,7 @@ def test_the_record_has_the_numbers_of_the_card(shipped: TrainingData) -> None:
     assert {name: names.count(name) for name in names} == {
         "lvis": 38,
         "starter": 144,
-        "sweethome": 820,  # all that there are, for the card does not say which 791
+        "sweethome": 820,  # all pieces, because the card does not list its 791
         "tuxpaint": 405,
         "pmndrs": 14,
         "blender": 7,
@@ -106,7 +106,7 @@ def test_the_record_has_the_numbers_of_the_card(shipped: TrainingData) -> None:
     assert all(len(digest) == 64 for digest in (*shipped.objects.values(), *shipped.backgrounds.values()))
 
 
-def test_blenders_maps_are_known_by_their_hash_but_for_the_held_out_one(shipped: TrainingData) -> None:
+def test_blenders_maps_are_known_by_their_hash_except_the_held_out_one(shipped: TrainingData) -> None:
     pytest.importorskip("bpy", reason="needs Blender's Python package, which is not installed")
     unseen = [each.id for each in embedded.environment_maps() if not shipped.has_background(each.sha256)]
     assert unseen == ["forest"]
@@ -120,8 +120,8 @@ def test_the_starter_splits_share_no_variant_and_the_record_has_only_the_first(s
     assert not any(listed["test"])
 
 
-def test_a_generated_object_is_known_from_any_processor(shipped: TrainingData) -> None:
-    """NumPy's vector functions round differently with each instruction set, so the hash alone is not enough."""
+def test_a_generated_object_is_recognised_from_any_processor(shipped: TrainingData) -> None:
+    """Vector functions of NumPy round differently by instruction set, so the hash alone is not sufficient."""
     keys = object_keys("0" * 64, "apple/apple-0", STARTER_AUTHOR)
     assert shipped.has_object(keys)
     assert not shipped.has_object(object_keys("0" * 64, "apple/apple-0", "somebody else"))

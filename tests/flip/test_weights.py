@@ -55,7 +55,7 @@ def test_folders_are_searched_in_order(tmp_path: Path) -> None:
     assert find_weights("flip-tiny", given) == given / "flip-tiny.safetensors"
 
 
-def test_missing_weights_say_what_to_do(tmp_path: Path) -> None:
+def test_the_error_of_missing_weights_names_the_remedy(tmp_path: Path) -> None:
     with pytest.raises(WeightsMissing) as caught:
         find_weights("flip-tiny", tmp_path / "given")
     message = str(caught.value)
@@ -64,7 +64,7 @@ def test_missing_weights_say_what_to_do(tmp_path: Path) -> None:
     assert str(tmp_path / "given") in message
 
 
-def test_every_set_of_files_counts(tmp_path: Path) -> None:
+def test_every_set_of_files_is_accepted(tmp_path: Path) -> None:
     given, _, cache, _ = search_path(tmp_path / "given")
     (cache / "flip-encoder-small.onnx").touch()
     with pytest.raises(WeightsMissing, match=r"found no flip-small\.ckpt or flip-small\.safetensors"):
@@ -83,7 +83,7 @@ def test_a_changed_file_is_hashed_again(tmp_path: Path) -> None:
 
 
 def test_a_published_file_is_hashed_once(shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The registry, the model and the run need the hash."""
+    """The registry, the model and the run share one hash computation."""
     copy = Path(shutil.copy(shared / "assets" / "weights" / "flip-tiny.onnx", tmp_path))
     hashed = []
     monkeypatch.setattr("flip.weights.file_sha256", lambda path: hashed.append(path) or file_sha256(path))
@@ -100,7 +100,7 @@ def test_unknown_model_has_a_suggestion() -> None:
         find_weights("sam")
 
 
-def test_an_incomplete_set_of_files_does_not_count(tmp_path: Path) -> None:
+def test_an_incomplete_set_of_files_is_not_used(tmp_path: Path) -> None:
     given, environment, *_ = search_path(tmp_path / "given")
     (given / "a.bin").touch()
     with pytest.raises(WeightsMissing, match=r"a\.bin and b\.bin .*get them from example\.org/pair"):
@@ -110,7 +110,7 @@ def test_an_incomplete_set_of_files_does_not_count(tmp_path: Path) -> None:
     assert find_files(PAIR, given) == (environment / "a.bin", environment / "b.bin")
 
 
-def test_files_without_an_address_cannot_be_fetched(tmp_path: Path) -> None:
+def test_files_without_a_url_cannot_be_fetched(tmp_path: Path) -> None:
     with pytest.raises(WeightsMissing, match=r"example\.org/pair"):
         fetch(PAIR, tmp_path)
 
@@ -179,7 +179,7 @@ def test_a_changed_file_is_refused_on_disk_and_from_the_publisher(loopback, tmp_
     assert fetch(record, tmp_path)[0].read_bytes() == SECOND
 
 
-def test_a_damaged_hash_file_is_named(loopback, tmp_path: Path) -> None:
+def test_an_error_names_a_damaged_hash_file(loopback, tmp_path: Path) -> None:
     record = unhashed(loopback.url)
     (tmp_path / "new.ckpt").write_bytes(FIRST)
     for note in (b"", b"[1]", b"{}", b"\xff"):
@@ -208,7 +208,7 @@ def test_alternatives_are_fetched_if_the_first_files_fail(loopback, tmp_path: Pa
         fetch(record, tmp_path / "empty")
 
 
-def test_the_records_have_the_authors_addresses() -> None:
+def test_the_records_have_the_authors_urls() -> None:
     released = ["flip-tiny", "flip-small", "flip-middle", "flip-large"]
     assert list(WEIGHTS) == [*released, "flip-s", "flip-m", "flip-l"]
     shares = ("YPdFxPHsTGEkNwz", "Zj3xDBXrZcSMtoy", "Cx4kTMbRrD5DCmt", "57NXrqrxmzjxzoX")
@@ -245,7 +245,7 @@ def test_published_first_digits_are_checked_and_the_full_hash_is_pinned(loopback
 
 def test_the_git_id_of_a_file_is_checked(tmp_path: Path, loopback) -> None:
     loopback.files["/m.bin"] = b"what is up, doc?"
-    url, blob = f"{loopback.url}/m.bin", "bd9dbf5aae1a3862dd1526723246b20206e5fc37"  # the example of Git's own book
+    url, blob = f"{loopback.url}/m.bin", "bd9dbf5aae1a3862dd1526723246b20206e5fc37"  # the example of the book Pro Git
     record = WeightsRecord("git", (WeightsFile("m.bin", url, git_blob=blob),), "MIT", "here")
     (path,) = fetch(record, tmp_path)
     check(record, (path,))

@@ -1,6 +1,6 @@
-"""Two small datasets for all who read datasets: a rendered one, and one by hand with several objects in a picture.
+"""Fixtures: two small datasets, one rendered and one made by hand with several objects in an image.
 
-And GLBs to order, and a way to look at what Blender makes of them.
+Also functions that build GLBs and that import and render them in Blender.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def run_objascale():
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory) -> Made:
-    """Five pictures of two credited objects before one map."""
+    """Five images of two credited objects before one environment map."""
     base = tmp_path_factory.mktemp("made")
     for category in ("crate", "wedge"):
         (base / "objects" / category).mkdir(parents=True)
@@ -74,25 +74,25 @@ def made(tmp_path_factory) -> Made:
 
 @pytest.fixture
 def copy(made, tmp_path) -> Path:
-    """A copy of the rendered dataset, to be damaged."""
+    """Return a copy of the rendered dataset that a test may damage."""
     return Path(shutil.copytree(made.folder, tmp_path / "copy"))
 
 
 @pytest.fixture(scope="session")
 def by_hand(tmp_path_factory) -> Path:
-    """Two pictures without Blender: rectangles on noise, one and three of them."""
+    """Two images made without Blender: one rectangle on noise, and three."""
     return write_by_hand(tmp_path_factory.mktemp("by_hand") / "set")
 
 
 @pytest.fixture
 def hand_copy(by_hand, tmp_path) -> Path:
-    """A copy of it, to be damaged."""
+    """Return a copy of the dataset made by hand that a test may damage."""
     return Path(shutil.copytree(by_hand, tmp_path / "hand_copy"))
 
 
 @pytest.fixture(scope="session")
 def write_pictures() -> Callable[..., Path]:
-    """Makes such folders: `write_pictures(folder, image_format="png", credits=…)`."""
+    """Return a function that writes such a dataset: `write_pictures(folder, image_format="png", credits=…)`."""
     return write_by_hand
 
 
@@ -114,7 +114,7 @@ STAGES = ("import", "place", "trace", "compose", "encode", "write")
 
 
 def write_by_hand(folder: Path, image_format: Any = "png", credits: list[dict[str, str]] = CREDITS) -> Path:
-    """Two pictures, of one object and of three, the second with an object that hides part of another."""
+    """Write two images, of one object and of three; in the second, one object hides part of another."""
     settings = RenderSettings(format=image_format)
     dataset = DatasetWriter(folder)
     dataset.open({"fingerprint": {"source": "folder", "render": settings.model_dump()}, "credits": credits})
@@ -134,7 +134,7 @@ def _render(folder: Path, slot: int, names: list[str], settings: RenderSettings,
     for k, name in enumerate(names):  # nearest first
         whole = np.zeros_like(free)
         whole[7 + 11 * k : 20 + 17 * k, 30 * k : 31 + 33 * k] = True
-        whole[7 + 11 * k, 30 * k] = False  # no mere rectangle
+        whole[7 + 11 * k, 30 * k] = False  # a notch, so that mask and box differ
         picture[whole & free] = (40, 60 * k, 200)
         masks.append((name, RegionMask.from_full(whole & free), (whole & free).sum() / whole.sum()))
         free &= ~whole
@@ -186,9 +186,9 @@ def _render(folder: Path, slot: int, names: list[str], settings: RenderSettings,
 
 
 def make_glb(path: Path, parts: dict[str, np.ndarray | bytes], **document: Any) -> Path:
-    """A GLB of `document`, in which "@name" stands for the accessor of the array, or the view of the bytes, `name`.
+    """Write a GLB of `document`, where "@name" stands for the accessor of an array or the view of bytes in `parts`.
 
-    Unless the document says otherwise, mesh 0 has the material 0, and there is one scene of node 0, which is mesh 0.
+    By default, mesh 0 has material 0, and the only scene holds node 0, which is mesh 0.
     """
     data, views, accessors, numbers = b"", [], [], {}
     for name, part in parts.items():
@@ -273,7 +273,7 @@ for number, job in enumerate(json.loads(sys.argv[2])):
 
 @dataclass(frozen=True)
 class Seen:
-    """What one job of `look` has shown: 64×64 px, the camera 4 away from the origin, white light all around."""
+    """Result of one job of `look`: 64×64 px, the camera 4 m from the origin, uniform white light."""
 
     answer: dict[str, Any]  # "missing", "objects", or "refused" and "message"
     arrays: dict[str, np.ndarray]  # rgba (premultiplied, linear), mask, position, points0, points1, …
@@ -281,7 +281,7 @@ class Seen:
 
 @pytest.fixture
 def look(tmp_path):
-    """A function that imports and renders in one Blender process: each job is the files that stand in one scene."""
+    """Return a function that imports and renders jobs in one Blender process. A job is the files of one scene."""
 
     def look(*jobs: list[Path], azimuth: float = np.pi / 2, elevation: float = 0.0, then: str = "") -> list[Seen]:
         folder = tmp_path / "seen"

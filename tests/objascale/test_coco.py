@@ -1,4 +1,4 @@
-"""COCO and LVIS as they are published, and as they had better not be."""
+"""COCO and LVIS: the published layouts, and damaged files."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def annotation(number: int, segmentation, image_id: int = 139, **more) -> dict:
 
 
 def write(folder: Path, annotations: list[dict], images: list[dict] | None = None, **more) -> Path:
-    """annotations/instances_val2017.json and val2017/, the JSON's path."""
+    """Write annotations/instances_val2017.json and val2017/; return the path of the JSON."""
     images = [image(139)] if images is None else images
     for each in images:
         path = folder / "val2017" / each["file_name"]
@@ -49,7 +49,7 @@ def write(folder: Path, annotations: list[dict], images: list[dict] | None = Non
 
 
 def runs(mask: np.ndarray) -> list[int]:
-    """COCO's uncompressed RLE, by its definition: down the columns, background first."""
+    """Return COCO's uncompressed RLE by its definition: column by column, background first."""
     counts, value = [0], False
     for pixel in mask.T.ravel().tolist():
         if pixel != value:
@@ -71,7 +71,7 @@ def test_the_published_layout_opens_by_folder_and_by_file(tmp_path, all_objects)
     for opened in (path, tmp_path):
         dataset = open_dataset(opened)
         assert (dataset.name, dataset.path) == ("coco", tmp_path)
-        # In the file's order, and without the image that shows nothing.
+        # In the order of the file, without the image that has no object.
         assert [sample.file for sample in dataset.samples] == ["val2017/000000000632.jpg", "val2017/000000000139.jpg"]
         assert {sample.size for sample in dataset.samples} == {(WIDTH, HEIGHT)}
         about = [(each.object_id, each.asset_id, each.category) for each in all_objects(dataset)]
@@ -84,7 +84,7 @@ def test_the_published_layout_opens_by_folder_and_by_file(tmp_path, all_objects)
 
 
 @pytest.mark.parametrize("folder", ["train2017", "images/train2017", "images", "."])
-def test_images_are_found_where_they_are_put(tmp_path, folder):
+def test_images_are_read_from_the_usual_folders(tmp_path, folder):
     path = write(tmp_path, [annotation(1, TRIANGLE)])
     path = path.rename(tmp_path / "instances_train2017.json")
     path.with_name("annotations").rmdir()
@@ -95,7 +95,7 @@ def test_images_are_found_where_they_are_put(tmp_path, folder):
     assert open_dataset(tmp_path).samples[0].picture().decode().shape == (HEIGHT, WIDTH, 3)
 
 
-def test_lvis_names_its_images_by_address(tmp_path, all_objects):
+def test_lvis_images_are_named_by_their_url(tmp_path, all_objects):
     lvis = {"id": 139, "coco_url": "http://images.cocodataset.org/val2017/000000000139.jpg"}
     write(tmp_path, [])
     (tmp_path / "annotations/instances_val2017.json").unlink()
@@ -112,7 +112,7 @@ def test_lvis_names_its_images_by_address(tmp_path, all_objects):
 
 
 @given(masks=st.lists(arrays(bool, (HEIGHT, WIDTH)), max_size=4), compressed=st.booleans())
-def test_masks_survive(tmp_path_factory, masks, compressed):
+def test_masks_are_read_back_exactly(tmp_path_factory, masks, compressed):
     outlines = [
         RegionMask.from_full(mask).rle() if compressed else {"size": [HEIGHT, WIDTH], "counts": runs(mask)}
         for mask in masks
@@ -150,7 +150,7 @@ def test_real_masks_are_those_of_pycocotools(shared, all_objects):
     ],
     ids=str,
 )
-def test_an_outline_that_contradicts_itself_costs_its_own_object(tmp_path, segmentation):
+def test_a_contradictory_outline_costs_one_object(tmp_path, segmentation):
     (sample,) = read(write(tmp_path, [annotation(1, segmentation), annotation(2, TRIANGLE)])).samples
     broken, whole = sample.objects()
     assert (broken.object_id, broken.area) == ("1", 20)
@@ -160,7 +160,7 @@ def test_an_outline_that_contradicts_itself_costs_its_own_object(tmp_path, segme
 
 
 @pytest.mark.parametrize("value", [True, False])
-def test_an_outline_of_another_size_than_its_image_is_no_match_for_any_prediction(tmp_path, value):
+def test_an_outline_of_another_size_than_its_image_is_an_error(tmp_path, value):
     turned = RegionMask.from_full(np.full((WIDTH, HEIGHT), value))
     (sample,) = read(write(tmp_path, [annotation(1, turned.rle())])).samples
     (truth,) = sample.objects()
@@ -173,12 +173,12 @@ def test_an_outline_of_another_size_than_its_image_is_no_match_for_any_predictio
     [[[]], [[1, 1, 5, 5]], [[50, 50, 60, 50, 60, 60]], {"size": [HEIGHT, WIDTH], "counts": [HEIGHT * WIDTH]}],
     ids=str,
 )
-def test_what_covers_no_pixel_is_left_out(tmp_path, segmentation):
+def test_an_object_without_pixels_is_left_out(tmp_path, segmentation):
     (sample,) = read(write(tmp_path, [annotation(1, segmentation)])).samples
     assert sample.objects() == []
 
 
-def test_a_box_is_not_looked_at(tmp_path):
+def test_boxes_are_not_read(tmp_path):
     (sample,) = read(write(tmp_path, [annotation(1, TRIANGLE, bbox=[-50, 90, 1e9, -3])])).samples
     assert sample.objects()[0].mask().box == (1, 1, 8, 7)
 
@@ -197,7 +197,7 @@ def test_an_image_outside_the_folder_is_not_read(tmp_path, file_name):
         open_dataset(tmp_path)
 
 
-def test_a_bad_image_costs_its_own_sample(tmp_path):
+def test_a_bad_image_costs_one_sample(tmp_path):
     images = [image(1), image(2), image(3), image(4)]
     write(tmp_path, [annotation(each["id"], TRIANGLE, each["id"]) for each in images], images)
     whole = (tmp_path / "val2017/000000000001.jpg").read_bytes()
@@ -224,7 +224,7 @@ def test_a_bad_image_costs_its_own_sample(tmp_path):
     ],
     ids=str,
 )
-def test_a_file_that_is_not_coco_is_named(tmp_path, change):
+def test_an_error_names_a_file_that_is_not_coco(tmp_path, change):
     path = write(tmp_path, [annotation(1, TRIANGLE)])
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(DatasetError, match=r"instances_val2017\.json .*(download it again|no object)"):
@@ -232,14 +232,14 @@ def test_a_file_that_is_not_coco_is_named(tmp_path, change):
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "[" * 10**5, '{"images": 3}'])
-def test_a_file_that_is_cut_off_is_named(tmp_path, content):
+def test_an_error_names_a_truncated_file(tmp_path, content):
     path = write(tmp_path, [])
     path.write_text(content, errors="surrogateescape")
     with pytest.raises(DatasetError, match=r"instances_val2017\.json does not have the format of COCO or LVIS"):
         open_dataset(path)
 
 
-def test_one_of_several_annotation_files_must_be_named(tmp_path):
+def test_the_user_must_name_one_of_several_annotation_files(tmp_path):
     path = write(tmp_path, [annotation(1, TRIANGLE)])
     path.with_name("instances_train2017.json").write_bytes(path.read_bytes())
     with pytest.raises(DatasetError, match=r"instances_train2017\.json, .*instances_val2017\.json; give one of them"):

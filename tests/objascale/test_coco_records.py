@@ -1,4 +1,4 @@
-"""COCO files as other programs write them: odd records cost themselves, are counted, and odd forms are read."""
+"""COCO files of other programs: bad records are skipped and counted, unusual forms are read."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def run(data: Path, out: Path, *more: object):
         ("words", "annotation that is no JSON object"),
     ],
 )
-def test_a_bad_record_costs_itself_and_is_counted(tmp_path, bad, reason):
+def test_a_bad_record_is_skipped_and_counted(tmp_path, bad, reason):
     images = [image(1), image(5), image(5, "b.png"), {"id": 6, "width": 1, "height": 1}, {"width": 3}, 7]
     write(tmp_path, images, [annotation(1), bad])
     dataset = open_dataset(tmp_path)
@@ -95,7 +95,7 @@ def test_strict_refuses_a_malformed_mask_too(tmp_path):
     assert run(write(tmp_path / "good", [image(1)], [annotation(1)]), tmp_path / "fine", "--strict").exit_code == 0
 
 
-def test_ids_of_several_types_are_the_same_id(tmp_path):
+def test_ids_of_different_types_are_equal(tmp_path):
     write(tmp_path, [image("7"), image(8, "b.png")], [annotation(1, 7), annotation("2", "8"), annotation(3.0, 8.0)])
     dataset = open_dataset(tmp_path)
     assert [[each.object_id for each in sample.objects()] for sample in dataset.samples] == [["1"], ["2", "3.0"]]
@@ -109,7 +109,7 @@ def test_a_crowd_may_be_written_as_text(tmp_path, value, objects):
 
 
 @pytest.mark.parametrize("size", [{}, {"width": 0, "height": 3}, {"width": 10**6, "height": 10**6}, {"width": "x"}])
-def test_a_size_that_is_missing_or_impossible_is_that_of_the_picture(tmp_path, size):
+def test_a_missing_or_impossible_size_is_read_from_the_image(tmp_path, size):
     write(tmp_path, [{"id": 1, "file_name": "a.png", **size}], [annotation(1)])
     (sample,) = open_dataset(tmp_path).samples
     (truth,) = sample.objects()
@@ -162,7 +162,7 @@ def test_every_form_of_a_segmentation_is_read(segmentation):
     ],
     ids=lambda each: str(each)[:40],
 )
-def test_every_malformed_segmentation_has_its_own_reason(segmentation, reason):
+def test_each_kind_of_malformed_segmentation_has_a_reason(segmentation, reason):
     with pytest.raises(MaskError, match=reason):
         segmentation_mask(segmentation, (HEIGHT, WIDTH))
 
@@ -176,13 +176,13 @@ def test_every_malformed_segmentation_has_its_own_reason(segmentation, reason):
         ([{"image_id": 1, "id": 1, "category_id": 1, "bbox": [0, 0, 1, 1], "keypoints": [0] * 51}], "keypoints"),
     ],
 )
-def test_a_file_of_another_kind_is_named(tmp_path, annotations, what):
+def test_an_error_names_a_file_of_another_kind(tmp_path, annotations, what):
     write(tmp_path, [image(1)], annotations)
     with pytest.raises(DatasetError, match=rf"labels\.json holds {what} and no masks"):
         open_dataset(tmp_path)
 
 
-def test_keypoints_with_masks_are_found_beside_captions(tmp_path):
+def test_a_keypoint_file_with_masks_is_chosen_before_a_caption_file(tmp_path):
     write(tmp_path, [image(1)], [annotation(1, keypoints=[0] * 51)], "annotations/person_keypoints_val2017.json")
     write(tmp_path, [image(1)], [{"caption": "a cup"}], "annotations/captions_val2017.json")
     assert len(open_dataset(tmp_path).samples) == 1
@@ -204,14 +204,14 @@ def test_keypoints_with_masks_are_found_beside_captions(tmp_path):
     ],
 )
 @pytest.mark.parametrize("below", ["", "images/"])
-def test_a_file_name_of_another_system_is_found(tmp_path, name, file, below):
+def test_a_file_name_of_another_system_is_resolved(tmp_path, name, file, below):
     write(tmp_path, [image(1, name)], [annotation(1)], files=[below + file])
     (sample,) = open_dataset(tmp_path).samples
     assert sample.file == below + file
     assert sample.picture().decode().shape == (HEIGHT, WIDTH, 3)
 
 
-def test_a_name_that_fits_several_files_or_another_folder_fits_none(tmp_path):
+def test_an_ambiguous_or_outside_file_name_matches_no_file(tmp_path):
     images = [image(1, "A.png"), image(2, "other/b.png"), image(3, "c.png")]
     write(
         tmp_path,
@@ -233,13 +233,13 @@ def test_a_name_that_fits_several_files_or_another_folder_fits_none(tmp_path):
         ("annotations/cups.json", "images/a.png", ""),
     ],
 )
-def test_layouts_of_other_programs_open_as_they_are_packed(tmp_path, json_file, file, opened):
+def test_layouts_of_other_programs_open_unchanged(tmp_path, json_file, file, opened):
     write(tmp_path, [image(1)], [annotation(1)], json_file, [file])
     (sample,) = open_dataset(tmp_path / opened).samples
     assert sample.picture().decode().shape == (HEIGHT, WIDTH, 3)
 
 
-def test_an_export_elsewhere_opens_with_the_folder_of_its_images(tmp_path, by_hand):
+def test_an_export_elsewhere_opens_with_an_images_folder(tmp_path, by_hand):
     folder, elsewhere = by_hand, tmp_path / "elsewhere/labels.json"
     write_coco(folder, elsewhere)
     with pytest.raises(DatasetError, match="--images"):
@@ -271,7 +271,7 @@ def test_faulty_coco_files(shared):
         assert {(each.mask().box, each.area) for each in objects} == {((10, 12, 50, 40), 1120)}
 
 
-def test_lvis_of_version_05_is_read_by_its_addresses(shared):
+def test_lvis_0_5_images_are_named_by_their_url(shared):
     dataset = open_dataset(shared / "faults/real/lvis05")
     assert (dataset.name, sum(len(sample.objects()) for sample in dataset.samples)) == ("lvis", 977)
     assert dataset.samples[0].file == "val2017/000000266409.jpg"
@@ -285,7 +285,7 @@ def test_lvis_of_version_05_is_read_by_its_addresses(shared):
         ("sa1b", "**/*.jpg"),
     ],
 )
-def test_a_set_without_any_picture_is_refused(tmp_path, shared, name, pictures):
+def test_a_data_set_without_images_is_refused(tmp_path, shared, name, pictures):
     folder = tmp_path / "set"
     shutil.copytree(shared / "faults/real" / name, folder, copy_function=shutil.copyfile)
     for path in (folder, *folder.glob("**/")):
@@ -297,7 +297,7 @@ def test_a_set_without_any_picture_is_refused(tmp_path, shared, name, pictures):
         open_dataset(folder)
 
 
-def test_a_damaged_rle_of_sa1b_has_its_own_reason(shared):
+def test_a_damaged_rle_of_sa1b_has_a_reason(shared):
     objects = [each for sample in open_dataset(shared / "faults/real/sa1b").samples for each in sample.objects()]
     (damaged,) = [each for each in objects if each.problem]
     assert len(objects) == 12

@@ -83,7 +83,7 @@ def same(a: Scene, b: Scene) -> bool:
 
 @settings(max_examples=20, deadline=None)
 @given(st.lists(st.integers(0, 10**12), min_size=1, max_size=4, unique=True))
-def test_a_scene_depends_on_its_position_only(made: Compositions, positions: list[int]):
+def test_a_scene_depends_only_on_its_position(made: Compositions, positions: list[int]):
     first = [made.scene(position) for position in positions]
     travelled = pickle.loads(pickle.dumps(made))
     again = [travelled.scene(position) for position in reversed(positions)]
@@ -102,7 +102,7 @@ def test_another_process_makes_the_same_scene(made: Compositions, tmp_path: Path
     assert same(pickle.loads((tmp_path / "scene").read_bytes()), made.scene(42))
 
 
-def test_scenes_keep_the_documented_limits(made: Compositions):
+def test_scenes_stay_within_the_documented_limits(made: Compositions):
     scenes = [made.scene(position) for position in range(150)]
     for scene in scenes:
         height, width = scene.image.shape[:2]
@@ -191,7 +191,7 @@ def test_a_layer_has_its_centre_at_the_given_position():
 @settings(max_examples=50, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(16, 90))
 @example(156997, 16)
-def test_silhouettes_stay_inside_and_have_the_texture(seed: int, side: int):
+def test_silhouettes_stay_inside_and_show_the_texture(seed: int, side: int):
     texture = np.full((side, side, 3), (200, 100, 50), np.uint8)
     shape = draw_silhouette(texture, np.random.default_rng(seed))
     alpha = shape[..., 3].astype(int)
@@ -221,7 +221,7 @@ def test_a_part_changes_colours_but_not_alpha(seed: int, rows: int, columns: int
 
 @settings(max_examples=50, deadline=None)
 @given(st.integers(0, 2**32 - 1))
-def test_an_object_can_get_the_colour_of_its_background(seed: int):
+def test_an_object_can_take_the_colour_of_its_background(seed: int):
     rng = np.random.default_rng(seed)
     source = np.full((20, 20, 4), 255, np.uint8)
     source[:, :10] = 0
@@ -236,7 +236,7 @@ def test_an_object_can_get_the_colour_of_its_background(seed: int):
 
 
 def test_camera_effects_vary():
-    """Some are dark, some hazy, some grey; none is uniform."""
+    """Some images are dark, some hazy, some grey; none is uniform."""
     image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     taken = [_add_camera_effects(image, np.random.default_rng(k)).astype(float) for k in range(200)]
     assert np.percentile([each.max() for each in taken], 10) < 200
@@ -288,7 +288,7 @@ def test_no_crop_is_enlarged_more_than_twice(made: Compositions):
         assert shown <= 1.05 * min(area, most) or area == 10
 
 
-def test_a_photograph_of_twelve_bits_in_a_file_of_sixteen_is_no_darker(tmp_path: Path):
+def test_a_12_bit_photograph_in_a_16_bit_file_keeps_its_brightness(tmp_path: Path):
     eight = np.random.default_rng(0).integers(0, 256, (300, 300, 3), np.uint8)
     cv2.imwrite(str(tmp_path / "12.png"), eight.astype(np.uint16) << 4)
     (piece,) = load_backgrounds([tmp_path])
@@ -346,7 +346,7 @@ def test_new_crops_replace_the_old_ones_in_the_cache(tmp_path: Path):
     assert [path.name for path in second.folder.parent.iterdir() if path.name.startswith(".")] == []
 
 
-def test_images_that_another_process_has_just_made_are_kept(tmp_path: Path):
+def test_images_made_by_another_process_are_kept(tmp_path: Path):
     """Two processes make the same images. The first one already reads its file when the second one ends."""
     ours = [np.zeros((2, 3, 4), np.uint8)]
 

@@ -21,12 +21,12 @@ def _no_slurm(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def many(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine whose affinity is no limit."""
+    """Give the process an affinity of `MANY` cores."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(MANY))
 
 
 def machine(root: Path, groups: str, files: dict[str, str] | None = None) -> Path:
-    """A folder with /proc/self/cgroup and with files below /sys/fs/cgroup."""
+    """Write /proc/self/cgroup and files below /sys/fs/cgroup in a folder."""
     texts = {"proc/self/cgroup": groups, **{f"sys/fs/cgroup/{name}": text for name, text in (files or {}).items()}}
     for name, text in texts.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -34,7 +34,7 @@ def machine(root: Path, groups: str, files: dict[str, str] | None = None) -> Pat
     return root
 
 
-def test_taskset_counts() -> None:
+def test_taskset_limits_the_cores() -> None:
     core = min(os.sched_getaffinity(0))
     code = "from objascale.cores import available_cores; print(available_cores())"
     command = ["taskset", "-c", str(core), sys.executable, "-c", code]
@@ -43,7 +43,7 @@ def test_taskset_counts() -> None:
     assert done.stdout.strip() == "1"
 
 
-def test_without_control_groups_it_is_the_affinity(many: None, tmp_path: Path) -> None:
+def test_without_control_groups_the_affinity_is_the_limit(many: None, tmp_path: Path) -> None:
     assert available_cores(tmp_path) == MANY
     assert available_cores(machine(tmp_path, "0::/\n")) == MANY
 
@@ -56,13 +56,13 @@ def test_the_quota_of_version_2_is_rounded_up(many: None, tmp_path: Path, quota:
     assert available_cores(root) == cores
 
 
-def test_a_group_around_the_own_one_counts(many: None, tmp_path: Path) -> None:
+def test_the_quota_of_a_parent_group_counts(many: None, tmp_path: Path) -> None:
     files = {"a/b/cpu.max": "700000 100000", "a/cpu.max": "300000 100000", "cpu.max": "900000 100000"}
     assert available_cores(machine(tmp_path, "0::/a/b\n", files)) == 3
 
 
-def test_a_container_sees_its_own_group_as_the_root(many: None, tmp_path: Path) -> None:
-    """Under the path that it has outside, or above what it sees; neither exists inside."""
+def test_the_root_of_a_container_is_its_own_group(many: None, tmp_path: Path) -> None:
+    """The path names the group outside, or a group above the root; neither exists inside."""
     for number, path in enumerate(("/", "/docker/0123", "/../../outside")):
         root = machine(tmp_path / str(number), f"0::{path}\n", {"cpu.max": "400000 100000"})
         assert available_cores(root) == 4
@@ -76,15 +76,15 @@ def test_the_quota_of_version_1(many: None, tmp_path: Path, quota: str, cores: i
 
 
 @pytest.mark.parametrize(("value", "cores"), [("3", 3), ("0", 1), ("", 5), ("many", 5)])
-def test_slurm_says_how_many_a_task_has(
+def test_slurm_limits_the_cores_of_a_task(
     monkeypatch: pytest.MonkeyPatch, many: None, tmp_path: Path, value: str, cores: int
 ) -> None:
     monkeypatch.setenv("SLURM_CPUS_PER_TASK", value)
     assert available_cores(machine(tmp_path, "0::/\n", {"cpu.max": "500000 100000"})) == cores
 
 
-def test_nothing_else_counts_the_machines_cores() -> None:
-    """`os.cpu_count` and the affinity are asked in one place."""
+def test_only_one_module_counts_cores() -> None:
+    """One module calls `os.cpu_count` and reads the affinity."""
     here = Path(__file__).parents[2]
     rooms = ("objascale", "flip", "baselines", "bench", "reports", "benchmarks")
     files = [path for room in rooms for path in (here / room).rglob("*.py")]
@@ -93,7 +93,7 @@ def test_nothing_else_counts_the_machines_cores() -> None:
     assert found == [Path("objascale/cores.py")]
 
 
-def test_waiting_is_passive_unless_the_user_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_wait_passively_unless_the_user_sets_a_policy(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in PASSIVE_WAITING:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("OMP_WAIT_POLICY", "active")
@@ -110,7 +110,7 @@ def test_waiting_is_passive_unless_the_user_says_otherwise(monkeypatch: pytest.M
         ("0::/\n", {}, None),
     ],
 )
-def test_the_memory_is_the_machines_or_the_limit_of_a_control_group(
+def test_memory_is_limited_by_the_machine_or_a_control_group(
     tmp_path: Path, groups: str, files: dict[str, str], limit: int | None
 ) -> None:
     machines = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

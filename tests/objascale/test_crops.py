@@ -1,4 +1,4 @@
-"""Objects alone, with transparency: what is drawn, what is rendered, what is left out, and going on."""
+"""Crops: objects rendered alone with transparency, exclusions, and resuming."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def cropped(made, run_objascale, tmp_path_factory) -> Path:
     return folder
 
 
-def test_each_object_fills_its_crops_which_are_cut_to_it(made, cropped: Path):
+def test_each_object_fills_its_crops(made, cropped: Path):
     table = read_crops(cropped)
     assert list(table["asset_id"]) == ["crate/old"] * 3 + ["wedge/stop"] * 3
     assert set(table["author"]) == {"Ann", "Bob"}
@@ -69,12 +69,12 @@ def test_each_object_fills_its_crops_which_are_cut_to_it(made, cropped: Path):
     assert [credit["author"] for credit in header["credits"][:2]] == ["Ann", "Bob"]
 
 
-def test_a_folder_is_continued_and_other_settings_are_refused(made, cropped: Path, run_objascale: Command):
+def test_a_run_resumes_and_other_settings_are_refused(made, cropped: Path, run_objascale: Command):
     table = (cropped / "crops.parquet").read_bytes()
     journal = cropped / "journal.jsonl"
     lines = journal.read_text().splitlines(keepends=True)
     old = {path: path.stat().st_mtime_ns for path in cropped.glob("images/*/*.png")}
-    journal.write_text(lines[0] + lines[1][:40])  # killed in the middle of the second object's line
+    journal.write_text(lines[0] + lines[1][:40])  # as if killed while writing the line of the second object
     result = run_objascale(*quick(made, cropped))
     assert result.returncode == 0, result.stderr
     assert "1 of 2 objects exist already" in result.stderr
@@ -103,7 +103,7 @@ def test_an_object_that_fails_is_recorded_and_left_out(made, run_objascale: Comm
         read_crops(tmp_path / "out")
 
 
-def test_a_map_that_changed_after_it_was_chosen_lights_no_crop(made, tmp_path: Path):
+def test_a_map_that_changed_since_it_was_chosen_is_refused(made, tmp_path: Path):
     write_exr(tmp_path / "map.exr", np.full((16, 32, 3), 0.5, np.float32))
     (environment,) = folder_source.environment_maps(tmp_path)
     things = folder_source.objects(made.objects)[:1]
@@ -117,7 +117,7 @@ def test_a_map_that_changed_after_it_was_chosen_lights_no_crop(made, tmp_path: P
 
 
 @pytest.mark.slow
-def test_a_long_object_fills_its_crops_from_its_end_too(run_objascale: Command, made, tmp_path: Path):
+def test_a_long_object_fills_its_crops_from_every_side(run_objascale: Command, made, tmp_path: Path):
     (tmp_path / "rod").mkdir()
     corners = "".join(f"v {x} {y} {z}\n" for x in (0, 30) for y in (0, 1) for z in (0, 1))
     faces = "f 1 2 4 3\nf 5 7 8 6\nf 1 5 6 2\nf 3 4 8 7\nf 1 3 7 5\nf 2 6 8 4\n"
@@ -129,7 +129,7 @@ def test_a_long_object_fills_its_crops_from_its_end_too(run_objascale: Command, 
     assert table[["width", "height"]].max(axis=1).between(55, 62).all()
 
 
-def test_what_is_held_out_is_left_out(made):
+def test_exclusions_and_licences_select_the_objects(made):
     def left(**options: list[str]) -> list[str]:
         objects, _, _ = choose_assets(AssetOptions(objects=made.objects, hdris=str(made.hdris), **options), 1)
         return [asset.id for asset in objects]
@@ -156,27 +156,27 @@ def test_what_is_held_out_is_left_out(made):
         ("'free' is not a licence", "--licenses", "free"),
     ],
 )
-def test_a_misspelt_name_holds_nothing_out_in_silence(made, sentence: str, option: str, value: str):
+def test_a_misspelt_selection_is_an_error(made, sentence: str, option: str, value: str):
     given = {option.removeprefix("--").replace("-", "_"): [value]}
     with pytest.raises(SourceError, match=sentence):
         choose_assets(AssetOptions(objects=made.objects, hdris=str(made.hdris), **given), 1)
 
 
-def test_the_command_says_so(made, run_objascale: Command, tmp_path: Path):
+def test_the_command_prints_the_error(made, run_objascale: Command, tmp_path: Path):
     result = run_objascale(*quick(made, tmp_path, "--exclude-categories", "wedg"))
     assert result.returncode == 1
     assert result.stderr.startswith("error: --exclude-categories: there is no 'wedg' in this source; it has wedge")
 
 
 @pytest.mark.parametrize(("option", "values"), [("exclude", "*stop* *old*"), ("exclude-categories", "crate wedge")])
-def test_an_exclude_option_that_is_given_twice_excludes_both(made, run_objascale, tmp_path, option: str, values: str):
+def test_a_repeated_exclude_option_excludes_both(made, run_objascale, tmp_path, option: str, values: str):
     given = [part for value in values.split() for part in (f"--{option}", value)]
     result = run_objascale(*quick(made, tmp_path, *given))
     assert result.returncode == 1
     assert "no object is left after the --exclude options" in result.stderr
 
 
-def test_no_crops_are_an_error_with_a_sentence(tmp_path: Path):
+def test_no_crops_are_an_error(tmp_path: Path):
     with pytest.raises(
         DatasetError, match=r"is not a folder of crops: it has no crops.json \(objascale crops makes one"
     ):
@@ -200,7 +200,7 @@ def test_the_map_turns_with_its_view(look, tmp_path: Path):
     assert front(math.pi / 2, 0) > 5 * front(-math.pi / 2, 0), "looking towards +x: lit where −y has turned to −x"
 
 
-def test_views_are_mostly_as_people_see_things_and_sometimes_from_anywhere():
+def test_most_views_are_at_eye_level_and_some_from_anywhere():
     views = [view for number in range(200) for view in draw_views(CropSettings(views=20), MAPS, number)]
     elevations = np.degrees([view.elevation for view in views])
     usual = (elevations >= -20) & (elevations <= 60)
@@ -213,7 +213,7 @@ def test_views_are_mostly_as_people_see_things_and_sometimes_from_anywhere():
 
 @settings(deadline=None)
 @given(st.integers(0, 99), st.integers(0, 2**31), st.integers(1, 40))
-def test_a_view_depends_on_seed_and_object_and_not_on_how_many_there_are(number: int, seed: int, views: int):
+def test_a_view_depends_only_on_seed_and_object(number: int, seed: int, views: int):
     many = draw_views(CropSettings(seed=seed, views=views), MAPS, number)
     assert many == draw_views(CropSettings(seed=seed, views=views), MAPS, number)
     assert many[0] == draw_views(CropSettings(seed=seed, views=1), MAPS, number)[0]
@@ -222,7 +222,7 @@ def test_a_view_depends_on_seed_and_object_and_not_on_how_many_there_are(number:
 
 @settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 12), st.integers(1, 12))
-def test_cutting_out_keeps_alpha_and_colours_what_is_clear(seed: int, height: int, width: int):
+def test_cutting_out_keeps_alpha_and_colours_transparent_pixels(seed: int, height: int, width: int):
     rng = np.random.default_rng(seed)
     alpha = rng.choice([0, 0, 0.05, 0.5, 1], (height, width)).astype(np.float32)
     traced = np.dstack([np.full((height, width, 3), 0.18, np.float32) * alpha[..., None], alpha])
@@ -236,7 +236,7 @@ def test_cutting_out_keeps_alpha_and_colours_what_is_clear(seed: int, height: in
     assert np.ptp(picture[..., :3]) == 0, "one colour in the light is one colour everywhere, whatever its alpha"
 
 
-def test_licences_are_known_by_their_many_names():
+def test_licences_are_recognised_by_all_their_names():
     names = {
         "cc0": ["CC0-1.0", "CC-0", "Public domain"],
         "by": ["CC-BY-4.0", "CC BY 3.0", "Creative Commons Attribution 3.0 Unported license © Scopia"],

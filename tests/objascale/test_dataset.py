@@ -1,4 +1,4 @@
-"""The dataset on disk: its journal survives anything."""
+"""The dataset on disk, and its journal after crashes and damage."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def description(**plan):
     return {"fingerprint": {"plan": plan, "objects": {"a/b": "12"}}}
 
 
-def test_other_settings_are_refused_and_named(tmp_path):
+def test_an_error_names_the_settings_that_differ(tmp_path):
     DatasetWriter(tmp_path / "d").open(description(seed=1, min_px=512))
     DatasetWriter(tmp_path / "d").open(description(seed=1, min_px=512))
     with pytest.raises(DatasetError, match=r"plan.seed: 1 → 2.*--out"):
@@ -50,7 +50,7 @@ def test_a_folder_with_other_files_is_refused_and_left_alone(tmp_path):
         DatasetWriter(tmp_path, CROPS_HEADER).open(description())
 
 
-def test_two_writers_are_kept_apart(tmp_path):
+def test_a_second_writer_is_refused(tmp_path):
     first = DatasetWriter(tmp_path)
     first.open(description())
     with pytest.raises(DatasetError, match="another objascale render"):
@@ -58,7 +58,7 @@ def test_two_writers_are_kept_apart(tmp_path):
 
 
 @given(st.integers(0, 200))
-def test_a_torn_last_line_is_dropped_and_nothing_else(tmp_path_factory, cut):
+def test_only_an_incomplete_last_line_is_dropped(tmp_path_factory, cut):
     tmp_path = tmp_path_factory.mktemp("journal")
     dataset = DatasetWriter(tmp_path)
     dataset.open(description())
@@ -75,7 +75,7 @@ def test_a_torn_last_line_is_dropped_and_nothing_else(tmp_path_factory, cut):
     assert again.records()[-1]["slot"] == 9
 
 
-def test_a_damaged_line_in_the_middle_is_named(tmp_path):
+def test_an_error_names_a_damaged_line_in_the_middle(tmp_path):
     (tmp_path / "journal.jsonl").write_text('{"status": "progress"}\n{"slo\n{"status": "progress"}\n')
     with pytest.raises(DatasetError, match="line 2"):
         read_journal(tmp_path)
@@ -92,19 +92,19 @@ def test_a_damaged_line_in_the_middle_is_named(tmp_path):
         ["status"],
     ],
 )
-def test_a_line_without_its_keys_is_named(tmp_path, line):
+def test_an_error_names_a_line_without_its_keys(tmp_path, line):
     (tmp_path / "journal.jsonl").write_text(f'{{"status": "progress"}}\n{json.dumps(line)}\n')
     with pytest.raises(DatasetError, match=r"line 2, is damaged; delete that line"):
         read_journal(tmp_path)
 
 
-def test_a_refusal_survives_pickling():
-    """Ray sends the exceptions of its actors by pickle."""
+def test_a_refusal_can_be_pickled():
+    """Ray pickles the exceptions of its actors."""
     refusal = pickle.loads(pickle.dumps(Refusal("changed", "a.glb is no longer the file")))
     assert (refusal.kind, str(refusal)) == ("changed", "a.glb is no longer the file")
 
 
-def test_reading_what_is_no_dataset(tmp_path):
+def test_reading_a_folder_that_is_no_dataset_is_an_error(tmp_path):
     with pytest.raises(DatasetError, match=r"no dataset\.json"):
         read_annotations(tmp_path)
     (tmp_path / "dataset.json").write_text("{")
@@ -126,7 +126,7 @@ def test_reading_what_is_no_dataset(tmp_path):
         read_annotations(tmp_path)
 
 
-def test_masks_come_back_from_annotations(tmp_path):
+def test_masks_are_read_back_from_annotations(tmp_path):
     frame = np.zeros((20, 30), bool)
     frame[4:9, 11:13] = True
     mask = RegionMask.from_full(frame)

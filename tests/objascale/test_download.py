@@ -1,4 +1,4 @@
-"""The downloader against a real HTTP server on this machine that misbehaves in every way it can."""
+"""The downloader against a local HTTP server with faults."""
 
 from __future__ import annotations
 
@@ -84,26 +84,26 @@ def ranges(server) -> list[str | None]:
 
 
 def resumed_from(server) -> int:
-    """Where the second of two requests began."""
+    """Return the first byte that the second of two requests asked for."""
     first, second = ranges(server)
     assert first is None
     assert second is not None
     return int(second.removeprefix("bytes=").removesuffix("-"))
 
 
-def test_plain_download_makes_its_folder(server, tmp_path):
+def test_a_download_makes_its_folder(server, tmp_path):
     target = tmp_path / "new" / "weights.bin"
     assert get(server, target) == target
     assert arrived(target)
 
 
-def test_a_file_that_is_there_is_not_fetched_again(server, tmp_path):
+def test_an_existing_file_is_not_fetched_again(server, tmp_path):
     (tmp_path / "w").write_bytes(CONTENT)
     get(server, tmp_path / "w")
     assert ranges(server) == []
 
 
-def test_a_wrong_file_that_is_there_is_replaced(server, tmp_path):
+def test_an_existing_file_with_wrong_content_is_replaced(server, tmp_path):
     (tmp_path / "w").write_bytes(b"old")
     get(server, tmp_path / "w")
     assert arrived(tmp_path / "w")
@@ -117,21 +117,21 @@ def test_a_broken_connection_is_resumed(failure, server, tmp_path):
     assert resumed_from(server) > 250_000
 
 
-def test_resumes_what_an_earlier_run_left(server, tmp_path):
+def test_a_partial_file_of_an_earlier_run_is_resumed(server, tmp_path):
     (tmp_path / "w.part").write_bytes(CONTENT[:12345])
     get(server, tmp_path / "w")
     assert arrived(tmp_path / "w")
     assert ranges(server) == ["bytes=12345-"]
 
 
-def test_a_complete_part_needs_no_server(server, tmp_path):
+def test_a_complete_partial_file_needs_no_server(server, tmp_path):
     (tmp_path / "w.part").write_bytes(CONTENT)
     get(server, tmp_path / "w")
     assert arrived(tmp_path / "w")
     assert ranges(server) == []
 
 
-def test_a_server_that_ignores_ranges(server, tmp_path):
+def test_a_server_that_ignores_ranges_sends_the_whole_file(server, tmp_path):
     (tmp_path / "w.part").write_bytes(CONTENT[:12345])
     server.answers[PATH] = [ignores_range]
     get(server, tmp_path / "w")
@@ -139,27 +139,27 @@ def test_a_server_that_ignores_ranges(server, tmp_path):
 
 
 @pytest.mark.parametrize("rubbish", [b"rubbish" * 100, CONTENT + b"more", CONTENT[::-1]])
-def test_a_part_of_something_else_is_started_anew(rubbish, server, tmp_path):
+def test_a_partial_file_of_other_content_is_restarted(rubbish, server, tmp_path):
     (tmp_path / "w.part").write_bytes(rubbish)
     get(server, tmp_path / "w")
     assert arrived(tmp_path / "w")
 
 
 @pytest.mark.parametrize("status", [500, 503, 429])
-def test_a_passing_failure_is_waited_out(status, server, tmp_path):
+def test_a_temporary_failure_is_retried(status, server, tmp_path):
     server.answers[PATH] = [fails(status), whole]
     get(server, tmp_path / "w")
     assert arrived(tmp_path / "w")
 
 
-def test_a_lasting_failure_ends(server, tmp_path):
+def test_a_permanent_failure_is_an_error(server, tmp_path):
     server.answers[PATH] = [fails(500)]
     with pytest.raises(DownloadFailed, match=r"in 3 attempts.*500"):
         get(server, tmp_path / "w")
     assert len(ranges(server)) == 3
 
 
-def test_not_found_is_not_asked_twice(server, tmp_path):
+def test_not_found_is_not_retried(server, tmp_path):
     server.answers[PATH] = [fails(404)]
     with pytest.raises(DownloadFailed, match="404"):
         get(server, tmp_path / "w")
@@ -167,33 +167,33 @@ def test_not_found_is_not_asked_twice(server, tmp_path):
 
 
 @pytest.mark.parametrize("answer", [wrong, endless])
-def test_other_content_never_gets_the_name(answer, server, tmp_path):
+def test_other_content_is_never_saved_under_the_name(answer, server, tmp_path):
     server.answers[PATH] = [answer]
     with pytest.raises(DownloadFailed, match="that is not the expected one"):
         get(server, tmp_path / "w")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_login_page_never_gets_the_name(server, tmp_path):
+def test_a_login_page_is_never_saved_under_the_name(server, tmp_path):
     server.answers[PATH] = [page]
     with pytest.raises(DownloadFailed):
         get(server, tmp_path / "w")
     assert not (tmp_path / "w").exists()
 
 
-def test_a_silent_server_is_given_up(server, tmp_path):
+def test_a_silent_server_times_out(server, tmp_path):
     server.answers[PATH] = [hangs, whole]
     get(server, tmp_path / "w")
     assert arrived(tmp_path / "w")
     assert resumed_from(server) > 50_000
 
 
-def test_nobody_listens(tmp_path):
+def test_a_refused_connection_is_an_error(tmp_path):
     with pytest.raises(HostUnavailable, match=r"in 2 attempts.*no connection"):
         download("http://127.0.0.1:9/w", tmp_path / "w", EXPECTED, timeout=(1, 1), attempts=2, pause=0.01)
 
 
-def test_no_address_at_all(tmp_path):
+def test_a_missing_url_is_an_error(tmp_path):
     with pytest.raises(HostUnavailable, match="is not a web address"):
         download("htp//mirror/w", tmp_path / "w", EXPECTED)
 
@@ -209,39 +209,39 @@ def test_a_redirect_is_followed_and_keeps_range_and_agent(server, tmp_path):
 
 @pytest.mark.parametrize("expected", [Expected(md5=MD5), Expected(size=len(CONTENT)), Expected()])
 @pytest.mark.parametrize("answer", [whole, truncated])
-def test_what_is_not_known_is_not_needed(expected, answer, server, tmp_path):
+def test_size_and_digest_are_optional(expected, answer, server, tmp_path):
     server.answers[PATH] = [answer, whole]
     get(server, tmp_path / "w", expected)
     assert arrived(tmp_path / "w")
 
 
-def test_a_wrong_md5(server, tmp_path):
+def test_a_wrong_md5_is_an_error(server, tmp_path):
     with pytest.raises(DownloadFailed, match="its MD5 is not 0000") as failed:
         get(server, tmp_path / "w", Expected(md5="0" * 32))
     assert failed.value.reason == "wrong-content"
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_server_that_names_no_length(server, tmp_path):
+def test_a_server_may_omit_the_length(server, tmp_path):
     server.answers[PATH] = [without_length]
     get(server, tmp_path / "w", Expected())
     assert arrived(tmp_path / "w")
 
 
-def test_a_complete_part_of_unknown_size_is_taken(server, tmp_path):
+def test_a_complete_partial_file_of_unknown_size_is_used(server, tmp_path):
     (tmp_path / "w.part").write_bytes(CONTENT)
     get(server, tmp_path / "w", Expected())
     assert arrived(tmp_path / "w")
     assert ranges(server) == [f"bytes={len(CONTENT)}-"]
 
 
-def test_a_part_that_is_too_long_for_its_file_is_started_anew(server, tmp_path):
+def test_a_partial_file_that_is_too_long_is_restarted(server, tmp_path):
     (tmp_path / "w.part").write_bytes(CONTENT + b"more")
     get(server, tmp_path / "w", Expected())
     assert arrived(tmp_path / "w")
 
 
-def test_a_check_decides_about_old_and_new_files(server, tmp_path):
+def test_a_check_accepts_or_rejects_old_and_new_files(server, tmp_path):
     seen = []
 
     def starts_with_zero(path: Path) -> str:
@@ -265,12 +265,12 @@ def test_a_file_over_the_limit_is_refused(answer, server, tmp_path):
     with pytest.raises(DownloadFailed, match="more than 1000 bytes") as failed:
         get(server, tmp_path / "w", Expected(limit=1000), progress=lambda *step: seen.append(step))
     assert failed.value.reason == "too-large"
-    assert (seen == []) == (answer is whole)  # a size that is announced is believed, and nothing is read
+    assert (seen == []) == (answer is whole)  # an announced size over the limit is refused before any byte is read
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(("asked", "waited"), [("7", 7), ("100000", 60), ("soon", 0.01)])
-def test_retry_after_is_obeyed_within_reason(asked, waited, server, tmp_path, monkeypatch):
+def test_retry_after_is_obeyed_up_to_a_limit(asked, waited, server, tmp_path, monkeypatch):
     pauses: list[float] = []
     monkeypatch.setattr(module.time, "sleep", pauses.append)
     server.answers[PATH] = [fails(429, Retry_After=asked), whole]
@@ -279,7 +279,7 @@ def test_retry_after_is_obeyed_within_reason(asked, waited, server, tmp_path, mo
     assert pauses == [waited]
 
 
-def test_another_process_that_was_faster(server, tmp_path):
+def test_a_file_that_another_process_finished_first_is_kept(server, tmp_path):
     def overtaken(reply):
         reply.send(200, CONTENT[:1000], claim=len(CONTENT))
         reply.wfile.flush()
@@ -294,7 +294,7 @@ def test_another_process_that_was_faster(server, tmp_path):
     assert arrived(tmp_path / "w")
 
 
-def test_many_files_come_as_they_end_and_one_failure_is_one_failure(server, tmp_path):
+def test_one_failed_download_of_many_costs_one_file(server, tmp_path):
     server.answers["/bad"] = [fails(404)]
     paths = [PATH, "/bad", PATH, PATH]
     jobs = [partial(download, server.url + path, tmp_path / str(i), EXPECTED) for i, path in enumerate(paths)]
@@ -306,7 +306,7 @@ def test_many_files_come_as_they_end_and_one_failure_is_one_failure(server, tmp_
 
 
 @pytest.mark.parametrize("fault", ["nobody listens", "always busy"])
-def test_many_files_of_a_host_that_is_gone_are_given_up_together(fault, server, tmp_path):
+def test_all_files_of_an_unreachable_host_fail_at_once(fault, server, tmp_path):
     tried: set[int] = set()
     server.answers[PATH] = [fails(429)]
     url = server.url + PATH if fault == "always busy" else "http://127.0.0.1:9/w"

@@ -1,4 +1,4 @@
-"""Workers that die, hang or fill the disk; the command line; kill and resume."""
+"""Workers that die, hang or fill the disk; the command line; killing and resuming a run."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from objascale.sources import Asset, folder
 
 ENGINE = EngineSettings(workers=1, threads=1, device="cpu", timeout=120)
 REQUEST = CropRequest(Asset("a/b", "a", Path("b.glb"), "0" * 64), (), (), (), Path("out"), 64, RenderSettings())
-"""A request that no worker meets."""
+"""A request for tests in which no worker renders."""
 SMALL = [
     "--preset",
     "full",
@@ -41,7 +41,7 @@ SMALL = [
     "--seed",
     "3",
 ]
-"""Options for pictures that take a moment."""
+"""Options for images that render quickly."""
 
 
 def command(*arguments: object) -> list[str]:
@@ -52,7 +52,7 @@ def objascale(*arguments: object, **more) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command(*arguments), capture_output=True, text=True, check=False, **more)
 
 
-def test_a_worker_that_dies_or_hangs_is_named_and_replaced():
+def test_an_error_names_a_worker_that_dies_or_hangs_and_it_is_replaced():
     worker = LocalWorker(ENGINE.model_copy(update={"timeout": 1.0}))
     try:
         worker._start()
@@ -69,7 +69,7 @@ def test_a_worker_that_dies_or_hangs_is_named_and_replaced():
         worker.stop()
 
 
-def test_a_device_that_is_not_there_is_fatal():
+def test_a_missing_device_is_fatal():
     worker = LocalWorker(ENGINE.model_copy(update={"device": "hip"}))
     with pytest.raises(Fatal, match="no hip device"):
         worker.ask(REQUEST)
@@ -94,7 +94,7 @@ def test_run_does_every_task_and_stops_at_the_first_error():
 
 @pytest.fixture(scope="module")
 def material(tmp_path_factory) -> tuple[Path, Path]:
-    """Two tiny objects in two categories, one of them broken, and a folder of one map."""
+    """Write two small objects in two categories, one of them broken, and a folder of one map."""
     from objascale.color import blender_datafiles
 
     folder = tmp_path_factory.mktemp("material")
@@ -114,7 +114,7 @@ def from_folder(material, *more: object) -> list[object]:
     return ["render", "--source", "folder", "--objects", material[0], "--hdris", material[1], *SMALL, *more]
 
 
-def test_render_resume_and_refuse(material, tmp_path):
+def test_a_run_resumes_and_refuses_other_settings(material, tmp_path):
     out = tmp_path / "set"
     first = objascale(*from_folder(material, "--n", 5, "--out", out, "--workers", 1))
     assert first.returncode == 0, first.stderr
@@ -146,7 +146,7 @@ def test_render_resume_and_refuse(material, tmp_path):
     assert "--out" in other.stderr
 
 
-def test_kill_in_mid_render_loses_and_doubles_nothing(material, tmp_path):
+def test_killing_a_run_loses_and_doubles_no_image(material, tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert objascale(*from_folder(material, "--n", 6, "--out", whole)).returncode == 0
     process = subprocess.Popen(command(*from_folder(material, "--n", 6, "--out", killed)), stderr=subprocess.DEVNULL)
@@ -159,7 +159,7 @@ def test_kill_in_mid_render_loses_and_doubles_nothing(material, tmp_path):
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     with journal.open("a") as file:
-        file.write('{"slot": 5, "status": "do')  # as if it had died while writing
+        file.write('{"slot": 5, "status": "do')  # as if the run had died while writing
     resumed = objascale(*from_folder(material, "--n", 6, "--out", killed))
     assert resumed.returncode == 0, resumed.stderr
     done = [record["slot"] for record in read_journal(killed) if record["status"] == "done"]
@@ -171,8 +171,8 @@ def test_kill_in_mid_render_loses_and_doubles_nothing(material, tmp_path):
     assert not list(killed.glob("images/*/.*"))
 
 
-def test_a_killed_worker_costs_nothing(material, tmp_path):
-    """What was killed from outside is asked again: the pictures are those of a run in peace."""
+def test_a_killed_worker_costs_no_image(material, tmp_path):
+    """The task of a killed worker is sent again; the images equal those of an undisturbed run."""
     out, peace = tmp_path / "set", tmp_path / "peace"
     arguments = from_folder(material, "--n", 4, "--out", out, "--workers", 1)
     process = subprocess.Popen(command(*arguments), stderr=subprocess.PIPE, text=True)
@@ -192,8 +192,8 @@ def test_a_killed_worker_costs_nothing(material, tmp_path):
         assert (out / path.relative_to(peace)).read_bytes() == path.read_bytes()
 
 
-class Mortal:
-    """A worker that is lost as often as it is told."""
+class LossyWorker:
+    """A worker that raises WorkerLost a given number of times."""
 
     def __init__(self, *losses: WorkerLost) -> None:
         self.losses = list(losses)
@@ -217,9 +217,9 @@ class Mortal:
         ([WorkerLost("no answer", hung=True)], 1, "worker-lost"),
     ],
 )
-def test_only_a_second_death_counts_and_a_hang_at_once(material, tmp_path, losses, asked, reason):
+def test_a_second_death_or_a_first_hang_fails_the_task(material, tmp_path, losses, asked, reason):
     plan = Plan(folder.objects(material[0]), folder.environment_maps(material[1]), PlanSettings(), RenderSettings(), 1)
-    worker = Mortal(*losses)
+    worker = LossyWorker(*losses)
     rendering = Rendering(plan, DatasetWriter(tmp_path))
     (outcome,) = rendering.work(rendering.begin(), [worker], Pace(1))
     assert outcome.records[0]["kind"] == reason
@@ -231,13 +231,13 @@ def test_only_a_second_death_counts_and_a_hang_at_once(material, tmp_path, losse
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_an_interrupt_leaves_a_dataset_that_goes_on(material, tmp_path, number, code):
+def test_an_interrupted_dataset_can_be_resumed(material, tmp_path, number, code):
     out = tmp_path / "set"
     process = subprocess.Popen(
         command(*from_folder(material, "--n", 40, "--out", out)),
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background processes ignore it
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # background processes of a shell ignore it
     )
     while not (out / "images").exists():
         assert process.poll() is None
@@ -251,12 +251,12 @@ def test_an_interrupt_leaves_a_dataset_that_goes_on(material, tmp_path, number, 
     records = read_journal(out)
     assert all(record.get("kind") != "worker-lost" for record in records)
     done = [record["slot"] for record in records if record["status"] == "done"]
-    assert sorted(done) == sorted(read_annotations(out)["image_id"].unique())  # at least the picture at hand
+    assert sorted(done) == sorted(read_annotations(out)["image_id"].unique())  # at least the image in progress
     assert 0 < len(done) < 40
 
 
-def test_a_full_disk_ends_the_run_with_a_sentence(material, tmp_path):
-    """A limit on file size stands for the full disk: writing an image fails, small files still work."""
+def test_a_full_disk_ends_the_run_with_an_error(material, tmp_path):
+    """A limit on the file size simulates the full disk: images fail, small files still work."""
     out = tmp_path / "set"
     result = objascale(
         *from_folder(material, "--n", 3, "--out", out),
@@ -286,14 +286,14 @@ def test_a_full_disk_ends_the_run_with_a_sentence(material, tmp_path):
         (["rendr"], "rendr", 2),
     ],
 )
-def test_commonest_errors(arguments, words, code):
+def test_common_errors_have_clear_messages(arguments, words, code):
     result = objascale(*arguments)
     assert result.returncode == code
     assert words in result.stderr
     assert "Traceback" not in result.stderr
 
 
-def test_empty_and_unusable_folders(material, tmp_path):
+def test_empty_and_unusable_folders_are_errors(material, tmp_path):
     (tmp_path / "empty").mkdir()
     result = objascale("render", "--source", "folder", "--objects", tmp_path / "empty", "--hdris", material[1])
     assert (result.returncode, "no objects in" in result.stderr) == (1, True)

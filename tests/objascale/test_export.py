@@ -1,4 +1,4 @@
-"""Exports load in the real tools and say what the annotations say."""
+"""Exports load in the real tools and agree with the annotations."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_coco_loads_in_pycocotools_and_agrees(source, request, tmp_path, run_obj
     assert evaluation.stats[0] == pytest.approx(1)
 
 
-def test_licences_come_from_the_assets(by_hand, tmp_path):
+def test_coco_licences_are_those_of_the_assets(by_hand, tmp_path):
     write_coco(by_hand, tmp_path / "coco.json")
     content = json.loads((tmp_path / "coco.json").read_text())
     licences = {licence["id"]: licence["name"] for licence in content["licenses"]}
@@ -90,7 +90,7 @@ def test_licences_come_from_the_assets(by_hand, tmp_path):
 
 
 def normalised_moments(mask: np.ndarray) -> np.ndarray:
-    """As the authors' converter is specified: population moments on a grid from −1 to 1, both ends pixel centres."""
+    """Return the authors' population moments on a grid whose outer pixel centres are −1 and 1."""
     height, width = mask.shape
     y, x = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
     x, y = x[mask], y[mask]
@@ -148,7 +148,7 @@ def test_positions_are_the_moments_of_the_mask(seed, width, height):
 # ---- WebDataset
 
 
-def test_webdataset_shards_are_bounded_whole_and_reproducible(made, tmp_path):
+def test_webdataset_shards_are_bounded_complete_and_reproducible(made, tmp_path):
     table = read_annotations(made.folder).set_index("image_id")
     largest = max((made.folder / file).stat().st_size for file in table["file"])
     limit = 2 * largest + 40_000
@@ -171,7 +171,7 @@ def test_webdataset_shards_are_bounded_whole_and_reproducible(made, tmp_path):
     assert keys == sorted(table.index)
 
 
-def test_webdataset_tells_every_object_of_an_image(by_hand, tmp_path):
+def test_webdataset_lists_every_object_of_an_image(by_hand, tmp_path):
     (path,) = write_webdataset(by_hand, tmp_path / "shards", 10**6)
     with tarfile.open(path) as tar:
         assert tar.getnames() == ["000000.png", "000000.json", "000001.png", "000001.json"]
@@ -223,7 +223,7 @@ print(json.dumps(told))
 """
 
 
-def test_hugging_face_loads_the_folder(by_hand, tmp_path):
+def test_hugging_face_datasets_loads_the_folder(by_hand, tmp_path):
     (path,) = write_huggingface(by_hand, tmp_path / "hub", 10**6)
     assert path.name == "test-00000-of-00001.parquet"
     offline = {"HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
@@ -265,7 +265,7 @@ def card_of(folder: Path) -> list[str]:
     return (folder / "README.md").read_text().split("---\n")[1].splitlines()
 
 
-def test_the_card_and_the_credits_say_the_assets_licences(by_hand, write_pictures, tmp_path):
+def test_card_and_credits_list_the_licences_of_the_assets(by_hand, write_pictures, tmp_path):
     write_huggingface(by_hand, tmp_path / "hub", 10**6)
     card = card_of(tmp_path / "hub")
     assert "license: other" in card
@@ -294,7 +294,7 @@ def test_the_card_and_the_credits_say_the_assets_licences(by_hand, write_picture
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_what_cannot_be_exported_is_named_and_leaves_nothing(command, hand_copy, tmp_path, run_objascale):
+def test_a_refused_export_names_the_cause_and_leaves_no_file(command, hand_copy, tmp_path, run_objascale):
     out = tmp_path / "out"
 
     def refused(words: str, folder: Path = hand_copy, **more) -> None:
@@ -307,7 +307,7 @@ def test_what_cannot_be_exported_is_named_and_leaves_nothing(command, hand_copy,
     refused("is not an ObjaScale dataset", tmp_path)
     image = hand_copy / "images/000/000001.png"
     data = image.read_bytes()
-    if command != "coco":  # which leaves the images alone
+    if command != "coco":  # the COCO export does not read the images
         image.write_bytes(data[:-1])
         refused("000001.png has changed since it was rendered")
         image.write_bytes(data)
@@ -335,7 +335,7 @@ def test_what_cannot_be_exported_is_named_and_leaves_nothing(command, hand_copy,
     refused("has no annotations.parquet")
 
 
-def test_a_full_disk_leaves_the_older_file(by_hand, tmp_path, run_objascale):
+def test_a_full_disk_keeps_the_older_file(by_hand, tmp_path, run_objascale):
     out = tmp_path / "coco.json"
     out.write_text("older")
     limit = {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (900, 900))}
@@ -347,7 +347,7 @@ def test_a_full_disk_leaves_the_older_file(by_hand, tmp_path, run_objascale):
     assert len(COCO(str(out)).imgs) == 2
 
 
-def test_damaged_masks_and_missing_credits_are_named(hand_copy, tmp_path):
+def test_errors_name_damaged_masks_and_missing_credits(hand_copy, tmp_path):
     table = read_annotations(hand_copy)
     table["rle_counts"] = [counts[:-2] for counts in table["rle_counts"]]
     write_parquet(table, hand_copy / "annotations.parquet")

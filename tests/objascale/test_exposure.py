@@ -13,7 +13,7 @@ pictures = arrays(np.uint8, st.tuples(st.integers(1, 12), st.integers(1, 12), st
 
 
 def night(lamps: int) -> np.ndarray:
-    """A noisy night scene of 20×20 px, so many pixels of which are lamps."""
+    """Return a noisy night scene of 20×20 px, of which `lamps` pixels are bright."""
     picture = np.random.default_rng(0).integers(10, 30, (20, 20, 3)).astype(np.uint8)
     picture.reshape(-1, 3)[:lamps] = 255
     return picture
@@ -25,7 +25,7 @@ def test_a_few_lamps_do_not_make_a_night_picture_bright():
     assert not is_dark(night(40))
 
 
-def test_one_bright_channel_is_enough_to_be_seen():
+def test_one_bright_channel_makes_a_picture_bright():
     blue = np.zeros((4, 4, 3), np.uint8)
     blue[..., 2] = MIN_VISIBLE
     assert not is_dark(blue)

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, whoever else writes them at the same time."""
+"""Atomic writes: a file is complete or absent, also with several writers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from objascale.files import unique_partial, write_atomically
 
 
 def test_writers_with_one_process_id_do_not_disturb_each_other(tmp_path: Path) -> None:
-    """Threads share a process id, as do processes on two hosts that happen to have the same."""
+    """Threads share a process id, and processes on two hosts may have the same one."""
     path, contents = tmp_path / "shared.bin", [bytes([n]) * 200_000 for n in range(8)]
     start = threading.Barrier(len(contents))
 
@@ -29,31 +29,31 @@ def test_writers_with_one_process_id_do_not_disturb_each_other(tmp_path: Path) -
     assert [each.name for each in tmp_path.iterdir()] == ["shared.bin"]
 
 
-def test_a_partial_name_is_hidden_beside_its_file_and_never_the_same() -> None:
+def test_a_partial_file_is_hidden_beside_its_file_and_has_a_unique_name() -> None:
     path = Path("images/000/7.png")
     names = {unique_partial(path) for _ in range(1000)}
     assert len(names) == 1000
-    assert all(name.match("images/000/.*.part") for name in names)  # what `objascale.dataset` clears away
+    assert all(name.match("images/000/.*.part") for name in names)  # deleted by `objascale.dataset`
 
 
-def test_a_file_that_cannot_take_its_place_leaves_nothing(tmp_path: Path) -> None:
+def test_a_failed_write_leaves_no_file(tmp_path: Path) -> None:
     (tmp_path / "taken").mkdir()
     with pytest.raises(IsADirectoryError):
         write_atomically(tmp_path / "taken", b"data")
     assert [each.name for each in tmp_path.iterdir()] == ["taken"]
 
 
-def test_a_file_has_the_permissions_that_any_new_file_has(tmp_path: Path) -> None:
+def test_a_file_has_the_permissions_of_a_new_file(tmp_path: Path) -> None:
     write_atomically(tmp_path / "ours", b"")
     (tmp_path / "plain").touch()
     assert stat.S_IMODE((tmp_path / "ours").stat().st_mode) == stat.S_IMODE((tmp_path / "plain").stat().st_mode)
 
 
-def test_two_exports_of_one_name_are_written_apart(tmp_path: Path) -> None:
+def test_two_exports_of_one_name_use_different_partial_files(tmp_path: Path) -> None:
     with new_file(tmp_path / "out.json") as first, new_file(tmp_path / "out.json") as second:
         first.write_text("first")
         second.write_text("second")
-    assert (tmp_path / "out.json").read_text() == "first"  # which ended last
+    assert (tmp_path / "out.json").read_text() == "first"  # the one that ended last
     with new_folder(tmp_path / "out") as first:
         (first / "part").touch()
         with new_folder(tmp_path / "other") as second:

@@ -1,4 +1,4 @@
-"""The FLIP authors' HDF5: as their converter writes it, as ours does, and damaged."""
+"""The HDF5 of FLIP's authors: written by their converter, by our export, and damaged."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def jpeg(shade: int) -> bytes:
 
 
 def write(path: Path, masks: list[list[np.ndarray]], name: str | bytes | None = "COCO", **tables) -> Path:
-    """A file in the authors' layout, of images with these masks (0 and 255, or 0 and 1)."""
+    """Write a file in the authors' layout, of images with these masks (0 and 255, or 0 and 1)."""
     counts = np.array([len(each) for each in masks], np.int64)
     pngs = [cv2.imencode(".png", mask)[1].ravel() for each in masks for mask in each]
     with h5py.File(path, "w") as file:
@@ -49,7 +49,7 @@ def write(path: Path, masks: list[list[np.ndarray]], name: str | bytes | None = 
             "image_instance_indices": np.stack((np.cumsum(counts) - counts, counts), 1),
             "instance_masks_images": np.repeat(np.arange(len(masks)), counts)[:, None],
             "positions": np.zeros((len(pngs), 5), np.float32),
-            "instance_mask_bboxes": np.full((len(pngs), 4), 1e6, np.float32),  # no box is looked at
+            "instance_mask_bboxes": np.full((len(pngs), 4), 1e6, np.float32),  # boxes are not read
         }
         for key, values in (defaults | tables).items():
             file.create_dataset(key, data=values)
@@ -64,7 +64,7 @@ def square(value: int = 255) -> np.ndarray:
     return mask
 
 
-def test_the_authors_layout(tmp_path, all_objects):
+def test_the_layout_of_the_authors_is_read(tmp_path, all_objects):
     path = write(tmp_path / "coco_val.h5", [[square(), square(1)], [], [square(), square(0)], [square()]])
     dataset = open_dataset(path)
     assert (dataset.name, dataset.path) == ("flip-hdf5/COCO", tmp_path)
@@ -79,20 +79,20 @@ def test_the_authors_layout(tmp_path, all_objects):
     assert all((each.mask().full() == (square() > 0)).all() for each in all_objects(dataset))
 
 
-def test_soft_edges_are_cut_where_the_authors_cut_them(tmp_path):
+def test_soft_edges_have_the_threshold_of_the_authors(tmp_path):
     mask = square()
     mask[0, :4] = (1, 128, 129, 254)
     (truth,) = read(write(tmp_path / "a.h5", [[mask]])).samples[0].objects()
     assert truth.mask().full()[0, :4].tolist() == [False, False, True, True]
 
 
-def test_images_of_a_sequence_are_not_independent(tmp_path, all_objects):
+def test_images_of_a_sequence_are_one_cluster(tmp_path, all_objects):
     sequences = np.array([[0, 2], [2, 1]])
     path = write(tmp_path / "kitti.hdf5", [[square()]] * 3, sequence_indices=sequences)
     assert [each.asset_id[-2:] for each in all_objects(open_dataset(path))] == ["/0", "/0", "/2"]
 
 
-def test_a_folder_is_read_as_one(tmp_path, all_objects):
+def test_the_files_of_a_folder_are_one_data_set(tmp_path, all_objects):
     for size in (352, 416):
         write(tmp_path / f"{size}.h5", [[square()], [square()]], np.bytes_(b"SA-1B"))
     dataset = open_dataset(tmp_path)
@@ -103,12 +103,12 @@ def test_a_folder_is_read_as_one(tmp_path, all_objects):
         open_dataset(tmp_path)
 
 
-def test_without_metadata_the_file_names_the_data_set(tmp_path):
+def test_without_metadata_the_data_set_has_the_name_of_the_file(tmp_path):
     assert open_dataset(write(tmp_path / "hypersim.h5", [[square()]], None)).name == "flip-hdf5/hypersim"
 
 
 @given(masks=st.lists(arrays(bool, (HEIGHT, WIDTH)), min_size=1, max_size=4), value=st.sampled_from([1, 255]))
-def test_masks_survive(tmp_path_factory, masks, value):
+def test_masks_are_read_back_exactly(tmp_path_factory, masks, value):
     path = tmp_path_factory.mktemp("hdf5") / "a.h5"
     dataset = read(write(path, [[mask.astype(np.uint8) * value for mask in masks]]))
     read_back = {int(each.object_id.split("/")[1]): each.mask().full() for each in dataset.samples[0].objects()}
@@ -119,7 +119,7 @@ def test_masks_survive(tmp_path_factory, masks, value):
 
 @pytest.fixture
 def exportable(discs) -> Path:
-    """An ObjaScale folder with all that the exports demand."""
+    """Return an ObjaScale folder with everything that the exports need."""
     folder = discs(4)
     table = pd.read_parquet(folder / "annotations.parquet")
     table.loc[1, ["image_id", "file", "image_sha256"]] = table.loc[0, ["image_id", "file", "image_sha256"]]
@@ -131,7 +131,7 @@ def exportable(discs) -> Path:
     return folder
 
 
-def test_what_objascale_exports_is_read_back(exportable, tmp_path, all_objects):
+def test_an_export_of_objascale_is_read_back(exportable, tmp_path, all_objects):
     original = open_dataset(exportable)
     out = tmp_path / "flip.hdf5"
     command = [sys.executable, "-m", "objascale.cli", "export", "flip-hdf5", exportable, "--out", out]
@@ -148,10 +148,10 @@ def test_what_objascale_exports_is_read_back(exportable, tmp_path, all_objects):
         assert one.picture().sha256 == other.picture().sha256
     for one, other in zip(original.samples, hdf5.samples, strict=True):
         lost = one.picture().decode().astype(float) - other.picture().decode()
-        assert np.sqrt((lost**2).mean()) < 8  # JPEG of quality 95, of pictures that are noise
+        assert np.sqrt((lost**2).mean()) < 8  # noise, compressed as JPEG of quality 95
 
 
-def test_bad_bytes_cost_their_own_sample(tmp_path):
+def test_bad_bytes_cost_one_sample(tmp_path):
     path = write(tmp_path / "a.h5", [[square()], [square(), square()], [square()], [square()]])
     with h5py.File(path, "r+") as file:
         file["rgb_images"][0] = np.frombuffer(jpeg(0)[:-60], np.uint8)
@@ -169,7 +169,7 @@ def test_bad_bytes_cost_their_own_sample(tmp_path):
 
 
 @pytest.mark.parametrize("kept", [0, 100, 0.5, -1])
-def test_a_truncated_file_is_named(tmp_path, kept):
+def test_an_error_names_a_truncated_file(tmp_path, kept):
     path = write(tmp_path / "a.h5", [[square()]] * 3)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(kept * len(whole)) if kept == 0.5 else kept])
@@ -180,7 +180,7 @@ def test_a_truncated_file_is_named(tmp_path, kept):
 @pytest.mark.parametrize(
     "indices", [[[0, 1]], [[0, 1], [1, 2]], [[-1, 1], [0, 1]], [[0, 1], [2**62, 2**62]], [0, 1], [[0.0, "a"]]]
 )
-def test_an_index_that_does_not_fit_is_named(tmp_path, indices):
+def test_an_error_names_an_index_that_does_not_fit(tmp_path, indices):
     indices = np.array(indices, "S") if isinstance(indices[0], list) and "a" in indices[0] else np.array(indices)
     path = write(tmp_path / "a.h5", [[square()], [square()]], image_instance_indices=indices)
     with pytest.raises(DatasetError, match=r"a\.h5 is damaged or not as published"):
@@ -210,7 +210,7 @@ def test_links_and_external_storage_are_not_followed(tmp_path):
             read_content(tmp_path, f"{name}.h5#0")
 
 
-def test_content_is_read_by_name_from_its_folder_alone(tmp_path):
+def test_files_of_a_data_set_are_read_only_from_its_folder(tmp_path):
     folder = tmp_path / "set"
     folder.mkdir()
     write(folder / "a.h5", [[square()]])

@@ -1,4 +1,4 @@
-"""Folders of images and of mask files, which belong together by their names."""
+"""Folders of images and of mask files, matched by file name."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WIDTH, HEIGHT = 16, 12
 
 
 def write(folder: Path, images: list[str], masks: list[str], names: tuple[str, str] = ("images", "masks")) -> Path:
-    """Grey images, and masks of the left quarter."""
+    """Write grey images, and masks of the left quarter."""
     for file in images:
         path = folder / names[0] / file
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -48,7 +48,7 @@ def quarter() -> np.ndarray:
         ("Images", "Masks"),
     ],
 )
-def test_two_folders_of_equal_names_are_a_data_set(tmp_path, all_objects, names):
+def test_two_folders_with_equal_file_names_are_a_data_set(tmp_path, all_objects, names):
     folder = write(tmp_path / "cats", ["b.jpg", "a.png"], ["a.png", "b.bmp"], names)
     (folder / names[1] / "._a.png").write_text("what macOS leaves")
     (folder / names[0] / "Thumbs.db").write_text("what Windows leaves")
@@ -84,13 +84,13 @@ def test_a_mask_of_no_image_or_of_several_is_skipped_and_counted(tmp_path):
     }
 
 
-def test_two_images_of_one_name_share_no_mask(tmp_path):
+def test_two_images_of_one_name_do_not_share_a_mask(tmp_path):
     write(tmp_path, ["a.jpg", "a.png", "b.jpg"], ["a.png", "b.png"])
     assert masks_of(tmp_path) == {"b.jpg": ["b.png"]}
 
 
 @given(st.sets(st.integers(0, 999), min_size=1, max_size=8), st.sampled_from(["{}a", "{}#001", "{}_mask", "cup01_{}"]))
-def test_a_number_in_a_name_counts_as_a_whole(tmp_path_factory, numbers, pattern):
+def test_a_number_in_a_name_is_matched_as_a_whole(tmp_path_factory, numbers, pattern):
     folder = tmp_path_factory.mktemp("numbers")
     for number in numbers:
         for file in (folder / "images" / f"{number}.jpg", folder / "masks" / f"{pattern.format(number)}.png"):
@@ -101,7 +101,7 @@ def test_a_number_in_a_name_counts_as_a_whole(tmp_path_factory, numbers, pattern
     assert not dataset.skipped
 
 
-def test_case_and_the_form_of_accents_make_no_difference(tmp_path):
+def test_names_match_across_case_and_forms_of_accents(tmp_path):
     composed, decomposed = (unicodedata.normalize(form, "Café") for form in ("NFC", "NFD"))
     write(tmp_path, [f"{composed}.JPG", "DOG.jpg"], [f"{decomposed}.png", "dog.PNG"])
     assert len(masks_of(tmp_path)) == 2
@@ -126,7 +126,7 @@ def test_frames_of_one_video_are_one_cluster(tmp_path):
     assert clusters == ["480p/bear", "480p/bear", "480p/dog"]
 
 
-def test_folders_that_do_not_belong_together_are_refused(tmp_path):
+def test_folders_without_matching_names_are_refused(tmp_path):
     write(tmp_path / "other", ["a.jpg"], ["b.png", "c.png"])
     with pytest.raises(DatasetError, match=r"no mask in .*masks belongs .*skipped 2 records: 2 × mask file"):
         open_dataset(tmp_path / "other")
@@ -139,7 +139,7 @@ def test_folders_that_do_not_belong_together_are_refused(tmp_path):
 @pytest.mark.parametrize(("name", "images", "objects", "banded"), [
     ("GrabCut50", 50, 50, 42), ("Berkeley100", 96, 100, 0), ("COCO_MVal", 722, 800, 0)
 ])  # fmt: skip
-def test_published_sets_open_as_they_are(shared, name, images, objects, banded):
+def test_published_data_sets_open_unchanged(shared, name, images, objects, banded):
     dataset = open_dataset(shared / "assets/photos" / name)
     assert (dataset.name, len(dataset.samples), dataset.skipped) == (f"masks/{name}", images, {})
     assert len(dataset.categories) == (80 if name == "COCO_MVal" else 1)

@@ -1,4 +1,4 @@
-"""glTF files that lie, against the check that Blender's importer stands behind. No Blender here."""
+"""The check of glTF files that runs before Blender imports them, without Blender."""
 
 from __future__ import annotations
 
@@ -70,14 +70,14 @@ def test_real_files_pass(shared, tmp_path):
         ({"accessors": [ACCESSOR, {**INDICES, "componentType": 5122}]}, "not unsigned integers"),
     ],
 )
-def test_contradictions_are_named(glb, tmp_path, change, words):
+def test_errors_name_contradictions(glb, tmp_path, change, words):
     found = refusal(glb(tmp_path / "bad.glb", SQUARE, **change))
     assert found.kind == "unreadable"
     assert words in str(found)
 
 
-def test_what_is_too_much_is_refused_unread(glb, tmp_path):
-    """Triangles are counted in all nodes; accessors without bytes can claim any number."""
+def test_oversized_files_are_refused_before_reading(glb, tmp_path):
+    """Triangles of all nodes count; accessors without bytes can declare any number."""
     claimed = [{key: value for key, value in ACCESSOR.items() if key != "bufferView"} | {"count": 15_000_000}]
     meshes = [{"primitives": [{"attributes": {"POSITION": 0}}]}]
     claim = {"accessors": claimed, "meshes": meshes}
@@ -91,7 +91,7 @@ def test_what_is_too_much_is_refused_unread(glb, tmp_path):
     )
 
 
-def test_a_vertex_that_is_no_number(glb, tmp_path):
+def test_a_vertex_that_is_not_finite_is_refused(glb, tmp_path):
     points = SQUARE["POSITION"].copy()
     points[3, 2] = np.nan
     assert refusal(glb(tmp_path / "nan.glb", {**SQUARE, "POSITION": points})).kind == "not-finite"
@@ -110,13 +110,13 @@ def test_a_vertex_that_is_no_number(glb, tmp_path):
         "C:\\secret.bin",
         "file:///etc/passwd",
         "http://example.org/secret.bin",
-        "data:/../../secret.bin",  # Blender takes a data URI without base64 for a path
+        "data:/../../secret.bin",  # Blender opens a data URI without base64 as a path
         "link.bin",
         "\0",
     ],
 )
 @pytest.mark.parametrize("kind", ["buffers", "images"])
-def test_references_out_of_the_folder(tmp_path, uri, kind):
+def test_references_outside_the_folder_are_refused(tmp_path, uri, kind):
     folder = tmp_path / "objects"
     folder.mkdir()
     (tmp_path / "secret.bin").write_bytes(bytes(60))
@@ -126,7 +126,7 @@ def test_references_out_of_the_folder(tmp_path, uri, kind):
     assert refusal(path).kind == "outside-reference"
 
 
-def test_references_in_the_folder(tmp_path):
+def test_references_inside_the_folder_are_accepted(tmp_path):
     (tmp_path / "a b.bin").write_bytes(bytes(60))
     embedded = "data:application/octet-stream;base64," + base64.b64encode(bytes(60)).decode()
     path = tmp_path / "here.gltf"
@@ -139,7 +139,7 @@ def test_references_in_the_folder(tmp_path):
     assert refusal(path).kind == "git-lfs"
 
 
-def test_containers_that_lie(glb, tmp_path):
+def test_containers_with_wrong_sizes_are_refused(glb, tmp_path):
     whole = glb(tmp_path / "whole.glb", SQUARE).read_bytes()
     for name, data, reason in (
         ("short.glb", whole[:-1], "truncated"),
@@ -159,8 +159,8 @@ def test_containers_that_lie(glb, tmp_path):
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_any_value_anywhere_is_accepted_or_refused(glb, tmp_path, data):
-    """Whatever stands at any place of the document, the check ends with a document or a Refusal, nothing else."""
+def test_any_json_value_is_accepted_or_refused(glb, tmp_path, data):
+    """With any value at any place of the document, the check returns a document or raises Refusal."""
     whole = glb(tmp_path / "whole.glb", SQUARE, materials=[{"pbrMetallicRoughness": {}}]).read_bytes()
     size = struct.unpack_from("<I", whole, 12)[0]
     document = json.loads(whole[20 : 20 + size])

@@ -1,4 +1,4 @@
-"""Hypersim as it is published: scenes of previews and HDF5 images."""
+"""Hypersim in its published layout: scenes with previews and HDF5 images."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WIDTH, HEIGHT = 16, 12
 def write(
     folder: Path, frame: int, instances: np.ndarray, semantic: np.ndarray | None = None, scene="ai_001_001"
 ) -> Path:
-    """A scene's images/scene_cam_00_final_preview and images/scene_cam_00_geometry_hdf5; the instances' file."""
+    """Write the preview and the instances of a frame; return the file of the instances."""
     images = folder / scene / "images"
     preview, geometry = images / "scene_cam_00_final_preview", images / "scene_cam_00_geometry_hdf5"
     for each in (preview, geometry, images / "scene_cam_00_final_hdf5", images / "scene_cam_00_geometry_preview"):
@@ -47,9 +47,9 @@ def two_instances() -> np.ndarray:
     return instances
 
 
-def test_the_published_layout(tmp_path, all_objects):
+def test_the_published_layout_is_read(tmp_path, all_objects):
     semantic = np.full((HEIGHT, WIDTH), -1)
-    semantic[2:4] = 5  # two rows of three of instance 17; the third has no label
+    semantic[2:4] = 5  # two of the three rows of instance 17; the third has no label
     write(tmp_path, 3, two_instances(), semantic)
     write(tmp_path, 0, two_instances(), semantic)
     write(tmp_path, 0, two_instances(), scene="ai_055_010")
@@ -75,7 +75,7 @@ def test_the_published_layout(tmp_path, all_objects):
     assert all_objects(dataset)[1].mask().box == (3, 2, 9, 5)
 
 
-def test_a_single_scene_has_the_same_ids(tmp_path, all_objects):
+def test_a_scene_opened_alone_has_the_same_ids(tmp_path, all_objects):
     write(tmp_path, 0, two_instances())
     whole, scene = open_dataset(tmp_path), open_dataset(tmp_path / "ai_001_001")
     assert [each.object_id for each in all_objects(scene)] == [each.object_id for each in all_objects(whole)]
@@ -83,7 +83,7 @@ def test_a_single_scene_has_the_same_ids(tmp_path, all_objects):
 
 
 @given(instances=arrays(np.int32, (HEIGHT, WIDTH), elements=st.sampled_from([-1, 1, 2, 40, 70000])))
-def test_masks_survive(tmp_path_factory, instances):
+def test_masks_are_read_back_exactly(tmp_path_factory, instances):
     folder = tmp_path_factory.mktemp("hypersim")
     write(folder, 0, instances)
     masks = {int(each.asset_id.split("/")[-1]): each.mask().full() for each in read(folder).samples[0].objects()}
@@ -91,7 +91,7 @@ def test_masks_survive(tmp_path_factory, instances):
     assert all((mask == (instances == number)).all() for number, mask in masks.items())
 
 
-def test_a_bad_file_costs_its_own_sample(tmp_path):
+def test_a_bad_file_costs_one_sample(tmp_path):
     paths = [write(tmp_path, frame, two_instances(), two_instances()) for frame in range(7)]
     paths[0].write_bytes(paths[0].read_bytes()[:-500])
     paths[1].write_bytes(b"")
@@ -109,7 +109,7 @@ def test_a_bad_file_costs_its_own_sample(tmp_path):
     assert len(good.objects()) == 2
 
 
-def test_a_bad_preview_costs_its_own_sample(tmp_path):
+def test_a_bad_preview_costs_one_sample(tmp_path):
     for frame in (0, 1):
         write(tmp_path, frame, two_instances())
     cut_off, missing = open_dataset(tmp_path).samples
@@ -122,7 +122,7 @@ def test_a_bad_preview_costs_its_own_sample(tmp_path):
         missing.picture()
 
 
-def test_scenes_without_instances_are_named(tmp_path):
+def test_an_error_names_scenes_without_instances(tmp_path):
     (tmp_path / "ai_001_001/images").mkdir(parents=True)
     with pytest.raises(DatasetError, match="holds no images/scene_cam"):
         open_dataset(tmp_path)

@@ -1,4 +1,4 @@
-"""What becomes of an object file in Blender: which parts are rendered, how large, of what colour, with which mask."""
+"""Object files in Blender: which parts are rendered, with which size, colour and mask."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ SQUARE = {
     "TEXCOORD_0": np.float32([[0, 1], [1, 1], [1, 0], [0, 0]]),
     "indices": np.uint16([0, 1, 2, 0, 2, 3]),
 }
-"""A square that faces +z of glTF, which is −y of Blender, where `look`'s camera stands."""
+"""A square that faces +z of glTF, which is −y of Blender, towards the camera of `look`."""
 HALF = 4.0 * np.sqrt(2) * np.tan(0.3)
-"""Half the width of the picture in units of the square, whose corners are brought to radius 1."""
+"""Half the width of the image in units of the square, whose corners have radius 1."""
 
 
 def png(pixels: np.ndarray) -> bytes:
@@ -34,26 +34,26 @@ def surface(**factors) -> dict:
 
 
 def textured(picture: bytes, **material) -> tuple[dict, dict]:
-    """Parts and document of the square with a picture on it."""
+    """Return arrays and document of a square with a texture."""
     material = {**surface(baseColorTexture={"index": 0}), **material}
     images = [{"bufferView": "@picture", "mimeType": "image/png", "name": "picture"}]
     return {**SQUARE, "picture": picture}, {"materials": [material], "textures": [{"source": 0}], "images": images}
 
 
 def square_mask(low=-1.0, high=1.0) -> np.ndarray:
-    """Pixels whose centres lie in the square [low, high]² of the pane's plane."""
+    """Return the pixels whose centres lie in the square [low, high]² of the plane of the pane."""
     across = ((np.arange(64) + 0.5) / 32 - 1) * HALF
     inside = (across > low) & (across < high)
     return inside[:, None] & inside[None, :]
 
 
 def colour(seen) -> np.ndarray:
-    """Mean linear RGB of the object's pixels."""
+    """Return the mean linear RGB of the object's pixels."""
     return seen.arrays["rgba"][seen.arrays["mask"]][:, :3].mean(0)
 
 
-def test_alpha_and_the_mask(glb, look, tmp_path):
-    """BLEND 0.4 is all object, BLEND 0 is none, and a leaf's cut-out is a hole to the pixel."""
+def test_the_mask_follows_alpha(glb, look, tmp_path):
+    """BLEND 0.4 is in the mask, BLEND 0 is not, and the cut-out of a leaf is a hole with exact pixels."""
     leaf = np.full((64, 64, 4), 255, np.uint8)
     leaf[16:48, 16:48, 3] = 90
     parts, document = textured(png(leaf), alphaMode="MASK", alphaCutoff=0.5)
@@ -69,14 +69,14 @@ def test_alpha_and_the_mask(glb, look, tmp_path):
     assert none.answer["refused"] == "no-geometry"
     assert "fully transparent" in none.answer["message"]
     expected = square_mask() & ~square_mask(-0.5, 0.5)
-    assert (leaf_.arrays["mask"] != expected).sum() <= 8  # the texture is interpolated across the hole's rim
+    assert (leaf_.arrays["mask"] != expected).sum() <= 8  # the texture is interpolated at the edge of the hole
     inner = square_mask(-0.9, 0.9)
     assert pane.arrays["rgba"][inner][:, 3] == pytest.approx(0.4, abs=0.15)
     assert pane.arrays["rgba"][inner][:, 3].mean() == pytest.approx(0.4, abs=0.01)
 
 
-def test_colours(glb, look, tmp_path):
-    """Vertex colours multiply the base colour; emission, unlit colour and transformed textures show."""
+def test_colours_of_vertices_materials_and_textures_show(glb, look, tmp_path):
+    """Vertex colours multiply the base colour; emission, unlit colours and transformed textures show."""
     reds = np.float32([[1, 0, 0, 1]] * 4)
     halves = np.zeros((8, 8, 3), np.uint8)
     halves[:, :4, 0] = halves[:, 4:, 2] = 255  # red, and blue from u = 0.5
@@ -102,14 +102,14 @@ def test_colours(glb, look, tmp_path):
     assert blue[2] > 10 * blue[0]
 
 
-def test_glass_is_object(glb, look, tmp_path):
+def test_glass_is_in_the_mask(glb, look, tmp_path):
     glass = surface() | {"extensions": {"KHR_materials_transmission": {"transmissionFactor": 1}}}
     (seen,) = look([glb(tmp_path / "glass.glb", SQUARE, materials=[glass])])
     assert (seen.arrays["mask"] == square_mask()).all()
 
 
 def test_back_faces_show(glb, look, tmp_path):
-    """A single-sided square from behind: picture and mask both show it."""
+    """A single-sided square seen from behind is in the image and in the mask."""
     file = glb(tmp_path / "back.glb", SQUARE, materials=[surface() | {"doubleSided": False}])
     for azimuth in (np.pi / 2, -np.pi / 2):
         (seen,) = look([file], azimuth=azimuth)
@@ -118,8 +118,8 @@ def test_back_faces_show(glb, look, tmp_path):
         assert (seen.arrays["rgba"][square_mask(-0.9, 0.9)][:, 3] == 1).all()
 
 
-def test_missing_textures_are_named_and_neutral(glb, look, tmp_path):
-    """A damaged picture, none at all, and one outside the folder: the factor's colour instead, no relief, no glow."""
+def test_missing_textures_are_reported_and_replaced_by_neutral_values(glb, look, tmp_path):
+    """For a damaged, missing or outside texture, the factor gives the colour; relief and emission are off."""
     whole = png(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8))
     stream = io.BytesIO()
     Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(stream, "JPEG")
@@ -131,7 +131,7 @@ def test_missing_textures_are_named_and_neutral(glb, look, tmp_path):
         files.append(glb(tmp_path / f"{name}.glb", parts, **{**document, "materials": [material]}))
     document["images"] = [{"uri": "not%20there.png"}]
     files.append(glb(tmp_path / "none.glb", SQUARE, **{**document, "materials": [material]}))
-    document["textures"] = [{"extensions": {"KHR_texture_basisu": {"source": 0}}}]  # a kind that Blender does not read
+    document["textures"] = [{"extensions": {"KHR_texture_basisu": {"source": 0}}}]  # not read by Blender
     files.append(glb(tmp_path / "ktx.glb", SQUARE, **{**document, "materials": [material]}))
     plain, *others = look(*([file] for file in files))
     assert plain.answer["missing"] == [[]]
@@ -154,8 +154,8 @@ def test_the_content_of_a_texture_wins_over_its_suffix_and_type(glb, look, tmp_p
         assert colour(seen)[0] > 5 * colour(seen)[2]
 
 
-def test_too_many_pixels_are_refused_unread(glb, look, tmp_path):
-    """A PNG of a hundred bytes that claims 60,000 × 60,000 px, and seven whole ones of 40 million."""
+def test_too_large_textures_are_refused_before_reading(glb, look, tmp_path):
+    """A PNG of a hundred bytes that declares 60,000 × 60,000 px, and seven complete ones of 40 million px."""
     ends = [b"IHDR" + struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0), b"IDAT" + zlib.compress(b""), b"IEND"]
     chunks = [struct.pack(">I", len(end) - 4) + end + struct.pack(">I", zlib.crc32(end)) for end in ends]
     files = []
@@ -175,7 +175,7 @@ def test_too_many_pixels_are_refused_unread(glb, look, tmp_path):
 
 
 def test_textures_outside_the_folder_are_not_read(look, tmp_path):
-    """OBJ materials that name a picture above their folder, by path and by link; one inside is used."""
+    """OBJ materials name a texture above their folder, by path and by link; one inside the folder is used."""
     folder = tmp_path / "objects"
     folder.mkdir()
     for place in (tmp_path / "secret.png", folder / "own.png"):
@@ -196,8 +196,8 @@ def test_textures_outside_the_folder_are_not_read(look, tmp_path):
         assert colour(seen)[0] == pytest.approx(colour(seen)[1], rel=0.1)
 
 
-def test_files_in_one_scene_do_not_disturb_each_other(glb, look, tmp_path):
-    """Two files whose data-blocks have equal names: each has its own size, colour, index, collection and pivot."""
+def test_files_in_one_scene_stay_separate(glb, look, tmp_path):
+    """Two files with equal names of data-blocks keep their sizes, colours, indices, collections and pivots."""
     files = []
     for name, rgb, size in (("a", [1, 0, 0, 1], 7), ("b", [0, 0, 1, 1], 0.1)):
         (tmp_path / name).mkdir()
@@ -225,8 +225,8 @@ def test_files_in_one_scene_do_not_disturb_each_other(glb, look, tmp_path):
 
 
 @pytest.mark.parametrize("ending", ["glb", "obj", "fbx", "usdc"])
-def test_units_and_places_do_not_matter(glb, look, tmp_path, ending):
-    """A square of 1e-6, 1 and 1e6 m looks the same; 1e5 m away, floats leave it 1 % where it was."""
+def test_units_and_position_do_not_change_the_picture(glb, look, tmp_path, ending):
+    """A square of 1e-6, 1 or 1e6 m gives the same image; 1e5 m away, float32 moves it by up to 1 %."""
     made = {}
     for name, factor in (("tiny", 1e-6), ("metre", 1.0), ("huge", 1e6)):
         points = SQUARE["POSITION"] * np.float32(factor)
@@ -261,14 +261,14 @@ else:
 
 
 def convert(file: Path, ending: str) -> Path:
-    """The GLB as Blender exports it in another format, or, for glb, compressed with Draco."""
+    """Export the GLB by Blender in another format, or, for glb, with Draco compression."""
     target = file.with_suffix(f".out.{ending}")
     result = subprocess.run([sys.executable, "-c", CONVERT, str(file), str(target)], capture_output=True, text=True)
     assert target.exists(), result.stderr
     return target
 
 
-def test_draco(glb, look, tmp_path):
+def test_draco_compression_is_decoded(glb, look, tmp_path):
     compressed = convert(glb(tmp_path / "square.glb", SQUARE, materials=[surface()]), "glb")
     assert b"KHR_draco_mesh_compression" in compressed.read_bytes()
     (seen,) = look([compressed])

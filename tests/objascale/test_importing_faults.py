@@ -1,4 +1,4 @@
-"""Public object files that importers read wrongly or that were refused without need."""
+"""Public object files that importers read wrongly or that were refused by mistake."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def models(shared):
 
 
 def colour(seen) -> np.ndarray:
-    """Mean linear RGB of the object's pixels."""
+    """Return the mean linear RGB of the object's pixels."""
     return seen.arrays["rgba"][seen.arrays["mask"]][:, :3].mean(0)
 
 
@@ -34,8 +34,8 @@ def test_fbx_files_of_all_versions_are_read(models, look):
         assert seen.arrays["rgba"][seen.arrays["mask"]][:, 3].mean() > 0.8
 
 
-def test_what_cannot_be_seen_does_not_move_the_camera(models, look):
-    """A transparent cube far away and a node of scale 0 leave the picture as that of the cube alone."""
+def test_invisible_parts_do_not_move_the_camera(models, look):
+    """A transparent cube far away and a node of scale 0 do not change the image of the cube."""
     plain = models / "doubled-faces/cube_plain.glb"
     alone, *others = look([plain], *([file] for file in sorted((models / "framing").glob("*.glb"))))
     assert len(others) == 2
@@ -45,7 +45,7 @@ def test_what_cannot_be_seen_does_not_move_the_camera(models, look):
 
 
 @pytest.mark.parametrize("unseen", ["hidden", "zero scale", "zero area", "transparent"])
-def test_a_far_part_that_cannot_be_seen_leaves_the_frame_as_it_is(unseen, glb, tmp_path, look):
+def test_an_invisible_far_part_does_not_change_the_frame(unseen, glb, tmp_path, look):
     triangle = np.float32([[0, 0, 0], [1, 0, 0], [0, 1, 0]])
     thin = np.float32([[0, 0, 0], [1, 0, 0], [2, 0, 0]])
     parts = {"POSITION": triangle, "FAR_0": thin if unseen == "zero area" else triangle}
@@ -74,7 +74,7 @@ def test_a_far_part_that_cannot_be_seen_leaves_the_frame_as_it_is(unseen, glb, t
 
 
 def skinned_points(path: Path) -> np.ndarray:
-    """The vertices (n, 3) of the only skinned mesh of a GLB, in Blender's axes, by glTF's own arithmetic."""
+    """Return the vertices (n, 3) of the only skinned mesh of a GLB, in Blender's axes, by glTF's formula."""
     data = path.read_bytes()
     (size,) = struct.unpack_from("<I", data, 12)
     document, binary = json.loads(data[20 : 20 + size]), data[28 + size :]
@@ -129,7 +129,7 @@ def test_skins_keep_the_bind_pose_of_the_file(models, look):
 
 
 def test_a_white_transmission_filter_is_opaque(models, look):
-    """`Tf 1 1 1` in MTL is what 3ds Max writes for opaque materials."""
+    """3ds Max writes `Tf 1 1 1` in MTL for opaque materials."""
     then = (
         "answer['transmission'] = [node.inputs['Transmission Weight'].default_value for material in bpy.data.materials"
         " for node in material.node_tree.nodes if node.type == 'BSDF_PRINCIPLED']\n"
@@ -160,7 +160,7 @@ def test_compressed_gltf_is_decoded(models, look):
 
 
 def test_all_modes_and_filters_of_meshopt_are_decoded(glb, tmp_path, look):
-    """A square whose positions are filtered, whose indices are a sequence, and whose buffer holds only a place."""
+    """A square with filtered positions and an index sequence, whose fallback buffer is a placeholder."""
     positions = np.float32([[-1, 0, 1], [1, 0, 1], [1, 0, -1], [-1, 0, -1]])
     indices = np.uint16([0, 1, 2, 0, 2, 3])
     packed = {
@@ -203,7 +203,7 @@ def test_invisible_nodes_of_gltf_are_not_rendered(models, look):
     assert (seen.arrays["mask"] == plain.arrays["mask"]).all()
 
 
-def test_gltf_that_cannot_be_read_is_refused_by_its_cause(models, glb, tmp_path, look):
+def test_the_refusal_of_a_gltf_file_names_its_cause(models, glb, tmp_path, look):
     square = {"POSITION": np.float32([[0, 0, 0], [1, 0, 0], [0, 1, 0]])}
     foreign = glb(tmp_path / "foreign.glb", square, extensionsUsed=["EXT_foo"], extensionsRequired=["EXT_foo"])
     old, unknown = look([models / "gltf/gltf1-box.gltf"], [foreign])
@@ -213,15 +213,15 @@ def test_gltf_that_cannot_be_read_is_refused_by_its_cause(models, glb, tmp_path,
     assert "EXT_foo" in unknown.answer["message"]
 
 
-def test_a_missing_texture_is_named_and_the_object_is_rendered(models, look):
+def test_an_object_with_a_missing_texture_is_rendered_and_the_texture_reported(models, look):
     folder = models / "gltf/specgloss-missing-texture"
     (seen,) = look([folder / "BoxTextured-specgloss-texture-missing.gltf"])
     assert seen.answer["missing"] == [["CesiumLogoFlat.png", "specgloss.png"]]
     assert seen.arrays["mask"].sum() > 500
 
 
-def test_textures_of_mtl_are_found_by_backslashes_and_in_another_case(models, look, tmp_path):
-    """Windows paths, another case, and absolute paths of another computer, all to pictures in the object's folder."""
+def test_mtl_textures_may_have_backslashes_and_another_case(models, look, tmp_path):
+    """Windows paths, another case and absolute paths of another computer lead to textures in the object's folder."""
     (tmp_path / "Maps").mkdir()
     Image.new("RGB", (8, 8), (255, 0, 0)).save(tmp_path / "Maps/Red.PNG")
     Image.new("RGB", (8, 8), (255, 0, 0)).save(tmp_path / "red.png")
@@ -234,10 +234,10 @@ def test_textures_of_mtl_are_found_by_backslashes_and_in_another_case(models, lo
     seen_files = look(*([file] for file in files))
     for file, seen in zip(files, seen_files, strict=True):
         assert seen.answer["missing"] == [[]], file
-        assert colour(seen)[0] > 5 * colour(seen)[2], file  # no blue in either picture; a missing one is white
+        assert colour(seen)[0] > 5 * colour(seen)[2], file  # neither texture has blue; a missing texture is white
 
 
-def test_files_that_cannot_be_read_are_refused_in_words(models, look):
+def test_unreadable_files_are_refused_with_a_message(models, look):
     utf16, usd = look([models / "obj/box_UTF16BE.obj"], [models / "usd/pointsTypes.usda"])
     assert "save it as UTF-8" in utf16.answer["message"]
     assert "faces without vertices" in usd.answer["message"]

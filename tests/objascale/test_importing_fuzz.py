@@ -1,4 +1,4 @@
-"""Mutated GLBs through real worker processes: each gives a picture or one record with a reason, and the run goes on."""
+"""Mutated GLBs in real worker processes: each gives an image or one record with a reason, and the run continues."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def changed(change: Callable[[Document, Generator], None]) -> Mutation:
 
 
 def tangle_nodes(data: bytes, rng: Generator) -> bytes:
-    """Cycles, two parents, or a chain a thousand nodes deep."""
+    """Make a cycle, a node with two parents, or a chain of a thousand nodes."""
     document, binary = split(data)
     first = len(document["nodes"])
     count = int(rng.choice([1, 3, 1000]))
@@ -163,7 +163,7 @@ def starters() -> list[Sample]:
     return [Sample(".glb", starter_glb(category, 0), MUTATIONS) for category in ("mug", "book", "cone")]
 
 
-def test_forty_mutants(worker, starters, tmp_path):
+def test_forty_mutants_give_pictures_or_refusals(worker, starters, tmp_path):
     outcomes = render_mutants(worker, starters, 0, 40, tmp_path)
     assert outcomes.total() == 40
     assert outcomes[".glb picture"] > 0
@@ -171,7 +171,7 @@ def test_forty_mutants(worker, starters, tmp_path):
 
 
 @pytest.mark.slow
-def test_two_hundred_mutants(worker, starters, shared, tmp_path):
+def test_two_hundred_mutants_give_pictures_or_refusals(worker, starters, shared, tmp_path):
     real = [next((shared / "assets/objects" / name).glob("*.glb")) for name in ("hammer", "apple")]
     samples = [*starters, *(Sample(".glb", path.read_bytes(), MUTATIONS) for path in real)]
     outcomes = render_mutants(worker, samples, 0, 200, tmp_path)

@@ -1,4 +1,4 @@
-"""Files that hold more than one mesh at rest: scenes, hierarchies, skins, animations, lights, lines; and refusals."""
+"""Files with scenes, hierarchies, skins, animations, lights and lines; and refusals."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TURN = [0, 0, np.sin(np.pi / 8), np.cos(np.pi / 8)]
 
 @pytest.fixture
 def masks(look):
-    """A function that gives the masks of files, each alone."""
+    """Return a function that renders each file alone and returns its mask."""
 
     def masks(*files):
         seen = look(*([file] for file in files))
@@ -33,7 +33,7 @@ def masks(look):
 
 
 def test_only_the_default_scene_is_rendered(glb, masks, tmp_path):
-    """Other scenes, nodes of no scene, and twins of the name are left out; without any scene, all nodes count."""
+    """Other scenes, nodes of no scene and nodes with the same name are left out; without a scene, all nodes count."""
     aside = {"mesh": 0, "translation": [5, 0, 0]}
     nodes = [{"mesh": 0}, aside, aside]
     plain = glb(tmp_path / "plain.glb", SQUARE)
@@ -57,9 +57,9 @@ def test_only_the_default_scene_is_rendered(glb, masks, tmp_path):
     assert both.sum() < reference.sum() / 2
 
 
-def test_hierarchies(glb, look, tmp_path):
-    """Negative, non-uniform and matrix transforms give the points that glTF's own arithmetic gives."""
-    matrix = [0, 2, 0, 0, -1, 0, 0, 0, 0, 0, 3, 0, 4, 5, 6, 1]  # by columns
+def test_transforms_of_a_hierarchy_follow_gltf(glb, look, tmp_path):
+    """Negative, non-uniform and matrix transforms give the points of glTF's formula."""
+    matrix = [0, 2, 0, 0, -1, 0, 0, 0, 0, 0, 3, 0, 4, 5, 6, 1]  # column-major
     nodes = [{"children": [1], "matrix": matrix}, {"mesh": 0, "scale": [-1, 2, 0.5], "translation": [1, 2, 3]}]
     (seen,) = look([glb(tmp_path / "tree.glb", SQUARE, nodes=nodes)])
     local = SQUARE["POSITION"] * [-1, 2, 0.5] + [1, 2, 3]
@@ -71,8 +71,8 @@ def test_hierarchies(glb, look, tmp_path):
     assert np.linalg.norm(points[:, None] - blender[None], axis=-1).min(0) == pytest.approx(0, abs=1e-5)
 
 
-def test_cameras_lights_and_lines_do_not_come_along(glb, look, tmp_path):
-    """The same picture, pixel by pixel, as without them; lines and points beside the mesh do not count for its size."""
+def test_cameras_lights_and_lines_are_left_out(glb, look, tmp_path):
+    """The image is equal pixel by pixel without them; lines and points beside the mesh do not count for its size."""
     light = {"translation": [0, 0, 3], "extensions": {"KHR_lights_punctual": {"light": 0}}}
     far = [9, 9, 9]
     plain, full = look(
@@ -100,8 +100,8 @@ def animation(path: str, values: str, interpolation: str = "LINEAR") -> dict:
     return {"channels": [{"sampler": 0, "target": {"node": 0, "path": path}}], "samplers": [sampler]}
 
 
-def test_animations_stand_at_their_first_frame(glb, masks, tmp_path):
-    """Node rotation and morph weights whose first key is neither the node's own value nor that of the scene's frame."""
+def test_animations_are_rendered_at_their_first_frame(glb, masks, tmp_path):
+    """The first key of rotation and morph weights differs from the values of the node and of the scene's frame."""
     wide = {"wide": np.float32([[-3, 0, 0], [3, 0, 0], [3, 0, 0], [-3, 0, 0]])}
     times = {"times": np.float32([0, 0.04, 1])}
     morph = [{"primitives": [{**FACES["primitives"][0], "targets": [{"POSITION": "@wide"}]}], "weights": [0]}]
@@ -124,7 +124,7 @@ def test_animations_stand_at_their_first_frame(glb, masks, tmp_path):
 
 
 def skinned(glb, path, first_turn):
-    """The square hung from one joint, which an animation turns."""
+    """Return the square bound to one joint, which an animation turns."""
     parts = {
         **SQUARE,
         "JOINTS_0": np.zeros((4, 4), np.uint8),
@@ -136,8 +136,8 @@ def skinned(glb, path, first_turn):
     return glb(path, parts, **joints, skins=[{"joints": [0]}], animations=[animation("rotation", "turns")])
 
 
-def test_skins(glb, look, tmp_path):
-    """An armature deforms the mesh as at its first frame, and its bones do not come along as objects."""
+def test_skins_deform_the_mesh_at_the_first_frame(glb, look, tmp_path):
+    """An armature deforms the mesh at its first frame, and its bones are not rendered."""
     plain, turned, moving = look(
         [glb(tmp_path / "plain.glb", SQUARE)],
         [glb(tmp_path / "turned.glb", SQUARE, nodes=[{"mesh": 0, "rotation": TURN}])],
@@ -198,8 +198,8 @@ for name in ("moving", "still"):
 """
 
 
-def test_every_kind_of_file_stands_at_its_first_frame(masks, tmp_path):
-    """Frame 0, in which a turned square begins to turn back."""
+def test_every_format_is_rendered_at_its_first_frame(masks, tmp_path):
+    """At frame 0, a turned square begins to turn back."""
     subprocess.run([sys.executable, "-c", MOVE, str(tmp_path)], check=True, capture_output=True)
     files = [tmp_path / f"{name}.{ending}" for name in ("moving", "still") for ending in ("glb", "fbx", "usdc")]
     *moving, still, _, _ = masks(*files)
@@ -207,8 +207,8 @@ def test_every_kind_of_file_stands_at_its_first_frame(masks, tmp_path):
         assert (mask != still).mean() < 0.002
 
 
-def test_curves_and_instances_of_usd(look, tmp_path):
-    """Curves alone are refused by their name, beside a mesh they vanish; instances carry the object's index."""
+def test_usd_curves_are_left_out_and_instances_are_rendered(look, tmp_path):
+    """A file of curves alone is refused, curves beside a mesh are left out; instances have the index of the object."""
     subprocess.run([sys.executable, "-c", WRITE, str(tmp_path)], check=True, capture_output=True)
     curve, mixed, plane, instances = look(
         *([tmp_path / f"{name}.usdc"] for name in ("curve", "mixed", "plane", "instances"))
@@ -223,7 +223,7 @@ def test_curves_and_instances_of_usd(look, tmp_path):
     assert not mask[:, 31:33].any()
 
 
-def test_refusals_in_words(glb, look, tmp_path):
+def test_refusals_have_a_message(glb, look, tmp_path):
     nan = SQUARE["POSITION"].copy()
     nan[2, 1] = np.nan
     files = {
@@ -240,7 +240,7 @@ def test_refusals_in_words(glb, look, tmp_path):
         assert name in one.answer["message"]
 
 
-def test_text_files_that_point_outside_or_hold_nan_are_refused(look, tmp_path):
+def test_text_files_with_outside_references_or_nan_are_refused(look, tmp_path):
     folder = tmp_path / "objects"
     folder.mkdir()
     (tmp_path / "secret.mtl").write_text("newmtl secret\n")
@@ -249,7 +249,7 @@ def test_text_files_that_point_outside_or_hold_nan_are_refused(look, tmp_path):
     (folder / "up.obj").write_text("mtllib ../secret.mtl\n" + faces)
     (folder / "back.obj").write_text("mtllib ..\\secret.mtl\n" + faces)
     (folder / "nan.obj").write_text(faces.replace("v 1 0 0", "v 1 NaN 0"))
-    (folder / "link.obj").write_text(faces)  # Blender reads the library of the same name unasked
+    (folder / "link.obj").write_text(faces)  # Blender also reads the library of the same name
     (folder / "up.usda").write_text('#usda 1.0\ndef "thing" (references = @../secret.usda@) {}\n')
     names = ("up.obj", "back.obj", "link.obj", "up.usda", "nan.obj")
     *outside, nan = look(*([folder / name] for name in names))
@@ -257,7 +257,7 @@ def test_text_files_that_point_outside_or_hold_nan_are_refused(look, tmp_path):
     assert nan.answer["refused"] == "not-finite"
 
 
-def test_files_that_changed_or_are_huge_are_refused_unread(glb, tmp_path):
+def test_changed_or_huge_files_are_refused_before_reading(glb, tmp_path):
     files = [glb(tmp_path / "square.glb", SQUARE), tmp_path / "huge.stl", tmp_path / "none.glb"]
     with files[1].open("wb") as file:
         file.truncate(2**30 + 1)

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the work at hand is finished, a second signal ends at once, and the exit code says which came."""
+"""Ctrl-C and SIGTERM: work in progress finishes, a second signal ends at once, the exit code depends on the signal."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SIGNALS = [(signal.SIGINT, KeyboardInterrupt, 130), (signal.SIGTERM, Terminated,
 
 @pytest.fixture(autouse=True)
 def _python_handlers():
-    """The handlers of a program that was started in the foreground."""
+    """Install the handlers of a program that runs in the foreground."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
@@ -26,7 +26,7 @@ def _python_handlers():
 
 
 @pytest.mark.parametrize(("number", "kind", "code"), SIGNALS)
-def test_the_work_at_hand_is_finished(number, kind, code):
+def test_work_in_progress_is_finished(number, kind, code):
     before = signal.getsignal(number)
     done = []
 
@@ -64,7 +64,7 @@ def test_a_second_signal_ends_at_once(first, second, kind, code):
     assert exit_code(caught.value) == code
 
 
-def test_an_error_of_the_block_comes_before_the_interrupt():
+def test_an_error_of_the_block_is_raised_before_the_interrupt():
     def work():
         with finish_first():
             os.kill(os.getpid(), signal.SIGTERM)
@@ -74,7 +74,7 @@ def test_an_error_of_the_block_comes_before_the_interrupt():
         work()
 
 
-def test_sigterm_raises_inside_the_block_only():
+def test_sigterm_raises_only_inside_the_block():
     with pytest.raises(Terminated), raise_on_sigterm():
         os.kill(os.getpid(), signal.SIGTERM)
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
@@ -101,7 +101,7 @@ def test_another_thread_receives_no_signals_and_changes_no_handlers():
     assert seen == [False, before]
 
 
-def test_a_forked_process_ends_as_without_the_handler():
+def test_a_forked_process_has_the_default_handler():
     code = (
         "import os, signal, time\n"
         "from objascale.interrupts import finish_first, raise_on_sigterm\n"
@@ -121,8 +121,8 @@ def test_a_forked_process_ends_as_without_the_handler():
 
 
 @pytest.mark.parametrize(("number", "kind", "code"), SIGNALS)
-def test_a_command_that_cannot_finish_first_ends_with_a_sentence(number, kind, code):
-    """Also between the start of a command and its own handling of errors."""
+def test_an_interrupted_command_ends_with_a_message(number, kind, code):
+    """The app handles a signal that the command does not handle."""
     text = (
         "import os\n"
         "from objascale.terminal import App\n"
@@ -142,5 +142,5 @@ def test_a_command_that_cannot_finish_first_ends_with_a_sentence(number, kind, c
 
 
 def in_foreground() -> None:
-    """Undo what a shell does to background processes: it makes them ignore Ctrl-C."""
+    """Restore the handling of Ctrl-C, which a shell disables for background processes."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)

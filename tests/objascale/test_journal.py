@@ -1,4 +1,4 @@
-"""The journal: what a crash, a full disk and a damaged line cost."""
+"""The journal after a crash, on a full disk, and with a damaged line."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def plain(record):
 
 
 @given(RECORDS, st.integers(0, 300))
-def test_a_crash_costs_the_incomplete_line_and_nothing_else(tmp_path_factory, records, cut):
+def test_a_crash_costs_only_the_incomplete_line(tmp_path_factory, records, cut):
     path = written(tmp_path_factory.mktemp("journal") / "journal.jsonl", records)
     data = path.read_bytes()[: max(path.stat().st_size - cut, 0)]
     path.write_bytes(data)
@@ -36,7 +36,7 @@ def test_a_crash_costs_the_incomplete_line_and_nothing_else(tmp_path_factory, re
 
 
 @pytest.mark.parametrize("damaged", ["{oops", "", '"text"', "\udcff"])
-def test_a_damaged_line_is_named_with_the_way_out(tmp_path, damaged):
+def test_the_error_of_a_damaged_line_names_the_line_and_a_remedy(tmp_path, damaged):
     path = tmp_path / "journal.jsonl"
     path.write_text(f'{{"slot": 1}}\n{damaged}\n{{"slot": 3}}\n', errors="surrogateescape")
     with pytest.raises(JournalError, match=r"journal\.jsonl, line 2, is damaged; delete that line"):

@@ -1,4 +1,4 @@
-"""KITTI-360 as it is published: frames, and instance images of 16 bits."""
+"""KITTI-360 in its published layout: frames, and instance images of 16 bits."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SEQUENCE = "2013_05_28_drive_0000_sync"
 
 
 def write(folder: Path, frame: int, labels: np.ndarray, camera: str = "image_00", sequence: str = SEQUENCE) -> Path:
-    """A frame below data_2d_raw and its labels below data_2d_semantics; the instance image."""
+    """Write a frame below data_2d_raw and its labels below data_2d_semantics; return the instance image."""
     raw = folder / f"data_2d_raw/{sequence}/{camera}/data_rect"
     semantics = folder / f"data_2d_semantics/train/{sequence}/{camera}"
     for each in (raw, semantics / "instance", semantics / "semantic", semantics / "confidence"):
@@ -39,11 +39,11 @@ def street() -> np.ndarray:
     labels = np.full((HEIGHT, WIDTH), 7000)  # road
     labels[1:3, 2:7] = 26004
     labels[4, 19] = 17012
-    labels[:, 10] = 26000  # cars that nobody told apart
+    labels[:, 10] = 26000  # cars without instance ids
     return labels
 
 
-def test_the_published_layout(tmp_path, all_objects):
+def test_the_published_layout_is_read(tmp_path, all_objects):
     write(tmp_path, 250, street())
     write(tmp_path, 251, street())
     write(tmp_path, 250, street(), "image_01")
@@ -59,7 +59,7 @@ def test_the_published_layout(tmp_path, all_objects):
     ]
     assert dataset.samples[0].file == f"data_2d_raw/{SEQUENCE}/image_00/data_rect/0000000250.png"
     objects = all_objects(dataset)
-    # One pole and one car, however many frames show them.
+    # One pole and one car over all frames.
     assert [each.category for each in objects] == ["pole", "car"] * 4
     assert {each.asset_id for each in objects} == {
         f"kitti360/{sequence}/{label}"
@@ -71,7 +71,7 @@ def test_the_published_layout(tmp_path, all_objects):
 
 
 @given(labels=arrays(np.uint16, (HEIGHT, WIDTH), elements=st.sampled_from([0, 7000, 7001, 26001, 44999, 65535])))
-def test_masks_survive(tmp_path_factory, labels):
+def test_masks_are_read_back_exactly(tmp_path_factory, labels):
     folder = tmp_path_factory.mktemp("kitti360")
     write(folder, 0, labels)
     masks = {int(each.asset_id.split("/")[-1]): each.mask().full() for each in read(folder).samples[0].objects()}
@@ -79,7 +79,7 @@ def test_masks_survive(tmp_path_factory, labels):
     assert all((mask == (labels == number)).all() for number, mask in masks.items())
 
 
-def test_a_bad_label_image_costs_its_own_sample(tmp_path):
+def test_a_bad_label_image_costs_one_sample(tmp_path):
     rng = np.random.default_rng(0)
     paths = [write(tmp_path, frame, rng.integers(0, 9999, (HEIGHT, WIDTH))) for frame in range(6)]
     paths[0].write_bytes(paths[0].read_bytes()[:150])
@@ -94,7 +94,7 @@ def test_a_bad_label_image_costs_its_own_sample(tmp_path):
     assert good.objects()
 
 
-def test_a_bad_frame_costs_its_own_sample(tmp_path):
+def test_a_bad_frame_costs_one_sample(tmp_path):
     for frame in (0, 1):
         write(tmp_path, frame, street())
     cut_off, missing = open_dataset(tmp_path).samples
@@ -107,7 +107,7 @@ def test_a_bad_frame_costs_its_own_sample(tmp_path):
         missing.picture()
 
 
-def test_labels_that_are_not_unpacked_are_named(tmp_path):
+def test_an_error_names_labels_that_are_not_unpacked(tmp_path):
     (tmp_path / "data_2d_semantics/train").mkdir(parents=True)
     with pytest.raises(DatasetError, match="unpack the labels there"):
         open_dataset(tmp_path)

@@ -1,4 +1,4 @@
-"""Environment maps read from files, and the average of them that lights objects."""
+"""Environment maps read from files, and the downscaled copies that light objects."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def solid_angles(height: int) -> np.ndarray:
 
 
 def energy(pixels: np.ndarray) -> np.ndarray:
-    """Mean radiance over the sphere."""
+    """Return the mean radiance over the sphere."""
     weights = np.broadcast_to(solid_angles(len(pixels)), (*pixels.shape[:2], 1))
     return (pixels.astype(float) * weights).sum((0, 1)) / weights.sum()
 
@@ -38,13 +38,13 @@ def read_rgb(path):
 
 
 def run_length_encodable(rng, height, width):
-    """Light whose Radiance scanlines hold runs and literals."""
+    """Return light whose Radiance scanlines hold runs and literals."""
     return np.repeat(rng.random((height, -(-width // 5), 3), np.float32), 5, axis=1)[:, :width] + np.float32(0.01)
 
 
 @pytest.mark.parametrize("width", [4, 7, 8, 130, 700])
-def test_hdr_and_exr_give_what_opencv_reads(tmp_path, width):
-    """Narrow files have plain scanlines, wide ones run-length encoded; 300 rows are more than a band."""
+def test_hdr_and_exr_equal_opencv(tmp_path, width):
+    """Narrow files have plain scanlines, wide ones are run-length encoded; 300 rows are more than one band."""
     cv2.imwrite(str(tmp_path / "a.hdr"), run_length_encodable(np.random.default_rng(width), 300, width))
     expected = cv2.imread(str(tmp_path / "a.hdr"), cv2.IMREAD_UNCHANGED)[..., ::-1]
     written(tmp_path / "a.exr", np.ascontiguousarray(expected))
@@ -52,8 +52,8 @@ def test_hdr_and_exr_give_what_opencv_reads(tmp_path, width):
         assert (load_map(tmp_path / name, tmp_path).texels == expected.astype(np.float16)).all()
 
 
-def test_old_run_lengths_and_plain_scanlines(tmp_path):
-    """(1, 1, 1, n) repeats the texel before n times, and a second such one 256 n times."""
+def test_old_run_lengths_and_plain_scanlines_are_decoded(tmp_path):
+    """(1, 1, 1, n) repeats the previous texel n times, and a second such code 256 n times."""
     row = bytes([10, 20, 30, 129, 1, 1, 1, 3, 1, 1, 1, 1, 40, 50, 60, 128])  # 1 + 3 + 256 + 1 texels
     (tmp_path / "old.hdr").write_bytes(b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 2 +X 261\n" + 2 * row)
     texels = load_map(tmp_path / "old.hdr", tmp_path).texels
@@ -84,7 +84,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_maps_that_are_none_are_named(tmp_path, name):
+def test_errors_name_files_that_are_no_map(tmp_path, name):
     path = tmp_path / name
     path.write_bytes(BROKEN[name])
     with pytest.raises(EnvironmentMapError, match=name) as caught:
@@ -93,7 +93,7 @@ def test_maps_that_are_none_are_named(tmp_path, name):
 
 
 @pytest.mark.parametrize("ending", ["hdr", "exr"])
-def test_truncated_missing_and_infinite_maps_are_named(tmp_path, ending):
+def test_errors_name_truncated_missing_and_infinite_maps(tmp_path, ending):
     path = tmp_path / f"cut.{ending}"
     with pytest.raises(EnvironmentMapError, match="cut"):
         load_map(path, tmp_path)
@@ -112,7 +112,7 @@ def test_truncated_missing_and_infinite_maps_are_named(tmp_path, ending):
         load_map(written(tmp_path / "infinite.exr", pixels), tmp_path)
 
 
-def test_half_floats_err_by_a_two_thousandth_and_suns_are_clamped(tmp_path):
+def test_half_floats_are_exact_to_a_two_thousandth_and_suns_are_clamped(tmp_path):
     pixels = np.random.default_rng(0).lognormal(0, 2, (16, 32, 3)).astype(np.float32)
     pixels[3, 4] = 1e6
     loaded = load_map(written(tmp_path / "a.exr", pixels), tmp_path)
@@ -120,7 +120,7 @@ def test_half_floats_err_by_a_two_thousandth_and_suns_are_clamped(tmp_path):
     assert loaded.texels == pytest.approx(np.minimum(pixels, BRIGHTEST), rel=2**-11, abs=2**-25)
 
 
-def test_negative_light_counts_as_none_in_texels_and_light(tmp_path):
+def test_negative_light_is_black_in_texels_and_light(tmp_path):
     pixels = np.random.default_rng(0).normal(0, 1, (16, 32, 3)).astype(np.float32)
     loaded = load_map(written(tmp_path / "a.exr", pixels), tmp_path)
     assert not loaded.plain
@@ -130,7 +130,7 @@ def test_negative_light_counts_as_none_in_texels_and_light(tmp_path):
 
 @pytest.mark.parametrize("width", [64, 100, 130])
 def test_the_light_of_a_wide_map_keeps_the_suns_energy(tmp_path, monkeypatch, width):
-    """Widths that the average divides, and that it does not."""
+    """Widths that are multiples of the width of the light, and others."""
     monkeypatch.setattr(maps, "LIGHT_WIDTH", 32)
     pixels = np.random.default_rng(0).random((width // 2, width, 3), np.float32)
     pixels[width // 8, 5] = 1e6
@@ -142,7 +142,7 @@ def test_the_light_of_a_wide_map_keeps_the_suns_energy(tmp_path, monkeypatch, wi
 
 @settings(deadline=None, max_examples=20)
 @given(st.integers(33, 90), st.integers(2, 24), st.floats(0.001, 1000))
-def test_the_light_of_an_even_map_is_even(tmp_path_factory, width, height, radiance):
+def test_a_uniform_map_gives_uniform_light(tmp_path_factory, width, height, radiance):
     assume(width != height and 3 * width != 4 * height and width != 6 * height)  # the shapes of cube maps
     folder = tmp_path_factory.mktemp("even")
     with pytest.MonkeyPatch.context() as patch:
@@ -152,7 +152,7 @@ def test_the_light_of_an_even_map_is_even(tmp_path_factory, width, height, radia
     assert light == pytest.approx(np.full_like(light, radiance), rel=1e-5)
 
 
-def test_a_light_that_finds_no_room_is_an_os_error(tmp_path):
+def test_a_light_that_cannot_be_written_is_an_os_error(tmp_path):
     with pytest.raises(OSError, match="light"):
         write_exr(tmp_path / "nowhere" / "light.exr", np.zeros((2, 4, 3), np.float32))
 
@@ -166,7 +166,7 @@ def test_real_maps_load(shared, tmp_path):
 
 
 def converted(pixels, source: str) -> np.ndarray:
-    """Blender's own conversion of a colour space to linear Rec. 709."""
+    """Return Blender's conversion of a colour space to linear Rec. 709."""
     config = ocio.Config.CreateFromFile(str(blender_datafiles() / "colormanagement" / "config.ocio"))
     out = np.ascontiguousarray(pixels, np.float32).copy()
     config.getProcessor(source, "Linear Rec.709").getDefaultCPUProcessor().applyRGB(out)
@@ -244,7 +244,7 @@ def test_the_content_of_a_map_wins_over_its_suffix(tmp_path, name):
         assert (load_map(tmp_path / wrong, tmp_path).texels == 3).all()
 
 
-def test_layers_and_parts_of_an_exr_are_read_or_named(tmp_path):
+def test_exr_layers_and_parts_are_read_or_reported(tmp_path):
     rgb = np.random.default_rng(0).random((8, 16, 3), np.float32)
     red, green, blue = (np.ascontiguousarray(rgb[..., c]) for c in range(3))
     scanlines = {"type": OpenEXR.scanlineimage}

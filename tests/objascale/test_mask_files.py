@@ -1,4 +1,4 @@
-"""Pictures of masks and text files of polygons."""
+"""Mask images, and text files with polygons."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PALETTE = [0, 0, 0, 128, 0, 0, 0, 128, 0] + [7, 8, 9] * 253
 
 
 def truths_of(folder: Path, image: Image.Image | bytes, name: str = "a.png") -> list[TruthObject]:
-    """The objects of a mask file of an image of 8×6 px."""
+    """Return the objects of a mask file for an image of 8×6 px."""
     (folder / name).write_bytes(image) if isinstance(image, bytes) else image.save(folder / name)
     Image.new("RGB", (8, 6)).save(folder / "image.jpg")
     return read_mask_file(folder, name, folder / "image.jpg", asset_id="x", category="object", names={3: "cup"})
@@ -83,7 +83,7 @@ def test_an_empty_mask_is_no_object(tmp_path):
     (Image.new("RGB", (8, 6), (1, 2, 3)), "colours without a palette"),
     (Image.new("RGBA", (8, 6), (1, 1, 1, 9)), "transparent pixels"),
 ])  # fmt: skip
-def test_a_picture_that_is_no_mask_costs_its_own_object(tmp_path, image, problem):
+def test_a_picture_that_is_no_mask_costs_one_object(tmp_path, image, problem):
     (truth,) = truths_of(tmp_path, image, "a.tif" if getattr(image, "mode", "") == "F" else "a.png")
     with pytest.raises(MaskError, match=rf"object a\.\w+: the mask file .*{problem}"):
         truth.mask()
@@ -122,7 +122,7 @@ def test_polygons_are_fractions_of_the_image(tmp_path):
     ("0.5 0.1 0.2 0.3 0.4 0.5 0.6", "class 0.5"),
     ("inf 0.1 0.2 0.3 0.4 0.5 0.6", "class inf"),
 ])  # fmt: skip
-def test_a_bad_line_costs_its_own_object(tmp_path, line, problem):
+def test_a_bad_line_costs_one_object(tmp_path, line, problem):
     bad, good = truths_of(tmp_path, f"{line}\n3 0 0 1 0 1 1\n".encode(), "a.txt")
     assert problem in bad.problem
     assert good.mask().area
@@ -137,7 +137,7 @@ def test_a_polygon_refers_to_the_image_as_it_is_displayed(tmp_path):
     assert (truth.size, truth.mask().box) == ((8, 6), (0, 0, 6, 4))
 
 
-def test_a_yolo_folder_has_the_names_of_its_classes(tmp_path, all_objects):
+def test_class_names_of_a_yolo_folder_are_read(tmp_path, all_objects):
     for folder in ("images/train", "labels/train"):
         (tmp_path / folder).mkdir(parents=True)
     Image.new("RGB", (8, 6)).save(tmp_path / "images/train/1.jpg")
@@ -148,7 +148,7 @@ def test_a_yolo_folder_has_the_names_of_its_classes(tmp_path, all_objects):
     assert [(each.object_id, each.category) for each in all_objects(dataset)] == [("train/1.txt/1", "jug")]
 
 
-def test_a_split_of_a_yolo_export_has_the_names_of_the_file_above_it(tmp_path, all_objects):
+def test_a_split_of_a_yolo_export_has_the_class_names_of_the_file_above_it(tmp_path, all_objects):
     for folder in ("valid/images", "valid/labels"):
         (tmp_path / folder).mkdir(parents=True)
     Image.new("RGB", (8, 6)).save(tmp_path / "valid/images/1_jpg.rf.0a.jpg")
@@ -158,7 +158,7 @@ def test_a_split_of_a_yolo_export_has_the_names_of_the_file_above_it(tmp_path, a
     assert [each.category for each in all_objects(dataset)] == ["jug"]
 
 
-def test_lists_of_class_names(tmp_path):
+def test_lists_of_class_names_are_read(tmp_path):
     assert class_names(tmp_path) == {}
     (tmp_path / "classes.txt").write_text("cup\njug")
     assert class_names(tmp_path) == {0: "cup", 1: "jug"}
@@ -169,7 +169,7 @@ def test_lists_of_class_names(tmp_path):
 @pytest.mark.parametrize(
     "text", ["nc: 2", "names: 7", "[", "", "!!python/object/apply:os.system [true]", "names: {a: b}"]
 )
-def test_a_damaged_list_of_class_names_is_named(tmp_path, text):
+def test_an_error_names_a_damaged_list_of_class_names(tmp_path, text):
     (tmp_path / "data.yaml").write_text(text)
     with pytest.raises(DatasetError, match=r"data.yaml holds no names of classes"):
         class_names(tmp_path)

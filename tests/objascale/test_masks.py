@@ -1,4 +1,4 @@
-"""RegionMask against full-frame NumPy and against pycocotools."""
+"""RegionMask compared with full-frame NumPy and with pycocotools."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_numpy_sees_the_full_frame(frame):
 
 
 @given(frames)
-def test_rle_is_what_pycocotools_writes(frame):
+def test_rle_equals_pycocotools(frame):
     theirs = coco.encode(np.asfortranarray(frame.astype(np.uint8)))
     ours = RegionMask.from_full(frame).rle()
     assert ours == {"size": list(theirs["size"]), "counts": theirs["counts"].decode()}
@@ -57,7 +57,7 @@ def test_rle_round_trip(frame):
 
 
 @pytest.mark.parametrize("share", [0.001, 0.5, 0.999])
-def test_rle_of_long_and_short_runs_is_what_pycocotools_writes(share):
+def test_rle_of_long_and_short_runs_equals_pycocotools(share):
     frame = np.random.default_rng(0).random((1500, 700)) < share
     frame[200:1200, 100:600] ^= True
     theirs = coco.encode(np.asfortranarray(frame.astype(np.uint8)))["counts"].decode()
@@ -73,7 +73,7 @@ def _runs(frame):
 
 
 @given(frames)
-def test_box_holds_exactly_the_mask(frame):
+def test_the_box_is_the_tightest_box_of_the_mask(frame):
     box = RegionMask.from_full(frame).box
     if box is None:
         assert not frame.any()
@@ -106,8 +106,8 @@ def test_window_equals_slicing_a_padded_frame(frame, edges):
 
 
 @given(frames.filter(lambda frame: frame.any()))
-def test_moments_are_those_of_the_area(frame):
-    """Compared with a mask whose pixels are cut into 16 × 16 points."""
+def test_moments_integrate_over_pixel_areas(frame):
+    """Compared with a mask of 16 × 16 points a pixel."""
     mean, covariance = RegionMask.from_full(frame).moments()
     rows, columns = np.nonzero(np.kron(frame, np.ones((16, 16), bool)))
     points = (np.stack((columns, rows)) + 0.5) / 16
@@ -117,7 +117,7 @@ def test_moments_are_those_of_the_area(frame):
 
 @given(frames.filter(lambda frame: frame.any()))
 def test_moments_are_rounded_once(frame):
-    """They decide what a Gaussian prompt draws, so they must not depend on the machine's way of adding."""
+    """Moments set the Gaussian prompt, so they must not depend on the order of additions."""
     _, covariance = RegionMask.from_full(frame).moments()
     rows, columns = ([int(i) for i in indices] for indices in np.nonzero(frame))
     n = len(rows)
@@ -143,7 +143,7 @@ def test_one_pixel():
     assert covariance == pytest.approx(np.eye(2) / 12)
 
 
-def test_a_small_mask_in_a_huge_frame_stays_small():
+def test_a_small_mask_in_a_huge_frame_uses_little_memory():
     mask = RegionMask(8000, 4000, np.ones((3, 5), bool), 8192, 8192)
     back = RegionMask.from_rle(mask.rle())
     assert back.data.shape == (3, 5)

@@ -1,4 +1,4 @@
-"""Objects of Objaverse: from a real server with a tiny one of real GLBs, and from what the package's cache holds."""
+"""Objects of Objaverse: from a local server with a small set of real GLBs, and from the cache of the package."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def uid(number: int) -> str:
 
 @dataclass
 class Tiny:
-    """Four apples and three cups (one listed as both), in two shards; file by file as the real server has them."""
+    """A server of four apples and three cups (one listed as both) in two shards, with the files of the real server."""
 
     server: object
     root: Path
@@ -71,7 +71,7 @@ class Tiny:
         }
 
     def serve(self, name: str, content: bytes) -> None:
-        """As the hub does: the address redirects to a store."""
+        """Serve a file by a redirect to another address, as the hub does."""
         self.server.files[f"/store/{name}"] = content
         self.server.answers[BASE + name] = [lambda reply: reply.send(302, Location=f"/store/{name}")]
 
@@ -110,7 +110,7 @@ def first_apple(tiny) -> int:
     return int(objaverse.objects(["apple"], 1, seed=7).assets[0].path.stem, 16)
 
 
-def test_objects_come_with_their_credits_and_lie_where_the_package_looks(tiny):
+def test_objects_have_credits_and_are_stored_in_the_cache_of_the_package(tiny):
     fetched = objaverse.objects(["apple", "cup"], 10, seed=0)
     assert sorted(ids(fetched)) == sorted([f"apple/{uid(n)}" for n in (0, 1, 2)] + [f"cup/{uid(n)}" for n in (3, 4, 5)])
     assert fetched.failures == []
@@ -125,7 +125,7 @@ def test_objects_come_with_their_credits_and_lie_where_the_package_looks(tiny):
     assert package.load_objects([uid(4)]) == {uid(4): str(asset.path)}
 
 
-def test_what_is_there_is_not_asked_for_and_offline_gives_the_same(tiny):
+def test_cached_files_are_not_requested_and_offline_gives_the_same(tiny):
     fetched = objaverse.objects(["cup", "apple"], 2, seed=1)
     assert len(tiny.asked()) == len(set(tiny.asked()))
     before = len(tiny.asked())
@@ -135,7 +135,7 @@ def test_what_is_there_is_not_asked_for_and_offline_gives_the_same(tiny):
     assert len(tiny.asked()) == before
 
 
-def test_the_choice_depends_on_the_seed_and_the_uids_alone(tiny):
+def test_the_choice_depends_only_on_seed_and_uids(tiny):
     choices = {seed: ids(objaverse.objects(["apple", "cup"], 1, seed=seed)) for seed in range(12)}
     assert len({tuple(choice) for choice in choices.values()}) > 1
     for seed, choice in choices.items():
@@ -143,12 +143,12 @@ def test_the_choice_depends_on_the_seed_and_the_uids_alone(tiny):
         assert ids(objaverse.objects(["apple", "cup"], 3, seed=seed))[::3] == choice
 
 
-def test_only_the_files_of_metadata_that_are_needed_are_fetched(tiny):
+def test_only_the_needed_metadata_files_are_fetched(tiny):
     first_apple(tiny)
     assert len([name for name in tiny.asked() if name.startswith("metadata/")]) == 1
 
 
-def test_an_object_that_is_gone_gives_way_to_the_next(tiny):
+def test_an_object_that_is_gone_is_replaced_by_the_next(tiny):
     gone = first_apple(tiny)
     (tiny.root / tiny.path(gone)).unlink()
     tiny.answer(tiny.path(gone), lambda reply: reply.send(404))
@@ -168,7 +168,7 @@ def test_an_object_that_is_gone_gives_way_to_the_next(tiny):
     ],
     ids=["a page", "empty", "shorter than its header says", "too large"],
 )
-def test_what_is_no_glb_of_a_sensible_size_gives_way(content, reason, tiny, monkeypatch):
+def test_a_file_that_is_no_glb_or_too_large_is_replaced_by_the_next(content, reason, tiny, monkeypatch):
     bad = first_apple(tiny)
     (tiny.root / tiny.path(bad)).unlink()
     tiny.serve(tiny.path(bad), content)
@@ -180,7 +180,7 @@ def test_what_is_no_glb_of_a_sensible_size_gives_way(content, reason, tiny, monk
     assert not (tiny.root / tiny.path(bad)).exists()
 
 
-def test_faults_that_pass_are_waited_out(tiny):
+def test_temporary_faults_are_retried(tiny):
     content = tiny.server.files[f"/store/{tiny.path(4)}"]
     tiny.answer("lvis-annotations.json.gz", lambda reply: reply.send(500), lambda reply: reply.file())
     tiny.answer("metadata/000-000.json.gz", lambda reply: reply.send(429, Retry_After="1"), lambda reply: reply.file())
@@ -193,7 +193,7 @@ def test_faults_that_pass_are_waited_out(tiny):
 
 
 @pytest.mark.parametrize("damage", [b"", b"glTF\2\0\0\0"], ids=["empty", "truncated"])
-def test_a_damaged_object_in_the_cache_is_replaced_and_named(damage, tiny):
+def test_a_damaged_object_in_the_cache_is_replaced_and_reported(damage, tiny):
     asset = objaverse.objects(["apple"], 1, seed=7).assets[0]
     asset.path.write_bytes(damage)
     with pytest.raises(SourceError, match="1 × damaged"):
@@ -205,7 +205,7 @@ def test_a_damaged_object_in_the_cache_is_replaced_and_named(damage, tiny):
 
 @pytest.mark.parametrize("name", ["lvis-annotations.json.gz", "object-paths.json.gz", "metadata/000-000.json.gz"])
 @pytest.mark.parametrize("damage", [b"", b"\x1f\x8b\x08half", b"<html>"], ids=["empty", "cut", "a page"])
-def test_a_damaged_table_in_the_cache_is_replaced_and_named(name, damage, tiny):
+def test_a_damaged_table_in_the_cache_is_replaced_and_reported(name, damage, tiny):
     objaverse.objects(["apple"], 3, seed=0)
     (tiny.root / name).write_bytes(damage)
     fetched = objaverse.objects(["apple"], 3, seed=0)
@@ -213,14 +213,14 @@ def test_a_damaged_table_in_the_cache_is_replaced_and_named(name, damage, tiny):
     assert reasons(fetched.replaced) == [(name, "damaged")]
 
 
-def test_a_table_that_is_gzip_but_not_a_table(tiny):
+def test_a_gzip_file_that_is_no_table_is_an_error(tiny):
     tiny.serve("lvis-annotations.json.gz", gzip.compress(b"hello"))
     with pytest.raises(SourceError, match=r"lvis-annotations\.json\.gz is not Objaverse's table.*delete it"):
         objaverse.objects(["apple"], 1, seed=0)
 
 
-def test_a_seeded_cache_is_used_as_far_as_it_goes(tiny):
-    """A lab's cache in the package's layout: of what is there nothing is asked for, the rest is fetched."""
+def test_only_files_that_the_cache_lacks_are_fetched(tiny):
+    """Files in an existing cache with the layout of the package are used, the others are fetched."""
     for name, content in tiny.server.files.items():
         if "000-000" not in name:
             path = tiny.root / name.removeprefix("/store/")
@@ -234,7 +234,7 @@ def test_a_seeded_cache_is_used_as_far_as_it_goes(tiny):
     assert sorted(tiny.asked()) == sorted(["metadata/000-000.json.gz", *[tiny.path(n) for n in (0, 2, 4)]])
 
 
-def test_offline_without_a_cache_says_so(tiny):
+def test_offline_without_a_cache_is_an_error(tiny):
     with pytest.raises(SourceError, match="is not in the cache, and is not fetched offline"):
         objaverse.objects(["apple"], 1, seed=0, offline=True)
 
@@ -267,19 +267,19 @@ def test_an_object_without_file_or_metadata_is_a_failure(tiny):
 
 
 @pytest.mark.parametrize(("name", "hint"), [("aple", "apple"), ("mug", ""), ("cu", "cup"), ("tv", "television_set")])
-def test_an_unknown_category_brings_near_ones(name, hint, tiny):
+def test_the_error_of_an_unknown_category_suggests_similar_names(name, hint, tiny):
     with pytest.raises(SourceError, match=f"no LVIS category '{name}'" + (f"; did you mean {hint}" if hint else "$")):
         objaverse.objects(["apple", name], 1, seed=0)
 
 
-def test_a_category_that_stays_empty_is_named(tiny):
+def test_an_error_names_a_category_without_objects(tiny):
     for number in (3, 4, 5):
         tiny.answer(tiny.path(number), lambda reply: reply.send(404))
     with pytest.raises(SourceError, match=r"category 'cup' can be used \(3 × http-404\)"):
         objaverse.objects(["cup", "apple"], 1, seed=0)
 
 
-def test_a_host_that_is_gone_is_said_once_and_a_later_run_goes_on(tiny, monkeypatch):
+def test_an_unreachable_host_is_reported_once_and_a_later_run_resumes(tiny, monkeypatch):
     address = tiny.server.url
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(SourceError, match="no connection"):
@@ -295,14 +295,14 @@ def test_a_host_that_is_gone_is_said_once_and_a_later_run_goes_on(tiny, monkeypa
     assert tiny.asked().count("lvis-annotations.json.gz") == 1
 
 
-def test_progress_ends_with_all_there(tiny):
+def test_progress_ends_at_the_total(tiny):
     seen = []
     objaverse.objects(["apple", "cup"], 2, seed=0, progress=lambda *step: seen.append(step))
     assert ("metadata", 2, 2) in seen
     assert seen[-1] == ("objects", 4, 4)
 
 
-def test_the_package_is_loaded_only_when_it_is_needed():
+def test_the_objaverse_package_is_imported_only_when_needed():
     code = "import sys, objascale.cli, objascale.sources.objaverse; sys.exit('objaverse' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
@@ -321,7 +321,7 @@ def test_a_changed_file_gets_a_new_digest(tmp_path):
     assert objaverse_cache.Digests().sha256(file) != first
 
 
-def test_the_default_categories_are_those_with_most_objects(shared):
+def test_the_default_categories_have_the_most_objects(shared):
     lvis = json.loads((shared / "assets/objaverse/lvis-annotations.json").read_text())
     names = default_categories(68)
     counts = [len(set(lvis[name])) for name in names]
@@ -332,8 +332,8 @@ def test_the_default_categories_are_those_with_most_objects(shared):
             default_categories(count)
 
 
-def test_the_papers_command_from_beginning_to_end(loopback, tmp_path, monkeypatch, run_objascale):
-    """`objascale render --categories …`: objects and maps are fetched and rendered; then again, offline, nothing is."""
+def test_the_command_of_the_paper_fetches_and_renders(loopback, tmp_path, monkeypatch, run_objascale):
+    """`objascale render --categories …` fetches and renders; a second run, offline, has nothing left to do."""
     home = tmp_path / "home"
     Tiny(loopback, home / ".objaverse/hf-objaverse-v1").publish()
     exr = (blender_datafiles() / "studiolights/world/city.exr").read_bytes()

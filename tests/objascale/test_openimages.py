@@ -1,4 +1,4 @@
-"""Open Images' segmentations as they are published: a CSV, a PNG a mask at a size of its own, images by split."""
+"""Segmentations of Open Images in their published layout: a CSV, one PNG a mask in its own size, images by split."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def write(
     images: str = "validation",
     pngs: str = "validation-masks-{digit}",
 ) -> Path:
-    """The CSV of (image id, label, box id, mask), with masks as 1-bit PNGs, images and class names; the CSV's path."""
+    """Write the CSV of (image id, label, box id, mask), 1-bit PNGs, images and class names; return the CSV's path."""
     folder.mkdir(parents=True, exist_ok=True)
     rows = []
     for image_id, label, box_id, mask in masks:
@@ -57,7 +57,7 @@ def square(width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
     return mask
 
 
-def test_the_published_layout(tmp_path, all_objects):
+def test_the_published_layout_is_read(tmp_path, all_objects):
     masks = [
         ("ff00000000000001", DOG, "9a041d52", square()),
         ("0001eeaf4aed83f9", CAT, "b64632f9", square(12, 8)),
@@ -69,7 +69,7 @@ def test_the_published_layout(tmp_path, all_objects):
     for opened in (tmp_path, path):
         dataset = open_dataset(opened)
         assert (dataset.name, dataset.path) == ("openimages", tmp_path)
-        assert dataset.categories == {"Cat", DOG}  # named in the table, or only a label
+        assert dataset.categories == {"Cat", DOG}  # a name of the table, or the label where it has none
         files = ["validation/0001eeaf4aed83f9.jpg", "validation/ff00000000000001.jpg"]
         assert [sample.file for sample in dataset.samples] == files
         assert [(each.object_id, each.asset_id, each.category) for each in all_objects(dataset)] == [
@@ -84,14 +84,14 @@ def test_the_published_layout(tmp_path, all_objects):
     ("split", "images", "pngs"),
     [("train", "train_{digit}", "train-masks-{digit}"), ("test", "test", "test-masks"), ("train", "images", "masks")],
 )
-def test_archives_may_be_unpacked_apart_or_together(tmp_path, all_objects, split, images, pngs):
+def test_archives_may_be_unpacked_separately_or_together(tmp_path, all_objects, split, images, pngs):
     masks = [(f"{digit}000000000000000", CAT, "0", square()) for digit in "0f"]
     write(tmp_path, masks, split, images, pngs)
     assert len(all_objects(open_dataset(tmp_path))) == 2
 
 
 @given(mask=arrays(bool, (HEIGHT, WIDTH)))
-def test_masks_survive(tmp_path_factory, mask):
+def test_masks_are_read_back_exactly(tmp_path_factory, mask):
     path = write(tmp_path_factory.mktemp("openimages"), [("00", CAT, "1", mask)])
     found = [each.mask().full() for each in read(path).samples[0].objects()]
     assert len(found) == mask.any()
@@ -103,7 +103,7 @@ def test_masks_survive(tmp_path_factory, mask):
     width=st.integers(1, 30),
     height=st.integers(1, 30),
 )
-def test_a_pixel_takes_what_its_centre_lies_in(mask, width, height):
+def test_a_mask_is_resized_by_pixel_centres(mask, width, height):
     out = resized(mask, width, height)
     assert out.shape == (height, width)
     for row, column in np.ndindex(out.shape):
@@ -113,8 +113,8 @@ def test_a_pixel_takes_what_its_centre_lies_in(mask, width, height):
     assert (resized(resized(mask, mask.shape[1] * 3, mask.shape[0] * 2), mask.shape[1], mask.shape[0]) == mask).all()
 
 
-def test_a_bad_file_costs_its_own_object(tmp_path):
-    """The first image has a bad mask and a good one, in each form of damage; the last has no picture."""
+def test_a_bad_file_costs_one_object(tmp_path):
+    """The first image has a good mask and a mask with each kind of damage; the last has no image file."""
     bad, good = (np.random.default_rng(seed).random((99, 99)) > 0.5 for seed in range(2))
     write(tmp_path, [(f"0{digit}", CAT, box, mask) for digit in range(5) for box, mask in (("1", bad), ("2", good))])
     paths = [tmp_path / f"validation-masks-0/0{digit}_m01yrx_1.png" for digit in range(4)]
@@ -139,7 +139,7 @@ def test_a_bad_file_costs_its_own_object(tmp_path):
         no_image.picture()
 
 
-def test_a_truncated_image_still_tells_its_size(tmp_path):
+def test_the_size_of_a_truncated_image_is_read(tmp_path):
     write(tmp_path, [("00", CAT, "1", square(12, 8)), ("01", CAT, "1", square(12, 8))])
     path = tmp_path / "validation/00.jpg"
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)).save(path)
@@ -154,7 +154,7 @@ def test_a_truncated_image_still_tells_its_size(tmp_path):
 
 
 @pytest.mark.parametrize("row", ["../../x.png,00,/m/1,0", "a.png,../../00,/m/1,0", "a.png,../../../etc/00,/m/1,0"])
-def test_what_leads_outside_is_refused(tmp_path, row):
+def test_paths_outside_the_folder_are_refused(tmp_path, row):
     (tmp_path / "x.png").touch()
     folder = tmp_path / "set"
     path = write(folder, [("00", CAT, "1", square())])
@@ -166,13 +166,13 @@ def test_what_leads_outside_is_refused(tmp_path, row):
 @pytest.mark.parametrize(
     "content", ["", "words\n1\n", f"{COLUMNS}\n", "MaskPath,ImageID\na.png,0\n", "\udcff\udcfe,\x00"]
 )
-def test_a_table_that_is_not_as_published_is_named(tmp_path, content):
+def test_an_error_names_a_table_of_another_layout(tmp_path, content):
     write(tmp_path, [("00", CAT, "1", square())]).write_text(content, errors="surrogateescape")
     with pytest.raises(DatasetError, match=r"validation-annotations-object-segmentation\.csv .*download it again"):
         open_dataset(tmp_path)
 
 
-def test_a_broken_table_of_class_names_is_named(tmp_path):
+def test_an_error_names_a_broken_table_of_class_names(tmp_path):
     write(tmp_path, [("00", CAT, "1", square())])
     for content in (b"\xff\xfe\x00,", b"a" * 200_000):
         (tmp_path / "class-descriptions.csv").write_bytes(content)
@@ -180,7 +180,7 @@ def test_a_broken_table_of_class_names_is_named(tmp_path):
             open_dataset(tmp_path)
 
 
-def test_one_of_several_tables_must_be_named(tmp_path):
+def test_the_user_must_name_one_of_several_tables(tmp_path):
     path = write(tmp_path, [("00", CAT, "1", square())])
     (tmp_path / "test-annotations-object-segmentation.csv").write_bytes(path.read_bytes())
     with pytest.raises(DatasetError, match="but it holds 2; give one of them"):
@@ -188,7 +188,7 @@ def test_one_of_several_tables_must_be_named(tmp_path):
     assert len(open_dataset(path).samples) == 1
 
 
-def test_the_layouts_of_fiftyone_and_datumaro(tmp_path, all_objects):
+def test_the_layouts_of_fiftyone_and_datumaro_are_read(tmp_path, all_objects):
     """FiftyOne: SPLIT/data, SPLIT/labels, SPLIT/metadata. Datumaro: annotations, images/SPLIT, masks/SPLIT."""
     masks = [("00000000000000a1", CAT, "1", square()), ("f0000000000000b2", CAT, "1", square(12, 8))]
     published = open_dataset(write(tmp_path / "published", masks))
@@ -211,7 +211,7 @@ def test_the_layouts_of_fiftyone_and_datumaro(tmp_path, all_objects):
         assert {sample.collection for sample in dataset.samples} == {"openimages-validation"}
 
 
-def test_a_real_set_without_one_mask_has_one_error(shared, tmp_path):
+def test_a_real_data_set_without_one_mask_has_one_error(shared, tmp_path):
     for path in (shared / "faults/real/openimages").rglob("*.*"):
         copy = tmp_path / path.relative_to(shared / "faults/real")
         copy.parent.mkdir(parents=True, exist_ok=True)

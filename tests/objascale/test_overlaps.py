@@ -1,4 +1,4 @@
-"""Surfaces that lie in each other: none is black, and silhouettes stay as they are."""
+"""Coincident surfaces: none is black, and silhouettes do not change."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ INVISIBLE = {"alphaMode": "BLEND", "pbrMetallicRoughness": {"baseColorFactor": [
 
 
 def difference(one, other) -> float:
-    """Mean difference of two pictures in steps of 8 bits."""
+    """Return the mean difference of two images in 8-bit steps."""
     pictures = (np.ascontiguousarray(seen.arrays["rgba"][..., :3]) for seen in (one, other))
     first, second = (to_display(picture, "Standard").astype(int) for picture in pictures)
     return float(np.abs(first - second).mean())
@@ -22,7 +22,7 @@ def difference(one, other) -> float:
 
 @pytest.fixture
 def square(glb, tmp_path):
-    """A function that writes a square, seen from above, with these indices and nodes."""
+    """Return a function that writes a square, seen from above, with the given indices and nodes."""
 
     def write(name: str, indices: np.ndarray = FACES, positions: np.ndarray = SQUARE, material=GREEN, **document):
         if material is not None:
@@ -33,7 +33,7 @@ def square(glb, tmp_path):
     return write
 
 
-def test_doubled_and_overlapping_squares_look_like_one(square, look):
+def test_duplicate_and_overlapping_squares_look_like_one(square, look):
     reversed_faces = FACES[::-1]
     other_diagonal = np.array([1, 2, 3, 1, 3, 0], np.uint16)
     slanted = np.array([[-1, -1, 0], [1, -0.5, 0], [0.3, 1, 0]], np.float32)
@@ -54,7 +54,7 @@ def test_doubled_and_overlapping_squares_look_like_one(square, look):
         assert difference(seen, one) < 2, file.stem
 
 
-def test_overlaps_without_a_material_are_grey_as_one_surface_is(square, look):
+def test_overlaps_without_a_material_are_grey(square, look):
     other_diagonal = np.array([1, 2, 3, 1, 3, 0], np.uint16)
     one, two = look(
         [square("plain", material=None)],

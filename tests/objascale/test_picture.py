@@ -28,7 +28,7 @@ cameras = st.builds(
 
 
 @given(cameras, st.floats(0, 1), st.floats(0, 1), st.floats(1.5, 1e6))
-def test_the_origin_is_seen_where_it_was_asked_for(camera, u, v, distance):
+def test_the_origin_is_projected_to_its_given_position(camera, u, v, distance):
     x, y = u * camera.width, v * camera.height
     placed = camera.looking_at_origin_through(x, y, distance)
     assert placed.project(np.zeros((1, 3)))[0] == pytest.approx((x, y), abs=1e-3)
@@ -42,14 +42,14 @@ def test_axes_are_a_right_handed_frame_with_a_level_horizon(camera):
     assert camera.axes[2, 0] == pytest.approx(0, abs=1e-12)
 
 
-def test_what_is_behind_the_camera_has_no_place_in_the_picture():
+def test_points_behind_the_camera_are_not_projected():
     camera = Camera(100, 100, 1.0, 0.0, 0.0)
     seen = camera.project(np.array([[1.0, 0, 0], [-1.0, 0, 0]]))
     assert seen[0] == pytest.approx((50, 50))
     assert np.isnan(seen[1]).all()
 
 
-def test_equirectangular_landmarks():
+def test_equirectangular_directions_of_known_points():
     directions = np.array([[1.0, 0, 0], [0, -1, 0], [0, 1, 0], [0, 0, 1], [0, 0, -1]])
     u, v = equirectangular(directions).T
     assert u[:3] == pytest.approx((0.5, 0.75, 0.25))
@@ -57,7 +57,7 @@ def test_equirectangular_landmarks():
 
 
 @given(st.integers(1, 40))
-def test_filter_weights_are_symmetric_and_have_the_windows_variance(lookups):
+def test_filter_weights_are_symmetric_and_have_the_variance_of_the_window(lookups):
     weights = filter_weights(lookups).astype(float)
     offsets = (np.arange(len(weights)) - len(weights) // 2) / lookups
     assert weights == pytest.approx(weights[::-1])
@@ -80,7 +80,7 @@ def test_a_constant_map_gives_a_constant_picture(light, azimuth, elevation):
 
 
 def bilinear(texels, directions):
-    """The map in these directions (n, 3), float64."""
+    """Return the map in the given directions (n, 3), float64."""
     height, width = texels.shape[:2]
     u, v = equirectangular(directions).T
     s, t = u * width - 0.5, v * height - 0.5
@@ -92,7 +92,7 @@ def bilinear(texels, directions):
 
 
 def integrated(texels, camera, column, row, density):
-    """The filter's integral over the pixel, by the midpoint rule on a fine grid, in float64."""
+    """Return the integral of the filter over the pixel, by the midpoint rule on a fine grid, in float64."""
     t = (np.arange(density) + 0.5) / density - 0.5
     window = (
         0.35875 + 0.48829 * np.cos(2 * np.pi * t) + 0.14128 * np.cos(4 * np.pi * t) + 0.01168 * np.cos(6 * np.pi * t)
@@ -107,8 +107,8 @@ def integrated(texels, camera, column, row, density):
 @pytest.mark.parametrize(
     ("pixels", "map_width"), [(96, 16), (2000, 64), (500, 1024), (2000, 4096), (64, 1024), (7, 256), (3, 64)]
 )
-def test_a_pixel_is_the_filters_integral(pixels, map_width, elevation):
-    """Coarse maps and fine, of grain; both poles, the seam, pictures of a few pixels; against float64."""
+def test_a_pixel_is_the_integral_of_the_filter(pixels, map_width, elevation):
+    """Coarse and fine maps of noise, both poles, the seam and images of a few pixels, compared with float64."""
     rng = np.random.default_rng(map_width)
     texels = rng.random((map_width // 2, map_width, 3)).astype(np.float16)
     camera = Camera(pixels, pixels, 1.1, math.pi, elevation)
@@ -120,7 +120,7 @@ def test_a_pixel_is_the_filters_integral(pixels, map_width, elevation):
         assert got == pytest.approx(expected, abs=0.06 if grain_missed else 0.02), (column, row)
 
 
-def test_bands_join_to_the_whole_picture():
+def test_bands_join_to_the_full_picture():
     environment = np.random.default_rng(0).random((64, 128, 3)).astype(np.float16)
     camera = Camera(70, 50, 1.0, 0.3, 1.4)
     whole = render_rows(environment, camera, 0, 50)
@@ -129,7 +129,7 @@ def test_bands_join_to_the_whole_picture():
 
 
 def test_a_fine_map_is_antialiased():
-    """Stripes far finer than a pixel become their mean; a single lookup a pixel would alias to black and white."""
+    """Stripes much finer than a pixel become their mean; one lookup a pixel would alias to black and white."""
     environment = np.zeros((1024, 2048, 3), np.float16)
     environment[:, ::2] = 1
     camera = Camera(64, 64, 1.0, 0.0, 0.0)
@@ -146,7 +146,7 @@ def test_standard_view_is_the_srgb_curve():
 
 
 @pytest.mark.parametrize("view", ["AgX", "Filmic", "Standard"])
-def test_views_keep_grey_grey_and_order(view):
+def test_view_transforms_keep_grey_and_order(view):
     linear = np.geomspace(1e-4, 50, 60, dtype=np.float32)
     shown = to_display(np.repeat(linear[:, None], 3, 1), view).astype(int)
     assert (np.diff(shown[:, 0]) >= 0).all()
@@ -167,7 +167,7 @@ def test_compose_is_over_in_linear_light():
     assert (picture == behind).all()
 
 
-def test_threads_change_nothing():
+def test_the_number_of_threads_does_not_change_the_picture():
     texels = np.random.default_rng(0).random((64, 128, 3)).astype(np.float16)
     camera = Camera(90, 300, 1.0, 0.3, 1.0)
     crop = np.full((150, 20, 4), 0.3, np.float32)

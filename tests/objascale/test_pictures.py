@@ -1,4 +1,4 @@
-"""Pictures as pixels: EXIF orientations, bit depths, and colour models."""
+"""Decoding images: EXIF orientations, bit depths and colour models."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LOSSLESS = {"PNG": {}, "WEBP": {"lossless": True}}
 
 
 def encoded(picture: Image.Image, kind: str, exif: int | None = None, **settings) -> bytes:
-    """The bytes of a picture, with an EXIF orientation if one is given."""
+    """Return the bytes of an image, with an EXIF orientation if one is given."""
     buffer = io.BytesIO()
     if exif is not None:
         settings["exif"] = Image.Exif()
@@ -43,7 +43,7 @@ def test_all_eight_orientations_turn_a_picture_as_viewers_do(kind, exif):
     assert np.array_equal(turned(stored, exif), shown)
 
 
-def test_exif_behind_the_pixels_of_a_png_is_found():
+def test_exif_after_the_pixels_of_a_png_is_read():
     content = encoded(noise(), "PNG", 6)
     start = content.index(b"eXIf") - 4
     chunk = content[start : start + 12 + int.from_bytes(content[start : start + 4], "big")]
@@ -53,7 +53,7 @@ def test_exif_behind_the_pixels_of_a_png_is_found():
 
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "JPEG"])
-def test_a_picture_without_a_sound_orientation_is_upright(kind):
+def test_a_picture_without_a_valid_orientation_is_upright(kind):
     assert orientation(encoded(noise(), kind)) == 1
     assert orientation(encoded(noise(), kind, 9)) == 1
     content = encoded(noise(), kind, 6)
@@ -63,7 +63,7 @@ def test_a_picture_without_a_sound_orientation_is_upright(kind):
 
 
 @given(st.binary(max_size=60), st.sampled_from([b"", b"\x89PNG\r\n\x1a\n", b"RIFF\0\0\0\0WEBP", b"\xff\xd8\xff\xe1"]))
-def test_no_bytes_break_the_search_for_an_orientation(data, start):
+def test_any_bytes_give_an_orientation_without_an_error(data, start):
     assert 1 <= orientation(start + data) <= 8
 
 
@@ -73,7 +73,7 @@ def test_no_bytes_break_the_search_for_an_orientation(data, start):
     st.sampled_from(["shifted", "rescaled"]),
 )
 def test_pixels_of_any_bit_depth_become_the_same_eight_bits(pixels, depth, how):
-    """Where the picture is brighter than a quarter of the range somewhere: darker ones look like a lower depth."""
+    """At least one pixel is brighter than a quarter of the range; darker images look like a lower bit depth."""
     wide = pixels.astype(np.uint16)
     deep = wide << (depth - 8) if how == "shifted" else np.rint(wide * ((2**depth - 1) / 255)).astype(np.uint16)
     assert np.array_equal(eight_bits(deep), pixels)
@@ -86,7 +86,7 @@ def test_eight_bits_stay_as_they_are():
 
 @pytest.mark.parametrize("ending", [".png", ".tiff"])
 @pytest.mark.parametrize("channels", [1, 3, 4])
-def test_a_twelve_bit_picture_in_a_file_of_sixteen_keeps_its_contrast(ending, channels):
+def test_a_12_bit_picture_in_a_16_bit_file_keeps_its_contrast(ending, channels):
     eight = np.asarray(noise(40, 50).convert("RGB" if channels > 1 else "L"))
     deep = eight.astype(np.uint16) << 4
     if channels == 4:
@@ -98,19 +98,19 @@ def test_a_twelve_bit_picture_in_a_file_of_sixteen_keeps_its_contrast(ending, ch
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA"])
-def test_every_colour_model_becomes_the_rgb_that_pillow_makes_of_it(mode):
+def test_every_colour_model_is_converted_to_rgb_as_by_pillow(mode):
     content = encoded(noise(16, 16).convert(mode), "PNG")
     with Image.open(io.BytesIO(content)) as picture:
         assert np.array_equal(decode(content), np.asarray(picture.convert("RGB")))
 
 
-def test_a_cmyk_jpeg_has_the_colours_it_was_made_of():
+def test_a_cmyk_jpeg_keeps_its_colours():
     colour = (200, 40, 90)
     pixels = decode(encoded(Image.new("RGB", (16, 16), colour).convert("CMYK"), "JPEG"))
     assert np.abs(pixels.astype(int) - colour).max() <= 2
 
 
-def test_what_is_no_picture_of_eight_or_sixteen_bits_is_refused():
+def test_other_bit_depths_than_8_and_16_are_refused():
     with pytest.raises(PictureError, match=r"float32 pixels.*8 or 16 bits"):
         decode(cv2.imencode(".hdr", np.ones((9, 9, 3), np.float32))[1].tobytes())
     for broken in (b"", b"words", encoded(noise(), "PNG")[:40]):

@@ -1,4 +1,4 @@
-"""Plans are pure functions of their seed, keep their ranges, and come back from their files."""
+"""Plans are functions of their seed, stay within their ranges, and round-trip through files."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def planned(*counts: int, **settings) -> Plan:
     st.integers(1, 50),
     st.none() | st.integers(50, 10**6),
 )
-def test_draws_keep_their_ranges(seed, min_px, spread, min_fraction, wide, min_area, max_area):
+def test_draws_stay_within_their_ranges(seed, min_px, spread, min_fraction, wide, min_area, max_area):
     max_px, max_fraction = min(int(min_px * spread), 16384), min(min_fraction * wide, 0.5)
     if max_fraction * max_px**2 < min_area or (max_area and min_fraction * min_px**2 > max_area):
         return
@@ -76,8 +76,8 @@ def test_draws_keep_their_ranges(seed, min_px, spread, min_fraction, wide, min_a
     assert item.target_fraction * spec.width**2 <= (max_area or math.inf) * 1.03
 
 
-def test_size_is_log_uniform_where_nothing_is_cut_off():
-    """Four octaves and four decades, every mask large enough: quarters are hit equally (chi-square, p > 0.001)."""
+def test_size_is_log_uniform_without_a_cutoff():
+    """With every mask large enough, quarters of both log ranges have equal counts (chi-square, p > 0.001)."""
     plan = planned(1, min_px=512, max_px=8192, min_fraction=1e-4, max_fraction=0.25)
     specs = [plan.draw(slot) for slot in range(2000)]
     for values, low, high in (
@@ -89,7 +89,7 @@ def test_size_is_log_uniform_where_nothing_is_cut_off():
         assert ((counts - 500) ** 2 / 500).sum() < 16.3, counts
 
 
-def test_categories_and_objects_come_evenly():
+def test_categories_and_objects_are_drawn_evenly():
     plan = planned(3, 1, 7)
     items = [plan.draw(slot).objects[0] for slot in range(63)]
     assert set(Counter(item.category for item in items).values()) == {21}
@@ -97,7 +97,7 @@ def test_categories_and_objects_come_evenly():
     assert set(of_seven.values()) == {3}
 
 
-def test_a_draw_depends_on_seed_slot_and_attempt_alone():
+def test_a_draw_depends_only_on_seed_slot_and_attempt():
     plan = planned(3, 4, seed=5)
     forwards = [plan.draw(slot) for slot in range(10)]
     assert [planned(3, 4, seed=5).draw(slot) for slot in reversed(range(10))][::-1] == forwards
@@ -115,16 +115,16 @@ def test_second_attempts_stay_in_the_category_and_then_leave_it():
     assert {plan.draw(0, attempt).objects[0].category for attempt in range(2 * size + 2, 2 * size + 40)} == {"c0", "c1"}
 
 
-def test_late_attempts_leave_a_category_of_many_objects():
-    """All of its files may be damaged, and the slot is filled all the same."""
+def test_late_attempts_may_change_a_category_with_many_objects():
+    """The slot is filled even if all files of the category are damaged."""
     plan = planned(60, 60)
     for slot in range(10):
         tried = [plan.draw(slot, attempt).objects[0].category for attempt in range(ATTEMPTS_PER_SLOT)]
         assert set(tried) == {"c0", "c1"}
 
 
-def test_the_papers_preset():
-    """Masks of 2 to 1e5 px and 1e-6 to 0.3 of the picture, centred; the camera from level to straight down."""
+def test_the_preset_of_the_paper():
+    """Masks have 2 to 1e5 px and fractions of 1e-6 to 0.3, are centred, and the camera is level to straight down."""
     plan = Plan(assets(3), MAPS, PRESETS["paper"], RenderSettings(), 100)
     specs = [plan.draw(slot) for slot in range(500)]
     areas = [spec.objects[0].target_fraction * spec.width**2 for spec in specs]
@@ -136,7 +136,7 @@ def test_the_papers_preset():
     assert max(spec.elevation for spec in specs) > math.pi / 2 - 0.05
 
 
-def test_several_objects_a_picture():
+def test_a_plan_may_have_several_objects_a_picture():
     plan = planned(3, 4, max_objects=4, place="cut", min_px=512, max_px=512, min_fraction=1e-3)
     specs = [plan.draw(slot) for slot in range(200)]
     assert set(Counter(len(spec.objects) for spec in specs)) == {1, 2, 3, 4}
@@ -144,7 +144,7 @@ def test_several_objects_a_picture():
     assert all(1e-3 <= item.target_fraction <= 0.25 for spec in specs for item in spec.objects)
 
 
-def test_spec_id_changes_with_whatever_changes_pixels():
+def test_the_spec_id_depends_on_everything_that_changes_pixels():
     plan = planned(1)
     spec, settings = plan.draw(0), RenderSettings()
     assert spec_id(spec, settings) == spec_id(plan.draw(0), RenderSettings())
@@ -152,7 +152,7 @@ def test_spec_id_changes_with_whatever_changes_pixels():
     assert spec_id(spec, settings) != spec_id(spec, RenderSettings(samples=32))
 
 
-def test_specs_and_plans_come_back_from_json(tmp_path):
+def test_specs_and_plans_round_trip_through_json(tmp_path):
     plan = planned(3, 4, max_objects=3, max_area=500)
     save_plan(plan, tmp_path / "plan.json")
     again = load_plan(tmp_path / "plan.json")
@@ -166,7 +166,7 @@ def test_specs_and_plans_come_back_from_json(tmp_path):
     [(None, "there is no plan"), ("{", "is not a plan"), ("[]", "is not a plan"), ('{"schema": 9}', "schema 9"),
      ('{"schema": 1, "n": 3}', "is not a plan"), ('{"schema": 1, "objects": [{"id": 1}], "maps": []}', "is not a")],
 )  # fmt: skip
-def test_files_that_are_no_plan(tmp_path, content, words):
+def test_files_that_are_no_plan_are_errors(tmp_path, content, words):
     path = tmp_path / "plan.json"
     if content is not None:
         path.write_text(content)
@@ -175,7 +175,7 @@ def test_files_that_are_no_plan(tmp_path, content, words):
     assert str(path) in str(caught.value)
 
 
-def test_large_objects_share_a_budget_of_paths():
+def test_large_objects_share_the_budget_of_light_paths():
     settings = RenderSettings(samples=64, paths=1000)
     assert [samples_for(pixels, settings) for pixels in (1, 10, 20, 1000)] == [64, 64, 50, 8]
     assert samples_for(1000, RenderSettings(samples=4, paths=1)) == 4

@@ -1,4 +1,4 @@
-"""Environment maps of Poly Haven: from a real server that answers as its API does, faults included, and the cache."""
+"""Environment maps of Poly Haven, from a local server with its API and with faults, and from the cache."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WIDTHS = dict(zip(SLUGS, (16384, 8192, 4096, 2048, 16384), strict=True))
 
 
 class Haven:
-    """Five maps of 1k (real EXRs, told apart by their last byte) as api.polyhaven.com describes them."""
+    """A server of five 1k maps (real EXRs that differ in the last byte) with the API of Poly Haven."""
 
     def __init__(self, server) -> None:
         self.server = server
@@ -70,7 +70,7 @@ def names(maps) -> list[str]:
     return [asset.id for asset in maps]
 
 
-def test_maps_come_with_their_credits_and_can_be_read(haven, tmp_path):
+def test_maps_have_credits_and_can_be_read(haven, tmp_path):
     maps = environment_maps(5, "1k", seed=0)
     assert sorted(names(maps)) == sorted(SLUGS)
     asset = next(asset for asset in maps if asset.id == "kiara_1_dawn")
@@ -84,12 +84,12 @@ def test_maps_come_with_their_credits_and_can_be_read(haven, tmp_path):
     assert load_map(asset.path, tmp_path).texels.shape[2] == 3
 
 
-def test_every_request_has_our_own_user_agent(haven):
+def test_every_request_has_the_user_agent_of_objascale(haven):
     environment_maps(2, "1k", seed=0)
     assert {request.headers["User-Agent"] for request in haven.server.requests} == {"objascale-suite"}
 
 
-def test_what_is_there_is_not_asked_for_and_offline_gives_the_same(haven):
+def test_cached_files_are_not_requested_and_offline_gives_the_same(haven):
     maps = environment_maps(3, "1k", seed=4)
     asked = haven.server.asked()
     assert len(asked) == len(set(asked)) == 1 + 2 * 3
@@ -99,14 +99,14 @@ def test_what_is_there_is_not_asked_for_and_offline_gives_the_same(haven):
     assert haven.server.asked() == asked
 
 
-def test_the_choice_depends_on_the_seed_and_the_slugs_alone(haven):
+def test_the_choice_depends_only_on_seed_and_slugs(haven):
     orders = {seed: names(environment_maps(5, "1k", seed=seed)) for seed in range(8)}
     assert len({tuple(order) for order in orders.values()}) > 1
     for seed, order in orders.items():
         assert names(environment_maps(2, "1k", seed=seed)) == order[:2]
 
 
-def test_only_maps_that_are_large_enough_are_candidates(haven):
+def test_only_large_enough_maps_are_candidates(haven):
     with pytest.raises(SourceError, match="lists 3 maps of 8k, fewer than the requested 4"):
         environment_maps(4, "8k", seed=0)
     with pytest.raises(SourceError, match="lists 5 maps of 1k"):
@@ -116,7 +116,7 @@ def test_only_maps_that_are_large_enough_are_candidates(haven):
 
 
 @pytest.mark.parametrize("fault", ["404", "wrong md5", "wrong size", "no exr", "rubbish"])
-def test_a_map_that_cannot_be_had_gives_way_and_is_named(fault, haven, caplog):
+def test_a_map_that_fails_to_download_is_reported_and_replaced(fault, haven, caplog):
     bad, *good = names(environment_maps(5, "1k", seed=2))
     for name in (f"1k/{bad}.exr", f"files/{bad}.json"):
         (cache_folder() / "polyhaven" / name).unlink()
@@ -137,7 +137,7 @@ def test_a_map_that_cannot_be_had_gives_way_and_is_named(fault, haven, caplog):
         environment_maps(5, "1k", seed=2)
 
 
-def test_faults_that_pass_are_waited_out(haven):
+def test_temporary_faults_are_retried(haven):
     content = haven.maps["old_hall"]
     haven.answer("/assets?t=hdris", lambda reply: reply.send(500), lambda reply: reply.file())
     haven.answer("/files/old_hall", lambda reply: reply.send(429, Retry_After="1"), lambda reply: reply.file())
@@ -159,7 +159,7 @@ def test_a_damaged_map_in_the_cache_is_replaced(haven):
     assert asset.path.read_bytes() == whole
 
 
-def test_a_map_that_was_renewed_is_had_the_next_time(haven):
+def test_a_map_that_changed_on_the_server_is_fetched_in_the_next_run(haven):
     (asset,) = environment_maps(1, "1k", seed=0)
     asset.path.unlink()
     haven.maps[asset.id] += b"newer"
@@ -168,7 +168,7 @@ def test_a_map_that_was_renewed_is_had_the_next_time(haven):
     assert names(environment_maps(1, "1k", seed=0)) == [asset.id]
 
 
-def test_a_host_that_is_gone_is_said(haven, monkeypatch):
+def test_an_unreachable_host_is_an_error(haven, monkeypatch):
     monkeypatch.setenv("POLYHAVEN_API", "http://127.0.0.1:9")
     with pytest.raises(SourceError, match=r"no connection.*the same command continues"):
         environment_maps(1, "1k", seed=0)
@@ -177,13 +177,13 @@ def test_a_host_that_is_gone_is_said(haven, monkeypatch):
 
 
 @pytest.mark.parametrize("listing", [b"<html>", b"[]"])
-def test_a_listing_that_is_none(listing, haven):
+def test_a_malformed_listing_is_an_error(listing, haven):
     haven.server.files["/assets?t=hdris"] = listing
     with pytest.raises(SourceError, match="that is not the expected one: it is not"):
         environment_maps(1, "1k", seed=0)
 
 
-def test_entries_that_make_no_sense_are_left_out(haven):
+def test_malformed_entries_are_left_out(haven):
     listing = json.loads(haven.server.files["/assets?t=hdris"])
     listing |= {"../../evil": listing["old_hall"], "odd": 7, "odder": {"max_resolution": "large"}}
     haven.server.files["/assets?t=hdris"] = json.dumps(listing).encode()

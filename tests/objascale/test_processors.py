@@ -1,8 +1,8 @@
-"""Other kinds of processors draw the same specs and render the same masks and backgrounds; objects differ by rounding.
+"""Processors of different kinds draw equal specs, masks and backgrounds; objects differ by rounding.
 
-Another kind is this processor without some of its instructions. Cycles has kernels for AVX2 and for SSE4.2, which is
-the least that Blender runs on; so there is no switch for less. A variable that names what this processor lacks anyway
-has no effect.
+The tests simulate another kind by disabling instructions of this processor. Cycles has kernels for AVX2 and for
+SSE4.2, the minimum of Blender, so no variable disables more. A variable that disables an instruction that this
+processor lacks has no effect.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ LIBRARIES = {
 }
 KINDS = {"cycles": CYCLES, "numba": NUMBA, "libraries": LIBRARIES, "all": CYCLES | NUMBA | LIBRARIES}
 COINCIDENT = ["book", "lamp", "umbrella"]
-"""Real objects that have triangles twice: which one a ray meets depends on rounding."""
+"""Real objects with duplicate triangles: rounding decides which one a ray hits."""
 
 DRAW = """
 from pathlib import Path
@@ -59,13 +59,13 @@ def test_a_plan_draws_the_same_specs():
 
 
 def rendered(plan: Plan, out: Path, monkeypatch: pytest.MonkeyPatch, **variables: str) -> Rendered:
-    """Render every slot by a worker with these variables in its environment.
+    """Render every slot in a worker with the given environment variables.
 
     Returns:
-        Slot → picture, H×W×3, and mask, H×W; or the reason of the refusal.
+        By slot, the image, H×W×3, and the mask, H×W; or the reason of the refusal.
     """
     with monkeypatch.context() as patch:
-        if variables:  # what numba compiles for one kind of processor is not for another
+        if variables:  # the cache of numba is for one kind of processor
             variables["NUMBA_CACHE_DIR"] = str(out / "numba")
         for name, value in variables.items():
             patch.setenv(name, value)
@@ -86,7 +86,7 @@ def rendered(plan: Plan, out: Path, monkeypatch: pytest.MonkeyPatch, **variables
 
 
 def shares_within_1(here: Rendered, there: Rendered) -> list[float]:
-    """Of each picture, how many pixels are within 1 of 255. Refusals, masks and backgrounds must be equal."""
+    """Return the fraction of pixels of each image within 1 of 255; assert equal refusals, masks and backgrounds."""
     shares = []
     for slot, one in here.items():
         if isinstance(one, str):
@@ -102,7 +102,7 @@ def shares_within_1(here: Rendered, there: Rendered) -> list[float]:
 
 
 def small_plan(objects: list[Asset], px: int, settings: RenderSettings) -> Plan:
-    """Each object once, in the middle of a picture of which it covers 1 %."""
+    """Return a plan of each object once, in the middle of an image of which it covers 1 %."""
     maps = folder.environment_maps(blender_datafiles() / "studiolights/world")[:2]
     ranges = PlanSettings(min_px=px, max_px=px, min_fraction=0.01, max_fraction=0.01, place="centre", min_area=30)
     return Plan(objects, maps, ranges, settings, len(objects))
@@ -137,11 +137,11 @@ def test_objects_with_coincident_surfaces_have_the_same_masks_and_backgrounds_to
     plan = small_plan(objects, 160, RenderSettings())
     here = rendered(plan, tmp_path / "here", monkeypatch)
     there = rendered(plan, tmp_path / "there", monkeypatch, **KINDS["all"])
-    assert min(shares_within_1(here, there)) >= 0.98, "only the object's own 1 % of the picture may differ"
+    assert min(shares_within_1(here, there)) >= 0.98, "only the 1 % of the image that the object covers may differ"
 
 
 @pytest.mark.slow
-def test_verify_renders_again_on_another_processor_and_finds_no_damage(made, run_objascale, tmp_path):
+def test_verify_on_another_processor_reports_no_damage(made, run_objascale, tmp_path):
     environment = os.environ | KINDS["all"] | {"NUMBA_CACHE_DIR": str(tmp_path)}
     result = run_objascale("verify", made.folder, "--full-frame", 2, "--device", "cpu", env=environment)
     assert result.returncode == 0, result.stdout + result.stderr

@@ -1,4 +1,4 @@
-"""Progress on standard error: a bar on a terminal, and a line now and then elsewhere."""
+"""Progress on standard error: a bar on a terminal, and lines at intervals elsewhere."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_a_log_gets_lines(capsys):
     ]
 
 
-def test_a_log_of_a_short_run_stays_empty(capsys):
+def test_a_short_run_writes_no_progress_to_a_log(capsys):
     assert list(track(range(1000), "checking", "images", 1000)) == list(range(1000))
     assert capsys.readouterr().err == ""
 

@@ -1,4 +1,4 @@
-"""Reasons of refusals: the table in the documentation, and journals in which every reason is a sentence for people."""
+"""Reasons of refusals: the table in the documentation, and the messages in journals."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_git_lfs_pointers_are_recognised_for_every_suffix(suffix, tmp_path):
     assert not is_lfs_pointer(path)
 
 
-def test_details_of_a_failure_go_to_a_log_that_the_message_names(tmp_path):
+def test_details_of_a_failure_are_in_a_log_that_the_message_names(tmp_path):
     dataset = DatasetWriter(tmp_path)
     plain = dataset.failure("truncated", "a.glb is cut short")
     assert plain == {
@@ -86,7 +86,7 @@ def test_a_lost_worker_names_the_subject_and_its_last_output_is_a_detail():
     assert reply == Refused("worker-lost", "a/b: the worker died", "Segmentation fault")
 
 
-def test_git_lfs_pointers_are_named_wherever_a_file_is_opened(tmp_path):
+def test_errors_name_git_lfs_pointers_wherever_a_file_is_opened(tmp_path):
     pointer = tmp_path / "file.json"
     pointer.write_text(POINTER)
     for opened in (

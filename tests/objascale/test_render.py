@@ -1,4 +1,4 @@
-"""The whole renderer with the real Blender: masks, pictures, equal bytes, broken objects."""
+"""The renderer with real Blender: masks, images, reproducible bytes, broken objects."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def worker():
 
 
 def ask(worker, things: Path | list[Path], image: Path, spec=SPEC, settings=QUICK, map=MAP, full_frame=None) -> Reply:
-    """Render one spec of these files; their SHA-256 is filled in, and the map's unless the spec names one."""
+    """Render one spec of the given files. The SHA-256 of each object, and of the map if missing, is filled in."""
     files = things if isinstance(things, list) else [things]
     assets = tuple(Asset("thing/thing", "thing", file, file_sha256(file)) for file in files)
     items = (replace(item, sha256=asset.sha256) for item, asset in zip(spec.objects, assets, strict=True))
@@ -65,26 +65,26 @@ def ask(worker, things: Path | list[Path], image: Path, spec=SPEC, settings=QUIC
 
 
 def rows_of(reply: Reply) -> list[dict]:
-    """The annotations of a picture."""
+    """Return the annotations of an image."""
     assert isinstance(reply, Rendered), reply
     return [asdict(row) for row in reply.annotations]
 
 
 def changed(spec=SPEC, **values) -> SceneSpec:
-    """A spec with other values, those of its one object among them."""
+    """Return a spec with other values; keywords may also name fields of its only object."""
     own = {name: values.pop(name) for name in list(values) if hasattr(THING, name)}
     return replace(spec, **values, objects=(replace(spec.objects[0], **own),))
 
 
 def only(reply: Reply) -> dict:
-    """The annotation of a picture's one object."""
+    """Return the annotation of the only object of an image."""
     (row,) = rows_of(reply)
     return row
 
 
 @pytest.fixture(scope="module")
 def sphere(tmp_path_factory) -> Path:
-    """A finely faceted unit sphere as OBJ; it departs from the true one by less than 1e-4 of its radius."""
+    """Write a finely faceted unit sphere as OBJ, exact to 1e-4 of the radius."""
     path = tmp_path_factory.mktemp("objects") / "sphere.obj"
     rings, sectors = 160, 320
     theta, phi = np.linspace(0, np.pi, rings + 1)[:, None], np.arange(sectors) * 2 * np.pi / sectors
@@ -108,7 +108,7 @@ def camera_of(spec: SceneSpec, annotation: dict) -> Camera:
 
 
 def sphere_mask(camera: Camera) -> RegionMask:
-    """Pixels whose centre's ray meets the unit sphere at the origin."""
+    """Return the pixels whose centre rays hit the unit sphere at the origin."""
     columns, rows = np.meshgrid(np.arange(camera.width) + 0.5, np.arange(camera.height) + 0.5)
     local = np.stack(
         [columns - camera.width / 2, camera.height / 2 - rows, np.full(columns.shape, -camera.focal)], axis=-1
@@ -134,13 +134,13 @@ def test_masks_equal_analytic_spheres(worker, sphere, tmp_path, pixels, area):
 
 
 def spheres(*items: tuple[float, float, float], **values) -> SceneSpec:
-    """A spec of spheres: (fraction, place_x, place_y), the nearest first."""
+    """Return a spec of spheres (fraction, place_x, place_y), the nearest first."""
     objects = (replace(THING, target_fraction=f, place_x=x, place_y=y) for f, x, y in items)
     return replace(SPEC, width=400, height=400, objects=tuple(objects), **values)
 
 
-def test_masks_of_several_objects_know_who_hides_whom(worker, sphere, tmp_path):
-    """Three analytic spheres over one another: each mask is its own disc without those of the nearer ones."""
+def test_masks_of_several_objects_respect_occlusion(worker, sphere, tmp_path):
+    """Of three overlapping analytic spheres, each mask is the disc minus the discs of nearer spheres."""
     spec = spheres((0.04, 0.45, 0.5), (0.004, 0.55, 0.5), (0.09, 0.55, 0.6))
     rows = rows_of(ask(worker, [sphere] * 3, tmp_path / "s.png", spec))
     nearer = np.zeros((400, 400), bool)
@@ -155,8 +155,8 @@ def test_masks_of_several_objects_know_who_hides_whom(worker, sphere, tmp_path):
     assert rows[2]["visible"] < 0.9
 
 
-def test_the_order_of_depth_is_the_order_of_the_spec(worker, sphere, tmp_path):
-    """A small sphere before a large one hides part of it; behind it, it is hidden, which is a refusal by name."""
+def test_depth_follows_the_order_of_the_spec(worker, sphere, tmp_path):
+    """A small sphere in front of a large one hides part of it; behind it, it is hidden and refused by name."""
     small, large = (0.003, 0.5, 0.5), (0.1, 0.5, 0.5)
     before = rows_of(ask(worker, [sphere] * 2, tmp_path / "s.png", spheres(small, large)))
     assert [row["visible"] < 1 for row in before] == [False, True]
@@ -164,7 +164,7 @@ def test_the_order_of_depth_is_the_order_of_the_spec(worker, sphere, tmp_path):
     assert behind.kind == "hidden"
 
 
-def test_far_apart_objects_are_traced_apart_and_look_as_when_alone(worker, sphere, tmp_path):
+def test_distant_objects_are_traced_separately_and_look_as_alone(worker, sphere, tmp_path):
     one, other = (0.002, 0.1, 0.2), (0.003, 0.9, 0.8)
     both = rows_of(ask(worker, [sphere] * 2, tmp_path / "both.png", spheres(one, other)))
     for row, item in zip(both, (one, other), strict=True):
@@ -179,8 +179,8 @@ def test_far_apart_objects_are_traced_apart_and_look_as_when_alone(worker, spher
     assert (together[empty] == single[empty]).all()
 
 
-def test_an_object_cut_by_the_frame(worker, sphere, tmp_path):
-    """Its middle on the edge of the picture: half of the disc is seen, and that is what `visible` says."""
+def test_an_object_may_be_cut_by_the_frame(worker, sphere, tmp_path):
+    """With its centre on the edge of the image, half of the disc is seen, and `visible` is 0.5."""
     spec = spheres((0.04, 0.0, 0.5))
     spec = replace(spec, objects=(replace(spec.objects[0], cut=True),))
     row = only(ask(worker, sphere, tmp_path / "s.png", spec))
@@ -190,8 +190,8 @@ def test_an_object_cut_by_the_frame(worker, sphere, tmp_path):
     assert row["box"][0] == 0
 
 
-def test_the_picture_equals_blenders_own_full_frame(worker, shared, tmp_path):
-    """Background within 1 of 255 on 99.9 % of its pixels; object pixels as the full render's, with the same samples."""
+def test_the_picture_equals_a_full_frame_of_blender(worker, shared, tmp_path):
+    """99.9 % of background pixels are within 1 of 255; object pixels equal the full render with the same samples."""
     settings = RenderSettings(samples=128, denoise=False, noise_threshold=0)
     spec = changed(width=400, height=400)
     full = tmp_path / "full.png"
@@ -205,11 +205,11 @@ def test_the_picture_equals_blenders_own_full_frame(worker, shared, tmp_path):
     assert (difference[~near] <= 1).mean() >= 0.999
     assert inside.sum() > 200
     assert (difference[inside] <= 1).mean() >= 0.999
-    assert difference[near & ~inside].mean() < 3  # the antialiased rim, where the background's noise shows through
+    assert difference[near & ~inside].mean() < 3  # the antialiased edge, where noise of the background shows
 
 
-def test_negative_light_is_mended_in_picture_and_world_alike(worker, sphere, tmp_path):
-    """A map with a hole of negative radiance renders as if the hole were black, and agrees with the full frame."""
+def test_negative_light_is_clamped_in_background_and_lighting(worker, sphere, tmp_path):
+    """A map with negative radiance renders as if those texels were black, and equals the full frame."""
     import OpenEXR
 
     pixels = np.full((32, 64, 3), 0.5, np.float32)
@@ -223,8 +223,8 @@ def test_negative_light_is_mended_in_picture_and_world_alike(worker, sphere, tmp
     assert (tmp_path / "holes.png").read_bytes() == (tmp_path / "black.png").read_bytes()
 
 
-def test_every_pixel_of_an_uncovered_frame_is_background(worker, sphere, tmp_path):
-    """The sphere and its surroundings differ: the mask is where the object is seen, not somewhere else."""
+def test_pixels_outside_the_object_are_background(worker, sphere, tmp_path):
+    """The sphere and its surroundings differ in colour, so the mask is at the position of the object."""
     annotation = only(ask(worker, sphere, tmp_path / "a.png", settings=RenderSettings(samples=16)))
     mask = mask_of(annotation)
     moved = changed(place_x=0.9, place_y=0.05)
@@ -237,14 +237,14 @@ def test_every_pixel_of_an_uncovered_frame_is_background(worker, sphere, tmp_pat
 
 
 def test_equal_specs_give_equal_bytes(sphere, shared, tmp_path):
-    """With denoising and adaptive sampling, in other processes and on another number of threads."""
+    """Also with denoising and adaptive sampling, in other processes and with another number of threads."""
     thing = next((shared / "assets/objects/cupcake").glob("*.glb"))
     settings = RenderSettings(samples=16)
     files = []
     for threads in (1, 2):
         blender = LocalWorker(EngineSettings(workers=1, threads=threads, device="cpu", timeout=300))
         try:
-            ask(blender, sphere, tmp_path / "before.png")  # what came before must not matter
+            ask(blender, sphere, tmp_path / "before.png")  # an earlier render must not change the result
             files.append(tmp_path / f"{threads}.png")
             ask(blender, thing, files[-1], settings=settings)
         finally:
@@ -252,8 +252,8 @@ def test_equal_specs_give_equal_bytes(sphere, shared, tmp_path):
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
-def test_transparent_and_cut_out_surfaces(worker, tmp_path):
-    """A pane of alpha 0.4 is all object; a pane whose texture cuts a hole is object only around the hole."""
+def test_masks_of_transparent_and_cut_out_surfaces(worker, tmp_path):
+    """A pane of alpha 0.4 is fully in the mask; a pane with a cut-out texture is in the mask around the hole."""
     from PIL import Image
 
     picture = np.full((64, 64, 4), 255, np.uint8)
@@ -275,7 +275,7 @@ def test_transparent_and_cut_out_surfaces(worker, tmp_path):
 
 
 def write_pane(path: Path, material: dict, nodes=({"mesh": 0},)) -> None:
-    """A square facing −z of glTF, which is +y of Blender, with one material."""
+    """Write a square with one material that faces −z of glTF, which is +y of Blender."""
     import base64
 
     points = np.float32([[-1, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]])
@@ -339,8 +339,8 @@ for ending in ("usda", "usdc", "usdz"):
 """
 
 
-def test_every_kind_of_file_gives_the_same_silhouette(worker, tmp_path):
-    """One head in nine formats, far from the origin and with a camera and a light, which must not come along."""
+def test_every_format_gives_the_same_silhouette(worker, tmp_path):
+    """One head in nine formats, far from the origin, with a camera and a light that must be left out."""
     subprocess.run([sys.executable, "-c", EXPORT, str(tmp_path)], check=True, capture_output=True)
     endings = ("glb", "gltf", "fbx", "obj", "ply", "stl", "usda", "usdc", "usdz")
     masks = {}
@@ -351,7 +351,7 @@ def test_every_kind_of_file_gives_the_same_silhouette(worker, tmp_path):
         assert masks[ending].iou(masks["glb"]) > 0.97, ending
 
 
-def test_broken_objects_are_refused_by_name(worker, shared, tmp_path):
+def test_refusals_name_broken_objects(worker, shared, tmp_path):
     whole = next((shared / "assets/objects/apple").glob("*.glb")).read_bytes()
     files = {
         "cut.glb": (whole[: len(whole) // 2], "truncated"),
@@ -376,14 +376,14 @@ def test_broken_objects_are_refused_by_name(worker, shared, tmp_path):
     assert not (tmp_path / "x.png").exists()
 
 
-def test_what_cannot_fit_is_refused(worker, tmp_path):
+def test_an_object_that_cannot_fit_is_refused(worker, tmp_path):
     needle = tmp_path / "needle.obj"
     needle.write_text("v 0 0 0\nv 1 0 0\nv 1 0 0.01\nv 0 0.01 0\nf 1 2 3\nf 1 2 4\n")
     reply = ask(worker, needle, tmp_path / "x.png", changed(target_fraction=0.25))
     assert reply.kind == "does-not-fit"
 
 
-def test_a_map_that_is_none_is_refused(worker, sphere, tmp_path):
+def test_a_file_that_is_no_map_is_refused(worker, sphere, tmp_path):
     bad = tmp_path / "bad.exr"
     bad.write_bytes(b"no EXR")
     reply = ask(worker, sphere, tmp_path / "x.png", map=bad)
@@ -395,7 +395,7 @@ def test_a_map_that_is_none_is_refused(worker, sphere, tmp_path):
 
 
 def test_a_map_that_changed_after_the_plan_is_refused(worker, sphere, tmp_path):
-    """Also where the same process has read the planned file, and the new one has its size and its date."""
+    """Also if the process has read the planned file, and the new file has the same size and date."""
     file, picture = tmp_path / "map.exr", tmp_path / "x.png"
     write_exr(file, np.full((16, 32, 3), 0.5, np.float32))
     planned, dates = changed(map_sha256=file_sha256(file)), file.stat()

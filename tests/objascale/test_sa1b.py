@@ -1,4 +1,4 @@
-"""SA-1B as it is published: a JPEG and a JSON an image."""
+"""SA-1B in its published layout: one JPEG and one JSON an image."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WIDTH, HEIGHT = 15, 10
 
 
 def write(folder: Path, number: int, outlines: list[dict]) -> Path:
-    """sa_N.jpg and sa_N.json."""
+    """Write sa_N.jpg and sa_N.json."""
     folder.mkdir(parents=True, exist_ok=True)
     name = f"sa_{number}"
     Image.new("RGB", (WIDTH, HEIGHT), (200, 99, 9)).save(folder / f"{name}.jpg")
@@ -45,7 +45,7 @@ def rle(mask: np.ndarray) -> dict:
 ONE = rle(np.eye(HEIGHT, WIDTH, dtype=bool))
 
 
-def test_archives_are_read_side_by_side_or_in_one_folder(tmp_path, all_objects):
+def test_archives_may_be_unpacked_side_by_side_or_in_one_folder(tmp_path, all_objects):
     write(tmp_path / "sa_000001", 11200, [ONE])
     write(tmp_path / "sa_000000", 10, [ONE, ONE])
     write(tmp_path / "sa_000000", 9, [ONE])
@@ -63,7 +63,7 @@ def test_archives_are_read_side_by_side_or_in_one_folder(tmp_path, all_objects):
 
 
 @given(masks=st.lists(arrays(bool, (HEIGHT, WIDTH)), max_size=4))
-def test_masks_survive(tmp_path_factory, masks):
+def test_masks_are_read_back_exactly(tmp_path_factory, masks):
     (sample,) = read(write(tmp_path_factory.mktemp("sa1b"), 1, [rle(mask) for mask in masks])).samples
     read_back = {truth.object_id: truth.mask().full() for truth in sample.objects()}
     expected = {f"1/{562 + index}": mask for index, mask in enumerate(masks) if mask.any()}
@@ -71,7 +71,7 @@ def test_masks_survive(tmp_path_factory, masks):
     assert all((read_back[name] == expected[name]).all() for name in expected)
 
 
-def test_nothing_but_names_is_read_of_millions(tmp_path):
+def test_opening_reads_only_file_names(tmp_path):
     for number in range(3000):
         (tmp_path / f"sa_{number}.json").touch()
     (tmp_path / "sa_0.jpg").touch()
@@ -83,7 +83,7 @@ def test_nothing_but_names_is_read_of_millions(tmp_path):
         samples[3000]
 
 
-def test_a_mask_that_contradicts_its_image_costs_its_own_object(tmp_path):
+def test_a_mask_that_does_not_fit_its_image_costs_one_object(tmp_path):
     turned = rle(np.ones((WIDTH, HEIGHT), bool))
     cut_off = {"size": [HEIGHT, WIDTH], "counts": ONE["counts"][:-1]}
     (sample,) = read(write(tmp_path, 1, [turned, cut_off, ONE])).samples
@@ -99,7 +99,7 @@ def test_a_mask_that_contradicts_its_image_costs_its_own_object(tmp_path):
     "content",
     ["", "{}", '{"image": {"width": 0, "height": 1}, "annotations": []}', "[1]", '{"image": [], "annotations"'],
 )
-def test_a_broken_json_costs_its_own_sample(tmp_path, content):
+def test_a_broken_json_costs_one_sample(tmp_path, content):
     write(tmp_path, 1, [ONE])
     write(tmp_path, 2, [ONE])
     (tmp_path / "sa_1.json").write_text(content)
@@ -109,7 +109,7 @@ def test_a_broken_json_costs_its_own_sample(tmp_path, content):
     assert len(whole.objects()) == 1
 
 
-def test_a_bad_image_costs_its_own_sample(tmp_path):
+def test_a_bad_image_costs_one_sample(tmp_path):
     for number in (1, 2, 3):
         write(tmp_path, number, [ONE])
     (tmp_path / "sa_1.jpg").write_bytes((tmp_path / "sa_1.jpg").read_bytes()[:-60])
@@ -122,13 +122,13 @@ def test_a_bad_image_costs_its_own_sample(tmp_path):
     assert whole.picture().decode().shape == (HEIGHT, WIDTH, 3)
 
 
-def test_a_folder_without_annotations_is_named(tmp_path):
+def test_an_error_names_a_folder_without_annotations(tmp_path):
     (tmp_path / "sa_000000").mkdir()
     with pytest.raises(DatasetError, match="holds no sa_"):
         open_dataset(tmp_path)
 
 
-def test_images_and_annotations_may_lie_apart(tmp_path, all_objects):
+def test_images_and_annotations_may_be_in_different_folders(tmp_path, all_objects):
     write(tmp_path / "images", 7, [ONE])
     (tmp_path / "annotations").mkdir()
     (tmp_path / "images/sa_7.json").rename(tmp_path / "annotations/sa_7.json")

@@ -1,4 +1,4 @@
-"""One plan rendered in other ways: in shards, on a Ray cluster that loses a node. The pictures are the same."""
+"""One plan rendered in shards and on a Ray cluster that loses a node gives the same images."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ N = 12
 
 @pytest.fixture(scope="module")
 def planned(made, run_objascale, tmp_path_factory) -> Path:
-    """A plan of a dozen small pictures of one to three objects."""
+    """Return a plan of a dozen small images of one to three objects."""
     path = tmp_path_factory.mktemp("plan") / "plan.json"
     result = run_objascale(
         *("plan", "--objects", made.objects, "--hdris", made.hdris, "--out", path, "--n", N, "--max-px", 512),
@@ -37,7 +37,7 @@ def planned(made, run_objascale, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def whole(planned, run_objascale, tmp_path_factory) -> Path:
-    """The plan rendered on this machine in one go."""
+    """Return the plan rendered on this machine in one run."""
     folder = tmp_path_factory.mktemp("whole") / "set"
     result = run_objascale("render", "--plan", planned, "--out", folder)
     assert result.returncode == 0, result.stderr
@@ -62,7 +62,7 @@ def test_shards_merge_into_the_same_dataset(planned, whole, run_objascale, tmp_p
     partial = run_objascale("merge", *shards[:2], "--out", out)
     assert f"{N // 3} of {N} are missing" in partial.stdout
     assert run_objascale("render", "--plan", planned, "--out", out, "--shard", "3/3").returncode == 0
-    for _ in range(2):  # the second time there is nothing to do
+    for _ in range(2):  # the second run has nothing left to do
         merged = run_objascale("merge", *shards, "--out", out)
         assert (merged.returncode, merged.stdout) == (0, f"{N} images in {out}\n"), merged.stderr
         assert_same(whole, out)
@@ -72,7 +72,7 @@ def test_shards_merge_into_the_same_dataset(planned, whole, run_objascale, tmp_p
 
 
 def rendered_elsewhere(shard: Path, copy: Path) -> Path:
-    """A copy of a shard as another kind of processor makes it: some pixels differ by 1 of 255, and so do all bytes."""
+    """Return a copy of a shard as of another kind of processor: some pixels differ by 1 of 255, and so do the bytes."""
     shutil.copytree(shard, copy)
     records = read_journal(copy)
     for record in records:
@@ -87,7 +87,7 @@ def rendered_elsewhere(shard: Path, copy: Path) -> Path:
     return copy
 
 
-def test_shards_of_different_processors_merge_and_the_first_of_two_pictures_is_taken(whole, run_objascale, tmp_path):
+def test_shards_of_different_processors_merge_and_the_first_picture_is_kept(whole, run_objascale, tmp_path):
     other = rendered_elsewhere(whole, tmp_path / "other")
     out = tmp_path / "set"
     merged = run_objascale("merge", whole, other, "--out", out)
@@ -97,8 +97,8 @@ def test_shards_of_different_processors_merge_and_the_first_of_two_pictures_is_t
     assert result.returncode == 0, result.stdout
 
 
-def test_an_image_that_took_another_attempt_elsewhere_is_not_merged_twice(whole, run_objascale, tmp_path):
-    """Of two shards with the same slots one had to try again: a worker was lost, or too slow."""
+def test_an_image_with_different_attempts_in_two_shards_is_merged_once(whole, run_objascale, tmp_path):
+    """Of two shards with the same slots, one needed a second attempt because a worker was lost or too slow."""
     other = rendered_elsewhere(whole, tmp_path / "other")
     records = []
     for record in read_journal(other):
@@ -123,7 +123,7 @@ def test_an_image_that_took_another_attempt_elsewhere_is_not_merged_twice(whole,
     assert merged.stdout == f"{N} images in {tmp_path / 'third'}\n"
 
 
-def test_what_a_merge_refuses(planned, whole, made, run_objascale, tmp_path):
+def test_a_merge_refuses_other_data_sets_and_missing_images(planned, whole, made, run_objascale, tmp_path):
     def refused(*shards: object) -> str:
         result = run_objascale("merge", *shards, "--out", tmp_path / "out")
         assert result.returncode == 1
@@ -138,7 +138,7 @@ def test_what_a_merge_refuses(planned, whole, made, run_objascale, tmp_path):
     assert f"{victim} is missing" in refused(shard)
 
 
-def test_bad_options(planned, run_objascale, tmp_path):
+def test_bad_options_are_errors(planned, run_objascale, tmp_path):
     elsewhere = tmp_path / "elsewhere.json"
     elsewhere.write_text(planned.read_text().replace("old.obj", "new.obj"))
     for arguments, words in (
@@ -156,8 +156,8 @@ def test_bad_options(planned, run_objascale, tmp_path):
         assert "Traceback" not in result.stderr
 
 
-def test_a_ray_cluster_that_loses_a_node(planned, whole, tmp_path):
-    """Two nodes; the one that is not the head is killed in mid-run. Nothing is lost, nothing differs."""
+def test_a_ray_cluster_may_lose_a_node(planned, whole, tmp_path):
+    """Of two nodes, the one that is not the head is killed during the run. All images are there and equal."""
     from ray.cluster_utils import Cluster
 
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
@@ -187,13 +187,13 @@ def test_a_ray_cluster_that_loses_a_node(planned, whole, tmp_path):
         cluster.shutdown()
 
 
-def test_the_journal_tells_the_pace(whole):
+def test_the_journal_records_the_pace(whole):
     last = read_journal(whole)[-1]
     assert (last["status"], last["done"], last["of"], last["seconds_left"]) == ("progress", N, N, 0)
     assert last["images_per_minute"] > 0
 
 
-def test_pace():
+def test_the_pace_gives_images_per_minute_and_time_left():
     now = 100.0
     pace = Pace(total=10, clock=lambda: now)
     assert pace.seconds_left is None

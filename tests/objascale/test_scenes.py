@@ -88,7 +88,7 @@ def test_every_image_of_every_tar_comes_once_per_epoch_with_its_masks(tars: Path
     assert scene.masks[1].box == (10, 10, 30, 20)
 
 
-def test_a_scene_depends_on_its_position_only_and_sources_can_be_pickled(tars: Path):
+def test_a_scene_depends_only_on_its_position_and_sources_can_be_pickled(tars: Path):
     source = SA1B(tars, seed=5)
     once = [number_of(source.scene(position)) for position in range(20)]
     travelled = pickle.loads(pickle.dumps(source))
@@ -131,7 +131,7 @@ def test_every_epoch_is_a_permutation(count: int, seed: int, epoch: int):
 
 @settings(deadline=None, max_examples=60)
 @given(st.integers(0, 2**32 - 1), st.integers(2, 60), st.integers(2, 60), st.integers(1, 40))
-def test_a_shrunk_mask_has_the_pixels_of_which_it_covers_half(seed: int, height: int, width: int, side: int):
+def test_a_shrunk_mask_has_the_pixels_that_it_covers_by_half(seed: int, height: int, width: int, side: int):
     rng = np.random.default_rng(seed)
     full = np.zeros((height, width), bool)
     y0, x0 = rng.integers(height), rng.integers(width)
@@ -208,7 +208,7 @@ def test_images_are_resized_to_a_short_side(tars: Path):
 PICTURE, ANNOTATIONS = (data for _, data in members(4))
 SIZE_AT = PICTURE.index(b"\xff\xc0") + 5
 ENDLESS = PICTURE[:SIZE_AT] + struct.pack(">HH", 65000, 65000) + PICTURE[SIZE_AT + 4 :]
-"""A JPEG whose header claims 65,000 rows and columns."""
+"""A JPEG whose header declares 65,000 rows and columns."""
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def test_a_tiny_object_is_magnified_pixel_by_pixel(made):
 
 
 @given(st.data())
-def test_the_window_holds_the_object_and_stays_inside(data):
+def test_the_window_contains_the_object_and_stays_inside_the_picture(data):
     width, height = data.draw(st.integers(20, 300)), data.draw(st.integers(20, 300))
     w, h = data.draw(st.integers(1, width)), data.draw(st.integers(1, height))
     x, y = data.draw(st.integers(0, width - w)), data.draw(st.integers(0, height - h))
@@ -61,7 +61,7 @@ def test_the_window_holds_the_object_and_stays_inside(data):
         assert top + side <= height
 
 
-def test_each_object_of_a_picture_is_marked_alone(by_hand):
+def test_each_object_of_a_picture_has_its_own_marker(by_hand):
     rows = read_annotations(by_hand).to_dict("records")
     (page,) = pages(by_hand, rows)
     assert page.width > 4 * 2 * _SQUARE_SIDE
@@ -78,10 +78,10 @@ def test_each_object_of_a_picture_is_marked_alone(by_hand):
     assert len({cell.tobytes() for cell in cells}) == 3
 
 
-def test_a_dark_object_has_a_brightened_twin_with_the_same_marks(by_hand):
+def test_a_dark_object_has_a_brightened_copy_with_the_same_marks(by_hand):
     row = read_annotations(by_hand).to_dict("records")[0]
     picture = read_picture(by_hand / row["file"])
-    assert len(draw_cells(picture, row)) == 1, "a bright picture needs no twin"
+    assert len(draw_cells(picture, row)) == 1, "a bright picture needs no brightened copy"
     night = picture // 20
     dark, twin = (np.asarray(cell)[:_SQUARE_SIDE] for cell in draw_cells(night, row))
     assert dark.shape == twin.shape
@@ -92,12 +92,12 @@ def test_a_dark_object_has_a_brightened_twin_with_the_same_marks(by_hand):
     assert np.median(twin[~marked]) > 50
 
     lit = night.copy()
-    lit[: len(lit) // 2] = 255  # the picture is bright, the object's surroundings are not
+    lit[: len(lit) // 2] = 255  # the picture is bright, the surroundings of the object are dark
     low = {**row, **mask_columns(RegionMask(40, 60, np.ones((2, 2), bool), row["width"], row["height"]))}
     assert len(draw_cells(lit, low)) == 2
 
 
-def test_a_page_of_dark_objects_has_room_for_their_twins(hand_copy):
+def test_a_page_of_dark_objects_has_room_for_their_brightened_copies(hand_copy):
     rows = read_annotations(hand_copy).to_dict("records")
     (bright,) = pages(hand_copy, rows)
     for file in {row["file"] for row in rows}:
@@ -107,13 +107,13 @@ def test_a_page_of_dark_objects_has_room_for_their_twins(hand_copy):
     assert dark.height > 1.9 * bright.height
 
 
-def test_many_pictures_take_numbered_pages(tmp_path):
+def test_many_pictures_make_numbered_pages(tmp_path):
     assert page_paths(tmp_path / "s.png", 24) == [tmp_path / "s.png"]
     assert [path.name for path in page_paths(tmp_path / "s.png", 49)] == ["s-1.png", "s-2.png", "s-3.png"]
     assert page_paths(tmp_path / "s.png", 24 * 11)[0].name == "s-01.png"
 
 
-def test_sheet_command(made, copy, tmp_path, run_objascale):
+def test_the_sheet_command_writes_sheets(made, copy, tmp_path, run_objascale):
     result = run_objascale("sheet", made.folder, "--limit", 3, "--out", tmp_path / "sheet.png")
     assert result.returncode == 0, result.stderr
     with Image.open(tmp_path / "sheet.png") as image:
@@ -126,7 +126,7 @@ def test_sheet_command(made, copy, tmp_path, run_objascale):
         read_picture(tmp_path / "none.png")
 
 
-def test_summaries_are_the_tables_own_numbers(made):
+def test_summaries_equal_the_annotation_table(made):
     table = read_annotations(made.folder)
     found = {summary.name: summary for summary in summaries(table)}
     assert found["mask"].quantiles[0] == table["area"].min()
@@ -137,7 +137,7 @@ def test_summaries_are_the_tables_own_numbers(made):
     assert found["all"].mean == pytest.approx(sum(found[stage].mean for stage in stages[:-1]))
 
 
-def test_what_an_image_has_is_counted_once_an_image(by_hand):
+def test_properties_of_an_image_are_counted_once_an_image(by_hand):
     table = read_annotations(by_hand)
     found = {summary.name: summary for summary in summaries(table)}
     assert found["objects in it"].mean == 2
@@ -175,7 +175,7 @@ def test_stats_counts_almost_black_and_unreadable_pictures(hand_copy, tmp_path, 
     assert "1 of 2 pictures cannot be read; objascale verify names them\n" in printed()
 
 
-def test_pictures_before_a_night_map_are_counted_as_almost_black(made, shared, tmp_path, run_objascale):
+def test_pictures_with_a_night_map_are_counted_as_almost_black(made, shared, tmp_path, run_objascale):
     (tmp_path / "maps").mkdir()
     (tmp_path / "maps/night.exr").symlink_to(shared / "assets/hdris/night.exr")
     result = run_objascale(

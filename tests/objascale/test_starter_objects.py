@@ -1,4 +1,4 @@
-"""The starter objects as files: valid GLBs, sound meshes, equal bytes, and what Blender makes of them."""
+"""The starter objects: valid GLBs, sound meshes, reproducible bytes, and their import into Blender."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ TYPES = {5126: np.dtype("<f4"), 5125: np.dtype("<u4")}
 
 
 class Glb:
-    """A GLB read by the letter of the specification: header, JSON chunk, binary chunk."""
+    """A GLB parsed by the specification: header, JSON chunk, binary chunk."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
@@ -94,20 +94,20 @@ def glb(category: str, variant: int) -> Glb:
 
 
 def face_vectors(mesh: Mesh) -> NDArray:
-    """Each triangle's normal times twice its area."""
+    """Return the normal of each triangle times twice its area."""
     corners = mesh.positions.astype(float)[mesh.triangles]
     return np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
 
 
 def volume(mesh: Mesh) -> float:
-    """Enclosed volume; positive where the faces look outward."""
+    """Return the enclosed volume, positive if the faces point outward."""
     return float(np.sum(mesh.positions.astype(float)[mesh.triangles[:, 0]] * face_vectors(mesh)) / 6)
 
 
 # ---- the files
 
 
-def test_there_are_enough_kinds_for_a_demonstration() -> None:
+def test_there_are_enough_categories_for_a_demonstration() -> None:
     assert len(CATEGORIES) >= 16
     assert {"apple", "mug", "bottle", "chair", "lamp", "cone", "fireplug", "airplane", "truck"} <= CATEGORIES.keys()
     assert STARTER_LICENCE == "CC0-1.0"
@@ -157,7 +157,7 @@ def test_files_are_small_repeatable_and_varied(category: str, tmp_path: Path) ->
     assert len(set(variants)) == len(VARIANTS)
     write_object(category, 0, tmp_path / "first.glb")
     assert (tmp_path / "first.glb").read_bytes() == variants[0]
-    assert [path.name for path in tmp_path.iterdir()] == ["first.glb"], "temporary files stayed"
+    assert [path.name for path in tmp_path.iterdir()] == ["first.glb"], "no temporary file remains"
 
 
 def test_bytes_do_not_depend_on_the_process() -> None:
@@ -173,14 +173,14 @@ def test_bytes_do_not_depend_on_the_process() -> None:
     assert runs == {glb("mug", 1).data}
 
 
-def test_unknown_objects_are_named() -> None:
+def test_an_error_names_an_unknown_object() -> None:
     with pytest.raises(UnknownStarterObject, match=r"no starter object is called 'dragon'; choose one of .*apple"):
         starter_glb("dragon", 0)
     with pytest.raises(UnknownStarterObject, match="variants count from 0"):
         starter_glb("apple", -1)
 
 
-def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
+def test_a_failed_write_keeps_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "apple.glb"
     path.write_bytes(b"old")
     with pytest.raises(UnknownStarterObject):
@@ -193,7 +193,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
 
 
 def watertight(mesh: Mesh) -> bool:
-    """Every edge between welded points is passed once in each direction."""
+    """Return True if the faces use every edge between welded points once in each direction."""
     _, point = np.unique(np.round(mesh.positions / 1e-5).astype(int), axis=0, return_inverse=True)
     corners = point.ravel()[mesh.triangles]
     edges = [tuple(edge) for k in range(3) for edge in corners[:, [k, (k + 1) % 3]].tolist()]
@@ -219,7 +219,7 @@ def test_solids_are_closed_and_of_the_right_volume(mesh: Mesh, expected: float) 
 
 
 LOPSIDED = extrude([(0, 0), (2, 0), (2, 2), (1, 0.5), (0, 2)], 1.0) + box(1, 2, 3).moved(3)
-"""Flat faces only: their corners' normals are the faces' own, whatever the transform."""
+"""A mesh of flat faces: each corner has the normal of its face under any transform."""
 
 
 def test_normals_are_smooth_on_a_sphere_and_flat_on_a_box() -> None:
@@ -236,7 +236,7 @@ def test_normals_are_smooth_on_a_sphere_and_flat_on_a_box() -> None:
     stretch=st.tuples(*[st.floats(0.2, 5)] * 3),
     mirror=st.sampled_from("xyz"),
 )
-def test_transforms_keep_the_outside_outside(
+def test_transforms_keep_faces_outward(
     axis: str, degrees: float, stretch: tuple[float, float, float], mirror: str
 ) -> None:
     moved = LOPSIDED.turned(axis, degrees).scaled(*stretch).mirrored(mirror)
@@ -257,7 +257,7 @@ def test_aiming_points_the_top_along_the_direction(direction: tuple[float, float
 
 @settings(max_examples=40, deadline=None)
 @given(radii=st.lists(st.floats(0.2, 2.0), min_size=3, max_size=14))
-def test_ear_clipping_covers_the_outline_once(radii: list[float]) -> None:
+def test_ear_clipping_covers_the_outline_exactly_once(radii: list[float]) -> None:
     angle = np.linspace(0, 2 * np.pi, len(radii), endpoint=False)
     outline = np.stack([np.cos(angle), np.sin(angle)], axis=1) * np.array(radii)[:, None]
     x, y = outline.T
@@ -282,18 +282,18 @@ def test_rounded_corners_stay_inside_the_corner() -> None:
     assert (arc <= 1).all()
 
 
-def test_a_superellipse_has_the_size_asked_for() -> None:
+def test_a_superellipse_has_the_given_size() -> None:
     np.testing.assert_allclose(np.ptp(oval(3, 2, 64, power=6), axis=0), [3, 2], rtol=0.01)
 
 
-def test_triangles_without_area_vanish() -> None:
+def test_triangles_without_area_are_dropped() -> None:
     points = np.array([(0, 0, 0), (1, 0, 0), (0, 1, 0), (0.5, 0, 0)], float)
     mesh = shaded(points, np.zeros((4, 2)), [(0, 1, 2), (0, 3, 1)])
     assert len(mesh.triangles) == 1
     np.testing.assert_allclose(mesh.normals, [[0, 0, 1]] * 3)
 
 
-def test_rotation_is_counter_clockwise() -> None:
+def test_rotations_are_counter_clockwise() -> None:
     np.testing.assert_allclose(rotation("y", 90) @ [0, 0, 1], [1, 0, 0], atol=1e-12)
 
 

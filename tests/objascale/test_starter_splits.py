@@ -1,4 +1,4 @@
-"""The splits of the starter source: which command takes which, and how to choose the other."""
+"""The splits of the starter source: defaults of the commands, and the option that selects the other."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _one_category(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     ],
     ids=["render", "render --starter-split train", "crops", "crops --starter-split test"],
 )
-def test_pictures_are_of_the_test_split_and_crops_of_the_other(options: AssetOptions, variants: range) -> None:
+def test_render_uses_the_test_split_and_crops_the_other(options: AssetOptions, variants: range) -> None:
     objects, _, request = choose_assets(options, 4)
     assert [each.id for each in objects] == [f"apple/apple-{variant}" for variant in variants]
     assert {each.author for each in objects} == {STARTER_AUTHOR}

@@ -1,4 +1,4 @@
-"""Furniture libraries: small ones built here, spoilt ones, and those of the Debian package where it is installed."""
+"""Furniture libraries: small ones built here, damaged ones, and those of the Debian package if it is installed."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def unpacked() -> list[Path]:
     return list(folder.iterdir()) if folder.is_dir() else []
 
 
-def test_pieces_come_with_their_credits_and_files(tmp_path):
+def test_pieces_have_credits_and_files(tmp_path):
     chair, lamp = sweethome.objects(build(tmp_path / "small.sh3f"))
     assert (chair.id, chair.category, chair.title) == (
         "living_room/ann_small_chair",
@@ -66,7 +66,7 @@ def test_pieces_come_with_their_credits_and_files(tmp_path):
     assert (lamp.id, lamp.author, lamp.licence) == ("lights/small_2", "Bob", "CC0")
 
 
-def test_a_library_is_unpacked_once_by_its_content(tmp_path):
+def test_a_library_is_unpacked_once_for_its_content(tmp_path):
     library = build(tmp_path / "small.sh3f")
     assets = sweethome.objects(library)
     (root,) = unpacked()
@@ -76,7 +76,7 @@ def test_a_library_is_unpacked_once_by_its_content(tmp_path):
     assert {path: path.stat().st_mtime_ns for path in root.rglob("*")} == times
 
 
-def test_a_folder_of_libraries(tmp_path):
+def test_a_folder_of_libraries_is_read(tmp_path):
     build(tmp_path / "a.sh3f")
     files = dict(LIBRARY)
     files["PluginFurnitureCatalog.properties"] = "id#1=Bob#chair\nmodel#1=/ann/chair/chair.obj\n"
@@ -88,7 +88,7 @@ def test_a_folder_of_libraries(tmp_path):
     ]
 
 
-def test_the_licence_file_speaks_where_the_catalogue_does_not(tmp_path):
+def test_the_licence_file_fills_gaps_of_the_catalogue(tmp_path):
     files = dict(LIBRARY)
     files["PluginFurnitureCatalog.properties"] = "model#1=/ann/lamp.OBJ\n"
     (silent,) = sweethome.objects(build(tmp_path / "silent.sh3f", files))
@@ -100,7 +100,7 @@ def test_the_licence_file_speaks_where_the_catalogue_does_not(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["../evil", "/evil", "ann/../../evil", "ann\\..\\..\\evil"])
-def test_a_library_that_would_write_elsewhere_is_refused(name, tmp_path):
+def test_a_library_that_writes_outside_its_folder_is_refused(name, tmp_path):
     library = build(tmp_path / "evil.sh3f", LIBRARY | {name: "evil"})
     with pytest.raises(SourceError, match="would be outside its folder"):
         sweethome.objects(library)
@@ -108,14 +108,14 @@ def test_a_library_that_would_write_elsewhere_is_refused(name, tmp_path):
     assert not list(tmp_path.rglob("evil"))
 
 
-def test_a_model_outside_is_not_taken(tmp_path):
+def test_a_model_outside_the_library_is_not_read(tmp_path):
     (tmp_path / "secret.obj").write_text(CUBE)
     catalogue = {"PluginFurnitureCatalog.properties": "model#1=/../../../../secret.obj\n"}
     with pytest.raises(SourceError, match="which is missing"):
         sweethome.objects(build(tmp_path / "a.sh3f", catalogue))
 
 
-def test_a_bomb_is_refused_before_it_goes_off(tmp_path, monkeypatch):
+def test_a_zip_bomb_is_refused_before_unpacking(tmp_path, monkeypatch):
     library = build(tmp_path / "bomb.sh3f", LIBRARY | {"zeros": "0" * 5_000_000})
     assert library.stat().st_size < 20_000
     monkeypatch.setattr(sweethome, "MAX_UNPACKED_BYTES", 4_000_000)
@@ -129,7 +129,7 @@ def test_a_bomb_is_refused_before_it_goes_off(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("damage", ["cut", "changed", "no zip", "empty"])
-def test_a_broken_library_leaves_nothing_behind(damage, tmp_path):
+def test_a_broken_library_leaves_no_files(damage, tmp_path):
     library = build(tmp_path / "a.sh3f", LIBRARY | {"noise": "".join(map(chr, range(32, 127))) * 50})
     content = library.read_bytes()
     where = content.index(b"noise") + 20
@@ -154,12 +154,12 @@ def test_a_broken_library_leaves_nothing_behind(damage, tmp_path):
         ({"PluginFurnitureCatalog.properties": "model#1=/ann/gone.obj"}, r"piece 1 is the model ann/gone\.obj, which"),
     ],
 )
-def test_a_zip_that_is_no_library(files, message, tmp_path):
+def test_a_zip_that_is_no_library_is_an_error(files, message, tmp_path):
     with pytest.raises(SourceError, match=message):
         sweethome.objects(build(tmp_path / "a.sh3f", files))
 
 
-def test_no_library_at_all(tmp_path):
+def test_a_folder_without_libraries_is_an_error(tmp_path):
     for path in (tmp_path, tmp_path / "nowhere.sh3f"):
         with pytest.raises(SourceError, match="no furniture library at"):
             sweethome.objects(path)
@@ -191,7 +191,7 @@ def test_the_installed_libraries():
 
 
 def stored(text: str, *, key: bool) -> str:
-    """As java.util.Properties.store escapes it."""
+    """Escape a text as java.util.Properties.store does."""
     special = "\\=:#!" + (" " if key else "")
     named = {"\t": "\\t", "\n": "\\n", "\r": "\\r", "\f": "\\f"}
     out = []
@@ -209,7 +209,7 @@ def stored(text: str, *, key: bool) -> str:
 
 
 @given(st.dictionaries(st.text(st.characters(codec="utf-8")), st.text(st.characters(codec="utf-8"))))
-def test_what_java_stores_is_read_back(entries):
+def test_properties_stored_by_java_are_read_back(entries):
     lines = [f"{stored(key, key=True)}={stored(value, key=False)}" for key, value in entries.items()]
     assert parse_properties("\n".join(lines).encode("latin-1")) == entries
 
@@ -235,9 +235,9 @@ def test_what_java_stores_is_read_back(entries):
         ("a=é", {"a": "é"}),
     ],
 )
-def test_the_grammar_of_properties(text, entries):
+def test_the_grammar_of_properties_is_read(text, entries):
     assert parse_properties(text.encode("utf-8")) == entries
 
 
-def test_latin_1_where_it_is_not_utf_8():
+def test_properties_that_are_not_utf_8_are_read_as_latin_1():
     assert parse_properties(b"license=\xa9 Ann") == {"license": "© Ann"}

@@ -1,4 +1,4 @@
-"""The frame of every command line: errors as sentences, and shards."""
+"""Common parts of the command lines: error messages, exit codes and shards."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def no_space() -> OSError:
         (Terminated(), 143, "error: interrupted; run the same command again to continue\n"),
     ],
 )
-def test_an_error_of_the_user_is_a_sentence_and_an_exit_code(error, code, sentence, capsys):
+def test_an_error_of_the_user_prints_a_message_and_sets_the_exit_code(error, code, sentence, capsys):
     with pytest.raises(typer.Exit) as ended, errors(LookupError):
         raise error
     assert ended.value.exit_code == code
     assert capsys.readouterr().err == sentence
 
 
-def test_an_error_of_the_program_passes_through():
+def test_an_error_of_the_program_is_raised():
     with pytest.raises(ZeroDivisionError), errors(KeyError):
         raise ZeroDivisionError
 
@@ -46,7 +46,7 @@ def test_an_exit_inside_keeps_its_code():
 
 
 @given(st.integers(1, 10**6), st.integers(1, 10**6))
-def test_a_shard_is_one_of_n(number, count):
+def test_a_shard_is_parsed_as_i_of_n(number, count):
     if number <= count:
         assert parse_shard(f"{number}/{count}") == (number, count)
     else:
@@ -55,10 +55,10 @@ def test_a_shard_is_one_of_n(number, count):
 
 
 @pytest.mark.parametrize("text", ["", "1", "0/2", "1/0", "-1/2", "1/2/3", "a/b", "1.0/2", "²/3", " 1/2"])
-def test_other_texts_are_no_shard(text):
+def test_other_shard_texts_are_errors(text):
     with pytest.raises(UsageError, match="--shard"):
         parse_shard(text)
 
 
-def test_no_shard_is_the_whole():
+def test_without_a_shard_there_is_one_of_one():
     assert parse_shard(None) == (1, 1)

@@ -1,4 +1,4 @@
-"""Triangles that files declare, counted before Blender imports them."""
+"""Triangle counts of files, read before Blender imports them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PLY_FACE = "element face {}\nproperty list uchar int vertex_indices\n"
 
 
 def binary_stl(path: Path, triangles: int, more: int = 0, header: bytes = b"made by a test") -> Path:
-    """A file of zeros that takes no room on the disk, `more` bytes longer than its count says."""
+    """Write a sparse file of zeros, `more` bytes longer than its triangle count implies."""
     with path.open("wb") as file:
         file.write(header.ljust(80, b"\0") + struct.pack("<I", triangles))
         file.truncate(84 + 50 * triangles + more)
@@ -38,7 +38,7 @@ def kind(path: Path) -> str:
     return found.value.kind
 
 
-def test_a_binary_stl_is_judged_by_its_header(tmp_path):
+def test_triangles_of_a_binary_stl_are_read_from_the_header(tmp_path):
     check_triangles(binary_stl(tmp_path / "small.stl", 12))
     check_triangles(binary_stl(tmp_path / "limit.STL", MAX_TRIANGLES))
     check_triangles(binary_stl(tmp_path / "solid.stl", 12, header=b"solid binary all the same"))
@@ -49,7 +49,7 @@ def test_a_binary_stl_is_judged_by_its_header(tmp_path):
 
 
 @pytest.mark.parametrize("more", [-50, -1, 1, 700])
-def test_a_binary_stl_whose_size_does_not_fit_its_count_is_named(more, tmp_path):
+def test_an_error_names_a_binary_stl_whose_size_does_not_fit_its_count(more, tmp_path):
     path = binary_stl(tmp_path / "lie.stl", 40, more)
     assert kind(path) == "wrong-count"
     with pytest.raises(Refusal, match=rf"40 triangles, which take 2,084 bytes, but it has {2084 + more:,} bytes"):
@@ -69,7 +69,7 @@ def test_facets_of_a_text_stl_are_counted(tmp_path, monkeypatch):
 
 
 @given(st.text("xend\n", max_size=60), st.integers(1, 9))
-def test_words_across_chunks_are_counted_once(tmp_path_factory, text, chunk):
+def test_words_across_chunk_borders_are_counted_once(tmp_path_factory, text, chunk):
     path = tmp_path_factory.mktemp("words") / "text"
     path.write_text(text)
     with path.open("rb") as file, pytest.MonkeyPatch.context() as patch:
@@ -77,7 +77,7 @@ def test_words_across_chunks_are_counted_once(tmp_path_factory, text, chunk):
         assert _occurrences(file, b"end") == text.count("end")
 
 
-def test_the_faces_of_a_ply_are_counted_by_its_header(tmp_path):
+def test_faces_of_a_ply_are_read_from_the_header(tmp_path):
     triangle = b"0 0 0\n1 0 0\n0 1 0\n3 0 1 2"
     check_triangles(ply(tmp_path / "text.ply", 3, 1, triangle))
     check_triangles(ply(tmp_path / "crlf.ply", 3, 1, triangle.replace(b"\n", b"\r\n"), end="\r\n"))
@@ -102,12 +102,12 @@ def test_polygons_of_an_obj_are_counted_as_triangles(tmp_path, monkeypatch):
     assert kind(path) == "too-many-triangles"
 
 
-def test_other_formats_pass(tmp_path):
+def test_other_formats_are_not_checked(tmp_path):
     path = tmp_path / "thing.fbx"
     path.write_bytes(b"anything")
     check_triangles(path)
 
 
-def test_the_cut_ply_of_the_shared_material_is_named(shared):
+def test_an_error_names_a_truncated_ply(shared):
     assert kind(shared / "faults/models/ply/ant-half.ply") == "wrong-count"
     check_triangles(shared / "faults/models/ply/vcol.ply")

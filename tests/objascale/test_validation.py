@@ -1,4 +1,4 @@
-"""Settings in a user's files that are wrong are named in plain words."""
+"""Error messages for wrong settings in files of the user."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from objascale.verify import render_settings
         ({"min_px": "x" * 100}, "unable to parse string as an integer, not '" + "x" * 39 + "…)"),
     ],
 )
-def test_a_plan_with_a_wrong_setting(tmp_path: Path, part: dict, sentence: str) -> None:
+def test_an_error_names_a_wrong_setting_of_a_plan(tmp_path: Path, part: dict, sentence: str) -> None:
     asset = {"id": "a", "category": "cup", "path": "a.glb", "sha256": "ab"}
     content = {"schema": PLAN_SCHEMA, "objects": [asset], "maps": [asset], "plan": part, "render": {}}
     content |= {"n": 1, "request": {}}
@@ -33,7 +33,7 @@ def test_a_plan_with_a_wrong_setting(tmp_path: Path, part: dict, sentence: str) 
     assert "\n" not in str(caught.value)
 
 
-def test_a_plan_without_a_part(tmp_path: Path) -> None:
+def test_an_error_names_a_missing_part_of_a_plan(tmp_path: Path) -> None:
     (tmp_path / "plan.json").write_text(json.dumps({"schema": PLAN_SCHEMA, "objects": []}))
     with pytest.raises(PlanError, match=r"objects is empty; maps is missing"):
         load_plan(tmp_path / "plan.json")
@@ -43,7 +43,7 @@ def test_a_plan_without_a_part(tmp_path: Path) -> None:
     ("fingerprint", "sentence"),
     [({"render": {"samples": 0}}, "samples should be greater"), ({}, "fingerprint.render is missing")],
 )
-def test_a_damaged_header_is_named(tmp_path: Path, fingerprint: dict, sentence: str) -> None:
+def test_an_error_names_a_damaged_header(tmp_path: Path, fingerprint: dict, sentence: str) -> None:
     (tmp_path / "dataset.json").write_text(json.dumps({"schema": DATASET_SCHEMA, "fingerprint": fingerprint}))
     with pytest.raises(DatasetError, match=rf"dataset\.json is damaged: {sentence}"):
         render_settings(tmp_path)

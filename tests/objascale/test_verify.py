@@ -1,4 +1,4 @@
-"""`objascale verify` passes what was rendered and names whatever was damaged since."""
+"""`objascale verify` accepts a rendered dataset and names any later damage."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def damages(folder: Path) -> list[str]:
 
 
 def edit_rows(folder: Path, column: str, change, *, journal: bool = True, number: int = 0) -> None:
-    """Change a column of a row in the annotations, and in the journal so that they still agree."""
+    """Change a column of a row in the annotations and in the journal, so that they still agree."""
     table = read_annotations(folder)
     new = change(table.at[number, column])
     image_id, object_id = int(table.at[number, "image_id"]), table.at[number, "object_id"]
@@ -58,7 +58,7 @@ def test_a_rendered_dataset_has_no_damage(made):
     assert all(record["spec"]["slot"] == record["slot"] for record in read_contents(made.folder).done)
 
 
-def test_annotations_name_the_hash_of_each_object_and_map(made):
+def test_annotations_hold_the_hash_of_each_object_and_map(made):
     table = read_annotations(made.folder)
     assert set(table["asset_sha256"]) == {file_sha256(path) for path in made.objects.glob("*/*.obj")}
     assert set(table["map_sha256"]) == {file_sha256(made.hdris / "sunset.exr")}
@@ -150,7 +150,7 @@ def another_spec(folder):
         (another_spec, "spec and settings hash to"),
     ],
 )
-def test_damage_is_named_with_its_file(copy, damage, words):
+def test_each_damage_is_reported_with_its_file(copy, damage, words):
     damage(copy)
     found = damages(copy)
     assert any(words in line for line in found), found
@@ -204,7 +204,7 @@ def another_order_of_objects(folder):
         (another_order_of_objects, "spec and settings hash to"),
     ],
 )
-def test_damage_among_several_objects_is_named(hand_copy, damage, words):
+def test_damage_among_several_objects_is_reported(hand_copy, damage, words):
     damage(hand_copy)
     found = damages(hand_copy)
     assert any(words in line for line in found), found
@@ -220,7 +220,7 @@ def test_unreadable_tables_do_not_hide_other_damage(copy):
     assert "SHA-256" in found[1]
 
 
-def test_the_command_and_full_frames(made, copy, run_objascale):
+def test_the_command_compares_full_frames(made, copy, run_objascale):
     result = run_objascale(
         *("verify", made.folder, "--full-frame", 2, "--seed", 1, "--objects", made.objects, "--hdris", made.hdris)
     )
@@ -231,7 +231,7 @@ def test_the_command_and_full_frames(made, copy, run_objascale):
     assert len(shares) == 2
     assert min(shares) >= 99.9
 
-    # A picture whose annotation was forged along with it passes every other check.
+    # An image that was changed together with its annotation passes every other check.
     spot = cv2.imread(str(copy / FIRST))
     spot[:40, :40] = 255
     cv2.imwrite(str(copy / FIRST), spot)
@@ -248,7 +248,7 @@ def test_the_command_and_full_frames(made, copy, run_objascale):
     assert "000000.png: rendered again, only" in result.stdout
 
 
-def test_a_full_frame_before_a_changed_map_is_named_and_not_compared(copy, tmp_path, run_objascale):
+def test_a_full_frame_with_a_changed_map_is_reported_and_not_compared(copy, tmp_path, run_objascale):
     plan = json.loads((copy / "plan.json").read_text())
     plan["maps"][0]["path"] = str(tmp_path / "sunset.exr")
     (copy / "plan.json").write_text(json.dumps(plan))
@@ -258,14 +258,14 @@ def test_a_full_frame_before_a_changed_map_is_named_and_not_compared(copy, tmp_p
     assert f"it cannot be rendered again: {tmp_path / 'sunset.exr'} is no longer the file" in result.stdout
 
 
-def test_a_comparison_names_what_is_worse_than_promised():
+def test_a_comparison_reports_differences_over_the_limits():
     good = FrameDifference("a", 512, 10, True, 0, 1.0, 0.9995, 3, 1.0)
     assert good.damages() == []
     bad = FrameDifference("a", 512, 10, False, 2, 0.5, 0.5, 90, 1.0)
     assert len(bad.damages()) == 3
 
 
-def test_commonest_errors(made, tmp_path, run_objascale):
+def test_common_errors_have_clear_messages(made, tmp_path, run_objascale):
     assert "is not an ObjaScale dataset" in run_objascale("verify", tmp_path).stderr
     (tmp_path / "others/crate").mkdir(parents=True)
     (tmp_path / "others/crate/old.obj").write_text("v 0 0 0\n")

@@ -1,4 +1,4 @@
-"""Synthetic results folders: real pictures, real masks, IoU measured from them, in the columns that bench writes."""
+"""Fixtures: synthetic results folders with images, masks and measured IoU, in the columns of bench."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CATEGORIES = ["apple", "mug", "traffic cone", "fire_hydrant", "airplane"]
 
 
 def disc(width: int, height: int, x: float, y: float, a: float, b: float) -> RegionMask:
-    """Pixels whose centre lies in an ellipse with semi-axes a and b; at least the centre's own pixel."""
+    """Return the pixels whose centres lie in an ellipse with semi-axes a and b, or at least the pixel of its centre."""
     x0, y0, x1, y1 = max(0, int(x - a) - 1), max(0, int(y - b) - 1), int(x + a) + 2, int(y + b) + 2
     rows, columns = np.mgrid[y0 : min(y1, height), x0 : min(x1, width)]
     inside = ((columns + 0.5 - x) / a) ** 2 + ((rows + 0.5 - y) / b) ** 2 <= 1
@@ -38,7 +38,7 @@ def disc(width: int, height: int, x: float, y: float, a: float, b: float) -> Reg
 
 
 def paint(truth: RegionMask, rng: np.random.Generator) -> np.ndarray:
-    """A gradient with noise, and the object in a colour of its own."""
+    """Return a gradient with noise, and the object in another colour."""
     rows, columns = np.mgrid[: truth.height, : truth.width] / max(truth.width, truth.height)
     image = np.stack((90 + 90 * columns, 120 + 60 * rows, 190 - 60 * rows), -1)
     image += rng.normal(0, 6, image.shape)
@@ -48,7 +48,7 @@ def paint(truth: RegionMask, rng: np.random.Generator) -> np.ndarray:
 
 
 def predict(model: str, truth: RegionMask, rng: np.random.Generator) -> RegionMask:
-    """A mask as wrong as the model usually is: the box, the ellipse, or the truth shifted and scaled."""
+    """Return the box, the ellipse, or the true mask shifted and scaled by typical errors of the model."""
     assert truth.box is not None
     x0, y0, x1, y1 = truth.box
     if model == "box":
@@ -66,26 +66,26 @@ ResultsMaker = Callable[..., Path]
 
 @pytest.fixture
 def make_results(tmp_path: Path) -> ResultsMaker:
-    """Makes results folders in the test's own folder."""
+    """Return a function that makes results folders in the folder of the test."""
     return _results_maker(tmp_path)
 
 
 @pytest.fixture(scope="session")
 def results_maker(tmp_path_factory: pytest.TempPathFactory) -> ResultsMaker:
-    """Makes results folders that several tests read."""
+    """Return a function that makes results folders for several tests."""
     return _results_maker(tmp_path_factory.mktemp("made"))
 
 
 @pytest.fixture(scope="session")
 def usual_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A results folder of five models on 40 objects, to be read only."""
+    """Return a results folder of five models on 40 objects. Tests must not change it."""
     return _results_maker(tmp_path_factory.mktemp("usual"))(objects=40, side=700)
 
 
 def _results_maker(parent: Path) -> ResultsMaker:
-    """`make(name, models=…, objects=…, seed=…, side=…, **columns)` writes a results folder and gives its path.
+    """Return `make(name, models=…, objects=…, seed=…, side=…, **columns)`, which writes a results folder.
 
-    `columns` overwrite columns of all rows. One object to a picture; assets hold one to three objects each.
+    `columns` replace columns of all rows. Each image has one object; each asset has one to three objects.
     """
 
     def make(
@@ -165,9 +165,9 @@ TimingMaker = Callable[..., Path]
 
 @pytest.fixture
 def make_timing(tmp_path: Path) -> TimingMaker:
-    """`make(name, flip_tiny=(1, 20, 3), …)` writes a folder as `bench run --timing` does and gives its path.
+    """Return `make(name, flip_tiny=(1, 20, 3), …)`, which writes a folder like `bench run --timing`.
 
-    A model takes these ms (pre, model, post) for a picture, and twice as many for an object; two objects, two calls.
+    A model takes the given ms (pre, model, post) for an image, and twice as long for each of two objects.
     """
 
     def make(

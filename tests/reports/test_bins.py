@@ -11,7 +11,7 @@ from reports.figures.bins import bin_index, log_edges
 
 
 @given(st.lists(st.floats(1e-8, 1.0), min_size=1, max_size=50), st.integers(1, 60))
-def test_log_bins_hold_every_value_and_are_equal(values: list[float], bins: int) -> None:
+def test_log_bins_are_equal_and_contain_every_value(values: list[float], bins: int) -> None:
     edges = log_edges(np.array(values), bins)
     index = bin_index(np.array(values), edges)
     assert len(edges) == bins + 1

@@ -32,7 +32,7 @@ def test_categories_go_from_worst_to_best_with_the_means_of_pandas(view) -> None
     assert list(means["category"].cat.categories) == list(across.index)
 
 
-def test_the_category_figure_shows_them(view) -> None:
+def test_the_category_figure_shows_the_means(view) -> None:
     means = category_means(view.rows)
     (drawn,) = categories(view)
     (axes,) = drawn.figure.axes
@@ -50,7 +50,7 @@ def test_the_category_figure_shows_them(view) -> None:
     assert "n = 40 objects of 5 categories" in drawn.caption
 
 
-def test_only_the_five_best_models_are_shown_and_the_caption_says_so(make_results) -> None:
+def test_only_the_five_best_models_are_shown_and_the_caption_notes_it(make_results) -> None:
     models = ("flip-tiny", "mobilesam-onnx", "grabcut", "box", "ellipse", "sam-h")
     folder = make_results(models=models, objects=9)
     path = folder / "results.parquet"
@@ -65,7 +65,7 @@ def test_only_the_five_best_models_are_shown_and_the_caption_says_so(make_result
 
 
 def test_sixty_eight_categories_keep_their_letters_apart() -> None:
-    """Rows are farther apart than letters of 7 points are high, and the figure fits a page."""
+    """Rows are farther apart than the height of 7-point letters, and the figure fits a page."""
     rows = [{"series": "box", "category": f"thing {i:02}", "iou": i / 68, "cluster": str(i)} for i in range(68)]
     figure = draw_categories(category_means(pd.DataFrame(rows)), assign_styles(["box"]))
     assert ROW_HEIGHT * 72 > 7
@@ -77,7 +77,7 @@ def test_sixty_eight_categories_keep_their_letters_apart() -> None:
     assert all(below.y1 <= above.y0 for below, above in itertools.pairwise(boxes))
 
 
-def test_many_long_and_odd_categories_still_fit(make_results, tmp_path) -> None:
+def test_many_long_and_unusual_categories_fit(make_results, tmp_path) -> None:
     folder = make_results(models=("box",), objects=100, side=32)
     path = folder / "results.parquet"
     rows = pd.read_parquet(path)
@@ -94,7 +94,7 @@ def test_many_long_and_odd_categories_still_fit(make_results, tmp_path) -> None:
 
 
 @pytest.mark.parametrize("category", ["apple", "", None])
-def test_one_category_or_none_is_a_sentence(make_results, category) -> None:
+def test_one_category_or_none_gives_a_message(make_results, category) -> None:
     results = read_results([make_results(objects=2, category=category)])
     with pytest.raises(NothingToShow, match="fewer than two categories"):
         categories(ResultsView(results, "objascale", {}))
@@ -118,7 +118,7 @@ def test_the_distribution_is_the_share_of_objects_up_to_a_value(view) -> None:
         assert f"({iou.median():.2f})" in marker.get_label()
 
 
-def test_the_distribution_tells_n_errors_and_misses(make_results) -> None:
+def test_the_distribution_lists_n_errors_and_misses(make_results) -> None:
     folder = make_results(models=("grabcut",), objects=4)
     path = folder / "results.parquet"
     rows = pd.read_parquet(path).assign(iou=[0.0, 0.2, 0.6, 0.8])

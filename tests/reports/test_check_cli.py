@@ -1,4 +1,4 @@
-"""`reports check` from the outside: what it prints and writes, and every bad input."""
+"""The command `reports check`: output, files, and bad input."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def check(*arguments: object):
     return runner.invoke(app, ["check", *map(str, arguments)])
 
 
-def test_every_claim_is_told_with_its_verdict(usual_results) -> None:
+def test_every_claim_is_printed_with_its_verdict(usual_results) -> None:
     done = check(usual_results)
     assert done.exit_code == 0, done.output
     words = " ".join(done.stdout.split())
@@ -30,7 +30,7 @@ def test_every_claim_is_told_with_its_verdict(usual_results) -> None:
 
 
 def test_terminal_json_and_page_give_the_same_verdicts(make_results, tmp_path) -> None:
-    """One pair of the nine that the claim on all sizes is about, and MobileSAM, which is none of them."""
+    """The results have one of the nine pairs of the claim on all sizes, and MobileSAM, which is in none."""
     folder = make_results(models=("flip-s", "sam-b", "mobilesam-onnx", "ellipse", "box"), objects=24, side=200)
     rows = pd.read_parquet(folder / "results.parquet")
     lead = {"flip-s": 0.8, "sam-b": 0.5, "mobilesam-onnx": 0.4, "ellipse": 0.6, "box": 0.3}
@@ -50,7 +50,7 @@ def test_terminal_json_and_page_give_the_same_verdicts(make_results, tmp_path) -
 
 
 @pytest.mark.parametrize("command", [["table", "iou"], ["figure", "10"], ["check"]])
-def test_what_is_to_be_known_of_the_results_is_said(make_results, tmp_path, command: list[str]) -> None:
+def test_notes_on_the_results_are_printed(make_results, tmp_path, command: list[str]) -> None:
     folder = make_results(models=("box", "ellipse"), objects=6)
     rows = pd.read_parquet(folder / "results.parquet")
     rows.iloc[1:].to_parquet(folder / "results.parquet")
@@ -60,13 +60,13 @@ def test_what_is_to_be_known_of_the_results_is_said(make_results, tmp_path, comm
 
 
 @pytest.mark.parametrize("against", ["paper", "ours"])
-def test_one_side_alone(usual_results, against: str) -> None:
+def test_claims_are_selected_by_the_other_side(usual_results, against: str) -> None:
     done = check(usual_results, "--against", against)
     told = {claim.against for claim in CLAIMS if claim.sentence in " ".join(done.stdout.split())}
     assert (done.exit_code, told) == (0, {against})
 
 
-def test_a_claim_that_fails_is_a_result(make_results) -> None:
+def test_a_claim_that_does_not_hold_is_no_error(make_results) -> None:
     folder = make_results(models=("flip-tiny", "mobilesam-onnx"), objects=20, side=64)
     rows = pd.read_parquet(folder / "results.parquet")
     rows["iou"] = rows["model"].map({"flip-tiny": 0.1, "mobilesam-onnx": 0.9})
@@ -76,7 +76,7 @@ def test_a_claim_that_fails_is_a_result(make_results) -> None:
     assert "does not hold" in done.stdout
 
 
-def test_two_data_sets_are_told_apart_and_written_together(make_results, tmp_path) -> None:
+def test_two_data_sets_have_separate_tables_in_one_file(make_results, tmp_path) -> None:
     one = make_results("one", objects=9, side=64)
     two = make_results("two", objects=9, side=64, dataset="coco")
     for name in ("verdicts.json", "verdicts.csv", "verdicts.md"):
@@ -104,7 +104,7 @@ def test_bad_input_gets_one_sentence(tmp_path, monkeypatch, arguments: tuple, se
     assert done.stderr.count("\n") == 1
 
 
-def test_an_output_that_cannot_be_written(make_results, tmp_path) -> None:
+def test_an_output_that_cannot_be_written_is_an_error(make_results, tmp_path) -> None:
     (tmp_path / "file").write_text("")
     done = check(make_results(models=("box",), objects=1), "--out", tmp_path / "file" / "verdicts.json")
     assert done.exit_code == 1

@@ -1,4 +1,4 @@
-"""Claims: each verdict on rows of which it is known."""
+"""Verdicts of claims on rows with known verdicts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ N = 60
 
 
 def rows(model: str, iou: Any, **columns: Any) -> pd.DataFrame:
-    """A row an object, three objects an asset; what `columns` do not say is the same for all."""
+    """Return a row per object, three objects per asset; `columns` replace the default columns."""
     n = len(np.atleast_1d(iou))
     usual = {
         "model": model,
@@ -91,7 +91,7 @@ def test_flip_against_sam_on_small_objects(gap: float, scale: float, verdict: st
     assert found.low < found.value < found.high
 
 
-def test_only_objects_below_a_thousandth_count() -> None:
+def test_only_objects_below_a_thousandth_of_the_picture_count() -> None:
     fraction = np.where(np.arange(N) < 30, 9.9e-4, 1e-3)
     flip = np.where(np.arange(N) < 30, 0.2, 0.9)
     (found,) = finds(SMALL, rows("flip-tiny", flip, fraction=fraction), rows("sam-h", spread(0.5), fraction=fraction))
@@ -106,14 +106,14 @@ def test_only_objects_below_a_thousandth_count() -> None:
         ({"fraction": 0.01}, N, "No objects."),
     ],
 )
-def test_what_too_few_assets_cannot_tell(columns: dict, n: int, words: str) -> None:
+def test_too_few_assets_give_no_verdict(columns: dict, n: int, words: str) -> None:
     (found,) = finds(SMALL, rows("flip-tiny", [0.9] * n, **columns), rows("sam-h", [0.1] * n, **columns))
     assert found.verdict == "cannot be told"
     assert words in found.reason
     assert np.isnan([found.low, found.high, found.p]).all()
 
 
-def test_every_flip_meets_every_sam_and_nothing_else() -> None:
+def test_every_flip_is_compared_with_every_sam_only() -> None:
     names = ["flip-tiny", "flip-l", "sam-b", "mobilesam", "efficientsam-t", "fastsam-x", "mobilesam@crop", "grabcut"]
     parts = [rows(name, spread(0.5, seed=i)) for i, name in enumerate(names)]
     for title, others in ((OVERALL, names[2:5]), (SMALL, names[2:6]), ("FLIP ahead of FastSAM", names[5:6])):
@@ -128,31 +128,31 @@ def test_every_flip_meets_every_sam_and_nothing_else() -> None:
         ([rows("box", [0.5])], "flip-l,sam-h,fastsam-x"),
     ],
 )
-def test_a_missing_model_is_named_with_the_command_that_measures_it(parts: list, absent: str) -> None:
+def test_the_reason_names_the_command_that_measures_a_missing_model(parts: list, absent: str) -> None:
     said = judged(SMALL, *parts)
     assert (said.verdict.outcome, said.findings) == ("cannot be told", [])
     told = f"Not measured: {absent.replace(',', ', ')}. Measure with `bench run --models {absent}`."
     assert said.lacking == told
 
 
-def test_untrained_models_prove_nothing() -> None:
+def test_untrained_models_give_no_verdict() -> None:
     said = judged(OVERALL, rows("flip-s", [0.0] * N, untrained=True), rows("sam-h", spread(0.5)))
     assert (said.verdict.measured, said.findings) == ((), [])
     assert "flip-s" in said.lacking
 
 
-# ---- what a verdict covers
+# ---- scope of a verdict
 
 
 NINE = [(a, b) for a in ("flip-s", "flip-m", "flip-l") for b in ("sam-b", "sam-l", "sam-h")]
 
 
 def measured(**iou: float) -> list[pd.DataFrame]:
-    """Rows of models with these mean IoUs."""
+    """Return rows of models with the given mean IoUs."""
     return [rows(name.replace("_", "-"), spread(mean, seed=i)) for i, (name, mean) in enumerate(iou.items())]
 
 
-def test_one_pair_of_nine_is_no_proof_of_a_claim_on_all() -> None:
+def test_one_pair_of_nine_does_not_decide_a_claim_on_all() -> None:
     said = judged(OVERALL, *measured(flip_s=0.8, sam_h=0.5))
     assert [found.verdict for found in said.findings] == ["holds"]
     assert said.verdict.outcome == "holds in part"
@@ -161,7 +161,7 @@ def test_one_pair_of_nine_is_no_proof_of_a_claim_on_all() -> None:
     assert said.lacking.startswith("Not measured: sam-b, sam-l, flip-m, flip-l. ")
 
 
-def test_mobilesam_is_not_sam() -> None:
+def test_mobilesam_does_not_count_as_sam() -> None:
     others = measured(flip_s=0.8, mobilesam_onnx=0.5, efficientsam_t=0.5)
     others.append(rows("sam2.1-large", spread(0.5, seed=8)))
     said = judged(OVERALL, *others)
@@ -170,7 +170,7 @@ def test_mobilesam_is_not_sam() -> None:
     assert str(said.verdict) == "cannot be told (0 of 9 pairs measured)"
 
 
-def test_a_released_flip_is_none_of_the_papers() -> None:
+def test_a_released_flip_does_not_count_as_one_of_the_paper() -> None:
     said = judged(OVERALL, *measured(flip_tiny=0.8, flip_large=0.8, sam_b=0.5, sam_l=0.5, sam_h=0.5))
     assert {found.beside for found in said.findings} == {
         "flip-tiny is not in the claim",
@@ -179,7 +179,7 @@ def test_a_released_flip_is_none_of_the_papers() -> None:
     assert str(said.verdict) == "cannot be told (0 of 9 pairs measured)"
 
 
-def test_a_claim_holds_if_all_its_pairs_were_there_and_hold() -> None:
+def test_a_claim_holds_if_all_its_pairs_are_measured_and_hold() -> None:
     flips, sams = {"flip_s": 0.7, "flip_m": 0.8, "flip_l": 0.9}, {"sam_b": 0.4, "sam_l": 0.5, "sam_h": 0.45}
     assert str(judged(OVERALL, *measured(**flips, **sams)).verdict) == "holds for all 9 pairs"
     beaten = judged(OVERALL, *measured(**flips, **(sams | {"sam_h": 0.75}))).verdict
@@ -199,7 +199,7 @@ def test_all_variants_of_a_pair_must_hold() -> None:
 
 
 @pytest.mark.parametrize("dataset", ["coco", "hypersim", "flip-hdf5/objascale-suite"])
-def test_a_claim_on_objascale_is_not_judged_by_other_pictures(dataset: str) -> None:
+def test_a_claim_on_objascale_is_not_judged_on_other_data_sets(dataset: str) -> None:
     said = judged(OVERALL, *measured(flip_s=0.8, sam_h=0.5), dataset=dataset)
     assert {found.beside for found in said.findings} == {"the claim is about ObjaScale"}
     assert said.verdict.measured == ()
@@ -207,12 +207,12 @@ def test_a_claim_on_objascale_is_not_judged_by_other_pictures(dataset: str) -> N
 
 
 @pytest.mark.parametrize("dataset", ["objascale", "objascale (some/folder)", "flip-hdf5/ObjaScale"])
-def test_objascale_goes_by_several_names(dataset: str) -> None:
+def test_objascale_has_several_names(dataset: str) -> None:
     assert judged(OVERALL, *measured(flip_s=0.8, sam_h=0.5), dataset=dataset).verdict.measured == ("flip-s − sam-h",)
 
 
-def test_a_part_of_the_objects_does_not_count() -> None:
-    """By size everything holds, and over all objects it is level."""
+def test_findings_on_a_part_of_the_objects_do_not_decide() -> None:
+    """The claim holds within each size, and over all objects the models are equal."""
     fraction = np.where(np.arange(N) < 30, 5e-5, 0.1)
     gain = np.where(np.arange(N) < 30, -0.2, 0.2)
     crop = rows("sam-h@crop", spread(0.5, seed=1), fraction=fraction)
@@ -223,11 +223,11 @@ def test_a_part_of_the_objects_does_not_count() -> None:
         ("above 10⁻²", "part of the objects"),
     }
     assert str(said.verdict) == "cannot be told (1 of 9 pairs measured)"
-    assert not said.findings[0].beside, "what counts comes first"
+    assert not said.findings[0].beside, "the deciding finding comes first"
 
 
 @given(st.lists(st.sampled_from(["absent", "holds", "does not hold", "cannot be told"]), min_size=1, max_size=9))
-def test_a_verdict_says_no_more_than_was_measured(each: list[str]) -> None:
+def test_a_verdict_covers_only_measured_pairs(each: list[str]) -> None:
     names = tuple(pair_name(pair) for pair in NINE[: len(each)])
 
     def those(*outcomes: str) -> tuple[str, ...]:
@@ -247,7 +247,7 @@ def test_a_verdict_says_no_more_than_was_measured(each: list[str]) -> None:
 
 
 def test_every_claim_names_its_models() -> None:
-    """But for the one on all models: then the sentence speaks of nothing else than the models that were measured."""
+    """The exception is the claim on all models, whose sentence says "every measured model"."""
     for claim in CLAIMS:
         assert (claim.models is None) == ("every measured model" in claim.sentence)
 
@@ -306,7 +306,7 @@ def test_pixels_or_fraction(iou, verdict: str) -> None:
     assert "Ten times the pixels at the same fraction" in found.reason
 
 
-def test_objects_that_share_no_size_cannot_tell_pixels_from_the_fraction() -> None:
+def test_objects_without_a_common_size_cannot_separate_pixels_from_fraction() -> None:
     sides = np.geomspace(100, 30_000, 12)
     apart = rows("flip-tiny", spread(0.5, 12), width=sides, height=sides, area=sides**3, fraction=sides / 1e5)
     (found,) = finds("Pixels count, not the fraction", apart)
@@ -314,7 +314,7 @@ def test_objects_that_share_no_size_cannot_tell_pixels_from_the_fraction() -> No
     assert "nan" not in found.reason
 
 
-def test_images_of_one_size_cannot_tell_pixels_from_the_fraction() -> None:
+def test_images_of_one_size_cannot_separate_pixels_from_fraction() -> None:
     (found,) = finds("Pixels count, not the fraction", sized(lambda px, _: saturating(px, 2.5), np.full(300, 1000.0)))
     assert (found.verdict, found.n) == ("cannot be told", 300)
     assert "differ too little in size" in found.reason
@@ -343,13 +343,13 @@ def test_a_plateau_needs_both_ends(counts: tuple[int, ...]) -> None:
     assert "--models flip-l --tokens 32,64" in said.lacking
 
 
-def test_the_whole_of_objascale() -> None:
+def test_claims_on_all_objects_compare_over_all_sizes() -> None:
     parts = rows("flip-tiny", spread(0.8)), rows("sam-h", spread(0.5, seed=1)), rows("fastsam-s", spread(0.9, seed=2))
     assert [found.verdict for found in finds(OVERALL, *parts)] == ["holds"]
     assert [found.verdict for found in finds("FLIP ahead of FastSAM", *parts)] == ["does not hold"]
 
 
-def test_each_model_against_its_own_prompt_by_size() -> None:
+def test_each_model_is_compared_with_its_prompt_by_size() -> None:
     fraction = np.where(np.arange(N) < 30, 5e-5, 0.1)
     gain = np.where(np.arange(N) < 30, -0.2, 0.2)
     found = finds(
@@ -371,7 +371,7 @@ def test_each_model_against_its_own_prompt_by_size() -> None:
     }
 
 
-def test_a_model_without_its_prompt_alone_says_so() -> None:
+def test_a_missing_prompt_baseline_is_a_reason() -> None:
     found = finds("More than the prompt", rows("flip-tiny", spread(0.5)), rows("box", spread(0.4)))
     assert [(item.about, item.verdict) for item in found] == [("flip-tiny − its ellipse", "cannot be told")]
     assert "`bench run --models ellipse --prompt matched --noise 0`" in found[0].reason
@@ -379,7 +379,7 @@ def test_a_model_without_its_prompt_alone_says_so() -> None:
     assert str(verdict) == "cannot be told (0 of 1 pair measured)"
 
 
-def test_flip_against_sam_on_a_crop_and_from_a_box() -> None:
+def test_flip_is_compared_with_sam_on_a_crop_and_from_a_box() -> None:
     flip, crop = rows("flip-tiny", spread(0.6)), rows("mobilesam-onnx@crop", spread(0.8, seed=1))
     boxes = [
         rows(name, spread(iou), prompt_source="box") for name, iou in (("flip-tiny", 0.9), ("mobilesam-onnx", 0.5))
@@ -392,13 +392,13 @@ def test_flip_against_sam_on_a_crop_and_from_a_box() -> None:
 
 
 def sample(values: Any, about: str = "", support: Any = DIFFERENCE) -> EvidenceRows:
-    """One object a cluster."""
+    """Return rows with one object per cluster."""
     return EvidenceRows(
         about, "all", np.asarray(values), [str(i) for i in range(len(values))], np.ones(len(values)), support
     )
 
 
-def test_what_one_comparison_would_tell_many_may_not() -> None:
+def test_many_comparisons_raise_the_bar_for_each() -> None:
     rng = np.random.default_rng(0)
     slight = rng.normal(0, 0.1, 20)
     slight += 0.06 - slight.mean()
@@ -410,7 +410,7 @@ def test_what_one_comparison_would_tell_many_may_not() -> None:
     assert "after Holm for 31 comparisons" in found.reason
 
 
-def test_what_has_too_few_assets_is_no_comparison() -> None:
+def test_a_finding_with_too_few_assets_is_no_comparison() -> None:
     rng = np.random.default_rng(0)
     slight = rng.normal(0, 0.1, 20)
     few = [sample(rng.normal(0, 0.1, 5), str(i)) for i in range(30)]
@@ -418,14 +418,14 @@ def test_what_has_too_few_assets_is_no_comparison() -> None:
 
 
 @pytest.mark.parametrize(("n", "verdict"), [(70, "cannot be told"), (75, "holds")])
-def test_assets_of_which_none_is_found_tell_as_much_as_so_many_trials(n: int, verdict: str) -> None:
-    """Of 70 misses in a row a share of 5 % hits is not too unlikely yet: 0.95^70 is 0.028, 0.95^75 is 0.021."""
+def test_assets_without_hits_count_as_binomial_trials(n: int, verdict: str) -> None:
+    """70 misses do not exclude 5 % hits, 75 do: 0.95^70 is 0.028, 0.95^75 is 0.021."""
     (found,) = decide(estimate([sample(np.zeros(n), support=SHARE)]), 0.05, above=False)
     assert (found.verdict, found.low) == (verdict, 0)
     assert found.p == pytest.approx(2 * 0.95**n)
 
 
-def test_models_that_never_differ_cannot_be_told_apart() -> None:
+def test_equal_models_give_no_verdict() -> None:
     (found,) = decide(estimate([sample(np.zeros(40))]))
     assert (found.verdict, found.reason) == (
         "cannot be told",
@@ -434,12 +434,12 @@ def test_models_that_never_differ_cannot_be_told_apart() -> None:
 
 
 @pytest.mark.parametrize("n", [6, 40])
-def test_a_difference_that_is_always_the_same_holds(n: int) -> None:
+def test_a_constant_difference_holds(n: int) -> None:
     (found,) = decide(estimate([sample(np.full(n, 0.3))]))
     assert (found.verdict, 0 < found.low < 0.3 < found.high) == ("holds", True)
 
 
-def test_the_table_has_every_claim_and_the_same_verdicts_each_time() -> None:
+def test_the_table_has_every_claim_and_is_reproducible() -> None:
     parts = rows("flip-tiny", spread(0.8)), rows("sam-h", spread(0.5, seed=1)), rows("box", spread(0.4, seed=2))
     table = claims_table(view(*parts))
     assert [row[0].text for row in table.cells if row[1].text == CLAIM_ROW] == [claim.title for claim in CLAIMS]
@@ -451,7 +451,7 @@ def test_the_table_has_every_claim_and_the_same_verdicts_each_time() -> None:
     assert not any("nan" in text.lower() for row in table.cells for cell in row for text in astuple(cell))
 
 
-def test_the_table_and_its_data_say_the_same_as_the_judgements() -> None:
+def test_table_and_data_equal_the_judgements() -> None:
     here = view(*measured(flip_s=0.8, sam_b=0.5, mobilesam=0.4, box=0.3, ellipse=0.3))
     table = claims_table(here)
     said: list[tuple[str, str, str]] = []
@@ -465,7 +465,7 @@ def test_the_table_and_its_data_say_the_same_as_the_judgements() -> None:
 
 
 def ious(clusters: np.ndarray, rng: np.random.Generator, missed: float) -> np.ndarray:
-    """IoUs up to 1 that are alike within a cluster; of some assets most objects are missed, with IoU 0."""
+    """Return IoUs that are correlated within a cluster; most objects of some assets have IoU 0."""
     assets = int(clusters.max()) + 1
     quality, often = rng.normal(1.5, 0.8, assets), rng.beta(2 * missed, 2 - 2 * missed, assets)
     hit = 1 / (1 + np.exp(-quality[clusters] - rng.normal(0, 0.5, len(clusters))))
@@ -476,7 +476,7 @@ def ious(clusters: np.ndarray, rng: np.random.Generator, missed: float) -> np.nd
     ("assets", "draws"),
     [(6, 200), *(pytest.param(assets, 2000, marks=pytest.mark.slow) for assets in (6, 8, 12, 30, 100))],
 )
-def test_claims_about_equal_models_have_a_verdict_in_a_twentieth_of_cases(assets: int, draws: int) -> None:
+def test_equal_models_get_a_verdict_in_a_twentieth_of_cases(assets: int, draws: int) -> None:
     rng, found = np.random.default_rng(assets), 0
     for _ in range(draws):
         clusters = np.repeat(np.arange(assets), rng.integers(1, 8, assets))
@@ -489,8 +489,8 @@ def test_claims_about_equal_models_have_a_verdict_in_a_twentieth_of_cases(assets
 
 @pytest.mark.slow
 @pytest.mark.parametrize("assets", [6, 8, 12, 30, 100])
-def test_a_mean_on_the_bound_has_a_verdict_in_a_twentieth_of_cases(assets: int) -> None:
-    """As of a model that finds one object in sixteen, against the bound of FastSAM's claim."""
+def test_a_mean_on_the_bound_gets_a_verdict_in_a_twentieth_of_cases(assets: int) -> None:
+    """The model segments one object of sixteen, and its mean is the bound, as in the claim on FastSAM."""
     rng, found = np.random.default_rng(assets), 0
     many = np.repeat(np.arange(200_000), 4)
     bound = ious(many, rng, 15 / 16).mean()

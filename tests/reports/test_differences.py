@@ -1,4 +1,4 @@
-"""Difference maps, and the cells of heat maps against those decoded from the paper's."""
+"""Difference maps, and the cells of heat maps compared with those decoded from the paper."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_an_object_that_one_side_lacks_is_in_no_pair(make_results) -> None:
     assert len(paired_differences(view_of(folder))) == 5
 
 
-def test_the_best_flip_meets_at_most_four_networks(make_results) -> None:
+def test_the_best_flip_is_compared_with_at_most_four_networks(make_results) -> None:
     rivals = ("sam-b", "sam-l", "sam-h", "fastsam-s", "fastsam-x")
     folder = make_results(models=("flip-tiny", "flip-large", *rivals, "box"), objects=4)
     path = folder / "results.parquet"
@@ -48,7 +48,7 @@ def test_the_best_flip_meets_at_most_four_networks(make_results) -> None:
     assert list(names) == [f"flip-large − {rival}" for rival in rivals[:4]]
 
 
-def test_only_networks_that_were_told_the_same_are_compared(make_results) -> None:
+def test_only_networks_with_the_same_prompts_are_compared(make_results) -> None:
     matched = make_results("matched", models=("flip-tiny",), objects=3)
     box = make_results("box", models=("mobilesam-onnx",), objects=3, prompt_source="box")
     with pytest.raises(NothingToShow, match="with the same prompts"):
@@ -56,7 +56,7 @@ def test_only_networks_that_were_told_the_same_are_compared(make_results) -> Non
 
 
 @pytest.mark.parametrize("models", [("flip-tiny", "box"), ("mobilesam-onnx",)])
-def test_without_a_rival_there_is_a_sentence(make_results, models) -> None:
+def test_without_another_network_there_is_a_message(make_results, models) -> None:
     with pytest.raises(NothingToShow, match="bench run --models"):
         size_differences(view_of(make_results(models=models, objects=2)))
 
@@ -77,7 +77,7 @@ def test_the_figure_is_symmetric_and_empty_cells_are_not_zero(usual_results) -> 
     assert "Hatched: no object." in drawn.caption
 
 
-def test_the_ends_of_the_scale_are_apart_for_the_colour_blind() -> None:
+def test_the_ends_of_the_scale_differ_for_the_colour_blind() -> None:
     """Simulated deuteranopia (Machado et al. 2009, severity 1)."""
     from reports.figures.differences import DIVERGING
 
@@ -101,7 +101,7 @@ def test_cells_with_few_assets_do_not_set_the_limit() -> None:
 
 
 def test_fifty_bins_are_the_papers_cells(shared) -> None:
-    """From the extremes alone come all 51 edges, at which every decoded cell lies (to the digits of the table)."""
+    """The extremes give all 51 edges, and every decoded cell lies on them, up to the digits of the table."""
     cells = pd.read_csv(shared / "paper" / "heatmap_cells.csv")
     cells = cells[cells["model"] == "FLIP-Large"]
     lows = 10 ** cells[["log10_rel_lo", "log10_px_lo"]].min().to_numpy()

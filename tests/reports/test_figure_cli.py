@@ -1,4 +1,4 @@
-"""`reports figure` from the outside."""
+"""The command `reports figure`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def figure(*arguments: object):
     return runner.invoke(app, ["figure", *map(str, arguments)])
 
 
-def test_a_figure_is_written_and_its_files_are_told(usual_results, tmp_path) -> None:
+def test_a_figure_is_written_and_its_files_are_printed(usual_results, tmp_path) -> None:
     done = figure("1", usual_results, "--out", tmp_path)
     assert done.exit_code == 0, done.output
     names = [f"iou-by-{against}.{suffix}" for against in ("parameters", "time") for suffix in ("pdf", "svg", "png")]
@@ -37,7 +37,7 @@ def test_a_figure_is_written_and_its_files_are_told(usual_results, tmp_path) -> 
         ("noise", "objascale: the results have fewer than two levels of noise of one model"),
     ],
 )
-def test_what_cannot_be_drawn_is_one_sentence(usual_results, tmp_path, which: str, sentence: str) -> None:
+def test_a_figure_that_cannot_be_drawn_gives_one_sentence(usual_results, tmp_path, which: str, sentence: str) -> None:
     done = figure(which, usual_results, "--out", tmp_path / "report")
     assert done.exit_code == 1
     assert sentence in done.stderr

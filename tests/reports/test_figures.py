@@ -1,4 +1,4 @@
-"""Figures by what they show: the data behind the artists, labels and limits."""
+"""The data, labels and limits of figures."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_the_curve_figure_shows_the_curve(rows) -> None:
     assert hollow == (curve["clusters"] < 6).sum() > 0
 
 
-def test_the_curve_over_pixels_says_so(rows) -> None:
+def test_the_curve_over_pixels_has_its_label(rows) -> None:
     figure = draw_curve(size_curve(rows, size="area"), assign_styles(rows["series"]))
     assert figure.axes[1].get_xlabel() == "Mask Size (px)"
 
@@ -124,7 +124,7 @@ def test_one_object_of_one_model_is_drawn(make_results, tmp_path) -> None:
         assert all(path.stat().st_size > 1000 for path in save_figure(figure, tmp_path / name))
 
 
-def test_figures_are_the_same_bytes_each_time(rows, tmp_path) -> None:
+def test_figures_are_reproducible_byte_for_byte(rows, tmp_path) -> None:
     first, second = (
         [
             p.read_bytes()
@@ -135,7 +135,7 @@ def test_figures_are_the_same_bytes_each_time(rows, tmp_path) -> None:
     assert first == second
 
 
-def test_styles_do_not_depend_on_the_company() -> None:
+def test_the_style_of_a_model_does_not_depend_on_other_models() -> None:
     known = [
         "flip-tiny",
         "flip-small",
@@ -153,14 +153,14 @@ def test_styles_do_not_depend_on_the_company() -> None:
     assert together["mobilesam-onnx"].colour != together["sam-h"].colour
 
 
-def test_variants_share_a_colour_but_not_a_style() -> None:
+def test_variants_share_a_colour_and_differ_in_style() -> None:
     styles = assign_styles(["flip-tiny: 64 tokens", "flip-tiny: 512 tokens", "flip-tiny (untrained)"])
     assert len({style.colour for style in styles.values()}) == 1
     assert len(set(styles.values())) == 3
 
 
 def test_variants_differ_in_marker_and_in_dash() -> None:
-    """Figures of points show no dash, and lines without markers no marker."""
+    """Figures of points show only markers, and some lines show only dashes."""
     styles = list(assign_styles(["sam-b", "sam-b@crop", "sam-b: box prompts", "sam-b: point prompts"]).values())
     assert len({style.marker for style in styles}) == len({style.dash for style in styles}) == 4
     assert len(set(assign_styles([f"sam-b: noise {i}" for i in range(28)]).values())) == 28

@@ -1,4 +1,4 @@
-"""The four forms of a table: what must be escaped is, LaTeX compiles, Markdown lines up."""
+"""The four formats of a table: escaping, LaTeX that compiles, aligned Markdown."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_latex_escapes_everything(awkward: Table) -> None:
 
 
 @given(st.text(alphabet=st.characters(min_codepoint=32, max_codepoint=126)))
-def test_no_special_character_survives_unescaped(text: str) -> None:
+def test_every_special_character_is_escaped(text: str) -> None:
     escaped = escape_latex(text)
     bare = re.sub(
         r"-\{\}-|\\textasciitilde\{\}|\\textasciicircum\{\}|\\text(backslash|less|greater)\{\}|\\[&%$#_{}]", "", escaped
@@ -50,7 +50,7 @@ def test_no_special_character_survives_unescaped(text: str) -> None:
 
 
 def compile_latex(folder: Path, *tables: Table) -> str:
-    """What pdflatex says, in a line, of a document with these tables."""
+    """Return the output of pdflatex, joined to one line, for a document with the given tables."""
     body = "\n".join(map(latex, tables))
     document = rf"\documentclass{{article}}\usepackage{{booktabs,graphicx}}\begin{{document}}{body}\end{{document}}"
     (folder / "t.tex").write_text(document, encoding="utf-8")
@@ -107,17 +107,17 @@ def test_a_long_table_is_one_float_with_every_row() -> None:
     ("text", "told"),
     [("a\nb", "a b"), ("日", "[U+65E5]"), ("--timing", "-{}-timing"), ("−3 → `x`", r"$-$3 $\to$ 'x'"), ("é", "é")],
 )
-def test_what_latex_would_take_otherwise(text: str, told: str) -> None:
+def test_sequences_that_latex_would_replace_are_escaped(text: str, told: str) -> None:
     assert escape_latex(text) == told
 
 
-def test_a_name_in_brackets_is_no_option_of_the_row_before() -> None:
+def test_a_name_in_brackets_is_no_option_of_the_previous_row() -> None:
     table = Table("t", "T", [Column("Name")], [[Cell("[a]")], [Cell("*")]], [], pd.DataFrame())
     assert "    {}[a]" in latex(table)
     assert "    {}*" in latex(table)
 
 
-def test_markdown_lines_up_and_escapes(awkward: Table) -> None:
+def test_markdown_is_aligned_and_escaped(awkward: Table) -> None:
     lines = [line for line in markdown(awkward).splitlines() if line.startswith("|")]
     assert len({len(line) for line in lines}) == 1
     assert "**71.3 ± 2.0** [1, 2]" in lines[2]
@@ -129,7 +129,7 @@ def test_markdown_lines_up_and_escapes(awkward: Table) -> None:
     assert r"see a\_b, `reports check --out c_d`" in markdown(noted)
 
 
-def test_html_escapes_and_marks(awkward: Table) -> None:
+def test_html_is_escaped_and_marked(awkward: Table) -> None:
     text = to_html(awkward)
     assert "a|b &lt;c&gt;" in text
     assert 'class="right mark-best"' in text
@@ -140,5 +140,5 @@ def test_html_escapes_and_marks(awkward: Table) -> None:
 @pytest.mark.parametrize(
     ("value", "told"), [(0.17, "0.17"), (1.0, "1"), (0.0023, "0.0023"), (3.2e-7, "3.2×10⁻⁷"), (9.96e-4, "1.0×10⁻³")]
 )
-def test_scientific(value: float, told: str) -> None:
+def test_numbers_in_scientific_notation(value: float, told: str) -> None:
     assert scientific(value) == told

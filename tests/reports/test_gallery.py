@@ -1,4 +1,4 @@
-"""The gallery's files: what they hold, that they are made once, and what is said where a picture or mask is missing."""
+"""Files of the gallery: content, reuse, and messages for missing images and masks."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def build(folder: Path, out: Path, limit: int | None = None) -> Gallery:
         return build_gallery(view_of(folder), "d", out, limit, workers, lambda *_: None)
 
 
-def told(out: Path) -> dict:
-    """What objects.js says."""
+def script_data(out: Path) -> dict:
+    """Return the content of objects.js."""
     call = (out / "gallery/d/objects.js").read_text()
     assert call.startswith('report.objects("d",')
     return json.loads(call.removeprefix('report.objects("d",').removesuffix(");\n"))
@@ -49,7 +49,7 @@ def change(folder: Path, rule) -> None:
 
 
 @given(BOXES)
-def test_a_crop_holds_the_object_and_stays_in_the_picture(box) -> None:
+def test_a_crop_contains_the_object_and_stays_in_the_picture(box) -> None:
     x0, y0, x1, y1 = pixels.crop_box(box, 400, 300)
     assert 0 <= x0 <= box[0] < box[2] <= x1 <= 400
     assert 0 <= y0 <= box[1] < box[3] <= y1 <= 300
@@ -64,10 +64,10 @@ def test_a_small_crop_keeps_every_pixel_and_a_large_one_fits() -> None:
     assert pixels.shrink(image, 480) is image
 
 
-def test_the_columns_say_what_the_rows_say(make_results, tmp_path) -> None:
+def test_the_columns_equal_the_rows_of_the_results(make_results, tmp_path) -> None:
     folder = make_results(objects=OBJECTS_PER_CHUNK + 4)
     build(folder, tmp_path)
-    data, rows = told(tmp_path), pd.read_parquet(folder / "results.parquet")
+    data, rows = script_data(tmp_path), pd.read_parquet(folder / "results.parquet")
     assert len(data["id"]) == OBJECTS_PER_CHUNK + 4
     assert len(data["chunks"]) == 2
     for model in data["models"]:
@@ -86,9 +86,9 @@ def test_the_columns_say_what_the_rows_say(make_results, tmp_path) -> None:
         assert max(shape) == min(pixels.MAX_CROP_SIDE, max(x1 - x0, y1 - y0))
 
 
-def test_objects_come_in_the_order_of_the_learned_models_disagreement(make_results, tmp_path) -> None:
+def test_objects_are_sorted_by_the_difference_of_two_learned_models(make_results, tmp_path) -> None:
     build(make_results(objects=10), tmp_path)
-    data = told(tmp_path)
+    data = script_data(tmp_path)
     assert [data["models"][index]["name"] for index in data["pair"]] == ["flip-tiny", "mobilesam-onnx"]
     first, second = (np.array(data["models"][index]["iou"]) for index in data["pair"])
     assert (np.diff(np.abs(first - second)) <= 1).all()
@@ -96,7 +96,7 @@ def test_objects_come_in_the_order_of_the_learned_models_disagreement(make_resul
 
 def test_outlines_are_those_of_truth_and_models(make_results, tmp_path) -> None:
     build(make_results(models=("box", "ellipse"), objects=3), tmp_path)
-    data = told(tmp_path)
+    data = script_data(tmp_path)
     (chunk,) = data["chunks"]
     call = (tmp_path / f"gallery/d/outlines/{chunk}.js").read_text()
     paths = json.loads(call.removeprefix('report.outlines("d",0,').removesuffix(");\n"))
@@ -105,7 +105,7 @@ def test_outlines_are_those_of_truth_and_models(make_results, tmp_path) -> None:
     assert all(path.count("h") + path.count("v") == 3 and path.count("z") == 1 for path in boxes)
 
 
-def test_what_is_there_is_not_made_again_and_what_is_needed_is_named(make_results, tmp_path, monkeypatch) -> None:
+def test_existing_files_are_kept_and_all_needed_files_are_listed(make_results, tmp_path, monkeypatch) -> None:
     folder, out = make_results(objects=6), tmp_path / "out"
     build(folder, out)
     before = {path: path.stat().st_mtime_ns for path in (out / "gallery").rglob("*.webp")}
@@ -121,7 +121,7 @@ def test_what_is_there_is_not_made_again_and_what_is_needed_is_named(make_result
     change(folder, lambda rows: rows[rows["image_id"] != "3"])
     files = build(folder, out).files
     assert all((out / file).is_file() for file in files)
-    assert len([file for file in files if "/crops/" in file]) == len(told(out)["id"]) == 5
+    assert len([file for file in files if "/crops/" in file]) == len(script_data(out)["id"]) == 5
 
 
 def test_a_picture_of_several_objects_is_decoded_once(make_results, tmp_path, monkeypatch) -> None:
@@ -131,21 +131,21 @@ def test_a_picture_of_several_objects_is_decoded_once(make_results, tmp_path, mo
     monkeypatch.setattr(pixels, "read_picture", lambda *known: read.append(known[0]) or original(*known))
     build(folder, tmp_path / "out")
     assert len(read) == 1
-    assert len(told(tmp_path / "out")["pictures"]["file"]) == 1
+    assert len(script_data(tmp_path / "out")["pictures"]["file"]) == 1
 
 
-def test_a_limit_keeps_those_that_differ_most_and_says_what_is_left_out(make_results, tmp_path) -> None:
+def test_a_limit_keeps_the_largest_differences_and_notes_the_rest(make_results, tmp_path) -> None:
     folder = make_results(objects=16)
     build(folder, tmp_path / "all")
     gallery = build(folder, tmp_path / "some", limit=5)
-    every, some = told(tmp_path / "all")["id"], told(tmp_path / "some")["id"]
+    every, some = script_data(tmp_path / "all")["id"], script_data(tmp_path / "some")["id"]
     assert some[:5] == every[:5]
     assert gallery.objects == len(some) <= 5 + len(gallery.shown)
     assert gallery.objects + gallery.left_out == 16
 
 
 def spoil(folder: Path, how: str) -> str:
-    """Damage the only picture of a results folder; gives a piece of the sentence that must be said."""
+    """Damage the only image of a results folder; return a part of the expected message."""
     picture = next((folder.parent / f"{folder.name}-data" / "images").iterdir())
     if how == "missing":
         picture.unlink()
@@ -159,7 +159,7 @@ def spoil(folder: Path, how: str) -> str:
 
 @pytest.mark.parametrize("exif", ["stored", "displayed"])
 def test_crops_show_the_pixels_that_were_measured(make_results, tmp_path, exif: str) -> None:
-    """Of a picture that is turned by EXIF, and of one with 12 bits in a file of 16."""
+    """For an image that EXIF turns, and a 12-bit image in a 16-bit file."""
     folder = make_results(objects=1, models=("box",), side=90)
     change(folder, lambda rows: rows.assign(exif=exif))
     (picture,) = (folder.parent / f"{folder.name}-data" / "images").iterdir()
@@ -171,14 +171,14 @@ def test_crops_show_the_pixels_that_were_measured(make_results, tmp_path, exif: 
         chunk = len(block[4:]).to_bytes(4, "big") + block + zlib.crc32(block).to_bytes(4, "big")
         picture.write_bytes(data[:33].tobytes() + chunk + data[33:].tobytes())
         build(folder, tmp_path / name)
-        found = told(tmp_path / name)
+        found = script_data(tmp_path / name)
         x0, y0, x1, y1 = found["box"][0]
         crop = cv2.imread(str(tmp_path / name / f"gallery/d/crops/{found['crop'][0]}.webp"))
         expected = image if exif == "stored" else image[::-1, ::-1]
         assert np.array_equal(crop, expected[y0:y1, x0:x1])
 
 
-def test_another_reading_gives_other_files(make_results, tmp_path) -> None:
+def test_another_orientation_gives_other_files(make_results, tmp_path) -> None:
     folder = make_results(objects=1)
     names = []
     for exif in ("stored", "displayed"):
@@ -188,16 +188,16 @@ def test_another_reading_gives_other_files(make_results, tmp_path) -> None:
 
 
 @pytest.mark.parametrize("how", ["missing", "corrupt", "other size"])
-def test_a_picture_that_cannot_be_shown_gives_its_reason(make_results, tmp_path, how: str) -> None:
+def test_the_reason_of_a_picture_that_cannot_be_shown_is_given(make_results, tmp_path, how: str) -> None:
     folder = make_results(objects=1)
     sentence = spoil(folder, how)
     (shown,) = build(folder, tmp_path / "out").shown
     assert sentence in shown.note
     assert shown.image == ""
-    assert sentence in told(tmp_path / "out")["pictures"]["problem"][0]
+    assert sentence in script_data(tmp_path / "out")["pictures"]["problem"][0]
 
 
-def test_errors_and_broken_masks_are_told_apart(make_results, tmp_path) -> None:
+def test_errors_and_broken_masks_have_different_messages(make_results, tmp_path) -> None:
     folder = make_results(models=("box", "grabcut", "ellipse"), objects=2)
 
     def damage(rows: pd.DataFrame) -> pd.DataFrame:
@@ -208,7 +208,7 @@ def test_errors_and_broken_masks_are_told_apart(make_results, tmp_path) -> None:
 
     change(folder, damage)
     gallery = build(folder, tmp_path / "out")
-    data = told(tmp_path / "out")
+    data = script_data(tmp_path / "out")
     object_0 = data["id"].index("0")
     box, grabcut = data["models"][:2]
     assert data["errors"] == ["ValueError: broken"]

@@ -1,7 +1,7 @@
-"""A few whole pictures, against those that somebody looked at.
+"""A few complete figures, compared with stored ones that a person checked.
 
-`RENEW_BASELINES=1 pytest tests/reports/test_image_baselines.py` draws them anew into tests/reports/baselines; look at
-them before they are committed. Other versions of matplotlib place letters differently: there the pictures say nothing.
+`RENEW_BASELINES=1 pytest tests/reports/test_image_baselines.py` draws them again into tests/reports/baselines; check
+them before a commit. Other versions of matplotlib place letters differently, so the comparison needs this version.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ MODELS = ("flip-tiny", "mobilesam-onnx", "sam-h", "box")
 
 @pytest.fixture(scope="module")
 def rows() -> pd.DataFrame:
-    """120 objects of 40 assets and 6 categories; models fall off differently towards small objects."""
+    """Return rows of 120 objects, 40 assets and 6 categories; models lose IoU differently towards small objects."""
     rng = np.random.default_rng(0)
     fraction, side = 10 ** rng.uniform(-6, -0.5, 120), 2 ** rng.integers(9, 13, 120)
     objects = pd.DataFrame({"object": np.arange(120).astype(str), "fraction": fraction})
@@ -81,7 +81,7 @@ def distribution(rows: pd.DataFrame) -> Figure:
     reason=f"the baselines were drawn with matplotlib {DRAWN_WITH}",
 )
 @pytest.mark.parametrize("draw", [curve, differences, performance, category, distribution], ids=lambda f: f.__name__)
-def test_the_picture_is_the_one_that_was_looked_at(draw, rows) -> None:
+def test_the_figure_equals_the_stored_one(draw, rows) -> None:
     buffer, path = io.BytesIO(), BASELINES / f"{draw.__name__}.png"
     with matplotlib.rc_context(RC_PARAMS):
         draw(rows).savefig(buffer, dpi=80, metadata={"Software": None})

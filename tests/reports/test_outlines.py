@@ -1,4 +1,4 @@
-"""Outlines: exactly on pixel edges where pixels are seen, and never further off than the eye can tell."""
+"""Outlines: exact at pixel edges when magnified, and within half a panel pixel otherwise."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from reports.pixels import MAX_CROP_SIDE
 
 
 def polygons(path: str) -> list[np.ndarray]:
-    """The polygons of a path, as a browser reads it."""
+    """Return the polygons of an SVG path."""
     out = []
     for closed in path.split("z")[:-1]:
         at, points = np.zeros(2, int), []
@@ -31,7 +31,7 @@ def polygons(path: str) -> list[np.ndarray]:
 
 
 def filled(path: str, width: int, height: int) -> np.ndarray:
-    """The pixels whose centre is inside, by the even-odd rule."""
+    """Return the pixels whose centres are inside, by the even-odd rule."""
     x, y = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
     inside = np.zeros((height, width), bool)
     for polygon in polygons(path):
@@ -49,7 +49,7 @@ def test_a_magnified_outline_encloses_exactly_the_mask(data: np.ndarray) -> None
     assert np.array_equal(filled(path, width, height), data)
 
 
-def test_an_outline_is_in_the_pixels_of_its_crop() -> None:
+def test_an_outline_has_the_coordinates_of_its_crop() -> None:
     mask = RegionMask(10, 20, np.ones((1, 3), bool), 100, 100)
     assert polygons(outline(mask, (8, 15, 28, 35)))[0].tolist() == [[2, 5], [2, 6], [5, 6], [5, 5]]
 

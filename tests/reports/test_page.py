@@ -1,4 +1,4 @@
-"""The page in a real browser: from disk, without a server or network, by mouse and by keyboard."""
+"""The page in a real browser, from disk, without a server or network, by mouse and by keyboard."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def browser() -> Iterator[Browser]:
 
 
 def poor(rows: pd.DataFrame) -> pd.DataFrame:
-    """Of 16 objects: one with a hostile category, two errors and one empty mask of flip-tiny, one picture gone."""
+    """Results of 16 objects: a hostile category, two errors and an empty mask of flip-tiny, and a missing image."""
     rows.loc[rows["image_id"] == "0", "category"] = HOSTILE
     flip = rows["model"] == "flip-tiny"
     failed = flip & rows["image_id"].isin(["1", "2"])
@@ -45,7 +45,7 @@ def poor(rows: pd.DataFrame) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def address(results_maker, tmp_path_factory) -> str:
-    """A report on two data sets, with one figure and all its tables."""
+    """Build a report on two data sets, with one figure and all tables."""
     first = results_maker("first", MODELS, objects=16, side=300)
     table = first / "results.parquet"
     poor(pd.read_parquet(table)).to_parquet(table)
@@ -59,7 +59,7 @@ def address(results_maker, tmp_path_factory) -> str:
 
 @pytest.fixture
 def page(browser: Browser, address: str) -> Iterator[Page]:
-    """The page; whatever a test does, nothing is complained of and nothing but files is asked for."""
+    """Return the page; at the end, assert that it logged no error and requested only files."""
     complaints: list[str] = []
     context = browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
     opened = context.new_page()
@@ -84,7 +84,7 @@ def control(page: Page, name: str) -> Locator:
 
 
 def ious(page: Page, model: int) -> list[str]:
-    """The IoU of a model on the cards, in their order, as text."""
+    """Return the IoU texts of a model on the cards, in their order."""
     return page.locator(f"#cards .scores li:nth-child({model + 1}) b").all_inner_texts()
 
 
@@ -131,7 +131,7 @@ def test_objects_can_be_sorted(page: Page) -> None:
     assert sizes == sorted(sizes)
 
 
-def test_another_data_set_brings_its_own_models(page: Page) -> None:
+def test_another_data_set_has_its_own_models(page: Page) -> None:
     open_gallery(page)
     control(page, "dataset").select_option("photos")
     expect(page.locator("#count")).to_have_text("3 of 3 objects")
@@ -142,7 +142,7 @@ def test_another_data_set_brings_its_own_models(page: Page) -> None:
     assert control(page, "dataset").input_value() == "photos"
 
 
-def test_outlines_are_hidden_and_shown_without_new_pictures(page: Page) -> None:
+def test_outlines_are_hidden_and_shown_without_loading_pictures(page: Page) -> None:
     open_gallery(page)
     outline = page.locator("#cards .object:nth-child(1) .m2")
     expect(outline).to_be_visible()
@@ -154,7 +154,7 @@ def test_outlines_are_hidden_and_shown_without_new_pictures(page: Page) -> None:
     assert outline.get_attribute("d").startswith("M")
 
 
-def test_an_object_is_looked_at_by_keyboard(page: Page) -> None:
+def test_the_viewer_can_be_used_by_keyboard(page: Page) -> None:
     open_gallery(page)
     first = page.locator("#cards .open").first
     first.focus()
@@ -176,7 +176,7 @@ def test_an_object_is_looked_at_by_keyboard(page: Page) -> None:
     assert page.evaluate("document.activeElement.className") == "open"
 
 
-def test_the_viewer_says_why(page: Page) -> None:
+def test_the_viewer_shows_the_reason_of_a_missing_mask(page: Page) -> None:
     open_gallery(page)
     control(page, "outcome").select_option("either")
     said = set()
@@ -196,7 +196,7 @@ def test_a_missing_picture_has_a_card_with_the_reason(page: Page) -> None:
     expect(page.locator("#cards .object")).to_have_count(16)
 
 
-def test_words_from_results_are_never_markup(page: Page) -> None:
+def test_text_of_results_is_never_markup(page: Page) -> None:
     open_gallery(page)
     assert HOSTILE in page.locator("#cards h3").all_inner_texts()
     assert page.locator("img[onerror], img[src='x']").count() == 0
@@ -219,7 +219,7 @@ def test_tables_are_sorted_by_click_and_key(page: Page) -> None:
     names = table.locator("tbody th").all_inner_texts()
     assert names == sorted(names)
     costs = page.locator("#table-table-1")
-    costs.get_by_role("button", name="Parameters").click()  # with the paper's below some of them
+    costs.get_by_role("button", name="Parameters").click()  # some cells also have the number of the paper
     largest = costs.locator("tbody tr td:nth-child(3)").all_inner_texts()
     assert largest[0].startswith("10.1 M")
     assert largest[1].startswith("0.51 M")
@@ -240,7 +240,7 @@ def test_numbers_in_tables_are_read_as_numbers(page: Page) -> None:
     assert found[6:] == [None, "flip-tiny", 0.035]
 
 
-def test_a_figure_is_zoomed_and_closed_by_keyboard(page: Page) -> None:
+def test_a_figure_can_be_zoomed_and_closed_by_keyboard(page: Page) -> None:
     page.locator("a.plot").first.focus()
     page.keyboard.press("Enter")
     lightbox, figure = page.locator("#lightbox"), page.locator("#lightbox img")
@@ -275,7 +275,7 @@ def test_every_control_has_a_name_and_can_be_reached(page: Page) -> None:
 
 @pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_page_fits_phones_and_follows_the_scheme(page: Page, width: int, scheme: str) -> None:
+def test_the_page_fits_phones_and_follows_the_colour_scheme(page: Page, width: int, scheme: str) -> None:
     page.set_viewport_size({"width": width, "height": 800})
     page.emulate_media(color_scheme=scheme)
     open_gallery(page)
@@ -284,7 +284,7 @@ def test_the_page_fits_phones_and_follows_the_scheme(page: Page, width: int, sch
     assert (int(ground[4:].split(",")[0]) > 127) == (scheme == "light")
 
 
-def test_without_javascript_some_objects_and_all_tables_are_there(browser: Browser, address: str) -> None:
+def test_without_javascript_some_objects_and_all_tables_are_shown(browser: Browser, address: str) -> None:
     context = browser.new_context(java_script_enabled=False)
     plain = context.new_page()
     plain.goto(address)
@@ -296,7 +296,7 @@ def test_without_javascript_some_objects_and_all_tables_are_there(browser: Brows
 
 
 @pytest.mark.slow
-def test_ten_thousand_objects_and_ten_models_stay_quick(browser: Browser, many_results: Path, tmp_path: Path) -> None:
+def test_ten_thousand_objects_and_ten_models_are_usable(browser: Browser, many_results: Path, tmp_path: Path) -> None:
     started = time.perf_counter()
     report = build_report([many_results], tmp_path / "report")
     print(f"\nbuilt in {time.perf_counter() - started:.0f} s")
@@ -325,7 +325,7 @@ def test_ten_thousand_objects_and_ten_models_stay_quick(browser: Browser, many_r
 
 @pytest.fixture
 def many_results(results_maker) -> Path:
-    """102,000 rows: 200 objects with their pictures, each 51 times, by ten models."""
+    """Return 102,000 rows: 200 objects with their images, each 51 times, by ten models."""
     folder = results_maker("many", MODELS, objects=200, side=200)
     rows = pd.read_parquet(folder / "results.parquet")
     models = [rows[rows["model"] == MODELS[i % 3]].assign(model=f"{MODELS[i % 3]}-{i}") for i in range(10)]

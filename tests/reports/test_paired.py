@@ -1,4 +1,4 @@
-"""Paired differences against `bench compare` and by hand."""
+"""Paired differences compared with `bench compare` and with a calculation by hand."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def view_of(*folders: Path) -> ResultsView:
     return ResultsView(results, results.datasets[0], {})
 
 
-def test_differences_are_those_of_bench_compare(make_results) -> None:
+def test_differences_equal_bench_compare(make_results) -> None:
     folder = make_results(objects=20)
     data = paired_data(view_of(folder))
     assert len(data)
@@ -32,7 +32,7 @@ def test_differences_are_those_of_bench_compare(make_results) -> None:
         assert (row["low"], row["high"]) == pytest.approx((theirs["low"], theirs["high"]))
 
 
-def test_each_model_meets_the_best_and_its_own_prompt(make_results) -> None:
+def test_each_model_is_compared_with_the_best_and_with_its_prompt(make_results) -> None:
     folder = make_results(objects=8)
     rows = pd.read_parquet(folder / "results.parquet")
     rows["iou"] = rows["model"].map(
@@ -51,12 +51,12 @@ def test_each_model_meets_the_best_and_its_own_prompt(make_results) -> None:
     ]
     assert data["difference"].tolist() == pytest.approx([0.2, -0.4, 0.05, -0.5, -0.05, -0.45, -0.2])
     assert data["won"].tolist() == [1, 0, 1, 0, 0, 0, 0]
-    assert set(data["verdict"]) == {"cannot be told"}  # three assets tell nothing
+    assert set(data["verdict"]) == {"cannot be told"}  # three assets are too few
     assert data[["low", "high", "p", "p_holm"]].isna().all(axis=None)
     assert {line[-2].text for line in paired_table(view_of(folder)).cells} == {"—"}
 
 
-def test_a_pair_named_both_ways_is_one_test(make_results) -> None:
+def test_a_pair_in_both_orders_is_one_test(make_results) -> None:
     folder = make_results(models=("flip-tiny", "ellipse"), objects=60)
     rows = pd.read_parquet(folder / "results.parquet")
     rows.assign(iou=np.where(rows["model"] == "ellipse", 0.5, 0.6)).to_parquet(folder / "results.parquet")
@@ -65,7 +65,7 @@ def test_a_pair_named_both_ways_is_one_test(make_results) -> None:
     assert "for the 1 pairs tested in this table" in " ".join(table.notes)
 
 
-def test_verdicts(make_results) -> None:
+def test_verdicts_follow_interval_and_p(make_results) -> None:
     folder = make_results(models=("grabcut", "box"), objects=60)
     path = folder / "results.parquet"
     rows, rng = pd.read_parquet(path), np.random.default_rng(0)
@@ -77,7 +77,7 @@ def test_verdicts(make_results) -> None:
         assert row["verdict"] == verdict
 
 
-def test_a_box_that_was_told_to_all_is_the_prompt_of_all(make_results) -> None:
+def test_an_information_matched_box_is_the_prompt_of_all_models(make_results) -> None:
     matched = make_results("matched", ("flip-tiny", "ellipse", "box"), 6)
     path = pd.read_parquet(matched / "results.parquet")["dataset_path"][0]
     told = make_results("told", ("flip-tiny", "ellipse"), 6, prompt_source="box", dataset_path=path)
@@ -87,7 +87,7 @@ def test_a_box_that_was_told_to_all_is_the_prompt_of_all(make_results) -> None:
     assert own["flip-tiny: matched prompts"] == "ellipse: matched prompts"
 
 
-def test_what_cannot_be_compared_is_told(make_results) -> None:
+def test_models_that_cannot_be_compared_are_noted(make_results) -> None:
     folder = make_results(models=("flip-tiny", "grabcut", "box"), objects=6)
     rows = pd.read_parquet(folder / "results.parquet")
     rows[(rows["model"] != "box") | (rows["object_id"] != "3")].to_parquet(folder / "results.parquet")
@@ -97,7 +97,7 @@ def test_what_cannot_be_compared_is_told(make_results) -> None:
     assert "grabcut 1, box 0" in notes
 
 
-def test_errors_count_as_nothing_and_are_counted(make_results) -> None:
+def test_errors_have_iou_zero_and_are_counted(make_results) -> None:
     folder = make_results(models=("grabcut", "box"), objects=4)
     rows = pd.read_parquet(folder / "results.parquet")
     rows["error"] = rows["error"].astype(object)
@@ -110,12 +110,12 @@ def test_errors_count_as_nothing_and_are_counted(make_results) -> None:
 
 
 @pytest.mark.parametrize("shape", [{"models": ("box",), "objects": 3}, {"models": ("grabcut",), "objects": 1}])
-def test_one_model_is_no_comparison(make_results, shape: dict) -> None:
+def test_one_model_gives_no_comparison(make_results, shape: dict) -> None:
     with pytest.raises(NothingToShow, match="no two models"):
         paired_table(view_of(make_results(**shape)))
 
 
-def test_models_without_a_common_object_are_no_comparison(make_results) -> None:
+def test_models_without_a_common_object_give_no_comparison(make_results) -> None:
     folder = make_results(models=("grabcut", "box"), objects=4)
     rows = pd.read_parquet(folder / "results.parquet")
     rows[(rows["model"] == "box") == (rows["object_id"] < "2")].to_parquet(folder / "results.parquet")

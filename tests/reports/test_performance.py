@@ -1,4 +1,4 @@
-"""IoU against parameters and time: points, front, levels, and names that hide nothing."""
+"""IoU against parameters and time: points, front, levels and labels."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def lines(figure: Figure) -> dict[str, Any]:
     return {str(line.get_label()): line for line in figure.axes[0].lines}
 
 
-def test_the_points_are_what_pandas_says(view) -> None:
+def test_the_points_equal_pandas(view) -> None:
     table = performance(view).set_index("series")
     for series, rows in view.rows.groupby("series"):
         assert table.loc[series, "mean"] == pytest.approx(rows["iou"].mean())
@@ -58,7 +58,7 @@ def test_errors_have_no_time_but_count_as_zero(make_results) -> None:
     assert row["mean"] == pytest.approx(0.5)
 
 
-def test_times_of_a_timing_are_preferred_and_said(make_results, make_timing) -> None:
+def test_times_of_a_timing_are_preferred_and_noted(make_results, make_timing) -> None:
     results = read_results([make_results(models=("flip-tiny", "grabcut")), make_timing(flip_tiny=(1, 20, 3))])
     view = ResultsView(results, "objascale", assign_styles(results.rows["series"]))
     table = performance(view).set_index("series")
@@ -92,7 +92,7 @@ def test_the_figures_show_points_levels_and_front(view) -> None:
     assert "as a dashed line" in parameters.alt
 
 
-def test_the_front_steps_up_to_the_frames_right_edge() -> None:
+def test_the_front_steps_up_to_the_right_edge_of_the_frame() -> None:
     table = pd.DataFrame(
         {"series": list("abc"), "clusters": [9, 9, 4], "mean": [0.5, 0.4, 0.7], "ms": [1.0, 5.0, 20.0]}
     )
@@ -105,7 +105,7 @@ def test_the_front_steps_up_to_the_frames_right_edge() -> None:
     assert [lines(figure)[name].get_markerfacecolor() == "white" for name in "abc"] == [False, False, True]
 
 
-def test_a_model_without_a_time_is_named(make_results) -> None:
+def test_a_model_without_a_time_is_noted(make_results) -> None:
     folder = make_results(models=("flip-tiny", "grabcut"), objects=3)
     path = folder / "results.parquet"
     rows = pd.read_parquet(path)
@@ -117,7 +117,7 @@ def test_a_model_without_a_time_is_named(make_results) -> None:
     assert "Errors (3)" in time.caption
 
 
-def test_prompts_alone_make_no_figure(make_results) -> None:
+def test_prompt_baselines_alone_give_no_figure(make_results) -> None:
     results = read_results([make_results(models=("box", "ellipse"), objects=2)])
     with pytest.raises(NothingToShow, match="bench run --models flip-tiny"):
         performances(ResultsView(results, "objascale", assign_styles(results.rows["series"])))
@@ -127,7 +127,7 @@ points = st.lists(st.tuples(st.integers(1, 9), st.integers(0, 9)), min_size=1, m
 
 
 @given(points)
-def test_nothing_beats_a_point_of_the_front_and_something_beats_all_others(points: list[tuple[int, int]]) -> None:
+def test_the_front_has_exactly_the_points_that_no_other_beats(points: list[tuple[int, int]]) -> None:
     table = pd.DataFrame(points, columns=["x", "mean"]).astype(float)
     front = list(pareto_front(table, "x")[["x", "mean"]].itertuples(index=False, name=None))
     assert front == sorted(set(front))
@@ -136,7 +136,7 @@ def test_nothing_beats_a_point_of_the_front_and_something_beats_all_others(point
         assert ((x, mean) in front) == (not beaten)
 
 
-def test_names_do_not_overlap_each_other_or_the_points() -> None:
+def test_labels_do_not_overlap_each_other_or_the_points() -> None:
     rng = np.random.default_rng(3)
     figure = Figure(figsize=(3.4, 2.7), layout="constrained")
     axes = figure.subplots()
@@ -159,6 +159,6 @@ def test_names_do_not_overlap_each_other_or_the_points() -> None:
 
 
 def extent(text: Annotation, renderer) -> Bbox:
-    """The text's own box, without the line that ties it to its point."""
+    """Return the box of the text, without the line to its point."""
     text.update_positions(renderer)
     return Text.get_window_extent(text, renderer)

@@ -1,4 +1,4 @@
-"""Figures of objects and their patches, by the data behind the artists."""
+"""The data of figures of objects and their patches."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def usual(usual_results) -> ResultsView:
 
 
 def squares(axes, size: int) -> np.ndarray:
-    """The upper left corners of the patches of a size that axes show."""
+    """Return the upper left corners of the patches of a size in the axes."""
     found = [patch.get_path().vertices for patch in axes.patches if patch.get_label() == f"{size} px"]
     return np.concatenate([vertices.reshape(-1, 5, 2)[:, 0] for vertices in found] or [np.empty((0, 2))])
 
@@ -61,7 +61,7 @@ def panels(drawn: list) -> list[Any]:
 
 
 def with_settings(folder: Path, settings: dict[str, Any]) -> Path:
-    """Make the first model of a results folder one that was measured with these settings."""
+    """Set the settings with which the first model of a results folder was measured."""
     run = json.loads((folder / "run.json").read_text())
     run["models"][0]["settings"] = settings
     (folder / "run.json").write_text(json.dumps(run))
@@ -80,10 +80,10 @@ def same(some: Patches, others: Patches) -> bool:
 
 
 @pytest.mark.parametrize(("name", "glances", "shrinks"), [("flip-s", 4, True), ("flip-tiny", None, False)])
-def test_the_patches_drawn_are_those_that_the_predictor_sampled(
+def test_the_drawn_patches_are_those_of_the_predictor(
     make_results, shared, name: str, glances: int | None, shrinks: bool
 ) -> None:
-    """With the recipe and the glances of flip-s: a large object in a shrunk picture."""
+    """The settings are the recipe and the glances of flip-s, with a large object in a shrunk image."""
     weights = find_weights(name, shared / "assets" / "weights")
     segmenter = FlipSegmenter(name, weights)
     folder = make_results(models=(name,), objects=6, side=900)
@@ -102,14 +102,14 @@ def test_the_patches_drawn_are_those_that_the_predictor_sampled(
         assert corners == pytest.approx(sampled.centres[size] - size * sampled.unit / 2)
 
 
-def test_a_patch_of_a_shrunk_picture_is_drawn_as_large_as_what_it_shows() -> None:
+def test_a_patch_of_a_shrunk_picture_is_drawn_at_its_size_in_the_picture() -> None:
     two = Patches({2: np.zeros((1, 2, 2, 3), np.uint8)}, {2: np.array(((53.0, 33.0),))}, unit=3)
     axes = Figure().subplots()
     draw_patches(axes, two.boxes())
     assert axes.patches[0].get_path().vertices.tolist() == [[50, 30], [56, 30], [56, 36], [50, 36], [50, 30]]
 
 
-def test_the_settings_of_the_run_are_followed(usual_results, tmp_path) -> None:
+def test_the_figure_uses_the_settings_of_the_run(usual_results, tmp_path) -> None:
     folder = tmp_path / "disjoint"
     shutil.copytree(usual_results, folder)
     settings = {"tokens": 512, "overlap": 0.0, "coverage": 0.3, "spread": 1.0, "least": 0.0, "seed": 7}
@@ -118,10 +118,10 @@ def test_the_settings_of_the_run_are_followed(usual_results, tmp_path) -> None:
     box = np.concatenate([covered for covered in boxes.values() if len(covered)])
     low, high = np.maximum(box[:, None, :2], box[None, :, :2]), np.minimum(box[:, None, 2:], box[None, :, 2:])
     overlaps = (high - low > 1e-5).all(2)
-    assert overlaps.sum() == len(box)  # with itself
+    assert overlaps.sum() == len(box)  # each patch overlaps itself
 
 
-def test_each_run_has_its_own_settings(make_results) -> None:
+def test_each_run_uses_its_settings(make_results) -> None:
     first, last = (make_results(name, ("flip-tiny",), 3, dataset=name, side=300) for name in ("first", "last"))
     both = read_results([first, with_settings(last, {"tokens": 512, "seed": 7})])
     seen, again = largest(ResultsView(both, "first", {})), largest(ResultsView(both, "last", {}))
@@ -129,8 +129,8 @@ def test_each_run_has_its_own_settings(make_results) -> None:
     assert not same(patches(seen, ResultsView(both, "first", {})), patches(again, ResultsView(both, "last", {})))
 
 
-def test_each_number_of_patches_has_its_own_settings(make_results) -> None:
-    """A model that was measured with two numbers of patches has two cards of one name, which differ in glances."""
+def test_each_number_of_patches_uses_its_settings(make_results) -> None:
+    """A model measured with two numbers of patches has two cards of one name, with different glances."""
     folder = with_settings(make_results(models=("flip-s",), objects=3), {"tokens": 512, "glances": 4})
     run = json.loads((folder / "run.json").read_text())
     run["models"].insert(0, run["models"][0] | {"settings": {"tokens": 128, "glances": 1}})
@@ -141,13 +141,13 @@ def test_each_number_of_patches_has_its_own_settings(make_results) -> None:
     assert same(patches(seen, view(folder)), sampled)
 
 
-def test_settings_that_no_run_describes_are_a_reason(make_results) -> None:
+def test_settings_without_a_run_are_a_reason_for_no_figure(make_results) -> None:
     unknown = view(make_results(models=("flip-tiny",), objects=3, settings_hash="f" * 12))
     with pytest.raises(NothingToShow, match="does not describe the settings of flip-tiny"):
         sampling_stages(unknown)
 
 
-def test_the_stages_grow_and_the_mask_comes_last(usual) -> None:
+def test_the_stages_have_more_patches_and_the_mask_comes_last(usual) -> None:
     tiny, small, large, mask = panels(sampling_stages(usual))
     counts = [[len(squares(axes, size)) for size in (1, 2, 4, 8, 16)] for axes in (tiny, small, large, mask)]
     assert (counts[0][2:], counts[1][3:]) == ([0] * 3, [0] * 2)
@@ -159,7 +159,7 @@ def test_the_stages_grow_and_the_mask_comes_last(usual) -> None:
     assert str(sum(counts[2])) in sampling_stages(usual)[0].caption
 
 
-def test_a_tiny_a_small_and_a_large_object(usual) -> None:
+def test_the_figure_shows_a_tiny_a_small_and_a_large_object(usual) -> None:
     axes = panels(object_patches(usual))
     above, below = axes[:3], axes[3:]
     assert [panel.get_title().split(":")[0] for panel in above] == ["tiny", "small", "large"]
@@ -176,13 +176,13 @@ def test_a_tiny_a_small_and_a_large_object(usual) -> None:
                 assert (corners >= (one.get_xlim()[0], one.get_ylim()[1])).all()
                 assert (corners + size <= (one.get_xlim()[1], one.get_ylim()[0])).all()
         outlines = [patch for patch in other.patches if isinstance(patch, PathPatch)]
-        assert len(outlines) == 3  # the truth's line and its case, and the model's
+        assert len(outlines) == 3  # the line of the truth, its outline, and the line of the model
         assert outlines[2].get_edgecolor() == pytest.approx(to_rgba(usual.styles["flip-tiny"].colour))
 
 
 @pytest.fixture
 def scene(make_results):
-    """Three pictures, of which one has four objects: those of the first four pictures, told to be in the first."""
+    """Write three images; the first has the objects of the first four."""
     folder = make_results("scene", ("flip-tiny", "box"), objects=6, side=300)
     rows = pd.read_parquet(folder / "results.parquet")
     first, picture = rows.iloc[0], ["image_file", "image_id", "image_sha256"]
@@ -199,7 +199,7 @@ def scene(make_results):
     return view(folder)
 
 
-def test_a_picture_with_several_objects(scene) -> None:
+def test_the_scene_figure_shows_a_picture_with_several_objects(scene) -> None:
     above, below = panels(scene_patches(scene))
     sizes = [patch.get_label() for patch in above.patches]
     assert sizes.count("1 px") == 4
@@ -209,12 +209,12 @@ def test_a_picture_with_several_objects(scene) -> None:
     assert below.get_ylim() == (row["height"], 0)
 
 
-def test_one_object_a_picture_has_no_scene(usual) -> None:
+def test_pictures_with_one_object_give_no_scene(usual) -> None:
     with pytest.raises(NothingToShow, match="more than one object"):
         scene_patches(usual)
 
 
-def test_examples_are_of_different_categories_each_under_a_magnifier(usual) -> None:
+def test_examples_have_different_categories_and_a_magnifier_each(usual) -> None:
     drawn = magnified_examples(usual)
     axes = [panel for panel in panels(drawn) if panel.get_visible()]
     assert len(axes) == 4
@@ -241,14 +241,14 @@ def test_an_object_that_a_lens_does_not_magnify_is_no_example(make_results) -> N
     folder = make_results(models=("box",), objects=1)
     rows = pd.read_parquet(folder / "results.parquet")
     width, height = int(rows["width"][0]), int(rows["height"][0])
-    long = RegionMask(0, 9, np.ones((2, width - 8), bool), width, height)  # few pixels, from side to side
+    long = RegionMask(0, 9, np.ones((2, width - 8), bool), width, height)  # few pixels, across the image
     rows[["area", "fraction", "truth_rle"]] = long.area, long.fraction, long.rle()["counts"]
     rows.to_parquet(folder / "results.parquet")
     with pytest.raises(NothingToShow, match="small in its image"):
         magnified_examples(view(folder))
 
 
-def test_names_are_no_formulas_and_long_ones_are_not_cut_off(make_results) -> None:
+def test_names_are_no_formulas_and_long_names_are_complete(make_results) -> None:
     name = "flip-tiny-with-a-name-that-is-longer-than-half-a-column$_$"
     made = view(make_results(models=(name,), objects=4, category="a $b_{c$ d"))
     figure = sampling_stages(made)[0].figure
@@ -259,21 +259,21 @@ def test_names_are_no_formulas_and_long_ones_are_not_cut_off(make_results) -> No
 
 
 @pytest.mark.parametrize("draw", EVERY)
-def test_pictures_that_are_gone_are_a_reason(scene, make_results, tmp_path, draw) -> None:
+def test_missing_pictures_are_a_reason_for_no_figure(scene, make_results, tmp_path, draw) -> None:
     shutil.rmtree(tmp_path / "scene-data")
     with pytest.raises(NothingToShow, match="no image of these results can be read"):
         draw(scene)
 
 
 @pytest.mark.parametrize("draw", EVERY[:3])
-def test_no_flip_is_a_reason(make_results, draw) -> None:
+def test_results_without_flip_are_a_reason_for_no_figure(make_results, draw) -> None:
     with pytest.raises(NothingToShow, match="--models flip-tiny"):
         draw(view(make_results(models=("box",), objects=2)))
 
 
 @pytest.mark.parametrize("column", ["truth_rle", "predicted_rle"])
 @pytest.mark.parametrize("broken", ["~~", "0"])
-def test_broken_masks_are_passed_over(make_results, column: str, broken: str) -> None:
+def test_broken_masks_are_skipped(make_results, column: str, broken: str) -> None:
     folder = make_results(models=("flip-tiny",), objects=8, side=500)
     rows = pd.read_parquet(folder / "results.parquet")
     rows.loc[::2, column] = broken
@@ -281,14 +281,14 @@ def test_broken_masks_are_passed_over(make_results, column: str, broken: str) ->
     assert object_patches(view(folder))[0].figure.axes
 
 
-def test_a_whole_large_picture_is_never_embedded() -> None:
+def test_a_large_picture_is_never_embedded_in_full() -> None:
     axes = Figure().subplots()
     draw_crop(axes, np.zeros((3000, 5000, 3), np.uint8), (0, 0, 5000, 3000))
     assert axes.images[0].get_size() == (MAX_EMBEDDED_SIDE * 3 // 5, MAX_EMBEDDED_SIDE)
     assert axes.images[0].get_extent() == [0, 5000, 3000, 0]
 
 
-def test_edges_go_around_pixels() -> None:
+def test_edges_follow_pixel_borders() -> None:
     mask = np.zeros((4, 5), bool)
     mask[1:3, 2] = True
     found = {tuple(map(tuple, np.sort(line, axis=0).tolist())) for line in edges(mask)}

@@ -1,4 +1,4 @@
-"""`reports build` from the outside: the page, its files, and every bad input."""
+"""The command `reports build`: the page, its files, and bad input."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def build(*arguments: object):
 
 
 class Page(HTMLParser):
-    """What the page loads and links to, its headings and its ids."""
+    """A parser of the files, links, headings and ids of the page."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def report(usual_results, tmp_path_factory) -> Path:
-    """The usual results, built once."""
+    """Build a report of the usual results once."""
     out = tmp_path_factory.mktemp("built") / "report"
     done = build(usual_results, "--out", out)
     assert done.exit_code == 0, done.output
@@ -65,7 +65,7 @@ def report(usual_results, tmp_path_factory) -> Path:
     return out
 
 
-def test_the_page_is_whole(report) -> None:
+def test_the_page_is_complete(report) -> None:
     page = Page(report / "index.html")
     files = [link for link in page.loaded + page.linked if not link.startswith(("#", "data:"))]
     assert all(not re.match(r"[a-z]+:|/", file) for file in files)
@@ -86,7 +86,7 @@ def test_the_page_is_whole(report) -> None:
         assert told in page.words
 
 
-def test_every_form_is_written(report) -> None:
+def test_every_format_is_written(report) -> None:
     written = {path.relative_to(report).as_posix() for path in report.rglob("*.*")}
     kinds = {"tables": ("md", "csv", "tex", "html"), "figures": ("pdf", "svg", "png")}
     names = {
@@ -126,7 +126,7 @@ def test_defaults_follow_bench(make_results, tmp_path, monkeypatch) -> None:
     ],
     ids=["one model", "one object", "one category", "all errors", "one asset", "odd name"],
 )
-def test_poor_results_still_make_a_report(make_results, tmp_path, shape: dict) -> None:
+def test_incomplete_results_give_a_report(make_results, tmp_path, shape: dict) -> None:
     done = build(make_results(**({"models": ("flip-tiny", "box"), "objects": 6} | shape)), "--out", tmp_path / "report")
     assert done.exit_code == 0, done.output
     page = Page(tmp_path / "report" / "index.html")
@@ -146,7 +146,7 @@ def test_two_data_sets_have_a_section_each(make_results, tmp_path) -> None:
     assert len(labels) == len(set(labels)) > 4
 
 
-def test_times_alone_still_make_a_report(make_timing, tmp_path) -> None:
+def test_times_alone_give_a_report(make_timing, tmp_path) -> None:
     folder = make_timing(sam_b=(1, 20, 3))
     run = json.loads((folder / "timing.json").read_text()) | {"before": {"load": []}}
     (folder / "timing.json").write_text(json.dumps(run))
@@ -165,7 +165,7 @@ def few_figures(monkeypatch, **kinds: FigureKind) -> None:
     monkeypatch.setattr("reports.build.FIGURES", {"10": FIGURES["10"], **kinds})
 
 
-def test_files_of_an_earlier_report_go_and_those_of_others_stay(make_results, tmp_path, monkeypatch) -> None:
+def test_files_of_an_earlier_report_are_deleted_and_others_kept(make_results, tmp_path, monkeypatch) -> None:
     few_figures(monkeypatch)
     one, two = make_results("one", ("box",), 2), make_results("two", ("box",), 2, dataset="coco")
     out, elsewhere = tmp_path / "report", tmp_path / "elsewhere.txt"
@@ -184,7 +184,7 @@ def test_files_of_an_earlier_report_go_and_those_of_others_stay(make_results, tm
     assert set(json.loads((out / "files.json").read_text())["files"]) < set(record["files"])
 
 
-def test_a_figure_that_fails_does_not_take_the_report_down(make_results, tmp_path, monkeypatch) -> None:
+def test_a_figure_that_fails_does_not_stop_the_report(make_results, tmp_path, monkeypatch) -> None:
     def draw(view: ResultsView) -> list[Drawn]:
         raise TypeError("nobody foresaw this")
 
@@ -202,7 +202,7 @@ def test_names_of_data_sets_never_collide() -> None:
     assert list(named.values()) == ["coco", "coco-2", "coco-3", "coco-4", "data"]
 
 
-def test_a_merged_run_names_every_machine(make_results, tmp_path, monkeypatch) -> None:
+def test_the_report_of_a_merged_run_names_every_machine(make_results, tmp_path, monkeypatch) -> None:
     few_figures(monkeypatch)
     folder = make_results(models=("box",), objects=1)
     run = json.loads((folder / "run.json").read_text())
@@ -212,7 +212,7 @@ def test_a_merged_run_names_every_machine(make_results, tmp_path, monkeypatch) -
     assert "one (1 cores), no GPU and another (2 cores), no GPU" in Page(tmp_path / "report" / "index.html").words
 
 
-def test_only_rows_of_models_have_their_colours(make_results, tmp_path, monkeypatch) -> None:
+def test_only_rows_of_models_have_colours(make_results, tmp_path, monkeypatch) -> None:
     few_figures(monkeypatch)
     build(make_results(models=("box", 'a"</style>é'), objects=6), "--out", tmp_path / "report")
     style = (tmp_path / "report" / "index.html").read_text().split("</style>")[0]
@@ -223,7 +223,7 @@ def test_only_rows_of_models_have_their_colours(make_results, tmp_path, monkeypa
     assert "of-models" not in (folder / "iou-by-category.html").read_text()
 
 
-def test_what_cannot_be_made_is_told_and_the_rest_is_built(make_results, tmp_path) -> None:
+def test_parts_that_cannot_be_made_are_noted_and_the_rest_is_built(make_results, tmp_path) -> None:
     assert build(make_results(models=("box",), category="apple"), "--out", tmp_path / "report").exit_code == 0
     words = Page(tmp_path / "report" / "index.html").words
     assert "Table category, IoU by category: all objects of objascale have the same category" in words
@@ -241,7 +241,7 @@ def test_one_table_is_printed_and_written(usual_results, tmp_path, which: str) -
     assert sorted(tmp_path.rglob("*.*")) == sorted(paths)
 
 
-def test_a_table_of_each_data_set(make_results, tmp_path) -> None:
+def test_each_data_set_has_its_table(make_results, tmp_path) -> None:
     folders = [make_results("a", objects=2), make_results("b", ("box",), objects=2, dataset="coco")]
     done = runner.invoke(app, ["table", "paired", *map(str, folders), "--out", str(tmp_path / "out")])
     assert done.exit_code == 0, done.output
@@ -265,7 +265,7 @@ def test_a_table_that_cannot_be_made_gets_one_sentence(make_results, tmp_path, w
 
 
 @pytest.mark.parametrize("what", [["table", "size"], ["figure", "10"], ["check"]])
-def test_times_are_no_masks(make_timing, tmp_path, what: list[str]) -> None:
+def test_tables_of_masks_refuse_times(make_timing, tmp_path, what: list[str]) -> None:
     done = runner.invoke(app, [*what, str(make_timing(sam_b=(1, 1, 1))), "--out", str(tmp_path / "out.md")])
     assert done.exit_code == 1
     assert "the results hold only times" in done.stderr

@@ -25,7 +25,7 @@ def test_a_plain_model_keeps_its_name(make_results) -> None:
     assert list(rows["series"].unique()) == ["flip-tiny", "mobilesam-onnx", "grabcut", "box", "ellipse"]
 
 
-def test_variants_of_one_model_are_told_apart(make_results) -> None:
+def test_variants_of_one_model_are_different_series(make_results) -> None:
     few = make_results("few", ("flip-tiny",), 2, tokens=64, settings_hash="a" * 12)
     many = make_results("many", ("flip-tiny",), 2, tokens=512, settings_hash="b" * 12)
     box = make_results("box", ("flip-tiny",), 2, settings_hash="c" * 12, prompt_source="box", tokens=512)
@@ -37,21 +37,21 @@ def test_variants_of_one_model_are_told_apart(make_results) -> None:
     ]
 
 
-def test_a_setting_that_nothing_else_tells_shows_its_hash(make_results) -> None:
+def test_settings_without_a_record_are_named_by_their_hash(make_results) -> None:
     one = make_results("one", ("grabcut",), 1, settings_hash="aaaabbbbcccc")
     path = pd.read_parquet(one / "results.parquet")["dataset_path"][0]
     two = make_results("two", ("grabcut",), 1, settings_hash="ddddeeeeffff", dataset_path=path)
     assert set(read_results([one, two]).rows["series"]) == {"grabcut: settings aaaabbbb", "grabcut: settings ddddeeee"}
 
 
-def test_settings_that_no_data_set_has_two_of_are_no_variants(make_results) -> None:
+def test_different_settings_on_different_data_sets_are_no_variants(make_results) -> None:
     one = make_results("one", ("grabcut",), 1, settings_hash="aaaabbbbcccc")
     two = make_results("two", ("grabcut",), 1, settings_hash="ddddeeeeffff", dataset="coco")
     assert set(read_results([one, two]).rows["series"]) == {"grabcut"}
 
 
 def measured_with(make_results, name: str, data: str | None, source: str = "matched", **settings) -> Path:
-    """Rows of SAM whose run.json says with which settings they were made; `data` is the data set's path."""
+    """Return rows of SAM whose run.json has the given settings; `data` is the path of the data set."""
     where = {"dataset_path": data} if data else {}
     told = settings_hash(settings, PromptSettings(source))
     folder = make_results(name, ("sam-b",), 3, settings_hash=told, prompt_source=source, **where)
@@ -61,19 +61,19 @@ def measured_with(make_results, name: str, data: str | None, source: str = "matc
     return folder
 
 
-def test_known_settings_are_told_by_what_differs_in_them(make_results) -> None:
+def test_known_settings_are_named_by_their_differences(make_results) -> None:
     one = measured_with(make_results, "one", "/data", device="cpu", stride=4, size=1024)
     two = measured_with(make_results, "two", "/data", device="cuda", stride=8, size=1024)
     assert list(read_results([one, two]).rows["series"].unique()) == ["sam-b: stride 4", "sam-b: stride 8"]
 
 
-def test_the_device_makes_no_variant(make_results) -> None:
+def test_another_device_is_no_variant(make_results) -> None:
     folders = [measured_with(make_results, device, "/data", device=device, size=1024) for device in ("cpu", "cuda")]
     results = read_results(folders)
     assert (list(results.rows["series"]), set(results.rows["folder"])) == (["sam-b"] * 3, {str(folders[1])})
 
 
-def test_the_same_prompt_asked_for_in_two_ways_is_one_series(make_results) -> None:
+def test_equal_prompts_of_two_options_are_one_series(make_results) -> None:
     folders = [measured_with(make_results, source, "/data", source, size=1024) for source in ("matched", "box")]
     edit(folders[1], lambda rows: rows.assign(prompt=["box", "box", None], error=[None, None, "ValueError: no prompt"]))
     rows = read_results(folders).rows
@@ -82,7 +82,7 @@ def test_the_same_prompt_asked_for_in_two_ways_is_one_series(make_results) -> No
     assert prompted_from(rows, "gaussian").empty
 
 
-def test_untrained_models_say_so(make_results) -> None:
+def test_names_mark_untrained_models(make_results) -> None:
     assert set(read_results([make_results(models=("flip-tiny",), untrained=True)]).rows["series"]) == {
         "flip-tiny (untrained)"
     }
@@ -98,12 +98,12 @@ def test_rows_in_two_folders_count_once_and_the_last_wins(make_results) -> None:
     assert "4 rows are in several results folders" in results.notes[0]
 
 
-def test_two_data_sets_of_one_name_stay_apart(make_results) -> None:
+def test_two_data_sets_of_one_name_are_kept_separate(make_results) -> None:
     first, second = make_results("first", ("box",), 2), make_results("second", ("box",), 2, image_sha256="f" * 64)
     assert len(read_results([first, second]).datasets) == 2
 
 
-def test_models_scored_on_fewer_objects_are_named(make_results) -> None:
+def test_models_scored_on_fewer_objects_are_noted(make_results) -> None:
     folder = make_results(models=("box", "ellipse"), objects=5)
     edit(folder, lambda rows: rows[(rows["model"] != "box") | (rows["object_id"] != "3")])
     assert read_results([folder]).notes == ["Of the 5 objects of objascale, some models were scored on fewer: box 4."]
@@ -122,7 +122,7 @@ def test_objects_without_a_pixel_are_left_out_and_counted(make_results) -> None:
     assert "1 rows of objects without a pixel" in results.notes[0]
 
 
-def test_objects_that_could_not_be_read_stand_apart(make_results) -> None:
+def test_unreadable_objects_are_counted_separately(make_results) -> None:
     folder = make_results(models=("box", "ellipse"), objects=8)
     unread = {"area": 0, "fraction": 0.0, "iou": 0.0, "error": "ValueError: bad RLE", "prompt": None}
     edit(folder, lambda rows: pd.concat([rows.iloc[:14], rows.iloc[14:].assign(**unread)]))
@@ -148,7 +148,7 @@ def test_objects_that_could_not_be_read_stand_apart(make_results) -> None:
         ({"width": None}, "that is not positive"),
     ],
 )
-def test_rows_that_cannot_be_right_are_named(make_results, columns: dict, words: str) -> None:
+def test_errors_name_invalid_rows(make_results, columns: dict, words: str) -> None:
     with pytest.raises(ReportError, match=words):
         read_results([make_results(models=("box",), objects=2, **columns)])
 
@@ -178,7 +178,7 @@ def test_a_folder_given_twice_counts_once(make_results) -> None:
     assert (len(results.rows), len(results.runs), results.notes) == (3, 1, [])
 
 
-def test_a_model_without_rows_is_told(make_results) -> None:
+def test_a_model_without_rows_is_noted(make_results) -> None:
     folder = make_results(models=("box", "ellipse"), objects=3)
     edit(folder, lambda rows: rows[rows["model"] == "box"])
     assert read_results([folder]).notes == [
@@ -186,7 +186,7 @@ def test_a_model_without_rows_is_told(make_results) -> None:
     ]
 
 
-def test_times_may_lie_beside_the_rows_or_alone(make_results, make_timing) -> None:
+def test_times_may_be_beside_rows_or_in_their_own_folder(make_results, make_timing) -> None:
     folder, times = make_results(models=("sam-b",), objects=3), make_timing(sam_b=(1, 20, 3))
     alone = read_results([times])
     assert (len(alone.rows), alone.datasets, alone.runs, len(alone.timings)) == (0, [], [], 1)
@@ -206,8 +206,8 @@ def test_pictures_whose_orientation_is_ambiguous_are_counted(make_results) -> No
     assert note.endswith("They were measured as stored.")
 
 
-def test_results_of_differently_turned_pictures_are_not_joined(make_results) -> None:
-    """The folders have the same data set, and different models."""
+def test_results_on_pictures_of_different_orientation_are_not_joined(make_results) -> None:
+    """The folders have the same data set and different models."""
     folders = [make_results("one", ("box",), 3), make_results("two", ("ellipse",), 3)]
     for folder, exif in zip(folders, ("stored", "displayed"), strict=True):
         edit(folder, lambda rows, exif=exif: rows.assign(exif=exif, dataset_path="data"))

@@ -1,4 +1,4 @@
-"""What models have seen in training: marked in tables, on the page and in the gallery, never best, never judged."""
+"""Objects seen in training: marked in tables, page and gallery, never best, and never judged."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ IOU = {"flip-tiny": 0.9, "grabcut": 0.8, "box": 0.5}
 
 @pytest.fixture
 def seen(make_results):
-    """`seen(kind, rows=…)`: results in which flip-tiny is the best of three, and has seen the first objects so."""
+    """Return `seen(kind, rows=…)`, which writes results where flip-tiny is the best of three and has seen objects."""
 
     def make(kind: str, objects: int = 40, share: float = 1.0) -> Path:
         folder = make_results(kind, models=MODELS, objects=objects, side=200)
         rows = pd.read_parquet(folder / "results.parquet")
         number = rows["object_id"].astype(int)
-        rows["asset_id"] = rows["object_id"]  # enough of them for every category to have a best
+        rows["asset_id"] = rows["object_id"]  # enough assets for a best model in every category
         rows["iou"] = rows["model"].map(IOU) + number % 7 / 100
         rows["seen_in_training"] = rows["seen_in_training"].mask(
             (rows["model"] == "flip-tiny") & (number < share * objects), kind
@@ -55,7 +55,7 @@ def tables(folder: Path) -> list[Table]:
 
 
 def cells_of(table: Table, model: str) -> list:
-    """The cells with an IoU of one model: its line, or its column."""
+    """Return the IoU cells of one model, which are a row or a column."""
     columns = [i for i, column in enumerate(table.columns) if "IoU" in column.group or "mask" in column.group]
     if table.columns[0].title == "Category":
         (at,) = [i for i, column in enumerate(table.columns) if column.title == model]
@@ -82,21 +82,21 @@ def test_other_cells_are_marked_and_may_be_best(seen, kind: str, mark: str) -> N
         assert any(note.startswith(f"{mark} ") for note in table.notes)
 
 
-def test_one_seen_object_is_enough_and_other_sizes_are_not_touched(seen) -> None:
+def test_one_seen_object_marks_only_its_size(seen) -> None:
     table = size_table(view_of(seen("object", share=1 / 40)))
     ours = cells_of(table, "flip-tiny")
     assert sum("§" in cell.text for cell in ours) == 1
     assert any(cell.mark == "best" for cell in ours)
 
 
-def test_where_nothing_was_seen_there_is_neither_mark_nor_note(make_results) -> None:
+def test_without_seen_objects_there_is_no_mark_and_no_note(make_results) -> None:
     for table in tables(make_results(models=MODELS, objects=20)):
         words = [cell.text for line in table.cells for cell in line] + table.notes
         assert not any(mark in text for text in words for mark in "§¶")
         assert not any("trained on" in note for note in table.notes)
 
 
-def test_pairs_get_no_verdict_and_the_best_is_one_that_has_seen_nothing(seen) -> None:
+def test_pairs_with_seen_objects_get_no_verdict_and_the_best_has_seen_none(seen) -> None:
     view = view_of(seen("object", share=0.5))
     data = paired_data(view).set_index(["series", "other"])
     assert data.loc[("flip-tiny", "grabcut"), "against"] == "best"
@@ -106,7 +106,7 @@ def test_pairs_get_no_verdict_and_the_best_is_one_that_has_seen_nothing(seen) ->
     assert verdicts.count("not judged: 20 objects seen in training") == 1
 
 
-def test_a_claim_is_not_judged_on_seen_objects_unless_asked(make_results, tmp_path: Path) -> None:
+def test_a_claim_on_seen_objects_is_judged_only_by_option(make_results, tmp_path: Path) -> None:
     folder = make_results(models=("flip-tiny", "ellipse", "grabcut", "box"), objects=40)
     path = folder / "results.parquet"
     rows = pd.read_parquet(path)
@@ -144,7 +144,7 @@ def test_page_and_gallery_show_the_marks(seen, tmp_path: Path) -> None:
     assert marks == {"flip-tiny": {str(i): "§" for i in range(12)}, "grabcut": {}, "box": {}}
 
 
-def test_the_models_table_says_what_each_learned_from(make_results, tmp_path: Path) -> None:
+def test_the_models_table_lists_training_data(make_results, tmp_path: Path) -> None:
     folder = make_results(models=MODELS, objects=3)
     run = json.loads((folder / "run.json").read_text())
     told = {"objects": 0, "backgrounds": 0, "complete": True, "datasets": []}
@@ -157,10 +157,10 @@ def test_the_models_table_says_what_each_learned_from(make_results, tmp_path: Pa
         assert f">{words}</td>" in page
 
 
-def test_a_value_that_there_is_not_is_refused(make_results) -> None:
+def test_an_unknown_value_is_refused(make_results) -> None:
     with pytest.raises(ReportError, match="has a seen_in_training other than no, unknown"):
         read_results([make_results(models=("box",), objects=1, seen_in_training="maybe")])
 
 
-def test_the_marks_are_letters_that_latex_has() -> None:
+def test_the_marks_have_latex_commands() -> None:
     assert escape_latex("81.5§ ¶") == r"81.5\S{} \P{}"

@@ -1,4 +1,4 @@
-"""IoU against tokens and against noise: which rows count, what the lines show, and what is said if there are none."""
+"""IoU against tokens and against noise: rows, lines, and messages without data."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def view_of(*folders) -> ResultsView:
 
 @pytest.fixture
 def make_sweep(make_results):
-    """One folder with rows at several values of some columns; every step takes 0.1 from each IoU (at most 0.9)."""
+    """Return a function that writes rows at several values of columns; each step lowers IoU by 0.1, up to 0.9."""
 
     def make(steps: list[dict], models=("flip-tiny", "box"), objects=12, side=256):
         folder = make_results("swept", models, objects, side=side)
@@ -49,7 +49,7 @@ def test_token_lines_are_the_means_of_models_with_tokens(make_sweep) -> None:
     assert list(np.asarray(line.get_xdata())) == [32, 128, 512]
     means = view.rows[view.rows["model"] == "flip-tiny"].groupby("tokens")["iou"].mean()
     assert line.get_ydata() == pytest.approx(means.to_numpy())
-    assert len(np.asarray(few.get_xdata())) == 3  # four assets are too few
+    assert len(np.asarray(few.get_xdata())) == 3  # four assets are too few for an interval
     assert axes.get_ylim()[0] <= means.min() < means.max() <= axes.get_ylim()[1]
     assert "n = 12 objects per number of patches" in overall.caption
     assert "no interval for fewer than 6 assets" in overall.caption
@@ -58,7 +58,7 @@ def test_token_lines_are_the_means_of_models_with_tokens(make_sweep) -> None:
     assert by_size.name == "iou-by-tokens-and-size"
 
 
-def test_sizes_have_a_line_each(make_sweep) -> None:
+def test_each_size_has_a_line(make_sweep) -> None:
     view = view_of(make_sweep([{"tokens": 64}, {"tokens": 512}], objects=20, side=700))
     (axes,) = token_sweeps(view)[1].figure.axes
     rows = view.rows[view.rows["model"] == "flip-tiny"]
@@ -72,7 +72,7 @@ def test_sizes_have_a_line_each(make_sweep) -> None:
         assert line.get_ydata() == pytest.approx(inside.groupby("tokens")["iou"].mean().to_numpy())
 
 
-def test_noise_lines_are_of_all_models(make_sweep) -> None:
+def test_noise_lines_show_all_models(make_sweep) -> None:
     view = view_of(make_sweep([{"noise": level} for level in (0.0, 0.1, 0.2)]))
     overall, by_size = noise_sweeps(view)
     (axes,) = overall.figure.axes
@@ -84,13 +84,13 @@ def test_noise_lines_are_of_all_models(make_sweep) -> None:
     assert [panel.get_title() for panel in by_size.figure.axes] == ["flip-tiny", "box"]
 
 
-def test_kinds_of_prompts_are_lines_of_their_own(make_sweep, make_results) -> None:
+def test_each_kind_of_prompt_has_a_line(make_sweep, make_results) -> None:
     steps = [{"noise": level, "prompt_source": source} for level in (0.0, 0.1) for source in ("matched", "gaussian")]
     view = view_of(make_sweep(steps, models=("box",)))
     assert set(swept_rows(view.rows, "noise")["line"]) == {"box: matched prompts", "box: gaussian prompts"}
 
 
-def test_tokens_are_compared_at_the_least_noise_and_noise_at_the_usual_tokens(make_sweep) -> None:
+def test_tokens_are_compared_at_minimum_noise_and_noise_at_usual_tokens(make_sweep) -> None:
     steps = [{"tokens": 32}, {"tokens": 512}, {"tokens": 512, "noise": 0.2}, {"tokens": 2048, "noise": 0.2}]
     view = view_of(make_sweep(steps, models=("flip-tiny",)))
     for drawn, values, means in ((token_sweeps, [32, 512], (0, 1)), (noise_sweeps, [0.0, 0.2], (1, 2))):
@@ -113,12 +113,12 @@ def test_every_mean_has_its_interval(make_sweep) -> None:
     [(token_sweeps, "--tokens 32,64,128,256,512,1024,2048,4096"), (noise_sweeps, "--noise 0,0.05,0.1,0.2,0.4")],
 )
 @pytest.mark.parametrize("models", [("flip-tiny", "box"), ("box",)])
-def test_one_value_alone_is_no_line(make_results, draw, sentence: str, models) -> None:
+def test_one_value_gives_no_line(make_results, draw, sentence: str, models) -> None:
     with pytest.raises(NothingToShow, match=sentence):
         draw(view_of(make_results(models=models, objects=2)))
 
 
-def test_runs_that_differ_in_something_else_are_not_averaged(make_results) -> None:
+def test_runs_with_other_differences_are_not_averaged(make_results) -> None:
     folder = make_results(models=("grabcut",), objects=2)
     path = folder / "results.parquet"
     rows = pd.read_parquet(path)

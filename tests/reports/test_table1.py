@@ -1,4 +1,4 @@
-"""Table 1: several data sets, the paper's IoU on its own pictures, and times from wherever they are."""
+"""Table 1: several data sets, the paper's IoU on its data sets, and times."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from reports.view import ResultsView
 
 
 def column(table: Table, title: str, group: str = "") -> list[str]:
-    """The texts of one column, details after them."""
+    """Return the texts of one column, followed by details."""
     at = next(i for i, one in enumerate(table.columns) if (one.title, one.group) == (title, group))
     return [f"{line[at].text} {line[at].detail}".strip() for line in table.cells]
 
@@ -44,7 +44,7 @@ def test_a_group_of_columns_for_each_data_set(make_results) -> None:
     assert column(table, "n", "objascale, IoU, %") == ["18", "18", "18"]
     assert column(table, "n", "hypersim, IoU, %") == ["19", "—", "19"]
     data = table.data.set_index(["dataset", "series"])
-    for dataset in ("objascale", "hypersim"):  # the very numbers of the table of that data set
+    for dataset in ("objascale", "hypersim"):  # the numbers of the table of that data set
         for row in iou_data(ResultsView(results, dataset, {})).to_dict("records"):
             ours = data.loc[(dataset, row["series"])]
             for name in ("mean", "std", "low", "high", "n", "errors", "no_detection", "parameters", "prompt"):
@@ -58,17 +58,17 @@ def test_a_group_of_columns_for_each_data_set(make_results) -> None:
 AUTHORS = "flip-hdf5/OpenImages"
 
 
-def told_masks(folder: Path, masks: int | None) -> Path:
-    """Let the run say how many masks the data set's files hold."""
+def with_mask_count(folder: Path, masks: int | None) -> Path:
+    """Set the number of masks that run.json records for the files of the data set."""
     run = json.loads((folder / "run.json").read_text())
     run["dataset"]["masks"] = masks
     (folder / "run.json").write_text(json.dumps(run))
     return folder
 
 
-def test_the_papers_iou_stands_beside_ours_on_the_authors_own_pictures(make_results) -> None:
+def test_the_iou_of_the_paper_is_shown_on_the_authors_data_sets(make_results) -> None:
     folder = make_results(models=("sam-b", "flip-l", "mobilesam-onnx"), objects=6, dataset=AUTHORS)
-    table = table_1(read_results([told_masks(folder, 6)]))
+    table = table_1(read_results([with_mask_count(folder, 6)]))
     data = table.data.set_index("series")
     assert data.loc["sam-b", "published_mean"] == pytest.approx(0.8472)
     difference = data.loc["sam-b", "mean"] - 0.8472
@@ -81,9 +81,9 @@ def test_the_papers_iou_stands_beside_ours_on_the_authors_own_pictures(make_resu
 
 
 @pytest.mark.parametrize("dataset", ["objascale", "openimages", "hypersim", "kitti360", "flip-hdf5/objascale-suite"])
-def test_no_number_of_the_paper_stands_beside_other_pictures(make_results, make_timing, dataset: str) -> None:
-    """Nor beside times, whatever they were taken on."""
-    folder = told_masks(make_results(models=("sam-b", "flip-s"), objects=6, dataset=dataset), 6)
+def test_no_number_of_the_paper_is_shown_on_other_data_sets(make_results, make_timing, dataset: str) -> None:
+    """Times never show a number of the paper."""
+    folder = with_mask_count(make_results(models=("sam-b", "flip-s"), objects=6, dataset=dataset), 6)
     table = table_1(read_results([folder, make_timing(sam_b=(1, 20, 3))]))
     assert not any("paper" in f"{cell.text} {cell.detail}" for line in table.cells for cell in line)
     assert table.data[["published_mean", "published_std", "difference"]].isna().all(axis=None)
@@ -103,14 +103,14 @@ def test_no_number_of_the_paper_stands_beside_other_pictures(make_results, make_
     ],
     ids=["a part of the masks", "masks not counted", "untrained", "noisy", "told a Gaussian", "takes a Gaussian"],
 )
-def test_the_papers_iou_stands_beside_the_same_only(make_results, masks: int | None, columns: dict) -> None:
-    folder = told_masks(make_results(models=("sam-b",), objects=6, dataset=AUTHORS, **columns), masks)
+def test_the_iou_of_the_paper_is_shown_only_for_equal_runs(make_results, masks: int | None, columns: dict) -> None:
+    folder = with_mask_count(make_results(models=("sam-b",), objects=6, dataset=AUTHORS, **columns), masks)
     table = table_1(read_results([folder]))
     assert table.data["published_mean"].isna().all()
     assert "paper" not in column(table, "mean ± std", f"{AUTHORS}, IoU, %")[0]
 
 
-def test_names_of_the_paper() -> None:
+def test_models_have_their_names_in_the_paper() -> None:
     row = published_model("flip-s")
     assert row is not None
     assert (row.model, row.prompt) == ("FLIP-S", "gaussian")
@@ -121,14 +121,14 @@ def test_names_of_the_paper() -> None:
     assert paper_data_set("flip-hdf5/objascale-suite") is None
 
 
-def test_the_papers_objascale_has_as_many_masks_as_it_says() -> None:
+def test_objascale_of_the_paper_has_its_number_of_masks() -> None:
     assert same_images("flip-hdf5/ObjaScale", 10_200, 10_200)
     assert not same_images("flip-hdf5/ObjaScale", 78, 78)
     assert not same_images("objascale", 10_200, 10_200)
 
 
-def test_a_run_on_an_hdf5_file_says_how_many_masks_the_file_holds(tmp_path) -> None:
-    """The whole road, from a file of the authors' layout to the paper's number in table 1."""
+def test_a_run_on_an_hdf5_file_records_its_number_of_masks(tmp_path) -> None:
+    """End to end, from a file in the authors' layout to the number of the paper in table 1."""
     hdf5 = tmp_path / "hypersim.h5"
     image, mask = np.full((24, 30, 3), 90, np.uint8), np.zeros((24, 30), np.uint8)
     mask[4:20, 5:25] = 255
@@ -172,7 +172,7 @@ def test_one_object_has_no_deviation_and_no_interval(make_results) -> None:
     assert not any(cell.mark for line in table.cells for cell in line)
 
 
-def test_nothing_but_errors(make_results) -> None:
+def test_results_with_only_errors_have_a_table(make_results) -> None:
     spoiled = {"error": "MemoryError: no", "iou": 0.0, "predicted_area": 0} | dict.fromkeys(
         ["prompt", "pre_ms", "model_ms", "post_ms", "image_pre_ms", "image_model_ms", "image_post_ms"]
     )
@@ -199,10 +199,10 @@ def test_times_of_a_timing_come_first_and_the_others_are_marked(make_results, ma
     assert "times: flip-tiny, box on A quick processor (64 cores), A GPU; load 0.25 at the start" in told
     assert "ordinary run on A processor with <angle brackets> (2 cores), no GPU" in told
     marked = [line[0].text for line in table.cells for cell in line[3:6] if cell.mark]
-    assert marked == []  # one time alone is not called the fastest, and what computes nothing takes no part
+    assert marked == []  # a single time is not marked as fastest, and prompt baselines are never marked
 
 
-def test_ordinary_times_are_medians_over_objects(make_results) -> None:
+def test_times_of_ordinary_runs_are_medians_over_objects(make_results) -> None:
     folder = make_results(models=("grabcut",), objects=5)
     raw = pd.read_parquet(folder / "results.parquet")
     data = table_1_data(read_results([folder])).iloc[0]
@@ -211,7 +211,7 @@ def test_ordinary_times_are_medians_over_objects(make_results) -> None:
     assert data["model_ms"] == pytest.approx((raw["image_model_ms"] + raw["model_ms"]).median())
 
 
-def test_ordinary_times_of_different_data_are_not_ranked(make_results) -> None:
+def test_times_of_ordinary_runs_on_different_data_are_not_ranked(make_results) -> None:
     one, two = make_results("one", ("sam-b", "sam-l"), 6), make_results("two", ("sam-b",), 6, dataset="coco")
     for folders, ranked in (([one], True), ([one, two], False)):
         table = table_1(read_results(folders))
@@ -220,7 +220,7 @@ def test_ordinary_times_of_different_data_are_not_ranked(make_results) -> None:
         assert any(note.endswith(told) for note in table.notes) != ranked
 
 
-def test_times_alone_make_a_table_of_times(make_timing) -> None:
+def test_times_alone_give_a_table_of_times(make_timing) -> None:
     few = make_timing("few", tokens=64, flip_tiny=(1, 5, 3), sam_b=(1, 50, 3))
     many = make_timing("many", tokens=512, flip_tiny=(1, 20, 3))
     table = table_1(read_results([few, many]))
@@ -252,7 +252,7 @@ def test_times_of_different_machines_are_not_ranked(make_timing) -> None:
         assert (told in table.notes) != ranked
 
 
-def test_other_settings_of_a_timing_are_told(make_results, make_timing) -> None:
+def test_other_settings_of_a_timing_are_noted(make_results, make_timing) -> None:
     folders = [make_results(models=("sam-b",), objects=2), make_timing(settings={"dtype": "bf16"}, sam_b=(1, 1, 1))]
     told = "sam-b was timed with other settings than its masks: dtype: None → bf16."
     assert told in table_1(read_results(folders)).notes
@@ -283,7 +283,7 @@ def test_calls_that_failed_are_counted(make_timing) -> None:
         (lambda f: edit_times(f, lambda rows: rows.iloc[:0]), "holds no rows"),
     ],
 )
-def test_a_damaged_timing_gets_one_sentence(make_timing, spoil, sentence: str) -> None:
+def test_a_damaged_timing_gives_one_sentence(make_timing, spoil, sentence: str) -> None:
     folder = make_timing(sam_b=(1, 1, 1))
     spoil(folder)
     with pytest.raises(ReportError, match=re.escape(sentence)):
@@ -294,7 +294,7 @@ def edit_times(folder: Path, change) -> None:
     change(pd.read_parquet(folder / "timing.parquet")).to_parquet(folder / "timing.parquet")
 
 
-def test_what_bench_times_can_be_reported(tmp_path) -> None:
+def test_a_timing_of_bench_can_be_reported(tmp_path) -> None:
     data = tmp_path / "coco"
     data.mkdir()
     cv2.imwrite(str(data / "a.png"), np.zeros((40, 60, 3), np.uint8))
@@ -316,7 +316,7 @@ def test_what_bench_times_can_be_reported(tmp_path) -> None:
 
 
 def test_published_numbers_match_the_paper(shared) -> None:
-    """Every row of the paper's Table 1, as its text has it, is in our data, number for number."""
+    """The data has every row of Table 1 of the paper, with equal numbers."""
     text = (shared / "paper" / "paper.txt").read_text()
     for row in TABLE_1:
         line = next(li for li in text.splitlines() if re.match(rf"{row.model} (\(ours\) )?\d", li))

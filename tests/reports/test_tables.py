@@ -1,4 +1,4 @@
-"""The tables of one data set against a recomputation with pandas."""
+"""The tables of one data set, compared with a computation in pandas."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def view_of(*folders: Path) -> ResultsView:
     return ResultsView(results, results.datasets[0], {})
 
 
-def test_the_iou_table_is_what_pandas_says(make_results) -> None:
+def test_the_iou_table_equals_pandas(make_results) -> None:
     folder = make_results(objects=20)
     raw = pd.read_parquet(folder / "results.parquet")
     data = iou_data(view_of(folder)).set_index("series")
@@ -44,7 +44,7 @@ def test_the_iou_table_is_what_pandas_says(make_results) -> None:
     assert data["parameters"].isna()["box"]
 
 
-def test_errors_and_empty_masks_are_counted_and_score_nothing(make_results) -> None:
+def test_errors_and_empty_masks_are_counted_and_have_iou_zero(make_results) -> None:
     folder = make_results(models=("box", "grabcut"), objects=6)
     path = folder / "results.parquet"
     rows = pd.read_parquet(path)
@@ -84,12 +84,12 @@ def test_the_time_of_an_image_counts_once(make_results) -> None:
         ({"prompt": None}, "—"),
     ],
 )
-def test_the_prompt_is_told(make_results, columns: dict, told: str) -> None:
+def test_the_table_names_the_prompt(make_results, columns: dict, told: str) -> None:
     view = view_of(make_results(models=("flip-tiny",), objects=2, **columns))
     assert iou_data(view)["prompt"].item() == told
 
 
-def test_the_size_table_is_what_pandas_says(make_results) -> None:
+def test_the_size_table_equals_pandas(make_results) -> None:
     folder = make_results(objects=30, side=700)
     raw = pd.read_parquet(folder / "results.parquet")
     data = size_data(view_of(folder))
@@ -101,7 +101,7 @@ def test_the_size_table_is_what_pandas_says(make_results) -> None:
         assert (row.mean, row.n) == pytest.approx(tuple(expected.loc[(row.series, row.bin)]))
 
 
-def test_sizes_in_pixels_are_what_pandas_says(make_results) -> None:
+def test_the_size_table_in_pixels_equals_pandas(make_results) -> None:
     folder = make_results(objects=60, side=700)
     raw = pd.read_parquet(folder / "results.parquet")
     data = size_data(view_of(folder), IN_PIXELS)
@@ -133,7 +133,7 @@ def test_bins_with_few_assets_are_marked_and_have_neither_interval_nor_rank(make
     ]
 
 
-def testmarks() -> None:
+def test_the_best_and_second_best_value_are_marked() -> None:
     assert marks([0.5, 0.9, 0.7, float("nan")]) == ["", "best", "second", ""]
     assert marks([0.9, 0.9, 0.1]) == ["best", "best", ""]
     assert marks([0.9, 0.5]) == ["best", ""]
@@ -141,13 +141,13 @@ def testmarks() -> None:
     assert marks([5.0, 3.0, float("nan"), 4.0], least=True) == ["", "best", "", "second"]
 
 
-def test_csv_holds_unrounded_numbers(make_results) -> None:
+def test_csv_has_unrounded_numbers(make_results) -> None:
     table = iou_table(view_of(make_results(objects=8)))
     back = pd.read_csv(io.StringIO(table.write_csv()))
     assert list(back["mean"]) == pytest.approx(list(table.data["mean"]), rel=1e-14)
 
 
-def test_the_category_table_is_what_pandas_says(make_results) -> None:
+def test_the_category_table_equals_pandas(make_results) -> None:
     folder = make_results(objects=20)
     raw = pd.read_parquet(folder / "results.parquet")
     data, table = category_data(view_of(folder)), category_table(view_of(folder))
@@ -158,11 +158,11 @@ def test_the_category_table_is_what_pandas_says(make_results) -> None:
         assert (row.mean, row.n) == pytest.approx(tuple(expected.loc[(row.category, row.series)]))
     sizes = raw[raw["model"] == "box"]["category"].value_counts()
     assert [line[0].text for line in table.cells] == sorted(sizes.index, key=lambda name: (-sizes[name], name))
-    assert [line[1].text for line in table.cells] == [f"{n}†" for n in sorted(sizes)[::-1]]  # of 1 or 2 assets
+    assert [line[1].text for line in table.cells] == [f"{n}†" for n in sorted(sizes)[::-1]]  # with 1 or 2 assets
     assert all(not cell.mark for line in table.cells for cell in line if line[1].text.endswith("†"))
 
 
-def test_a_category_that_a_model_lacks_is_told(make_results) -> None:
+def test_a_category_that_a_model_lacks_is_noted(make_results) -> None:
     folder = make_results(models=("box", "ellipse"), objects=15)
     rows = pd.read_parquet(folder / "results.parquet")
     rows[(rows["category"] != "mug") | (rows["model"] != "box")].to_parquet(folder / "results.parquet")
@@ -170,7 +170,7 @@ def test_a_category_that_a_model_lacks_is_told(make_results) -> None:
     assert [line[1].text, line[2].text] == ["0–3†", "—"]
 
 
-def test_one_category_is_no_table(make_results) -> None:
+def test_one_category_gives_no_table(make_results) -> None:
     with pytest.raises(NothingToShow, match="have the same category"):
         category_table(view_of(make_results(objects=3, category="apple")))
 
@@ -191,7 +191,7 @@ def test_noise_and_numbers_of_patches_are_in_the_iou_table_only(make_results) ->
         assert any(told in note for note in table.notes)
 
 
-def test_tables_say_how_many_objects_have_ignored_pixels(make_results) -> None:
+def test_tables_note_the_number_of_objects_with_ignored_pixels(make_results) -> None:
     folder = make_results(models=("box", "ellipse"), objects=6)
     path = folder / "results.parquet"
     assert not [note for note in size_table(view_of(folder)).notes if "leaves out" in note]

@@ -33,7 +33,7 @@ def boat(rng: np.random.Generator) -> GlbScene:
 
 
 def _sheer(half: float, z: float) -> float:
-    """The height of the deck's edge along the boat."""
+    """Return the height of the deck's edge along the boat."""
     return 0.34 * max(0.0, (z + 0.3 * half) / (1.3 * half)) ** 2 * half * 0.4
 
 
