@@ -28,6 +28,7 @@ import pyarrow.parquet as pq
 from pandas.api.types import is_bool_dtype, is_numeric_dtype, is_string_dtype
 from pydantic import TypeAdapter
 
+from bench.run_file import faults_of_run
 from objascale.dataset import differences
 from objascale.datasets import Dataset
 from objascale.files import write_atomically
@@ -36,6 +37,7 @@ from objascale.validation import in_one_line, parse_json
 
 RESULTS_SCHEMA = 3
 JOURNAL = "journal.jsonl"
+_RESTORE = "restore the file, or measure again into a new folder"
 
 
 class ResultsError(RuntimeError):
@@ -331,15 +333,14 @@ def read_run(folder: Path) -> dict[str, Any]:
     """Read run.json. Raises ResultsError if it is missing or damaged."""
     path = folder / "run.json"
     try:
-        run = parse_json(path.read_text())
-        _identity(run), [_card_key(card) for card in run["models"]], run["created"], run["environment"]
-        if run["schema"] == RESULTS_SCHEMA:
-            set(run["noise"])
-        return run
+        run = parse_json(path.read_text("utf-8"))
     except FileNotFoundError as error:
         raise ResultsError(f"{folder} holds no results: {path} is missing") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ResultsError(f"{path} is damaged ({in_one_line(error)}); give a new folder with --out") from error
+    except ValueError as error:
+        raise ResultsError(f"{path} is damaged ({in_one_line(error)}); {_RESTORE}") from error
+    if faults := faults_of_run(run, RESULTS_SCHEMA):
+        raise ResultsError(f"{path} is damaged ({faults}); {_RESTORE}")
+    return run
 
 
 def join_runs(present: dict[str, Any], run: dict[str, Any], folder: Path) -> dict[str, Any]:

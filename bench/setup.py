@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -64,15 +65,19 @@ class Setup:
         return Measurer(dataset, segmenters, self.prompts, self.selection, self.learned(), self.exif, unavailable)
 
     def learned(self) -> dict[str, TrainingData]:
-        """Return the training data of each model by name. Raises ModelUnavailable if a record of it is damaged."""
-        models = registry.find_models(list(self.weights))
-        return {model.name: registry.learned_from(model, self.weights[model.name]) for model in models}
+        """Return the training data of each model by name. A model whose record is damaged is left out."""
+        found = {}
+        for model in registry.find_models(list(self.weights)):
+            with suppress(ModelUnavailable):
+                found[model.name] = registry.learned_from(model, self.weights[model.name])
+        return found
 
     def segmenters(self) -> tuple[list[Segmenter], dict[str, str]]:
         """Load the models and limit their threads to the number of cores.
 
         Returns:
-            The models that can be loaded, and by name why others cannot.
+            The models that can be loaded, and by name why others cannot. A model whose record of training data is
+            damaged is one of the others, because nobody knows what it has seen.
 
         Raises:
             ModelUnavailable: No model can be loaded. The error has a line per model.
@@ -82,6 +87,7 @@ class Setup:
         unavailable: dict[str, str] = {}
         for model in registry.find_models(list(self.weights)):
             try:
+                registry.learned_from(model, self.weights[model.name])
                 segmenters += [
                     registry.load(model, self.weights[model.name], replace(self.options, tokens=tokens))
                     for tokens in (self.tokens if model.takes_tokens else [self.options.tokens])

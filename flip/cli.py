@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
@@ -80,7 +79,7 @@ def _gaussian(option: str, text: str, width: int, height: int) -> Gaussian:
         if option == "--point":
             return Gaussian.from_point(*_numbers(option, text, POINT))
         x, y, semi1, semi2, degrees = _numbers(option, text, ELLIPSE)
-        return Gaussian.from_ellipse(x, y, semi1, semi2, math.radians(degrees))
+        return Gaussian.from_ellipse(x, y, semi1, semi2, degrees)
     except GaussianError as error:
         raise GaussianError(f"{option} {text}: {error}") from None
 

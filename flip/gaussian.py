@@ -144,23 +144,24 @@ class Gaussian:
         return cls.from_ellipse((x0 + x1) / 2, (y0 + y1) / 2, (x1 - x0) / 2, (y1 - y0) / 2, 0.0)
 
     @classmethod
-    def from_ellipse(cls, x: float, y: float, semi1: float, semi2: float, angle: float) -> Gaussian:
+    def from_ellipse(cls, x: float, y: float, semi1: float, semi2: float, degrees: float) -> Gaussian:
         """Return the Gaussian of a filled ellipse: σ is half of a semi-axis.
 
         Args:
             x: Centre, in pixels.
             y: Centre, in pixels.
-            semi1: Semi-axis along (cos angle, sin angle), in pixels.
+            semi1: Semi-axis along the angle, in pixels.
             semi2: Semi-axis at a right angle to it, in pixels. Either may be the longer one.
-            angle: In radians, clockwise on the screen, as y points down.
+            degrees: Angle from the x axis, clockwise on the screen, as y points down.
 
         Raises:
             GaussianError: A semi-axis is not positive, or the angle is not finite.
         """
-        if not math.isfinite(angle):
-            raise GaussianError(f"the angle of an ellipse must be finite, not {angle}")
+        if not math.isfinite(degrees):
+            raise GaussianError(f"the angle of an ellipse must be finite, not {degrees}")
         if not (semi1 > 0 and semi2 > 0):
             raise GaussianError(f"an ellipse needs positive semi-axes, not {semi1} and {semi2}")
+        angle = math.radians(degrees)
         turn = angle if semi1 >= semi2 else angle + math.pi / 2
         a, b = math.sin(turn), math.cos(turn)
         sign = -1.0 if b < 0 else 1.0

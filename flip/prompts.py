@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -37,7 +36,7 @@ def one_prompt(
         given.append(Gaussian.from_point(*_numbers("point", point, "x, y, scale")))
     if ellipse is not None:
         x, y, semi1, semi2, degrees = _numbers("ellipse", ellipse, "x, y, semi1, semi2, degrees")
-        given.append(Gaussian.from_ellipse(x, y, semi1, semi2, math.radians(degrees)))
+        given.append(Gaussian.from_ellipse(x, y, semi1, semi2, degrees))
     if len(given) != 1:
         raise PredictorError("predict takes exactly one of mask, box, gaussian, point and ellipse")
     return given[0]

@@ -75,7 +75,7 @@ class DatasetWriter:
         description = {"schema": DATASET_SCHEMA, **description}
         if header.exists():
             present = read_header(self.folder, self.header)
-            changed = differences(present["fingerprint"], description["fingerprint"])
+            changed = differences(present.get("fingerprint"), description["fingerprint"])
             if changed:
                 raise DatasetError(
                     f"{self.folder} was rendered with other settings ({shortened(changed)}); "

@@ -33,7 +33,7 @@ def merge_shards(shards: Sequence[Path], out: Path) -> tuple[int, int]:
         read_header(shard)
     plan = load_plan(shards[0] / "plan.json")
     for shard in shards:
-        changed = differences(describe_plan(plan)["fingerprint"], read_header(shard)["fingerprint"])
+        changed = differences(describe_plan(plan)["fingerprint"], read_header(shard).get("fingerprint"))
         if load_plan(shard / "plan.json").n != plan.n:
             changed.append("different numbers of images")
         if changed:

@@ -48,6 +48,8 @@ def _describes_a_run(run: Any) -> bool:
         return False
     if not all(isinstance(part, dict) for part in (*run.get("merged", {}).values(), *run.get("models", []))):
         return False
+    if not isinstance(run.get("dataset", {}).get("masks", 0), int | None):
+        return False
     cards = run.get("models", [])
     if not all(isinstance(card.get("name", ""), str) and isinstance(card.get("settings", {}), dict) for card in cards):
         return False

@@ -27,6 +27,7 @@ _MASK_FOLDERS = ("masks", "boundary_GT", "SegmentationObject", "Annotations", "g
 _IMAGE_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".jp2", ".ppm"))
 _CLASS = re.compile(r"(\D*[^\W\d_])\d+_")  # COCO_MVal's "cell phone03_", before the name of the image
 _VIDEOS = "JPEGImages"  # DAVIS has a folder of frames for each video in it
+_SPLITS = ("train", "valid", "val", "test")  # Roboflow's YOLO export has one data.yaml above these folders
 _NOT_UTF8 = "mask file whose name is not UTF-8"
 _NO_IMAGE = "mask file whose name neither begins nor ends with the name of an image"
 _SEVERAL_IMAGES = "mask file whose name begins or ends with the names of several images"
@@ -68,7 +69,8 @@ def read(path: Path) -> Dataset:
             "docs/datasets.md shows how masks are named"
         )
     files = sorted(masks_of)
-    names = class_names(path, path / masks)
+    above = [path.parent] if path.name.lower() in _SPLITS else []
+    names = class_names(path, path / masks, *above)
 
     def sample(index: int) -> Sample:
         image_id = files[index]

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from objascale.dataset import DatasetError, read_annotations, read_header
+from objascale.dataset import HEADER, DatasetError, read_annotations, read_header
 
 Credit = dict[str, str]
 """The id, title, author, licence and url of an asset."""
@@ -89,7 +89,10 @@ def pictures(folder: Path) -> list[ExportImage]:
 
     Raises DatasetError if `folder` is not a dataset, has no object, or lacks an image or a credit.
     """
-    credits = {credit["id"]: credit for credit in read_header(folder)["credits"]}
+    try:
+        credits = {credit["id"]: credit for credit in read_header(folder)["credits"]}
+    except (LookupError, TypeError):
+        raise DatasetError(f"{folder / HEADER} is damaged: it has no list of credits") from None
     found = []
     for _, rows in read_annotations(folder).sort_values("object_id").groupby("image_id", sort=True):
         objects = [{str(key): _plain(value) for key, value in row.items()} for row in rows.to_dict("records")]

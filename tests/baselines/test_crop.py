@@ -73,7 +73,7 @@ quarter = st.integers(4, 60).map(lambda n: n / 4)
 
 @given(quarter, quarter, quarter, quarter, st.floats(0, 3.14))
 def test_a_gaussian_is_shifted_and_its_ellipse_fits(x, y, semi1, semi2, angle):
-    gaussian = Gaussian.from_ellipse(x + 10, y + 5, semi1, semi2, angle)
+    gaussian = Gaussian.from_ellipse(x + 10, y + 5, semi1, semi2, math.degrees(angle))
     alone, cropped = EllipseFill(), Cropped(EllipseFill())
     for model in (alone, cropped):
         model.set_image(numbered())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -37,7 +39,7 @@ def test_a_gaussian_from_the_box_knows_nothing_else():
 
 
 def test_a_box_from_the_gaussian_is_that_of_its_ellipse():
-    ellipse = Gaussian.from_ellipse(30, 20, 12, 5, 0.6).ellipse_mask(64, 48)
+    ellipse = Gaussian.from_ellipse(30, 20, 12, 5, math.degrees(0.6)).ellipse_mask(64, 48)
     assert ask(ellipse, "box", "gaussian").box == pytest.approx(ellipse.box, abs=1)
 
 

@@ -228,9 +228,21 @@ def test_damaged_results_are_named(discs, tmp_path):
         measure(data, out, ["box"])
     journal.write_text("".join([lines[0], lines[2]]))
     assert len(measure(data, out, ["box"])) == 3
-    header.write_text("{}")
-    with pytest.raises(ResultsError, match=r"run\.json is damaged"):
-        measure(data, out, ["box"])
+    good = json.loads(header.read_text())
+    for name, value, reason in (
+        ("created", ..., "created is missing"),
+        ("dataset", [], "dataset should be .*, not "),
+        ("models", [{"name": "box", "settings": 3}], "models.0.settings should be .*, not 3"),
+        ("noise", "0", "noise should be .*, not '0'"),
+    ):
+        damaged = {**good, name: value} if value is not ... else {key: good[key] for key in good if key != name}
+        header.write_text(json.dumps(damaged))
+        with pytest.raises(ResultsError, match=rf"run\.json is damaged \({reason}.*\); restore the file"):
+            measure(data, out, ["box"])
+    for text in ("[]", "{", 9999 * "["):
+        header.write_text(text)
+        with pytest.raises(ResultsError, match=r"run\.json is damaged"):
+            measure(data, out, ["box"])
 
 
 def test_an_image_is_decoded_once_for_all_models(discs, tmp_path, monkeypatch):

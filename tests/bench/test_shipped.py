@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from pathlib import Path
 
@@ -68,7 +69,7 @@ def test_the_ellipse_is_found_where_nothing_else_is_to_be_seen() -> None:
     rng = np.random.default_rng(0)
     predictor = load_predictor("flip-s")
     for semi1, semi2 in ((3, 2), (8, 8), (20, 9), (60, 40)):
-        truth = Gaussian.from_ellipse(120, 100, semi1, semi2, rng.uniform(0, 3)).ellipse_mask(240, 200)
+        truth = Gaussian.from_ellipse(120, 100, semi1, semi2, math.degrees(rng.uniform(0, 3))).ellipse_mask(240, 200)
         image = rng.integers(30, 40, (200, 240, 3), np.uint8)
         image[truth.full()] = (200, 120, 40)
         predictor.set_image(image)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -50,6 +51,16 @@ def test_all_are_still_those_whose_weights_are_here(bench, discs):
     result = bench("--models", "all", "--data", discs(1), "--allow-untrained")
     assert result.exit_code == 0, result.output
     assert not pd.read_parquet("results/results.parquet")["untrained"].any()
+
+
+def test_a_damaged_training_record_costs_its_model_only(bench, discs, shared, tmp_path):
+    shutil.copy(shared / "assets/weights/flip-tiny.safetensors", tmp_path)
+    (tmp_path / "flip-tiny.json").write_text('{"weights_sha256": 3')
+    result = bench("--models", "flip-tiny,box", "--data", discs(1), "--weights", tmp_path)
+    assert result.exit_code == 1
+    assert "flip-tiny.json is not a record of the training data of flip-tiny.safetensors" in result.stderr
+    assert "flip-tiny could not be loaded" in result.stderr
+    assert pd.read_parquet("results/results.parquet")["model"].to_list() == ["box"]
 
 
 def test_trained_and_untrained_are_not_mixed(bench, discs, shared):

@@ -11,6 +11,8 @@ three sizes.
 
 from __future__ import annotations
 
+import math
+
 # ruff: noqa: E402
 from objascale.cores import wait_passively
 
@@ -89,7 +91,9 @@ def singles_and_batches(predictor: FlipPredictor, rounds: int) -> None:
     rng, watch = np.random.default_rng(0), Stopwatch()
     print(f"\n{'radius':>7} {'single':>7} {'of 32':>7} {'ratio':>7}")
     for radius in (3, 9, 18):
-        prompts = [Gaussian.from_ellipse(*rng.uniform(100, 900, 2), radius, radius * 0.7, 1) for _ in range(32)]
+        prompts = [
+            Gaussian.from_ellipse(*rng.uniform(100, 900, 2), radius, radius * 0.7, math.degrees(1)) for _ in range(32)
+        ]
         times = []
         for _ in range(rounds + 1):
             with watch("single"):
@@ -109,7 +113,7 @@ def sampling(rounds: int) -> None:
     for i in range(20 * rounds):
         for side, image in images.items():
             with watch(str(side)):
-                sample(image, Gaussian.from_ellipse(side / 2, side / 2, 60, 40, 0.5), 512, i)
+                sample(image, Gaussian.from_ellipse(side / 2, side / 2, 60, 40, math.degrees(0.5)), 512, i)
         times.append(watch.reset())
     print("\nsample  " + " ".join(f"{side:7}" for side in sides))
     print("        " + " ".join(f"{median(round[str(side)] for round in times):7.2f}" for side in sides))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ def prompts() -> list[Gaussian]:
     rng = np.random.default_rng(0)
     places = rng.uniform((2, 2), (766, 510), (12, 2))
     return [
-        Gaussian.from_ellipse(*place, size, size * rng.uniform(0.2, 1), rng.uniform(0, 3))
+        Gaussian.from_ellipse(*place, size, size * rng.uniform(0.2, 1), math.degrees(rng.uniform(0, 3)))
         for place, size in zip(places, np.geomspace(1, 40, 12), strict=True)
     ]
 

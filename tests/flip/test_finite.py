@@ -28,7 +28,7 @@ from flip.released.predictor import FlipPredictor
 from flip.weights import PACKAGE_WEIGHTS
 
 WIDTH, HEIGHT = 160, 120
-PROMPTS = (Gaussian.from_ellipse(60.3, 50.8, 30, 12, 0.4), Gaussian.from_ellipse(125, 80, 9, 8, 0))
+PROMPTS = (Gaussian.from_ellipse(60.3, 50.8, 30, 12, math.degrees(0.4)), Gaussian.from_ellipse(125, 80, 9, 8, 0))
 BAD = (math.nan, math.inf, -math.inf)
 
 Predictor = FlipPredictor | PaperPredictor

@@ -19,7 +19,7 @@ angle = st.floats(-7, 7)
 
 @given(coordinate, coordinate, length, length, angle)
 def test_moments_survive_a_round_trip(x: float, y: float, semi1: float, semi2: float, turn: float) -> None:
-    gaussian = Gaussian.from_ellipse(x, y, semi1, semi2, turn)
+    gaussian = Gaussian.from_ellipse(x, y, semi1, semi2, math.degrees(turn))
     again = Gaussian.from_moments(gaussian.mean, gaussian.covariance())
     assert (again.x, again.y) == (x, y)
     # The minor variance is a difference of numbers as large as the major one.
@@ -30,7 +30,7 @@ def test_moments_survive_a_round_trip(x: float, y: float, semi1: float, semi2: f
 
 @given(coordinate, coordinate, length, length, angle)
 def test_order_of_axes_is_canonical(x: float, y: float, semi1: float, semi2: float, turn: float) -> None:
-    gaussian = Gaussian.from_ellipse(x, y, semi1, semi2, turn)
+    gaussian = Gaussian.from_ellipse(x, y, semi1, semi2, math.degrees(turn))
     assert gaussian.sigma1 <= gaussian.sigma2
     assert gaussian.b >= 0
     along = np.array((gaussian.b, gaussian.a))  # the major axis
@@ -40,7 +40,7 @@ def test_order_of_axes_is_canonical(x: float, y: float, semi1: float, semi2: flo
 
 
 def test_ellipse_angle_turns_towards_y() -> None:
-    covariance = Gaussian.from_ellipse(0, 0, 20, 2, math.radians(30)).covariance()
+    covariance = Gaussian.from_ellipse(0, 0, 20, 2, 30).covariance()
     expected = np.array((math.cos(math.radians(30)), math.sin(math.radians(30))))
     assert expected @ covariance @ expected == pytest.approx(100)
 
@@ -79,7 +79,7 @@ def test_the_shape_of_the_image_does_not_matter() -> None:
 def test_ellipse_mask_equals_the_pixel_centres_inside(
     x: float, y: float, semi1: float, semi2: float, turn: float
 ) -> None:
-    mask = Gaussian.from_ellipse(x, y, semi1, semi2, turn).ellipse_mask(160, 130)
+    mask = Gaussian.from_ellipse(x, y, semi1, semi2, math.degrees(turn)).ellipse_mask(160, 130)
     columns, rows = np.meshgrid(np.arange(160) + 0.5 - x, np.arange(130) + 0.5 - y)
     u = columns * math.cos(turn) + rows * math.sin(turn)
     v = rows * math.cos(turn) - columns * math.sin(turn)
@@ -91,7 +91,7 @@ def test_ellipse_mask_equals_the_pixel_centres_inside(
 @given(st.floats(50, 60), st.floats(50, 60), st.floats(12, 40), st.floats(12, 40), angle)
 @example(50.0, 50.0, 12.0, 13.4375, 0.0)  # the outline runs along the edges of pixels
 def test_gaussian_of_a_rendered_ellipse(x: float, y: float, semi1: float, semi2: float, turn: float) -> None:
-    drawn = Gaussian.from_ellipse(x, y, semi1, semi2, turn)
+    drawn = Gaussian.from_ellipse(x, y, semi1, semi2, math.degrees(turn))
     mask = drawn.ellipse_mask(110, 110)
     seen = Gaussian.from_mask(mask)
     assert np.abs(seen.mean - drawn.mean).max() < 0.3
@@ -105,7 +105,7 @@ def test_gaussian_of_a_rendered_ellipse(x: float, y: float, semi1: float, semi2:
 def test_ellipse_mask_keeps_the_pixel_of_its_centre(
     x: float, y: float, semi1: float, semi2: float, turn: float
 ) -> None:
-    mask = Gaussian.from_ellipse(x, y, semi1, semi2, turn).ellipse_mask(20, 20)
+    mask = Gaussian.from_ellipse(x, y, semi1, semi2, math.degrees(turn)).ellipse_mask(20, 20)
     if 0 <= x < 20 and 0 <= y < 20:
         assert mask.area >= 1
 
@@ -139,7 +139,7 @@ def test_released_numbers_are_those_of_the_authors(
     size: tuple[int, int], semi1: float, semi2: float, turn: float
 ) -> None:
     width, height = size
-    mask = Gaussian.from_ellipse(200.3, 222.2, semi1, semi2, turn).ellipse_mask(width, height)
+    mask = Gaussian.from_ellipse(200.3, 222.2, semi1, semi2, math.degrees(turn)).ellipse_mask(width, height)
     ours = Gaussian.from_mask(mask).released(width, height)
     assert ours.dtype == np.float32
     # They take pixels for points, which leaves out a variance of 1/12 px².
@@ -153,7 +153,7 @@ def test_released_numbers_of_a_wide_object_in_a_wide_picture() -> None:
 
 
 def test_released_numbers_in_a_square_picture_are_lengths() -> None:
-    numbers = Gaussian.from_ellipse(256.5, 256.5, 40, 20, 0.3).released(513, 513)
+    numbers = Gaussian.from_ellipse(256.5, 256.5, 40, 20, math.degrees(0.3)).released(513, 513)
     assert numbers[:2].tolist() == [0, 0]
     assert numbers[2:4] * 128 == pytest.approx([10, 20], rel=2e-3)
     assert numbers[4:] == pytest.approx([math.sin(0.3), math.cos(0.3)])
@@ -185,8 +185,8 @@ def loaded(moments: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 SHAPES = {
-    "slanted": Gaussian.from_ellipse(70.3, 51.1, 30, 12, 0.6).ellipse_mask(160, 90),
-    "in a tall picture": Gaussian.from_ellipse(40.3, 71.1, 30, 12, 0.6).ellipse_mask(90, 160),
+    "slanted": Gaussian.from_ellipse(70.3, 51.1, 30, 12, math.degrees(0.6)).ellipse_mask(160, 90),
+    "in a tall picture": Gaussian.from_ellipse(40.3, 71.1, 30, 12, math.degrees(0.6)).ellipse_mask(90, 160),
     "upright rectangle": RegionMask(40, 20, np.ones((41, 11), bool), 101, 101),
     "lying rectangle": RegionMask(20, 40, np.ones((11, 41), bool), 101, 101),
     "square": RegionMask(20, 20, np.ones((9, 9), bool), 49, 49),
@@ -217,7 +217,7 @@ def test_the_authors_turn_an_upright_rectangle() -> None:
 
 @given(coordinate, coordinate, length, length, angle)
 def test_axes_survive_a_round_trip(x: float, y: float, semi1: float, semi2: float, turn: float) -> None:
-    gaussian = Gaussian.from_ellipse(x, y, semi1, semi2, turn)
+    gaussian = Gaussian.from_ellipse(x, y, semi1, semi2, math.degrees(turn))
     again = Gaussian.from_axes(gaussian.mean, gaussian.axes())
     assert (again.sigma1, again.sigma2) == pytest.approx((gaussian.sigma1, gaussian.sigma2), rel=1e-9)
     assert np.allclose(again.covariance(), gaussian.covariance(), rtol=1e-9, atol=1e-9 * gaussian.sigma2**2)
@@ -237,7 +237,7 @@ def test_perturbations_turn_and_scale_with_the_prompt(
     x: float, y: float, semi1: float, semi2: float, turn: float, seed: int
 ) -> None:
     """The noise turns and scales with the prompt."""
-    gaussian = Gaussian.from_ellipse(x, y, semi1, semi2, turn)
+    gaussian = Gaussian.from_ellipse(x, y, semi1, semi2, math.degrees(turn))
     noisy = gaussian.perturbed(np.random.default_rng(seed))
     assert noisy == gaussian.perturbed(np.random.default_rng(seed))
     ratio = max(semi1, semi2) / min(semi1, semi2)
@@ -270,7 +270,7 @@ def test_perturbations_have_the_authors_amounts() -> None:
 @given(st.integers(100, 9000), st.floats(60, 90), st.floats(20, 40), st.floats(0.1, 3))
 def test_a_long_picture_counts_as_three_by_two(length: int, semi1: float, semi2: float, turn: float) -> None:
     """At the end of a strip, the mean does not change, and σ is that of an image of 3:2."""
-    gaussian = Gaussian.from_ellipse(50.5, 50.5, semi1, semi2, turn)
+    gaussian = Gaussian.from_ellipse(50.5, 50.5, semi1, semi2, math.degrees(turn))
     for size, cut in (((length, 100), (min(length, 150), 100)), ((100, length), (100, min(length, 150)))):
         numbers = gaussian.released(*size)
         assert numbers[2:] == pytest.approx(gaussian.released(*cut)[2:], rel=1e-5, abs=1e-6)

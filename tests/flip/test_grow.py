@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,10 @@ from flip.sampler import sample
 from flip.training_data import read_record
 from flip.weights import sha256
 
-PROMPTS = [Gaussian.from_ellipse(150, 100, 40, 25, 0.3), Gaussian.from_ellipse(60, 80, 8, 5, 1.3)]
+PROMPTS = [
+    Gaussian.from_ellipse(150, 100, 40, 25, math.degrees(0.3)),
+    Gaussian.from_ellipse(60, 80, 8, 5, math.degrees(1.3)),
+]
 
 
 @pytest.fixture(scope="module")

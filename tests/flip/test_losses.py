@@ -38,7 +38,9 @@ def scene(*gaussians: Gaussian) -> Scene:
 @pytest.fixture(scope="module")
 def batch() -> Batch:
     rng = np.random.default_rng(1)
-    shown = scene(Gaussian.from_ellipse(100, 70, 30, 12, 0.5), Gaussian.from_ellipse(60, 90, 4, 3, 2))
+    shown = scene(
+        Gaussian.from_ellipse(100, 70, 30, 12, math.degrees(0.5)), Gaussian.from_ellipse(60, 90, 4, 3, math.degrees(2))
+    )
     return Batch.of([make_example(shown, mask, 64, 64, PAPER, 0, rng) for mask in shown.masks])
 
 
@@ -159,7 +161,7 @@ def test_the_token_loss_is_a_mean_over_real_tokens(batch: Batch) -> None:
 
 
 def test_a_share_of_prompts_is_exact() -> None:
-    true = Gaussian.from_ellipse(50, 40, 12, 7, 1)
+    true = Gaussian.from_ellipse(50, 40, 12, 7, math.degrees(1))
     rng = np.random.default_rng(0)
     tried = [list(draw_prompts(true, 0.25, rng)) for _ in range(2000)]
     assert all(each[-1] is true for each in tried)
@@ -184,7 +186,7 @@ def test_the_overlap_loss_of_a_certain_answer_is_one_minus_its_iou(batch: Batch)
 
 def test_the_grid_lies_along_the_prompts_axes() -> None:
     """In its own Gaussian's coordinates an ellipse is a disc of radius 2. Outside the image the grid is empty."""
-    prompt = Gaussian.from_ellipse(100, 70, 60, 24, 0.5)
+    prompt = Gaussian.from_ellipse(100, 70, 60, 24, math.degrees(0.5))
     mask = prompt.ellipse_mask(WIDTH, HEIGHT)
     steps = np.linspace(-GRID_EXTENT, GRID_EXTENT, GRID_SIDE)
     radius = np.hypot(steps[:, None], steps[None]).ravel()

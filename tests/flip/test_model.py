@@ -20,9 +20,9 @@ from flip.sampler import PAPER, Patches, Recipe, sample
 
 WIDTH, HEIGHT = 320, 240
 PROMPTS = (
-    Gaussian.from_ellipse(100.3, 120.8, 60, 25, 0.4),
+    Gaussian.from_ellipse(100.3, 120.8, 60, 25, math.degrees(0.4)),
     Gaussian.from_ellipse(250, 60, 9, 8, 0),
-    Gaussian.from_ellipse(200, 150, 90, 80, 2),
+    Gaussian.from_ellipse(200, 150, 90, 80, math.degrees(2)),
 )
 
 
@@ -52,7 +52,7 @@ def test_the_models_have_the_papers_sizes(name: str, millions: float, blocks: in
 
 def test_gradients_reach_every_parameter(model: Flip, image: np.ndarray) -> None:
     """Four objects and three numbers of output patches use all patch sizes."""
-    prompts = (*PROMPTS, Gaussian.from_ellipse(160, 120, 4, 3, 1))
+    prompts = (*PROMPTS, Gaussian.from_ellipse(160, 120, 4, 3, math.degrees(1)))
     batch = [seen(image, gaussian, 400) for gaussian in prompts]
     loss = torch.zeros((), dtype=torch.float64)
     for patches in (16, 64, 200):
@@ -72,7 +72,7 @@ def test_gradients_reach_every_parameter_of_flip_s(image: np.ndarray) -> None:
     """The model is in single precision, as in training. The exceptions are those of the small model."""
     torch.manual_seed(0)
     model = Flip(PAPER_CONFIGS["flip-s"])
-    prompts = (*PROMPTS[:2], Gaussian.from_ellipse(160, 120, 4, 3, 1))
+    prompts = (*PROMPTS[:2], Gaussian.from_ellipse(160, 120, 4, 3, math.degrees(1)))
     batch = [glimpse(sample(image, gaussian, 250, 0, PAPER), gaussian) for gaussian in prompts]
     for patches in (16, 64, 200):
         predictions = model.predict(Glimpses.of(batch), WIDTH, HEIGHT, patches)
@@ -197,7 +197,9 @@ def test_an_image_enlarged_and_shrunk_again_gives_the_same_codes(factor: int, im
     torch.manual_seed(0)
     recipe = Recipe(max_area=1000)
     model = Flip(PaperConfig(64, 2), recipe).double()
-    small = Gaussian.from_ellipse(100.3, 120.8, 20, 15.5, 0.4)  # 974 px²: enlarged by k, too large until shrunk by k
+    small = Gaussian.from_ellipse(
+        100.3, 120.8, 20, 15.5, math.degrees(0.4)
+    )  # 974 px²: enlarged by k, too large until shrunk by k
     large = small.shrunk(1 / factor)
 
     def codes(image: np.ndarray, gaussian: Gaussian) -> tuple[torch.Tensor, ...]:

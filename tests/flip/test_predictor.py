@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import math
 import tracemalloc
 from pathlib import Path
 
@@ -99,7 +98,7 @@ def test_a_point_and_an_ellipse_are_gaussians(photo: np.ndarray, predictor: Flip
     predictor.set_image(photo)
     for given, gaussian in (
         ({"point": (157, 362, 5)}, Gaussian.from_point(157, 362, 5)),
-        ({"ellipse": (157, 362, 9, 14, 30)}, Gaussian.from_ellipse(157, 362, 9, 14, math.radians(30))),
+        ({"ellipse": (157, 362, 9, 14, 30)}, Gaussian.from_ellipse(157, 362, 9, 14, 30)),
     ):
         mask = predictor.predict(**given)
         assert mask.area > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -106,7 +107,7 @@ def test_a_thin_line_is_followed() -> None:
 
 def test_a_needle_is_found_by_its_prompt() -> None:
     """A slanted object is thinner than the spacing of the first lattice, and the field has no slope around it."""
-    needle = Gaussian.from_ellipse(210.2, 150.4, 160, 2, 0.3)
+    needle = Gaussian.from_ellipse(210.2, 150.4, 160, 2, math.degrees(0.3))
     truth = needle.ellipse_mask(420, 300).full()
 
     def field(columns: NDArray, rows: NDArray) -> NDArray:

@@ -21,7 +21,7 @@ gaussians = st.builds(
     st.floats(20, 180),
     st.floats(2, 120),
     st.floats(2, 120),
-    st.floats(-4, 4),
+    st.floats(-230, 230),
 )
 seeds = st.integers(0, 2**32)
 PHOTO = np.random.default_rng(0).integers(0, 256, (203, 301, 3), dtype=np.uint8)
@@ -108,7 +108,7 @@ def test_counts_follow_the_papers_formula() -> None:
 
 
 def test_the_papers_draws_follow_the_gaussian_itself() -> None:
-    gaussian = Gaussian.from_ellipse(5000, 5000, 300, 90, 0.6)
+    gaussian = Gaussian.from_ellipse(5000, 5000, 300, 90, math.degrees(0.6))
     points = place(10_000, 10_000, gaussian, 4000, 1, replace(PAPER, sizes=(1,)))[1]
     white = np.linalg.solve(np.linalg.cholesky(gaussian.covariance()), (points - gaussian.mean).T)
     # Few of 4000 single pixels on 195,000 px² are refused, so the radii are nearly those of the Gaussian.
@@ -137,7 +137,7 @@ def test_counts_of_the_authors_sampler() -> None:
 
 
 def test_draws_follow_the_gaussian_of_twice_the_covariance() -> None:
-    gaussian = Gaussian.from_ellipse(5000, 5000, 300, 90, 0.6)
+    gaussian = Gaussian.from_ellipse(5000, 5000, 300, 90, math.degrees(0.6))
     recipe = Recipe(sizes=(1,), overlap=math.inf, coverage=1)
     points = place(10_000, 10_000, gaussian, 8000, 1, recipe)[1]
     assert len(points) == 8000
@@ -185,7 +185,7 @@ def test_a_prompt_without_patches_is_an_error(size: tuple[int, int], gaussian: G
 
 
 shapes = st.builds(
-    Gaussian.from_ellipse, st.just(50), st.just(50), st.floats(1e-6, 60), st.floats(1e-6, 60), st.floats(-4, 4)
+    Gaussian.from_ellipse, st.just(50), st.just(50), st.floats(1e-6, 60), st.floats(1e-6, 60), st.floats(-230, 230)
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from flip.sampling import Sampling
 from flip.weights import find_weights
 
 WIDTH, HEIGHT = 900, 700
-SMALL, LARGE = Gaussian.from_point(300, 250, 4), Gaussian.from_ellipse(450, 350, 240, 150, 0.3)
+SMALL, LARGE = Gaussian.from_point(300, 250, 4), Gaussian.from_ellipse(450, 350, 240, 150, math.degrees(0.3))
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import pickle
 import signal
@@ -62,7 +63,7 @@ class Ellipses:
         masks = []
         for x in (35, 90):
             shape = Gaussian.from_ellipse(
-                x, rng.uniform(40, 56), rng.uniform(8, 16), rng.uniform(5, 14), rng.uniform(0, 3)
+                x, rng.uniform(40, 56), rng.uniform(8, 16), rng.uniform(5, 14), math.degrees(rng.uniform(0, 3))
             )
             masks.append(shape.ellipse_mask(128, 96))
             image[masks[-1].full()] += np.uint8(150)

@@ -39,12 +39,28 @@ def test_a_record_belongs_to_its_own_weights(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", ["{", "[]", "{}", '{"weights_sha256": "1", "datasets": 3}', '{"weights_sha256": "1"}']
+    ("content", "reason"),
+    [
+        ("{", "Expecting property name"),
+        ("[]", "a part of it has another form"),
+        ("{}", "weights_sha256 is missing"),
+        ('{"weights_sha256": "1"}', "datasets is missing"),
+        ('{"weights_sha256": "1", "datasets": 3, "source": ""}', "a part of it has another form"),
+        (
+            '{"weights_sha256": "1", "datasets": [], "source": "", "objects": 7}',
+            "objects should be a valid",
+        ),
+        ('{"weights_sha256": "1", "datasets": [], "source": "", "objects": {"a": 1}}', "objects.a should be a valid"),
+        ('{"weights_sha256": "1", "datasets": [], "source": "", "object": {}}', "a part of it has another form"),
+    ],
 )
-def test_a_damaged_record_is_named(tmp_path: Path, content: str) -> None:
+def test_a_damaged_record_is_named(tmp_path: Path, content: str, reason: str) -> None:
     (tmp_path / "mine.json").write_text(content)
-    with pytest.raises(RecordBroken, match=r"mine\.json is not a record of the training data of mine\.safetensors"):
+    with pytest.raises(RecordBroken) as raised:
         read_record(tmp_path / "mine.safetensors", "1")
+    beginning = f"{tmp_path}/mine.json is not a record of the training data of mine.safetensors ({reason}"
+    assert str(raised.value).startswith(beginning)
+    assert "\n" not in str(raised.value)
 
 
 def test_a_data_set_of_another_split_is_not_the_same_and_one_without_a_split_may_be() -> None:

@@ -21,6 +21,7 @@ from objascale.dataset import (
     read_annotations,
     read_journal,
 )
+from objascale.export.pictures import pictures
 from objascale.masks import RegionMask
 from objascale.refusal import Refusal
 
@@ -112,7 +113,12 @@ def test_reading_what_is_no_dataset(tmp_path):
     (tmp_path / "dataset.json").write_text(json.dumps({"schema": 99}))
     with pytest.raises(DatasetError, match="schema 99"):
         read_annotations(tmp_path)
+    (tmp_path / "dataset.json").write_text("[]")
+    with pytest.raises(DatasetError, match="holds no JSON object"):
+        read_annotations(tmp_path)
     (tmp_path / "dataset.json").write_text(json.dumps({"schema": DATASET_SCHEMA}))
+    with pytest.raises(DatasetError, match=r"dataset\.json is damaged: it has no list of credits"):
+        pictures(tmp_path)
     with pytest.raises(DatasetError, match=r"annotations\.parquet"):
         read_annotations(tmp_path)
     (tmp_path / "annotations.parquet").write_bytes(b"PAR1 no")

@@ -148,6 +148,16 @@ def test_a_yolo_folder_has_the_names_of_its_classes(tmp_path, all_objects):
     assert [(each.object_id, each.category) for each in all_objects(dataset)] == [("train/1.txt/1", "jug")]
 
 
+def test_a_split_of_a_yolo_export_has_the_names_of_the_file_above_it(tmp_path, all_objects):
+    for folder in ("valid/images", "valid/labels"):
+        (tmp_path / folder).mkdir(parents=True)
+    Image.new("RGB", (8, 6)).save(tmp_path / "valid/images/1_jpg.rf.0a.jpg")
+    (tmp_path / "valid/labels/1_jpg.rf.0a.txt").write_text("1 0 0 1 0 1 1\n")
+    (tmp_path / "data.yaml").write_text("train: ../train/images\nval: ../valid/images\nnc: 2\nnames: ['cup', 'jug']\n")
+    dataset = open_dataset(tmp_path / "valid")
+    assert [each.category for each in all_objects(dataset)] == ["jug"]
+
+
 def test_lists_of_class_names(tmp_path):
     assert class_names(tmp_path) == {}
     (tmp_path / "classes.txt").write_text("cup\njug")

@@ -124,7 +124,7 @@ def test_a_figure_outside_the_report_and_an_overwritten_one_are_drawn_again(fold
     drawn.clear()
     build(folder, "--out", out)
     assert drawn == [*DRAWN]
-    assert "outside" not in (out / "index.html").read_text()
+    assert "outside.pdf" not in (out / "index.html").read_text()
 
 
 @pytest.mark.slow

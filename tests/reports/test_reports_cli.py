@@ -302,6 +302,10 @@ def rewrite(folder: Path, change) -> Path:
         (lambda f: (f / "run.json").write_text('{"schema": 3, "models": [1]}') and f, "does not describe a run"),
         (lambda f: (f / "run.json").write_text('{"schema": 3, "prompt": "box"}') and f, "does not describe a run"),
         (lambda f: (f / "run.json").write_text('{"schema": 3, "merged": {"a": 1}}') and f, "does not describe a run"),
+        (
+            lambda f: (f / "run.json").write_text('{"schema": 3, "dataset": {"masks": "9"}}') and f,
+            "does not describe a run",
+        ),
         (lambda f: (f / "results.parquet").write_bytes(b"PAR1 nothing PAR1") and f, "is no readable Parquet file"),
         (lambda f: (f / "results.parquet").write_bytes(b"") or f, "is no readable Parquet file"),
         (lambda f: rewrite(f, lambda rows: rows.iloc[:0]), "holds no rows"),
