@@ -165,16 +165,16 @@ def _read_rows(folder: Path, run: dict[str, Any]) -> pd.DataFrame:
     lacking = [name for name in _ALWAYS if rows[name].isna().any()]
     if lacking:
         raise ReportError(f"{path} has rows without {' or '.join(lacking)}: measure again")
-    try:
-        check_types(rows)
-    except ValueError as error:
-        raise ReportError(f"{path} is damaged ({error}): measure again") from None
     if not rows["iou"].between(0, 1).all():
         raise ReportError(f"{path} has an IoU outside 0 to 1: measure again")
     sizes = rows.loc[rows["area"] > 0, ["area", "fraction", "width", "height"]]
     if not (np.isfinite(sizes) & (sizes > 0)).all(axis=None):
         raise ReportError(f"{path} has an area, fraction, width or height that is not positive: measure again")
     rows = rows.astype(dict.fromkeys(_TEXTS, str)).assign(folder=str(folder), untrained=rows["untrained"].eq(True))
+    try:
+        check_types(rows)
+    except ValueError as error:
+        raise ReportError(f"{path} is damaged ({error}): measure again") from None
     rows["category"] = rows["category"].fillna("").astype(str)
     if not rows["seen_in_training"].isin(SEEN_ORDER).all():
         raise ReportError(f"{path} has a seen_in_training other than {', '.join(SEEN_ORDER)}: measure again")

@@ -217,13 +217,13 @@ def cube_stl(binary: bool) -> bytes:
 def other_formats(models: Path) -> list[list[Sample]]:
     """The samples of each format: OBJ, PLY, STL, FBX, and GLB with compressed buffers and pictures."""
     fbx = ("blender_279_default_7400_binary.fbx", "cubes_with_names.fbx")
-    packed = [[Sample(".glb", (models / f"gltf/{name}.glb").read_bytes(), MUTATIONS)] for name in PACKED]
+    packed = [Sample(".glb", (models / f"gltf/{name}.glb").read_bytes(), MUTATIONS) for name in PACKED]
     return [
         [Sample(".obj", cube_obj(), TEXT)],
         [Sample(".ply", cube_ply(False), TEXT), Sample(".ply", cube_ply(True), BINARY)],
         [Sample(".stl", cube_stl(False), TEXT), Sample(".stl", cube_stl(True), BINARY)],
         [Sample(".fbx", (models / f"fbx/{name}").read_bytes(), BINARY) for name in fbx],
-        *packed,
+        packed,
     ]
 
 
@@ -244,12 +244,12 @@ def render_formats(worker: LocalWorker, models: Path, count: int, folder: Path) 
 
 def test_twenty_mutants_of_each_other_format(worker, shared, tmp_path):
     outcomes = render_formats(worker, shared / "faults/models", 20, tmp_path)
-    assert outcomes.total() == 120
+    assert outcomes.total() == 100
     assert sum(count for name, count in outcomes.items() if name.endswith("worker-lost")) <= 3
 
 
 @pytest.mark.slow
 def test_two_hundred_mutants_of_each_other_format(worker, shared, tmp_path):
     outcomes = render_formats(worker, shared / "faults/models", 200, tmp_path)
-    assert outcomes.total() == 1200
+    assert outcomes.total() == 1000
     assert sum(count for name, count in outcomes.items() if name.endswith("worker-lost")) <= 30
