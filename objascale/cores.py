@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
+import resource
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -62,6 +65,22 @@ def available_memory(root: Path = Path("/")) -> int:
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     limits = _group_limits(root, "memory", ["memory.max"], ["memory.limit_in_bytes"])
     return min([machine, *(limit for (limit,) in limits)])
+
+
+def peak_memory(root: Path = Path("/")) -> int:
+    """The largest memory that this process has had so far, in bytes.
+
+    Linux counts it in `VmHWM`. `getrusage` may also count the memory of the parent, from which the process was forked.
+
+    Args:
+        root: The folder that `/proc` lies in.
+    """
+    file = root / "proc/self/status"
+    found = re.search(r"^VmHWM:\s*(\d+) kB", file.read_text(), re.MULTILINE) if file.exists() else None
+    if found:
+        return int(found[1]) * 1024
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def _core_quotas(root: Path) -> Iterator[int]:

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from objascale.cores import peak_memory
 from tests import mutants, sound_files
 
 MEMORY_LIMIT = 4 << 30
@@ -284,7 +285,7 @@ def main() -> None:
         file.unlink(missing_ok=True)
         file.write_bytes(mutants.mutant(sound, door.mutations, number))
         outcome = _outcome(door, file, number)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        peak = peak_memory() >> 20
         answers.write(json.dumps(asdict(replace(outcome, peak_mib=peak))) + "\n")
 
 

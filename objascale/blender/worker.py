@@ -12,7 +12,6 @@ import errno
 import gc
 import hashlib
 import os
-import resource
 import sys
 import tempfile
 import time
@@ -29,6 +28,7 @@ from objascale.blender.crops import render_crops
 from objascale.blender.importing import Imported, import_object
 from objascale.blender.placing import Placement, contains, disjoint, place_all
 from objascale.compose import Crop, compose, encode
+from objascale.cores import peak_memory
 from objascale.engine.messages import (
     Failed,
     Message,
@@ -109,7 +109,7 @@ def render(request: RenderRequest, device: str, threads: int, scratch: Path) -> 
         scene.surround(whole)
         scene.trace_full_frame(camera, settings, request.full_frame)
     digest = hashlib.sha256(data).hexdigest()
-    peak_mib = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    peak_mib = round(peak_memory() / 2**20)
     return Rendered(annotation_rows(request, shown, digest, peak_mib, seconds.stages))
 
 

@@ -97,7 +97,7 @@ def test_a_killed_run_resumes_with_more_workers_than_fit(cluster, data, whole, t
     process = start(*arguments)
     await_rows(out, 30, process)
     process.kill()
-    process.wait()
+    process.communicate()  # waits, and closes the pipe
     lines = (out / "journal.jsonl").read_bytes().count(b"\n")
     assert 30 <= lines < 480
 

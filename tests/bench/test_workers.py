@@ -101,7 +101,7 @@ def test_workers_of_a_killed_run_end_and_the_run_resumes_with_more(data, whole, 
     process = start(*arguments, "--workers", 2)
     await_rows(out, 10, process)
     process.kill()
-    process.wait()
+    process.communicate()  # waits, and closes the pipe
     await_end_of_group(process.pid)
     assert 10 <= lines(out) < ROWS
 

@@ -7,9 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from objascale.cores import PASSIVE_WAITING, available_cores, available_memory, wait_passively
+from objascale.cores import PASSIVE_WAITING, available_cores, available_memory, peak_memory, wait_passively
 
 MANY = 1 << 20
 
@@ -115,3 +116,13 @@ def test_memory_is_limited_by_the_machine_or_a_control_group(
 ) -> None:
     machines = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     assert available_memory(machine(tmp_path, groups, files)) == (limit or machines)
+
+
+def test_the_peak_of_memory_leaves_out_the_parent(tmp_path):
+    large = np.ones(300 << 20, np.uint8)
+    code = "from objascale.cores import peak_memory; print(peak_memory())"
+    child = int(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+    assert child < large.nbytes < peak_memory()
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/status").write_text("Name:\tx\nVmHWM:\t   2048 kB\n")
+    assert peak_memory(tmp_path) == 2 << 20
