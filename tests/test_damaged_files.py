@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -129,13 +130,18 @@ def test_a_plan_whose_map_has_no_name_is_refused(tmp_path):
         load_plan(path)
 
 
-def test_a_torch_archive_with_places_outside_the_file_is_refused(tmp_path):
-    path = doors.DOORS["pt"].write(tmp_path)
+def rewrite_archive(path: Path, change: Callable[[str, bytes], bytes]) -> None:
+    """Write a ZIP archive again, with the content that `change` returns for each member."""
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in members.items():
-            archive.writestr(name, content)
+            archive.writestr(name, change(name, content))
+
+
+def test_a_torch_archive_with_places_outside_the_file_is_refused(tmp_path):
+    path = doors.DOORS["pt"].write(tmp_path)
+    rewrite_archive(path, lambda _name, content: content)
     content = bytearray(path.read_bytes())
     end = content.rindex(b"PK\5\6")
     content[end + 16 : end + 20] = (1 << 24).to_bytes(4, "little")  # where the directory begins
@@ -146,11 +152,8 @@ def test_a_torch_archive_with_places_outside_the_file_is_refused(tmp_path):
 
 def test_a_training_checkpoint_with_a_damaged_pickle_is_refused(tmp_path):
     path = doors.DOORS["training checkpoint"].write(tmp_path)
-    with zipfile.ZipFile(path) as archive:
-        members = {name: archive.read(name) for name in archive.namelist()}
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, content in members.items():
-            archive.writestr(name, b"\x80\x02u." if name.endswith("data.pkl") else content)  # SETITEMS of nothing
+    empty = b"\x80\x02u."  # SETITEMS of nothing
+    rewrite_archive(path, lambda name, content: empty if name.endswith("data.pkl") else content)
     with pytest.raises(TrainingError, match=r"checkpoint\.pt is not a complete checkpoint"):
         read_checkpoint(tmp_path, read_config("flip-tiny"))
 

@@ -14,11 +14,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import ray
-from typer.testing import CliRunner
 
 from baselines.segmenter import ModelCard, Options
 from baselines.trivial import BoxFill
-from bench.cli import app
 from bench.pool import MAX_LOSSES, Pool
 from bench.prompts import PromptSettings
 from bench.ray import RayHost
@@ -28,8 +26,9 @@ from bench.selection import EVERYTHING
 from bench.setup import Setup
 from objascale.datasets.formats import open_dataset
 from objascale.engine import Fatal
+from tests import bench_runs
+from tests.bench_runs import await_rows, bench, table, write_images
 
-TIMES = ["image_pre_ms", "image_model_ms", "image_post_ms", "pre_ms", "model_ms", "post_ms"]
 MODELS = ["--models", "box,ellipse,grabcut", "--noise", "0,0.2", "--device", "cpu"]
 NODE = {"num_cpus": 2, "include_dashboard": False}
 
@@ -47,37 +46,15 @@ def cluster():
     nodes.shutdown()
 
 
-def bench(*arguments: object):
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-
 def start(*arguments: object) -> subprocess.Popen[str]:
-    """Start `bench` as a process."""
-    command = [sys.executable, "-c", "from bench.cli import app; app()", *map(str, arguments)]
-    foreground = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # background processes of a shell ignore Ctrl-C
-    return subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, preexec_fn=foreground
-    )
-
-
-def table(folder: Path) -> pd.DataFrame:
-    return pd.read_parquet(folder / "results.parquet").drop(columns=TIMES)
-
-
-def await_rows(out: Path, count: int, process: subprocess.Popen[str]) -> None:
-    journal = out / "journal.jsonl"
-    while not (journal.exists() and journal.read_bytes().count(b"\n") >= count):
-        assert process.poll() is None, process.stderr.read()
-        time.sleep(0.005)
+    """Start `bench` as a process that Ctrl-C interrupts, also if the tests run in the background of a shell."""
+    return bench_runs.start(*arguments, preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL))
 
 
 @pytest.fixture(scope="module")
 def data(write_discs, tmp_path_factory) -> Path:
     """Write images, one of which is truncated."""
-    folder = write_discs(tmp_path_factory.mktemp("ray") / "data", 80, size=160)
-    broken = folder / "images/000/000005.png"
-    broken.write_bytes(broken.read_bytes()[:500])
-    return folder
+    return write_images(write_discs, tmp_path_factory.mktemp("ray") / "data", 80)
 
 
 @pytest.fixture(scope="module")

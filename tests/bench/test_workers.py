@@ -6,20 +6,17 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from typer.testing import CliRunner
 
 from baselines.registry import find_models
 from baselines.segmenter import Options
 from baselines.trivial import BoxFill
 from bench import local
-from bench.cli import app
 from bench.local import LocalHost, default_workers
 from bench.pool import MAX_LOSSES, Pool
 from bench.prompts import PromptSettings
@@ -29,39 +26,17 @@ from bench.selection import EVERYTHING
 from bench.setup import Setup
 from objascale.datasets.formats import open_dataset
 from objascale.engine import Fatal
+from tests import bench_runs
+from tests.bench_runs import await_rows, bench, lines, table, write_images
 
-TIMES = ["image_pre_ms", "image_model_ms", "image_post_ms", "pre_ms", "model_ms", "post_ms"]
 MODELS = ["--models", "flip-s,grabcut,box", "--device", "cpu"]
 IMAGES = 24
 ROWS = 3 * IMAGES
 
 
-def bench(*arguments: object):
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-
 def start(*arguments: object) -> subprocess.Popen[str]:
     """Start `bench` in a new process group, as a terminal does."""
-    command = [sys.executable, "-c", "from bench.cli import app; app()", *map(str, arguments)]
-    return subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
-
-
-def table(folder: Path) -> pd.DataFrame:
-    """Return the rows without times. Floats are compared exactly, as the number of threads does not change them."""
-    return pd.read_parquet(folder / "results.parquet").drop(columns=TIMES)
-
-
-def lines(out: Path) -> int:
-    journal = out / "journal.jsonl"
-    return journal.read_bytes().count(b"\n") if journal.exists() else 0
-
-
-def await_rows(out: Path, count: int, process: subprocess.Popen[str]) -> None:
-    while lines(out) < count:
-        assert process.poll() is None, process.stderr.read()
-        time.sleep(0.005)
+    return bench_runs.start(*arguments, start_new_session=True)
 
 
 def await_end_of_group(group: int) -> None:
@@ -77,10 +52,7 @@ def await_end_of_group(group: int) -> None:
 @pytest.fixture(scope="module")
 def data(write_discs, tmp_path_factory) -> Path:
     """Write images, one of which is truncated."""
-    folder = write_discs(tmp_path_factory.mktemp("workers") / "data", IMAGES, size=160)
-    broken = folder / "images/000/000005.png"
-    broken.write_bytes(broken.read_bytes()[:500])
-    return folder
+    return write_images(write_discs, tmp_path_factory.mktemp("workers") / "data", IMAGES)
 
 
 @pytest.fixture(scope="module")
