@@ -24,7 +24,7 @@ class RenderRequest:
         map: The environment map.
         folder: Folder of the data set.
         file: Image to write, relative to the folder.
-        full_frame: File for Blender's own picture of the whole frame, if it is wanted too.
+        full_frame: File of a full-frame render by Blender, written in addition; None for none.
     """
 
     spec: SceneSpec
