@@ -23,7 +23,7 @@ $(READY): pyproject.toml constraints.txt
 	  echo "error: $(PYTHON) is missing. Blender's module needs Python 3.11: apt-get install python3.11 python3.11-venv,"; \
 	  echo "or name another one: make PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[render,onnx,sam,fastsam,ray,train,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[render,onnx,sam,hf,fastsam,ray,train,dev]'
 	@$(BIN)/python -c 'import bpy' || { \
 	  echo "error: Blender's module does not load; it lacks a system library. On Debian and Ubuntu:"; \
 	  echo "  apt-get install $(BLENDER_LIBRARIES)"; exit 1; }
