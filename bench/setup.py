@@ -34,6 +34,7 @@ class Setup:
         tokens: Numbers of patches; models that sample patches are measured with each of them.
         exif: See `EncodedImage.decode`.
         images: Absolute path of the folder of the images; None if `data` says where they are.
+        ignore_band: Whether scores leave out the pixels that blur makes uncertain.
     """
 
     weights: Mapping[str, Files | None]
@@ -45,6 +46,12 @@ class Setup:
     tokens: Sequence[int]
     exif: Exif = "stored"
     images: Path | None = None
+    ignore_band: bool = False
+
+    def open(self) -> Dataset:
+        """Open the data set. Raises DatasetError."""
+        dataset = open_dataset(self.data, self.format, self.images)
+        return dataset.ignoring_bands() if self.ignore_band else dataset
 
     def load(self) -> tuple[Measurer, Sequence[Sample]]:
         """Load the models and the index of the data set.
@@ -56,7 +63,7 @@ class Setup:
             DatasetError: The data set cannot be opened.
             ModelUnavailable: No model can be loaded.
         """
-        dataset = open_dataset(self.data, self.format, self.images)
+        dataset = self.open()
         return self.measurer(dataset), self.selection.samples(dataset)
 
     def measurer(self, dataset: Dataset) -> Measurer:

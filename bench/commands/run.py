@@ -99,6 +99,13 @@ def run(
             "stored, or as viewers display them."
         ),
     ] = "stored",
+    ignore_band: Annotated[
+        bool,
+        typer.Option(
+            "--ignore-band",
+            help="Leave the pixels that blur makes uncertain out of the scores (presets photo and hard of objascale).",
+        ),
+    ] = False,
     device: Annotated[Device, typer.Option(help="Device of the networks.")] = "auto",
     precision: Annotated[
         Precision, typer.Option(help="Precision of FLIP and SAM: float32, or mixed with a 16-bit format.")
@@ -139,7 +146,6 @@ def run(
     from bench.selection import SelectionError, parse_selection
     from bench.setup import Setup
     from bench.timing import DEFAULT_IMAGES, TimingSettings
-    from objascale.datasets.formats import open_dataset
     from objascale.datasets.skipped import refuse_bad_records
 
     with errors():
@@ -157,9 +163,10 @@ def run(
         here = {name: found and tuple(file.absolute() for file in found) for name, found in files.items()}
         apart = images and images.absolute()
         setup = Setup(
-            here, Options(device, precision), data.absolute(), format, prompts, selection, patches, exif, apart
+            *(here, Options(device, precision), data.absolute(), format, prompts, selection, patches, exif, apart),
+            ignore_band,
         )
-        dataset = open_dataset(data, format, images)
+        dataset = setup.open()
         selection.check(dataset)
         if strict:
             refuse_bad_records(dataset, selection.samples(dataset))
@@ -274,6 +281,7 @@ def _description(dataset: Dataset, engine: Engine, setup: Setup) -> dict[str, An
         "prompt": {"source": setup.prompts[0].source, "seed": setup.prompts[0].seed},
         "noise": [prompt.noise for prompt in setup.prompts],
         "exif": setup.exif,
+        "ignore_band": setup.ignore_band,
         "workers": engine.workers,
         "environment": engine.environment,
     }
