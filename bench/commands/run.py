@@ -46,7 +46,8 @@ def run(
         str,
         typer.Option(
             metavar="NAME,...",
-            help="Names from `bench models`, separated by commas; all: every model whose weights are present.",
+            help="Names from `bench models`, FILE.py:CLASS or PACKAGE.MODULE:CLASS, separated by commas; all: every "
+            "model of `bench models` whose weights are present.",
         ),
     ],
     data: Annotated[Path, typer.Option(help="Folder or file of the data set.")] = Path("data/objascale"),
@@ -157,7 +158,7 @@ def run(
         here = {name: found and tuple(file.absolute() for file in found) for name, found in files.items()}
         apart = images and images.absolute()
         setup = Setup(
-            here, Options(device, precision), data.absolute(), format, prompts, selection, patches, exif, apart
+            chosen, here, Options(device, precision), data.absolute(), format, prompts, selection, patches, exif, apart
         )
         dataset = open_dataset(data, format, images)
         selection.check(dataset)
@@ -194,7 +195,6 @@ def _open_engine(
     name: str, setup: Setup, dataset: Dataset, workers: int | None, address: str | None
 ) -> Iterator[Engine]:
     """Load the models in this process, or in worker processes that run inside the block."""
-    from baselines.registry import find_models
     from bench.local import LocalHost, default_workers
     from bench.pool import Pool
     from bench.ray import RayHost
@@ -204,7 +204,7 @@ def _open_engine(
             yield pool
         return
     images = len(setup.selection.samples(dataset))
-    workers = workers or default_workers(find_models(list(setup.weights)), setup.options.device, images)
+    workers = workers or default_workers(setup.models, setup.options.device, images)
     if workers == 1:
         yield setup.measurer(dataset)
         return
