@@ -33,7 +33,6 @@ def open_engine(
         ModelUnavailable: No model can be loaded in this process.
         Fatal: No worker process can load models and data.
     """
-    from baselines.registry import find_models
     from bench.local import LocalHost, default_workers
     from bench.pool import Pool
     from bench.ray import RayHost
@@ -43,7 +42,7 @@ def open_engine(
             yield pool
         return
     images = len(setup.selection.samples(dataset))
-    workers = workers or default_workers(find_models(list(setup.weights)), setup.options.device, images)
+    workers = workers or default_workers(setup.models, setup.options.device, images)
     if workers == 1:
         yield setup.measurer(dataset)
         return

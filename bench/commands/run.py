@@ -41,7 +41,8 @@ def run(
         str,
         typer.Option(
             metavar="NAME,...",
-            help="Names from `bench models`, separated by commas; all: every model whose weights are present.",
+            help="Names from `bench models`, FILE.py:CLASS or PACKAGE.MODULE:CLASS, separated by commas; all: every "
+            "model of `bench models` whose weights are present.",
         ),
     ],
     data: Annotated[Path, typer.Option(help="Folder or file of the data set.")] = Path("data/objascale"),
@@ -153,7 +154,7 @@ def run(
         here = {name: found and tuple(file.absolute() for file in found) for name, found in files.items()}
         apart = images and images.absolute()
         setup = Setup(
-            here, Options(device, precision), data.absolute(), format, prompts, selection, patches, exif, apart
+            chosen, here, Options(device, precision), data.absolute(), format, prompts, selection, patches, exif, apart
         )
         dataset = open_dataset(data, format, images)
         selection.check(dataset)
