@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from baselines.segmenter import Options, Precision
-from bench.choices import PromptSource
+from bench.choices import MAX_NOISE, MAX_TOKENS, PromptSource
 from bench.commands.common import (
     Weights,
     complain_of_errors,
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     from bench.setup import Setup
     from bench.timing import TimingSettings
     from objascale.datasets import Dataset
-
-MAX_NOISE = 2.0  # sides of the box; catches typing errors such as 10 for 0.10
-MAX_TOKENS = 1 << 16  # patches; catches typing errors
 
 
 def run(
