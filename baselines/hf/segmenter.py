@@ -104,9 +104,8 @@ class HfSam(TorchSam):
             corners = np.array([prompt.box for prompt in prompts]).astype(np.float32).reshape(-1, 2, 2)
         else:
             corners = np.array([prompt.point for prompt in prompts], np.float64).reshape(-1, 1, 2) - 0.5
-        dtype = np.float64 if self._padded else np.float32
-        scale = np.array([fit / side for fit, side in zip(self._fit, self._size, strict=True)], dtype)
-        return corners.astype(dtype) * scale
+        scale = np.array([fit / side for fit, side in zip(self._fit, self._size, strict=True)])
+        return corners * scale if self._padded else corners.astype(np.float32) * scale.astype(np.float32)
 
     def _encode(self, pixels: torch.Tensor) -> dict[str, Any]:
         """Return the image embedding, and the intermediate embeddings of SAM-HQ, by the names of the network's inputs.
