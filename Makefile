@@ -26,7 +26,7 @@ $(BIN)/pip:
 	      echo "  apt-get install python3.11-venv, or apt-get install python3-pip where there is no python3.11"; exit 1; }; \
 	    uv=$(VENV).uv/bin/uv; }; \
 	  echo "$(PYTHON) is missing, so uv makes the environment with a Python 3.11"; \
-	  $$uv venv --quiet --seed --python 3.11 $(VENV); }
+	  $$uv venv --quiet --seed --python 3.11 $(VENV); rm -rf $(VENV).uv; }
 
 # The CPU build of PyTorch is a tenth of the others. uv knows where it is; without that address, pip takes the usual build.
 $(VENV)/torch: | $(BIN)/pip
