@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from baselines import registry
-from baselines.model import Files
+from baselines.model import Files, Model
 from baselines.segmenter import ModelUnavailable, Options, Segmenter
 from baselines.threads import limit_threads
 from bench.prompts import PromptSettings
@@ -24,19 +24,25 @@ from objascale.datasets.formats import open_dataset
 class Setup:
     """Everything that another process needs to measure in the same way.
 
-    Attributes:
-        weights: Absolute paths of the weights of each model; None for a model with random weights.
-        options: Options of the models.
-        data: Absolute path of the data set.
-        format: Format of the data set, a key of `FORMATS`; None to detect it.
-        prompts: Prompt settings; each model is measured with each of them.
-        selection: The part of the data set.
-        tokens: Numbers of patches; models that sample patches are measured with each of them.
-        exif: See `EncodedImage.decode`.
-        images: Absolute path of the folder of the images; None if `data` says where they are.
-        ignore_band: Whether scores leave out the pixels that blur makes uncertain.
+        Attributes:
+            models: The models.
+            weights: Absolute paths of the weights of each model; None for a model with random weights.
+            options: Options of the models.
+            data: Absolute path of the data set.
+            format: Format of the data set, a key of `FORMATS`; None to detect it.
+            prompts: Prompt settings; each model is measured with each of them.
+            selection: The part of the data set.
+            tokens: Numbers of patches; models that sample patches are measured with each of them.
+            exif: See `EncodedImage.decode`.
+            images: Absolute path of the folder of the images; None if `data` says where they are.
+    <<<<<<< HEAD
+            ignore_band: Whether scores leave out the pixels that blur makes uncertain.
+    =======
+            dataset: The data set, if it is opened already; then `data` only names it.
+    >>>>>>> main
     """
 
+    models: Sequence[Model]
     weights: Mapping[str, Files | None]
     options: Options
     data: Path
@@ -46,11 +52,12 @@ class Setup:
     tokens: Sequence[int]
     exif: Exif = "stored"
     images: Path | None = None
+    dataset: Dataset | None = None
     ignore_band: bool = False
 
     def open(self) -> Dataset:
-        """Open the data set. Raises DatasetError."""
-        dataset = open_dataset(self.data, self.format, self.images)
+        """Return the data set. Raises DatasetError."""
+        dataset = self.dataset or open_dataset(self.data, self.format, self.images)
         return dataset.ignoring_bands() if self.ignore_band else dataset
 
     def load(self) -> tuple[Measurer, Sequence[Sample]]:
@@ -74,7 +81,7 @@ class Setup:
     def learned(self) -> dict[str, TrainingData]:
         """Return the training data of each model by name. A model whose record is damaged is left out."""
         found = {}
-        for model in registry.find_models(list(self.weights)):
+        for model in self.models:
             with suppress(ModelUnavailable):
                 found[model.name] = registry.learned_from(model, self.weights[model.name])
         return found
@@ -92,7 +99,7 @@ class Setup:
         limit_threads()
         segmenters: list[Segmenter] = []
         unavailable: dict[str, str] = {}
-        for model in registry.find_models(list(self.weights)):
+        for model in self.models:
             try:
                 registry.learned_from(model, self.weights[model.name])
                 segmenters += [
