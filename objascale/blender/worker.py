@@ -119,6 +119,7 @@ def _visible_objects(
 ) -> list[VisibleObject]:
     """Return the measurements of the objects. Raises Refusal, too-thin or hidden, if one shows too little."""
     spec, min_area = request.spec, request.settings.min_area
+    frame = (spec.width, spec.height)
     shown = []
     for number, (item, thing, placement) in enumerate(zip(spec.objects, imported, placements, strict=True), 1):
         box, index = next((box, index) for box, _, index in traced if contains(box, placement.box))
@@ -127,7 +128,8 @@ def _visible_objects(
             reason = "too-thin" if placement.alone is None else "hidden"
             raise Refusal(reason, f"{item.object_id} shows {mask.area} px, less than --min-area {min_area}")
         visible = placement.visible(mask.area)
-        shown.append(VisibleObject(mask, visible, placement.camera.position, thing.missing_textures))
+        whole = mask if placement.alone is None else RegionMask(*placement.box[:2], placement.alone, *frame).tight()
+        shown.append(VisibleObject(mask, visible, placement.camera.position, thing.missing_textures, whole))
     return shown
 
 

@@ -22,6 +22,8 @@ class Difficulty:
         compression: Loss of the JPEG.
         contrast: Haze.
         camouflage: Share of the background's colours on the objects.
+        distractors: Number of other objects of the same category near the first object.
+        occlusion: Part of the first object that another object hides.
     """
 
     exposure: float = 0.0
@@ -31,6 +33,8 @@ class Difficulty:
     compression: float = 0.0
     contrast: float = 0.0
     camouflage: float = 0.0
+    distractors: float = 0.0
+    occlusion: float = 0.0
 
 
 DIALS = tuple(field.name for field in fields(Difficulty))
