@@ -43,9 +43,10 @@ from objascale.files import write_atomically
 from objascale.interrupts import ignore_interrupts
 from objascale.maps import EnvironmentMapError, load_map, write_exr
 from objascale.masks import Box, RegionMask
-from objascale.plan import samples_for
+from objascale.plan import ObjectSpec, samples_for
 from objascale.records import RenderRequest, VisibleObject, annotation_rows
 from objascale.refusal import Refusal, refuse_changed
+from objascale.sources import Asset
 
 Traced = tuple[Box, NDArray[np.float32], NDArray[np.uint8]]  # a box of the picture, its RGBA, its pass indices
 
@@ -76,7 +77,7 @@ def render(request: RenderRequest, device: str, threads: int, scratch: Path) -> 
     scene.clear()
     scene.choose_device(device)
     imported = [
-        import_object(asset.path, item.sha256, item.yaw, index)
+        _import(asset, item, index)
         for index, (asset, item) in enumerate(zip(request.objects, spec.objects, strict=True), 1)
     ]
     scene.prepare(environment.light, settings, spec.seed, device != "cpu", threads)
@@ -113,6 +114,15 @@ def render(request: RenderRequest, device: str, threads: int, scratch: Path) -> 
     return Rendered(annotation_rows(request, shown, digest, peak_mib, seconds.stages))
 
 
+def _import(asset: Asset, item: ObjectSpec, index: int) -> Imported:
+    """Import an object of a spec. Raises Refusal with the object's SHA-256."""
+    try:
+        return import_object(asset.path, item.sha256, item.yaw, index)
+    except Refusal as refusal:
+        refusal.object_sha256 = item.sha256
+        raise
+
+
 def _visible_objects(
     request: RenderRequest, imported: list[Imported], placements: list[Placement], traced: list[Traced]
 ) -> list[VisibleObject]:
@@ -137,7 +147,7 @@ def answer(request: Request, device: str, threads: int, scratch: Path) -> Messag
             return render(request, device, threads, scratch)
         return render_crops(request, device, threads, scratch)
     except Refusal as refusal:
-        return Refused(refusal.kind, str(refusal), refusal.details)
+        return Refused(refusal.kind, str(refusal), refusal.details, refusal.object_sha256)
     except EnvironmentMapError as error:
         return Refused("bad-map", str(error))
     except Exception as error:
