@@ -48,7 +48,7 @@ def render_crops(request: CropRequest, device: str, threads: int, scratch: Path)
     for each in request.maps:
         refuse_changed(each.path, each.sha256)
     lights = [_light(each.path, scratch) for each in request.maps]
-    scene.prepare(lights[0], settings, 0, device != "cpu", threads)
+    scene.prepare(settings, 0, device != "cpu", threads)
     cycles = bpy.context.scene.cycles
     cycles.denoising_prefilter = "FAST"  # the accurate one takes as long as the tracing, and shows in no crop
     rows = []

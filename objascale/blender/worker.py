@@ -79,10 +79,11 @@ def render(request: RenderRequest, device: str, threads: int, scratch: Path) -> 
         import_object(asset.path, item.sha256, item.yaw, index)
         for index, (asset, item) in enumerate(zip(request.objects, spec.objects, strict=True), 1)
     ]
-    scene.prepare(environment.light, settings, spec.seed, device != "cpu", threads)
+    scene.prepare(settings, spec.seed, device != "cpu", threads)
     seconds("import")
 
     placements = place_all(spec, imported, settings.min_area, scratch)
+    scene.surround(environment.light)
     seconds("place")
 
     camera = placements[0].camera
