@@ -77,11 +77,8 @@ def surround(environment: Path, turn: float = 0.0) -> None:
     bpy.context.scene.world = world
 
 
-def prepare(settings: RenderSettings, seed: int, gpu: bool, threads: int) -> None:
-    """Set the camera and the render settings of a scene that holds the objects.
-
-    Silhouettes are faster without a world. `trace` needs one, see `surround`.
-    """
+def prepare(settings: RenderSettings, gpu: bool, threads: int) -> None:
+    """Set the camera and the render settings of a new scene."""
     scene = bpy.context.scene
     camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
     scene.collection.objects.link(camera)
@@ -97,7 +94,6 @@ def prepare(settings: RenderSettings, seed: int, gpu: bool, threads: int) -> Non
     render.use_persistent_data = True
     render.dither_intensity = 0
     cycles.device = "GPU" if gpu else "CPU"
-    cycles.seed = seed
     cycles.use_adaptive_sampling = settings.noise_threshold > 0
     cycles.adaptive_threshold = settings.noise_threshold
     cycles.adaptive_min_samples = min(8, settings.samples)
@@ -106,6 +102,11 @@ def prepare(settings: RenderSettings, seed: int, gpu: bool, threads: int) -> Non
     cycles.denoiser = "OPENIMAGEDENOISE"
     scene.display_settings.display_device = "sRGB"
     scene.view_settings.view_transform = settings.view
+
+
+def reseed(seed: int) -> None:
+    """Set the seed of the path tracer."""
+    bpy.context.scene.cycles.seed = seed
 
 
 def silhouette(camera: Camera, box: Box, scratch: Path) -> NDArray[np.bool_]:
@@ -207,7 +208,7 @@ def _zoom(camera: Camera, corner: tuple[float, float], side: float, points: int)
 
 
 def _silhouette(scratch: Path) -> NDArray[np.bool_]:
-    """Render where an object is seen. One path a pixel is enough, and it ends at the first opaque surface."""
+    """Render where an object is seen: one path a pixel, which ends at the first opaque surface."""
     return _trace(1, max_bounces=0, denoise=False, scratch=scratch)[1] > 0
 
 

@@ -259,7 +259,7 @@ for number, job in enumerate(json.loads(sys.argv[2])):
         answer["missing"] = [thing.missing_textures for thing in things]
         answer["objects"] = sorted(thing.name for thing in bpy.data.objects)
         arrays = {f"points{i}": thing.points for i, thing in enumerate(things)}
-        scene.prepare(RenderSettings(noise_threshold=0), 1, False, 2)
+        scene.prepare(RenderSettings(noise_threshold=0), False, 2)
         exec(job.get("then", ""))
         camera = Camera(64, 64, 0.6, job["azimuth"], job["elevation"]).looking_at_origin_through(32, 32, 4.0)
         arrays["silhouette"] = scene.silhouette(camera, (0, 0, 64, 64), folder)
