@@ -214,7 +214,7 @@ class TorchSam:
                 masks.append(self._to_mask(each))
             return masks
 
-    def _points(self, prompts: list[Prompt]) -> NDArray[np.float32]:
+    def _points(self, prompts: list[Prompt]) -> NDArray[np.float32 | np.float64]:
         """Return the corners of boxes (n, 2, 2), or points (n, 1, 2), in pixels of the network's input."""
         coordinates = np.array([prompt.box or prompt.point for prompt in prompts], np.float64)
         indices = coordinates if prompts[0].kind == "box" else coordinates - 0.5

@@ -30,7 +30,7 @@ from objascale.files import file_sha256
 from objascale.masks import RegionMask
 
 DEFAULT_ACCEPTS: tuple[PromptKind, ...] = ("box",)
-_METHODS = ("set_image", "predict")
+METHODS = ("set_image", "predict")
 _NAME = re.compile(r"[\w.+-]+")
 
 
@@ -69,8 +69,8 @@ def find_class(address: str) -> Model:
     try:
         target = getattr(code.module, attribute)
     except AttributeError:
-        models = [name for name, value in vars(code.module).items() if isinstance(value, type) and not _lacks(value)]
-        hint = f"it has {', '.join(models)}" if models else f"it has no class with {' and '.join(_METHODS)}"
+        models = [name for name, value in vars(code.module).items() if isinstance(value, type) and not lacking(value)]
+        hint = f"it has {', '.join(models)}" if models else f"it has no class with {' and '.join(METHODS)}"
         raise UnknownModel(f"{place} has no class {attribute}; {hint}") from None
     return describe_target(target, address, code)
 
@@ -140,13 +140,13 @@ def describe_target(target: object, address: str, code: Code) -> Model:
         load, name = target.load, target.name
         return replace(
             target,
-            load=lambda files, options: completed(load(files, options), name, code, {"code_sha256": sha256}),
+            load=lambda files, options: completed(load(files, options), name, code.name, {"code_sha256": sha256}),
             address=address,
             own_code=True,
         )
     if not isinstance(target, type):
         raise UnknownModel(f"{address} is an object of type {type(target).__name__}, not a class")
-    if lacks := _lacks(target):
+    if lacks := lacking(target):
         raise UnknownModel(f"{address} lacks {' and '.join(lacks)}; docs/adding.md describes what a model needs")
     given = getattr(target, "name", None)
     name = given if isinstance(given, str) else target.__name__
@@ -161,7 +161,7 @@ def describe_target(target: object, address: str, code: Code) -> Model:
         licence="–",
         load=_loader(target, name, code, sha256),
         encodes_image=True,  # unknown, so @crop is allowed
-        training=_training(target, address),
+        training=training_of(target, address),
         address=address,
         own_code=True,
     )
@@ -170,18 +170,20 @@ def describe_target(target: object, address: str, code: Code) -> Model:
 def _loader(target: type, name: str, code: Code, sha256: str) -> Callable[[Files | None, Options], UserSegmenter]:
     def load(files: Files | None, options: Options) -> UserSegmenter:
         settings = _constructor_options(target, options)
-        return completed(target(**settings), name, code, {**settings, "code_sha256": sha256})
+        return completed(target(**settings), name, code.name, {**settings, "code_sha256": sha256})
 
     return load
 
 
-def completed(model: Any, name: str, code: Code, settings: dict[str, Any]) -> UserSegmenter:
+def completed(
+    model: Any, name: str, family: str, settings: dict[str, Any], weights_sha256: str | None = None
+) -> UserSegmenter:
     """Wrap an object with `set_image` and `predict`, so that it has all members of `Segmenter`.
 
     Error messages name the class of a segmenter, so the wrapper's class has the name of the object's class.
     """
     kind = _UserBatchSegmenter if callable(getattr(model, "predict_many", None)) else UserSegmenter
-    return type(type(model).__name__, (kind,), {})(model, name, code.name, settings)
+    return type(type(model).__name__, (kind,), {})(model, name, family, settings, weights_sha256)
 
 
 class UserSegmenter:
@@ -194,15 +196,19 @@ class UserSegmenter:
         name: Its name in results.
         family: Its family in results, unless it describes itself.
         settings: Settings to add to its card.
+        weights_sha256: SHA-256 of its weights, unless it describes itself.
     """
 
-    def __init__(self, model: Any, name: str, family: str, settings: dict[str, Any]) -> None:
+    def __init__(
+        self, model: Any, name: str, family: str, settings: dict[str, Any], weights_sha256: str | None = None
+    ) -> None:
         own = getattr(model, "stopwatch", None)
         self.stopwatch: Stopwatch = Stopwatch(_synchronise) if own is None else own
         self.accepts: tuple[PromptKind, ...] = getattr(model, "accepts", DEFAULT_ACCEPTS)
         self._has_stopwatch = own is not None
         self._model = model
-        self._name, self._family, self._settings = name, family, settings
+        self._name, self._settings = name, settings
+        self._default = ModelCard(name, family, _parameters(model), weights_sha256=weights_sha256)
 
     def set_image(self, image: NDArray[np.uint8]) -> None:
         """Set a copy of the image, which the model may change."""
@@ -217,7 +223,7 @@ class UserSegmenter:
     def describe(self) -> ModelCard:
         """Return the model's own card, or one from its name and number of parameters, with the added settings."""
         describe = getattr(self._model, "describe", None)
-        card = describe() if callable(describe) else ModelCard(self._name, self._family, _parameters(self._model))
+        card = describe() if callable(describe) else self._default
         if not isinstance(card, ModelCard):  # `check_members` reports it
             return card
         return replace(card, name=self._name).with_settings(**self._settings)
@@ -235,8 +241,9 @@ class _UserBatchSegmenter(UserSegmenter):
             return self._model.predict_many(prompts)
 
 
-def _lacks(target: type) -> list[str]:
-    return [f"{method}()" for method in _METHODS if not callable(getattr(target, method, None))]
+def lacking(target: object) -> list[str]:
+    """Return which of the methods of a model a class or an object lacks."""
+    return [f"{method}()" for method in METHODS if not callable(getattr(target, method, None))]
 
 
 def _constructor_options(target: type, options: Options) -> dict[str, Any]:
@@ -264,7 +271,7 @@ def _parameters(model: Any) -> int | None:
     return found if isinstance(found, int) else None
 
 
-def _training(target: type, address: str) -> TrainingData:
+def training_of(target: object, address: str) -> TrainingData:
     """Return the attribute `training_data`: a `TrainingData`, or a tuple of names of data sets; else unknown."""
     found = getattr(target, "training_data", UNKNOWN)
     if isinstance(found, TrainingData):

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from baselines.segmenter import Options, Precision
-from bench.choices import PromptSource
+from bench.choices import MAX_NOISE, MAX_TOKENS, PromptSource
 from bench.commands.common import (
     Weights,
     complain_of_errors,
@@ -24,20 +20,15 @@ from bench.commands.common import (
     whole_numbers,
 )
 from flip.choices import Device
-from flip.training_data import UNKNOWN
 from objascale.choices import DATASET_FORMATS, Exif
 from objascale.progress import show_progress
 from objascale.terminal import UsageError, complain, console, fail, fail_interrupted, refuse_idle
 
 if TYPE_CHECKING:
-    from bench.runner import Engine
     from bench.setup import Setup
     from bench.timing import TimingSettings
     from bench.weights import Missing
     from objascale.datasets import Dataset
-
-MAX_NOISE = 2.0  # sides of the box; catches typing errors such as 10 for 0.10
-MAX_TOKENS = 1 << 16  # patches; catches typing errors
 
 
 def run(
@@ -144,6 +135,7 @@ def run(
     The same command continues an interrupted run. Other models, noise levels and numbers of patches can be added later.
     """
     from baselines.registry import MODELS, find_models
+    from bench.engines import describe_run, open_engine
     from bench.prompts import PromptSettings
     from bench.results import open_results
     from bench.runner import run as measure
@@ -195,8 +187,8 @@ def run(
             _time(out, dataset, setup, TimingSettings(warmup, repeats), lost)
             return
         with (
-            _open_engine(engine, setup, dataset, workers, address) as there,
-            open_results(out, _description(dataset, there, setup), dataset) as results,
+            open_engine(engine, setup, dataset, workers, address) as there,
+            open_results(out, describe_run(dataset, there, setup, _command()), dataset) as results,
         ):
             for sentence in there.unavailable.values():
                 complain(sentence)
@@ -215,35 +207,14 @@ def run(
         _fail_if_lost([*lost, *there.unavailable])
 
 
-@contextmanager
-def _open_engine(
-    name: str, setup: Setup, dataset: Dataset, workers: int | None, address: str | None
-) -> Iterator[Engine]:
-    """Load the models in this process, or in worker processes that run inside the block."""
-    from bench.local import LocalHost, default_workers
-    from bench.pool import Pool
-    from bench.ray import RayHost
-
-    if name == "ray":
-        with Pool(RayHost(setup, workers, address)) as pool:
-            yield pool
-        return
-    images = len(setup.selection.samples(dataset))
-    workers = workers or default_workers(setup.models, setup.options.device, images)
-    if workers == 1:
-        yield setup.measurer(dataset)
-        return
-    with Pool(LocalHost(setup, workers)) as pool:
-        yield pool
-
-
 def _time(out: Path, dataset: Dataset, setup: Setup, settings: TimingSettings, lost: list[str]) -> None:
     """`bench run --timing`. `lost` are the names of models without weights."""
+    from bench.engines import describe_run
     from bench.timing import rich_table, run_timing, summarise_times
 
     there = setup.measurer(dataset)
     segmenters = there.segmenters
-    description = _description(dataset, there, setup)
+    description = describe_run(dataset, there, setup, _command())
     for sentence in there.unavailable.values():
         complain(sentence)
     try:
@@ -260,29 +231,12 @@ def _time(out: Path, dataset: Dataset, setup: Setup, settings: TimingSettings, l
     _fail_if_lost([*lost, *there.unavailable])
 
 
+def _command() -> list[str]:
+    """Return the words of the command without the folder of the program."""
+    return [Path(sys.argv[0]).name, *sys.argv[1:]]
+
+
 def _fail_if_lost(names: list[str]) -> None:
     """End the command with exit code 1 if a model of --models could not be loaded."""
     if names:
         fail(f"{', '.join(names)} could not be loaded, so there are no rows of it")
-
-
-def _description(dataset: Dataset, engine: Engine, setup: Setup) -> dict[str, Any]:
-    """Return the content of run.json."""
-    learned = setup.learned()
-    return {
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
-        "dataset": {
-            "name": dataset.name,
-            "path": str(dataset.path),
-            "images": len(dataset.samples),
-            "masks": dataset.masks,
-            "skipped": dict(dataset.skipped),
-        },
-        "models": [asdict(card) | {"training": learned.get(card.name, UNKNOWN).summary()} for card in engine.cards],
-        "prompt": {"source": setup.prompts[0].source, "seed": setup.prompts[0].seed},
-        "noise": [prompt.noise for prompt in setup.prompts],
-        "exif": setup.exif,
-        "workers": engine.workers,
-        "environment": engine.environment,
-    }
