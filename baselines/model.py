@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,14 @@ from flip.training_data import UNKNOWN, TrainingData
 from flip.weights import WeightsRecord
 
 Files = tuple[Path, ...]
+
+EXTRA_MODULES = {
+    "fastsam": ("torchvision", "ultralytics"),
+    "hf": ("transformers",),
+    "onnx": ("onnxruntime",),
+    "sam": ("segment_anything", "torchvision"),
+}
+"""Extra of this project → modules that models with this extra import."""
 
 
 class UnknownModel(ValueError):
@@ -55,6 +64,18 @@ class Model:
     training: TrainingData = UNKNOWN
     address: str = ""
     own_code: bool = False
+
+    @property
+    def fetchable(self) -> bool:
+        """Whether a program can fetch the weights."""
+        return self.npm is not None or (self.weights is not None and all(file.url for file in self.weights.files))
+
+    @property
+    def missing_packages(self) -> str:
+        """The way to install the model's packages if one of them is not installed; "" otherwise. Imports nothing."""
+        if all(find_spec(module) for module in EXTRA_MODULES.get(self.extra or "", ())):
+            return ""
+        return f"pip install 'objascale-suite[{self.extra}]'"
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle as the address, because `load` may be a lambda or belong to a file of the user."""
