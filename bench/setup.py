@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from baselines import registry
-from baselines.model import Files
+from baselines.model import Files, Model
 from baselines.segmenter import ModelUnavailable, Options, Segmenter
 from baselines.threads import limit_threads
 from bench.prompts import PromptSettings
@@ -25,6 +25,7 @@ class Setup:
     """Everything that another process needs to measure in the same way.
 
     Attributes:
+        models: The models.
         weights: Absolute paths of the weights of each model; None for a model with random weights.
         options: Options of the models.
         data: Absolute path of the data set.
@@ -36,6 +37,7 @@ class Setup:
         images: Absolute path of the folder of the images; None if `data` says where they are.
     """
 
+    models: Sequence[Model]
     weights: Mapping[str, Files | None]
     options: Options
     data: Path
@@ -67,7 +69,7 @@ class Setup:
     def learned(self) -> dict[str, TrainingData]:
         """Return the training data of each model by name. A model whose record is damaged is left out."""
         found = {}
-        for model in registry.find_models(list(self.weights)):
+        for model in self.models:
             with suppress(ModelUnavailable):
                 found[model.name] = registry.learned_from(model, self.weights[model.name])
         return found
@@ -85,7 +87,7 @@ class Setup:
         limit_threads()
         segmenters: list[Segmenter] = []
         unavailable: dict[str, str] = {}
-        for model in registry.find_models(list(self.weights)):
+        for model in self.models:
             try:
                 registry.learned_from(model, self.weights[model.name])
                 segmenters += [
