@@ -16,6 +16,7 @@ from objascale.validation import in_one_line, parse_json
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+SHARD = "model-*-of-*.safetensors"
 PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 
 BACKBONES = frozenset(

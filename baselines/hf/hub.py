@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from baselines.hf.folder import CONFIG, INDEX, PROCESSORS, WEIGHTS, read_config, shards, weights_files
+from baselines.hf.folder import CONFIG, INDEX, PROCESSORS, SHARD, WEIGHTS, read_config, shards, weights_files
 from flip.weights import WeightsMissing
 from objascale.download import DownloadFailed, HostUnavailable
 from objascale.progress import ProgressCallback
@@ -36,6 +37,11 @@ class Repository:
         path = Path(self.source).expanduser()
         return path if path.is_dir() else None
 
+    @property
+    def is_local(self) -> bool:
+        """Whether `source` is a folder, or a path and so no name on the hub."""
+        return self.folder is not None or self.source.startswith(("/", ".", "~"))
+
     def find(self, name: str) -> tuple[Path, ...]:
         """Return the weights files on this machine, without use of the network.
 
@@ -45,10 +51,8 @@ class Repository:
         Raises:
             WeightsMissing: There is no complete set of files. The error says how to get one.
         """
-        if self.folder:
-            return weights_files(self.folder)
-        if Path(self.source).is_absolute() or self.source.startswith((".", "~")):
-            raise WeightsMissing(f"there is no folder {self.source}")
+        if self.is_local:
+            return self._local_files()
         snapshot = self._snapshot()
         if snapshot is None:
             raise WeightsMissing(
@@ -69,8 +73,8 @@ class Repository:
             DownloadFailed: The repository is missing, gated or cannot be reached.
             WeightsMissing: It holds no promptable segmenter in safetensors.
         """
-        if self.folder:
-            return weights_files(self.folder)
+        if self.is_local:
+            return self._local_files()
         with self._errors():
             get = partial(self._get, bar=_bar(progress))
             config = get(CONFIG, self.revision)
@@ -89,6 +93,19 @@ class Repository:
                     )
         return weights_files(config.parent)
 
+    def size(self) -> int | None:
+        """Return the bytes of the weights on the hub; None if the hub does not say."""
+        try:
+            with self._errors():
+                from huggingface_hub import HfApi
+
+                info = HfApi().model_info(self.source, revision=self.revision, files_metadata=True)
+        except (DownloadFailed, WeightsMissing):  # `fetch` says why
+            return None
+        sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
+        shards = sum(size for name, size in sizes.items() if fnmatch(name, SHARD))
+        return (shards if INDEX in sizes else sizes.get(WEIGHTS)) or None
+
     def _get(self, name: str, revision: str | None, bar: Any) -> Path | None:
         """Return the path of a file after its download; None if the repository does not have it."""
         from huggingface_hub import errors, hf_hub_download
@@ -100,6 +117,14 @@ class Repository:
 
     def __str__(self) -> str:
         return f"{self.source}@{self.revision}" if self.revision else self.source
+
+    def _local_files(self) -> tuple[Path, ...]:
+        """Return the weights files of the folder. Raises WeightsMissing."""
+        if self.folder is None:
+            raise WeightsMissing(f"there is no folder {self.source}")
+        if self.revision:
+            raise WeightsMissing(f"{self.source} is a folder, which has no revision {self.revision}; omit @REVISION")
+        return weights_files(self.folder)
 
     def _snapshot(self) -> Path | None:
         """Return the folder of the revision in the cache, or None."""
