@@ -15,7 +15,7 @@ from objascale.engine import Worker, WorkerLost, run
 from objascale.engine.messages import Refused, Rendered, Reply, Request
 from objascale.picture_kind import true_suffix
 from objascale.plan import MAX_CATEGORY_ATTEMPTS, Plan, SceneSpec, save_plan, spec_id
-from objascale.progress import Pace
+from objascale.progress import Pace, show_progress
 from objascale.records import RenderRequest, render_request
 from objascale.refusal import LASTING_REASONS
 from objascale.sources import Asset
@@ -120,6 +120,23 @@ class Rendering:
                 self.dataset.append(pace.record())
         finally:
             self.dataset.write_annotations()
+
+    def finish(self, slots: Sequence[int], workers: Sequence[Worker]) -> tuple[Counter[str], list[int]]:
+        """Render slots and show the progress.
+
+        Returns:
+            The number of refusals by reason, and the slots that stay empty.
+        """
+        failures: Counter[str] = Counter()
+        empty: list[int] = []
+        pace = Pace(len(slots))
+        with show_progress("rendering") as progress:
+            for outcome in self.work(slots, workers, pace):
+                failures.update(record["reason"] for record in outcome.records if record["status"] == "failed")
+                if not outcome.done:
+                    empty.append(outcome.slot)
+                progress(f"images, {pace}", pace.done, pace.total)
+        return failures, empty
 
     def _attempt(self, spec: SceneSpec, worker: Worker) -> dict[str, Any]:
         """Render one spec and return its record for the journal.
