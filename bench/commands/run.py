@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from baselines.segmenter import Options, Precision
-from bench.choices import PromptSource
+from bench.choices import SOURCES
 from bench.commands.common import (
     Weights,
     complain_of_errors,
@@ -39,6 +39,13 @@ if TYPE_CHECKING:
 
 MAX_NOISE = 2.0  # sides of the box; catches typing errors such as 10 for 0.10
 MAX_TOKENS = 1 << 16  # patches; catches typing errors
+
+
+def known_source(text: str) -> str:
+    """Check the source of --prompt. Raises BadParameter."""
+    if text.partition(":")[0] not in SOURCES:
+        raise typer.BadParameter(f"{text!r} is not one of {', '.join(SOURCES[:-1])} and detector:FILE")
+    return text
 
 
 def run(
@@ -78,8 +85,14 @@ def run(
         str | None, typer.Option(metavar="I/N", help="Measure only the I-th of N parts; see bench merge.")
     ] = None,
     prompt: Annotated[
-        PromptSource,
-        typer.Option(help="Source of prompts: each model's own kind (matched), or the same box, Gaussian or point."),
+        str,
+        typer.Option(
+            metavar="SOURCE",
+            callback=known_source,
+            help="Source of prompts: each model's own kind (matched), or the same box, gaussian or point. Protocols: "
+            "clicks (up to 20 that correct errors), worst (a set of plausible prompts), detector:FILE (boxes of a "
+            "detector, as COCO's JSON of results).",
+        ),
     ] = "matched",
     noise: Annotated[
         str,
@@ -133,7 +146,8 @@ def run(
     The same command continues an interrupted run. Other models, noise levels and numbers of patches can be added later.
     """
     from baselines.registry import find_all_weights
-    from bench.prompts import PromptSettings
+    from bench.choices import PROTOCOLS
+    from bench.protocols.option import parse_prompt, with_clicks
     from bench.results import open_results
     from bench.runner import run as measure
     from bench.selection import SelectionError, parse_selection
@@ -148,9 +162,11 @@ def run(
         if not timing:
             refuse_idle("--timing", "warmup", "repeats")
         selection = parse_selection(select or [], limit or (DEFAULT_IMAGES if timing else None), shard)
-        prompts = [PromptSettings(prompt, level, seed) for level in numbers("--noise", noise, 0, MAX_NOISE)]
+        prompts = parse_prompt(prompt, numbers("--noise", noise, 0, MAX_NOISE), seed)
         patches = whole_numbers("--tokens", tokens, 1, MAX_TOKENS)
-        chosen = _chosen(models, weights)
+        chosen, left_out = _chosen(models, weights), list[str]()
+        if prompt == "clicks":
+            chosen, left_out = with_clicks(chosen)
         if not any(model.takes_tokens for model in chosen):
             refuse_idle("a model that samples patches, such as flip-s", "tokens")
         files = find_all_weights(chosen, weights, allow_untrained=allow_untrained)
@@ -166,12 +182,16 @@ def run(
         if timing:
             if engine != "local" or (workers or 1) > 1 or len(prompts) > 1 or len(patches) > 1:
                 raise SelectionError("--timing needs --engine local, one worker, one --noise and one --tokens")
+            if prompts[0].source in PROTOCOLS:
+                raise SelectionError(f"--timing takes one prompt for each object, not --prompt {prompts[0].source}")
             _time(out, dataset, setup, TimingSettings(warmup, repeats))
             return
         with (
             _open_engine(engine, setup, dataset, workers, address) as there,
-            open_results(out, _description(dataset, there, setup), dataset) as results,
+            open_results(out, _description(dataset, there, setup) | {"left_out": left_out}, dataset) as results,
         ):
+            if left_out:
+                complain(f"without {', '.join(left_out)}: no clicks are among their kinds of prompts")
             for sentence in there.unavailable.values():
                 complain(sentence)
             try:
@@ -271,7 +291,7 @@ def _description(dataset: Dataset, engine: Engine, setup: Setup) -> dict[str, An
             "skipped": dict(dataset.skipped),
         },
         "models": [asdict(card) | {"training": learned.get(card.name, UNKNOWN).summary()} for card in engine.cards],
-        "prompt": {"source": setup.prompts[0].source, "seed": setup.prompts[0].seed},
+        "prompt": setup.prompts[0].describe(),
         "noise": [prompt.noise for prompt in setup.prompts],
         "exif": setup.exif,
         "workers": engine.workers,

@@ -62,13 +62,13 @@ class Records:
 
     Attributes:
         annotations: Annotations of each image that has any, in the order of the file.
-        categories: Names of all categories.
+        categories: Names of all categories by id.
         has_synsets: Whether a category has a WordNet synset, as in LVIS.
         skipped: Number of skipped annotations by reason.
     """
 
     annotations: Mapping[AnnotatedImage, list[Annotation]]
-    categories: frozenset[str]
+    categories: Mapping[Id, str]
     has_synsets: bool
     skipped: Counter[str] = field(default_factory=Counter)
 
@@ -116,7 +116,7 @@ def read_coco_records(file: Path, content: Any) -> Records:
     if not annotated:
         raise DatasetError(_without_objects(file, annotations, skipped))
     has_synsets = any("synset" in each for each in categories if isinstance(each, dict))
-    return Records(annotated, frozenset(names.values()), has_synsets, skipped)
+    return Records(annotated, names, has_synsets, skipped)
 
 
 def _lists(file: Path, content: Any) -> list[list[Any]]:
