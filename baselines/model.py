@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from baselines.npm import NpmPackage
 from baselines.segmenter import Options, PromptKind, Segmenter
@@ -12,6 +13,10 @@ from flip.training_data import UNKNOWN, TrainingData
 from flip.weights import WeightsRecord
 
 Files = tuple[Path, ...]
+
+
+class UnknownModel(ValueError):
+    """No model has this name, it has no such variant, or the named code has no model."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,8 @@ class Model:
         encodes_image: Whether an image is encoded once, at a fixed size. Such a model has `@crop` variants.
         takes_tokens: Whether `Options.tokens` changes the masks.
         training: The data that the published weights learned from. A record beside a weights file takes precedence.
+        address: The name for `find_models` in another process; the name itself if empty.
+        own_code: Whether the model is a class of the user or of another package. Its memory and threads are unknown.
     """
 
     name: str
@@ -46,3 +53,11 @@ class Model:
     encodes_image: bool = False
     takes_tokens: bool = False
     training: TrainingData = UNKNOWN
+    address: str = ""
+    own_code: bool = False
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as the address, because `load` may be a lambda or belong to a file of the user."""
+        from baselines.registry import find_model
+
+        return find_model, (self.address or self.name,)

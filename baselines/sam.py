@@ -203,12 +203,11 @@ class TorchSam:
     def _predict_batch(self, prompts: list[Prompt]) -> list[RegionMask]:
         """Return the masks for prompts of one kind and one number of clicks."""
         with self.stopwatch("pre"):
-            coordinates, labels = prompt_points(prompts)
-            points = torch.from_numpy(self._to_input(coordinates)).to(self._device)
-            kinds = torch.from_numpy(labels).to(self._device)
+            points = torch.from_numpy(self._points(prompts)).to(self._device)
+            labels = torch.from_numpy(prompt_points(prompts)[1]).to(self._device)
         try:
             with self.stopwatch("model"), torch.inference_mode():
-                logits = self._decode(points, kinds)
+                logits = self._decode(points, labels)
         except torch.OutOfMemoryError:
             self._raise_out_of_memory(
                 f"decode {len(prompts)} prompts at once" if len(prompts) > 1 else "decode a prompt"
@@ -219,6 +218,10 @@ class TorchSam:
                 check_finite(each, self._card.name, prompt)
                 masks.append(self._to_mask(each))
             return masks
+
+    def _points(self, prompts: Sequence[Prompt]) -> NDArray[np.float32 | np.float64]:
+        """Return the points of `prompt_points`, (n, k, 2), in pixels of the network's input."""
+        return self._to_input(prompt_points(prompts)[0])
 
     def _decode(self, points: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Return logits (n, 256, 256) for the points (n, k, 2), in pixels of the network's input, of `prompt_points`.

@@ -17,3 +17,9 @@ PROTOCOLS: tuple[PromptSource, ...] = ("clicks", "worst", "detector")
 
 GroupBy = Literal["size", "category"]
 """What the rows of the table of `bench compare` are."""
+
+MAX_NOISE = 2.0
+"""Sides of the object's box. It catches typing errors such as 10 for 0.10."""
+
+MAX_TOKENS = 1 << 16
+"""Patches. It catches typing errors."""

@@ -60,8 +60,16 @@ class Engine(Protocol):
     def environment(self) -> dict[str, Any]:
         """Description of the machine, as `bench.environment.environment` returns it."""
 
-    def rows(self, samples: Sequence[Sample], results: ResultsWriter) -> Iterator[Iterable[ResultRow]]:
-        """Yield the rows of each image, in any order. Rows that `results` has already may be among them."""
+    def rows(
+        self, samples: Sequence[Sample], results: ResultsWriter, stopping: Callable[[], bool]
+    ) -> Iterator[Iterable[ResultRow]]:
+        """Yield the rows of each image, in any order. Rows that `results` has already may be among them.
+
+        Args:
+            samples: The images.
+            results: The rows that exist.
+            stopping: Returns whether to begin no further image. Images at hand are finished.
+        """
 
 
 def run(
@@ -83,17 +91,15 @@ def run(
     Raises:
         ResultsError: The results cannot be written.
         Fatal: The engine has no workers left.
-        KeyboardInterrupt: Ctrl-C or SIGTERM arrived. The image at hand is measured first.
+        KeyboardInterrupt: Ctrl-C or SIGTERM arrived. The images at hand are measured first.
     """
     progress("images", 0, len(samples))
     with finish_first() as stopping:
-        for done, rows in enumerate(engine.rows(samples, results), 1):
+        for done, rows in enumerate(engine.rows(samples, results, stopping), 1):
             for row in rows:
                 if not results.done(row.key):
                     results.append(row)
             progress("images", done, len(samples))
-            if stopping():
-                break
 
 
 @dataclass(frozen=True)
@@ -183,10 +189,14 @@ class Measurer:
         """Description of this machine."""
         return environment()
 
-    def rows(self, samples: Sequence[Sample], results: ResultsWriter) -> Iterator[Iterator[ResultRow]]:
-        """Yield the rows of each image, in order, while the next image is read and decoded."""
+    def rows(
+        self, samples: Sequence[Sample], results: ResultsWriter, stopping: Callable[[], bool] = lambda: False
+    ) -> Iterator[Iterator[ResultRow]]:
+        """Yield the rows of each image, in order, while the next image is read and decoded; see `Engine.rows`."""
         for image in _ahead(lambda sample: self.prepare(sample, results.done), samples):
             yield self.measure(image)
+            if stopping():
+                return
 
     def prepare(self, sample: Sample, done: Callable[[RowKey], bool], refusal: str | None = None) -> LoadedImage:
         """Read an image and its annotation. The pixels are decoded only if there is something to measure.

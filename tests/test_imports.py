@@ -51,7 +51,7 @@ assert all(os.environ.get(name) == before.get(name) for name in PASSIVE_WAITING)
     assert "torch" in loaded_by(code)
 
 
-@pytest.mark.parametrize("name", ["baselines", "flip"])
+@pytest.mark.parametrize("name", ["baselines", "bench", "flip"])
 def test_exported_names_exist_and_unknown_names_raise_attribute_error(name: str) -> None:
     package = import_module(name)
     for exported in package.__all__:

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from baselines.segmenter import Options, Precision
-from bench.choices import SOURCES
+from bench.choices import MAX_NOISE, MAX_TOKENS, SOURCES
 from bench.commands.common import (
     Weights,
     complain_of_errors,
@@ -24,7 +20,6 @@ from bench.commands.common import (
     whole_numbers,
 )
 from flip.choices import Device
-from flip.training_data import UNKNOWN
 from flip.weights import WeightsMissing
 from objascale.choices import DATASET_FORMATS, Exif
 from objascale.progress import show_progress
@@ -36,9 +31,6 @@ if TYPE_CHECKING:
     from bench.setup import Setup
     from bench.timing import TimingSettings
     from objascale.datasets import Dataset
-
-MAX_NOISE = 2.0  # sides of the box; catches typing errors such as 10 for 0.10
-MAX_TOKENS = 1 << 16  # patches; catches typing errors
 
 
 def known_source(text: str) -> str:
@@ -53,7 +45,8 @@ def run(
         str,
         typer.Option(
             metavar="NAME,...",
-            help="Names from `bench models`, separated by commas; all: every model whose weights are present.",
+            help="Names from `bench models`, FILE.py:CLASS or PACKAGE.MODULE:CLASS, separated by commas; all: every "
+            "model of `bench models` whose weights are present.",
         ),
     ],
     data: Annotated[Path, typer.Option(help="Folder or file of the data set.")] = Path("data/objascale"),
@@ -147,6 +140,7 @@ def run(
     """
     from baselines.registry import find_all_weights
     from bench.choices import PROTOCOLS
+    from bench.engines import describe_run, open_engine
     from bench.protocols.option import parse_prompt, with_clicks
     from bench.results import open_results
     from bench.runner import run as measure
@@ -173,7 +167,7 @@ def run(
         here = {name: found and tuple(file.absolute() for file in found) for name, found in files.items()}
         apart = images and images.absolute()
         setup = Setup(
-            here, Options(device, precision), data.absolute(), format, prompts, selection, patches, exif, apart
+            chosen, here, Options(device, precision), data.absolute(), format, prompts, selection, patches, exif, apart
         )
         dataset = open_dataset(data, format, images)
         selection.check(dataset)
@@ -187,8 +181,8 @@ def run(
             _time(out, dataset, setup, TimingSettings(warmup, repeats))
             return
         with (
-            _open_engine(engine, setup, dataset, workers, address) as there,
-            open_results(out, _description(dataset, there, setup) | {"left_out": left_out}, dataset) as results,
+            open_engine(engine, setup, dataset, workers, address) as there,
+            open_results(out, describe_run(dataset, there, setup, _command(), left_out), dataset) as results,
         ):
             if left_out:
                 complain(f"without {', '.join(left_out)}: no clicks are among their kinds of prompts")
@@ -209,36 +203,14 @@ def run(
         _fail_if_unavailable(there)
 
 
-@contextmanager
-def _open_engine(
-    name: str, setup: Setup, dataset: Dataset, workers: int | None, address: str | None
-) -> Iterator[Engine]:
-    """Load the models in this process, or in worker processes that run inside the block."""
-    from baselines.registry import find_models
-    from bench.local import LocalHost, default_workers
-    from bench.pool import Pool
-    from bench.ray import RayHost
-
-    if name == "ray":
-        with Pool(RayHost(setup, workers, address)) as pool:
-            yield pool
-        return
-    images = len(setup.selection.samples(dataset))
-    workers = workers or default_workers(find_models(list(setup.weights)), setup.options.device, images)
-    if workers == 1:
-        yield setup.measurer(dataset)
-        return
-    with Pool(LocalHost(setup, workers)) as pool:
-        yield pool
-
-
 def _time(out: Path, dataset: Dataset, setup: Setup, settings: TimingSettings) -> None:
     """`bench run --timing`."""
+    from bench.engines import describe_run
     from bench.timing import rich_table, run_timing, summarise_times
 
     there = setup.measurer(dataset)
     segmenters = there.segmenters
-    description = _description(dataset, there, setup)
+    description = describe_run(dataset, there, setup, _command())
     for sentence in there.unavailable.values():
         complain(sentence)
     try:
@@ -253,6 +225,11 @@ def _time(out: Path, dataset: Dataset, setup: Setup, settings: TimingSettings) -
     console().print(f"{len(rows)} calls in {out / 'timing.parquet'}", soft_wrap=True)
     fail_if_only_errors(rows[rows["call"] != "set_image"], [card.name for card in there.cards])
     _fail_if_unavailable(there)
+
+
+def _command() -> list[str]:
+    """Return the words of the command without the folder of the program."""
+    return [Path(sys.argv[0]).name, *sys.argv[1:]]
 
 
 def _fail_if_unavailable(engine: Engine) -> None:
@@ -275,25 +252,3 @@ def _chosen(models: str, weights: Path | None) -> list[Model]:
         except WeightsMissing as error:
             complain(f"without {model.name}: {error}")
     return chosen
-
-
-def _description(dataset: Dataset, engine: Engine, setup: Setup) -> dict[str, Any]:
-    """Return the content of run.json."""
-    learned = setup.learned()
-    return {
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
-        "dataset": {
-            "name": dataset.name,
-            "path": str(dataset.path),
-            "images": len(dataset.samples),
-            "masks": dataset.masks,
-            "skipped": dict(dataset.skipped),
-        },
-        "models": [asdict(card) | {"training": learned.get(card.name, UNKNOWN).summary()} for card in engine.cards],
-        "prompt": setup.prompts[0].describe(),
-        "noise": [prompt.noise for prompt in setup.prompts],
-        "exif": setup.exif,
-        "workers": engine.workers,
-        "environment": engine.environment,
-    }

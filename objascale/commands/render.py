@@ -17,7 +17,7 @@ from objascale.terminal import UsageError, complain, fail, parse_shard, refuse_i
 
 if TYPE_CHECKING:
     from objascale.plan import Plan
-    from objascale.render import Rendering
+    from objascale.rendering import Rendering
 
 
 @takes_options
@@ -50,7 +50,7 @@ def render(
     from objascale.dataset import DatasetWriter
     from objascale.engine.local import LocalWorker, local_engine
     from objascale.engine.ray import ray_workers
-    from objascale.render import Rendering
+    from objascale.rendering import Rendering
 
     with errors():
         if engine != "ray":

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from objascale.dataset import DatasetError
 from objascale.datasets import RENDERED, Dataset, LazySamples, Sample, TruthObject, from_file, is_there
-from objascale.datasets.coco_records import AnnotatedImage, Annotation, read_coco_records
+from objascale.datasets.coco_records import AnnotatedImage, Records, read_coco_records
 from objascale.datasets.image_files import ImageFiles
 from objascale.datasets.outlines import truth_object
 from objascale.datasets.stored import read_json, read_picture_size
@@ -59,7 +59,7 @@ def read(path: Path, images: Path | None = None) -> Dataset:
     def sample(index: int) -> Sample:
         image = shown[index]
         found = files.find(image.names) or str(files.folder / image.names[0])
-        objects = partial(_objects, folder / found, f"{name}/{image.id}", image.size, records.annotations[image])
+        objects = partial(_objects, folder / found, f"{name}/{image.id}", image, records)
         size = image.size and image.size[::-1]
         return Sample(
             str(image.id), found, from_file(folder, found), objects, size, collection=_collection(image, file)
@@ -70,15 +70,14 @@ def read(path: Path, images: Path | None = None) -> Dataset:
     return Dataset(name, folder, samples, frozenset(names.values()), skipped=records.skipped, category_ids=names)
 
 
-def _objects(
-    file: Path, asset_id: str, size: tuple[int, int] | None, annotations: list[Annotation]
-) -> list[TruthObject]:
+def _objects(file: Path, asset_id: str, image: AnnotatedImage, records: Records) -> list[TruthObject]:
+    size = image.size
     if size is None:
         width, height = read_picture_size(file)
         size = height, width
     objects = (
-        truth_object(annotation, size, object_id=str(annotation["id"]), asset_id=asset_id, category=category)
-        for annotation, category in annotations
+        truth_object(each, size, object_id=str(each["id"]), asset_id=asset_id, category=records.category(each))
+        for each in records.annotations[image]
     )
     return [each for each in objects if each]
 

@@ -7,7 +7,7 @@ import platform
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from objascale.dataset import DatasetWriter
@@ -69,7 +69,7 @@ class Rendering:
         self.dataset.open(describe_plan(self.plan))
         save_plan(self.plan, self.dataset.folder / "plan.json")
         specs = [self.plan.draw(slot) for slot in range(self.plan.n)]
-        self.dataset.write_plan(map(asdict, specs))
+        self.dataset.write_plan(spec.to_json() for spec in specs)
         number, count = self.shard
         finished = {record["slot"] for record in self.dataset.records() if record["status"] == "done"}
         missing = [slot for slot in range(number - 1, self.plan.n, count) if slot not in finished]
@@ -128,8 +128,8 @@ class Rendering:
             failure = self.dataset.failure(reply.kind, reply.message, reply.details)
             return {**record, **failure, "object_ids": names}
         assert isinstance(reply, Rendered)
-        rows = [asdict(row) for row in reply.annotations]
-        return {**record, "status": "done", "annotations": rows, "spec": asdict(spec)}
+        rows = [row.columns() for row in reply.annotations]
+        return {**record, "status": "done", "annotations": rows, "spec": spec.to_json()}
 
 
 def ask_twice(worker: Worker, request: Request) -> Reply:
