@@ -33,18 +33,10 @@ _DESCRIPTIONS = {
     "rle_size": "Height and width of the mask, px",
 }
 _TERMS = (
-    "citeAs",
-    "column",
-    "equivalentProperty",
-    "extract",
-    "field",
-    "fileProperty",
-    "fileObject",
-    "fileSet",
-    "format",
+    *("citeAs", "column", "equivalentProperty", "extract", "field", "fileProperty", "fileObject", "fileSet"),
+    *("format", "includes", "isLiveDataset", "jsonPath", "key", "md5", "parentField", "path", "recordSet"),
+    *("references", "regex", "repeated", "replace", "samplingRate", "separator", "source", "subField", "transform"),
 )
-_TERMS += ("includes", "isLiveDataset", "jsonPath", "key", "md5", "parentField", "path", "recordSet", "references")
-_TERMS += ("regex", "repeated", "replace", "samplingRate", "separator", "source", "subField", "transform")
 _CONTEXT: dict[str, Any] = {
     "@language": "en",
     "@vocab": "https://schema.org/",
