@@ -24,22 +24,19 @@ from objascale.datasets.formats import open_dataset
 class Setup:
     """Everything that another process needs to measure in the same way.
 
-        Attributes:
-            models: The models.
-            weights: Absolute paths of the weights of each model; None for a model with random weights.
-            options: Options of the models.
-            data: Absolute path of the data set.
-            format: Format of the data set, a key of `FORMATS`; None to detect it.
-            prompts: Prompt settings; each model is measured with each of them.
-            selection: The part of the data set.
-            tokens: Numbers of patches; models that sample patches are measured with each of them.
-            exif: See `EncodedImage.decode`.
-            images: Absolute path of the folder of the images; None if `data` says where they are.
-    <<<<<<< HEAD
-            ignore_band: Whether scores leave out the pixels that blur makes uncertain.
-    =======
-            dataset: The data set, if it is opened already; then `data` only names it.
-    >>>>>>> main
+    Attributes:
+        models: The models.
+        weights: Absolute paths of the weights of each model; None for a model with random weights.
+        options: Options of the models.
+        data: Absolute path of the data set.
+        format: Format of the data set, a key of `FORMATS`; None to detect it.
+        prompts: Prompt settings; each model is measured with each of them.
+        selection: The part of the data set.
+        tokens: Numbers of patches; models that sample patches are measured with each of them.
+        exif: See `EncodedImage.decode`.
+        images: Absolute path of the folder of the images; None if `data` says where they are.
+        dataset: The data set, if it is opened already; then `data` only names it.
+        ignore_band: Whether scores leave out the pixels that blur makes uncertain.
     """
 
     models: Sequence[Model]
@@ -56,7 +53,7 @@ class Setup:
     ignore_band: bool = False
 
     def open(self) -> Dataset:
-        """Return the data set. Raises DatasetError."""
+        """Return the data set, opened if it is not yet. Raises DatasetError."""
         dataset = self.dataset or open_dataset(self.data, self.format, self.images)
         return dataset.ignoring_bands() if self.ignore_band else dataset
 

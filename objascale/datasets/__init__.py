@@ -201,6 +201,7 @@ class Dataset:
         path: Folder.
         samples: Images, in order.
         categories: Names of all categories; None if unknown.
+        category_ids: Names of categories by their id in the annotations, as text; None if they have no ids.
         masks: Number of masks; None if the index does not contain it.
         skipped: Number of records that were skipped, by reason.
     """
@@ -211,6 +212,7 @@ class Dataset:
     categories: frozenset[str] | None = None
     masks: int | None = None
     skipped: Mapping[str, int] = field(default_factory=dict)
+    category_ids: Mapping[str, str] | None = None
     _reopen: Callable[[], Dataset] | None = field(default=None, init=False, compare=False, repr=False)
 
     def opened_by(self, reopen: Callable[[], Dataset]) -> Dataset:
