@@ -25,11 +25,13 @@ from numpy.typing import NDArray
 
 from objascale.blender import scene
 from objascale.blender.crops import render_crops
+from objascale.blender.ground import trace_shadow
 from objascale.blender.importing import Imported, import_object
 from objascale.blender.placing import Placement, contains, disjoint, place_all
 from objascale.blender.reuse import empty_scene
 from objascale.compose import Crop, encode
 from objascale.cores import peak_memory
+from objascale.difficulty.context import Shadow
 from objascale.engine.messages import (
     Failed,
     Message,
@@ -45,7 +47,7 @@ from objascale.finish import finish, quality_of
 from objascale.interrupts import ignore_interrupts
 from objascale.maps import EnvironmentMapError, load_map, write_exr
 from objascale.masks import Box, RegionMask
-from objascale.plan import ObjectSpec, samples_for
+from objascale.plan import ObjectSpec, SceneSpec, samples_for
 from objascale.records import RenderRequest, VisibleObject, annotation_rows
 from objascale.refusal import Refusal, refuse_changed
 from objascale.sources import Asset
@@ -91,11 +93,12 @@ def render(request: RenderRequest, device: str, threads: int, scratch: Path) -> 
         boxes = disjoint([placement.box for placement in placements])
         samples = samples_for(sum((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in boxes), settings)
         traced = [(box, *scene.trace(camera, box, samples, settings.denoise, scratch)) for box in boxes]
+        shadows = _shadows(spec, imported, placements, scratch)
         seconds("trace")
 
         shown = _visible_objects(request, imported, placements, traced)
         crops = [Crop(rgba, box[0], box[1]) for box, rgba, _ in traced]
-        picture, shown = finish(spec, environment.texels, camera, crops, shown, settings.view, threads)
+        picture, shown = finish(spec, environment.texels, camera, crops, shadows, shown, settings.view, threads)
         seconds("compose")
 
         data = encode(picture, settings.format, quality_of(spec))
@@ -122,6 +125,20 @@ def _import(asset: Asset, item: ObjectSpec, index: int) -> Imported:
     except Refusal as refusal:
         refusal.object_sha256 = item.sha256
         raise
+
+
+def _shadows(spec: SceneSpec, imported: list[Imported], placements: list[Placement], scratch: Path) -> list[Shadow]:
+    """Return the shadow of each object on its own ground, if the spec's difficulty has them."""
+    if spec.difficulty is None or spec.difficulty.context == 0:
+        return []
+    found = []
+    for thing, placement in zip(imported, placements, strict=True):
+        for other in imported:
+            other.collection.hide_render = other is not thing
+        found.append(trace_shadow(placement, thing, placements[0].camera, scratch))
+    for thing in imported:
+        thing.collection.hide_render = False
+    return [shadow for shadow in found if shadow is not None]
 
 
 def _visible_objects(

@@ -9,6 +9,7 @@ The dials act in the order in which light meets them:
 
     scene        distractors   others of the same category near the first object
                  occlusion     another object before the first one
+                 context       shadows of the objects on a ground below them
                  camouflage    colours of the background on the objects
     atmosphere   contrast      haze: a veil of light over the scene
     lens         sharpness     defocus
@@ -30,7 +31,7 @@ is annotated too. So are the pixels at which a spread mask is uncertain, so that
     ranges       the ranges that strengths are drawn from, and their presets
     neighbours   places of distractors and of the occluder
     spread       blur: Gaussian and linear
-    exposure, contrast, sharpness, motion, noise, compression, camouflage
+    exposure, contrast, sharpness, motion, noise, compression, camouflage, context
                  one dial each: strength to numbers of physics, and a pure function of the picture where one is needed
     effects      all dials of a picture, applied to objects, to bands of rows, and to masks
 """

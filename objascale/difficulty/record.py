@@ -24,6 +24,7 @@ class Difficulty:
         camouflage: Share of the background's colours on the objects.
         distractors: Number of other objects of the same category near the first object.
         occlusion: Part of the first object that another object hides.
+        context: Darkness of the objects' shadows on the ground.
     """
 
     exposure: float = 0.0
@@ -35,6 +36,7 @@ class Difficulty:
     camouflage: float = 0.0
     distractors: float = 0.0
     occlusion: float = 0.0
+    context: float = 0.0
 
 
 DIALS = tuple(field.name for field in fields(Difficulty))
