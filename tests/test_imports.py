@@ -16,7 +16,7 @@ def loaded_by(code: str) -> set[str]:
     return set(done.stdout.splitlines()[-1].split())
 
 
-MODEL_LIBRARIES = {"torch", "torchvision", "onnxruntime", "segment_anything", "ultralytics"}
+MODEL_LIBRARIES = {"torch", "torchvision", "onnxruntime", "segment_anything", "timm", "transformers", "ultralytics"}
 
 
 @pytest.mark.parametrize(

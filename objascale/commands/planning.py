@@ -10,7 +10,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from objascale.choices import ImageFormat
 from objascale.commands.options import AssetOptions, PlanOptions, SourceName, changed_options
+from objascale.difficulty.ranges import DifficultyError, parse_ranges
 from objascale.plan import PRESETS, Plan, PlanError, PlanSettings, RenderSettings, load_plan
 from objascale.progress import show_progress, show_status
 from objascale.sources import Asset, SourceError, embedded, folder, objaverse, polyhaven, sweethome
@@ -43,7 +45,7 @@ def make_plan(options: PlanOptions, known: Plan | None = None) -> Plan:
         noise_threshold=options.noise,
         denoise=options.denoise,
         view=options.view,
-        format=options.format,
+        format=_format(options, settings),
         min_area=settings.min_area,
     )
     return Plan(objects, maps, settings, render, options.n, request)
@@ -289,5 +291,28 @@ def _maps_from_source(options: AssetOptions, request: dict[str, Any]) -> list[As
 
 def _settings(options: PlanOptions) -> PlanSettings:
     values = PRESETS[options.preset].model_dump() | {"seed": options.seed}
-    given = {name: getattr(options, name) for name in values}
-    return PlanSettings(**values | {name: value for name, value in given.items() if value is not None})
+    given = {name: getattr(options, name) for name in values.keys() - {"difficulty"}}
+    values |= {name: value for name, value in given.items() if value is not None}
+    if options.difficulty:
+        values["difficulty"] = _dials(options.preset, values["difficulty"], options.difficulty)
+    return PlanSettings(**values)
+
+
+def _dials(preset: str, ranges: dict[str, Any] | None, texts: Sequence[str]) -> dict[str, Any]:
+    """Return the ranges of a preset with those of --difficulty. Raises UsageError."""
+    if ranges is None:
+        raise UsageError(f"--difficulty: the pictures of --preset {preset} have no dials; use --preset photo or hard")
+    try:
+        return ranges | parse_ranges(texts)
+    except DifficultyError as error:
+        raise UsageError(f"--difficulty: {error}") from None
+
+
+def _format(options: PlanOptions, settings: PlanSettings) -> ImageFormat:
+    """Return the format of the images. Raises UsageError for PNG with the dial compression."""
+    if settings.difficulty is None:
+        return options.format or "png"
+    compression = settings.difficulty.get("compression")
+    if options.format == "png" and compression is not None and compression.high > 0:
+        raise UsageError("--format png is lossless; add --difficulty compression=0, or use --format jpg")
+    return options.format or "jpg"
