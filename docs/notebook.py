@@ -70,7 +70,8 @@ def faults(notebook: Any) -> list[str]:
     content = nbformat.writes(notebook)
     if len(content.encode()) > MAX_BYTES:
         found.append(f"the file has more than {MAX_BYTES:,} bytes; make its pictures smaller")
-    if places := [place for place in (str(ROOT), str(Path.home()), tempfile.gettempdir()) if f"{place}/" in content]:
+    private = {str(ROOT), str(Path.home()), tempfile.gettempdir()} - {"/"}
+    if places := sorted(place for place in private if f"{place}/" in content):
         found.append(f"an output names a folder of this machine, {places[0]}")
     return found
 

@@ -22,6 +22,7 @@ from flip.weights import WeightsMissing
 from objascale.dataset import DatasetError
 from objascale.terminal import UsageError
 from objascale.torch_dataset import ObjectDataset
+from reports.results import read_results
 from tests.bench.filled_box import FilledBox
 from tests.bench_runs import TIMES, bench, lines, table
 
@@ -95,6 +96,7 @@ def test_the_folder_of_an_evaluation_is_continued_by_both_doors(discs, tmp_path)
     assert lines(out) == 9
     assert frame["model"].value_counts().to_dict() == {"box": 3, "Grown": 3, "ellipse": 3}
     pd.testing.assert_frame_equal(untimed(frame), table(out))
+    assert len(read_results([out]).rows) == 9
 
 
 def test_an_object_has_the_rows_of_its_class_in_a_file(discs):
