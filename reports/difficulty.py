@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from bench.statistics import UNBOUNDED, jackknife
 from objascale.difficulty.record import DIALS
@@ -76,7 +77,7 @@ def _slopes(rows: pd.DataFrame, dials: Sequence[str]) -> pd.DataFrame:
     np.add.at(squares, cluster, design[:, :, None] * design[:, None, :])
     np.add.at(products, cluster, design * rows["iou"].to_numpy(float)[:, None])
 
-    def solve(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    def solve(left: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
         solved = np.linalg.pinv(left, hermitian=True) @ right[..., None]
         return solved[..., : len(dials), 0]
 

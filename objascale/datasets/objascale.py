@@ -36,7 +36,7 @@ def read(folder: Path) -> Dataset:
                 sha256=str(first["image_sha256"]),
                 collection=RENDERED,
                 map_sha256=_text(first, "map_sha256"),
-                difficulty=read_difficulty(first),
+                difficulty=read_difficulty(first.to_dict()),
             )
         )
     return Dataset("objascale", folder, samples, frozenset(map(str, annotations["category"])))
