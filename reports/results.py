@@ -175,6 +175,8 @@ def _read_rows(folder: Path, run: dict[str, Any]) -> pd.DataFrame:
         check_types(rows)
     except ValueError as error:
         raise ReportError(f"{path} is damaged ({error}): measure again") from None
+    if rows["dataset_path"].str.contains("\0", regex=False).any():
+        raise ReportError(f"{path} is damaged (a dataset_path has a null character): measure again")
     rows["category"] = rows["category"].fillna("").astype(str)
     if not rows["seen_in_training"].isin(SEEN_ORDER).all():
         raise ReportError(f"{path} has a seen_in_training other than {', '.join(SEEN_ORDER)}: measure again")
