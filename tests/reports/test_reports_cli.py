@@ -258,8 +258,8 @@ def test_each_data_set_has_its_table(make_results, tmp_path) -> None:
     [
         (
             "2",
-            "there is no table 2: there are 1, iou, size, pixels, measures, clicks, worst, detector, difficulty, ranks, "
-            "category",
+            "there is no table 2: there are 1, iou, size, pixels, measures, clicks, worst, detector, difficulty, "
+            "ranks, category",
         ),
         ("category", "table category cannot be made; objascale: all objects of objascale have the same category"),
     ],
