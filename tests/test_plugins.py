@@ -57,7 +57,7 @@ def test_bench_models_marks_plugins_and_prints_a_line_per_broken_one(site):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])}
     command = [sys.executable, "-m", "bench.cli", "models", "--available"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    for line in ("of strangers-tools", "  inset ", "  inset-row ", "  box "):
+    for line in ("strangers (package strangers-tools)", "  inset ", "  inset-row ", "  box "):
         assert line in done.stdout
     assert "Data set format: dots (package strangers-tools)" in done.stdout
     assert "Source of objects: cubes (package strangers-tools)" in done.stdout

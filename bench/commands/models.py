@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict
 from itertools import groupby
@@ -38,52 +39,85 @@ def models(
     if as_json:
         print(json.dumps([_fields(model, state, weights) for model, state in listed], indent=1, ensure_ascii=False))
         return
-    console().print(_table(listed))
+    out = console()
+    out.print(*_tables(listed, out.width), sep="\n")
     able = ", ".join(model.name for model, _ in listed if model.encodes_image)
     for line in (
         "",
         "Weights by: authors, their release; copy, the same from another publisher; third party, another export or "
-        "training; this project; none, nobody has published any. `bench run` downloads missing weights.",
+        "training; this project; none, nobody has published any; else an owner on the Hugging Face hub.",
+        "`bench run` downloads missing weights.",
         "NAME@crop runs a model on a square crop around each prompt, twice as long as the prompt's box; NAME@crop=3, "
         "three times as long.",
         f"Models with @crop: {able}.",
-        "Your own class: bench run --models FILE.py:CLASS",
+        "Your own class: bench run --models FILE.py:CLASS. A repository of the Hugging Face hub: hf:OWNER/NAME",
         *_other_plugins(),
     ):
-        console().print(line)
+        out.print(line)
 
 
-def _table(listed: list[tuple[Model, str]]) -> Table:
-    """Return a table with a heading line per family. Names and numbers are never cut; other columns wrap."""
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    table.add_column("model", no_wrap=True)
-    table.add_column("parameters", no_wrap=True, justify="right")
-    for heading, least in (("prompts", 9), ("weights by", 7), ("runs here", 8), ("licence", 11)):
-        table.add_column(heading, overflow="fold", min_width=least)
+def _tables(listed: list[tuple[Model, str]], width: int) -> Iterator[Text | Table]:
+    """Yield a heading and a table per family. The columns of all tables have the same widths.
+
+    Args:
+        listed: Models and what they lack.
+        width: Of the console. Names and numbers are not cut from 80 characters on; other columns wrap.
+    """
+    names = max((len(model.name) for model, _ in listed), default=0) + 2
+    columns = {"model": names, "parameters": 11, "prompts": 13 if width > 100 else 10, "weights by": 12, "runs here": 10}
+    columns["licence"] = max(width - sum(columns.values()) - 2 * len(columns), 8)
+    yield _table(columns, [list(columns)])
     for (family, package), rows in groupby(listed, key=lambda each: (each[0].family, each[0].package)):
-        table.add_row()
-        table.add_row(Text(family, "bold"), *([Text(f"of {package}", "bold")] if package else []))
-        for model, state in rows:
-            parameters = f"{model.parameters:,}" if model.parameters else "–"
-            table.add_row(f"  {model.name}", parameters, ", ".join(model.prompts), _owner(model), state, model.licence)
+        yield Text(f"\n{family}{f' (package {package})' if package else ''}", "bold")
+        yield _table(
+            columns,
+            [
+                [
+                    f"  {model.name}",
+                    f"{model.parameters:,}" if model.parameters else "–",
+                    ", ".join(model.prompts),
+                    _owner(model),
+                    state,
+                    model.licence,
+                ]
+                for model, state in rows
+            ],
+        )
+
+
+def _table(columns: dict[str, int], rows: list[list[str]]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=False)
+    for name, width in columns.items():
+        table.add_column(width=width, overflow="fold", justify="right" if name == "parameters" else "left")
+    for row in rows:
+        table.add_row(*map(Text, row))
     return table
 
 
 def _owner(model: Model) -> str:
-    """Return whose weights a model has."""
+    """Return whose weights a model has: a publisher, or the owner of a repository of the hub."""
+    if model.repository:
+        return model.repository.source.partition("/")[0]
     return model.weights.publisher if model.weights else "–"
+
+
+def _files(model: Model, folder: Path | None) -> tuple[Path, ...]:
+    """Return the weights files on this machine, without a check of their hashes. Raises WeightsMissing."""
+    from flip.weights import find_files
+
+    if model.repository:
+        return model.repository.find(model.name)
+    return find_files(model.weights, folder) if model.weights else ()
 
 
 def _state(model: Model, folder: Path | None) -> str:
     """Return "yes" if a model runs here, or else what is missing."""
-    from flip.weights import WeightsMissing, find_files
+    from flip.weights import WeightsMissing
 
     if model.missing_packages:
         return "no package"
-    if model.weights is None:
-        return "yes"
     try:
-        find_files(model.weights, folder)
+        _files(model, folder)
         return "yes"
     except WeightsMissing:
         return "download" if model.fetchable else "no weights"
@@ -91,11 +125,11 @@ def _state(model: Model, folder: Path | None) -> str:
 
 def _fields(model: Model, state: str, folder: Path | None) -> dict[str, Any]:
     """Return everything that is known about a model."""
-    from flip.weights import WeightsMissing, find_files
+    from flip.weights import WeightsMissing
 
     found: list[str] = []
     with suppress(WeightsMissing):
-        found = [str(file) for file in find_files(model.weights, folder)] if model.weights else []
+        found = [str(file) for file in _files(model, folder)]
     return {
         "name": model.name,
         "family": model.family,
@@ -107,7 +141,9 @@ def _fields(model: Model, state: str, folder: Path | None) -> dict[str, Any]:
         "extra": model.extra,
         "runs_here": state == "yes",
         "missing": None if state == "yes" else model.missing_packages or state,
+        "weights_by": _owner(model),
         "weights": asdict(model.weights) if model.weights else None,
+        "repository": model.repository and str(model.repository),
         "files": found,
         "training": model.training.summary(),
     }

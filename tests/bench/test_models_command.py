@@ -41,7 +41,7 @@ def test_models_stand_below_their_family():
     assert lines.count("FLIP") == 1
 
 
-@pytest.mark.parametrize("width", [80, 60])
+@pytest.mark.parametrize("width", [80, 120])
 def test_no_name_and_no_number_is_cut(monkeypatch, width):
     out = StringIO()
     monkeypatch.setattr("bench.commands.models.console", lambda: Console(file=out, width=width))
