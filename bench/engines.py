@@ -50,7 +50,9 @@ def open_engine(
         yield pool
 
 
-def describe_run(dataset: Dataset, engine: Engine, setup: Setup, command: Sequence[str]) -> dict[str, Any]:
+def describe_run(
+    dataset: Dataset, engine: Engine, setup: Setup, command: Sequence[str], left_out: Sequence[str] = ()
+) -> dict[str, Any]:
     """Return the content of run.json.
 
     Args:
@@ -58,6 +60,7 @@ def describe_run(dataset: Dataset, engine: Engine, setup: Setup, command: Sequen
         engine: The engine of the setup.
         setup: Models, data, prompts and selection.
         command: The words of the command, or the function that was called.
+        left_out: Names of models that do not accept the prompts.
     """
     learned = setup.learned()
     return {
@@ -71,9 +74,11 @@ def describe_run(dataset: Dataset, engine: Engine, setup: Setup, command: Sequen
             "skipped": dict(dataset.skipped),
         },
         "models": [asdict(card) | {"training": learned.get(card.name, UNKNOWN).summary()} for card in engine.cards],
-        "prompt": {"source": setup.prompts[0].source, "seed": setup.prompts[0].seed},
+        "left_out": list(left_out),
+        "prompt": setup.prompts[0].describe(),
         "noise": [prompt.noise for prompt in setup.prompts],
         "exif": setup.exif,
+        "ignore_band": setup.ignore_band,
         "workers": engine.workers,
         "environment": engine.environment,
     }

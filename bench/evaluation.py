@@ -19,6 +19,7 @@ from baselines.user_object import describe_object
 from bench.choices import MAX_NOISE, MAX_TOKENS, PromptSource
 from bench.engines import describe_run, open_engine
 from bench.prompts import PromptSettings
+from bench.protocols.option import parse_prompt, with_clicks
 from bench.results import open_results
 from bench.runner import run
 from bench.selection import EVERYTHING, SelectedDataset, SelectionError, parse_selection
@@ -117,7 +118,7 @@ def load_model(
 def evaluate(
     models: str | Any | Sequence[str | Any],
     data: str | Path | Dataset,
-    prompt: PromptSource = "matched",
+    prompt: str = "matched",
     out: str | Path | None = None,
     *,
     noise: float | Sequence[float] = 0.0,
@@ -146,7 +147,7 @@ def evaluate(
         models: Names that `bench run --models` takes, and objects.
         data: Folder or file of the data set, or a data set of `load_dataset`.
         prompt: Source of the prompts: each model's own kind ("matched"), or the same "box", "gaussian" or "point" for
-            all.
+            all, or a protocol: "clicks", "worst" or "detector:FILE" (docs/formats.md).
         out: Results folder, which `bench` and `reports` open too. An unfinished run in it is continued. None keeps no
             files.
         noise: Noise of prompts, as a fraction of the side of the object's box, or several levels.
@@ -171,13 +172,14 @@ def evaluate(
         WeightsMissing: Weights are missing.
         ModelUnavailable: A model cannot run here. Nothing is measured then.
         DatasetError: The data set cannot be opened.
-        SelectionError: The data set has no object.
+        SelectionError: The data set has no object, no model takes clicks, or the file of a detector is malformed.
         ResultsError: `out` cannot be written, or holds results of other data, settings or versions of a model.
 
     Warns:
         UserWarning: All rows of a model are errors.
     """
     chosen, has_objects = _models(models)
+    chosen, left_out = with_clicks(chosen) if prompt == "clicks" else (chosen, list[str]())
     if not isinstance(workers, int) or workers < 1 or (has_objects and workers > 1):
         limit = "1 for models that are objects" if has_objects else "a number from 1"
         raise UsageError(f"workers is {workers!r}; give {limit}")
@@ -205,7 +207,7 @@ def evaluate(
         if engine.unavailable:
             raise ModelUnavailable("\n".join(engine.unavailable.values()))
         folder = Path(scratch) if out is None else Path(out)
-        with open_results(folder, describe_run(whole, engine, setup, ["bench.evaluate"]), whole) as results:
+        with open_results(folder, describe_run(whole, engine, setup, ["bench.evaluate"], left_out), whole) as results:
             with show_progress("measuring") as progress:
                 run(engine, dataset.samples, results, progress)
             if not selection.found(whole, results.rows.values()):
@@ -243,10 +245,11 @@ def _models(given: Any) -> tuple[list[Model], bool]:
 
 
 def _prompts(source: str, noise: float | Sequence[float], seed: int) -> list[PromptSettings]:
-    _one_of("prompt", source, PromptSource)
+    if not isinstance(source, str) or not source.startswith("detector:"):
+        _one_of("prompt", source, PromptSource)
     levels = _numbers("noise", noise, 0, MAX_NOISE)
     (number,) = _numbers("seed", seed, 0, MAX_SEED, whole=True)
-    return [PromptSettings(source, float(level), int(number)) for level in levels]  # type: ignore[arg-type]
+    return parse_prompt(source, [float(level) for level in levels], int(number))
 
 
 def _one_of(argument: str, value: Any, choices: Any) -> Any:

@@ -23,7 +23,7 @@ from reports.parallel import Workers
 from reports.record import Record, RecordError, hash_inputs
 from reports.results import ReportError, ResultsTable, read_results
 from reports.style import FORMATS, assign_styles, save_figure
-from reports.tables.published import published_table
+from reports.tables.published import published_tables
 from reports.tables.registry import DATASET_TABLES, SUMMARY_TABLES
 from reports.times import NO_MASKS
 from reports.view import NothingToShow, ResultsView, slugs
@@ -121,7 +121,7 @@ def build_report(
         with _failing(f"Table {name}, {kind.about}", work.failed):
             tables.append(kind.make(results))
             of_all.append(PageTable.of(tables[-1], work.output.table(tables[-1], "tables")))
-    published = PageTable.of(published_table(), work.output.table(published_table(), "tables"))
+    published = [PageTable.of(table, work.output.table(table, "tables")) for table in published_tables()]
     runs = [*results.runs, *(timing.run for timing in results.timings)]
     notes = [*results.notes, *work.failed]
     work.output.write("index.html", render_page(of_all, sections, runs, published, styles, notes))

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from bench.choices import PROTOCOLS
 from bench.prompts import PromptSettings, settings_hash
 
 VARIANT = ["prompt_source", "noise", "tokens", "weights_sha256", "settings"]
@@ -27,9 +28,10 @@ def settings_by_hash(run: dict[str, Any]) -> dict[str, str]:
         settings = card.get("settings", {})
         kept = {name: value for name, value in settings.items() if name != "device"}
         for noise in run.get("noise", []):
-            used = PromptSettings(prompt.get("source"), noise, prompt.get("seed"))
-            seed = {"seed of noise": used.seed} if noise else {}
-            found[settings_hash(settings, used)] = json.dumps(kept | seed, sort_keys=True)
+            boxes = prompt.get("detections_sha256", "")
+            used = PromptSettings(prompt.get("source"), noise, prompt.get("seed"), detections_sha256=boxes)
+            of_prompt = {"seed of noise": used.seed} if noise else {"detections": boxes[:8]} if boxes else {}
+            found[settings_hash(settings, used)] = json.dumps(kept | of_prompt, sort_keys=True)
     return found
 
 
@@ -41,7 +43,8 @@ def known_settings(text: str) -> dict[str, Any] | None:
 def prompt_sources(rows: pd.DataFrame) -> pd.Series:
     """Return the prompt source of each row, "matched" also where the source is the model's own kind of prompt."""
     kinds = rows.groupby(["folder", "model", "weights_sha256", "settings_hash"], dropna=False)["prompt"]
-    return rows["prompt_source"].mask(kinds.transform("first") == rows["prompt_source"], "matched")
+    own_kind = (kinds.transform("first") == rows["prompt_source"]) & ~rows["prompt_source"].isin(PROTOCOLS)
+    return rows["prompt_source"].mask(own_kind, "matched")
 
 
 def variant_names(rows: pd.DataFrame, fields: Sequence[str]) -> pd.Series:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from baselines.segmenter import Options, Precision
-from bench.choices import MAX_NOISE, MAX_TOKENS, PromptSource
+from bench.choices import MAX_NOISE, MAX_TOKENS, SOURCES
 from bench.commands.common import (
     Weights,
     complain_of_errors,
@@ -29,6 +29,13 @@ if TYPE_CHECKING:
     from bench.timing import TimingSettings
     from bench.weights import Missing
     from objascale.datasets import Dataset
+
+
+def known_source(text: str) -> str:
+    """Check the source of --prompt. Raises BadParameter."""
+    if text.partition(":")[0] not in SOURCES:
+        raise typer.BadParameter(f"{text!r} is not one of {', '.join(SOURCES[:-1])} and detector:FILE")
+    return text
 
 
 def run(
@@ -69,8 +76,14 @@ def run(
         str | None, typer.Option(metavar="I/N", help="Measure only the I-th of N parts; see bench merge.")
     ] = None,
     prompt: Annotated[
-        PromptSource,
-        typer.Option(help="Source of prompts: each model's own kind (matched), or the same box, Gaussian or point."),
+        str,
+        typer.Option(
+            metavar="SOURCE",
+            callback=known_source,
+            help="Source of prompts: each model's own kind (matched), or the same box, gaussian or point. Protocols: "
+            "clicks (up to 20 that correct errors), worst (a set of plausible prompts), detector:FILE (boxes of a "
+            "detector, as COCO's JSON of results).",
+        ),
     ] = "matched",
     noise: Annotated[
         str,
@@ -90,6 +103,13 @@ def run(
             "stored, or as viewers display them."
         ),
     ] = "stored",
+    ignore_band: Annotated[
+        bool,
+        typer.Option(
+            "--ignore-band",
+            help="Leave the pixels that blur makes uncertain out of the scores (presets photo and hard of objascale).",
+        ),
+    ] = False,
     device: Annotated[Device, typer.Option(help="Device of the networks.")] = "auto",
     precision: Annotated[
         Precision, typer.Option(help="Precision of FLIP and SAM: float32, or mixed with a 16-bit format.")
@@ -135,8 +155,9 @@ def run(
     The same command continues an interrupted run. Other models, noise levels and numbers of patches can be added later.
     """
     from baselines.registry import MODELS, find_models
+    from bench.choices import PROTOCOLS
     from bench.engines import describe_run, open_engine
-    from bench.prompts import PromptSettings
+    from bench.protocols.option import parse_prompt, with_clicks
     from bench.results import open_results
     from bench.runner import run as measure
     from bench.selection import SelectionError, parse_selection
@@ -152,19 +173,25 @@ def run(
         if not timing:
             refuse_idle("--timing", "warmup", "repeats")
         selection = parse_selection(select or [], limit or (DEFAULT_IMAGES if timing else None), shard)
-        prompts = [PromptSettings(prompt, level, seed) for level in numbers("--noise", noise, 0, MAX_NOISE)]
+        prompts = parse_prompt(prompt, numbers("--noise", noise, 0, MAX_NOISE), seed)
         patches = whole_numbers("--tokens", tokens, 1, MAX_TOKENS)
         if available and allow_untrained:
             raise UsageError("--available omits models without weights, and --allow-untrained runs them; give one")
         if timing and (engine != "local" or (workers or 1) > 1 or len(prompts) > 1 or len(patches) > 1):
             raise SelectionError("--timing needs --engine local, one worker, one --noise and one --tokens")
+        if timing and prompts[0].source in PROTOCOLS:
+            raise SelectionError(f"--timing takes one prompt for each object, not --prompt {prompts[0].source}")
         if models == "all":
             chosen, available = list(MODELS.values()), True
         else:
             chosen = find_models([name.strip() for name in models.split(",") if name.strip()])
+        left_out: list[str] = []
+        if prompt == "clicks":
+            chosen, left_out = with_clicks(chosen)
         if not any(model.takes_tokens for model in chosen):
             refuse_idle("a model that samples patches, such as flip-s", "tokens")
-        dataset = open_dataset(data, format, images)
+        opened = open_dataset(data, format, images)
+        dataset = opened.ignoring_bands() if ignore_band else opened
         selection.check(dataset)
         if strict:
             refuse_bad_records(dataset, selection.samples(dataset))
@@ -182,14 +209,17 @@ def run(
             patches,
             exif,
             images and images.absolute(),
+            ignore_band=ignore_band,
         )
         if timing:
             _time(out, dataset, setup, TimingSettings(warmup, repeats), lost)
             return
         with (
             open_engine(engine, setup, dataset, workers, address) as there,
-            open_results(out, describe_run(dataset, there, setup, _command()), dataset) as results,
+            open_results(out, describe_run(dataset, there, setup, _command(), left_out), dataset) as results,
         ):
+            if left_out:
+                complain(f"without {', '.join(left_out)}: no clicks are among their kinds of prompts")
             for sentence in there.unavailable.values():
                 complain(sentence)
             try:
