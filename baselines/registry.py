@@ -97,7 +97,9 @@ def find_model(name: str) -> Model:
         if not plain:
             raise UnknownModel(f"{name} names no repository and no folder; write hf:OWNER/NAME or hf:FOLDER")
         return _cropped(hf_model(plain), variant) if variant else hf_model(plain)
-    plain, at, variant = name.partition("@")
+    place, colon, last = name.rpartition(":")  # a folder may have an @ in its name
+    plain, at, variant = last.partition("@")
+    plain = f"{place}{colon}{plain}"
     model = _find_class(plain) if is_class_name(plain) else _find_row(plain)
     return _cropped(model, variant) if at else model
 
