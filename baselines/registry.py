@@ -8,7 +8,7 @@ from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
-from baselines.crop import DEFAULT_CROP, Cropped, crop_suffix
+from baselines.crop import DEFAULT_CROP, KINDS_WITH_EXTENT, Cropped, crop_suffix
 from baselines.efficientsam import EFFICIENTSAM_MODELS
 from baselines.fastsam import FASTSAM_MODELS
 from baselines.flip import FLIP_MODELS
@@ -127,7 +127,7 @@ def _cropped(model: Model, variant: str) -> Model:
     return replace(
         model,
         name=f"{model.name}{suffix}",
-        prompts=tuple(kind for kind in model.prompts if kind != "point"),
+        prompts=tuple(kind for kind in model.prompts if kind in KINDS_WITH_EXTENT),
         load=lambda files, options: Cropped(model.load(files, options), crop),
         address=f"{model.address or model.name}{suffix}",
     )

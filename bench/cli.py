@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bench.commands.compare import compare
+from bench.commands.datasets import datasets
 from bench.commands.fetch import fetch
 from bench.commands.merge import merge
 from bench.commands.models import models
@@ -12,6 +13,7 @@ from objascale.terminal import App
 app = App(help=__doc__)
 
 app.command(epilog="Example: bench models")(models)
+app.command(epilog="Example: bench datasets grabcut")(datasets)
 app.command(epilog="Example: bench fetch flip-tiny mobilesam-onnx")(fetch)
 app.command(
     epilog="Example: bench run --models flip-tiny,mobilesam-onnx,box,ellipse --data data/objascale --out results\n\n"

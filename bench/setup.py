@@ -35,6 +35,7 @@ class Setup:
         tokens: Numbers of patches; models that sample patches are measured with each of them.
         exif: See `EncodedImage.decode`.
         images: Absolute path of the folder of the images; None if `data` says where they are.
+        dataset: The data set, if it is opened already; then `data` only names it.
     """
 
     models: Sequence[Model]
@@ -47,6 +48,7 @@ class Setup:
     tokens: Sequence[int]
     exif: Exif = "stored"
     images: Path | None = None
+    dataset: Dataset | None = None
 
     def load(self) -> tuple[Measurer, Sequence[Sample]]:
         """Load the models and the index of the data set.
@@ -58,7 +60,7 @@ class Setup:
             DatasetError: The data set cannot be opened.
             ModelUnavailable: No model can be loaded.
         """
-        dataset = open_dataset(self.data, self.format, self.images)
+        dataset = self.dataset or open_dataset(self.data, self.format, self.images)
         return self.measurer(dataset), self.selection.samples(dataset)
 
     def measurer(self, dataset: Dataset) -> Measurer:

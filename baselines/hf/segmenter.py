@@ -8,6 +8,7 @@ Coordinates: as in `baselines.sam`, the edges of a box are not shifted, and a po
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,14 +16,14 @@ from numpy.typing import NDArray
 
 from baselines.hf.architectures import Architecture
 from baselines.lazy import torch
-from baselines.sam import TorchSam
-from baselines.segmenter import ModelCard, Precision, Prompt, PromptKind
+from baselines.sam import TOP_LEFT, TorchSam, prompt_points
+from baselines.segmenter import ModelCard, Precision, Prompt
 from baselines.upsample import ResizeStep, positive_mask
 from objascale.masks import RegionMask
 
 
 class HfSam(TorchSam):
-    """A network of `transformers` that takes boxes and points. It returns one mask per prompt.
+    """A network of `transformers` that takes boxes, points and clicks. It returns one mask per prompt.
 
     With a precision other than "fp32", the network runs in mixed precision, except for the encoding of positions.
 
@@ -63,17 +64,16 @@ class HfSam(TorchSam):
         self._fit = (width, height)
         return prepared["pixel_values"].numpy()
 
-    def _points(self, prompts: list[Prompt]) -> NDArray[np.float32 | np.float64]:
-        """Return the corners of boxes (n, 2, 2), or points (n, 1, 2), in pixels of the network's input.
+    def _points(self, prompts: Sequence[Prompt]) -> NDArray[np.float32 | np.float64]:
+        """Return the points of `prompt_points`, (n, k, 2), in pixels of the network's input.
 
         SamProcessor rounds boxes to float32 and computes in float64. Sam2Processor computes in float32.
         """
-        if prompts[0].kind == "box":
-            corners = np.array([prompt.box for prompt in prompts]).astype(np.float32).reshape(-1, 2, 2)
-        else:
-            corners = np.array([prompt.point for prompt in prompts], np.float64).reshape(-1, 1, 2) - 0.5
+        points, labels = prompt_points(prompts)
         scale = np.array([fit / side for fit, side in zip(self._fit, self._size, strict=True)])
-        return corners * scale if self._padded else corners.astype(np.float32) * scale.astype(np.float32)
+        if not self._padded:
+            return points.astype(np.float32) * scale.astype(np.float32)
+        return (points.astype(np.float32) if labels[0, 0] == TOP_LEFT else points) * scale
 
     def _encode(self, pixels: torch.Tensor) -> dict[str, Any]:
         """Return the image embedding, and the intermediate embeddings of SAM-HQ, by the names of the network's inputs.
@@ -85,13 +85,12 @@ class HfSam(TorchSam):
             return dict(zip(("image_embeddings", "intermediate_embeddings"), found, strict=True))
         return {"image_embeddings": found}
 
-    def _decode(self, points: torch.Tensor, kind: PromptKind) -> torch.Tensor:
-        """Return logits (n, h, w) for boxes (n, 2, 2) or points (n, 1, 2) in pixels of the network's input."""
-        if kind == "box":
+    def _decode(self, points: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Return logits (n, h, w) for points (n, k, 2) in pixels of the network's input, with their labels (n, k)."""
+        if labels[0, 0] == TOP_LEFT:
             inputs = {"input_boxes": points.flatten(1)[None]}
         else:
-            labels = torch.ones(1, *points.shape[:2], dtype=torch.int64, device=points.device)
-            inputs = {"input_points": points[None], "input_labels": labels}
+            inputs = {"input_points": points[None], "input_labels": labels[None].long()}
         with self._autocast():
             return self._network(**self._embedding, **inputs, multimask_output=False).pred_masks[0, :, 0]
 

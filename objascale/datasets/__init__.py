@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -198,6 +198,7 @@ class Dataset:
         path: Folder.
         samples: Images, in order.
         categories: Names of all categories; None if unknown.
+        category_ids: Names of categories by their id in the annotations, as text; None if they have no ids.
         masks: Number of masks; None if the index does not contain it.
         skipped: Number of records that were skipped, by reason.
     """
@@ -208,6 +209,22 @@ class Dataset:
     categories: frozenset[str] | None = None
     masks: int | None = None
     skipped: Mapping[str, int] = field(default_factory=dict)
+    category_ids: Mapping[str, str] | None = None
+    _reopen: Callable[[], Dataset] | None = field(default=None, init=False, compare=False, repr=False)
+
+    def opened_by(self, reopen: Callable[[], Dataset]) -> Dataset:
+        """Return the same data set, which another process opens with `reopen` when it is pickled.
+
+        The index of a data set can be large, and its `LazySamples` need not be picklable. A changed copy, made with
+        `dataclasses.replace`, is pickled with its samples.
+        """
+        opened = replace(self)
+        object.__setattr__(opened, "_reopen", reopen)
+        return opened
+
+    def __reduce__(self) -> Any:
+        """Pickle as the function of `opened_by`, if there is one."""
+        return (self._reopen, ()) if self._reopen else super().__reduce__()
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from baselines.hf.architectures import ARCHITECTURES
 from baselines.hf.folder import weights_files
 from baselines.hf.load import load_hf
 from baselines.hf.segmenter import HfSam
-from baselines.sam import PROMPTS_PER_DECODE
+from baselines.sam import PROMPTS_PER_DECODE, prompt_points
 from baselines.segmenter import Options, Prompt
 from flip.finite import NotFinite
 from tests.baselines.tiny_hf import CONFIGS
@@ -163,7 +163,9 @@ def test_mixed_precision_gives_nearly_the_same_logits(tiny: Any, tiny_hf: Any, m
     for model in (mixed, tiny(model_type)):
         model.set_image(picture(70, 50))
         with torch.inference_mode():
-            logits.append(model._decode(torch.from_numpy(model._points(prompts_of("box", 70, 50))), "box").float())
+            boxes = prompts_of("box", 70, 50)
+            points, labels = torch.from_numpy(model._points(boxes)), torch.from_numpy(prompt_points(boxes)[1])
+            logits.append(model._decode(points, labels).float())
     error = (logits[0] - logits[1]).abs().mean() / logits[1].abs().mean()
     assert 1e-6 < error < 0.1
 
