@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from objascale.masks import RegionMask
 
@@ -114,7 +116,8 @@ def _boundary(mask: RegionMask, width: int) -> RegionMask:
     mask = mask.tight()
     if min(mask.data.shape) <= 2 * width:
         return mask  # no pixel is farther than `width` from the outside
-    inner, reach = mask.data.view(np.uint8), 0
+    inner: NDArray[Any] = mask.data.view(np.uint8)
+    reach = 0
     while reach < width:
         step = min(2 * reach + 1, width - reach)  # squares that are further apart would leave gaps
         points = np.zeros((2 * step + 1, 2 * step + 1), np.uint8)

@@ -103,6 +103,13 @@ def run(
             "stored, or as viewers display them."
         ),
     ] = "stored",
+    ignore_band: Annotated[
+        bool,
+        typer.Option(
+            "--ignore-band",
+            help="Leave the pixels that blur makes uncertain out of the scores (presets photo and hard of objascale).",
+        ),
+    ] = False,
     device: Annotated[Device, typer.Option(help="Device of the networks.")] = "auto",
     precision: Annotated[
         Precision, typer.Option(help="Precision of FLIP and SAM: float32, or mixed with a 16-bit format.")
@@ -183,7 +190,8 @@ def run(
             chosen, left_out = with_clicks(chosen)
         if not any(model.takes_tokens for model in chosen):
             refuse_idle("a model that samples patches, such as flip-s", "tokens")
-        dataset = open_dataset(data, format, images)
+        opened = open_dataset(data, format, images)
+        dataset = opened.ignoring_bands() if ignore_band else opened
         selection.check(dataset)
         if strict:
             refuse_bad_records(dataset, selection.samples(dataset))
@@ -201,6 +209,7 @@ def run(
             patches,
             exif,
             images and images.absolute(),
+            ignore_band=ignore_band,
         )
         if timing:
             _time(out, dataset, setup, TimingSettings(warmup, repeats), lost)

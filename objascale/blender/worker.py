@@ -28,7 +28,7 @@ from objascale.blender.crops import render_crops
 from objascale.blender.importing import Imported, import_object
 from objascale.blender.placing import Placement, contains, disjoint, place_all
 from objascale.blender.reuse import empty_scene
-from objascale.compose import Crop, compose, encode
+from objascale.compose import Crop, encode
 from objascale.cores import peak_memory
 from objascale.engine.messages import (
     Failed,
@@ -41,6 +41,7 @@ from objascale.engine.messages import (
     encode_message,
 )
 from objascale.files import write_atomically
+from objascale.finish import finish, quality_of
 from objascale.interrupts import ignore_interrupts
 from objascale.maps import EnvironmentMapError, load_map, write_exr
 from objascale.masks import Box, RegionMask
@@ -94,10 +95,10 @@ def render(request: RenderRequest, device: str, threads: int, scratch: Path) -> 
 
         shown = _visible_objects(request, imported, placements, traced)
         crops = [Crop(rgba, box[0], box[1]) for box, rgba, _ in traced]
-        picture = compose(environment.texels, camera, crops, settings.view, threads)
+        picture, shown = finish(spec, environment.texels, camera, crops, shown, settings.view, threads)
         seconds("compose")
 
-        data = encode(picture, settings.format)
+        data = encode(picture, settings.format, quality_of(spec))
         seconds("encode")
         write_atomically(request.folder / request.file, data)
         seconds("write")
