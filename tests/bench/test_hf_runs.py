@@ -27,6 +27,7 @@ def test_a_folder_runs_and_the_run_is_continued(tiny: Path, discs: Callable[...,
     rows = table(out)
     assert lines(out) == len(rows) == 6  # no row was measured again
     assert set(rows["model"]) == {f"hf:{tiny}", f"hf:{tiny}@crop"}
+    assert rows["multimask_fallback"].notna().all()
     assert rows.head(0).columns.equals(first.columns)
     cards = json.loads((out / "run.json").read_text())["models"]
     assert [card["settings"].get("crop") for card in cards] == [None, 2.0]
