@@ -93,6 +93,7 @@ class ResultRow:
     image_pre_ms: float | None = None  # of set_image, the same on every row of the image
     image_model_ms: float | None = None
     image_post_ms: float | None = None
+    multimask_fallback: bool | None = None  # whether a mask of SAM 2 is the best of three; null for other models
     batch: int | None = None  # prompts in the call; the times below are the call's divided by it
     pre_ms: float | None = None  # predict
     model_ms: float | None = None

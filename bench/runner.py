@@ -379,8 +379,9 @@ def _answer(segmenter: Segmenter, image: LoadedImage, asked: list[_Asked]) -> li
     times = _times(segmenter.stopwatch, "", len(asked))
     assert image.pixels is not None
     predicted = checked_masks(segmenter, answers, len(prompts), image.pixels)
+    fallbacks = getattr(segmenter, "fallbacks", None) or [None] * len(prompts)
     rows = []
-    for each, mask in zip(asked, predicted, strict=True):
+    for each, mask, fallback in zip(asked, predicted, fallbacks, strict=True):
         scores = score(mask, each.truth, each.ignored)
         rows.append(
             replace(
@@ -392,6 +393,7 @@ def _answer(segmenter: Segmenter, image: LoadedImage, asked: list[_Asked]) -> li
                 centre_error=scores.centre_error,
                 predicted_area=mask.area,
                 predicted_rle=mask.rle()["counts"],
+                multimask_fallback=fallback,
                 batch=len(asked),
                 **times,
             )
