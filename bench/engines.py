@@ -78,6 +78,7 @@ def describe_run(
         "prompt": setup.prompts[0].describe(),
         "noise": [prompt.noise for prompt in setup.prompts],
         "exif": setup.exif,
+        "ignore_band": setup.ignore_band,
         "workers": engine.workers,
         "environment": engine.environment,
     }

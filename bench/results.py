@@ -386,7 +386,13 @@ def join_runs(present: dict[str, Any], run: dict[str, Any], folder: Path) -> dic
 
 def _identity(run: dict[str, Any]) -> dict[str, Any]:
     exif = run.get("exif", "stored")  # folders written before --exif existed used stored pixels
-    return {"schema": run["schema"], "data set": run["dataset"]["name"], "prompt": run["prompt"], "exif": exif}
+    return {
+        "schema": run["schema"],
+        "data set": run["dataset"]["name"],
+        "prompt": run["prompt"],
+        "exif": exif,
+        "ignore band": run.get("ignore_band", False),  # folders written before --ignore-band existed count it
+    }
 
 
 def _card_key(card: dict[str, Any]) -> tuple[str, int | None]:

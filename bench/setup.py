@@ -36,6 +36,7 @@ class Setup:
         exif: See `EncodedImage.decode`.
         images: Absolute path of the folder of the images; None if `data` says where they are.
         dataset: The data set, if it is opened already; then `data` only names it.
+        ignore_band: Whether scores leave out the pixels that blur makes uncertain.
     """
 
     models: Sequence[Model]
@@ -49,6 +50,12 @@ class Setup:
     exif: Exif = "stored"
     images: Path | None = None
     dataset: Dataset | None = None
+    ignore_band: bool = False
+
+    def open(self) -> Dataset:
+        """Return the data set, opened if it is not yet. Raises DatasetError."""
+        dataset = self.dataset or open_dataset(self.data, self.format, self.images)
+        return dataset.ignoring_bands() if self.ignore_band else dataset
 
     def load(self) -> tuple[Measurer, Sequence[Sample]]:
         """Load the models and the index of the data set.
@@ -60,7 +67,7 @@ class Setup:
             DatasetError: The data set cannot be opened.
             ModelUnavailable: No model can be loaded.
         """
-        dataset = self.dataset or open_dataset(self.data, self.format, self.images)
+        dataset = self.open()
         return self.measurer(dataset), self.selection.samples(dataset)
 
     def measurer(self, dataset: Dataset) -> Measurer:

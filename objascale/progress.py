@@ -6,7 +6,7 @@ import html
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -56,6 +56,14 @@ def show_progress(verb: str = "", in_bytes: bool = False) -> Iterator[ProgressCa
             bar.update(task, description=f"{verb} {what}".strip(), completed=done, total=total or None)
 
         yield show
+
+
+@contextmanager
+def show_status(text: str) -> Iterator[None]:
+    """Show what happens in a block on a terminal."""
+    console = Console(stderr=True)
+    with console.status(text) if console.is_terminal else nullcontext():
+        yield
 
 
 def track(items: Iterable[Item], verb: str, what: str, total: int) -> Iterator[Item]:

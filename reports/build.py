@@ -13,10 +13,11 @@ import pandas as pd
 
 from objascale.progress import ProgressCallback
 from reports.figures import Drawn
-from reports.figures.registry import FIGURES
+from reports.figures.registry import FIGURES, draw, figure_number
 from reports.formats import Table, scientific
 from reports.gallery import build_gallery
 from reports.html import PageFigure, PageTable, Section, render_page
+from reports.naming import nearest
 from reports.output import Output
 from reports.parallel import Workers
 from reports.record import Record, RecordError, hash_inputs
@@ -138,7 +139,7 @@ def make_tables(which: str, results: ResultsTable, out: Path) -> list[tuple[Tabl
         ReportError: `out` cannot be written, the table does not exist, or no data set supports it.
     """
     if which not in (names := [*SUMMARY_TABLES, *DATASET_TABLES]):
-        raise ReportError(f"there is no table {which}: there are {', '.join(names)}")
+        raise ReportError(f"there is no table {which}: {nearest(which, names, names)}")
     made, reasons = [], []
     if which in SUMMARY_TABLES:
         made.append((SUMMARY_TABLES[which].make(results), "tables"))
@@ -158,16 +159,21 @@ def make_tables(which: str, results: ResultsTable, out: Path) -> list[tuple[Tabl
 def draw_figure(which: str, results: ResultsTable, out: Path, bins: int | None = None) -> list[Path]:
     """Draw one figure for each data set into `out`/figures/DATASET/ and return the paths of its files.
 
+    Args:
+        which: Its number, or the name of one of its files.
+        results: The results.
+        out: The folder of the report.
+        bins: See `ResultsView`.
+
     Raises:
         ReportError: `out` cannot be written, the figure does not exist, or no data set supports it.
     """
-    if which not in FIGURES:
-        raise ReportError(f"there is no figure {which}: there are {', '.join(FIGURES)}")
+    figure_number(which)
     styles = assign_styles(results.rows["series"])
     output, written, reasons = Output(out), [], []
     for dataset, slug in slugs(results.datasets).items():
         try:
-            drawn = FIGURES[which].draw(ResultsView(results, dataset, styles, bins))
+            drawn = draw(which, ResultsView(results, dataset, styles, bins))
         except NothingToShow as nothing:
             reasons.append(f"{dataset}: {nothing}")
             continue

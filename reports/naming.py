@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 import pandas as pd
@@ -88,3 +89,9 @@ def _field_words(field: str, value: object) -> str:
     if field == "tokens":
         return "no tokens" if pd.isna(value) else f"{int(value)} tokens"  # type: ignore[call-overload]
     return f"noise {value:g}" if field == "noise" else f"{value} prompts"
+
+
+def nearest(name: str, names: Iterable[str], listed: Iterable[str]) -> str:
+    """Return the end of an error message about an unknown name: similar names, or those of `listed`."""
+    near = get_close_matches(name, list(names), 3)
+    return f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(listed)}"

@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from baselines.hf.segmenter import ARCHITECTURES
-from baselines.model import Files
+from baselines.hf.architectures import ARCHITECTURES
 from flip.weights import WeightsMissing
 from objascale.validation import in_one_line, parse_json
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+SHARD = "model-*-of-*.safetensors"
 PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 
 BACKBONES = frozenset(
@@ -55,7 +55,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def weights_files(folder: Path) -> Files:
+def weights_files(folder: Path) -> tuple[Path, ...]:
     """Return the weights files of a folder, whose config.json and processor are there too.
 
     Raises:

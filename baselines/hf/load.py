@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from baselines.hf.architectures import ARCHITECTURES
 from baselines.hf.folder import commit_of, read_config
-from baselines.hf.segmenter import ARCHITECTURES, HfSam
+from baselines.hf.segmenter import HfSam
 from baselines.lazy import torch
 from baselines.model import Files
 from baselines.segmenter import ModelCard, ModelUnavailable, Options

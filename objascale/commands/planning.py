@@ -10,13 +10,11 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from objascale.choices import ImageFormat
-from objascale.commands.options import AssetOptions, PlanOptions, SourceName
+from objascale.commands.options import AssetOptions, PlanOptions, SourceName, changed_options
 from objascale.difficulty.ranges import DifficultyError, parse_ranges
-from objascale.plan import PRESETS, Plan, PlanSettings, RenderSettings
-from objascale.progress import show_progress
+from objascale.plan import PRESETS, Plan, PlanError, PlanSettings, RenderSettings, load_plan
+from objascale.progress import show_progress, show_status
 from objascale.sources import Asset, SourceError, embedded, folder, objaverse, polyhaven, sweethome
 from objascale.sources.licences import under_licences
 from objascale.terminal import UsageError, complain, refuse_idle
@@ -51,6 +49,34 @@ def make_plan(options: PlanOptions, known: Plan | None = None) -> Plan:
         min_area=settings.min_area,
     )
     return Plan(objects, maps, settings, render, options.n, request)
+
+
+def choose_plan(options: PlanOptions, path: Path | None, out: Path) -> Plan:
+    """Read the plan in a file, or make one of the options.
+
+    Args:
+        options: The options.
+        path: The file; None to make a plan.
+        out: Folder of the data set, whose earlier plan is known.
+
+    Raises:
+        UsageError: Options are given with a file.
+        PlanError: The file is no plan, or assets of it are missing.
+        SourceError: If a source cannot deliver the assets.
+        pydantic.ValidationError: For impossible ranges.
+    """
+    if path is None:
+        earlier = out / "plan.json"
+        return make_plan(options, load_plan(earlier) if earlier.exists() else None)
+    if given := changed_options(options):
+        raise UsageError(f"{', '.join(given)} cannot be given with --plan, which fixes them; make another plan")
+    known = load_plan(path)
+    if gone := [asset.path for asset in (*known.objects, *known.maps) if not asset.path.exists()]:
+        raise PlanError(
+            f"{len(gone)} of the assets of {path} are missing, such as {gone[0]}; "
+            "put them there, or run objascale plan on this machine"
+        )
+    return known
 
 
 def choose_assets(
@@ -168,12 +194,12 @@ def _from_source(options: AssetOptions, request: dict[str, Any]) -> list[Asset]:
     if source == "starter":
         if options.objects is not None:
             raise SourceError("--objects goes with --source folder; the program generates the starter objects")
-        with Console(stderr=True).status("generating the starter objects"):
+        with show_status("generating the starter objects"):
             found = embedded.objects(options.starter_split)
     elif options.objects is None:
         raise SourceError(f"--source {source} needs --objects: {_OBJECTS_HELP[source]}")
     elif source == "sweethome":
-        with Console(stderr=True).status("unpacking"):
+        with show_status("unpacking"):
             found = sweethome.objects(options.objects)
     else:
         found = folder.objects(options.objects)

@@ -11,9 +11,10 @@ import torch
 from numpy.typing import NDArray
 
 from baselines.crop import Cropped, crop_square
+from baselines.hf.architectures import ARCHITECTURES
 from baselines.hf.folder import weights_files
 from baselines.hf.load import load_hf
-from baselines.hf.segmenter import ARCHITECTURES, HfSam
+from baselines.hf.segmenter import HfSam
 from baselines.sam import PROMPTS_PER_DECODE, prompt_points
 from baselines.segmenter import Click, Options, Prompt
 from flip.finite import NotFinite
