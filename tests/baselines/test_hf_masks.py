@@ -16,7 +16,7 @@ from baselines.hf.folder import weights_files
 from baselines.hf.load import load_hf
 from baselines.hf.segmenter import HfSam
 from baselines.sam import PROMPTS_PER_DECODE, prompt_points
-from baselines.segmenter import Options, Prompt
+from baselines.segmenter import Click, Options, Prompt
 from flip.finite import NotFinite
 from tests.baselines.tiny_hf import CONFIGS
 
@@ -80,8 +80,10 @@ def by_hand(official: Any, image: NDArray[np.uint8], prompts: list[Prompt]) -> N
     if prompts[0].box:
         inputs: dict[str, Any] = {"input_boxes": [[list(prompt.box) for prompt in prompts]]}
     else:  # as indices of pixels
-        points = [[[x - 0.5 for x in prompt.point]] for prompt in prompts]
-        inputs = {"input_points": [points], "input_labels": [[[1]] * len(prompts)]}
+        clicks = [prompt.clicks or (Click(*prompt.point),) for prompt in prompts]
+        points = [[[click.x - 0.5, click.y - 0.5] for click in each] for each in clicks]
+        labels = [[int(click.positive) for click in each] for each in clicks]
+        inputs = {"input_points": [points], "input_labels": [labels]}
     # without a format, transformers would take an image 3 px high for one with channels first
     prepared = processor(images=image, **inputs, input_data_format="channels_last", return_tensors="pt")
     sizes = [prepared[name] for name in ("original_sizes", "reshaped_input_sizes") if name in prepared]
@@ -116,6 +118,20 @@ def test_masks_equal_those_of_transformers(tiny: Any, official: Any, model_type:
     theirs = np.concatenate(together)
     assert not_trivial(theirs)
     assert len(np.unique(theirs, axis=0)) > 1  # the prompt matters
+    assert np.array_equal([mask.full() for mask in model.predict_many(prompts)], theirs)
+
+
+@pytest.mark.parametrize("model_type", FAMILIES)
+def test_masks_of_clicks_equal_those_of_transformers(tiny: Any, official: Any, model_type: str) -> None:
+    width, height = SIZES["larger, wide"]
+    image = picture(width, height)
+    places = [prompt.point for prompt in prompts_of("point", width, height)]
+    pairs = (Click(*places[0]), Click(*places[1], False)), (Click(*places[2]), Click(*places[3], False))
+    prompts = [Prompt("clicks", clicks=pair) for pair in pairs]
+    model = tiny(model_type)
+    model.set_image(image)
+    theirs = by_hand(official(model_type), image, prompts)
+    assert not_trivial(theirs)
     assert np.array_equal([mask.full() for mask in model.predict_many(prompts)], theirs)
 
 
