@@ -167,6 +167,18 @@ def trace(
     return _trace(samples, denoise, scratch)
 
 
+def shadow_on_grid(
+    camera: Camera, corner: tuple[float, float], side: float, points: int, samples: int, scratch: Path
+) -> NDArray[np.float32]:
+    """Trace the share of light that shadow catchers in a square of the picture lose, (points, points).
+
+    The arguments are those of `silhouette_on_grid`, and the number of paths per point.
+    """
+    _aim(camera)
+    _zoom(camera, corner, side, points)
+    return np.ascontiguousarray(_trace(samples, _MAX_BOUNCES, denoise=True, scratch=scratch)[0][..., 3])
+
+
 def trace_full_frame(camera: Camera, settings: RenderSettings, path: Path) -> None:
     """Write the reference: Blender's own picture with background and view transform, as a PNG."""
     _aim(camera)
