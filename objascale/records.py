@@ -123,6 +123,13 @@ def difficulty_columns(strengths: Mapping[str, float]) -> dict[str, float]:
     return {f"difficulty_{name}": strength for name, strength in strengths.items()}
 
 
+def read_difficulty(row: Mapping[Any, Any]) -> dict[str, float]:
+    """Return the strengths in a row of annotations.parquet by dial, empty if its picture has no difficulty."""
+    prefix = "difficulty_"
+    found = {name.removeprefix(prefix): row[name] for name in map(str, row) if name.startswith(prefix)}
+    return {name: float(strength) for name, strength in found.items() if strength == strength}  # NaN is missing
+
+
 @dataclass(frozen=True)
 class CropView:
     """View of one crop.

@@ -93,6 +93,7 @@ def place(spec: SceneSpec, item: ObjectSpec, points: NDArray[np.float64], min_ar
     Raises:
         Refusal: does-not-fit if the object leaves the picture at this size, too-thin if it stays below `min_area`.
     """
+    scene.show_changes(scratch)
     target = item.target_fraction * spec.width * spec.height
     camera = Camera(spec.width, spec.height, spec.fov, spec.azimuth, spec.elevation)
     x, y = spec.width / 2, spec.height / 2

@@ -5,8 +5,10 @@
 
 The object is a starter object in front of one of Blender's maps, or of --map. Without --adaptive, adaptive
 sampling and denoising are off, so both ways trace the same number of paths a pixel. `full` is Blender's render of the
-full frame. It takes minutes at 4096 px and needs --full-frame. `MiB` is the peak memory of the worker. With --preset, a
-line is a mean over pictures: first without difficulty, and then the same pictures with that of the preset.
+full frame. It takes minutes at 4096 px and needs --full-frame. `MiB` is the peak memory of the worker. `new` is the
+total for a picture with a scene of its own. The other figures are of one that uses the scene of the last picture before
+the same map. With --preset, a line is a mean over pictures: first without difficulty, and then the same pictures with
+that of the preset.
 """
 
 from __future__ import annotations
@@ -21,11 +23,11 @@ from objascale.engine.local import LocalWorker, local_engine
 from objascale.engine.messages import Refused
 from objascale.files import file_sha256
 from objascale.plan import PRESETS, Plan, PlanSettings, RenderSettings
-from objascale.records import RenderRequest, render_request
+from objascale.records import AnnotationRow, RenderRequest, render_request
 from objascale.sources import Asset, embedded
 
 STAGES = ("import", "place", "trace", "compose", "encode", "write")
-COLUMNS = (*STAGES, "total", "MiB", "full", "ratio")
+COLUMNS = (*STAGES, "total", "new", "MiB", "full", "ratio")
 
 
 def main() -> None:
@@ -95,15 +97,17 @@ def compare(plan: Plan, arguments: argparse.Namespace, folder: Path) -> None:
 
 
 def measure(request: RenderRequest, full: Path | None) -> list[str]:
-    """Return one line of the table, from a new worker that has rendered the image once before."""
+    """Return one line of the table, from a new worker that has rendered the image before."""
     worker = LocalWorker(local_engine(1))
     try:
         reply = worker.ask(request)
         if isinstance(reply, Refused):
             return [reply.message]
-        row = worker.ask(request).annotations[0]
-        seconds = [getattr(row, f"seconds_{stage}") for stage in STAGES]
-        cells = [f"{value:.2f}" for value in (*seconds, sum(seconds))] + [str(row.peak_mib)]
+        other = request.settings.model_copy(update={"min_area": request.settings.min_area + 1})
+        worker.ask(replace(request, settings=other))
+        new, row = (worker.ask(request).annotations[0] for _ in range(2))
+        total, seconds = sum(stage_seconds(new)), stage_seconds(row)
+        cells = [f"{value:.2f}" for value in (*seconds, sum(seconds), total)] + [str(row.peak_mib)]
         if full:
             started = time.perf_counter()
             worker.ask(replace(request, full_frame=full))
@@ -112,6 +116,11 @@ def measure(request: RenderRequest, full: Path | None) -> list[str]:
         return cells
     finally:
         worker.stop()
+
+
+def stage_seconds(row: AnnotationRow) -> list[float]:
+    """Return the seconds of each of STAGES."""
+    return [getattr(row, f"seconds_{stage}") for stage in STAGES]
 
 
 if __name__ == "__main__":
