@@ -9,7 +9,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -75,6 +75,7 @@ def effects_of(texels, difficulty, seed=5) -> Effects:
 # Spreads
 
 
+@settings(max_examples=25)
 @given(st.floats(0.1, 30), st.floats(0, math.pi))
 def test_a_line_is_centred_and_has_its_length_and_direction(length, angle):
     kernel = line_kernel(length, angle).astype(float)
@@ -87,6 +88,7 @@ def test_a_line_is_centred_and_has_its_length_and_direction(length, angle):
     assert (kernel * across**2).sum() <= 0.26
 
 
+@settings(max_examples=25)
 @given(st.floats(0, 4), st.floats(0, 12), st.floats(0, math.pi))
 def test_a_spread_keeps_light_and_reaches_no_farther_than_it_says(sigma, length, angle):
     spread = Spread(sigma, length, angle)
@@ -103,6 +105,7 @@ def test_a_spread_keeps_light_and_reaches_no_farther_than_it_says(sigma, length,
 # Strengths to numbers
 
 
+@settings(max_examples=25)
 @given(strengths, strengths)
 def test_a_higher_strength_is_never_easier(one, other):
     low, high = sorted((one, other))
@@ -114,6 +117,7 @@ def test_a_higher_strength_is_never_easier(one, other):
         assert electrons(low) >= electrons(high)
 
 
+@settings(max_examples=25)
 @given(strengths, st.integers(64, 8192), st.integers(1, 10**6))
 def test_no_blur_dissolves_the_smallest_object(strength, side, area):
     camera = replace(CAMERA, width=side, height=side)
@@ -137,6 +141,7 @@ def test_the_sharpest_edge_of_a_magnified_map_has_the_spread_that_objects_get():
     assert background_sigma(camera, 16384) == 0
 
 
+@settings(max_examples=25)
 @given(seeds, strengths)
 def test_exposure_is_above_or_below_and_motion_moves_something(seed, strength):
     assert abs(stops(strength, stream("exposure", seed))) == strength
@@ -146,6 +151,7 @@ def test_exposure_is_above_or_below_and_motion_moves_something(seed, strength):
 # Light
 
 
+@settings(max_examples=25)
 @given(st.floats(0.001, 30))
 def test_the_metered_median_is_middle_grey_at_any_brightness(brightness):
     noise = np.random.default_rng(1).uniform(0.5, 1.5, (64, 128, 3))
@@ -159,6 +165,7 @@ def test_a_black_map_has_a_finite_gain():
     assert metered_gain(np.zeros((8, 16, 3), np.float16), CAMERA) == 2**12
 
 
+@settings(max_examples=25)
 @given(st.floats(0.2, 5), st.floats(0.01, 4))
 def test_noise_has_the_variance_of_its_electrons_and_no_bias(strength, light):
     linear = np.full((128, 128, 3), light / 2, np.float32)
@@ -171,6 +178,7 @@ def test_noise_has_the_variance_of_its_electrons_and_no_bias(strength, light):
         assert noisy.mean() == pytest.approx(light, abs=5 * math.sqrt(variance / noisy.size))
 
 
+@settings(max_examples=25)
 @given(strengths)
 def test_haze_keeps_the_airlight_and_compresses_all_other_light(strength):
     texels = np.full((8, 16, 3), 1, np.float16)
@@ -181,6 +189,7 @@ def test_haze_keeps_the_airlight_and_compresses_all_other_light(strength):
     assert airlight - dark == pytest.approx(transmission(strength) * AIRLIGHT, rel=1e-3, abs=1e-6)
 
 
+@settings(max_examples=25)
 @given(strengths, seeds)
 def test_camouflage_keeps_alpha_and_moves_colours_towards_the_background(strength, seed):
     rng = np.random.default_rng(seed)
@@ -194,6 +203,7 @@ def test_camouflage_keeps_alpha_and_moves_colours_towards_the_background(strengt
     np.testing.assert_allclose(seen[..., :3], expected, atol=1e-4)
 
 
+@settings(max_examples=25)
 @given(strengths, st.integers(-20, 150), st.integers(-20, 150), st.integers(5, 90), st.integers(1, 191))
 def test_a_shadow_darkens_its_square_alike_in_one_band_and_in_two(strength, x, y, side, cut):
     lost = np.random.default_rng(side).uniform(0, 1, (16, 16)).astype(np.float32)
@@ -294,6 +304,7 @@ def test_without_blur_no_pixel_is_uncertain():
     assert uncertain.area == 0
 
 
+@settings(max_examples=25)
 @given(strengths)
 def test_the_file_has_the_quality_of_the_dial(strength):
     ramp = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
