@@ -49,9 +49,10 @@ class RegionMask:
 
     @classmethod
     def from_full(cls, mask: NDArray[Any]) -> RegionMask:
-        """Make a mask from a full-frame H×W array. Non-zero values are object. `data` is cut to the tight box."""
+        """Make a mask from a full-frame H×W array. Non-zero values are object. `data` is a copy of the tight box."""
         height, width = mask.shape
-        return cls(0, 0, mask != 0, width, height).tight()
+        x0, y0, x1, y1 = _tight_box(mask) or (0, 0, 0, 0)
+        return cls(x0, y0, mask[y0:y1, x0:x1] != 0, width, height)
 
     @classmethod
     def from_rle(cls, rle: dict[str, Any]) -> RegionMask:
@@ -121,10 +122,10 @@ class RegionMask:
 
     def tight(self) -> RegionMask:
         """Return the same mask with `data` cut to the tight box."""
-        rows, columns = np.flatnonzero(self.data.any(1)), np.flatnonzero(self.data.any(0))
-        if len(rows) == 0:
+        box = _tight_box(self.data)
+        if box is None:
             return RegionMask.empty(self.width, self.height)
-        y0, y1, x0, x1 = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+        x0, y0, x1, y1 = box
         return RegionMask(self.x + x0, self.y + y0, self.data[y0:y1, x0:x1], self.width, self.height)
 
     def window(self, box: Box) -> NDArray[np.bool_]:
@@ -183,6 +184,13 @@ class RegionMask:
         covariance = np.array(((vxx, vxy), (vxy, vyy))) + np.eye(2) / 12
         return np.array((x / n + (self.x + 0.5), y / n + (self.y + 0.5))), covariance
 
+    def mean(self) -> NDArray[np.float64]:
+        """Return the mean (x, y) of `moments` in px, without the cost of the others. Raises MaskError if empty."""
+        if self.area == 0:
+            raise MaskError("an empty mask has no mean")
+        x, y = (int(counts @ np.arange(len(counts))) for counts in (self.data.sum(axis, np.uint32) for axis in (0, 1)))
+        return np.array((x / self.area + (self.x + 0.5), y / self.area + (self.y + 0.5)))
+
     def intersection(self, other: RegionMask) -> int:
         """Return the number of pixels in both masks. Raises MaskError if the frames differ in size."""
         if (self.width, self.height) != (other.width, other.height):
@@ -233,6 +241,14 @@ def as_region_mask(mask: object, width: int, height: int, source: str) -> Region
         f"{source} returned {found}; a mask of this {width}×{height} picture is a RegionMask, or an array of bool or "
         f"uint8 with shape ({height}, {width})"
     )
+
+
+def _tight_box(data: NDArray[Any]) -> Box | None:
+    """Return the tight box of the non-zero values of an array as xyxy edges, None if there are none."""
+    rows, columns = np.flatnonzero(data.any(1)), np.flatnonzero(data.any(0))
+    if len(rows) == 0:
+        return None
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
 def _transposed(data: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from objascale.choices import ImageFormat
+from objascale.difficulty.ranges import HARD, PHOTO, DialRange, draw
+from objascale.difficulty.record import DIALS, Difficulty
 from objascale.files import write_atomically
 from objascale.sources import Asset
 from objascale.validation import describe_errors, in_one_line, parse_json
@@ -89,6 +91,7 @@ class PlanSettings(BaseModel):
         place: `centre`: the bounds of the object are centred. `anywhere`: they lie anywhere inside the picture. `cut`:
             their centre lies anywhere in the picture, whose edges may cut the object.
         max_objects: Largest number of objects; a picture has 1 to this many, uniformly.
+        difficulty: Ranges of the dials, see `objascale.difficulty`; None for pictures without difficulty.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -102,6 +105,7 @@ class PlanSettings(BaseModel):
     max_area: int | None = Field(None, ge=1)
     place: PlacementMode = "anywhere"
     max_objects: int = Field(1, ge=1, le=MAX_OBJECTS)
+    difficulty: dict[str, DialRange] | None = None
 
     @model_validator(mode="after")
     def _ranges(self) -> PlanSettings:
@@ -121,16 +125,21 @@ class PlanSettings(BaseModel):
                 f"no mask of at most {self.max_area} px is possible: min_fraction {self.min_fraction} of "
                 f"{self.min_px}² px is more; raise max_area or lower one of them"
             )
+        if unknown := (self.difficulty or {}).keys() - set(DIALS):
+            raise ValueError(f"difficulty has no dial {min(unknown)!r}")
         return self
 
 
 PRESETS = {
     "paper": PlanSettings(min_fraction=1e-6, max_fraction=0.3, min_area=2, max_area=100_000, place="centre"),
     "full": PlanSettings(),
+    "photo": PlanSettings(difficulty=dict(PHOTO)),
+    "hard": PlanSettings(difficulty=dict(HARD)),
 }
 """`paper`: the mask sizes of the paper's Figure 7 (2 to 1e5 px, 1e-6 to 0.3), and the centred objects of its Figure 8.
 
-`full`: no limit on the area; objects lie anywhere.
+`full`: no limit on the area; objects lie anywhere. `photo` and `hard`: sizes and places of `full`, with difficulty.
+The specs, masks and pictures of `paper` and `full` are frozen.
 """
 
 
@@ -176,6 +185,7 @@ class SceneSpec:
         elevation: Angle by which the camera looks down, radians.
         seed: Seed of the path tracer.
         objects: The objects, nearest first.
+        difficulty: Strengths of the dials; None for a picture without difficulty.
     """
 
     slot: int
@@ -189,11 +199,26 @@ class SceneSpec:
     elevation: float
     seed: int
     objects: tuple[ObjectSpec, ...]
+    difficulty: Difficulty | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the spec as plain values. Without difficulty, they are those of specs before dials existed."""
+        values = asdict(self)
+        if self.difficulty is None:
+            del values["difficulty"]
+        return values
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> SceneSpec:
-        """Restore a spec from the JSON of its `dataclasses.asdict`. Raises TypeError for missing or unknown fields."""
-        return cls(**{**values, "objects": tuple(ObjectSpec(**item) for item in values["objects"])})
+        """Restore a spec from the values of `to_json`. Raises TypeError for missing or unknown fields."""
+        difficulty = values.get("difficulty")
+        return cls(
+            **{
+                **values,
+                "objects": tuple(ObjectSpec(**item) for item in values["objects"]),
+                "difficulty": None if difficulty is None else Difficulty(**difficulty),
+            }
+        )
 
 
 def samples_for(pixels: int, settings: RenderSettings) -> int:
@@ -203,7 +228,7 @@ def samples_for(pixels: int, settings: RenderSettings) -> int:
 
 def spec_id(spec: SceneSpec, settings: RenderSettings) -> str:
     """Hash a spec and its settings to 16 hexadecimal digits."""
-    text = json.dumps([asdict(spec), settings.model_dump()], sort_keys=True)
+    text = json.dumps([spec.to_json(), settings.model_dump()], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -229,6 +254,7 @@ class Plan:
 
     def draw(self, slot: int, attempt: int = 0) -> SceneSpec:
         """Draw the spec of one attempt at one slot. The same arguments always give the same spec."""
+        ranges = self.settings.difficulty
         rng = np.random.default_rng([self.settings.seed, slot, attempt])
         environment = self.maps[int(rng.integers(len(self.maps)))]
         pixels, fraction = self._size(rng)
@@ -249,6 +275,7 @@ class Plan:
             elevation=rng.uniform(_MIN_ELEVATION, _MAX_ELEVATION),
             seed=int(rng.integers(2**31)),
             objects=tuple(objects[i] for i in rng.permutation(len(objects))),
+            difficulty=None if ranges is None else draw(ranges, self.settings.seed, slot, attempt),
         )
 
     def _object_spec(self, asset: Asset, fraction: float, rng: np.random.Generator) -> ObjectSpec:

@@ -35,6 +35,11 @@ def models(weights: Weights = None) -> None:
 
 def _weights_place(model: Model, folder: Path | None) -> str:
     """Return the folder of a model's weights, or how to get them."""
+    if model.repository:
+        try:
+            return str(model.repository.find(model.name)[0].parent)
+        except WeightsMissing:
+            return f"bench fetch {model.name}"
     if model.weights is None:
         return "none needed"
     try:

@@ -17,6 +17,7 @@ from objascale.plan import RenderSettings
 
 GPU_BACKENDS = {"optix": "OPTIX", "cuda": "CUDA", "hip": "HIP", "metal": "METAL"}
 _MAX_SAMPLE_MAP = 2048  # directions around the horizon; a choice: the sun, half a degree, covers three
+_MAX_BOUNCES = 6  # a choice: one object under an open sky
 _MIN_ALPHA = 0.001  # surfaces with less alpha are holes in the mask; a choice below 1/255
 
 
@@ -76,9 +77,8 @@ def surround(environment: Path, turn: float = 0.0) -> None:
     bpy.context.scene.world = world
 
 
-def prepare(environment: Path, settings: RenderSettings, seed: int, gpu: bool, threads: int) -> None:
-    """Set the world, the camera and the render settings of a scene that holds the objects."""
-    surround(environment)
+def prepare(settings: RenderSettings, gpu: bool, threads: int) -> None:
+    """Set the camera and the render settings of a new scene."""
     scene = bpy.context.scene
     camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
     scene.collection.objects.link(camera)
@@ -94,22 +94,26 @@ def prepare(environment: Path, settings: RenderSettings, seed: int, gpu: bool, t
     render.use_persistent_data = True
     render.dither_intensity = 0
     cycles.device = "GPU" if gpu else "CPU"
-    cycles.seed = seed
     cycles.use_adaptive_sampling = settings.noise_threshold > 0
     cycles.adaptive_threshold = settings.noise_threshold
     cycles.adaptive_min_samples = min(8, settings.samples)
-    cycles.max_bounces, cycles.diffuse_bounces, cycles.glossy_bounces = 6, 3, 3  # one object under an open sky
+    cycles.diffuse_bounces = cycles.glossy_bounces = 3
     cycles.transmission_bounces, cycles.transparent_max_bounces = 6, 64
     cycles.denoiser = "OPENIMAGEDENOISE"
     scene.display_settings.display_device = "sRGB"
     scene.view_settings.view_transform = settings.view
 
 
+def reseed(seed: int) -> None:
+    """Set the seed of the path tracer."""
+    bpy.context.scene.cycles.seed = seed
+
+
 def silhouette(camera: Camera, box: Box, scratch: Path) -> NDArray[np.bool_]:
     """Render which pixels of `box` (xyxy edges) show an object at their centres."""
     _aim(camera)
     _border(camera, box)
-    return _trace(1, denoise=False, scratch=scratch)[1] > 0
+    return _silhouette(scratch)
 
 
 def silhouette_on_grid(
@@ -129,13 +133,13 @@ def silhouette_on_grid(
     """
     _aim(camera)
     _zoom(camera, corner, side, points)
-    return _trace(1, denoise=False, scratch=scratch)[1] > 0
+    return _silhouette(scratch)
 
 
 def trace(
     camera: Camera, box: Box, samples: int, denoise: bool, scratch: Path
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """Path-trace a box of the picture on a transparent film.
+    """Path-trace a box of the picture on a transparent film, lit by the world.
 
     Args:
         camera: Camera of the picture.
@@ -150,7 +154,7 @@ def trace(
     """
     _aim(camera)
     _border(camera, box)
-    return _trace(samples, denoise, scratch)
+    return _trace(samples, _MAX_BOUNCES, denoise, scratch)
 
 
 def trace_full_frame(camera: Camera, settings: RenderSettings, path: Path) -> None:
@@ -159,7 +163,7 @@ def trace_full_frame(camera: Camera, settings: RenderSettings, path: Path) -> No
     scene = bpy.context.scene
     scene.render.use_border = False
     scene.render.film_transparent = False
-    scene.cycles.samples = settings.samples
+    scene.cycles.samples, scene.cycles.max_bounces = settings.samples, _MAX_BOUNCES
     scene.cycles.use_denoising = settings.denoise
     image = scene.render.image_settings
     image.file_format, image.color_mode, image.color_depth = "PNG", "RGB", "8"
@@ -203,10 +207,17 @@ def _zoom(camera: Camera, corner: tuple[float, float], side: float, points: int)
     scene.render.use_border = False
 
 
-def _trace(samples: int, denoise: bool, scratch: Path) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+def _silhouette(scratch: Path) -> NDArray[np.bool_]:
+    """Render where an object is seen: one path a pixel, which ends at the first opaque surface."""
+    return _trace(1, max_bounces=0, denoise=False, scratch=scratch)[1] > 0
+
+
+def _trace(
+    samples: int, max_bounces: int, denoise: bool, scratch: Path
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     scene = bpy.context.scene
     scene.render.film_transparent = True
-    scene.cycles.samples = samples
+    scene.cycles.samples, scene.cycles.max_bounces = samples, max_bounces
     scene.cycles.use_denoising = denoise
     image = scene.render.image_settings
     image.file_format, image.color_depth, image.exr_codec = "OPEN_EXR_MULTILAYER", "32", "NONE"

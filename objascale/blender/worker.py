@@ -27,7 +27,8 @@ from objascale.blender import scene
 from objascale.blender.crops import render_crops
 from objascale.blender.importing import Imported, import_object
 from objascale.blender.placing import Placement, contains, disjoint, place_all
-from objascale.compose import Crop, compose, encode
+from objascale.blender.reuse import empty_scene
+from objascale.compose import Crop, encode
 from objascale.cores import peak_memory
 from objascale.engine.messages import (
     Failed,
@@ -40,6 +41,7 @@ from objascale.engine.messages import (
     encode_message,
 )
 from objascale.files import write_atomically
+from objascale.finish import finish, quality_of
 from objascale.interrupts import ignore_interrupts
 from objascale.maps import EnvironmentMapError, load_map, write_exr
 from objascale.masks import Box, RegionMask
@@ -74,41 +76,40 @@ def render(request: RenderRequest, device: str, threads: int, scratch: Path) -> 
     gc.collect()  # Blender's glTF importer leaves exceptions in cycles; they hold the last call's picture and map
     refuse_changed(request.map.path, spec.map_sha256)
     environment = load_map(request.map.path, scratch)
-    scene.clear()
-    scene.choose_device(device)
-    imported = [
-        _import(asset, item, index)
-        for index, (asset, item) in enumerate(zip(request.objects, spec.objects, strict=True), 1)
-    ]
-    scene.prepare(environment.light, settings, spec.seed, device != "cpu", threads)
-    seconds("import")
+    with empty_scene(environment, settings, device, threads, scratch):
+        imported = [
+            _import(asset, item, index)
+            for index, (asset, item) in enumerate(zip(request.objects, spec.objects, strict=True), 1)
+        ]
+        scene.reseed(spec.seed)
+        seconds("import")
 
-    placements = place_all(spec, imported, settings.min_area, scratch)
-    seconds("place")
+        placements = place_all(spec, imported, settings.min_area, scratch)
+        seconds("place")
 
-    camera = placements[0].camera
-    boxes = disjoint([placement.box for placement in placements])
-    samples = samples_for(sum((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in boxes), settings)
-    traced = [(box, *scene.trace(camera, box, samples, settings.denoise, scratch)) for box in boxes]
-    seconds("trace")
+        camera = placements[0].camera
+        boxes = disjoint([placement.box for placement in placements])
+        samples = samples_for(sum((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in boxes), settings)
+        traced = [(box, *scene.trace(camera, box, samples, settings.denoise, scratch)) for box in boxes]
+        seconds("trace")
 
-    shown = _visible_objects(request, imported, placements, traced)
-    crops = [Crop(rgba, box[0], box[1]) for box, rgba, _ in traced]
-    picture = compose(environment.texels, camera, crops, settings.view, threads)
-    seconds("compose")
+        shown = _visible_objects(request, imported, placements, traced)
+        crops = [Crop(rgba, box[0], box[1]) for box, rgba, _ in traced]
+        picture, shown = finish(spec, environment.texels, camera, crops, shown, settings.view, threads)
+        seconds("compose")
 
-    data = encode(picture, settings.format)
-    seconds("encode")
-    write_atomically(request.folder / request.file, data)
-    seconds("write")
+        data = encode(picture, settings.format, quality_of(spec))
+        seconds("encode")
+        write_atomically(request.folder / request.file, data)
+        seconds("write")
 
-    if request.full_frame is not None:
-        whole = request.map.path
-        if not environment.plain:
-            whole = scratch / "whole.exr"
-            write_exr(whole, environment.texels)
-        scene.surround(whole)
-        scene.trace_full_frame(camera, settings, request.full_frame)
+        if request.full_frame is not None:
+            whole = request.map.path
+            if not environment.plain:
+                whole = scratch / "whole.exr"
+                write_exr(whole, environment.texels)
+            scene.surround(whole)
+            scene.trace_full_frame(camera, settings, request.full_frame)
     digest = hashlib.sha256(data).hexdigest()
     peak_mib = round(peak_memory() / 2**20)
     return Rendered(annotation_rows(request, shown, digest, peak_mib, seconds.stages))

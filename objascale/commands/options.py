@@ -12,12 +12,13 @@ from typing import Annotated, Any, Literal
 import typer
 
 from objascale.choices import ImageFormat
+from objascale.difficulty.record import DIALS
 from objascale.plan import PlacementMode, ViewTransform
 from objascale.sources import StarterSplit
 from objascale.sources.polyhaven import Resolution
 
 SourceName = Literal["starter", "folder", "sweethome", "objaverse"]
-PresetName = Literal["paper", "full"]
+PresetName = Literal["paper", "full", "photo", "hard"]
 
 _ASSET_PANEL, _SIZE_PANEL, _QUALITY_PANEL = "Objects and environment maps", "Sizes and places", "Picture quality"
 _OF_PRESET = "the preset's"
@@ -118,10 +119,22 @@ class PlanOptions(AssetOptions):
     preset: Annotated[
         PresetName,
         _option(
-            "paper: masks of 2 to 1e5 px and 1e-6 to 0.3 of the picture, at its centre. full: 1e-7 to 0.25, anywhere.",
+            "paper: masks of 2 to 1e5 px and 1e-6 to 0.3 of the picture, at its centre. full: 1e-7 to 0.25, anywhere. "
+            "photo: as full, with exposure, blur, noise and compression as cameras make them; recommended for new "
+            "data. hard: as photo, with the full range of every dial.",
             _SIZE_PANEL,
         ),
     ] = "paper"
+    difficulty: Annotated[
+        list[str] | None,
+        _option(
+            "Fix or bound dials of the presets photo and hard: noise=3,motion=0..5. Strengths are 0 to 5. Dials: "
+            f"{', '.join(DIALS)}.",
+            _SIZE_PANEL,
+            metavar="DIAL=STRENGTH,...",
+            show_default=_OF_PRESET,
+        ),
+    ] = None
     min_px: Annotated[int | None, _option("Minimum side of a picture, px.", _SIZE_PANEL, show_default="512")] = None
     max_px: Annotated[int | None, _option("Maximum side of a picture, px.", _SIZE_PANEL, show_default="8192")] = None
     min_fraction: Annotated[
@@ -151,8 +164,14 @@ class PlanOptions(AssetOptions):
     denoise: Annotated[bool, _option("Denoise the object with Open Image Denoise.", _QUALITY_PANEL)] = True
     view: Annotated[ViewTransform, _option("View transform.", _QUALITY_PANEL)] = "AgX"
     format: Annotated[
-        ImageFormat, _option("Image format. png is lossless; jpg (quality 95) is smaller and faster.", _QUALITY_PANEL)
-    ] = "png"
+        ImageFormat | None,
+        _option(
+            "Image format. png is lossless; jpg is smaller and faster (quality 95, with photo and hard that of the "
+            "dial compression).",
+            _QUALITY_PANEL,
+            show_default="jpg with photo and hard, else png",
+        ),
+    ] = None
 
 
 def takes_options(command: Callable[..., None]) -> Callable[..., None]:

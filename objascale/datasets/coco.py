@@ -69,7 +69,8 @@ def read(path: Path, images: Path | None = None) -> Dataset:
         )
 
     samples = LazySamples(range(len(shown)), sample)
-    return Dataset(name, folder, samples, frozenset(records.categories.values()), skipped=records.skipped)
+    names = {str(number): category for number, category in records.categories.items()}
+    return Dataset(name, folder, samples, frozenset(names.values()), skipped=records.skipped, category_ids=names)
 
 
 def _objects(file: Path, asset_id: str, image: AnnotatedImage, records: Records) -> list[TruthObject]:

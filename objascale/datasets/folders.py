@@ -1,6 +1,6 @@
 """Reader of a folder of images and a folder of mask files, which belong together by their names.
 
-GrabCut, Berkeley, DAVIS, the instances of Pascal VOC and YOLO's polygons are published like this.
+GrabCut, Berkeley, DAVIS, DIS5K, ThinObject-5K, the instances of Pascal VOC and YOLO's polygons are published like this.
 `objascale.datasets.mask_files` reads a mask file.
 """
 
@@ -20,7 +20,7 @@ from objascale.datasets.mask_files import SUFFIXES as MASK_SUFFIXES
 from objascale.datasets.mask_files import TEXT_SUFFIX, class_names, read_mask_file
 from objascale.datasets.skipped import describe_skipped
 
-_IMAGE_FOLDERS = ("images", "img", "imgs", "JPEGImages", "data_GT")
+_IMAGE_FOLDERS = ("images", "img", "imgs", "im", "JPEGImages", "data_GT")
 _MASK_FOLDERS = ("masks", "boundary_GT", "SegmentationObject", "Annotations", "gt", "labels")
 """The first that a folder has counts, without regard to case. A folder of masks must hold a mask file."""
 

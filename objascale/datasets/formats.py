@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from objascale.dataset import DatasetError
@@ -89,15 +90,15 @@ def open_dataset(path: Path, name: str | None = None, images: Path | None = None
         raise DatasetError(f"there is no data set {path}; make one with `objascale render`, or give another path")
     if images is not None and not images.is_dir():
         raise DatasetError(f"there is no folder of images {images}; correct the path")
-    path = path.absolute()
+    path, images = path.absolute(), images and images.absolute()
     if name is not None and name not in FORMATS:
         raise DatasetError(f"no data set format is called {name}; the formats are {', '.join(FORMATS)}")
     try:
         name = name or format_of(path)
         if name is not None:
-            dataset = _read(path, name, images and images.absolute())
+            dataset = _read(path, name, images)
             _check_images(dataset)
-            return dataset
+            return dataset.opened_by(partial(open_dataset, path, name, images))
     except OSError as error:
         raise DatasetError(
             f"{error.filename or path} cannot be read ({error.strerror}); "

@@ -50,6 +50,7 @@ def _objects(rows: pd.DataFrame) -> list[TruthObject]:
             size=(int(row["rle_size"][0]), int(row["rle_size"][1])),
             counts=str(row["rle_counts"]),
             asset_keys=object_keys(_text(row, "asset_sha256"), str(row["asset_id"]), _text(row, "author")),
+            uncertain=_text(row, "uncertain_counts"),
         )
         for row in rows.to_dict("records")
     ]

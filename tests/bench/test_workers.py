@@ -29,9 +29,9 @@ from objascale.datasets.formats import open_dataset
 from objascale.engine import Fatal
 from objascale.progress import ProgressCallback
 from tests import bench_runs
-from tests.bench_runs import await_rows, bench, lines, table, write_images
+from tests.bench_runs import USER_MODEL, await_rows, bench, lines, table, write_images
 
-MODELS = ["--models", "flip-s,grabcut,box", "--device", "cpu"]
+MODELS = ["--models", f"flip-s,grabcut,{USER_MODEL}", "--device", "cpu"]
 IMAGES = 24
 ROWS = 3 * IMAGES
 
@@ -139,7 +139,7 @@ class DeadlySetup(Setup):
 def deadly(discs, tmp_path) -> DeadlySetup:
     deaths = tmp_path / "deaths"
     deaths.mkdir()
-    return DeadlySetup({}, Options("cpu"), discs(12), None, [PromptSettings()], EVERYTHING, [512], deaths=deaths)
+    return DeadlySetup([], {}, Options("cpu"), discs(12), None, [PromptSettings()], EVERYTHING, [512], deaths=deaths)
 
 
 def measured(host: LocalHost, setup: Setup, out: Path, progress: ProgressCallback = lambda *_: None) -> pd.DataFrame:

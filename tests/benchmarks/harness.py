@@ -10,6 +10,8 @@ available.
 read         ms an image to read and decode it, in parallel with the models
 model        ms an object in the stages of the model, with its share of the image
 beside       ms an object for prompts, scores and rows, with images already decoded; and as a fraction of `model`
+mask, prompt, score, rle
+             parts of `beside`: decoding the true mask, making the prompt, the scores, and encoding the predicted mask
 run          ms an object of a complete run, from the first image on
 MiB          maximum memory that the run added to the process, also in images: two are in memory at a time,
              and their encoded files
@@ -25,10 +27,13 @@ wait_passively()  # before NumPy and PyTorch are loaded
 import argparse
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import cv2
 import numpy as np
@@ -37,6 +42,7 @@ from numpy.typing import NDArray
 from baselines import registry
 from baselines.segmenter import ModelCard, Options, Prompt, Segmenter
 from baselines.trivial import EllipseFill
+from bench import runner
 from bench.prompts import PromptSettings
 from bench.results import ResultsWriter, open_results
 from bench.runner import Measurer, run
@@ -48,7 +54,14 @@ from objascale.masks import RegionMask
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 MODELS = ("nothing", "ellipse", "sam", "mobilesam-onnx")
-COLUMNS = ("px", "model", "read", "model", "beside", "beside/model", "run", "MiB", "pictures")
+PARTS = {
+    "mask": (TruthObject, "mask"),
+    "prompt": (runner, "make_prompt"),
+    "score": (runner, "score"),
+    "rle": (RegionMask, "rle"),
+}
+"""The functions behind the parts of `beside`."""
+COLUMNS = ("px", "model", "read", "model", "beside", "beside/model", *PARTS, "run", "MiB", "pictures")
 
 
 class Nothing(EllipseFill):
@@ -101,6 +114,27 @@ def load(name: str, weights: Path) -> Segmenter:
     return registry.load(model, registry.find_all_weights([model], weights)[name], Options("cpu"))
 
 
+@contextmanager
+def parts() -> Iterator[dict[str, float]]:
+    """Yield the seconds that each of PARTS takes inside the block."""
+    seconds = dict.fromkeys(PARTS, 0.0)
+
+    def timed(part: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*arguments: Any) -> Any:
+            start = time.perf_counter()
+            try:
+                return function(*arguments)
+            finally:
+                seconds[part] += time.perf_counter() - start
+
+        return run
+
+    with ExitStack() as patches:
+        for part, (place, name) in PARTS.items():
+            patches.enter_context(patch.object(place, name, timed(part, getattr(place, name))))
+        yield seconds
+
+
 def measure(name: str, side: int, images: int, objects: int, weights: Path) -> dict[str, float]:
     """Return the values of COLUMNS for one model and size. The process must be new."""
     with tempfile.TemporaryDirectory() as scratch:
@@ -110,7 +144,7 @@ def measure(name: str, side: int, images: int, objects: int, weights: Path) -> d
             run(_measurer(warm, segmenter), warm.samples, written)
 
         measurer, read, asked = _measurer(data, segmenter), 0.0, 0.0
-        with results(Path(scratch) / "apart", data, segmenter) as written:
+        with results(Path(scratch) / "apart", data, segmenter) as written, parts() as spent:
             for sample in data.samples:
                 start = time.perf_counter()
                 image = measurer.prepare(sample, written.done)
@@ -136,6 +170,7 @@ def measure(name: str, side: int, images: int, objects: int, weights: Path) -> d
             "read": 1000 * read / images,
             "model": own / n,
             "beside": (1000 * asked - own) / n,
+            **{part: 1000 * seconds / n for part, seconds in spent.items()},
             "run": 1000 * whole / n,
             "mib": _memory("VmHWM") - before,
         }
@@ -165,7 +200,7 @@ def main() -> None:
     parser.add_argument("--objects", type=int, default=16)
     parser.add_argument("--weights", type=Path, default=SHARED / "assets" / "weights")
     arguments = parser.parse_args()
-    print(" ".join(f"{column:>14}" for column in COLUMNS))
+    print(" ".join(f"{column:>12}" for column in COLUMNS))
     for side in map(int, arguments.sizes.split(",")):
         for name in arguments.models.split(","):
             with ProcessPoolExecutor(1, get_context("spawn")) as process:
@@ -178,8 +213,13 @@ def main() -> None:
                     continue
             share = f"{100 * found['beside'] / found['model']:.1f} %" if found["model"] > 1 else "-"
             cells = (side, name, *(f"{found[column]:.1f}" for column in ("read", "model", "beside")), share)
-            cells += (f"{found['run']:.1f}", f"{found['mib']:.0f}", f"{found['mib'] * 2**20 / (3 * side**2):.1f}")
-            print(" ".join(f"{cell:>14}" for cell in cells), flush=True)
+            cells += (
+                *(f"{found[part]:.1f}" for part in PARTS),
+                f"{found['run']:.1f}",
+                f"{found['mib']:.0f}",
+                f"{found['mib'] * 2**20 / (3 * side**2):.1f}",
+            )
+            print(" ".join(f"{cell:>12}" for cell in cells), flush=True)
 
 
 if __name__ == "__main__":

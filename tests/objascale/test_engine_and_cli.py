@@ -22,7 +22,7 @@ from objascale.plan import Plan, PlanSettings, RenderSettings, spec_id
 from objascale.progress import Pace
 from objascale.records import CropRequest, RenderRequest
 from objascale.refusal import REASONS
-from objascale.render import ATTEMPTS_PER_SLOT, Rendering
+from objascale.rendering import ATTEMPTS_PER_SLOT, Rendering
 from objascale.sources import Asset, folder
 
 ENGINE = EngineSettings(workers=1, threads=1, device="cpu", timeout=120)

@@ -112,6 +112,7 @@ def test_moments_integrate_over_pixel_areas(frame):
     rows, columns = np.nonzero(np.kron(frame, np.ones((16, 16), bool)))
     points = (np.stack((columns, rows)) + 0.5) / 16
     assert mean == pytest.approx(points.mean(1))
+    assert mean.tolist() == RegionMask.from_full(frame).mean().tolist()
     assert covariance == pytest.approx(np.cov(points, bias=True), abs=1e-3)
 
 
@@ -173,5 +174,7 @@ def test_other_contradictions_are_refused():
         RegionMask.empty(2, 2).iou(RegionMask.empty(3, 2))
     with pytest.raises(MaskError, match="moments"):
         RegionMask.empty(2, 2).moments()
+    with pytest.raises(MaskError, match="mean"):
+        RegionMask.empty(2, 2).mean()
     with pytest.raises(MaskError, match="boolean"):
         RegionMask(0, 0, np.ones((2, 2), np.uint8), 2, 2)

@@ -7,7 +7,7 @@ import platform
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from objascale.dataset import DatasetWriter
@@ -15,7 +15,7 @@ from objascale.engine import Worker, WorkerLost, run
 from objascale.engine.messages import Refused, Rendered, Reply, Request
 from objascale.picture_kind import true_suffix
 from objascale.plan import MAX_CATEGORY_ATTEMPTS, Plan, SceneSpec, save_plan, spec_id
-from objascale.progress import Pace
+from objascale.progress import Pace, show_progress
 from objascale.records import RenderRequest, render_request
 from objascale.refusal import LASTING_REASONS
 from objascale.sources import Asset
@@ -73,7 +73,7 @@ class Rendering:
         self.dataset.open(describe_plan(self.plan))
         save_plan(self.plan, self.dataset.folder / "plan.json")
         specs = [self.plan.draw(slot) for slot in range(self.plan.n)]
-        self.dataset.write_plan(map(asdict, specs))
+        self.dataset.write_plan(spec.to_json() for spec in specs)
         number, count = self.shard
         finished = {record["slot"] for record in self.dataset.records() if record["status"] == "done"}
         missing = [slot for slot in range(number - 1, self.plan.n, count) if slot not in finished]
@@ -121,6 +121,23 @@ class Rendering:
         finally:
             self.dataset.write_annotations()
 
+    def finish(self, slots: Sequence[int], workers: Sequence[Worker]) -> tuple[Counter[str], list[int]]:
+        """Render slots and show the progress.
+
+        Returns:
+            The number of refusals by reason, and the slots that stay empty.
+        """
+        failures: Counter[str] = Counter()
+        empty: list[int] = []
+        pace = Pace(len(slots))
+        with show_progress("rendering") as progress:
+            for outcome in self.work(slots, workers, pace):
+                failures.update(record["reason"] for record in outcome.records if record["status"] == "failed")
+                if not outcome.done:
+                    empty.append(outcome.slot)
+                progress(f"images, {pace}", pace.done, pace.total)
+        return failures, empty
+
     def _attempt(self, spec: SceneSpec, worker: Worker) -> dict[str, Any]:
         """Render one spec and return its record for the journal.
 
@@ -145,8 +162,8 @@ class Rendering:
                 self._refused[reply.object_sha256] = failure
             return {**record, **failure, "object_ids": names}
         assert isinstance(reply, Rendered)
-        rows = [asdict(row) for row in reply.annotations]
-        return {**record, "status": "done", "annotations": rows, "spec": asdict(spec)}
+        rows = [row.columns() for row in reply.annotations]
+        return {**record, "status": "done", "annotations": rows, "spec": spec.to_json()}
 
 
 def ask_twice(worker: Worker, request: Request) -> Reply:
