@@ -184,6 +184,17 @@ def _open_results_journal(path: Path) -> list[str]:
     return []
 
 
+def _open_detections(path: Path) -> list[str]:
+    from bench.protocols.detections import Detections, detector_settings
+    from objascale.datasets.formats import open_dataset
+
+    dataset = open_dataset(path.parent / "data")
+    found = Detections(path, detector_settings(path, 0).detections_sha256, dataset)
+    for sample in dataset.samples:
+        found.of(sample)
+    return []
+
+
 def _open_map(path: Path) -> list[str]:
     from objascale import maps
 
@@ -256,6 +267,9 @@ DOORS |= {
     "plan": Door(sound_files.write_plan, _open_plan, ("objascale.plan.PlanError",), mutants.JSON),
     "results journal": Door(
         sound_files.write_results_journal, _open_results_journal, ("bench.results.ResultsError",), mutants.JSON_LINES
+    ),
+    "detections": Door(
+        sound_files.write_detections, _open_detections, ("bench.selection.SelectionError",), mutants.JSON
     ),
     "results.parquet": Door(sound_files.write_results, _open_results, _RESULTS_REFUSALS, mutants.PARQUET),
     "run.json": Door(sound_files.write_run_json, _open_results, _RESULTS_REFUSALS, mutants.JSON),
