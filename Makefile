@@ -2,35 +2,54 @@
 
 PYTHON ?= python3.11
 VENV ?= .venv
+TORCH ?= cpu
 BIN := $(VENV)/bin
-READY := $(VENV)/ready
-BLENDER_LIBRARIES := libx11-6 libxrender1 libxfixes3 libxi6 libxkbcommon0 libsm6 libgl1 libegl1
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: help setup demo results test test-slow lint benchmarks clean
 
 help:
-	@echo "make demo        render, run and report in ten minutes"
+	@echo "make demo        render, run and report in five minutes"
 	@echo "make test        the tests; make test-slow: the long proofs"
 	@echo "make results     the results behind the tables of README.md and docs/"
 	@echo "make lint        ruff, mypy and import-linter"
 	@echo "make benchmarks  seconds by stage"
-	@echo "make setup       only the virtual environment"
+	@echo "make setup       only the virtual environment, with all extras"
+	@echo "TORCH=auto       PyTorch for the GPU of this machine; the default is the CPU build"
 
-setup: $(READY)
+# A virtual environment of Python 3.11, which Blender's module needs. If the system has none, uv brings one.
+$(BIN)/pip:
+	@rm -rf $(VENV); $(PYTHON) -m venv $(VENV) 2>/dev/null || { \
+	  rm -rf $(VENV); uv=$$(command -v uv) || { \
+	    python3 -m pip install --quiet --target $(VENV).uv uv || { \
+	      echo "error: this machine has neither $(PYTHON) with venv, nor uv, nor a pip that can install uv. On Debian and Ubuntu:"; \
+	      echo "  apt-get install python3.11-venv, or apt-get install python3-pip where there is no python3.11"; exit 1; }; \
+	    uv=$(VENV).uv/bin/uv; }; \
+	  echo "$(PYTHON) is missing, so uv makes the environment with a Python 3.11"; \
+	  $$uv venv --quiet --seed --python 3.11 $(VENV); rm -rf $(VENV).uv; }
 
-$(READY): pyproject.toml constraints.txt
-	@command -v $(PYTHON) >/dev/null || { \
-	  echo "error: $(PYTHON) is missing. Blender's module needs Python 3.11: apt-get install python3.11 python3.11-venv,"; \
-	  echo "or name another one: make PYTHON=/path/to/python3.11"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[render,onnx,sam,hf,fastsam,ray,train,dev]'
-	@$(BIN)/python -c 'import bpy' || { \
-	  echo "error: Blender's module does not load; it lacks a system library. On Debian and Ubuntu:"; \
-	  echo "  apt-get install $(BLENDER_LIBRARIES)"; exit 1; }
+# The CPU build of PyTorch is a tenth of the others. uv knows where it is; without that address, pip takes the usual build.
+$(VENV)/torch: | $(BIN)/pip
+	@$(INSTALL) uv
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --torch-backend $(TORCH) -c constraints.txt torch 2>/dev/null || { \
+	  echo "PyTorch's own index cannot be reached, so pip takes the build of the package index"; $(INSTALL) torch; }
+	@touch $@
+
+# The demo needs a few packages, everything else needs all.
+$(VENV)/demo: pyproject.toml constraints.txt $(VENV)/torch
+	$(INSTALL) -e '.[render,onnx]'
+	@$(BIN)/objascale doctor --blender
+	@touch $@
+
+setup: $(VENV)/ready
+
+$(VENV)/ready: pyproject.toml constraints.txt $(VENV)/torch
+	$(INSTALL) -e '.[render,onnx,sam,hf,fastsam,ray,train,dev]'
+	@$(BIN)/objascale doctor --blender
 	@touch $@
 
 # Renders, runs every model whose weights are here or can be had within a minute, and draws the page.
-demo: setup
+demo: $(VENV)/demo
 	$(BIN)/objascale render --source starter --n 24 --max-px 4096 --samples 32 --seed 7 --out demo/data
 	@for model in flip-tiny mobilesam-onnx; do timeout 60 $(BIN)/bench fetch $$model || echo "going on without $$model"; done
 	$(BIN)/bench run --models all --data demo/data --out demo/results
@@ -45,7 +64,6 @@ results: setup
 	  echo "error: $(FURNITURE) is missing: apt-get install sweethome3d-furniture, or name its folder: make results FURNITURE=…"; exit 1; }
 	$(BIN)/objascale render --source sweethome --objects $(FURNITURE) --hdris blender --preset full --min-fraction 1e-6 \
 	  --n 100 --seed 1 --out data/furniture
-	$(BIN)/bench fetch flip-tiny mobilesam-onnx
 	$(BIN)/bench run --models $(MODELS),mobilesam-onnx@crop --data data/furniture --out results/furniture
 	$(BIN)/python docs/tables.py --keep results/furniture
 	@test -f $(COCO) || { echo "$(COCO) is missing, so COCO128 is not measured"; exit 0; }; \
@@ -74,4 +92,4 @@ benchmarks: setup
 	$(BIN)/python tests/benchmarks/training.py
 
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) $(VENV).uv build *.egg-info

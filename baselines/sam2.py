@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from baselines.lazy import torch
 from baselines.model import Files, Model
 from baselines.sam import PIXEL_MEAN, PIXEL_STD, TorchSam
-from baselines.segmenter import Options, PromptKind
+from baselines.segmenter import Options
 from baselines.torch_loading import load_weights, network_card, random_weights, torch_device
 from baselines.ultralytics_offline import augment, sam_build, ultralytics_file
 from baselines.upsample import BAND_PIXELS, INPUT_SIDE, ResizeStep, positive_mask
@@ -69,13 +69,14 @@ def _sam2_model(size: str, parameters: int) -> Model:
         name=name,
         family="SAM 2.1",
         parameters=parameters,
-        prompts=("box", "point"),
+        prompts=("box", "point", "clicks"),
         licence="Apache-2.0, AGPL-3.0 (ultralytics)",
         load=partial(load_sam2, name, size),
         weights=WeightsRecord(
             name=name,
             files=(ultralytics_file(f"sam2.1_{size[0]}.pt"),),
             licence="Apache-2.0",
+            publisher="copy",
             source="github.com/ultralytics/assets (by github.com/facebookresearch/sam2)",
         ),
         extra="fastsam",
@@ -110,10 +111,8 @@ class Sam2(TorchSam):
             level.permute(1, 2, 0).view(1, -1, side, side) for level, side in zip(features, FEATURE_SIDES, strict=True)
         ]
 
-    def _encode_prompts(self, points: torch.Tensor, kind: PromptKind) -> tuple[torch.Tensor, torch.Tensor]:
-        """SAM 2 takes a box as two points with the labels 2 and 3. The label of a point on the object is 1."""
-        label = [2, 3] if kind == "box" else [1]
-        labels = torch.tensor([label], dtype=torch.int32, device=points.device).expand(len(points), -1)
+    def _encode_prompts(self, points: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """SAM 2 takes a box as two labelled points too."""
         return self._network.sam_prompt_encoder(points=(points, labels), boxes=None, masks=None)
 
     def _decode_masks(self, sparse: torch.Tensor, dense: torch.Tensor) -> torch.Tensor:

@@ -17,7 +17,7 @@ from flip.gaussian import Gaussian
 from flip.stopwatch import Stopwatch
 from objascale.masks import RegionMask
 
-PromptKind = Literal["box", "gaussian", "point"]
+PromptKind = Literal["box", "gaussian", "point", "clicks"]
 Precision = Literal["fp32", "bf16", "fp16"]
 
 DTYPE_NAMES: dict[Precision, str] = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
@@ -48,6 +48,15 @@ class Options:
 
 
 @dataclass(frozen=True)
+class Click:
+    """A click of interactive segmentation: the position (x, y), and whether it lies on the object."""
+
+    x: float
+    y: float
+    positive: bool = True
+
+
+@dataclass(frozen=True)
 class Prompt:
     """A prompt for one object of an image.
 
@@ -59,15 +68,17 @@ class Prompt:
         box: Edges (x0, y0, x1, y1) with x0 < x1 and y0 < y1. Fractions are allowed.
         gaussian: Mean and standard deviations of the object's pixels.
         point: A position (x, y) on the object.
+        clicks: All clicks so far, in order, at least one.
     """
 
     kind: PromptKind
     box: tuple[float, float, float, float] | None = None
     gaussian: Gaussian | None = None
     point: tuple[float, float] | None = None
+    clicks: tuple[Click, ...] | None = None
 
     def __str__(self) -> str:
-        return f"the {self.kind} {self.box or self.gaussian or self.point}"
+        return f"the {self.kind} {self.box or self.gaussian or self.point or self.clicks}"
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bench.commands.compare import compare
+from bench.commands.datasets import datasets
 from bench.commands.fetch import fetch
 from bench.commands.merge import merge
 from bench.commands.models import models
@@ -12,9 +13,12 @@ from objascale.terminal import App
 app = App(help=__doc__)
 
 app.command(epilog="Example: bench models")(models)
+app.command(epilog="Example: bench datasets grabcut")(datasets)
 app.command(epilog="Example: bench fetch flip-tiny mobilesam-onnx")(fetch)
 app.command(
     epilog="Example: bench run --models flip-tiny,mobilesam-onnx,box,ellipse --data data/objascale --out results\n\n"
+    "What runs without a download: bench run --models all --data data/objascale\n\n"
+    "Your own class: bench run --models my_model.py:MyModel,box --data data/objascale --out results\n\n"
     "Only small objects of COCO: bench run --models box,ellipse --data coco/annotations/instances_val2017.json "
     "--select fraction=..1e-3\n\n"
     "Inference times: bench run --models flip-tiny,mobilesam-onnx --timing --limit 10 --out times"

@@ -18,6 +18,7 @@ from objascale.cores import available_cores
 
 PACKAGES = (
     *("objascale-suite", "numpy", "torch", "torchvision", "segment-anything", "onnxruntime"),
+    *("transformers", "timm"),
     *("ultralytics-opencv-headless", "opencv-python-headless", "numba", "pillow", "pyarrow"),
 )
 

@@ -43,6 +43,7 @@ def default_workers(models: Sequence[Model], device: Device, images: int) -> int
     - A GPU has one process.
     - Without GPUs, small networks and methods without a network have a process per core. Their operations are too short
       to share. Networks of more than MAX_SMALL_PARAMETERS have a process per THREADS_OF_LARGE cores.
+    - A network with an unknown number of parameters has one process per GPU, or one without GPUs.
     - There are no more than fit into memory, and no more than one per MIN_IMAGES images.
 
     Args:
@@ -52,8 +53,9 @@ def default_workers(models: Sequence[Model], device: Device, images: int) -> int
     """
     sizes = [model.parameters or 0 for model in models]
     large = max(sizes) > MAX_SMALL_PARAMETERS
-    count = len(visible_gpus(device)) if any(sizes) else 0
-    count = count or available_cores() // (THREADS_OF_LARGE if large else 1)
+    unknown = any((model.own_code or model.repository) and model.parameters is None for model in models)
+    count = len(visible_gpus(device)) if any(sizes) or unknown else 0
+    count = count or (1 if unknown else available_cores() // (THREADS_OF_LARGE if large else 1))
     fit = available_memory() // (BYTES_PER_WORKER + BYTES_PER_PARAMETER * sum(sizes))
     return int(max(1, min(count, fit, images // MIN_IMAGES)))
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from objascale.masks import RegionMask
 
-BOUNDARY_FRACTION = 0.02  # of the diagonal: the default of the boundary IoU's paper
+BOUNDARY_FRACTION = 0.02  # of a diagonal: the default of the boundary IoU's paper
 
 
 @dataclass(frozen=True)
@@ -22,13 +22,15 @@ class Scores:
     Attributes:
         iou: Intersection over union, the paper's metric, from 0 to 1.
         dice: Dice coefficient, from 0 to 1.
-        boundary_iou: See `boundary_iou`, from 0 to 1.
+        boundary_iou: Boundary IoU with the width of `object_boundary_width`, from 0 to 1.
+        standard_boundary_iou: Boundary IoU with the width of `image_boundary_width`, from 0 to 1.
         centre_error: Distance between the means of both masks in px; None if the prediction is empty.
     """
 
     iou: float
     dice: float
     boundary_iou: float
+    standard_boundary_iou: float
     centre_error: float | None
 
 
@@ -49,11 +51,23 @@ def score(predicted: RegionMask, truth: RegionMask, ignored: RegionMask | None =
         >>> scores.iou, scores.centre_error
         (0.6, 1.0)
     """
-    if ignored is not None:
-        predicted, truth = predicted.without(ignored).tight(), truth.without(ignored).tight()
+    predicted, truth = without_ignored(predicted, truth, ignored)
     return Scores(
-        predicted.iou(truth), predicted.dice(truth), boundary_iou(predicted, truth), centre_error(predicted, truth)
+        iou=predicted.iou(truth),
+        dice=predicted.dice(truth),
+        boundary_iou=boundary_iou(predicted, truth, object_boundary_width(truth)),
+        standard_boundary_iou=boundary_iou(predicted, truth, image_boundary_width(truth)),
+        centre_error=centre_error(predicted, truth),
     )
+
+
+def without_ignored(
+    predicted: RegionMask, truth: RegionMask, ignored: RegionMask | None
+) -> tuple[RegionMask, RegionMask]:
+    """Return both masks without the pixels of `ignored`, or as they are if it is None."""
+    if ignored is None:
+        return predicted, truth
+    return predicted.without(ignored).tight(), truth.without(ignored).tight()
 
 
 def centre_error(predicted: RegionMask, truth: RegionMask) -> float | None:
@@ -63,22 +77,33 @@ def centre_error(predicted: RegionMask, truth: RegionMask) -> float | None:
     return float(np.linalg.norm(predicted.mean() - truth.mean()))
 
 
-def boundary_width(truth: RegionMask) -> int:
-    """Return the width of the boundary in px: 2 % of the diagonal of the true mask's tight box, at least 1."""
+def object_boundary_width(truth: RegionMask) -> int:
+    """Return 2 % of the diagonal of the true mask's tight box in px, at least 1.
+
+    The standard boundary covers a small object in a large image completely. This one does not.
+    """
     x0, y0, x1, y1 = truth.box or (0, 0, 0, 0)
-    return max(round(BOUNDARY_FRACTION * math.hypot(x1 - x0, y1 - y0)), 1)
+    return _width(x1 - x0, y1 - y0)
 
 
-def boundary_iou(predicted: RegionMask, truth: RegionMask) -> float:
+def image_boundary_width(truth: RegionMask) -> int:
+    """Return 2 % of the diagonal of the image in px, at least 1: the standard width of the boundary IoU."""
+    return _width(truth.width, truth.height)
+
+
+def _width(width: int, height: int) -> int:
+    return max(round(BOUNDARY_FRACTION * math.hypot(width, height)), 1)
+
+
+def boundary_iou(predicted: RegionMask, truth: RegionMask, width: int) -> float:
     """Return the IoU of the inner boundaries of two masks, 0 if either mask is empty.
 
-    The inner boundary holds the pixels of a mask whose distance to a pixel outside the mask is at most
-    `boundary_width` (maximum of the distances along x and y). Pixels outside the frame are outside the mask.
+    The inner boundary holds the pixels of a mask whose distance to a pixel outside the mask is at most `width` px
+    (maximum of the distances along x and y). Pixels outside the frame are outside the mask.
 
-    Source: Cheng et al., Boundary IoU, CVPR 2021, arXiv 2103.16562. The paper takes 2 % of the diagonal of the image.
-    Such a boundary covers a small object completely, so this function takes 2 % of the diagonal of the object's box.
+    Source: Cheng et al., Boundary IoU, CVPR 2021, arXiv 2103.16562, and its implementation,
+    github.com/bowenc0221/boundary-iou-api.
     """
-    width = boundary_width(truth)
     return _boundary(predicted, width).iou(_boundary(truth, width))
 
 
@@ -88,8 +113,9 @@ def _boundary(mask: RegionMask, width: int) -> RegionMask:
     The erosion by a square of 2·width + 1 px is made of erosions by nine points, the corners, the middles of the sides
     and the centre of a square. Each can triple the size of the square, so the time grows with the logarithm of `width`.
     """
-    if mask.data.size == 0:
-        return mask
+    mask = mask.tight()
+    if min(mask.data.shape) <= 2 * width:
+        return mask  # no pixel is farther than `width` from the outside
     inner: NDArray[Any] = mask.data.view(np.uint8)
     reach = 0
     while reach < width:

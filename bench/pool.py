@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -198,16 +198,19 @@ class Pool:
         """Why models cannot be loaded, by name."""
         return self._loaded.unavailable
 
-    def rows(self, samples: Sequence[Sample], results: ResultsWriter) -> Iterator[list[ResultRow]]:
-        """Yield the rows of each image as soon as they arrive."""
+    def rows(
+        self, samples: Sequence[Sample], results: ResultsWriter, stopping: Callable[[], bool] = lambda: False
+    ) -> Iterator[list[ResultRow]]:
+        """Yield the rows of each image as soon as they arrive; see `Engine.rows`."""
         done: dict[str, set[RowKey]] = defaultdict(set)
         for key, row in results.rows.items():
             if row.error is None:
                 done[row.image_id].add(key)
         images = enumerate(sample.image_id for sample in samples)
         waiting = deque(ImageTask(index, image_id, frozenset(done.get(image_id, ()))) for index, image_id in images)
-        while waiting or self._measuring:
-            self._hand_out(waiting)
+        while self._measuring or (waiting and not stopping()):
+            if not stopping():
+                self._hand_out(waiting)
             for task, rows in self._wait():
                 if rows is None:
                     waiting.appendleft(task)

@@ -19,22 +19,21 @@ import hashlib
 import json
 import math
 from dataclasses import dataclass
-from typing import Any, get_args
+from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines.segmenter import Prompt, PromptKind
+from baselines.segmenter import Click, Prompt, PromptKind
 from bench.choices import PromptSource
 from flip.gaussian import Gaussian
 from objascale.masks import RegionMask
 
-SOURCES: tuple[PromptSource, ...] = get_args(PromptSource)
-
 
 class PromptError(ValueError):
-    """The mask is empty, so it gives no prompt."""
+    """The mask gives no prompt: it is empty, or the model does not accept the kind."""
 
 
 @dataclass(frozen=True)
@@ -42,15 +41,25 @@ class PromptSettings:
     """Source and noise of prompts.
 
     Attributes:
-        source: See the module.
+        source: See the module. The protocol "clicks" starts with a click in the object, and "worst" with the matched
+            prompt.
         noise: Standard deviation of the displacement of a box edge, as a fraction of the side of the box.
         seed: Seed of the noise. The same seed gives an object the same displacement for every model. Another noise
             level scales this displacement.
+        detections: The file of boxes of the source "detector".
+        detections_sha256: SHA-256 of that file.
     """
 
     source: PromptSource = "matched"
     noise: float = 0.0
     seed: int = 0
+    detections: Path | None = None
+    detections_sha256: str = ""
+
+    def describe(self) -> dict[str, Any]:
+        """Return the content of run.json: everything but the noise and the path."""
+        about = {"source": self.source, "seed": self.seed}
+        return about | ({"detections_sha256": self.detections_sha256} if self.detections_sha256 else {})
 
 
 def settings_hash(model: dict[str, Any], prompt: PromptSettings) -> str:
@@ -60,7 +69,7 @@ def settings_hash(model: dict[str, Any], prompt: PromptSettings) -> str:
         model: Settings of the model, `ModelCard.settings`.
         prompt: Settings of the prompt.
     """
-    settings = {"source": prompt.source, "noise": prompt.noise, "seed": prompt.seed}
+    settings = {"noise": prompt.noise, **prompt.describe()}
     text = json.dumps({"model": model, "prompt": settings}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -79,7 +88,7 @@ def make_prompt(truth: RegionMask, accepts: tuple[PromptKind, ...], settings: Pr
         (column, row) covers [column, column + 1) × [row, row + 1).
 
     Raises:
-        PromptError: The mask is empty.
+        PromptError: The mask is empty, or the source is "clicks" and the model does not accept clicks.
 
     Example:
         >>> truth = RegionMask(x=2, y=3, data=np.ones((4, 6), bool), width=10, height=10)
@@ -88,18 +97,37 @@ def make_prompt(truth: RegionMask, accepts: tuple[PromptKind, ...], settings: Pr
     """
     if truth.box is None:
         raise PromptError("the true mask is empty, so no prompt can be made")
+    if settings.source == "clicks":
+        if "clicks" not in accepts:
+            raise PromptError(f"the model accepts prompts of the kinds {', '.join(accepts)}, and no clicks")
+        return Prompt("clicks", clicks=(Click(*inner_point(truth)),))
     kind = accepts[0]
+    size = truth.width, truth.height
     moved = _Displacement.of(truth, settings, object_id)
-    source = settings.source if settings.source != "matched" else kind
+    source = settings.source if settings.source not in ("matched", "worst") else kind
     if source == "box":
         box = moved.box(truth.box)
-        return Prompt("box", box=box) if kind == "box" else _of_gaussian(kind, Gaussian.from_box(box), truth)
+        return prompt_of_box(box, accepts, size)
     if source == "gaussian":
         mean, covariance = truth.moments()
-        return _of_gaussian(kind, Gaussian.from_moments(moved.point(mean), moved.covariance(covariance)), truth)
+        return _of_gaussian(kind, Gaussian.from_moments(moved.point(mean), moved.covariance(covariance)), size)
     x, y = moved.point(np.array(inner_point(truth)))
     radius = math.sqrt(truth.area / math.pi) * moved.growth
-    return _of_gaussian(kind, Gaussian.from_ellipse(x, y, radius, radius, 0.0), truth)
+    return _of_gaussian(kind, Gaussian.from_ellipse(x, y, radius, radius, 0.0), size)
+
+
+def prompt_of_box(
+    box: tuple[float, float, float, float], accepts: tuple[PromptKind, ...], size: tuple[int, int]
+) -> Prompt:
+    """Convert a box to a prompt of the first kind in `accepts`.
+
+    Args:
+        box: Edges x0, y0, x1, y1 in px. What leaves the image is cut off.
+        accepts: Kinds of prompts that the model accepts.
+        size: Width and height of the image.
+    """
+    box = _within(box, *size)
+    return Prompt("box", box=box) if accepts[0] == "box" else _of_gaussian(accepts[0], Gaussian.from_box(box), size)
 
 
 def inner_point(mask: RegionMask) -> tuple[float, float]:
@@ -108,18 +136,27 @@ def inner_point(mask: RegionMask) -> tuple[float, float]:
     Interactive segmentation simulates clicks there. Pixels outside the frame are outside the mask. Of several such
     pixels, the first in row order is taken.
     """
-    distance = cv2.distanceTransform(np.pad(mask.data, 1).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    distance = distance_inside(mask.data)
     row, column = np.unravel_index(int(distance.argmax()), distance.shape)
-    return float(mask.x + column - 1) + 0.5, float(mask.y + row - 1) + 0.5
+    return float(mask.x + column) + 0.5, float(mask.y + row) + 0.5
 
 
-def _of_gaussian(kind: PromptKind, gaussian: Gaussian, truth: RegionMask) -> Prompt:
-    """Convert a Gaussian to a prompt of a kind."""
+def distance_inside(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return each pixel's distance to the nearest pixel outside the mask, px. Outside the array is outside the mask."""
+    padded = np.pad(mask, 1).view(np.uint8)
+    distance: NDArray[np.float32] = np.asarray(
+        cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE), np.float32
+    )
+    return distance[1:-1, 1:-1]
+
+
+def _of_gaussian(kind: PromptKind, gaussian: Gaussian, size: tuple[int, int]) -> Prompt:
+    """Convert a Gaussian to a prompt of a kind. `size` is the width and height of the image."""
     if kind == "gaussian":
         return Prompt("gaussian", gaussian=gaussian)
     if kind == "point":
         return Prompt("point", point=(gaussian.x, gaussian.y))
-    return Prompt("box", box=_within(gaussian.box(), truth.width, truth.height))
+    return Prompt("box", box=_within(gaussian.box(), *size))
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,14 @@ import json
 import re
 import types
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from io import FileIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -78,12 +79,13 @@ class ResultRow:
     area: int
     fraction: float
     truth_rle: str
-    prompt_source: str  # matched | box | gaussian | point
+    prompt_source: str  # one of bench.choices.PromptSource
     noise: float = 0.0
-    prompt: str | None = None  # box | gaussian | point; null if no prompt could be made
+    prompt: str | None = None  # box | gaussian | point | clicks; null if there is no prompt
     iou: float = 0.0
     dice: float = 0.0
     boundary_iou: float = 0.0
+    standard_boundary_iou: float | None = None  # null in older results, and with an error
     centre_error: float | None = None  # px between the means of both masks; null if the prediction is empty
     predicted_area: int = 0
     predicted_rle: str | None = None
@@ -91,12 +93,17 @@ class ResultRow:
     image_pre_ms: float | None = None  # of set_image, the same on every row of the image
     image_model_ms: float | None = None
     image_post_ms: float | None = None
+    multimask_fallback: bool | None = None  # whether a mask of SAM 2 is the best of three; null for other models
     batch: int | None = None  # prompts in the call; the times below are the call's divided by it
     pre_ms: float | None = None  # predict
     model_ms: float | None = None
     post_ms: float | None = None
     tokens: int | None = None
+    difficulty: str | None = None  # JSON of the strength of each dial; null for pictures without difficulty
     exif: str | None = None  # stored | displayed; null unless EXIF orientation and annotated size allow both
+    ious: list[float] | None = None  # of a protocol: the IoU after each click, or of each prompt; the first is `iou`
+    prompts: str | None = None  # of a protocol: JSON of the prompts, see bench.protocols.prompt_record
+    detections: str | None = None  # of --prompt detector: JSON of boxes, see bench.protocols.detections
     untrained: bool = False
     seen_in_training: str = "unknown"  # one of bench.seen.ORDER
     error: str | None = None
@@ -112,7 +119,8 @@ def unread(image_id: str) -> str:
     return f"unread/{image_id}"
 
 
-_ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+_ARROW: dict[Any, pa.DataType] = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+_ARROW[list[float]] = pa.list_(pa.float64())
 
 
 def arrow_schema() -> pa.Schema:
@@ -131,7 +139,8 @@ def check_types(rows: pd.DataFrame) -> None:
     Raises:
         ValueError: A column has values of another type. The message names the first one.
     """
-    checks = {pa.string(): is_string_dtype, pa.bool_(): is_bool_dtype}
+    checks: dict[pa.DataType, Callable[[Any], bool]] = {pa.string(): is_string_dtype, pa.bool_(): is_bool_dtype}
+    checks[pa.list_(pa.float64())] = lambda values: all(np.asarray(each).dtype.kind == "f" for each in values)
     for field in arrow_schema():
         values: Any = rows[field.name].dropna().infer_objects() if field.name in rows else ()
         if len(values) and not checks.get(field.type, is_numeric_dtype)(values):
@@ -372,13 +381,20 @@ def join_runs(present: dict[str, Any], run: dict[str, Any], folder: Path) -> dic
         **run,
         "created": present["created"],
         "noise": sorted({*present["noise"], *run["noise"]}),
+        "left_out": sorted({*present.get("left_out", ()), *run.get("left_out", ())}),
         "models": list(models.values()),
     }
 
 
 def _identity(run: dict[str, Any]) -> dict[str, Any]:
     exif = run.get("exif", "stored")  # folders written before --exif existed used stored pixels
-    return {"schema": run["schema"], "data set": run["dataset"]["name"], "prompt": run["prompt"], "exif": exif}
+    return {
+        "schema": run["schema"],
+        "data set": run["dataset"]["name"],
+        "prompt": run["prompt"],
+        "exif": exif,
+        "ignore band": run.get("ignore_band", False),  # folders written before --ignore-band existed count it
+    }
 
 
 def _card_key(card: dict[str, Any]) -> tuple[str, int | None]:

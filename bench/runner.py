@@ -5,9 +5,10 @@ A thread reads and decodes the next image while the models process the current o
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,6 +18,16 @@ from baselines.segmenter import BatchSegmenter, ModelCard, Prompt, Segmenter
 from bench.environment import environment
 from bench.metrics import score
 from bench.prompts import PromptSettings, make_prompt, settings_hash
+from bench.protocols.clicks import continue_clicks
+from bench.protocols.detections import (
+    Detections,
+    ImageDetections,
+    detected_prompt,
+    match_selected,
+    record_match,
+    segment_others,
+)
+from bench.protocols.worst import ask_plausible
 from bench.results import ResultRow, ResultsWriter, RowKey, unread
 from bench.seen import seen_in_training
 from bench.selection import Selection
@@ -50,8 +61,16 @@ class Engine(Protocol):
     def environment(self) -> dict[str, Any]:
         """Description of the machine, as `bench.environment.environment` returns it."""
 
-    def rows(self, samples: Sequence[Sample], results: ResultsWriter) -> Iterator[Iterable[ResultRow]]:
-        """Yield the rows of each image, in any order. Rows that `results` has already may be among them."""
+    def rows(
+        self, samples: Sequence[Sample], results: ResultsWriter, stopping: Callable[[], bool]
+    ) -> Iterator[Iterable[ResultRow]]:
+        """Yield the rows of each image, in any order. Rows that `results` has already may be among them.
+
+        Args:
+            samples: The images.
+            results: The rows that exist.
+            stopping: Returns whether to begin no further image. Images at hand are finished.
+        """
 
 
 def run(
@@ -73,17 +92,15 @@ def run(
     Raises:
         ResultsError: The results cannot be written.
         Fatal: The engine has no workers left.
-        KeyboardInterrupt: Ctrl-C or SIGTERM arrived. The image at hand is measured first.
+        KeyboardInterrupt: Ctrl-C or SIGTERM arrived. The images at hand are measured first.
     """
     progress("images", 0, len(samples))
     with finish_first() as stopping:
-        for done, rows in enumerate(engine.rows(samples, results), 1):
+        for done, rows in enumerate(engine.rows(samples, results, stopping), 1):
             for row in rows:
                 if not results.done(row.key):
                     results.append(row)
             progress("images", done, len(samples))
-            if stopping():
-                break
 
 
 @dataclass(frozen=True)
@@ -94,11 +111,13 @@ class PromptGroup:
         entrant: Index of the model.
         prompt: Settings of the prompts.
         truths: The objects.
+        is_first: Whether the first object is the first one of the image.
     """
 
     entrant: int
     prompt: PromptSettings
     truths: tuple[TruthObject, ...]
+    is_first: bool = False
 
 
 @dataclass(frozen=True)
@@ -112,6 +131,7 @@ class LoadedImage:
         pixels: RGB, uint8, (H, W, 3); None with an error, or if there is nothing to measure.
         error: Why the image could not be read.
         exif: How an ambiguous EXIF orientation was resolved; None if it is not ambiguous.
+        detections: The boxes of a detector.
     """
 
     sample: Sample
@@ -120,6 +140,7 @@ class LoadedImage:
     pixels: NDArray[np.uint8] | None = None
     error: str | None = None
     exif: Exif | None = None
+    detections: ImageDetections = field(default_factory=ImageDetections)
 
 
 class Measurer:
@@ -133,6 +154,9 @@ class Measurer:
         learned: Training data of the models by name; models that are missing have unknown training data.
         exif: See `EncodedImage.decode`.
         unavailable: Why further models cannot be loaded, by name.
+
+    Raises:
+        SelectionError: The file of a detector is malformed, or belongs to another data set.
 
     Attributes:
         segmenters: The models.
@@ -158,16 +182,22 @@ class Measurer:
         self._prompts = prompts
         self._selection = selection
         self._exif = exif
+        files = {prompt.detections: prompt.detections_sha256 for prompt in prompts if prompt.detections}
+        self._detections = next((Detections(path, sha256, dataset) for path, sha256 in files.items()), None)
 
     @property
     def environment(self) -> dict[str, Any]:
         """Description of this machine."""
         return environment()
 
-    def rows(self, samples: Sequence[Sample], results: ResultsWriter) -> Iterator[Iterator[ResultRow]]:
-        """Yield the rows of each image, in order, while the next image is read and decoded."""
+    def rows(
+        self, samples: Sequence[Sample], results: ResultsWriter, stopping: Callable[[], bool] = lambda: False
+    ) -> Iterator[Iterator[ResultRow]]:
+        """Yield the rows of each image, in order, while the next image is read and decoded; see `Engine.rows`."""
         for image in _ahead(lambda sample: self.prepare(sample, results.done), samples):
             yield self.measure(image)
+            if stopping():
+                return
 
     def prepare(self, sample: Sample, done: Callable[[RowKey], bool], refusal: str | None = None) -> LoadedImage:
         """Read an image and its annotation. The pixels are decoded only if there is something to measure.
@@ -192,7 +222,9 @@ class Measurer:
             sha256 = picture.sha256
             tasks = self._tasks(truths, sha256, done)
             pixels = picture.decode(self._exif) if tasks else None
-            return LoadedImage(sample, sha256, tasks, pixels, exif=self._exif if picture.ambiguous else None)
+            detections = self._match(sample, truths) if tasks else ImageDetections()
+            exif = self._exif if picture.ambiguous else None
+            return LoadedImage(sample, sha256, tasks, pixels, exif=exif, detections=detections)
         except Exception as caught:  # likewise any error of a file
             return LoadedImage(sample, sha256, self._tasks(truths, sha256, done), error=sentence(caught))
 
@@ -203,7 +235,35 @@ class Measurer:
             shown = self._show(segmenter, image) if tasks else {}
             for task in tasks:
                 rows = [replace(self._unanswered(image, task, truth), **shown) for truth in task.truths]
-                yield from rows if shown["error"] else self._ask(segmenter, image, task, rows)
+                yield from rows if shown["error"] else self._continue(segmenter, image, task, rows)
+
+    def _match(self, sample: Sample, selected: Sequence[TruthObject]) -> ImageDetections:
+        """Match the boxes of a detector, if there is one, to the objects of an image."""
+        if self._detections is None:
+            return ImageDetections()
+        chosen = (truth.object_id for truth in selected)
+        return match_selected(self._detections.of(sample), sample.objects(), chosen)
+
+    def _continue(
+        self, segmenter: Segmenter, image: LoadedImage, task: PromptGroup, rows: list[ResultRow]
+    ) -> Iterable[ResultRow]:
+        """Predict the objects of a task, and continue as the protocol of their prompts says."""
+        asked = self._ask(segmenter, image, task, rows)
+        pixels, accepts = image.pixels, segmenter.accepts
+        assert pixels is not None
+
+        def segment(prompts: Sequence[Prompt]) -> list[RegionMask | str]:
+            return segment_all(segmenter, prompts, pixels)
+
+        truths = {truth.object_id: truth for truth in task.truths}
+        if task.prompt.source == "clicks":
+            return continue_clicks(list(asked), truths, segment)
+        if task.prompt.source == "worst":
+            return ask_plausible(list(asked), truths, accepts, task.prompt, segment)
+        if task.prompt.source == "detector" and task.is_first:
+            first, *others = sorted(asked, key=lambda row: row.object_id != task.truths[0].object_id)
+            return [segment_others(first, image.detections.others, accepts, segment), *others]
+        return asked
 
     def _tasks(self, truths: Sequence[TruthObject], sha256: str, done: Callable[[RowKey], bool]) -> list[PromptGroup]:
         """List the tasks with a missing row.
@@ -218,7 +278,7 @@ class Measurer:
                 for start in range(0, len(truths), step):
                     together = tuple(truths[start : start + step])
                     if not all(done(key._replace(object_id=truth.object_id)) for truth in together):
-                        tasks.append(PromptGroup(i, prompt, together))
+                        tasks.append(PromptGroup(i, prompt, together, is_first=start == 0))
         return tasks
 
     def _show(self, segmenter: Segmenter, image: LoadedImage) -> dict[str, Any]:
@@ -241,7 +301,15 @@ class Measurer:
         for row, truth in zip(rows, task.truths, strict=True):
             try:
                 mask = truth.mask()
-                prompt = make_prompt(mask, segmenter.accepts, task.prompt, truth.object_id)
+                if task.prompt.source == "detector":
+                    detection = image.detections.matched.get(truth.object_id)
+                    row = record_match(row, detection)
+                    if detection is None:
+                        yield row
+                        continue
+                    prompt = detected_prompt(detection, segmenter.accepts, mask)
+                else:
+                    prompt = make_prompt(mask, segmenter.accepts, task.prompt, truth.object_id)
                 asked.append(_Asked(replace(row, prompt=prompt.kind), prompt, mask, truth.ignored_mask()))
             except Exception as caught:  # any error of an annotation becomes the error of this object's row
                 yield replace(row, error=sentence(caught))
@@ -285,6 +353,7 @@ class Measurer:
             tokens=card.settings.get("tokens"),
             untrained=card.untrained,
             seen_in_training=seen_in_training(self._learned.get(card.name, UNKNOWN), sample, truth, image.sha256),
+            difficulty=json.dumps(dict(sample.difficulty)) if sample.difficulty else None,
             exif=image.exif,
         )
 
@@ -310,8 +379,9 @@ def _answer(segmenter: Segmenter, image: LoadedImage, asked: list[_Asked]) -> li
     times = _times(segmenter.stopwatch, "", len(asked))
     assert image.pixels is not None
     predicted = checked_masks(segmenter, answers, len(prompts), image.pixels)
+    fallbacks = getattr(segmenter, "fallbacks", None) or [None] * len(prompts)
     rows = []
-    for each, mask in zip(asked, predicted, strict=True):
+    for each, mask, fallback in zip(asked, predicted, fallbacks, strict=True):
         scores = score(mask, each.truth, each.ignored)
         rows.append(
             replace(
@@ -319,14 +389,44 @@ def _answer(segmenter: Segmenter, image: LoadedImage, asked: list[_Asked]) -> li
                 iou=scores.iou,
                 dice=scores.dice,
                 boundary_iou=scores.boundary_iou,
+                standard_boundary_iou=scores.standard_boundary_iou,
                 centre_error=scores.centre_error,
                 predicted_area=mask.area,
                 predicted_rle=mask.rle()["counts"],
+                multimask_fallback=fallback,
                 batch=len(asked),
                 **times,
             )
         )
     return rows
+
+
+def segment_all(segmenter: Segmenter, prompts: Sequence[Prompt], pixels: NDArray[np.uint8]) -> list[RegionMask | str]:
+    """Segment prompts on the image that is set, several in a call if the model can.
+
+    Args:
+        segmenter: The model.
+        prompts: The prompts.
+        pixels: The image, (H, W, 3).
+
+    Returns:
+        The mask of each prompt, or the sentence of its error.
+    """
+    answers: list[RegionMask | str] = []
+    for start in range(0, len(prompts), PROMPTS_PER_CALL):
+        some = prompts[start : start + PROMPTS_PER_CALL]
+        try:
+            if len(some) > 1 and isinstance(segmenter, BatchSegmenter):
+                answers += checked_masks(segmenter, segmenter.predict_many(some), len(some), pixels)
+                continue
+        except Exception:  # raised again below for the prompt that causes it
+            pass
+        for prompt in some:
+            try:
+                answers += checked_masks(segmenter, [segmenter.predict(prompt)], 1, pixels)
+            except Exception as caught:  # any error of a model becomes the error of its row
+                answers.append(sentence(caught))
+    return answers
 
 
 def checked_masks(segmenter: Segmenter, answers: object, prompts: int, pixels: NDArray[np.uint8]) -> list[RegionMask]:

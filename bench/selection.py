@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path, PurePath
 
 from bench.results import ResultRow, unread
-from objascale.datasets import Dataset, Sample, TruthObject
+from objascale.datasets import Dataset, LazySamples, Sample, TruthObject
 from objascale.terminal import UsageError, parse_shard
 
 Range = tuple[float, float]  # both ends included
@@ -45,6 +46,19 @@ class Selection:
         """Return the selected images, in the order of the data set."""
         part, parts = self.shard
         return self._named(dataset)[: self.limit][part - 1 :: parts]
+
+    def of(self, dataset: Dataset) -> SelectedDataset:
+        """Return the selected part as a data set. Images without a selected object are kept."""
+        samples = self.samples(dataset)
+        chosen = LazySamples(range(len(samples)), partial(self._sample, samples))
+        kept = {each.name: getattr(dataset, each.name) for each in fields(Dataset) if each.init}
+        return SelectedDataset(**{**kept, "samples": chosen}, whole=dataset, selection=self)
+
+    def _sample(self, samples: Sequence[Sample], index: int) -> Sample:
+        return replace(samples[index], objects=partial(self._objects, samples[index]))
+
+    def _objects(self, sample: Sample) -> list[TruthObject]:
+        return [truth for truth in sample.objects() if self.wants(truth)]
 
     def _named(self, dataset: Dataset) -> Sequence[Sample]:
         if self.images is None:
@@ -97,6 +111,19 @@ class Selection:
 
 
 EVERYTHING = Selection()
+
+
+@dataclass(frozen=True)
+class SelectedDataset(Dataset):
+    """A part of a data set, made by `Selection.of`.
+
+    Attributes:
+        whole: The data set.
+        selection: The part.
+    """
+
+    whole: Dataset = field(kw_only=True)
+    selection: Selection = field(kw_only=True)
 
 
 def parse_selection(texts: Sequence[str], limit: int | None = None, shard: str | None = None) -> Selection:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from baselines import registry
-from baselines.model import Files
+from baselines.model import Files, Model
 from baselines.segmenter import ModelUnavailable, Options, Segmenter
 from baselines.threads import limit_threads
 from bench.prompts import PromptSettings
@@ -25,6 +25,7 @@ class Setup:
     """Everything that another process needs to measure in the same way.
 
     Attributes:
+        models: The models.
         weights: Absolute paths of the weights of each model; None for a model with random weights.
         options: Options of the models.
         data: Absolute path of the data set.
@@ -34,8 +35,11 @@ class Setup:
         tokens: Numbers of patches; models that sample patches are measured with each of them.
         exif: See `EncodedImage.decode`.
         images: Absolute path of the folder of the images; None if `data` says where they are.
+        dataset: The data set, if it is opened already; then `data` only names it.
+        ignore_band: Whether scores leave out the pixels that blur makes uncertain.
     """
 
+    models: Sequence[Model]
     weights: Mapping[str, Files | None]
     options: Options
     data: Path
@@ -45,6 +49,13 @@ class Setup:
     tokens: Sequence[int]
     exif: Exif = "stored"
     images: Path | None = None
+    dataset: Dataset | None = None
+    ignore_band: bool = False
+
+    def open(self) -> Dataset:
+        """Return the data set, opened if it is not yet. Raises DatasetError."""
+        dataset = self.dataset or open_dataset(self.data, self.format, self.images)
+        return dataset.ignoring_bands() if self.ignore_band else dataset
 
     def load(self) -> tuple[Measurer, Sequence[Sample]]:
         """Load the models and the index of the data set.
@@ -56,7 +67,7 @@ class Setup:
             DatasetError: The data set cannot be opened.
             ModelUnavailable: No model can be loaded.
         """
-        dataset = open_dataset(self.data, self.format, self.images)
+        dataset = self.open()
         return self.measurer(dataset), self.selection.samples(dataset)
 
     def measurer(self, dataset: Dataset) -> Measurer:
@@ -67,7 +78,7 @@ class Setup:
     def learned(self) -> dict[str, TrainingData]:
         """Return the training data of each model by name. A model whose record is damaged is left out."""
         found = {}
-        for model in registry.find_models(list(self.weights)):
+        for model in self.models:
             with suppress(ModelUnavailable):
                 found[model.name] = registry.learned_from(model, self.weights[model.name])
         return found
@@ -85,7 +96,7 @@ class Setup:
         limit_threads()
         segmenters: list[Segmenter] = []
         unavailable: dict[str, str] = {}
-        for model in registry.find_models(list(self.weights)):
+        for model in self.models:
             try:
                 registry.learned_from(model, self.weights[model.name])
                 segmenters += [

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache, partial
 from pathlib import Path
+from typing import Literal
 
 from objascale import files
 from objascale.download import DownloadFailed, Expected, download
@@ -25,6 +26,7 @@ from objascale.progress import ProgressCallback
 __all__ = [
     "WEIGHTS",
     "DownloadFailed",
+    "Publisher",
     "WeightsChanged",
     "WeightsFile",
     "WeightsMissing",
@@ -43,6 +45,10 @@ PACKAGE_WEIGHTS = Path(__file__).parent / "shipped"
 
 PACKAGE_WEIGHTS_SUFFIX = ", this project's weights"
 """Suffix of the model family, in the cards of models with these weights."""
+
+Publisher = Literal["authors", "copy", "third party", "this project", "none"]
+"""Whose weights a model has: a release of its authors, a copy of it by others, those of a third party, those of this
+project, or none, because nobody has published any."""
 
 
 class WeightsMissing(LookupError):
@@ -82,9 +88,10 @@ class WeightsRecord:
         name: Name of the model.
         files: The files, all of which are needed.
         licence: Licence of the weights.
-        source: Publisher, for credit and for fetching by hand.
+        source: Publisher, for credit and for fetching by hand. Without a publisher, what to use instead.
         alternatives: Other sets of files, for use when `files` cannot be fetched.
         converted: Names of files with the same weights in another format, each of which is enough.
+        publisher: Whose weights they are.
     """
 
     name: str
@@ -93,6 +100,7 @@ class WeightsRecord:
     source: str
     alternatives: tuple[tuple[WeightsFile, ...], ...] = ()
     converted: tuple[str, ...] = ()
+    publisher: Publisher = "authors"
 
 
 def _flip(size: str, share: str, *published: WeightsFile) -> WeightsRecord:
@@ -114,21 +122,23 @@ def _flip(size: str, share: str, *published: WeightsFile) -> WeightsRecord:
     )
 
 
-def _paper(size: str, source: str) -> WeightsRecord:
+def _paper(size: str, publisher: Publisher, source: str) -> WeightsRecord:
     """Return the record of a model of the paper, for which its authors have published no weights."""
     return WeightsRecord(
         name=f"flip-{size}",
         files=(WeightsFile(f"flip-{size}.safetensors", None),),
         licence="GPL-3.0-or-later",
         source=source,
+        publisher=publisher,
     )
 
 
 def _untrained(size: str, released: str) -> WeightsRecord:
     return _paper(
         size,
-        f"a training of your own, `flip train --config flip-{size}-compositions`: the paper's authors have "
-        f"published none (they released {released} instead: `bench fetch {released}`)",
+        "none",
+        f"use {released}, which the authors have released instead (`bench fetch {released}`), or train it with "
+        f"`flip train --config flip-{size}-compositions`",
     )
 
 
@@ -149,7 +159,7 @@ WEIGHTS = {
         _flip("small", "Zj3xDBXrZcSMtoy"),
         _flip("middle", "Cx4kTMbRrD5DCmt"),
         _flip("large", "57NXrqrxmzjxzoX"),
-        _paper("s", "this project, which has trained it and ships it: flip/shipped/flip-s.md"),
+        _paper("s", "this project", "this project, which has trained it and ships it: flip/shipped/flip-s.md"),
         _untrained("m", "flip-middle"),
         _untrained("l", "flip-large"),
     )
@@ -182,12 +192,21 @@ def find_files(record: WeightsRecord, folder: Path | None = None) -> tuple[Path,
         for names in sets:
             if all((parent / name).is_file() for name in names):
                 return tuple(parent / name for name in names)
+    if record.publisher == "none":
+        raise _unpublished(record)
     wanted = " or ".join((" and ".join(file.filename for file in record.files), *record.converted))
     fetchable = all(file.url for file in record.files)
     remedy = f"run `bench fetch {record.name}`" if fetchable else f"get them from {record.source}"
     raise WeightsMissing(
         f"no weights for {record.name}: found no {wanted} in {', '.join(map(str, folders))}; "
         f"{remedy}, or set OBJASCALE_WEIGHTS to the folder that has them"
+    )
+
+
+def _unpublished(record: WeightsRecord) -> WeightsMissing:
+    return WeightsMissing(
+        f"no weights for {record.name} are published; {record.source}, and set OBJASCALE_WEIGHTS to the folder of "
+        f"{record.files[0].filename}"
     )
 
 
@@ -270,6 +289,8 @@ def fetch(
         included = tuple(PACKAGE_WEIGHTS / file.filename for file in form)
         if all(path.is_file() for path in included):
             return included
+        if record.publisher == "none":
+            raise _unpublished(record)
         if len(addresses) < len(form):
             raise WeightsMissing(f"{record.name} cannot be fetched by a program; get it from {record.source}")
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from objascale.commands import export
 from objascale.commands.crops import crops
+from objascale.commands.doctor import doctor
 from objascale.commands.merge import merge
 from objascale.commands.plan import plan
 from objascale.commands.render import render
@@ -29,6 +30,7 @@ app.command(epilog="Example: objascale merge data/paper.*of40 --out data/paper")
 app.command(epilog="Example: objascale verify data/mine --full-frame 5 --objects glbs --hdris maps")(verify)
 app.command(epilog="Example: objascale sheet data/mine --out sheet.png --limit 24")(sheet)
 app.command(epilog="Example: objascale stats data/mine --out data/mine-stats")(stats)
+app.command(epilog="Example: objascale doctor")(doctor)
 app.add_typer(export.app, name="export")
 
 if __name__ == "__main__":

@@ -14,14 +14,14 @@ from objascale.background import render_rows
 from objascale.camera import Camera
 from objascale.choices import ImageFormat
 from objascale.color import to_display
+from objascale.difficulty.compression import BEST_QUALITY
+from objascale.difficulty.context import Shadow
+from objascale.difficulty.effects import Effects
 
 ROWS_PER_BAND = 64  # 6 MB of float32 at 8192 px; a choice
+_ROWS_PER_BLURRED_BAND = 256  # a choice: the rows above and below, which are rendered twice, are few
 
-_JPEG_OPTIONS = [
-    *(cv2.IMWRITE_JPEG_QUALITY, 95),
-    # Colour at full resolution: the object may be 3 px wide.
-    *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),
-]
+_MIN_FULL_COLOUR_QUALITY = 90  # of a JPEG with colour at full resolution; the limit of ImageMagick and others
 # The fastest zlib level. Run lengths shrink renders as far as string matching at that level does, or further.
 _PNG_OPTIONS = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
 
@@ -36,7 +36,13 @@ class Crop:
 
 
 def compose(
-    texels: NDArray[np.float16], camera: Camera, crops: Sequence[Crop], view: str, threads: int = 1
+    texels: NDArray[np.float16],
+    camera: Camera,
+    crops: Sequence[Crop],
+    view: str,
+    threads: int = 1,
+    effects: Effects | None = None,
+    shadows: Sequence[tuple[Shadow, float]] = (),
 ) -> NDArray[np.uint8]:
     """Composite crops over the environment map in linear light.
 
@@ -45,38 +51,66 @@ def compose(
     Args:
         texels: Environment map, see `background.render_rows`.
         camera: Camera of the picture.
-        crops: Traced parts of the picture. They must not overlap.
+        crops: Traced parts of the picture. Where they overlap, later ones lie over earlier ones.
         view: View transform: AgX, Filmic or Standard.
         threads: Number of threads.
+        effects: Effects of the camera on the light; None for none.
+        shadows: Shadows on the background, each with its strength.
 
     Returns:
         The picture, H×W×3 uint8 RGB.
     """
     picture = np.empty((camera.height, camera.width, 3), np.uint8)[..., ::-1]  # BGR in memory, as OpenCV encodes it
 
+    reach = effects.everything.reach if effects else 0
+    step = _ROWS_PER_BLURRED_BAND if reach else ROWS_PER_BAND
+
     def fill(first: int) -> None:
-        last = min(first + ROWS_PER_BAND, camera.height)
-        band = render_rows(texels, camera, first, last)
+        last = min(first + step, camera.height)
+        begin, end = max(first - reach, 0), min(last + reach, camera.height)
+        band = render_rows(texels, camera, begin, end)
+        for shadow, strength in shadows:
+            shadow.darken(band, begin, strength)
         for crop in crops:
-            h, w = crop.rgba.shape[:2]
-            top, bottom = max(first, crop.y), min(last, crop.y + h)
-            if top < bottom:
-                rendered = crop.rgba[top - crop.y : bottom - crop.y]
-                behind = band[top - first : bottom - first, crop.x : crop.x + w]
-                behind *= 1 - rendered[..., 3:]
-                behind += rendered[..., :3]
+            _paste(crop, band, begin)
+        if effects:
+            band = effects.develop(band, first, slice(first - begin, last - begin))
         picture[first:last] = to_display(band, view)
 
     with ThreadPoolExecutor(threads) as pool:
-        for _ in pool.map(fill, range(0, camera.height, ROWS_PER_BAND)):
+        for _ in pool.map(fill, range(0, camera.height, step)):
             pass
     return picture
 
 
-def encode(picture: NDArray[np.uint8], image_format: ImageFormat) -> bytes:
-    """Encode an H×W×3 uint8 RGB picture as PNG (lossless, fast) or JPEG (quality 95, 4:4:4)."""
-    options = _PNG_OPTIONS if image_format == "png" else _JPEG_OPTIONS
+def _paste(crop: Crop, band: NDArray[np.float32], first: int) -> None:
+    """Composite a crop over a band of rows that begins at row `first`."""
+    h, w = crop.rgba.shape[:2]
+    top, bottom = max(first, crop.y), min(first + len(band), crop.y + h)
+    if top < bottom:
+        rendered = crop.rgba[top - crop.y : bottom - crop.y]
+        behind = band[top - first : bottom - first, crop.x : crop.x + w]
+        behind *= 1 - rendered[..., 3:]
+        behind += rendered[..., :3]
+
+
+def encode(picture: NDArray[np.uint8], image_format: ImageFormat, quality: int = BEST_QUALITY) -> bytes:
+    """Encode a picture.
+
+    Args:
+        picture: H×W×3 uint8 RGB.
+        image_format: `png` (lossless, fast) or `jpg`.
+        quality: Quality of the JPEG. From 90 on, its colour has full resolution, because an object may be 3 px wide;
+            below, it has half the resolution (4:2:0), as cameras store it.
+    """
+    options = _PNG_OPTIONS if image_format == "png" else _jpeg_options(quality)
     done, data = cv2.imencode(f".{image_format}", np.ascontiguousarray(picture[..., ::-1]), options)
     if not done:
         raise ValueError(f"OpenCV cannot encode a picture of shape {picture.shape} as {image_format}")
     return data.tobytes()
+
+
+def _jpeg_options(quality: int) -> list[int]:
+    full = quality >= _MIN_FULL_COLOUR_QUALITY
+    factor = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444 if full else cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420
+    return [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, factor]

@@ -30,7 +30,7 @@ from objascale.engine import Worker, run
 from objascale.engine.messages import CropsRendered, Refused
 from objascale.plan import RenderSettings
 from objascale.records import CropRequest, CropView
-from objascale.render import ask_twice, describe
+from objascale.rendering import ask_twice, describe
 from objascale.sources import Asset
 from objascale.validation import in_one_line
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from objascale.files import file_digest
+from objascale.locks import locked
 from objascale.progress import ProgressCallback
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def download(
 
     Received bytes are kept in `path` + ".part", and a Range request resumes them, in this call or a later one. The
     file takes its name after it passes all checks. If `expected` has no size, the size that the server announces is
-    checked.
+    checked. If another process fetches the file, this one waits, and takes that file if it passes the checks.
 
     Args:
         url: Address. Redirects are followed.
@@ -122,24 +123,27 @@ def download(
     import requests  # here and below, so that `import flip` does not load it
 
     path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_file() and not expected.fault(path):
+        return path
     part = path.with_name(path.name + ".part")
     fetch = _Fetch(url, part, expected, dict(headers or {}), timeout, progress)
     failures: list[_TryAgain] = []
-    for attempt in range(attempts):
-        if failures:
-            time.sleep(max(pause * 2 ** (attempt - 1), failures[-1].pause))
-        if path.is_file() and not expected.fault(path):
-            return path
-        try:
-            fetch.attempt()
-            os.replace(part, path)  # noqa: PTH105 - atomic, over an old file too
-            return path
-        except _TryAgain as failure:
-            failures.append(failure)
-        except requests.RequestException as error:
-            failures.append(_TryAgain(str(error)))
-        except FileNotFoundError:
-            failures.append(_TryAgain(f"another process moved {part} away"))
+    with locked(path) as waited:
+        for attempt in range(attempts):
+            if failures:
+                time.sleep(max(pause * 2 ** (attempt - 1), failures[-1].pause))
+            if (failures or waited) and path.is_file() and not expected.fault(path):
+                return path
+            try:
+                fetch.attempt()
+                os.replace(part, path)  # noqa: PTH105 - atomic, over an old file too
+                return path
+            except _TryAgain as failure:
+                failures.append(failure)
+            except requests.RequestException as error:
+                failures.append(_TryAgain(str(error)))
+            except FileNotFoundError:  # on a file system without locks
+                failures.append(_TryAgain(f"another process moved {part} away"))
     message = f"could not fetch {url} in {attempts} attempts, the last one: {failures[-1]}"
     raise HostUnavailable(message) if all(one.host for one in failures) else DownloadFailed(message, "broken-off")
 

@@ -14,6 +14,7 @@ from objascale.compose import encode
 from objascale.dataset import DatasetError, mask_of
 from objascale.engine import Worker, WorkerLost
 from objascale.engine.messages import Refused, Rendered
+from objascale.finish import quality_of
 from objascale.plan import RenderSettings, SceneSpec
 from objascale.records import RenderRequest
 from objascale.sources import Asset
@@ -115,7 +116,8 @@ def compare_full_frame(
     reference = lossless.model_copy(update={"samples": _REFERENCE_SAMPLES, "noise_threshold": 0, "denoise": False})
     request = RenderRequest(spec, lossless, tuple(objects), environment, scratch, "again.png")
     full_frame = scratch / "full.png"
-    whole = replace(request, settings=reference, file="reference.png", full_frame=full_frame)
+    plain = replace(spec, difficulty=None)  # Blender's frame has no effects
+    whole = replace(request, spec=plain, settings=reference, file="reference.png", full_frame=full_frame)
     try:
         again = worker.ask(request)
         last = again if isinstance(again, Refused) else worker.ask(whole)
@@ -126,7 +128,8 @@ def compare_full_frame(
     assert isinstance(again, Rendered)
 
     new, blenders = _decode((scratch / "again.png").read_bytes()), _decode(full_frame.read_bytes())
-    data = encode(new, settings.format)
+    compared = new if spec.difficulty is None else _decode((scratch / "reference.png").read_bytes())
+    data = encode(new, settings.format, quality_of(spec))
     stored = (folder / file).read_bytes()
     masks = [mask_of(row) for row in record["annotations"]]
     new_masks = [mask_of(vars(row)) for row in again.annotations]
@@ -134,7 +137,7 @@ def compare_full_frame(
     for mask in masks:
         covered |= mask.full()
     near = cv2.dilate(covered.astype(np.uint8), np.ones((2 * _MASK_MARGIN + 1,) * 2, np.uint8)) > 0
-    difference = _difference(new, blenders)
+    difference = _difference(compared, blenders)
     background = difference[~near]
     return FrameDifference(
         file=file,

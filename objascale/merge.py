@@ -9,7 +9,7 @@ from pathlib import Path
 
 from objascale.dataset import DatasetError, DatasetWriter, differences, read_header, read_journal, shortened
 from objascale.plan import load_plan
-from objascale.render import Rendering, describe_plan
+from objascale.rendering import Rendering, describe_plan
 
 
 def merge_shards(shards: Sequence[Path], out: Path) -> tuple[int, int]:

@@ -12,7 +12,7 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +22,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from objascale.choices import ImageFormat
+from objascale.difficulty.neighbours import Neighbour, count_distractors, distractor, occluder
+from objascale.difficulty.ranges import HARD, PHOTO, DialRange, draw
+from objascale.difficulty.record import DIALS, Difficulty, stream
 from objascale.files import write_atomically
 from objascale.sources import Asset
 from objascale.validation import describe_errors, in_one_line, parse_json
@@ -89,6 +92,7 @@ class PlanSettings(BaseModel):
         place: `centre`: the bounds of the object are centred. `anywhere`: they lie anywhere inside the picture. `cut`:
             their centre lies anywhere in the picture, whose edges may cut the object.
         max_objects: Largest number of objects; a picture has 1 to this many, uniformly.
+        difficulty: Ranges of the dials, see `objascale.difficulty`; None for pictures without difficulty.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -102,6 +106,7 @@ class PlanSettings(BaseModel):
     max_area: int | None = Field(None, ge=1)
     place: PlacementMode = "anywhere"
     max_objects: int = Field(1, ge=1, le=MAX_OBJECTS)
+    difficulty: dict[str, DialRange] | None = None
 
     @model_validator(mode="after")
     def _ranges(self) -> PlanSettings:
@@ -121,16 +126,21 @@ class PlanSettings(BaseModel):
                 f"no mask of at most {self.max_area} px is possible: min_fraction {self.min_fraction} of "
                 f"{self.min_px}² px is more; raise max_area or lower one of them"
             )
+        if unknown := (self.difficulty or {}).keys() - set(DIALS):
+            raise ValueError(f"difficulty has no dial {min(unknown)!r}")
         return self
 
 
 PRESETS = {
     "paper": PlanSettings(min_fraction=1e-6, max_fraction=0.3, min_area=2, max_area=100_000, place="centre"),
     "full": PlanSettings(),
+    "photo": PlanSettings(difficulty=dict(PHOTO)),
+    "hard": PlanSettings(difficulty=dict(HARD)),
 }
 """`paper`: the mask sizes of the paper's Figure 7 (2 to 1e5 px, 1e-6 to 0.3), and the centred objects of its Figure 8.
 
-`full`: no limit on the area; objects lie anywhere.
+`full`: no limit on the area; objects lie anywhere. `photo` and `hard`: sizes and places of `full`, with difficulty.
+The specs, masks and pictures of `paper` and `full` are frozen.
 """
 
 
@@ -176,6 +186,7 @@ class SceneSpec:
         elevation: Angle by which the camera looks down, radians.
         seed: Seed of the path tracer.
         objects: The objects, nearest first.
+        difficulty: Strengths of the dials; None for a picture without difficulty.
     """
 
     slot: int
@@ -189,11 +200,26 @@ class SceneSpec:
     elevation: float
     seed: int
     objects: tuple[ObjectSpec, ...]
+    difficulty: Difficulty | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the spec as plain values. Without difficulty, they are those of specs before dials existed."""
+        values = asdict(self)
+        if self.difficulty is None:
+            del values["difficulty"]
+        return values
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> SceneSpec:
-        """Restore a spec from the JSON of its `dataclasses.asdict`. Raises TypeError for missing or unknown fields."""
-        return cls(**{**values, "objects": tuple(ObjectSpec(**item) for item in values["objects"])})
+        """Restore a spec from the values of `to_json`. Raises TypeError for missing or unknown fields."""
+        difficulty = values.get("difficulty")
+        return cls(
+            **{
+                **values,
+                "objects": tuple(ObjectSpec(**item) for item in values["objects"]),
+                "difficulty": None if difficulty is None else Difficulty(**difficulty),
+            }
+        )
 
 
 def samples_for(pixels: int, settings: RenderSettings) -> int:
@@ -203,7 +229,7 @@ def samples_for(pixels: int, settings: RenderSettings) -> int:
 
 def spec_id(spec: SceneSpec, settings: RenderSettings) -> str:
     """Hash a spec and its settings to 16 hexadecimal digits."""
-    text = json.dumps([asdict(spec), settings.model_dump()], sort_keys=True)
+    text = json.dumps([spec.to_json(), settings.model_dump()], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -229,6 +255,7 @@ class Plan:
 
     def draw(self, slot: int, attempt: int = 0) -> SceneSpec:
         """Draw the spec of one attempt at one slot. The same arguments always give the same spec."""
+        ranges = self.settings.difficulty
         rng = np.random.default_rng([self.settings.seed, slot, attempt])
         environment = self.maps[int(rng.integers(len(self.maps)))]
         pixels, fraction = self._size(rng)
@@ -237,7 +264,7 @@ class Plan:
             category = self._categories[int(rng.integers(len(self._categories)))]
             own = self._by_category[category]
             objects.append(self._object_spec(own[int(rng.integers(len(own)))], self._fraction(pixels, rng), rng))
-        return SceneSpec(
+        spec = SceneSpec(
             slot=slot,
             attempt=attempt,
             map_id=environment.id,
@@ -250,6 +277,28 @@ class Plan:
             seed=int(rng.integers(2**31)),
             objects=tuple(objects[i] for i in rng.permutation(len(objects))),
         )
+        return spec if ranges is None else self._harder(spec, draw(ranges, self.settings.seed, slot, attempt))
+
+    def _harder(self, spec: SceneSpec, difficulty: Difficulty) -> SceneSpec:
+        """Return a spec with difficulty: distractors behind all objects, and an occluder before them.
+
+        The random numbers are those of the dials, so that the other draws do not depend on them.
+        """
+        target, seed = spec.objects[0], (self.settings.seed, spec.slot, spec.attempt)
+        at = (target.target_fraction, target.place_x, target.place_y)
+        before: list[ObjectSpec] = []
+        behind: list[ObjectSpec] = []
+        rng = stream("distractor objects", *seed)
+        for _ in range(count_distractors(difficulty.distractors)):
+            behind.append(self._neighbour(self._by_category[target.category], distractor(*at, rng), rng))
+        rng = stream("occluder", *seed)
+        if difficulty.occlusion > 0:
+            before.append(self._neighbour(self.objects, occluder(difficulty.occlusion, *at, rng), rng))
+        return replace(spec, objects=(*before, *spec.objects, *behind), difficulty=difficulty)
+
+    def _neighbour(self, among: Sequence[Asset], place: Neighbour, rng: np.random.Generator) -> ObjectSpec:
+        spec = self._object_spec(among[int(rng.integers(len(among)))], place.fraction, rng)
+        return replace(spec, place_x=place.place_x, place_y=place.place_y)
 
     def _object_spec(self, asset: Asset, fraction: float, rng: np.random.Generator) -> ObjectSpec:
         centred = self.settings.place == "centre"

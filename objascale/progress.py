@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -31,7 +32,7 @@ Item = TypeVar("Item")
 
 @contextmanager
 def show_progress(verb: str = "", in_bytes: bool = False) -> Iterator[ProgressCallback]:
-    """Show progress on standard error: a bar on a terminal, lines at intervals elsewhere.
+    """Show progress: a bar on a terminal or in a notebook, lines on standard error at intervals elsewhere.
 
     Args:
         verb: The action on the counted items, such as "rendering".
@@ -41,6 +42,9 @@ def show_progress(verb: str = "", in_bytes: bool = False) -> Iterator[ProgressCa
         The function to call after each step. Its first argument may also hold details, such as "steps, loss 0.31".
     """
     console = Console(stderr=True)
+    if console.is_jupyter:
+        yield _below_the_cell(verb, in_bytes)
+        return
     if not console.is_terminal:
         yield _lines(in_bytes)
         return
@@ -54,12 +58,39 @@ def show_progress(verb: str = "", in_bytes: bool = False) -> Iterator[ProgressCa
         yield show
 
 
+@contextmanager
+def show_status(text: str) -> Iterator[None]:
+    """Show what happens in a block on a terminal."""
+    console = Console(stderr=True)
+    with console.status(text) if console.is_terminal else nullcontext():
+        yield
+
+
 def track(items: Iterable[Item], verb: str, what: str, total: int) -> Iterator[Item]:
     """Yield the items and show how many of them the caller has finished."""
     with show_progress(verb) as progress:
         for done, item in enumerate(items, 1):
             yield item
             progress(what, done, total)
+
+
+def _below_the_cell(verb: str, in_bytes: bool) -> ProgressCallback:
+    """Show a bar below a notebook's cell. It is one output, which each call replaces."""
+    from IPython.display import HTML, display
+
+    bar = display(HTML(""), display_id=True)
+
+    def show(what: str, done: int, total: int) -> None:
+        text = html.escape(f"{verb} {what}: {_count(done, total, in_bytes)}".strip())
+        bar.update(HTML(f'<progress max="{total or 1}" value="{done}"></progress> {text}'))
+
+    return show
+
+
+def _count(done: int, total: int, in_bytes: bool) -> str:
+    """Return "3 of 12", or "1.2 of 4.8 MB". The total is left out if it is unknown."""
+    count, whole, unit = (f"{done / 1e6:.1f}", f"{total / 1e6:.1f}", " MB") if in_bytes else (str(done), str(total), "")
+    return f"{count}{f' of {whole}' if total else ''}{unit}"
 
 
 def _lines(in_bytes: bool) -> ProgressCallback:
@@ -70,8 +101,7 @@ def _lines(in_bytes: bool) -> ProgressCallback:
         if time.monotonic() - last < SECONDS_BETWEEN_LINES:
             return
         last = time.monotonic()
-        count, whole, unit = (f"{done / 1e6:.1f}", f"{total / 1e6:.1f}", "MB of ") if in_bytes else (done, total, "")
-        print(f"{count}{f' of {whole}' if total else ''} {unit}{what}", file=sys.stderr, flush=True)
+        print(f"{_count(done, total, in_bytes)}{' of' * in_bytes} {what}", file=sys.stderr, flush=True)
 
     return show
 

@@ -29,6 +29,11 @@ REASONS = {
 }
 """Kind of refusal → reason. The table in docs/formats.md lists them with their conditions."""
 
+LASTING_REASONS = frozenset(
+    ("truncated", "wrong-count", "gltf-1", "unsupported", "no-geometry", "not-finite", "too-many-triangles")
+)
+"""Kinds that the content of an object's file decides. Other kinds may end when other files or permissions change."""
+
 
 class Refusal(Exception):
     """A spec cannot be rendered.
@@ -37,7 +42,12 @@ class Refusal(Exception):
         kind: A key of REASONS.
         message: One sentence that names the file or the object.
         details: Text for a bug report, such as another program's error.
+
+    Attributes:
+        object_sha256: SHA-256 of the object whose import was refused; "" if the refusal has another cause.
     """
+
+    object_sha256 = ""
 
     def __init__(self, kind: str, message: str, details: str = "") -> None:
         assert kind in REASONS, kind

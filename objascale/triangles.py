@@ -1,4 +1,4 @@
-"""Counts of triangles that STL, PLY and OBJ files declare, checked before Blender reads them.
+"""Checks of STL, PLY and OBJ files before Blender reads them: the triangles that they declare, and the header of PLY.
 
 glTF files are counted by `objascale.gltf`. FBX and USD files cannot be counted cheaply; the imported mesh is.
 
@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import re
 import struct
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
+
+import numpy as np
 
 from objascale.gltf import MAX_TRIANGLES
 from objascale.refusal import Refusal
@@ -20,6 +23,9 @@ _STL_HEADER_BYTES = 84
 _STL_TRIANGLE_BYTES = 50
 _MIN_TEXT_BYTES = 2  # of a triangle in an OBJ file: each corner of a polygon adds a digit and a space
 _MAX_PLY_HEADER_BYTES = 1 << 16
+_MAX_PLY_LINE_BYTES = (1 << 16) - 1  # without the line's end; Blender's buffer has one more
+_MAX_PLY_COUNT_DIGITS = 9  # Blender's counts have 32 bits
+_MAX_SHOWN_BYTES = 60  # of a damaged line in a message
 _CHUNK_BYTES = 1 << 24
 _PLY_BYTES = {"char": 1, "uchar": 1, "short": 2, "ushort": 2, "int": 4, "uint": 4, "float": 4, "double": 8}
 _PLY_BYTES |= {"int8": 1, "uint8": 1, "int16": 2, "uint16": 2, "int32": 4, "uint32": 4, "float32": 4, "float64": 8}
@@ -77,30 +83,79 @@ def _occurrences(file: BinaryIO, word: bytes) -> int:
 def _check_ply(path: Path, file: BinaryIO, size: int) -> None:
     """A face has at least one triangle. An element takes a line of text, or the bytes of its values.
 
-    A list takes at least the bytes of its length.
+    A list takes at least the bytes of its length. Blender crashes if a header contradicts the format, or if a line of
+    text is longer than its buffer.
     """
     found = re.match(rb"ply\s.*?\nend_header\s*?\n", file.read(_MAX_PLY_HEADER_BYTES), re.DOTALL)
     if found is None:
         raise Refusal("unreadable", f"{path} is no PLY file: it has no header from ply to end_header")
-    counts: dict[str, int] = {}
-    needed = count = 0
-    text = False
-    for line in found[0].decode("latin-1").splitlines():
-        match line.split():
-            case ["format", kind, *_]:
-                text = kind == "ascii"
-            case ["element", name, number] if number.isdecimal():
-                counts[name] = count = int(number)
-            case ["property", "list", length, _, _] if length in _PLY_BYTES:
-                needed += count * _PLY_BYTES[length]
-            case ["property", kind, _] if kind in _PLY_BYTES:
-                needed += count * _PLY_BYTES[kind]
+    header = _ply_header(path, found[0].split(b"\n")[1:-2])
     file.seek(found.end())
-    short = _occurrences(file, b"\n") + 1 < sum(counts.values()) if text else size - found.end() < needed
+    if header.text:
+        lines, longest = _text_lines(file)
+        if longest > _MAX_PLY_LINE_BYTES:
+            message = f"{path} has a line of {longest:,} bytes, and Blender reads at most {_MAX_PLY_LINE_BYTES:,}"
+            raise Refusal("unreadable", message)
+        short = lines < sum(header.counts.values())
+    else:
+        short = size - found.end() < header.needed
     if short:
-        declared = " and ".join(f"{number:,} × {name}" for name, number in counts.items())
+        declared = " and ".join(f"{number:,} × {name}" for name, number in header.counts.items())
         raise Refusal("wrong-count", f"{path} declares {declared}, but ends before them")
-    _refuse_above_limit(path, counts.get("face", 0))
+    _refuse_above_limit(path, header.counts.get("face", 0))
+
+
+@dataclass
+class _PlyHeader:
+    """The header of a PLY file.
+
+    Attributes:
+        text: Whether the elements are text.
+        counts: Number of elements by name.
+        needed: Smallest size of the elements in binary form, bytes.
+    """
+
+    text: bool = False
+    counts: dict[str, int] = field(default_factory=dict)
+    needed: int = 0
+
+
+def _ply_header(path: Path, lines: list[bytes]) -> _PlyHeader:
+    """Read the lines between `ply` and `end_header`. Raises Refusal if one of them is not of the format."""
+    header = _PlyHeader()
+    element, count, axes = "", 0, set()
+    for number, line in enumerate(lines, 2):
+        match [] if line[:1].isspace() else [word.decode("latin-1") for word in line.split()]:
+            case ["comment" | "obj_info", *_]:
+                pass
+            case ["format", "ascii" | "binary_little_endian" | "binary_big_endian" as kind, _]:
+                header.text = kind == "ascii"
+            case ["element", element, digits] if digits.isdecimal() and len(digits) <= _MAX_PLY_COUNT_DIGITS:
+                count = int(digits)
+                header.counts[element] = header.counts.get(element, 0) + count
+            case ["property", "list", length, kind, _, *_] if element and length in _PLY_BYTES and kind in _PLY_BYTES:
+                header.needed += count * _PLY_BYTES[length]
+            case ["property", kind, name, *_] if element and kind in _PLY_BYTES:
+                header.needed += count * _PLY_BYTES[kind]
+                axes |= {name} if element == "vertex" else set()
+            case _:
+                shown = line[:_MAX_SHOWN_BYTES].decode("latin-1")
+                raise Refusal("unreadable", f"{path} has a damaged header: line {number} is {shown!r}")
+    if not axes >= {"x", "y", "z"}:
+        raise Refusal("unreadable", f"{path} has a damaged header: it has no element vertex with x, y and z")
+    return header
+
+
+def _text_lines(file: BinaryIO) -> tuple[int, int]:
+    """Return the number of lines in the rest of a file and the length of the longest, bytes without the line's end."""
+    lines, longest, start, end = 1, 0, 0, 0
+    while chunk := file.read(_CHUNK_BYTES):
+        ends = np.flatnonzero(np.frombuffer(chunk, np.uint8) == ord("\n")) + end
+        if len(ends):
+            longest = max(longest, int(np.diff(ends, prepend=start - 1).max()) - 1)
+            lines, start = lines + len(ends), int(ends[-1]) + 1
+        end += len(chunk)
+    return lines, max(longest, end - start)
 
 
 def _check_obj(path: Path, file: BinaryIO, size: int) -> None:

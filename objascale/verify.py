@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Hashable, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from objascale.dataset import (
 from objascale.files import file_sha256
 from objascale.masks import MaskError, RegionMask
 from objascale.plan import RenderSettings, SceneSpec, spec_id
+from objascale.records import difficulty_columns
 from objascale.validation import describe_errors
 
 _Row = dict[str, Any]  # of annotations.parquet
@@ -175,6 +176,7 @@ def _check_masks(rows: list[_Row]) -> list[Damage]:
         except MaskError as error:
             damages.append(Damage(file, f"the mask of object {name} is damaged: {error}"))
             continue
+        damages += _check_band(row)
         damages += [
             Damage(file, f"the {column} of object {name} is {row[column]}, but its mask has {value}")
             for column, value in expected.items()
@@ -187,6 +189,16 @@ def _check_masks(rows: list[_Row]) -> list[Damage]:
     return damages
 
 
+def _check_band(row: _Row) -> list[Damage]:
+    """Check that the uncertain pixels of a row can be decoded."""
+    try:
+        if row.get("uncertain_counts"):
+            RegionMask.from_rle({"size": row["rle_size"], "counts": row["uncertain_counts"]})
+    except MaskError as error:
+        return [Damage(row["file"], f"the uncertain band of object {row['object_id']} is damaged: {error}")]
+    return []
+
+
 def _check_record(record: dict[str, Any], settings: RenderSettings) -> list[Damage]:
     rows = record["annotations"]
     file = rows[0]["file"]
@@ -197,7 +209,12 @@ def _check_record(record: dict[str, Any], settings: RenderSettings) -> list[Dama
     identity = spec_id(spec, settings)
     if {identity} != {record["spec_id"], *(row["spec_id"] for row in rows)}:
         return [Damage(file, f"its spec and settings hash to {identity}, but the journal has {record['spec_id']}")]
-    return []
+    strengths = {} if spec.difficulty is None else difficulty_columns(asdict(spec.difficulty))
+    return [
+        Damage(file, f"the dials of object {row['object_id']} are {found}, but its spec has {strengths}")
+        for row in rows
+        if (found := {name: row[name] for name in row if name.startswith("difficulty_")}) != strengths
+    ]
 
 
 def _disagreements(rows: list[_Row], journal_rows: list[_Row]) -> list[Damage]:

@@ -13,16 +13,17 @@ import pandas as pd
 
 from objascale.progress import ProgressCallback
 from reports.figures import Drawn
-from reports.figures.registry import FIGURES
+from reports.figures.registry import FIGURES, draw, figure_number
 from reports.formats import Table, scientific
 from reports.gallery import build_gallery
 from reports.html import PageFigure, PageTable, Section, render_page
+from reports.naming import nearest
 from reports.output import Output
 from reports.parallel import Workers
 from reports.record import Record, RecordError, hash_inputs
 from reports.results import ReportError, ResultsTable, read_results
 from reports.style import FORMATS, assign_styles, save_figure
-from reports.tables.published import published_table
+from reports.tables.published import published_tables
 from reports.tables.registry import DATASET_TABLES, SUMMARY_TABLES
 from reports.times import NO_MASKS
 from reports.view import NothingToShow, ResultsView, slugs
@@ -120,7 +121,7 @@ def build_report(
         with _failing(f"Table {name}, {kind.about}", work.failed):
             tables.append(kind.make(results))
             of_all.append(PageTable.of(tables[-1], work.output.table(tables[-1], "tables")))
-    published = PageTable.of(published_table(), work.output.table(published_table(), "tables"))
+    published = [PageTable.of(table, work.output.table(table, "tables")) for table in published_tables()]
     runs = [*results.runs, *(timing.run for timing in results.timings)]
     notes = [*results.notes, *work.failed]
     work.output.write("index.html", render_page(of_all, sections, runs, published, styles, notes))
@@ -138,7 +139,7 @@ def make_tables(which: str, results: ResultsTable, out: Path) -> list[tuple[Tabl
         ReportError: `out` cannot be written, the table does not exist, or no data set supports it.
     """
     if which not in (names := [*SUMMARY_TABLES, *DATASET_TABLES]):
-        raise ReportError(f"there is no table {which}: there are {', '.join(names)}")
+        raise ReportError(f"there is no table {which}: {nearest(which, names, names)}")
     made, reasons = [], []
     if which in SUMMARY_TABLES:
         made.append((SUMMARY_TABLES[which].make(results), "tables"))
@@ -158,16 +159,21 @@ def make_tables(which: str, results: ResultsTable, out: Path) -> list[tuple[Tabl
 def draw_figure(which: str, results: ResultsTable, out: Path, bins: int | None = None) -> list[Path]:
     """Draw one figure for each data set into `out`/figures/DATASET/ and return the paths of its files.
 
+    Args:
+        which: Its number, or the name of one of its files.
+        results: The results.
+        out: The folder of the report.
+        bins: See `ResultsView`.
+
     Raises:
         ReportError: `out` cannot be written, the figure does not exist, or no data set supports it.
     """
-    if which not in FIGURES:
-        raise ReportError(f"there is no figure {which}: there are {', '.join(FIGURES)}")
+    figure_number(which)
     styles = assign_styles(results.rows["series"])
     output, written, reasons = Output(out), [], []
     for dataset, slug in slugs(results.datasets).items():
         try:
-            drawn = FIGURES[which].draw(ResultsView(results, dataset, styles, bins))
+            drawn = draw(which, ResultsView(results, dataset, styles, bins))
         except NothingToShow as nothing:
             reasons.append(f"{dataset}: {nothing}")
             continue

@@ -84,12 +84,27 @@ def read_table(path: Path, columns: Sequence[str], numbers: Sequence[str]) -> pd
         raise ReportError(
             f"{path} is no readable Parquet file ({in_one_line(error)}): run bench again into a new folder"
         ) from None
+    return check_table(rows, str(path), columns, numbers)
+
+
+def check_table(rows: pd.DataFrame, name: str, columns: Sequence[str], numbers: Sequence[str]) -> pd.DataFrame:
+    """Check the columns of a table.
+
+    Args:
+        rows: The table.
+        name: Its name in error messages, such as a path.
+        columns: Columns that must exist.
+        numbers: Columns that are converted to float.
+
+    Raises:
+        ReportError: The table lacks columns or has no rows.
+    """
     missing = [column for column in columns if column not in rows]
     if missing:
-        raise ReportError(f"{path} lacks the columns {', '.join(missing)}: it was written by another version of bench")
+        raise ReportError(f"{name} lacks the columns {', '.join(missing)}: it was written by another version of bench")
     if rows.empty:
-        raise ReportError(f"{path} holds no rows: score at least one object with `bench run` first")
+        raise ReportError(f"{name} holds no rows: score at least one object with `bench run` first")
     try:
         return rows.astype(dict.fromkeys(numbers, float))
     except (TypeError, ValueError) as error:
-        raise ReportError(f"{path} holds values that are not numbers ({error})") from None
+        raise ReportError(f"{name} holds values that are not numbers ({error})") from None

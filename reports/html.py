@@ -66,7 +66,7 @@ def render_page(
     of_all: list[PageTable],
     sections: list[Section],
     runs: list[dict[str, Any]],
-    published: PageTable,
+    published: list[PageTable],
     styles: dict[str, Style],
     notes: list[str],
 ) -> str:

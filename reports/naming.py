@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 import pandas as pd
 
+from bench.choices import PROTOCOLS
 from bench.prompts import PromptSettings, settings_hash
 
 VARIANT = ["prompt_source", "noise", "tokens", "weights_sha256", "settings"]
@@ -26,9 +28,10 @@ def settings_by_hash(run: dict[str, Any]) -> dict[str, str]:
         settings = card.get("settings", {})
         kept = {name: value for name, value in settings.items() if name != "device"}
         for noise in run.get("noise", []):
-            used = PromptSettings(prompt.get("source"), noise, prompt.get("seed"))
-            seed = {"seed of noise": used.seed} if noise else {}
-            found[settings_hash(settings, used)] = json.dumps(kept | seed, sort_keys=True)
+            boxes = prompt.get("detections_sha256", "")
+            used = PromptSettings(prompt.get("source"), noise, prompt.get("seed"), detections_sha256=boxes)
+            of_prompt = {"seed of noise": used.seed} if noise else {"detections": boxes[:8]} if boxes else {}
+            found[settings_hash(settings, used)] = json.dumps(kept | of_prompt, sort_keys=True)
     return found
 
 
@@ -40,7 +43,8 @@ def known_settings(text: str) -> dict[str, Any] | None:
 def prompt_sources(rows: pd.DataFrame) -> pd.Series:
     """Return the prompt source of each row, "matched" also where the source is the model's own kind of prompt."""
     kinds = rows.groupby(["folder", "model", "weights_sha256", "settings_hash"], dropna=False)["prompt"]
-    return rows["prompt_source"].mask(kinds.transform("first") == rows["prompt_source"], "matched")
+    own_kind = (kinds.transform("first") == rows["prompt_source"]) & ~rows["prompt_source"].isin(PROTOCOLS)
+    return rows["prompt_source"].mask(own_kind, "matched")
 
 
 def variant_names(rows: pd.DataFrame, fields: Sequence[str]) -> pd.Series:
@@ -85,3 +89,9 @@ def _field_words(field: str, value: object) -> str:
     if field == "tokens":
         return "no tokens" if pd.isna(value) else f"{int(value)} tokens"  # type: ignore[call-overload]
     return f"noise {value:g}" if field == "noise" else f"{value} prompts"
+
+
+def nearest(name: str, names: Iterable[str], listed: Iterable[str]) -> str:
+    """Return the end of an error message about an unknown name: similar names, or those of `listed`."""
+    near = get_close_matches(name, list(names), 3)
+    return f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(listed)}"

@@ -14,11 +14,11 @@ import pandas as pd
 from bench.results import RESULTS_SCHEMA, check_types
 from bench.seen import SEEN_ORDER, describe_seen, unfair
 from bench.statistics import clusters
-from reports.files import ReportError, read_description, read_table
+from reports.files import ReportError, check_table, read_description, read_table
 from reports.naming import VARIANT, prompt_sources, settings_by_hash, variant_names
 from reports.times import Timing, is_timing, timed
 
-__all__ = ["COLUMNS", "ReportError", "ResultsTable", "read_results"]
+__all__ = ["COLUMNS", "ReportError", "ResultsTable", "read_results", "results_of"]
 
 _MILLISECONDS = ["image_pre_ms", "image_model_ms", "image_post_ms", "pre_ms", "model_ms", "post_ms"]
 _NUMBERS = ["width", "height", "area", "fraction", "noise", "iou", "predicted_area", "tokens", *_MILLISECONDS]
@@ -101,6 +101,33 @@ def read_results(folders: Sequence[Path]) -> ResultsTable:
     runs = [_read_run(folder) for folder in with_rows]
     _check_versions(runs)
     rows = pd.concat([_read_rows(*each) for each in zip(with_rows, runs, strict=True)], ignore_index=True)
+    return _joined(rows, runs, timings)
+
+
+def results_of(frame: pd.DataFrame) -> ResultsTable:
+    """Check a table of results.
+
+    Args:
+        frame: Rows with the columns of results.parquet, from `bench.evaluate` or `pandas.read_parquet`, or a part of
+            them. `attrs["run"]` may hold the content of run.json; without it, numbers of parameters are unknown.
+
+    Raises:
+        ReportError: It is no such table, values are out of range, or it has no rows.
+    """
+    if not isinstance(frame, pd.DataFrame):
+        raise ReportError(
+            f"results are a pandas.DataFrame of bench.evaluate, not an object of type {type(frame).__name__}"
+        )
+    run = {"schema": RESULTS_SCHEMA, **frame.attrs.get("run", {}), "folder": "the table of results"}
+    _check_versions([run])
+    plain = frame.reset_index(drop=True)
+    plain.attrs = {}
+    rows = check_table(plain, run["folder"], COLUMNS, _NUMBERS)
+    return _joined(_checked_rows(rows, run, run["folder"]), [run], [])
+
+
+def _joined(rows: pd.DataFrame, runs: list[dict[str, Any]], timings: list[Timing]) -> ResultsTable:
+    """Return the rows of one or more runs with the columns of `ResultsTable.rows`. Raises ReportError."""
     notes = _without_rows(runs, rows)
     doubled = rows.duplicated(_KEY, keep="last")
     if doubled.any():
@@ -166,23 +193,35 @@ def _read_run(folder: Path) -> dict[str, Any]:
 
 def _read_rows(folder: Path, run: dict[str, Any]) -> pd.DataFrame:
     path = folder / "results.parquet"
-    rows = read_table(path, COLUMNS, _NUMBERS)
-    lacking = [name for name in _ALWAYS if rows[name].isna().any()]
+    return _checked_rows(read_table(path, COLUMNS, _NUMBERS), run, str(path))
+
+
+def _checked_rows(rows: pd.DataFrame, run: dict[str, Any], name: str) -> pd.DataFrame:
+    """Check the values of a table, and add the settings and the source of prompts. Raises ReportError.
+
+    Args:
+        rows: The table.
+        run: Content of run.json.
+        name: Name of the table in error messages.
+    """
+    lacking = [column for column in _ALWAYS if rows[column].isna().any()]
     if lacking:
-        raise ReportError(f"{path} has rows without {' or '.join(lacking)}: measure again")
+        raise ReportError(f"{name} has rows without {' or '.join(lacking)}: measure again")
     if not rows["iou"].between(0, 1).all():
-        raise ReportError(f"{path} has an IoU outside 0 to 1: measure again")
+        raise ReportError(f"{name} has an IoU outside 0 to 1: measure again")
     sizes = rows.loc[rows["area"] > 0, ["area", "fraction", "width", "height"]]
     if not (np.isfinite(sizes) & (sizes > 0)).all(axis=None):
-        raise ReportError(f"{path} has an area, fraction, width or height that is not positive: measure again")
-    rows = rows.astype(dict.fromkeys(_TEXTS, str)).assign(folder=str(folder), untrained=rows["untrained"].eq(True))
+        raise ReportError(f"{name} has an area, fraction, width or height that is not positive: measure again")
+    rows = rows.astype(dict.fromkeys(_TEXTS, str)).assign(folder=run["folder"], untrained=rows["untrained"].eq(True))
     try:
         check_types(rows)
     except ValueError as error:
-        raise ReportError(f"{path} is damaged ({error}): measure again") from None
+        raise ReportError(f"{name} is damaged ({error}): measure again") from None
+    if rows["dataset_path"].str.contains("\0", regex=False).any():
+        raise ReportError(f"{name} is damaged (a dataset_path has a null character): measure again")
     rows["category"] = rows["category"].fillna("").astype(str)
     if not rows["seen_in_training"].isin(SEEN_ORDER).all():
-        raise ReportError(f"{path} has a seen_in_training other than {', '.join(SEEN_ORDER)}: measure again")
+        raise ReportError(f"{name} has a seen_in_training other than {', '.join(SEEN_ORDER)}: measure again")
     rows["weights_sha256"] = rows["weights_sha256"].fillna("")  # no weights: None and NaN differ as keys
     known = settings_by_hash(run)
     rows["settings"] = rows["settings_hash"].map(lambda each: known.get(each, each))

@@ -17,6 +17,8 @@ from bench.cli import app
 
 TIMES = ["image_pre_ms", "image_model_ms", "image_post_ms", "pre_ms", "model_ms", "post_ms"]
 
+USER_MODEL = f"{Path(__file__).parent / 'bench/filled_box.py'}:FilledBox"
+
 
 def bench(*arguments: object) -> Result:
     """Run `bench` in this process."""

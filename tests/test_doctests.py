@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 MODULES = (
+    "bench.evaluation",
     "bench.metrics",
     "bench.prompts",
     "flip.gaussian",

@@ -16,7 +16,7 @@ def loaded_by(code: str) -> set[str]:
     return set(done.stdout.splitlines()[-1].split())
 
 
-MODEL_LIBRARIES = {"torch", "torchvision", "onnxruntime", "segment_anything", "ultralytics"}
+MODEL_LIBRARIES = {"torch", "torchvision", "onnxruntime", "segment_anything", "timm", "transformers", "ultralytics"}
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,7 @@ MODEL_LIBRARIES = {"torch", "torchvision", "onnxruntime", "segment_anything", "u
     [
         ("import flip", {"torch"}),
         ("from flip import FlipPredictor, Gaussian, Recipe, load_predictor", set()),
+        ("from objascale import render", {"torch", "bpy"}),
         ("import objascale, objascale.plan, objascale.masks, objascale.datasets", {"torch", "bpy"}),
         ("import baselines, bench, reports", {*MODEL_LIBRARIES, "pandas"}),
         ("import bench.ray, objascale.engine.ray, objascale.records", {"bpy", "PyOpenColorIO", "OpenEXR"}),
@@ -51,7 +52,7 @@ assert all(os.environ.get(name) == before.get(name) for name in PASSIVE_WAITING)
     assert "torch" in loaded_by(code)
 
 
-@pytest.mark.parametrize("name", ["baselines", "flip"])
+@pytest.mark.parametrize("name", ["baselines", "bench", "flip", "objascale", "reports"])
 def test_exported_names_exist_and_unknown_names_raise_attribute_error(name: str) -> None:
     package = import_module(name)
     for exported in package.__all__:

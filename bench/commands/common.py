@@ -23,7 +23,7 @@ Weights = Annotated[Path | None, typer.Option("--weights", help="Folder of weigh
 
 def errors() -> AbstractContextManager[None]:
     """End the command with one sentence for errors that a user can cause."""
-    from baselines.registry import UnknownModel
+    from baselines.model import UnknownModel
     from baselines.segmenter import ModelUnavailable
     from bench.results import ResultsError
     from bench.selection import SelectionError

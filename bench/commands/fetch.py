@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from bench.commands.common import Weights, errors
-
-if TYPE_CHECKING:
-    from baselines.model import Files, Model
 
 
 def fetch(
@@ -24,6 +20,7 @@ def fetch(
     again. If a model fails, the others are fetched, and the exit code is 1.
     """
     from baselines.registry import fetch_weights, find_models
+    from bench.weights import find_checked
     from flip.fetching import FetchJob, fetch_all
     from flip.weights import cache_folder
 
@@ -34,16 +31,9 @@ def fetch(
                 FetchJob(
                     model.name,
                     model.licence,
-                    partial(_find, model, weights),
+                    partial(find_checked, model, weights),
                     partial(fetch_weights, model, folder),
                 )
                 for model in find_models(names)
             ]
         )
-
-
-def _find(model: Model, folder: Path | None) -> Files:
-    """Return the files of a model. Raises WeightsMissing if they are not there or differ from the published ones."""
-    from baselines.registry import find_all_weights
-
-    return find_all_weights([model], folder)[model.name] or ()

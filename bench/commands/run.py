@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from baselines.segmenter import Options, Precision
-from bench.choices import PromptSource
+from bench.choices import MAX_NOISE, MAX_TOKENS, SOURCES
 from bench.commands.common import (
     Weights,
     complain_of_errors,
@@ -24,21 +20,22 @@ from bench.commands.common import (
     whole_numbers,
 )
 from flip.choices import Device
-from flip.training_data import UNKNOWN
-from flip.weights import WeightsMissing
 from objascale.choices import DATASET_FORMATS, Exif
 from objascale.progress import show_progress
-from objascale.terminal import complain, console, fail, fail_interrupted, refuse_idle
+from objascale.terminal import UsageError, complain, console, fail, fail_interrupted, refuse_idle
 
 if TYPE_CHECKING:
-    from baselines.model import Model
-    from bench.runner import Engine
     from bench.setup import Setup
     from bench.timing import TimingSettings
+    from bench.weights import Missing
     from objascale.datasets import Dataset
 
-MAX_NOISE = 2.0  # sides of the box; catches typing errors such as 10 for 0.10
-MAX_TOKENS = 1 << 16  # patches; catches typing errors
+
+def known_source(text: str) -> str:
+    """Check the source of --prompt. Raises BadParameter."""
+    if text.partition(":")[0] not in SOURCES:
+        raise typer.BadParameter(f"{text!r} is not one of {', '.join(SOURCES[:-1])} and detector:FILE")
+    return text
 
 
 def run(
@@ -46,7 +43,8 @@ def run(
         str,
         typer.Option(
             metavar="NAME,...",
-            help="Names from `bench models`, separated by commas; all: every model whose weights are present.",
+            help="Names from `bench models`, FILE.py:CLASS or PACKAGE.MODULE:CLASS, separated by commas; all: every "
+            "model of `bench models` whose weights are present.",
         ),
     ],
     data: Annotated[Path, typer.Option(help="Folder or file of the data set.")] = Path("data/objascale"),
@@ -78,8 +76,14 @@ def run(
         str | None, typer.Option(metavar="I/N", help="Measure only the I-th of N parts; see bench merge.")
     ] = None,
     prompt: Annotated[
-        PromptSource,
-        typer.Option(help="Source of prompts: each model's own kind (matched), or the same box, Gaussian or point."),
+        str,
+        typer.Option(
+            metavar="SOURCE",
+            callback=known_source,
+            help="Source of prompts: each model's own kind (matched), or the same box, gaussian or point. Protocols: "
+            "clicks (up to 20 that correct errors), worst (a set of plausible prompts), detector:FILE (boxes of a "
+            "detector, as COCO's JSON of results).",
+        ),
     ] = "matched",
     noise: Annotated[
         str,
@@ -99,13 +103,29 @@ def run(
             "stored, or as viewers display them."
         ),
     ] = "stored",
+    ignore_band: Annotated[
+        bool,
+        typer.Option(
+            "--ignore-band",
+            help="Leave the pixels that blur makes uncertain out of the scores (presets photo and hard of objascale).",
+        ),
+    ] = False,
     device: Annotated[Device, typer.Option(help="Device of the networks.")] = "auto",
     precision: Annotated[
         Precision, typer.Option(help="Precision of FLIP and SAM: float32, or mixed with a 16-bit format.")
     ] = "fp32",
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Refuse the run if weights are missing, instead of fetching them.")
+    ] = False,
+    available: Annotated[
+        bool, typer.Option("--available", help="Omit models whose weights or packages are missing; fetch nothing.")
+    ] = False,
     allow_untrained: Annotated[
         bool,
-        typer.Option("--allow-untrained", help="Run models without weights with random weights, and mark their rows."),
+        typer.Option(
+            "--allow-untrained",
+            help="Run models whose weights are missing with random weights, and mark their rows; fetch nothing.",
+        ),
     ] = False,
     engine: Annotated[Literal["local", "ray"], typer.Option(help="Run on this machine or on a Ray cluster.")] = "local",
     address: Annotated[
@@ -130,15 +150,20 @@ def run(
 ) -> None:
     """Measure models on a data set: one row per model and object in OUT/results.parquet, and a table at the end.
 
+    Missing weights are fetched first. If that fails for a model, the others are measured, and the exit code is 1.
+
     The same command continues an interrupted run. Other models, noise levels and numbers of patches can be added later.
     """
-    from baselines.registry import find_all_weights
-    from bench.prompts import PromptSettings
+    from baselines.registry import MODELS, find_models
+    from bench.choices import PROTOCOLS
+    from bench.engines import describe_run, open_engine
+    from bench.protocols.option import parse_prompt, with_clicks
     from bench.results import open_results
     from bench.runner import run as measure
     from bench.selection import SelectionError, parse_selection
     from bench.setup import Setup
     from bench.timing import DEFAULT_IMAGES, TimingSettings
+    from bench.weights import obtain_weights
     from objascale.datasets.formats import open_dataset
     from objascale.datasets.skipped import refuse_bad_records
 
@@ -148,30 +173,53 @@ def run(
         if not timing:
             refuse_idle("--timing", "warmup", "repeats")
         selection = parse_selection(select or [], limit or (DEFAULT_IMAGES if timing else None), shard)
-        prompts = [PromptSettings(prompt, level, seed) for level in numbers("--noise", noise, 0, MAX_NOISE)]
+        prompts = parse_prompt(prompt, numbers("--noise", noise, 0, MAX_NOISE), seed)
         patches = whole_numbers("--tokens", tokens, 1, MAX_TOKENS)
-        chosen = _chosen(models, weights)
+        if available and allow_untrained:
+            raise UsageError("--available omits models without weights, and --allow-untrained runs them; give one")
+        if timing and (engine != "local" or (workers or 1) > 1 or len(prompts) > 1 or len(patches) > 1):
+            raise SelectionError("--timing needs --engine local, one worker, one --noise and one --tokens")
+        if timing and prompts[0].source in PROTOCOLS:
+            raise SelectionError(f"--timing takes one prompt for each object, not --prompt {prompts[0].source}")
+        if models == "all":
+            chosen, available = list(MODELS.values()), True
+        else:
+            chosen = find_models([name.strip() for name in models.split(",") if name.strip()])
+        left_out: list[str] = []
+        if prompt == "clicks":
+            chosen, left_out = with_clicks(chosen)
         if not any(model.takes_tokens for model in chosen):
             refuse_idle("a model that samples patches, such as flip-s", "tokens")
-        files = find_all_weights(chosen, weights, allow_untrained=allow_untrained)
-        here = {name: found and tuple(file.absolute() for file in found) for name, found in files.items()}
-        apart = images and images.absolute()
-        setup = Setup(
-            here, Options(device, precision), data.absolute(), format, prompts, selection, patches, exif, apart
-        )
-        dataset = open_dataset(data, format, images)
+        opened = open_dataset(data, format, images)
+        dataset = opened.ignoring_bands() if ignore_band else opened
         selection.check(dataset)
         if strict:
             refuse_bad_records(dataset, selection.samples(dataset))
+        missing: Missing = "omit" if available else "random" if allow_untrained else "refuse" if offline else "fetch"
+        found = obtain_weights(chosen, weights, missing)
+        lost = list(found.failures)
+        setup = Setup(
+            found.models,
+            found.files,
+            Options(device, precision),
+            data.absolute(),
+            format,
+            prompts,
+            selection,
+            patches,
+            exif,
+            images and images.absolute(),
+            ignore_band=ignore_band,
+        )
         if timing:
-            if engine != "local" or (workers or 1) > 1 or len(prompts) > 1 or len(patches) > 1:
-                raise SelectionError("--timing needs --engine local, one worker, one --noise and one --tokens")
-            _time(out, dataset, setup, TimingSettings(warmup, repeats))
+            _time(out, dataset, setup, TimingSettings(warmup, repeats), lost)
             return
         with (
-            _open_engine(engine, setup, dataset, workers, address) as there,
-            open_results(out, _description(dataset, there, setup), dataset) as results,
+            open_engine(engine, setup, dataset, workers, address) as there,
+            open_results(out, describe_run(dataset, there, setup, _command(), left_out), dataset) as results,
         ):
+            if left_out:
+                complain(f"without {', '.join(left_out)}: no clicks are among their kinds of prompts")
             for sentence in there.unavailable.values():
                 complain(sentence)
             try:
@@ -186,39 +234,17 @@ def run(
                 raise SelectionError(f"no object of {data} is selected; change --select, --limit or --shard")
         report(results, out)
         fail_if_only_errors(results.frame(), [card.name for card in there.cards])
-        _fail_if_unavailable(there)
+        _fail_if_lost([*lost, *there.unavailable])
 
 
-@contextmanager
-def _open_engine(
-    name: str, setup: Setup, dataset: Dataset, workers: int | None, address: str | None
-) -> Iterator[Engine]:
-    """Load the models in this process, or in worker processes that run inside the block."""
-    from baselines.registry import find_models
-    from bench.local import LocalHost, default_workers
-    from bench.pool import Pool
-    from bench.ray import RayHost
-
-    if name == "ray":
-        with Pool(RayHost(setup, workers, address)) as pool:
-            yield pool
-        return
-    images = len(setup.selection.samples(dataset))
-    workers = workers or default_workers(find_models(list(setup.weights)), setup.options.device, images)
-    if workers == 1:
-        yield setup.measurer(dataset)
-        return
-    with Pool(LocalHost(setup, workers)) as pool:
-        yield pool
-
-
-def _time(out: Path, dataset: Dataset, setup: Setup, settings: TimingSettings) -> None:
-    """`bench run --timing`."""
+def _time(out: Path, dataset: Dataset, setup: Setup, settings: TimingSettings, lost: list[str]) -> None:
+    """`bench run --timing`. `lost` are the names of models without weights."""
+    from bench.engines import describe_run
     from bench.timing import rich_table, run_timing, summarise_times
 
     there = setup.measurer(dataset)
     segmenters = there.segmenters
-    description = _description(dataset, there, setup)
+    description = describe_run(dataset, there, setup, _command())
     for sentence in there.unavailable.values():
         complain(sentence)
     try:
@@ -232,48 +258,15 @@ def _time(out: Path, dataset: Dataset, setup: Setup, settings: TimingSettings) -
     complain_of_errors(rows, "have no time")
     console().print(f"{len(rows)} calls in {out / 'timing.parquet'}", soft_wrap=True)
     fail_if_only_errors(rows[rows["call"] != "set_image"], [card.name for card in there.cards])
-    _fail_if_unavailable(there)
+    _fail_if_lost([*lost, *there.unavailable])
 
 
-def _fail_if_unavailable(engine: Engine) -> None:
-    """End the command with exit code 1 if a model could not be loaded."""
-    if engine.unavailable:
-        fail(f"{', '.join(engine.unavailable)} could not be loaded, so there are no rows of it")
+def _command() -> list[str]:
+    """Return the words of the command without the folder of the program."""
+    return [Path(sys.argv[0]).name, *sys.argv[1:]]
 
 
-def _chosen(models: str, weights: Path | None) -> list[Model]:
-    """Return the models of --models; `all` omits models without weights and prints their names."""
-    from baselines import registry
-
-    if models != "all":
-        return registry.find_models([name.strip() for name in models.split(",") if name.strip()])
-    chosen = []
-    for model in registry.MODELS.values():
-        try:
-            registry.find_all_weights([model], weights)
-            chosen.append(model)
-        except WeightsMissing as error:
-            complain(f"without {model.name}: {error}")
-    return chosen
-
-
-def _description(dataset: Dataset, engine: Engine, setup: Setup) -> dict[str, Any]:
-    """Return the content of run.json."""
-    learned = setup.learned()
-    return {
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
-        "dataset": {
-            "name": dataset.name,
-            "path": str(dataset.path),
-            "images": len(dataset.samples),
-            "masks": dataset.masks,
-            "skipped": dict(dataset.skipped),
-        },
-        "models": [asdict(card) | {"training": learned.get(card.name, UNKNOWN).summary()} for card in engine.cards],
-        "prompt": {"source": setup.prompts[0].source, "seed": setup.prompts[0].seed},
-        "noise": [prompt.noise for prompt in setup.prompts],
-        "exif": setup.exif,
-        "workers": engine.workers,
-        "environment": engine.environment,
-    }
+def _fail_if_lost(names: list[str]) -> None:
+    """End the command with exit code 1 if a model of --models could not be loaded."""
+    if names:
+        fail(f"{', '.join(names)} could not be loaded, so there are no rows of it")

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from objascale.blender import scene
+from objascale.blender import reuse, scene
 from objascale.blender.importing import import_object
 from objascale.blender.placing import pixel_box, projected_bounds
 from objascale.camera import Camera
@@ -42,19 +42,21 @@ def render_crops(request: CropRequest, device: str, threads: int, scratch: Path)
     started = time.perf_counter()
     asset, settings = request.asset, request.settings
     gc.collect()
+    reuse.forget()
     scene.clear()
     scene.choose_device(device)
     thing = import_object(asset.path, asset.sha256, 0.0)
     for each in request.maps:
         refuse_changed(each.path, each.sha256)
     lights = [_light(each.path, scratch) for each in request.maps]
-    scene.prepare(lights[0], settings, 0, device != "cpu", threads)
-    cycles = bpy.context.scene.cycles
-    cycles.denoising_prefilter = "FAST"  # the accurate one takes as long as the tracing, and shows in no crop
+    scene.prepare(settings, device != "cpu", threads)
+    bpy.context.scene.cycles.denoising_prefilter = (
+        "FAST"  # the accurate one takes as long as the tracing, and shows in no crop
+    )
     rows = []
     for number, (view, light) in enumerate(zip(request.views, lights, strict=True)):
         scene.surround(light, view.turn)
-        cycles.seed = view.seed
+        scene.reseed(view.seed)
         picture = _crop(_framing(thing.points, view, request.px), thing.points, settings, scratch)
         opaque = int(np.count_nonzero(picture[..., 3] >= 128))
         if opaque < _MIN_AREA:

@@ -17,6 +17,7 @@ from objascale.plan import RenderSettings
 
 GPU_BACKENDS = {"optix": "OPTIX", "cuda": "CUDA", "hip": "HIP", "metal": "METAL"}
 _MAX_SAMPLE_MAP = 2048  # directions around the horizon; a choice: the sun, half a degree, covers three
+_MAX_BOUNCES = 6  # a choice: one object under an open sky
 _MIN_ALPHA = 0.001  # surfaces with less alpha are holes in the mask; a choice below 1/255
 
 
@@ -76,9 +77,8 @@ def surround(environment: Path, turn: float = 0.0) -> None:
     bpy.context.scene.world = world
 
 
-def prepare(environment: Path, settings: RenderSettings, seed: int, gpu: bool, threads: int) -> None:
-    """Set the world, the camera and the render settings of a scene that holds the objects."""
-    surround(environment)
+def prepare(settings: RenderSettings, gpu: bool, threads: int) -> None:
+    """Set the camera and the render settings of a new scene."""
     scene = bpy.context.scene
     camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
     scene.collection.objects.link(camera)
@@ -94,22 +94,35 @@ def prepare(environment: Path, settings: RenderSettings, seed: int, gpu: bool, t
     render.use_persistent_data = True
     render.dither_intensity = 0
     cycles.device = "GPU" if gpu else "CPU"
-    cycles.seed = seed
     cycles.use_adaptive_sampling = settings.noise_threshold > 0
     cycles.adaptive_threshold = settings.noise_threshold
     cycles.adaptive_min_samples = min(8, settings.samples)
-    cycles.max_bounces, cycles.diffuse_bounces, cycles.glossy_bounces = 6, 3, 3  # one object under an open sky
+    cycles.diffuse_bounces = cycles.glossy_bounces = 3
     cycles.transmission_bounces, cycles.transparent_max_bounces = 6, 64
     cycles.denoiser = "OPENIMAGEDENOISE"
     scene.display_settings.display_device = "sRGB"
     scene.view_settings.view_transform = settings.view
 
 
+def reseed(seed: int) -> None:
+    """Set the seed of the path tracer."""
+    bpy.context.scene.cycles.seed = seed
+
+
+def show_changes(scratch: Path) -> None:
+    """Render a pixel in the light. To be called after objects are added, changed, hidden or shown.
+
+    Cycles updates its lights at the next render after such a change. If that is a silhouette, which is dark, the world
+    is missing among them, and later pictures have more noise.
+    """
+    trace(Camera(2, 2, 1.0, 0.0, 0.0).looking_at_origin_through(1, 1, 3.0), (0, 0, 1, 1), 1, False, scratch)
+
+
 def silhouette(camera: Camera, box: Box, scratch: Path) -> NDArray[np.bool_]:
     """Render which pixels of `box` (xyxy edges) show an object at their centres."""
     _aim(camera)
     _border(camera, box)
-    return _trace(1, denoise=False, scratch=scratch)[1] > 0
+    return _silhouette(scratch)
 
 
 def silhouette_on_grid(
@@ -129,13 +142,13 @@ def silhouette_on_grid(
     """
     _aim(camera)
     _zoom(camera, corner, side, points)
-    return _trace(1, denoise=False, scratch=scratch)[1] > 0
+    return _silhouette(scratch)
 
 
 def trace(
     camera: Camera, box: Box, samples: int, denoise: bool, scratch: Path
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """Path-trace a box of the picture on a transparent film.
+    """Path-trace a box of the picture on a transparent film, lit by the world.
 
     Args:
         camera: Camera of the picture.
@@ -150,12 +163,26 @@ def trace(
     """
     _aim(camera)
     _border(camera, box)
+    _light(True)
     return _trace(samples, denoise, scratch)
+
+
+def shadow_on_grid(
+    camera: Camera, corner: tuple[float, float], side: float, points: int, samples: int, scratch: Path
+) -> NDArray[np.float32]:
+    """Trace the share of light that shadow catchers in a square of the picture lose, (points, points).
+
+    The arguments are those of `silhouette_on_grid`, and the number of paths per point.
+    """
+    _aim(camera)
+    _zoom(camera, corner, side, points)
+    return np.ascontiguousarray(_trace(samples, _MAX_BOUNCES, denoise=True, scratch=scratch)[0][..., 3])
 
 
 def trace_full_frame(camera: Camera, settings: RenderSettings, path: Path) -> None:
     """Write the reference: Blender's own picture with background and view transform, as a PNG."""
     _aim(camera)
+    _light(True)
     scene = bpy.context.scene
     scene.render.use_border = False
     scene.render.film_transparent = False
@@ -201,6 +228,19 @@ def _zoom(camera: Camera, corner: tuple[float, float], side: float, points: int)
     lens.shift_y = (camera.height / 2 - corner[1] - side / 2) / side
     scene.render.resolution_x = scene.render.resolution_y = points
     scene.render.use_border = False
+
+
+def _silhouette(scratch: Path) -> NDArray[np.bool_]:
+    """Render where an object is seen: one path a pixel, which ends at the first opaque surface, in the dark."""
+    _light(False)
+    return _trace(1, denoise=False, scratch=scratch)[1] > 0
+
+
+def _light(on: bool) -> None:
+    """Switch light and bounces on or off. Cycles keeps what it knows of the map."""
+    scene = bpy.context.scene
+    scene.view_layers[0].use_sky = on
+    scene.cycles.max_bounces = _MAX_BOUNCES if on else 0
 
 
 def _trace(samples: int, denoise: bool, scratch: Path) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:

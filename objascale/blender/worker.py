@@ -25,10 +25,13 @@ from numpy.typing import NDArray
 
 from objascale.blender import scene
 from objascale.blender.crops import render_crops
+from objascale.blender.ground import trace_shadow
 from objascale.blender.importing import Imported, import_object
 from objascale.blender.placing import Placement, contains, disjoint, place_all
-from objascale.compose import Crop, compose, encode
+from objascale.blender.reuse import empty_scene
+from objascale.compose import Crop, encode
 from objascale.cores import peak_memory
+from objascale.difficulty.context import Shadow
 from objascale.engine.messages import (
     Failed,
     Message,
@@ -40,12 +43,14 @@ from objascale.engine.messages import (
     encode_message,
 )
 from objascale.files import write_atomically
+from objascale.finish import finish, quality_of
 from objascale.interrupts import ignore_interrupts
 from objascale.maps import EnvironmentMapError, load_map, write_exr
 from objascale.masks import Box, RegionMask
-from objascale.plan import samples_for
+from objascale.plan import ObjectSpec, SceneSpec, samples_for
 from objascale.records import RenderRequest, VisibleObject, annotation_rows
 from objascale.refusal import Refusal, refuse_changed
+from objascale.sources import Asset
 
 Traced = tuple[Box, NDArray[np.float32], NDArray[np.uint8]]  # a box of the picture, its RGBA, its pass indices
 
@@ -73,44 +78,67 @@ def render(request: RenderRequest, device: str, threads: int, scratch: Path) -> 
     gc.collect()  # Blender's glTF importer leaves exceptions in cycles; they hold the last call's picture and map
     refuse_changed(request.map.path, spec.map_sha256)
     environment = load_map(request.map.path, scratch)
-    scene.clear()
-    scene.choose_device(device)
-    imported = [
-        import_object(asset.path, item.sha256, item.yaw, index)
-        for index, (asset, item) in enumerate(zip(request.objects, spec.objects, strict=True), 1)
-    ]
-    scene.prepare(environment.light, settings, spec.seed, device != "cpu", threads)
-    seconds("import")
+    with empty_scene(environment, settings, device, threads, scratch):
+        imported = [
+            _import(asset, item, index)
+            for index, (asset, item) in enumerate(zip(request.objects, spec.objects, strict=True), 1)
+        ]
+        scene.reseed(spec.seed)
+        seconds("import")
 
-    placements = place_all(spec, imported, settings.min_area, scratch)
-    seconds("place")
+        placements = place_all(spec, imported, settings.min_area, scratch)
+        seconds("place")
 
-    camera = placements[0].camera
-    boxes = disjoint([placement.box for placement in placements])
-    samples = samples_for(sum((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in boxes), settings)
-    traced = [(box, *scene.trace(camera, box, samples, settings.denoise, scratch)) for box in boxes]
-    seconds("trace")
+        camera = placements[0].camera
+        boxes = disjoint([placement.box for placement in placements])
+        samples = samples_for(sum((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in boxes), settings)
+        traced = [(box, *scene.trace(camera, box, samples, settings.denoise, scratch)) for box in boxes]
+        shadows = _shadows(spec, imported, placements, scratch)
+        seconds("trace")
 
-    shown = _visible_objects(request, imported, placements, traced)
-    crops = [Crop(rgba, box[0], box[1]) for box, rgba, _ in traced]
-    picture = compose(environment.texels, camera, crops, settings.view, threads)
-    seconds("compose")
+        shown = _visible_objects(request, imported, placements, traced)
+        crops = [Crop(rgba, box[0], box[1]) for box, rgba, _ in traced]
+        picture, shown = finish(spec, environment.texels, camera, crops, shadows, shown, settings.view, threads)
+        seconds("compose")
 
-    data = encode(picture, settings.format)
-    seconds("encode")
-    write_atomically(request.folder / request.file, data)
-    seconds("write")
+        data = encode(picture, settings.format, quality_of(spec))
+        seconds("encode")
+        write_atomically(request.folder / request.file, data)
+        seconds("write")
 
-    if request.full_frame is not None:
-        whole = request.map.path
-        if not environment.plain:
-            whole = scratch / "whole.exr"
-            write_exr(whole, environment.texels)
-        scene.surround(whole)
-        scene.trace_full_frame(camera, settings, request.full_frame)
+        if request.full_frame is not None:
+            whole = request.map.path
+            if not environment.plain:
+                whole = scratch / "whole.exr"
+                write_exr(whole, environment.texels)
+            scene.surround(whole)
+            scene.trace_full_frame(camera, settings, request.full_frame)
     digest = hashlib.sha256(data).hexdigest()
     peak_mib = round(peak_memory() / 2**20)
     return Rendered(annotation_rows(request, shown, digest, peak_mib, seconds.stages))
+
+
+def _import(asset: Asset, item: ObjectSpec, index: int) -> Imported:
+    """Import an object of a spec. Raises Refusal with the object's SHA-256."""
+    try:
+        return import_object(asset.path, item.sha256, item.yaw, index)
+    except Refusal as refusal:
+        refusal.object_sha256 = item.sha256
+        raise
+
+
+def _shadows(spec: SceneSpec, imported: list[Imported], placements: list[Placement], scratch: Path) -> list[Shadow]:
+    """Return the shadow of each object on its own ground, if the spec's difficulty has them."""
+    if spec.difficulty is None or spec.difficulty.context == 0:
+        return []
+    found = []
+    for thing, placement in zip(imported, placements, strict=True):
+        for other in imported:
+            other.collection.hide_render = other is not thing
+        found.append(trace_shadow(placement, thing, placements[0].camera, scratch))
+    for thing in imported:
+        thing.collection.hide_render = False
+    return [shadow for shadow in found if shadow is not None]
 
 
 def _visible_objects(
@@ -118,6 +146,7 @@ def _visible_objects(
 ) -> list[VisibleObject]:
     """Return the measurements of the objects. Raises Refusal, too-thin or hidden, if one shows too little."""
     spec, min_area = request.spec, request.settings.min_area
+    frame = (spec.width, spec.height)
     shown = []
     for number, (item, thing, placement) in enumerate(zip(spec.objects, imported, placements, strict=True), 1):
         box, index = next((box, index) for box, _, index in traced if contains(box, placement.box))
@@ -126,7 +155,8 @@ def _visible_objects(
             reason = "too-thin" if placement.alone is None else "hidden"
             raise Refusal(reason, f"{item.object_id} shows {mask.area} px, less than --min-area {min_area}")
         visible = placement.visible(mask.area)
-        shown.append(VisibleObject(mask, visible, placement.camera.position, thing.missing_textures))
+        whole = mask if placement.alone is None else RegionMask(*placement.box[:2], placement.alone, *frame).tight()
+        shown.append(VisibleObject(mask, visible, placement.camera.position, thing.missing_textures, whole))
     return shown
 
 
@@ -137,7 +167,7 @@ def answer(request: Request, device: str, threads: int, scratch: Path) -> Messag
             return render(request, device, threads, scratch)
         return render_crops(request, device, threads, scratch)
     except Refusal as refusal:
-        return Refused(refusal.kind, str(refusal), refusal.details)
+        return Refused(refusal.kind, str(refusal), refusal.details, refusal.object_sha256)
     except EnvironmentMapError as error:
         return Refused("bad-map", str(error))
     except Exception as error:

@@ -73,3 +73,16 @@ def huggingface(
     with errors():
         paths = write_huggingface(folder, out, max_mb * 1_000_000)
     print(f"{len(paths)} Parquet files in {out}")
+
+
+@app.command(epilog="Example: objascale export croissant data/mine --name objascale-mine")
+def croissant(
+    folder: DatasetFolder,
+    name: Annotated[str, typer.Option(help="Name of the dataset.")] = "objascale",
+) -> None:
+    """Write croissant.json into DIR: metadata of MLCommons for search engines and loaders, with licences and limits."""
+    from objascale.export.croissant import write_croissant
+
+    with errors():
+        path = write_croissant(folder, name)
+    print(f"written: {path}")

@@ -10,12 +10,12 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
-from objascale.commands.options import AssetOptions, PlanOptions, SourceName
-from objascale.plan import PRESETS, Plan, PlanSettings, RenderSettings
-from objascale.progress import show_progress
-from objascale.sources import Asset, SourceError, embedded, folder, objaverse, polyhaven, sweethome
+from objascale.choices import SOURCES, ImageFormat
+from objascale.commands.options import AssetOptions, PlanOptions, changed_options
+from objascale.difficulty.ranges import DifficultyError, parse_ranges
+from objascale.plan import PRESETS, Plan, PlanError, PlanSettings, RenderSettings, load_plan
+from objascale.progress import show_progress, show_status
+from objascale.sources import Asset, SourceError, embedded, folder, objaverse, plugins, polyhaven, sweethome
 from objascale.sources.licences import under_licences
 from objascale.terminal import UsageError, complain, refuse_idle
 
@@ -45,10 +45,38 @@ def make_plan(options: PlanOptions, known: Plan | None = None) -> Plan:
         noise_threshold=options.noise,
         denoise=options.denoise,
         view=options.view,
-        format=options.format,
+        format=_format(options, settings),
         min_area=settings.min_area,
     )
     return Plan(objects, maps, settings, render, options.n, request)
+
+
+def choose_plan(options: PlanOptions, path: Path | None, out: Path) -> Plan:
+    """Read the plan in a file, or make one of the options.
+
+    Args:
+        options: The options.
+        path: The file; None to make a plan.
+        out: Folder of the data set, whose earlier plan is known.
+
+    Raises:
+        UsageError: Options are given with a file.
+        PlanError: The file is no plan, or assets of it are missing.
+        SourceError: If a source cannot deliver the assets.
+        pydantic.ValidationError: For impossible ranges.
+    """
+    if path is None:
+        earlier = out / "plan.json"
+        return make_plan(options, load_plan(earlier) if earlier.exists() else None)
+    if given := changed_options(options):
+        raise UsageError(f"{', '.join(given)} cannot be given with --plan, which fixes them; make another plan")
+    known = load_plan(path)
+    if gone := [asset.path for asset in (*known.objects, *known.maps) if not asset.path.exists()]:
+        raise PlanError(
+            f"{len(gone)} of the assets of {path} are missing, such as {gone[0]}; "
+            "put them there, or run objascale plan on this machine"
+        )
+    return known
 
 
 def choose_assets(
@@ -75,8 +103,11 @@ def choose_assets(
     return objects, maps, request
 
 
-def choose_source(options: AssetOptions) -> SourceName:
-    """Return where the objects come from: --source, or what the other options imply."""
+def choose_source(options: AssetOptions) -> str:
+    """Return where the objects come from: --source, or what the other options imply. Raises UsageError."""
+    if options.source and options.source not in (*SOURCES, *plugins.installed_sources()):
+        names = ", ".join((*SOURCES, *plugins.installed_sources()))
+        raise UsageError(f"no source is called {options.source}; there are {names}")
     return options.source or ("folder" if options.objects else "objaverse" if options.categories else "starter")
 
 
@@ -166,12 +197,14 @@ def _from_source(options: AssetOptions, request: dict[str, Any]) -> list[Asset]:
     if source == "starter":
         if options.objects is not None:
             raise SourceError("--objects goes with --source folder; the program generates the starter objects")
-        with Console(stderr=True).status("generating the starter objects"):
+        with show_status("generating the starter objects"):
             found = embedded.objects(options.starter_split)
+    elif source not in SOURCES:
+        found = plugins.objects(source, options.objects, seed=options.seed, offline=options.offline)
     elif options.objects is None:
         raise SourceError(f"--source {source} needs --objects: {_OBJECTS_HELP[source]}")
     elif source == "sweethome":
-        with Console(stderr=True).status("unpacking"):
+        with show_status("unpacking"):
             found = sweethome.objects(options.objects)
     else:
         found = folder.objects(options.objects)
@@ -263,5 +296,28 @@ def _maps_from_source(options: AssetOptions, request: dict[str, Any]) -> list[As
 
 def _settings(options: PlanOptions) -> PlanSettings:
     values = PRESETS[options.preset].model_dump() | {"seed": options.seed}
-    given = {name: getattr(options, name) for name in values}
-    return PlanSettings(**values | {name: value for name, value in given.items() if value is not None})
+    given = {name: getattr(options, name) for name in values.keys() - {"difficulty"}}
+    values |= {name: value for name, value in given.items() if value is not None}
+    if options.difficulty:
+        values["difficulty"] = _dials(options.preset, values["difficulty"], options.difficulty)
+    return PlanSettings(**values)
+
+
+def _dials(preset: str, ranges: dict[str, Any] | None, texts: Sequence[str]) -> dict[str, Any]:
+    """Return the ranges of a preset with those of --difficulty. Raises UsageError."""
+    if ranges is None:
+        raise UsageError(f"--difficulty: the pictures of --preset {preset} have no dials; use --preset photo or hard")
+    try:
+        return ranges | parse_ranges(texts)
+    except DifficultyError as error:
+        raise UsageError(f"--difficulty: {error}") from None
+
+
+def _format(options: PlanOptions, settings: PlanSettings) -> ImageFormat:
+    """Return the format of the images. Raises UsageError for PNG with the dial compression."""
+    if settings.difficulty is None:
+        return options.format or "png"
+    compression = settings.difficulty.get("compression")
+    if options.format == "png" and compression is not None and compression.high > 0:
+        raise UsageError("--format png is lossless; add --difficulty compression=0, or use --format jpg")
+    return options.format or "jpg"

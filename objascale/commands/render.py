@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -10,14 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from objascale.commands.common import complain_by_reason, errors
-from objascale.commands.options import PlanOptions, changed_options, takes_options
+from objascale.commands.options import PlanOptions, takes_options
 from objascale.engine import RenderDevice, Worker
-from objascale.progress import Pace, show_progress
-from objascale.terminal import UsageError, complain, fail, parse_shard, refuse_idle
+from objascale.terminal import complain, fail, parse_shard, refuse_idle
 
 if TYPE_CHECKING:
-    from objascale.plan import Plan
-    from objascale.render import Rendering
+    from objascale.rendering import Rendering
 
 
 @takes_options
@@ -47,10 +44,11 @@ def render(
     timeout: Annotated[float, typer.Option(help="Time limit for one image, seconds.")] = 1800,
 ) -> None:
     """Render images with exact masks. The same command continues an unfinished dataset."""
+    from objascale.commands.planning import choose_plan
     from objascale.dataset import DatasetWriter
     from objascale.engine.local import LocalWorker, local_engine
     from objascale.engine.ray import ray_workers
-    from objascale.render import Rendering
+    from objascale.rendering import Rendering
 
     with errors():
         if engine != "ray":
@@ -58,30 +56,12 @@ def render(
         part = parse_shard(shard)
         if part != (1, 1):
             out = out.with_name(f"{out.name}.{part[0]}of{part[1]}")
-        rendering = Rendering(_plan(options, plan, out), DatasetWriter(out), part)
+        rendering = Rendering(choose_plan(options, plan, out), DatasetWriter(out), part)
         if engine == "ray":
             _report(rendering, ray_workers(workers, address, device=device, timeout=timeout))
         else:
             settings = local_engine(workers, device=device, timeout=timeout)
             _report(rendering, [LocalWorker(settings) for _ in range(settings.workers)])
-
-
-def _plan(options: PlanOptions, path: Path | None, out: Path) -> Plan:
-    from objascale.commands.planning import make_plan
-    from objascale.plan import PlanError, load_plan
-
-    if path is None:
-        earlier = out / "plan.json"
-        return make_plan(options, load_plan(earlier) if earlier.exists() else None)
-    if given := changed_options(options):
-        raise UsageError(f"{', '.join(given)} cannot be given with --plan, which fixes them; make another plan")
-    known = load_plan(path)
-    if gone := [asset.path for asset in (*known.objects, *known.maps) if not asset.path.exists()]:
-        raise PlanError(
-            f"{len(gone)} of the assets of {path} are missing, such as {gone[0]}; "
-            "put them there, or run objascale plan on this machine"
-        )
-    return known
 
 
 def _report(rendering: Rendering, workers: Sequence[Worker]) -> None:
@@ -90,15 +70,7 @@ def _report(rendering: Rendering, workers: Sequence[Worker]) -> None:
     total = rendering.size
     if len(slots) < total:
         complain(f"{total - len(slots)} of {total} images exist already")
-    failures: Counter[str] = Counter()
-    empty: list[int] = []
-    pace = Pace(len(slots))
-    with show_progress("rendering") as progress:
-        for outcome in rendering.work(slots, workers, pace):
-            failures.update(record["reason"] for record in outcome.records if record["status"] == "failed")
-            if not outcome.done:
-                empty.append(outcome.slot)
-            progress(f"images, {pace}", pace.done, pace.total)
+    failures, empty = rendering.finish(slots, workers)
     complain_by_reason(failures, f"replaced by the next draw; {rendering.dataset.journal} names the files")
     print(f"{total - len(empty)} images in {rendering.dataset.folder}")
     if empty:

@@ -60,7 +60,7 @@ def verify(
         if full_frame:
             known = load_plan(folder / "plan.json")
             things = folder_source.objects(objects) if objects else known.objects
-            maps = folder_source.environment_maps(hdris, known.request.get("ldr_maps", False)) if hdris else known.maps
+            maps = folder_source.environment_maps(hdris, ldr=True) if hdris else known.maps  # found by SHA-256
             damaged = {damage.file for damage in damages}
             intact = [record for record in contents.done if record["annotations"][0]["file"] not in damaged]
             chosen = choose_records(intact, full_frame, max_px, np.random.default_rng(seed))

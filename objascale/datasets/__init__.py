@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +48,8 @@ class TruthObject:
         asset_keys: Keys of the 3D object, from `objascale.sources.object_keys`; empty for photographs, or if unknown.
         ignored: Compressed counts of the RLE of pixels that are left out of all scores; "" if there are none.
         problem: Why the mask cannot be read; "" if it can.
+        uncertain: Compressed counts of the RLE of pixels that blur makes uncertain; "" if there are none. Scores count
+            them unless `Dataset.ignoring_bands` moves them to `ignored`.
 
     Example:
         >>> import numpy as np
@@ -68,6 +70,7 @@ class TruthObject:
     asset_keys: tuple[str, ...] = ()
     ignored: str = ""
     problem: str = ""
+    uncertain: str = ""
 
     @classmethod
     def of(cls, mask: RegionMask, object_id: str, asset_id: str, category: str) -> TruthObject:
@@ -101,6 +104,7 @@ class Sample:
         sha256: Annotated SHA-256 of the encoded image; None if not annotated.
         collection: Public data set and split, as in `flip.training_data`; "" if unknown.
         map_sha256: SHA-256 of the environment map's file; "" for photographs, or if unknown.
+        difficulty: Strength of each dial of `objascale.difficulty`; empty for pictures without difficulty.
     """
 
     image_id: str
@@ -111,6 +115,7 @@ class Sample:
     sha256: str | None = None
     collection: str = ""
     map_sha256: str = ""
+    difficulty: Mapping[str, float] = field(default_factory=dict)
 
     def picture(self) -> EncodedImage:
         """Read the encoded image. Raises ImageError if it is missing or its SHA-256 differs from the annotated one."""
@@ -198,6 +203,7 @@ class Dataset:
         path: Folder.
         samples: Images, in order.
         categories: Names of all categories; None if unknown.
+        category_ids: Names of categories by their id in the annotations, as text; None if they have no ids.
         masks: Number of masks; None if the index does not contain it.
         skipped: Number of records that were skipped, by reason.
     """
@@ -208,6 +214,44 @@ class Dataset:
     categories: frozenset[str] | None = None
     masks: int | None = None
     skipped: Mapping[str, int] = field(default_factory=dict)
+    category_ids: Mapping[str, str] | None = None
+    _reopen: Callable[[], Dataset] | None = field(default=None, init=False, compare=False, repr=False)
+
+    def opened_by(self, reopen: Callable[[], Dataset]) -> Dataset:
+        """Return the same data set, which another process opens with `reopen` when it is pickled.
+
+        The index of a data set can be large, and its `LazySamples` need not be picklable. A changed copy, made with
+        `dataclasses.replace`, is pickled with its samples.
+        """
+        opened = replace(self)
+        object.__setattr__(opened, "_reopen", reopen)
+        return opened
+
+    def __reduce__(self) -> Any:
+        """Pickle as the function of `opened_by`, if there is one."""
+        return (self._reopen, ()) if self._reopen else super().__reduce__()
+
+    def ignoring_bands(self) -> Dataset:
+        """Return the data set with the uncertain pixels of each object left out of all scores.
+
+        Raises:
+            DatasetError: No object has uncertain pixels.
+        """
+        if not any(truth.uncertain for sample in self.samples for truth in sample.objects()):
+            raise DatasetError(
+                f"no object of {self.path} has an uncertain band; leave --ignore-band out, or give pictures of "
+                "objascale render --preset photo or hard"
+            )
+        return replace(self, samples=LazySamples(range(len(self.samples)), partial(_without_band, self.samples)))
+
+
+def _without_band(samples: Sequence[Sample], index: int) -> Sample:
+    sample = samples[index]
+    return replace(sample, objects=partial(_ignoring_bands, sample.objects))
+
+
+def _ignoring_bands(objects: Callable[[], Sequence[TruthObject]]) -> list[TruthObject]:
+    return [replace(truth, ignored=truth.uncertain) for truth in objects()]
 
 
 @dataclass(frozen=True)

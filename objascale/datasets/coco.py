@@ -12,10 +12,11 @@ from pathlib import Path
 
 from objascale.dataset import DatasetError
 from objascale.datasets import RENDERED, Dataset, LazySamples, Sample, TruthObject, from_file, is_there
-from objascale.datasets.coco_records import AnnotatedImage, Annotation, read_coco_records
+from objascale.datasets.coco_records import AnnotatedImage, Records, read_coco_records
 from objascale.datasets.image_files import ImageFiles
 from objascale.datasets.outlines import truth_object
 from objascale.datasets.stored import read_json, read_picture_size
+from objascale.validation import parse_json
 
 _PATTERNS = (
     ("annotations/instances_*.json", "annotations/lvis_*.json"),
@@ -27,10 +28,12 @@ _PATTERNS = (
 )
 """Annotation files of a folder. The first line with any file counts."""
 
+_MAX_FILES_SEARCHED = 20  # JSON files of a folder whose content decides whether it is a data set; a choice
+
 
 def recognises(path: Path) -> bool:
-    """Return whether `path` is a JSON file, a COCO folder, or a folder with JSON files."""
-    return path.suffix == ".json" if path.is_file() else bool(_annotation_files(path))
+    """Return whether `path` is a JSON file, or a folder with a JSON file that has annotations."""
+    return path.suffix == ".json" if path.is_file() else bool(_with_annotations(_annotation_files(path)))
 
 
 def read(path: Path, images: Path | None = None) -> Dataset:
@@ -59,25 +62,25 @@ def read(path: Path, images: Path | None = None) -> Dataset:
     def sample(index: int) -> Sample:
         image = shown[index]
         found = files.find(image.names) or str(files.folder / image.names[0])
-        objects = partial(_objects, folder / found, f"{name}/{image.id}", image.size, records.annotations[image])
+        objects = partial(_objects, folder / found, f"{name}/{image.id}", image, records)
         size = image.size and image.size[::-1]
         return Sample(
             str(image.id), found, from_file(folder, found), objects, size, collection=_collection(image, file)
         )
 
     samples = LazySamples(range(len(shown)), sample)
-    return Dataset(name, folder, samples, records.categories, skipped=records.skipped)
+    names = {str(number): category for number, category in records.categories.items()}
+    return Dataset(name, folder, samples, frozenset(names.values()), skipped=records.skipped, category_ids=names)
 
 
-def _objects(
-    file: Path, asset_id: str, size: tuple[int, int] | None, annotations: list[Annotation]
-) -> list[TruthObject]:
+def _objects(file: Path, asset_id: str, image: AnnotatedImage, records: Records) -> list[TruthObject]:
+    size = image.size
     if size is None:
         width, height = read_picture_size(file)
         size = height, width
     objects = (
-        truth_object(annotation, size, object_id=str(annotation["id"]), asset_id=asset_id, category=category)
-        for annotation, category in annotations
+        truth_object(each, size, object_id=str(each["id"]), asset_id=asset_id, category=records.category(each))
+        for each in records.annotations[image]
     )
     return [each for each in objects if each]
 
@@ -115,10 +118,28 @@ def _annotation_file(path: Path) -> Path:
     if path.is_file():
         return path
     files = _annotation_files(path)
+    if len(files) > 1:
+        files = _with_annotations(files) or files
     if len(files) != 1:
         names = ", ".join(str(file) for file in files[:5]) or "none"
         raise DatasetError(f"{path} must hold one annotation file, but it holds {names}; give one of them")
     return files[0]
+
+
+def _with_annotations(files: list[Path]) -> list[Path]:
+    return [file for file in files[:_MAX_FILES_SEARCHED] if _has_annotations(file)]
+
+
+def _has_annotations(file: Path) -> bool:
+    """Return whether a JSON file has annotations or is damaged. Raises OSError."""
+    content = file.read_bytes()
+    if b'"annotations"' in content:
+        return True
+    try:
+        document = parse_json(content)
+    except ValueError:  # the message of the reader names the fault
+        return True
+    return isinstance(document, dict) and "annotations" in document
 
 
 def _image_files(folder: Path, annotation_file: Path, images: list[AnnotatedImage]) -> ImageFiles:

@@ -16,8 +16,8 @@ from objascale.datasets.outlines import MALFORMED, image_size
 from objascale.datasets.skipped import describe_skipped
 
 Id = int | str
-Annotation = tuple[dict[str, Any], str]
-"""An annotation of the file, and the name of its category."""
+Annotation = dict[str, Any]
+"""An annotation as it stands in the file."""
 
 _NO_OBJECT = "annotation that is no JSON object"
 _NO_ID = "annotation without an id"
@@ -62,15 +62,21 @@ class Records:
 
     Attributes:
         annotations: Annotations of each image that has any, in the order of the file.
-        categories: Names of all categories.
+        categories: Names of all categories by id.
         has_synsets: Whether a category has a WordNet synset, as in LVIS.
         skipped: Number of skipped annotations by reason.
     """
 
     annotations: Mapping[AnnotatedImage, list[Annotation]]
-    categories: frozenset[str]
+    categories: Mapping[Id, str]
     has_synsets: bool
     skipped: Counter[str] = field(default_factory=Counter)
+
+    def category(self, annotation: Annotation) -> str:
+        """Return the name of an annotation's category."""
+        number = _id(annotation["category_id"])
+        assert number is not None  # otherwise the annotation was skipped
+        return self.categories[number]
 
 
 def read_coco_records(file: Path, content: Any) -> Records:
@@ -98,7 +104,9 @@ def read_coco_records(file: Path, content: Any) -> Records:
         crowd = each.get("iscrowd", 0)
         if crowd and _is_crowd(crowd):
             continue
-        number, image, category = _id(each.get("id")), _id(each.get("image_id")), _id(each.get("category_id"))
+        number, image, category = each.get("id"), each.get("image_id"), each.get("category_id")
+        if not type(number) is type(image) is type(category) is int:
+            number, image, category = _id(number), _id(image), _id(category)
         if not each.get("segmentation"):
             skipped[_NO_SEGMENTATION] += 1
         elif number is None:
@@ -111,12 +119,12 @@ def read_coco_records(file: Path, content: Any) -> Records:
             skipped[_REPEATED_ID] += 1
         else:
             seen.add(number)
-            of_image[image].append((each, names[category]))
+            of_image[image].append(each)
     annotated = {records[image]: found for image, found in of_image.items() if found}
     if not annotated:
         raise DatasetError(_without_objects(file, annotations, skipped))
     has_synsets = any("synset" in each for each in categories if isinstance(each, dict))
-    return Records(annotated, frozenset(names.values()), has_synsets, skipped)
+    return Records(annotated, names, has_synsets, skipped)
 
 
 def _lists(file: Path, content: Any) -> list[list[Any]]:
@@ -158,7 +166,8 @@ def _images(images: list[Any]) -> tuple[dict[Id, AnnotatedImage], dict[Id | None
         names = (each.get("file_name"), "/".join(address.split("/")[-2:]))
         found = tuple(name for name in names if name and isinstance(name, str))
         image = AnnotatedImage(number, found, _size(each), address, "environment_map" in each)
-        if records.setdefault(number, image) != image:
+        first = records.setdefault(number, image)
+        if first is not image and first != image:
             unusable[number] = _REPEATED_IMAGE
         elif not found:
             unusable[number] = _UNNAMED_IMAGE

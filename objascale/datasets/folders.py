@@ -1,6 +1,6 @@
 """Reader of a folder of images and a folder of mask files, which belong together by their names.
 
-GrabCut, Berkeley, DAVIS, the instances of Pascal VOC and YOLO's polygons are published like this.
+GrabCut, Berkeley, DAVIS, DIS5K, ThinObject-5K, the instances of Pascal VOC and YOLO's polygons are published like this.
 `objascale.datasets.mask_files` reads a mask file.
 """
 
@@ -20,26 +20,26 @@ from objascale.datasets.mask_files import SUFFIXES as MASK_SUFFIXES
 from objascale.datasets.mask_files import TEXT_SUFFIX, class_names, read_mask_file
 from objascale.datasets.skipped import describe_skipped
 
-_IMAGE_FOLDERS = ("images", "img", "imgs", "JPEGImages", "data_GT")
+_IMAGE_FOLDERS = ("images", "img", "imgs", "im", "JPEGImages", "data_GT")
 _MASK_FOLDERS = ("masks", "boundary_GT", "SegmentationObject", "Annotations", "gt", "labels")
 """The first that a folder has counts, without regard to case. A folder of masks must hold a mask file."""
 
 _IMAGE_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".jp2", ".ppm"))
 _CLASS = re.compile(r"(\D*[^\W\d_])\d+_")  # COCO_MVal's "cell phone03_", before the name of the image
 _VIDEOS = "JPEGImages"  # DAVIS has a folder of frames for each video in it
-_SPLITS = ("train", "valid", "val", "test")  # Roboflow's YOLO export has one data.yaml above these folders
+_SPLITS = ("train", "valid", "val", "test")  # Roboflow's YOLO export has these folders and one data.yaml above them
 _NOT_UTF8 = "mask file whose name is not UTF-8"
 _NO_IMAGE = "mask file whose name neither begins nor ends with the name of an image"
 _SEVERAL_IMAGES = "mask file whose name begins or ends with the names of several images"
 
 
 def recognises(path: Path) -> bool:
-    """Return whether `path` is a folder with a folder of images and a folder of masks."""
-    return path.is_dir() and _folders(path) is not None
+    """Return whether `path` is a folder with a folder of images and a folder of masks, or with such splits."""
+    return path.is_dir() and bool(_folders(path) or _splits(path))
 
 
 def read(path: Path) -> Dataset:
-    """Open a folder with a folder of images and a folder of masks.
+    """Open a folder with a folder of images and a folder of masks, or all splits of a folder with such splits.
 
     A mask file belongs to the image with the same name. If there is none, it belongs to the one image whose name it
     begins or ends with, such as `ID#001.png`, `IDa.png` and `CLASS00_ID.png`. Numbers count as a whole: `12a` does not
@@ -55,14 +55,7 @@ def read(path: Path) -> Dataset:
     Raises:
         DatasetError: A folder is missing, or no mask file belongs to an image.
     """
-    folders = _folders(path) if path.is_dir() else None
-    if folders is None:
-        raise DatasetError(
-            f"{path} must hold a folder of images ({', '.join(_IMAGE_FOLDERS)}) and a folder of masks "
-            f"({', '.join(_MASK_FOLDERS)}); rename them, or give another folder"
-        )
-    images, masks = folders
-    masks_of, skipped = _matched(path, images, masks)
+    images, masks, masks_of, skipped = _contents(path)
     if not masks_of:
         raise DatasetError(
             f"no mask in {path / masks} belongs to an image in {path / images} ({describe_skipped(skipped)}); "
@@ -95,6 +88,38 @@ def _objects(
         for mask, category in named
         for truth in read_mask_file(masks, mask, image, asset_id=asset_id, category=category, names=names)
     ]
+
+
+def _contents(path: Path) -> tuple[str, str, dict[str, list[str]], Counter[str]]:
+    """Return the folders of images and of masks, and what `_matched` returns. With splits, both folders are `path`.
+
+    Raises:
+        DatasetError: A folder is missing.
+    """
+    if folders := _folders(path) if path.is_dir() else None:
+        return *folders, *_matched(path, *folders)
+    splits = _splits(path) if path.is_dir() else {}
+    if not splits:
+        raise DatasetError(
+            f"{path} must hold a folder of images ({', '.join(_IMAGE_FOLDERS)}) and a folder of masks "
+            f"({', '.join(_MASK_FOLDERS)}); rename them, or give another folder"
+        )
+    masks_of: dict[str, list[str]] = {}
+    skipped: Counter[str] = Counter()
+    for split, (images, masks) in splits.items():
+        matched, others = _matched(path / split, images, masks)
+        masks_of |= {
+            f"{split}/{images}/{image}": [f"{split}/{masks}/{each}" for each in found]
+            for image, found in matched.items()
+        }
+        skipped += others
+    return "", "", masks_of, skipped
+
+
+def _splits(path: Path) -> dict[str, tuple[str, str]]:
+    """Return the splits of a folder that hold images and masks, each with the names of these folders."""
+    there = sorted(each.name for each in path.iterdir() if each.name.lower() in _SPLITS and each.is_dir())
+    return {split: folders for split in there if (folders := _folders(path / split))}
 
 
 def _folders(path: Path) -> tuple[str, str] | None:

@@ -17,14 +17,11 @@ from typing import Any
 from objascale.cores import available_cores, available_memory
 from objascale.engine import EngineSettings, Fatal, WorkerLost
 from objascale.engine.messages import Failed, Message, Ready, Reply, Request, decode_message, encode_request
+from objascale.system_libraries import install_commands, missing_libraries
 
 _START_TIMEOUT = 120.0  # seconds; a choice: Blender starts in a few, and more slowly from a network disk
 _BYTES_PER_WORKER = 2.5e9  # a picture of 8192 px before a 16k map takes 1.9 GiB (tests/benchmarks/render.py)
 _LAST_LINES = 50  # of a lost worker's output are kept; a choice: a Python traceback and what came before it
-_LIBRARY_HELP = (
-    "Blender's module lacks a system library; on Debian and Ubuntu: apt-get install "
-    "libgl1 libegl1 libxi6 libxkbcommon0 libsm6 libxfixes3 libxxf86vm1 libxrender1"
-)
 
 
 def local_engine(workers: int | None = None, **settings: Any) -> EngineSettings:
@@ -108,7 +105,8 @@ class LocalWorker:
         try:
             ready = self._read(_START_TIMEOUT)
         except WorkerLost as error:
-            help_text = f"; {_LIBRARY_HELP}" if "cannot open shared object" in error.output else ""
+            missing = missing_libraries() if "cannot open shared object" in error.output else []
+            help_text = f"; install {', '.join(missing)}: {install_commands(missing)}" if missing else ""
             last = " | ".join(error.output.splitlines()[-4:])[-400:]
             raise Fatal(f"Blender does not start: {error}; its last output: {last or 'nothing'}{help_text}") from error
         if isinstance(ready, Failed):

@@ -47,11 +47,13 @@ class Refused:
         kind: A key of `refusal.REASONS`.
         message: One sentence that names the file or the object.
         details: Text for a bug report, such as a traceback.
+        object_sha256: See `refusal.Refusal`.
     """
 
     kind: str
     message: str
     details: str = ""
+    object_sha256: str = ""
 
 
 @dataclass(frozen=True)

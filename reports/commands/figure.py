@@ -24,12 +24,15 @@ def figure(
     out: Out = REPORT,
     bins: Bins = None,
 ) -> None:
-    """Draw one figure for every data set in the results (PDF, SVG, PNG)."""
+    """Draw one figure for every data set in the results (PDF, SVG, PNG).
+
+    FIGURE may also be the name of one of its files, such as iou-by-size.
+    """
     from reports.build import draw_figure
-    from reports.figures.registry import FIGURES
+    from reports.figures.registry import FIGURES, figure_number
 
     with errors():
-        if which in FIGURES and not FIGURES[which].has_bins:
+        if not FIGURES[figure_number(which)].has_bins:
             having = ", ".join(name for name, kind in FIGURES.items() if kind.has_bins)
             refuse_idle(f"a figure that has bins: {having}", "bins")
         for path in draw_figure(which, read(results), out, bins):

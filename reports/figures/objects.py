@@ -17,7 +17,8 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path as MatplotlibPath
 from numpy.typing import NDArray
 
-from bench.prompts import PromptSettings, make_prompt
+from bench.prompts import PromptSettings, make_prompt, prompt_of_box
+from bench.protocols.detections import matched_box
 from flip import show
 from flip.sampler import NoPatches, Patches
 from flip.sampling import Sampling
@@ -115,7 +116,13 @@ def patches(seen: ImagedObject, view: ResultsView) -> Patches[NDArray[np.uint8]]
         raise NothingToShow(f"{described}: measure again")
     run = next(run for run in view.results.runs if run["folder"] == row["folder"])
     prompt_settings = PromptSettings(row["prompt_source"], row["noise"], run.get("prompt", {}).get("seed", 0))
-    prompt = make_prompt(seen.truth, ("gaussian",), prompt_settings, row["object_id"])
+    if row["prompt_source"] == "detector":
+        box = matched_box(row["detections"])
+        if box is None:
+            raise NothingToShow(f"the detector missed the object of {row['series']}")
+        prompt = prompt_of_box(box, ("gaussian",), (seen.truth.width, seen.truth.height))
+    else:
+        prompt = make_prompt(seen.truth, ("gaussian",), prompt_settings, row["object_id"])
     assert prompt.gaussian is not None
     try:
         return Sampling.from_settings(settings).patches(seen.image, prompt.gaussian)

@@ -107,7 +107,7 @@ def test_a_point_and_a_box_outside_are_refused(network):
     model = Cropped(TorchSam(network, network_card("small", "SAM", network, None)))
     model.set_image(numbered())
     assert model.accepts == ("box",)
-    with pytest.raises(NoExtent, match="a point has no extent"):
+    with pytest.raises(NoExtent, match="points and clicks have no extent"):
         model.predict(Prompt("point", point=(3, 3)))
     with pytest.raises(PromptOutside, match="no area inside the 61×37 image"):
         model.predict(Prompt("box", box=(70, 3, 80, 9)))

@@ -14,7 +14,9 @@ from pycocotools import mask as coco_mask
 
 from baselines.onnx_sam import OnnxSam
 from baselines.registry import MODELS
-from baselines.segmenter import ModelUnavailable, Prompt
+from baselines.segmenter import Click, ModelUnavailable, Prompt
+from bench.prompts import inner_point
+from bench.protocols.clicks import next_click
 from flip.finite import NotFinite
 from objascale.masks import RegionMask
 
@@ -74,6 +76,22 @@ def test_the_mask_equals_the_enlarged_mask_of_the_graph(model, shared, size):
     differ = mine != (logits > 0)
     assert np.abs(logits[differ]).max(initial=0) < 2e-3  # onnxruntime rounds coordinates to float32
     assert differ.sum() <= 2
+
+
+def test_clicks_segment_real_objects_and_a_negative_click_takes_pixels_away(model, shared):
+    gained, before, after = [], 0, 0
+    for image, masks in photographs(shared, 2):
+        model.set_image(image)
+        for mask in masks[:4]:
+            first = Click(*inner_point(mask))
+            one = model.predict(Prompt("clicks", clicks=(first,)))
+            second = next_click(one, mask, [first])
+            two = model.predict(Prompt("clicks", clicks=(first, second)))
+            gained.append(two.iou(mask) - one.iou(mask))
+            if not second.positive:
+                before, after = before + one.area, after + two.area
+    assert np.mean(gained) > 0
+    assert after < before
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])

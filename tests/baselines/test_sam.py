@@ -11,8 +11,17 @@ import pytest
 import torch
 
 from baselines.registry import MODELS
-from baselines.sam import PIXEL_MEAN, PIXEL_STD, SAM_SIZES, TorchSam, build_sam, load_sam_weights, sam_pixels
-from baselines.segmenter import ModelUnavailable, OutOfMemory, Prompt
+from baselines.sam import (
+    PIXEL_MEAN,
+    PIXEL_STD,
+    SAM_SIZES,
+    TorchSam,
+    build_sam,
+    load_sam_weights,
+    prompt_points,
+    sam_pixels,
+)
+from baselines.segmenter import Click, ModelUnavailable, OutOfMemory, Prompt
 from baselines.torch_loading import network_card
 from flip.finite import NotFinite
 
@@ -86,8 +95,20 @@ def test_the_mask_of_a_point_equals_the_package_for_its_pixel_index(model, offic
     assert np.array_equal(model.predict(Prompt("point", point=(37.5, 120.5))).full(), theirs)
 
 
+CLICKS = (Click(37.5, 120.5), Click(80.5, 90.5, positive=False), Click(200.5, 40.5))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_the_mask_of_clicks_equals_the_package(model, official, count):
+    theirs = official.predict(
+        np.array([[37, 120], [80, 90], [200, 40]])[:count], np.array([1, 0, 1])[:count], multimask_output=False
+    )[0][0]
+    assert np.array_equal(model.predict(Prompt("clicks", clicks=CLICKS[:count])).full(), theirs)
+
+
 def test_masks_of_many_prompts_equal_those_of_single_prompts(model):
     mixed = [*PROMPTS, Prompt("point", point=(50.0, 60.0)), PROMPTS[0]]
+    mixed += [Prompt("clicks", clicks=CLICKS[:count]) for count in (1, 3, 3, 2)]
     together = model.predict_many(mixed)
     assert len(together) == len(mixed)
     for mask, prompt in zip(together, mixed, strict=True):
@@ -134,9 +155,10 @@ def test_mixed_precision_gives_nearly_the_same_masks_and_is_in_the_card(network,
     assert mixed.describe().settings["precision"] == precision
     error = (mixed._embedding.float() - model._embedding).abs().mean() / model._embedding.abs().mean()
     assert 1e-5 < error < 0.05
-    points = torch.from_numpy(mixed._points(PROMPTS[:1]))
+    corners, labels = prompt_points(PROMPTS[:1])
+    points, labels = torch.from_numpy(mixed._to_input(corners)), torch.from_numpy(labels)
     with torch.inference_mode():
-        logits, right = (each._decode(points, "box").float() for each in (mixed, model))
+        logits, right = (each._decode(points, labels).float() for each in (mixed, model))
     assert (logits - right).abs().mean() < 0.05 * right.abs().mean()
 
 

@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from baselines.sam2 import SAM2_MODELS, Sam2, build_sam2, letterbox_mask, letterbox_pixels
-from baselines.segmenter import ModelUnavailable, Prompt
+from baselines.segmenter import Click, ModelUnavailable, Prompt
 from baselines.torch_loading import load_weights, network_card
 from baselines.ultralytics_offline import offline
 from flip.finite import NotFinite
@@ -99,6 +99,12 @@ def test_masks_of_several_boxes_equal_ultralytics(model, official):
 def test_the_mask_of_a_point_equals_ultralytics(model, official):
     (theirs,) = official(points=[[33, 20]], labels=[1])
     assert np.array_equal(model.predict(Prompt("point", point=(33.5, 20.5))).full(), theirs.masks.data[0].numpy())
+
+
+def test_the_mask_of_clicks_equals_ultralytics(model, official):
+    (theirs,) = official(points=[[[33, 20], [60, 45]]], labels=[[1, 0]])
+    clicks = (Click(33.5, 20.5), Click(60.5, 45.5, positive=False))
+    assert np.array_equal(model.predict(Prompt("clicks", clicks=clicks)).full(), theirs.masks.data[0].numpy())
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])

@@ -56,7 +56,6 @@ def test_models_are_listed_with_their_requirements(bench):
         "Models with @crop: sam-b, sam-l, sam-h",
         "gaussian",
         "mobilesam-onnx",
-        "none needed",
         "GPL-3.0-or-later",
     ):
         assert word in text
@@ -101,8 +100,8 @@ def test_wrong_usage_exits_with_code_2(bench, arguments):
     assert bench("run", *arguments).exit_code == 2
 
 
-def test_all_models_without_weights_are_named_before_the_run(bench, discs):
-    result = bench("run", "--models", "box,flip-tiny,mobilesam-onnx", "--data", discs(2))
+def test_offline_all_models_without_weights_are_named_before_the_run(bench, discs):
+    result = bench("run", "--models", "box,flip-tiny,mobilesam-onnx", "--data", discs(2), "--offline")
     assert result.exit_code == 1
     assert "bench fetch flip-tiny" in result.stderr
     assert "bench fetch mobilesam-onnx" in result.stderr
@@ -310,15 +309,14 @@ def test_a_run_may_have_several_numbers_of_patches_and_add_more(bench, discs, sh
     assert (timed.exit_code, "one --tokens" in timed.stderr) == (1, True)
 
 
-def test_a_command_of_the_paper_names_each_missing_weights_file(bench, discs, monkeypatch, tmp_path):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "nothing"))
+def test_offline_a_command_of_the_paper_names_each_missing_weights_file(bench, discs):
     discs(1, "data/objascale")
-    result = bench("run", "--models", "flip-l,sam-h")
+    result = bench("run", "--models", "flip-l,sam-h", "--offline")
     assert result.exit_code == 1
     first, second = result.stderr.splitlines()
-    assert first.startswith("error: no weights for flip-l")
+    assert first.startswith("error: no weights for flip-l are published; use flip-large")
     assert "bench fetch flip-large" in first
-    assert second.startswith("error: no weights for sam-h")
+    assert second.startswith("error: no weights for sam-h: found no sam_vit_h_4b8939.pth")
     assert "bench fetch sam-h" in second
 
 

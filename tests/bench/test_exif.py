@@ -12,6 +12,7 @@ import pytest
 from PIL import Image, ImageOps
 from typer.testing import CliRunner
 
+from baselines.registry import MODELS
 from baselines.segmenter import Options
 from bench.cli import app
 from bench.prompts import PromptSettings
@@ -192,7 +193,7 @@ def test_the_option_reaches_other_processes(tmp_path):
     shown = noise()
     data = coco(tmp_path / "data", shown, 3)
     for exif, expected in (("displayed", shown), ("stored", shown[::-1, ::-1])):
-        setup = Setup({"box": ()}, Options(), data, None, [PromptSettings()], EVERYTHING, [512], exif)
+        setup = Setup([MODELS["box"]], {"box": ()}, Options(), data, None, [PromptSettings()], EVERYTHING, [512], exif)
         measurer, (sample,) = setup.load()
         image = measurer.prepare(sample, lambda key: False)
         assert np.array_equal(image.pixels, expected)

@@ -58,3 +58,37 @@ def test_without_ignored_pixels_the_table_has_no_note(photographs, tmp_path):
     )
     assert result.exit_code == 0, result.output
     assert "leaves out" not in result.output
+
+
+def bench_run(data, out, *more):
+    return CliRunner().invoke(app, ["run", "--data", str(data), "--models", "box", "--out", str(out), *more])
+
+
+def test_ignore_band_leaves_the_uncertain_pixels_of_rendered_objects_out_of_the_scores(discs, tmp_path):
+    data = discs(3)
+    table = pd.read_parquet(data / "annotations.parquet")
+    size = table["rle_size"][0].tolist()
+    masks = [RegionMask.from_rle({"size": size, "counts": counts}).full() for counts in table["rle_counts"]]
+    boxes = [np.zeros_like(mask) for mask in masks]
+    for box, (x0, y0, x1, y1) in zip(boxes, table["box"], strict=True):
+        box[y0:y1, x0:x1] = True
+    table["uncertain_counts"] = [
+        RegionMask.from_full(box & ~mask).rle()["counts"] if (box & ~mask).any() else ""
+        for box, mask in zip(boxes, masks, strict=True)
+    ]
+    table.to_parquet(data / "annotations.parquet")
+    assert bench_run(data, tmp_path / "counted").exit_code == 0
+    assert bench_run(data, tmp_path / "ignored", "--ignore-band").exit_code == 0
+    counted, ignored = (pd.read_parquet(tmp_path / name / "results.parquet") for name in ("counted", "ignored"))
+    assert counted["iou"].min() < 0.9
+    assert (ignored["iou"] == 1).all()
+    assert counted["ignored_rle"].isna().all()
+    result = bench_run(data, tmp_path / "counted", "--ignore-band")
+    assert result.exit_code == 1
+    assert "ignore band: False → True" in " ".join(result.output.split())
+
+
+def test_ignore_band_is_refused_for_a_data_set_without_bands(discs, tmp_path):
+    result = bench_run(discs(1), tmp_path / "results", "--ignore-band")
+    assert result.exit_code == 1
+    assert "has an uncertain band; leave --ignore-band out" in " ".join(result.output.split())

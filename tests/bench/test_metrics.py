@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.ndimage import minimum_filter
 
-from bench.metrics import _boundary, boundary_iou, boundary_width, score
+from bench.metrics import _boundary, boundary_iou, object_boundary_width, score
 from objascale.masks import MaskError, RegionMask
 
 
@@ -46,7 +47,7 @@ def test_scores_equal_the_full_frame(frames):
     assert scores.iou == pytest.approx(ratio(a & b, a | b))
     total = a.sum() + b.sum()
     assert scores.dice == pytest.approx(2 * (a & b).sum() / total if total else 0.0)
-    width = boundary_width(truth)
+    width = object_boundary_width(truth)
     inner_a, inner_b = full_boundary(a, width), full_boundary(b, width)
     expected = ratio(inner_a & inner_b, inner_a | inner_b) if a.any() and b.any() else 0.0
     assert scores.boundary_iou == pytest.approx(expected)
@@ -61,8 +62,12 @@ def test_the_same_mask_scores_one_unless_it_is_empty(frames):
 
 def test_the_boundary_grows_with_the_object_and_not_with_the_image():
     small, large = np.ones((3, 3), bool), np.ones((300, 400), bool)
-    assert boundary_width(RegionMask(0, 0, small, 10, 10)) == boundary_width(RegionMask(0, 0, small, 8192, 8192)) == 1
-    assert boundary_width(RegionMask(0, 0, large, 8192, 8192)) == 10
+    assert (
+        object_boundary_width(RegionMask(0, 0, small, 10, 10))
+        == object_boundary_width(RegionMask(0, 0, small, 8192, 8192))
+        == 1
+    )
+    assert object_boundary_width(RegionMask(0, 0, large, 8192, 8192)) == 10
 
 
 @given(
@@ -73,7 +78,7 @@ def test_a_boundary_of_any_width_holds_the_pixels_near_a_pixel_outside(shape, ho
     data.reshape(-1)[[hole % data.size for hole in holes]] = False
     inner = minimum_filter(data, 2 * width + 1, mode="constant", cval=0)
     boundary = _boundary(RegionMask(3, 2, data, shape[1] + 5, shape[0] + 4), width)
-    assert (boundary.data == (data & ~inner)).all()
+    assert (boundary.full()[2 : 2 + shape[0], 3 : 3 + shape[1]] == (data & ~inner)).all()
 
 
 def test_boundary_iou_is_more_sensitive_than_iou():
@@ -82,7 +87,7 @@ def test_boundary_iou_is_more_sensitive_than_iou():
     eaten[:4] = eaten[-4:] = eaten[:, :4] = eaten[:, -4:] = False
     truth, predicted = RegionMask(0, 0, large, 400, 400), RegionMask(0, 0, eaten, 400, 400)
     assert predicted.iou(truth) > 0.95
-    assert boundary_iou(predicted, truth) < 0.6
+    assert boundary_iou(predicted, truth, object_boundary_width(truth)) < 0.6
 
 
 def test_masks_of_different_frames_are_an_error():
@@ -98,3 +103,32 @@ def test_ignored_pixels_are_left_out_of_every_score(frames, data):
     changed = score(*(RegionMask.from_full(frame) for frame in (predicted | ignored, truth & ~ignored, ignored)))
     expected = score(RegionMask.from_full(predicted & ~ignored), RegionMask.from_full(truth & ~ignored))
     assert found == changed == expected
+
+
+def published_boundary(mask: np.ndarray) -> np.ndarray:
+    """Return the boundary by the arithmetic of github.com/bowenc0221/boundary-iou-api: repeated 3×3 erosion."""
+    height, width = mask.shape
+    steps = max(round(0.02 * float(np.sqrt(height**2 + width**2))), 1)
+    padded = np.pad(mask.astype(np.uint8), 1)
+    return mask & ~cv2.erode(padded, np.ones((3, 3), np.uint8), iterations=steps)[1:-1, 1:-1].astype(bool)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_standard_boundary_iou_equals_the_published_arithmetic(seed):
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:240, :320]
+    frames = []
+    for _ in range(2):
+        x, y, radius = rng.uniform(60, 260), rng.uniform(40, 200), rng.uniform(5, 90)  # some leave the frame
+        frame = (columns - x) ** 2 + 2 * (rows - y) ** 2 < radius**2
+        frames.append(frame | (rng.random(frame.shape) < 0.0005))
+    a, b = (published_boundary(frame) for frame in frames)
+    found = score(*(RegionMask.from_full(frame) for frame in frames))
+    assert found.standard_boundary_iou == pytest.approx((a & b).sum() / (a | b).sum())
+
+
+def test_the_standard_boundary_covers_a_small_object_of_a_large_image():
+    truth = RegionMask(4000, 4000, np.ones((300, 400), bool), 8192, 8192)
+    predicted = RegionMask(4001, 4000, np.ones((300, 400), bool), 8192, 8192)
+    scores = score(predicted, truth)
+    assert scores.standard_boundary_iou == scores.iou > scores.boundary_iou

@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 import ray
 
+from baselines import registry
 from baselines.segmenter import ModelCard, Options
 from baselines.trivial import BoxFill
 from bench.pool import MAX_LOSSES, Pool
@@ -27,9 +28,9 @@ from bench.setup import Setup
 from objascale.datasets.formats import open_dataset
 from objascale.engine import Fatal
 from tests import bench_runs
-from tests.bench_runs import await_rows, bench, table, write_images
+from tests.bench_runs import USER_MODEL, await_rows, bench, table, write_images
 
-MODELS = ["--models", "box,ellipse,grabcut", "--noise", "0,0.2", "--device", "cpu"]
+MODELS = ["--models", f"{USER_MODEL},ellipse,grabcut", "--noise", "0,0.2", "--device", "cpu"]
 NODE = {"num_cpus": 2, "include_dashboard": False}
 
 
@@ -125,7 +126,7 @@ def setup_of(make, data: Path, device: str = "cpu") -> Setup:
             dataset = open_dataset(self.data)
             return Measurer(dataset, [make()], self.prompts, self.selection), dataset.samples
 
-    return Special({}, Options(device), data, None, [PromptSettings("matched", 0.0)], EVERYTHING, [512])
+    return Special([], {}, Options(device), data, None, [PromptSettings("matched", 0.0)], EVERYTHING, [512])
 
 
 def test_an_image_that_kills_its_workers_costs_only_its_rows(cluster, discs, tmp_path):
@@ -177,7 +178,9 @@ def test_workers_that_cannot_start_give_one_clear_sentence(cluster, discs, tmp_p
             measurer, samples = super().load()
             return measurer, samples[1:]
 
-    elsewhere = Elsewhere({"box": ()}, Options("cpu"), data, None, [PromptSettings("matched")], EVERYTHING, [512])
+    models = [registry.MODELS["box"]]
+    prompts = [PromptSettings("matched")]
+    elsewhere = Elsewhere(models, {"box": ()}, Options("cpu"), data, None, prompts, EVERYTHING, [512])
     for setup, workers, words in (
         (setup_of(refuses, data), 1, "on the node .*/shared/weights.onnx"),
         (setup_of(lambda: os._exit(1), data), 1, "die while they load the models"),

@@ -39,8 +39,8 @@ def test_rows_table_and_run_json_mark_random_weights(bench, discs):
     assert sam["settings"] == {"input": 1024, "multimask": False, "precision": "fp32", "device": "cpu", "crop": 3.0}
 
 
-def test_without_the_flag_the_error_names_the_way_to_get_weights(bench, discs):
-    result = bench("--models", "sam-b,sam-h@crop,box", "--data", discs(1))
+def test_offline_without_the_flag_the_error_names_the_way_to_get_weights(bench, discs):
+    result = bench("--models", "sam-b,sam-h@crop,box", "--data", discs(1), "--offline")
     assert result.exit_code == 1
     assert "no weights for sam-b: found no sam_vit_b_01ec64.pth" in result.stderr
     assert "bench fetch sam-h" in result.stderr

@@ -244,7 +244,7 @@ class Timeless(Cloud):
         (lambda: None, r"its class NoneType lacks set_image\(\), predict\(\), describe\(\), accepts, stopwatch"),
         (Nameless, r"Nameless\.describe\(\) returned an object of type dict, not a ModelCard"),
         (Shy, r"Shy\.describe\(\) raises RuntimeError\('not now'\)"),
-        (Greedy, r"Greedy\.accepts is \('box', 'text'\), not a tuple of prompt kinds \(box, gaussian, point\)"),
+        (Greedy, r"Greedy\.accepts is \('box', 'text'\), not a tuple of prompt kinds \(box, gaussian, point, clicks\)"),
         (Mute, r"Mute\.accepts is \(\)"),
         (Unclocked, r"Unclocked\.stopwatch is of type NoneType"),
     ],

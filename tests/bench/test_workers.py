@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from baselines.segmenter import Options
 from baselines.trivial import BoxFill
 from bench import local
 from bench.local import LocalHost, default_workers
-from bench.pool import MAX_LOSSES, Pool
+from bench.pool import IMAGES_PER_WORKER, MAX_LOSSES, Pool
 from bench.prompts import PromptSettings
 from bench.results import open_results
 from bench.runner import Measurer, run
@@ -27,10 +28,11 @@ from bench.selection import EVERYTHING
 from bench.setup import Setup
 from objascale.datasets.formats import open_dataset
 from objascale.engine import Fatal
+from objascale.progress import ProgressCallback
 from tests import bench_runs
-from tests.bench_runs import await_rows, bench, lines, table, write_images
+from tests.bench_runs import USER_MODEL, await_rows, bench, lines, table, write_images
 
-MODELS = ["--models", "flip-s,grabcut,box", "--device", "cpu"]
+MODELS = ["--models", f"flip-s,grabcut,{USER_MODEL}", "--device", "cpu"]
 IMAGES = 24
 ROWS = 3 * IMAGES
 
@@ -138,21 +140,47 @@ class DeadlySetup(Setup):
 def deadly(discs, tmp_path) -> DeadlySetup:
     deaths = tmp_path / "deaths"
     deaths.mkdir()
-    return DeadlySetup({}, Options("cpu"), discs(12), None, [PromptSettings()], EVERYTHING, [512], deaths=deaths)
+    return DeadlySetup([], {}, Options("cpu"), discs(12), None, [PromptSettings()], EVERYTHING, [512], deaths=deaths)
 
 
-def test_an_image_that_kills_its_workers_costs_only_its_rows(deadly, tmp_path):
-    dataset = open_dataset(deadly.data)
-    with Pool(LocalHost(deadly, 2)) as pool:
+def measured(host: LocalHost, setup: Setup, out: Path, progress: ProgressCallback = lambda *_: None) -> pd.DataFrame:
+    """Return the rows of a run of a setup's data set, which an interrupt may end."""
+    dataset = open_dataset(setup.data)
+    with Pool(host) as pool:
         description = {
             "created": "now",
             "dataset": {"name": dataset.name, "path": str(dataset.path)},
             "models": [{"name": card.name} for card in pool.cards],
             "prompt": {"source": "matched", "seed": 0},
         }
-        with open_results(tmp_path / "out", description, dataset) as results:
-            run(pool, dataset.samples, results)
-            rows = results.frame()
+        with open_results(out, description, dataset) as results:
+            with suppress(KeyboardInterrupt):
+                run(pool, dataset.samples, results, progress)
+            return results.frame()
+
+
+class CountingHost(LocalHost):
+    """Counts the images that are given to workers."""
+
+    images = 0
+
+    def call(self, worker, method, *arguments):
+        self.images += method == "measure"
+        return super().call(worker, method, *arguments)
+
+
+def test_all_images_that_workers_have_at_an_interrupt_are_finished(deadly, tmp_path):
+    def interrupt(_stage: str, done: int, _of: int) -> None:
+        if done == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    host = CountingHost(deadly, 2)
+    rows = measured(host, deadly, tmp_path / "out", interrupt)
+    assert IMAGES_PER_WORKER <= len(rows) == host.images < 12
+
+
+def test_an_image_that_kills_its_workers_costs_only_its_rows(deadly, tmp_path):
+    rows = measured(LocalHost(deadly, 2), deadly, tmp_path / "out")
     failed = rows[rows["error"].notna()]
     assert (len(rows), list(failed["image_id"])) == (12, ["11"])
     assert failed["error"].str.startswith(f"{MAX_LOSSES} workers died while measuring this image").all()

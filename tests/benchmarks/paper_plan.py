@@ -25,7 +25,7 @@ from objascale.dataset import DatasetWriter, read_journal
 from objascale.engine.local import LocalWorker, local_engine
 from objascale.plan import PRESETS, Plan, RenderSettings
 from objascale.progress import Pace
-from objascale.render import Rendering
+from objascale.rendering import Rendering
 from objascale.sources import embedded, folder
 
 

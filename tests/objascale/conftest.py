@@ -267,9 +267,11 @@ for number, job in enumerate(json.loads(sys.argv[2])):
         answer["missing"] = [thing.missing_textures for thing in things]
         answer["objects"] = sorted(thing.name for thing in bpy.data.objects)
         arrays = {f"points{i}": thing.points for i, thing in enumerate(things)}
-        scene.prepare(folder / "white.exr", RenderSettings(noise_threshold=0), 1, False, 2)
+        scene.prepare(RenderSettings(noise_threshold=0), False, 2)
         exec(job.get("then", ""))
         camera = Camera(64, 64, 0.6, job["azimuth"], job["elevation"]).looking_at_origin_through(32, 32, 4.0)
+        arrays["silhouette"] = scene.silhouette(camera, (0, 0, 64, 64), folder)
+        scene.surround(*answer.pop("light", [folder / "white.exr"]))
         arrays["rgba"], index = scene.trace(camera, (0, 0, 64, 64), 16, False, folder)
         arrays["mask"] = index > 0
         arrays["position"] = np.array(camera.position)
@@ -301,6 +303,8 @@ def look(tmp_path):
         seen = []
         for number in range(len(jobs)):
             arrays = dict(np.load(folder / f"{number}.npz"))
+            if "mask" in arrays:  # also through holes and glass, and although silhouettes have no light and no bounces
+                assert (arrays.pop("silhouette") == arrays["mask"]).all()
             seen.append(Seen(json.loads(str(arrays.pop("answer"))), arrays))
         return seen
 

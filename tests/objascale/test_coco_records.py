@@ -239,6 +239,20 @@ def test_layouts_of_other_programs_open_unchanged(tmp_path, json_file, file, ope
     assert sample.picture().decode().shape == (HEIGHT, WIDTH, 3)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_json_file_without_annotations_beside_the_annotations_is_ignored(tmp_path, encoding):
+    path = write(tmp_path, [image(1)], [annotation(1)], "cups.json", ["a.png"])
+    path.write_text(path.read_text(), encoding)
+    (tmp_path / "about.json").write_text('{"licence": "CC0-1.0"}')
+    assert len(open_dataset(tmp_path).samples) == 1
+
+
+def test_an_error_names_a_damaged_json_file_of_a_folder(tmp_path):
+    (tmp_path / "cups.json").write_text('{"images": [')
+    with pytest.raises(DatasetError, match=r"cups\.json does not have the format of COCO or LVIS"):
+        open_dataset(tmp_path)
+
+
 def test_an_export_elsewhere_opens_with_an_images_folder(tmp_path, by_hand):
     folder, elsewhere = by_hand, tmp_path / "elsewhere/labels.json"
     write_coco(folder, elsewhere)

@@ -193,7 +193,7 @@ def test_the_map_turns_with_its_view(look, tmp_path: Path):
     write_exr(tmp_path / "side.exr", texels)
 
     def front(turn: float, azimuth: float) -> float:
-        then = f"scene.surround(Path({str(tmp_path / 'side.exr')!r}), {turn})"
+        then = f"answer['light'] = Path({str(tmp_path / 'side.exr')!r}), {turn}"
         return float(look([box], azimuth=azimuth, then=then)[0].arrays["rgba"][32, 32, 0])
 
     assert front(0, math.pi / 2) > 5 * front(math.pi, math.pi / 2), "looking towards +y, at the side that faces −y"

@@ -294,6 +294,36 @@ def test_a_file_that_another_process_finished_first_is_kept(server, tmp_path):
     assert arrived(tmp_path / "w")
 
 
+def test_processes_that_fetch_one_file_at_the_same_time_share_one_download(server, tmp_path):
+    def slowly(reply):
+        reply.send(200, CONTENT[:1000], claim=len(CONTENT))
+        reply.wfile.flush()
+        time.sleep(0.2)
+        reply.wfile.write(CONTENT[1000:])
+
+    server.answers[PATH] = [slowly]
+    for round in range(3):
+        target = tmp_path / str(round) / "w"
+        results = dict(download_many([partial(get, server, target)] * 6, parallel=6))
+        assert results == dict.fromkeys(range(6), target)
+        assert arrived(target)
+    assert ranges(server) == [None] * 3
+
+
+def test_a_download_goes_on_when_the_process_before_it_fails(server, tmp_path):
+    server.answers[PATH] = [truncated, fails(404), whole]
+    results = dict(download_many([partial(get, server, tmp_path / "w")] * 2, parallel=2))
+    assert sorted(isinstance(each, DownloadFailed) for each in results.values()) == [False, True]
+    assert arrived(tmp_path / "w")
+    assert ranges(server)[2].startswith("bytes=")
+
+
+def test_a_lock_of_a_process_that_ended_is_free(server, tmp_path):
+    (tmp_path / "w.lock").touch()
+    get(server, tmp_path / "w")
+    assert arrived(tmp_path / "w")
+
+
 def test_one_failed_download_of_many_costs_one_file(server, tmp_path):
     server.answers["/bad"] = [fails(404)]
     paths = [PATH, "/bad", PATH, PATH]

@@ -18,11 +18,11 @@ from objascale.dataset import DatasetWriter, mask_of, read_annotations, read_jou
 from objascale.engine import EngineSettings, Fatal, Worker, WorkerLost, run
 from objascale.engine.local import LocalWorker
 from objascale.engine.messages import Refused, Reply, Request
-from objascale.plan import Plan, PlanSettings, RenderSettings
+from objascale.plan import Plan, PlanSettings, RenderSettings, spec_id
 from objascale.progress import Pace
-from objascale.records import CropRequest
+from objascale.records import CropRequest, RenderRequest
 from objascale.refusal import REASONS
-from objascale.render import ATTEMPTS_PER_SLOT, Rendering
+from objascale.rendering import ATTEMPTS_PER_SLOT, Rendering
 from objascale.sources import Asset, folder
 from tests.objascale_runs import command, objascale
 
@@ -226,6 +226,43 @@ def test_a_second_death_or_a_first_hang_fails_the_task(material, tmp_path, losse
     if reason == "worker-lost":
         spec = plan.draw(0)
         assert f"{spec.objects[0].object_id} before {spec.map_id}" in outcome.records[0]["message"]
+
+
+class RefusingWorker:
+    """A worker that refuses every object, and notes which ones."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.asked: list[str] = []
+
+    def ask(self, request: RenderRequest) -> Reply:
+        (item,) = request.spec.objects
+        self.asked.append(item.object_id)
+        return Refused(self.kind, f"{item.object_id} is refused", "", item.sha256)
+
+    def stop(self) -> None: ...
+
+
+@pytest.mark.parametrize(("kind", "again"), [("no-geometry", False), ("missing-file", True)])
+def test_a_refused_object_is_imported_once_in_a_run(material, tmp_path, kind, again):
+    """A later run imports it again if other files can have changed the result."""
+    things = folder.objects(material[0])
+    plan = Plan(things, folder.environment_maps(material[1]), PlanSettings(), RenderSettings(), 2)
+    asked = []
+    for slots in ([0], [0, 1]):
+        worker = RefusingWorker(kind)
+        rendering = Rendering(plan, DatasetWriter(tmp_path))
+        rendering.begin()
+        list(rendering.work(slots, [worker], Pace(1)))
+        asked.append(worker.asked)
+        assert len(set(worker.asked)) == len(worker.asked) <= len(things)
+    assert asked[0]
+    assert bool(set(asked[0]) & set(asked[1])) == again
+    failed = [record for record in read_journal(tmp_path) if record["status"] == "failed"]
+    assert len(failed) == 2 * ATTEMPTS_PER_SLOT
+    for record in failed:
+        assert record["message"] == f"{record['object_ids'][0]} is refused"
+        assert record["spec_id"] == spec_id(plan.draw(record["slot"], record["attempt"]), plan.render)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from objascale.render import describe
+from objascale.rendering import describe
 from objascale.sources import SourceError, folder
 
 

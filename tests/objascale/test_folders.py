@@ -64,6 +64,17 @@ def test_two_folders_with_equal_file_names_are_a_data_set(tmp_path, all_objects,
     assert all((each.mask().full() == quarter()).all() and not each.ignored for each in objects)
 
 
+@pytest.mark.parametrize("content", ['{"name": "cats", "version": 2}', "[1, 2]", "{}"])
+def test_a_json_file_without_annotations_does_not_make_a_folder_of_masks_another_format(tmp_path, content):
+    write(tmp_path, ["a.jpg"], ["a.png"])
+    for number in range(2):
+        (tmp_path / f"about{number}.json").write_text(content)
+    assert format_of(tmp_path) == "masks"
+    assert len(open_dataset(tmp_path).samples) == 1
+    (tmp_path / "annotations.json").write_text('{"images": [], "annotations": [], "categories": []}')
+    assert format_of(tmp_path) == "coco"
+
+
 def masks_of(folder: Path) -> dict[str, list[str]]:
     return {sample.image_id: [truth.object_id for truth in sample.objects()] for sample in open_dataset(folder).samples}
 

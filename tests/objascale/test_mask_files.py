@@ -158,6 +158,29 @@ def test_a_split_of_a_yolo_export_has_the_class_names_of_the_file_above_it(tmp_p
     assert [each.category for each in all_objects(dataset)] == ["jug"]
 
 
+def test_all_splits_of_a_yolo_export_open_together(tmp_path, all_objects):
+    for split, file in (("train", "1"), ("valid", "1"), ("valid", "2"), ("test", "3")):
+        for folder in ("images", "labels"):
+            (tmp_path / split / folder).mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 6)).save(tmp_path / split / f"images/{file}.jpg")
+        (tmp_path / split / f"labels/{file}.txt").write_text("1 0 0 1 0 1 1\n")
+    (tmp_path / "test/labels/3.txt").rename(tmp_path / "test/labels/4.txt")
+    (tmp_path / "data.yaml").write_text("names: ['cup', 'jug']\n")
+    dataset = open_dataset(tmp_path)
+    assert [sample.image_id for sample in dataset.samples] == [
+        "train/images/1.jpg",
+        "valid/images/1.jpg",
+        "valid/images/2.jpg",
+    ]
+    assert all(sample.picture().decode().shape == (6, 8, 3) for sample in dataset.samples)
+    objects = all_objects(dataset)
+    files = ("train/labels/1.txt", "valid/labels/1.txt", "valid/labels/2.txt")
+    assert [each.object_id for each in objects] == [f"{file}/1" for file in files]
+    assert {each.category for each in objects} == {"jug"}
+    assert all(each.mask().area for each in objects)
+    assert dataset.skipped == {"mask file whose name neither begins nor ends with the name of an image": 1}
+
+
 def test_lists_of_class_names_are_read(tmp_path):
     assert class_names(tmp_path) == {}
     (tmp_path / "classes.txt").write_text("cup\njug")

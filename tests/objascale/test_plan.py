@@ -26,7 +26,7 @@ from objascale.plan import (
     save_plan,
     spec_id,
 )
-from objascale.render import ATTEMPTS_PER_SLOT
+from objascale.rendering import ATTEMPTS_PER_SLOT
 from objascale.sources import Asset
 
 

@@ -20,7 +20,7 @@ from objascale.pictures import PictureError, decode
 from objascale.plan import RenderSettings
 from objascale.records import CropRequest
 from objascale.refusal import REASONS, Refusal, refuse_changed
-from objascale.render import ask_twice
+from objascale.rendering import ask_twice
 from objascale.sources import Asset
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:9a947cae\nsize 6310044\n"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from objascale.gltf import MAX_TRIANGLES
 from objascale.refusal import Refusal
-from objascale.triangles import _occurrences, check_triangles
+from objascale.triangles import _occurrences, _text_lines, check_triangles
 
 PLY_VERTEX = "element vertex {}\nproperty float x\nproperty float y\nproperty float z\n"
 PLY_FACE = "element face {}\nproperty list uchar int vertex_indices\n"
@@ -91,6 +91,59 @@ def test_faces_of_a_ply_are_read_from_the_header(tmp_path):
     assert kind(path) == "too-many-triangles"
     path.write_bytes(b"ply\nformat ascii 1.0\n")
     assert kind(path) == "unreadable"
+
+
+@pytest.mark.parametrize(
+    ("line", "damaged"),
+    [
+        ("element vertex 3", "elem\xf3nt vertex 3"),
+        ("element vertex 3", "  element vertex 3"),
+        ("element vertex 3", "element vert\x0bx 3"),
+        ("element vertex 3", "element vertex"),
+        ("element vertex 3", "element vertex 3\nelement other 99999999999"),
+        ("element vertex 3", "property float q\nelement vertex 3"),
+        ("property float z", "property flo\xe4t z"),
+        ("property float z", "property float"),
+        ("property float z", ""),
+        ("property float z", "comment z"),
+        ("element face 1", "element face 1x"),
+        ("format ascii 1.0", "format ascii"),
+        ("format ascii 1.0", "fo\x1crmat ascii 1.0"),
+    ],
+)
+def test_a_damaged_ply_header_is_refused_with_its_line(line, damaged, tmp_path):
+    path = ply(tmp_path / "thing.ply", 3, 1, b"0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n")
+    path.write_bytes(path.read_bytes().replace(line.encode(), damaged.encode("latin-1")))
+    assert kind(path) == "unreadable"
+    with pytest.raises(Refusal, match=r"thing\.ply has a damaged header: (line \d+ is|it has no element vertex with)"):
+        check_triangles(path)
+
+
+def test_all_forms_of_a_ply_header_are_read(tmp_path):
+    path = ply(tmp_path / "thing.ply", 3, 1, b"0 0 0 0\n1 0 0 0\n0 1 0 0\n3 0 1 2\n")
+    head = b"comment\nobj_info made by a test\nelement\tvertex  3"
+    data = path.read_bytes().replace(b"element vertex 3", head)
+    path.write_bytes(data.replace(b"property float z", b"property float32 z\nproperty uchar two words"))
+    check_triangles(path)
+
+
+def test_a_line_of_a_ply_that_is_longer_than_blenders_buffer_is_refused(tmp_path):
+    line = "0 0 0".ljust(65_535)
+    check_triangles(ply(tmp_path / "fits.ply", 3, 1, f"{line}\n1 0 0\n0 1 0\n3 0 1 2".encode()))
+    path = ply(tmp_path / "long.ply", 3, 1, f"0 0 0\n1 0 0\n{line} \n3 0 1 2".encode())
+    assert kind(path) == "unreadable"
+    with pytest.raises(Refusal, match=r"has a line of 65,536 bytes, and Blender reads at most 65,535"):
+        check_triangles(path)
+
+
+@given(st.text("x\n", max_size=60), st.integers(1, 9))
+def test_lines_are_measured_across_chunk_borders(tmp_path_factory, text, chunk):
+    path = tmp_path_factory.mktemp("lines") / "text"
+    path.write_text(text)
+    with path.open("rb") as file, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("objascale.triangles._CHUNK_BYTES", chunk)
+        lines = text.split("\n")
+        assert _text_lines(file) == (len(lines), max(map(len, lines)))
 
 
 def test_polygons_of_an_obj_are_counted_as_triangles(tmp_path, monkeypatch):

@@ -258,6 +258,13 @@ def test_a_full_frame_with_a_changed_map_is_reported_and_not_compared(copy, tmp_
     assert f"it cannot be rendered again: {tmp_path / 'sunset.exr'} is no longer the file" in result.stdout
 
 
+def test_moved_maps_may_have_either_dynamic_range(copy, made, tmp_path, run_objascale):
+    result = run_objascale("verify", copy, "--full-frame", 1, "--objects", made.objects, "--hdris", tmp_path)
+    assert result.returncode == 1
+    assert "expected files with a suffix of .exr .hdr .jpg .jpeg .png" in result.stderr.replace("\n", " ")
+    assert "--ldr-maps" not in result.stderr  # an option of `render`
+
+
 def test_a_comparison_reports_differences_over_the_limits():
     good = FrameDifference("a", 512, 10, True, 0, 1.0, 0.9995, 3, 1.0)
     assert good.damages() == []

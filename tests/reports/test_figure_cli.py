@@ -29,7 +29,8 @@ def test_a_figure_is_written_and_its_files_are_printed(usual_results, tmp_path) 
 @pytest.mark.parametrize(
     ("which", "sentence"),
     [
-        ("11", f"there is no figure 11: there are {', '.join(FIGURES)}"),
+        ("histogram", f"there is no figure histogram: there are {', '.join(FIGURES)}"),
+        ("iou-by-sizes", "there is no figure iou-by-sizes: did you mean iou-by-size or iou-by-pixels or iou-by-time?"),
         (
             "9",
             "objascale: the results have fewer than two numbers of patches of one FLIP; measure them with `bench run",

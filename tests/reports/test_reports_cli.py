@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from bench.choices import PROTOCOLS
 from reports.cli import app
 from reports.commands.table import complete
 from reports.figures import Drawn, FigureKind
@@ -90,7 +91,7 @@ def test_every_format_is_written(report) -> None:
     written = {path.relative_to(report).as_posix() for path in report.rglob("*.*")}
     kinds = {"tables": ("md", "csv", "tex", "html"), "figures": ("pdf", "svg", "png")}
     names = {
-        "tables": ("iou", "iou-by-size", "iou-by-pixels", "iou-by-category", "paired"),
+        "tables": ("iou", "iou-by-size", "iou-by-pixels", "measures", "iou-by-category", "paired"),
         "figures": ("iou-by-size", "heat-maps"),
     }
     for room, suffixes in kinds.items():
@@ -231,7 +232,11 @@ def test_parts_that_cannot_be_made_are_noted_and_the_rest_is_built(make_results,
     assert not (tmp_path / "report" / "tables" / "objascale" / "paired.md").exists()
 
 
-@pytest.mark.parametrize("which", [*SUMMARY_TABLES, *DATASET_TABLES])
+OF_SOME_RESULTS = {*PROTOCOLS, "difficulty", "ranks"}
+"""Tables that the usual results do not support."""
+
+
+@pytest.mark.parametrize("which", [*SUMMARY_TABLES, *(name for name in DATASET_TABLES if name not in OF_SOME_RESULTS)])
 def test_one_table_is_printed_and_written(usual_results, tmp_path, which: str) -> None:
     done = runner.invoke(app, ["table", which, str(usual_results), "--out", str(tmp_path)])
     assert done.exit_code == 0, done.output
@@ -251,7 +256,11 @@ def test_each_data_set_has_its_table(make_results, tmp_path) -> None:
 @pytest.mark.parametrize(
     ("which", "sentence"),
     [
-        ("2", "there is no table 2: there are 1, iou, size, pixels, category, paired"),
+        (
+            "2",
+            "there is no table 2: there are 1, iou, size, pixels, measures, clicks, worst, detector, difficulty, "
+            "ranks, category",
+        ),
         ("category", "table category cannot be made; objascale: all objects of objascale have the same category"),
     ],
 )
@@ -272,7 +281,9 @@ def test_tables_of_masks_refuse_times(make_timing, tmp_path, what: list[str]) ->
 
 
 def test_tables_are_completed_by_name() -> None:
-    assert [name for name, _ in complete("")] == ["1", "iou", "size", "pixels", "category", "paired", "claims"]
+    every = ["1", "iou", "size", "pixels", "measures", "clicks", "worst", "detector", "difficulty", "ranks"]
+    every += ["category", "paired", "claims"]
+    assert [name for name, _ in complete("")] == every
     assert [name for name, _ in complete("p")] == ["pixels", "paired"]
 
 

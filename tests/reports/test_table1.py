@@ -18,6 +18,7 @@ from reports.formats import Table
 from reports.published import TABLE_1, paper_data_set, published_model, same_images
 from reports.results import ReportError, read_results
 from reports.tables.iou import iou_data
+from reports.tables.published import published_tables
 from reports.tables.table1 import table_1
 from reports.tables.table1_data import table_1_data
 from reports.view import ResultsView
@@ -323,3 +324,13 @@ def test_published_numbers_match_the_paper(shared) -> None:
         numbers = [float(number) for number in re.findall(r"\d+\.\d+", line)]
         ours = [row.parameters_millions, row.pre_post_ms, row.model_ms, row.total_ms]
         assert numbers == ours + [number for pair in row.iou.values() for number in pair]
+
+
+def test_the_later_version_has_a_table_of_its_own() -> None:
+    first, later = published_tables()
+    assert {row[0].text for row in first.cells} == {row.model for row in TABLE_1}
+    means = later.data.set_index("model")["mean_percent"]
+    assert means["FLIP-Tiny"] == 78.24
+    assert means["SAM-H"] == 75.41
+    assert means.idxmax() == "FLIP-Large"
+    assert all("ICML 2026" in note for note in later.notes)

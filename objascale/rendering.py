@@ -7,7 +7,7 @@ import platform
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from objascale.dataset import DatasetWriter
@@ -15,12 +15,15 @@ from objascale.engine import Worker, WorkerLost, run
 from objascale.engine.messages import Refused, Rendered, Reply, Request
 from objascale.picture_kind import true_suffix
 from objascale.plan import MAX_CATEGORY_ATTEMPTS, Plan, SceneSpec, save_plan, spec_id
-from objascale.progress import Pace
+from objascale.progress import Pace, show_progress
 from objascale.records import RenderRequest, render_request
+from objascale.refusal import LASTING_REASONS
 from objascale.sources import Asset
 from objascale.sources.folder import LDR_MAP_SUFFIXES
 
 ATTEMPTS_PER_SLOT = 2 * MAX_CATEGORY_ATTEMPTS
+_OF_OBJECT = ("status", "kind", "reason", "message", "object_sha256")
+"""Fields of a failed record that are equal in all records of one refused object."""
 PROGRESS_EVERY = 60.0  # seconds between progress lines in the journal; a choice
 
 
@@ -55,6 +58,7 @@ class Rendering:
     plan: Plan
     dataset: DatasetWriter
     shard: tuple[int, int] = (1, 1)
+    _refused: dict[str, dict[str, Any]] = field(default_factory=dict, init=False)  # by the object's SHA-256
 
     @property
     def size(self) -> int:
@@ -69,7 +73,7 @@ class Rendering:
         self.dataset.open(describe_plan(self.plan))
         save_plan(self.plan, self.dataset.folder / "plan.json")
         specs = [self.plan.draw(slot) for slot in range(self.plan.n)]
-        self.dataset.write_plan(map(asdict, specs))
+        self.dataset.write_plan(spec.to_json() for spec in specs)
         number, count = self.shard
         finished = {record["slot"] for record in self.dataset.records() if record["status"] == "done"}
         missing = [slot for slot in range(number - 1, self.plan.n, count) if slot not in finished]
@@ -86,7 +90,11 @@ class Rendering:
         Yields:
             The outcomes, in the order in which they are ready. Each is in the journal already.
         """
-        failures = Counter(record["slot"] for record in self.dataset.records() if record["status"] == "failed")
+        failed = [record for record in self.dataset.records() if record["status"] == "failed"]
+        failures = Counter(record["slot"] for record in failed)
+        for record in failed:
+            if record.get("kind") in LASTING_REASONS and "object_sha256" in record:
+                self._refused[record["object_sha256"]] = {key: record[key] for key in _OF_OBJECT}
 
         def fill(slot: int, worker: Worker) -> SlotOutcome:
             outcome = SlotOutcome(slot)
@@ -113,8 +121,28 @@ class Rendering:
         finally:
             self.dataset.write_annotations()
 
+    def finish(self, slots: Sequence[int], workers: Sequence[Worker]) -> tuple[Counter[str], list[int]]:
+        """Render slots and show the progress.
+
+        Returns:
+            The number of refusals by reason, and the slots that stay empty.
+        """
+        failures: Counter[str] = Counter()
+        empty: list[int] = []
+        pace = Pace(len(slots))
+        with show_progress("rendering") as progress:
+            for outcome in self.work(slots, workers, pace):
+                failures.update(record["reason"] for record in outcome.records if record["status"] == "failed")
+                if not outcome.done:
+                    empty.append(outcome.slot)
+                progress(f"images, {pace}", pace.done, pace.total)
+        return failures, empty
+
     def _attempt(self, spec: SceneSpec, worker: Worker) -> dict[str, Any]:
-        """Render one spec and return its record for the journal."""
+        """Render one spec and return its record for the journal.
+
+        An object whose import was refused is not imported again: its further specs fail for the same reason.
+        """
         record: dict[str, Any] = {
             "spec_id": spec_id(spec, self.plan.render),
             "slot": spec.slot,
@@ -122,14 +150,20 @@ class Rendering:
         }
         started = time.monotonic()
         names = [item.object_id for item in spec.objects]
+        for item in spec.objects:
+            if item.sha256 in self._refused:
+                return {**record, "seconds": 0.0, **self._refused[item.sha256], "object_ids": names}
         reply = ask_twice(worker, render_request(self.plan, spec, self.dataset.folder))
         record["seconds"] = round(time.monotonic() - started, 3)
         if isinstance(reply, Refused):
             failure = self.dataset.failure(reply.kind, reply.message, reply.details)
+            if reply.object_sha256:
+                failure["object_sha256"] = reply.object_sha256
+                self._refused[reply.object_sha256] = failure
             return {**record, **failure, "object_ids": names}
         assert isinstance(reply, Rendered)
-        rows = [asdict(row) for row in reply.annotations]
-        return {**record, "status": "done", "annotations": rows, "spec": asdict(spec)}
+        rows = [row.columns() for row in reply.annotations]
+        return {**record, "status": "done", "annotations": rows, "spec": spec.to_json()}
 
 
 def ask_twice(worker: Worker, request: Request) -> Reply:

@@ -1,0 +1,193 @@
+"""Croissant metadata: a JSON file that describes a dataset to search engines and to loaders.
+
+Sources: "Croissant Format Specification", version 1.0, and "Croissant RAI Specification", version 1.0, of MLCommons.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from objascale.dataset import HEADER
+from objascale.export.output import new_file
+from objascale.export.pictures import ExportImage, licence_of, pictures
+from objascale.files import file_sha256
+
+_TABLE = "annotations.parquet"
+_PICTURES = "images"
+_DESCRIPTIONS = {
+    "object_id": "Id of the object in this dataset",
+    "image_id": "Id of the picture",
+    "file": "Path of the picture",
+    "category": "Category of the object",
+    "box": "Edges x0, y0, x1, y1 of the mask, px",
+    "area": "Pixels of the mask",
+    "fraction": "Pixels of the mask per pixel of the picture",
+    "visible": "Share of the whole silhouette that the picture shows",
+    "rle_counts": "The mask as COCO's compressed run-length encoding",
+    "rle_size": "Height and width of the mask, px",
+}
+_TERMS = (
+    *("citeAs", "column", "equivalentProperty", "extract", "field", "fileProperty", "fileObject", "fileSet"),
+    *("format", "includes", "isLiveDataset", "jsonPath", "key", "md5", "parentField", "path", "recordSet"),
+    *("references", "regex", "repeated", "replace", "samplingRate", "separator", "source", "subField", "transform"),
+)
+_CONTEXT: dict[str, Any] = {
+    "@language": "en",
+    "@vocab": "https://schema.org/",
+    "sc": "https://schema.org/",
+    "cr": "http://mlcommons.org/croissant/",
+    "rai": "http://mlcommons.org/croissant/RAI/",
+    "dct": "http://purl.org/dc/terms/",
+    "conformsTo": "dct:conformsTo",
+    "data": {"@id": "cr:data", "@type": "@json"},
+    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
+    "examples": {"@id": "cr:examples", "@type": "@json"},
+    **{term: f"cr:{term}" for term in _TERMS},
+}
+"""The context that the specification recommends, in its section "Syntax Conventions"."""
+
+RESPONSIBLE_AI = {
+    "rai:dataCollection": "Rendered with Blender's Cycles. A seeded random plan draws the objects, environment maps, "
+    "cameras and sizes. Masks are computed from the geometry; no person drew or corrected them.",
+    "rai:dataCollectionType": ["Software Collection"],
+    "rai:dataAnnotationProtocol": "A pixel belongs to the mask if its centre shows a surface of the object with an "
+    "alpha of 0.001 or more. Occluded parts are not part of the mask.",
+    "rai:dataUseCases": ["Testing", "Training", "Measuring how promptable segmenters depend on the size of objects"],
+    "rai:dataLimitations": [
+        "Objects float in front of photographs and cast no shadow on them, so they are easier to separate than objects "
+        "of photographs. A ranking of models on these pictures need not be their ranking on photographs.",
+        "Assets of public libraries may be part of the training data of a model.",
+    ],
+    "rai:dataBiases": [
+        "Categories and styles are those of the libraries of 3D models. Sizes are uniform in their logarithm, which "
+        "photographs are not."
+    ],
+    "rai:dataSocialImpact": "The objects are models of things, made by artists. Environment maps are photographs of "
+    "places and may show people who are too small to be recognised.",
+    "rai:personalSensitiveInformation": ["None is known"],
+}
+"""Properties of the vocabulary for responsible AI that hold for every dataset of `objascale render`."""
+
+
+def write_croissant(folder: Path, name: str) -> Path:
+    """Write `croissant.json` into a dataset and return its path.
+
+    The file describes the table of objects with all of its columns, and the images. Equal datasets give equal bytes.
+
+    Args:
+        folder: The dataset.
+        name: Name of the dataset.
+
+    Raises:
+        DatasetError: If `folder` is no dataset, lacks an image or a credit, or cannot be written.
+    """
+    found = pictures(folder)
+    out = folder / "croissant.json"
+    with new_file(out) as partial:
+        text = json.dumps(_metadata(folder, name, found), indent=1, ensure_ascii=False)
+        partial.write_text(text + "\n", encoding="utf-8")
+    return out
+
+
+def _metadata(folder: Path, name: str, found: list[ExportImage]) -> dict[str, Any]:
+    credits = {credit["id"]: credit for picture in found for credit in (*picture.assets, picture.environment_map)}
+    objects = sum(len(picture.objects) for picture in found)
+    suffixes = sorted({picture.path.suffix for picture in found})
+    return {
+        "@context": _CONTEXT,
+        "@type": "sc:Dataset",
+        "conformsTo": ["http://mlcommons.org/croissant/1.0", "http://mlcommons.org/croissant/RAI/1.0"],
+        "name": name,
+        "description": f"{len(found)} rendered pictures of {objects} objects with exact masks",
+        "license": sorted({licence_of(credit) for credit in credits.values()}),
+        "creator": [{"@type": "Person", "name": author} for author in _authors(credits.values())],
+        **RESPONSIBLE_AI,
+        "distribution": [
+            _file(folder, _TABLE, "application/x-parquet", "One row per object"),
+            _file(folder, HEADER, "application/json", "Settings, versions, and the credits of all assets"),
+            {
+                "@type": "cr:FileSet",
+                "@id": _PICTURES,
+                "name": _PICTURES,
+                "description": "The pictures",
+                "encodingFormat": ["image/jpeg" if suffix == ".jpg" else "image/png" for suffix in suffixes],
+                "includes": [f"images/*/*{suffix}" for suffix in suffixes],
+            },
+        ],
+        "recordSet": [_objects(pq.read_schema(folder / _TABLE)), _images()],
+    }
+
+
+def _file(folder: Path, name: str, encoding: str, description: str) -> dict[str, Any]:
+    return {
+        "@type": "cr:FileObject",
+        "@id": name,
+        "name": name,
+        "description": description,
+        "contentUrl": name,
+        "encodingFormat": encoding,
+        "sha256": file_sha256(folder / name),
+    }
+
+
+def _objects(schema: pa.Schema) -> dict[str, Any]:
+    """Describe the columns of annotations.parquet."""
+    fields = []
+    for column in schema:
+        field: dict[str, Any] = {
+            "@type": "cr:Field",
+            "@id": f"objects/{column.name}",
+            "name": column.name,
+            "dataType": _data_type(column.type),
+            "source": {"fileObject": {"@id": _TABLE}, "extract": {"column": column.name}},
+        }
+        if column.name in _DESCRIPTIONS:
+            field["description"] = _DESCRIPTIONS[column.name]
+        if pa.types.is_list(column.type):
+            field["repeated"] = True
+        if column.name == "file":
+            field["references"] = {"field": {"@id": "pictures/file"}}
+        fields.append(field)
+    key = {"@id": "objects/object_id"}
+    return {"@type": "cr:RecordSet", "@id": "objects", "name": "objects", "key": key, "field": fields}
+
+
+def _images() -> dict[str, Any]:
+    """Describe the picture files. Their paths are those in the column `file` of the objects."""
+    fields = [
+        {
+            "@type": "cr:Field",
+            "@id": f"pictures/{name}",
+            "name": name,
+            "description": description,
+            "dataType": data_type,
+            "source": {"fileSet": {"@id": _PICTURES}, "extract": {"fileProperty": extracted}},
+        }
+        for name, description, data_type, extracted in (
+            ("file", "Path of the picture", "sc:Text", "fullpath"),
+            ("content", "The picture", "sc:ImageObject", "content"),
+        )
+    ]
+    key = {"@id": "pictures/file"}
+    return {"@type": "cr:RecordSet", "@id": "pictures", "name": "pictures", "key": key, "field": fields}
+
+
+def _data_type(arrow: pa.DataType) -> str:
+    """Return the type of Croissant for a type of Arrow, or for the elements of a list."""
+    if pa.types.is_list(arrow):
+        return _data_type(arrow.value_type)
+    if pa.types.is_boolean(arrow):
+        return "sc:Boolean"
+    if pa.types.is_integer(arrow):
+        return "sc:Integer"
+    return "sc:Float" if pa.types.is_floating(arrow) else "sc:Text"
+
+
+def _authors(credits: Iterable[dict[str, str]]) -> list[str]:
+    return sorted({credit["author"] for credit in credits if credit["author"]})
