@@ -176,7 +176,8 @@ def shadow_on_grid(
     """
     _aim(camera)
     _zoom(camera, corner, side, points)
-    return np.ascontiguousarray(_trace(samples, _MAX_BOUNCES, denoise=True, scratch=scratch)[0][..., 3])
+    _light(True)
+    return np.ascontiguousarray(_trace(samples, denoise=True, scratch=scratch)[0][..., 3])
 
 
 def trace_full_frame(camera: Camera, settings: RenderSettings, path: Path) -> None:
