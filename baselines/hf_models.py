@@ -88,7 +88,7 @@ def _model(name: str, place: Repository, family: str, licence: str, training: Tr
         name=name,
         family=family,
         parameters=None,
-        prompts=("box", "point"),
+        prompts=("box", "point", "clicks"),
         licence=licence,
         load=partial(_load, name, place),
         extra="hf",

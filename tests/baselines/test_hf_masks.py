@@ -16,7 +16,7 @@ from baselines.hf.folder import weights_files
 from baselines.hf.load import load_hf
 from baselines.hf.segmenter import HfSam
 from baselines.sam import PROMPTS_PER_DECODE, prompt_points
-from baselines.segmenter import Options, Prompt
+from baselines.segmenter import Click, Options, Prompt
 from flip.finite import NotFinite
 from tests.baselines.tiny_hf import CONFIGS
 
@@ -66,11 +66,14 @@ def picture(width: int, height: int) -> NDArray[np.uint8]:
 
 
 def prompts_of(kind: str, width: int, height: int) -> list[Prompt]:
-    """Return six boxes or six points of an image."""
+    """Return six boxes, six points, or six times a click on the object and a click beside it."""
     rng = np.random.default_rng(height)
     corners = np.sort(rng.uniform(0, 1, (6, 2, 2)), axis=1) * (width, height)
     if kind == "box":
         return [Prompt("box", box=tuple(map(float, box.ravel()))) for box in corners]
+    if kind == "clicks":
+        pairs = [tuple(Click(*map(float, at), bool(i)) for i, at in enumerate(pair[::-1])) for pair in corners]
+        return [Prompt("clicks", clicks=pair[::-1]) for pair in pairs]
     return [Prompt("point", point=tuple(map(float, point))) for point in corners[:, 0] + 0.25]
 
 
@@ -80,8 +83,10 @@ def by_hand(official: Any, image: NDArray[np.uint8], prompts: list[Prompt]) -> N
     if prompts[0].box:
         inputs: dict[str, Any] = {"input_boxes": [[list(prompt.box) for prompt in prompts]]}
     else:  # as indices of pixels
-        points = [[[x - 0.5 for x in prompt.point]] for prompt in prompts]
-        inputs = {"input_points": [points], "input_labels": [[[1]] * len(prompts)]}
+        clicks = [prompt.clicks or (Click(*prompt.point),) for prompt in prompts]
+        points = [[[click.x - 0.5, click.y - 0.5] for click in each] for each in clicks]
+        labels = [[int(click.positive) for click in each] for each in clicks]
+        inputs = {"input_points": [points], "input_labels": [labels]}
     # without a format, transformers would take an image 3 px high for one with channels first
     prepared = processor(images=image, **inputs, input_data_format="channels_last", return_tensors="pt")
     sizes = [prepared[name] for name in ("original_sizes", "reshaped_input_sizes") if name in prepared]
@@ -100,7 +105,7 @@ CASES = [
     (model_type, kind, name)
     for model_type in CONFIGS
     for name in (SIZES if model_type in FAMILIES else ["larger, wide"])  # a model of videos is one of the families
-    for kind in (("box", "point") if name.startswith("larger") else ("box",))
+    for kind in (("box", "point", "clicks") if name == "larger, wide" else ("box",))
 ]
 
 
