@@ -99,6 +99,7 @@ class ResultRow:
     model_ms: float | None = None
     post_ms: float | None = None
     tokens: int | None = None
+    difficulty: str | None = None  # JSON of the strength of each dial; null for pictures without difficulty
     exif: str | None = None  # stored | displayed; null unless EXIF orientation and annotated size allow both
     ious: list[float] | None = None  # of a protocol: the IoU after each click, or of each prompt; the first is `iou`
     prompts: str | None = None  # of a protocol: JSON of the prompts, see bench.protocols.prompt_record

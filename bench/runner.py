@@ -5,6 +5,7 @@ A thread reads and decodes the next image while the models process the current o
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -352,6 +353,7 @@ class Measurer:
             tokens=card.settings.get("tokens"),
             untrained=card.untrained,
             seen_in_training=seen_in_training(self._learned.get(card.name, UNKNOWN), sample, truth, image.sha256),
+            difficulty=json.dumps(dict(sample.difficulty)) if sample.difficulty else None,
             exif=image.exif,
         )
 

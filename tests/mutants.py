@@ -169,10 +169,11 @@ def drop_value(document: Any, rng: Generator) -> None:
     del holder[key]
 
 
-def nested(document: dict[str, Any], rng: Generator) -> bytes:
+def nested(document: dict[str, Any] | list[Any], rng: Generator) -> bytes:
     """The JSON of a document with many lists in each other."""
     depth = int(rng.choice([50, 900, 100_000]))
-    return json.dumps({**document, "extras": "@"}).encode().replace(b'"@"', b"[" * depth + b"]" * depth)
+    extended = {**document, "extras": "@"} if isinstance(document, dict) else [*document, "@"]
+    return json.dumps(extended).encode().replace(b'"@"', b"[" * depth + b"]" * depth)
 
 
 def _document(change: Callable[[Any, Generator], None]) -> Mutation:

@@ -104,6 +104,16 @@ def coco() -> dict[str, Any]:
     }
 
 
+def write_detections(folder: Path) -> Path:
+    """Write a detector's boxes on the images of `write_coco`."""
+    (folder / "data").mkdir()
+    write_coco(folder / "data")
+    boxes = [[1, 1, 3, 2], [10.5, 10, 10, 10]]
+    path = folder / "boxes.json"
+    path.write_text(json.dumps([{"image_id": 1, "category_id": 1, "bbox": box, "score": 0.5} for box in boxes]))
+    return path
+
+
 def write_coco(folder: Path) -> Path:
     saved(folder / "a.png", scene()[0])
     path = folder / "ann.json"

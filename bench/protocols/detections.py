@@ -27,7 +27,7 @@ from bench.results import ResultRow
 from bench.selection import SelectionError
 from objascale.datasets import Dataset, Sample, TruthObject
 from objascale.masks import RegionMask
-from objascale.validation import in_one_line
+from objascale.validation import in_one_line, parse_json
 
 MIN_IOU = 0.5
 MAX_PER_IMAGE = 100
@@ -76,8 +76,8 @@ class Detections:
         if hashlib.sha256(content).hexdigest() != sha256:
             raise SelectionError(f"--prompt detector: {path} has changed since the run began; start it again")
         try:
-            records = json.loads(content)
-        except (ValueError, RecursionError) as error:
+            records = parse_json(content)
+        except ValueError as error:
             raise SelectionError(f"--prompt detector: {path} is no JSON ({in_one_line(error)})") from error
         self._of_image: dict[str, list[Detection]] = defaultdict(list)
         categories = dataset.category_ids
@@ -149,6 +149,8 @@ def _id(value: Any) -> str:
 
 def _detection(record: Mapping[str, Any], categories: Mapping[str, str] | None) -> Detection:
     """Convert an entry of the file. Raises KeyError, TypeError or ValueError."""
+    if not isinstance(record["bbox"], list) or len(record["bbox"]) != 4:
+        raise ValueError("its bbox is not [x, y, width, height]")
     x, y, width, height = (float(number) for number in record["bbox"])
     score = float(record["score"])
     if not all(map(math.isfinite, (x, y, width, height, score))):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from bench.choices import PROTOCOLS
 from objascale.sizes import SIZE_LABELS, size_bin
 from reports.claims import Finding
 from reports.claims.evidence import EvidenceRows, decide, difference, estimate
@@ -22,9 +23,9 @@ from reports.view import BARE_PROMPT_MODELS, ResultsView
 
 
 def adds_to_prompt(view: ResultsView) -> list[Finding]:
-    """Each model − the box or ellipse that was its prompt, by size, for every prompt source."""
+    """Each model − the box or ellipse that was its prompt, by size, for every prompt source that is no protocol."""
     rows = view.plain
-    rows = rows[~rows["untrained"].astype(bool)]
+    rows = rows[~rows["untrained"].astype(bool) & ~rows["prompt_source"].isin(PROTOCOLS)]
     found, lacking = [], []
     for (name, source, noise), model in rows.groupby(["series", "prompt_source", "noise"], sort=False):
         kind = model["prompt"].mode()

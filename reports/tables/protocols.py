@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from bench.protocols.average_precision import MEASURES, average_precision
 from bench.protocols.clicks import GOALS, MAX_CLICKS, clicks_to, iou_after
+from bench.protocols.detections import matched_box
 from bench.statistics import INTERVAL_NOTE, SHARE, Support, clustered_means, jackknife, too_few
 from objascale.sizes import coco_bin
 from reports.formats import Cell, Column, Table
@@ -49,7 +50,7 @@ def clicks_data(view: ResultsView) -> pd.DataFrame:
         NothingToShow: There is no such series.
     """
     rows = _rows(view, "clicks")
-    ious = [[] if each is None else list(each) for each in rows["ious"]]
+    ious = [_listed(each) for each in rows["ious"]]
     parts = [
         _means(rows, f"NoC@{100 * goal:.0f}", [clicks_to(goal, each) for each in ious], (1.0, MAX_CLICKS))
         for goal in GOALS
@@ -106,7 +107,7 @@ def worst_data(view: ResultsView) -> pd.DataFrame:
 def _spreads(row: Mapping[Any, Any]) -> Iterator[dict[str, Any]]:
     """Yield the measures of an object's prompts, one kind after the other."""
     about = {name: row[name] for name in ("series", "cluster")}
-    if row["ious"] is None:
+    if not _listed(row["ious"]):
         yield {**about, "kind": row["prompt"], **dict.fromkeys(_SPREADS, 0.0)}
         return
     kinds = np.array([next(iter(prompt)) for prompt in json.loads(row["prompts"])])
@@ -139,7 +140,7 @@ def detector_data(view: ResultsView) -> pd.DataFrame:
         NothingToShow: There is no such series.
     """
     rows = _rows(view, "detector")
-    found = [any(box["matched"] for box in json.loads(text or "[]")) for text in rows["detections"]]
+    found = [matched_box(text if isinstance(text, str) else None) is not None for text in rows["detections"]]
     parts = [_means(rows, "mIoU", rows["iou"].to_list()), _means(rows, "with a box", found)]
     parts += [_precision(part) for _, part in rows.groupby("series", sort=False)]
     return _finished(view, rows, parts)
@@ -183,10 +184,15 @@ def detector_table(view: ResultsView) -> Table:
 def _rows(view: ResultsView, source: str) -> pd.DataFrame:
     """Return the plain rows of a protocol."""
     rows = view.plain[view.plain["prompt_source"] == source]
-    if rows.empty:
+    if rows.empty or not {"ious", "prompts", "detections"} <= set(rows):
         option = "detector:FILE" if source == "detector" else source
         raise NothingToShow(f"no model was measured so; `bench run --prompt {option}` does it")
     return rows
+
+
+def _listed(ious: Any) -> list[float]:
+    """Return the `ious` of a row as a list, empty for an error: None, or NaN in joined tables."""
+    return list(ious) if isinstance(ious, (list, np.ndarray)) else []
 
 
 def _means(

@@ -124,6 +124,20 @@ def test_masks_equal_those_of_transformers(tiny: Any, official: Any, model_type:
     assert np.array_equal([mask.full() for mask in model.predict_many(prompts)], theirs)
 
 
+@pytest.mark.parametrize("model_type", FAMILIES)
+def test_masks_of_clicks_equal_those_of_transformers(tiny: Any, official: Any, model_type: str) -> None:
+    width, height = SIZES["larger, wide"]
+    image = picture(width, height)
+    places = [prompt.point for prompt in prompts_of("point", width, height)]
+    pairs = (Click(*places[0]), Click(*places[1], False)), (Click(*places[2]), Click(*places[3], False))
+    prompts = [Prompt("clicks", clicks=pair) for pair in pairs]
+    model = tiny(model_type)
+    model.set_image(image)
+    theirs = by_hand(official(model_type), image, prompts)
+    assert not_trivial(theirs)
+    assert np.array_equal([mask.full() for mask in model.predict_many(prompts)], theirs)
+
+
 @pytest.mark.parametrize("model_type", CONFIGS)
 def test_masks_of_crops_equal_those_of_transformers_on_the_crop(tiny: Any, official: Any, model_type: str) -> None:
     width, height = 300, 200

@@ -16,6 +16,7 @@ from hypothesis.extra import numpy as hnp
 from typer.testing import CliRunner
 
 from baselines.segmenter import Click, Prompt
+from bench import evaluate
 from bench.cli import app
 from bench.prompts import PromptSettings, inner_point
 from bench.protocols.clicks import MAX_CLICKS, clicks_to, iou_after, next_click
@@ -147,6 +148,14 @@ def test_models_without_clicks_are_left_out_and_named(bench, discs, shared):
     assert set(rows["model"]) == {"mobilesam-onnx"}
     assert all(len(ious) >= 1 for ious in rows["ious"])
     assert json.loads(Path("results/run.json").read_text())["left_out"] == ["box"]
+
+
+def test_evaluate_takes_the_protocols_and_objects(discs):
+    data = discs(2)
+    frame = evaluate([Known(data), "box"], data, prompt="clicks")
+    assert set(frame["model"]) == {"known"}
+    assert [list(ious) for ious in frame["ious"]] == [[1.0], [1.0]]
+    assert frame.attrs["run"]["left_out"] == ["box"]
 
 
 @pytest.mark.parametrize(
