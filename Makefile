@@ -64,7 +64,6 @@ results: setup
 	  echo "error: $(FURNITURE) is missing: apt-get install sweethome3d-furniture, or name its folder: make results FURNITURE=…"; exit 1; }
 	$(BIN)/objascale render --source sweethome --objects $(FURNITURE) --hdris blender --preset full --min-fraction 1e-6 \
 	  --n 100 --seed 1 --out data/furniture
-	$(BIN)/bench fetch flip-tiny mobilesam-onnx
 	$(BIN)/bench run --models $(MODELS),mobilesam-onnx@crop --data data/furniture --out results/furniture
 	$(BIN)/python docs/tables.py --keep results/furniture
 	@test -f $(COCO) || { echo "$(COCO) is missing, so COCO128 is not measured"; exit 0; }; \

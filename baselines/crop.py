@@ -48,6 +48,11 @@ class Cropped:
         """The inner model's stopwatch. In `predict` it also measures cropping and encoding."""
         return self.segmenter.stopwatch
 
+    @property
+    def fallbacks(self) -> list[bool]:
+        """The inner model's, see `baselines.hf.segmenter.HfSam`; empty for most models."""
+        return getattr(self.segmenter, "fallbacks", [])
+
     def set_image(self, image: ImageLike) -> None:
         """Set the image, which `flip.images.as_rgb` converts."""
         self._image = as_rgb(image)

@@ -97,7 +97,7 @@ def _fastsam_model(size: FastSamSize, parameters: int) -> Model:
             name=name,
             files=(ultralytics_file(f"FastSAM-{size}.pt"),),
             licence="AGPL-3.0",
-            publisher="copy of the release",
+            publisher="copy",
             source="github.com/ultralytics/assets (by github.com/CASIA-LMC-Lab/FastSAM)",
         ),
         extra="fastsam",

@@ -49,6 +49,7 @@ class Model:
         takes_tokens: Whether `Options.tokens` changes the masks.
         training: The data that the published weights learned from. A record beside a weights file takes precedence.
         address: The name for `find_models` in another process; the name itself if empty.
+        package: The installed package that has the model as a plug-in; "" for a model of this project.
         own_code: Whether the model is a class of the user or of another package. Its memory and threads are unknown.
     """
 
@@ -66,6 +67,7 @@ class Model:
     takes_tokens: bool = False
     training: TrainingData = UNKNOWN
     address: str = ""
+    package: str = ""
     own_code: bool = False
 
     @property

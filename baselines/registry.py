@@ -22,10 +22,11 @@ from baselines.sam import SAM_MODELS
 from baselines.sam2 import SAM2_MODELS
 from baselines.segmenter import ModelUnavailable, Options, Segmenter, check_members
 from baselines.trivial import BOX, ELLIPSE
-from baselines.user_model import find_class, is_class_name
+from baselines.user_model import find_class, find_plugin, is_class_name
 from flip.training_data import NOTHING, RecordBroken, TrainingData, read_record
 from flip.weights import WeightsMissing, check, fetch, find_files, sha256
 from objascale.download import DownloadFailed
+from objascale.plugins import Group, PluginBroken, installed, working
 from objascale.progress import ProgressCallback
 
 MODELS: dict[str, Model] = {
@@ -44,7 +45,15 @@ MODELS: dict[str, Model] = {
         ELLIPSE,
     )
 }
-"""All models by name, in the order of `bench models`."""
+"""The models of this project by name, in the order of `bench models`."""
+
+PLUGINS: Group = "objascale.models"
+"""Entry points of the models of other packages."""
+
+
+def all_models() -> list[Model]:
+    """Return the models of this project and of installed packages. A plug-in that fails costs a line of warning."""
+    return [*MODELS.values(), *working(PLUGINS, find_plugin, MODELS).values()]
 
 
 def find_models(names: Sequence[str]) -> list[Model]:
@@ -76,8 +85,8 @@ def find_model(name: str) -> Model:
     """Find a model by name.
 
     Args:
-        name: A name in MODELS, FILE.py:CLASS, PACKAGE.MODULE:CLASS, or hf:NAME of `hf_model`. NAME@crop and NAME@crop=3
-            are models on crops.
+        name: A name in MODELS or of a plug-in, FILE.py:CLASS, PACKAGE.MODULE:CLASS, or hf:NAME of `hf_model`. NAME@crop
+            and NAME@crop=3 are models on crops.
 
     Raises:
         UnknownModel: The name is unknown (the error suggests similar ones), its code cannot be run, or the model has no
@@ -88,21 +97,38 @@ def find_model(name: str) -> Model:
         if not plain:
             raise UnknownModel(f"{name} names no repository and no folder; write hf:OWNER/NAME or hf:FOLDER")
         return _cropped(hf_model(plain), variant) if variant else hf_model(plain)
-    plain, at, variant = name.partition("@")
-    if is_class_name(plain):
-        model = find_class(plain)
-        if model.name in MODELS:
-            raise UnknownModel(
-                f"{plain} is called {model.name}, as a model of `bench models` is; give the class another name, or an "
-                "attribute `name`"
-            )
-    elif plain in MODELS:
-        model = MODELS[plain]
-    else:
-        near = get_close_matches(plain, MODELS, n=3)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(MODELS)}"
-        raise UnknownModel(f"no model is called {plain!r}; {hint}")
+    place, colon, last = name.rpartition(":")  # a folder may have an @ in its name
+    plain, at, variant = last.partition("@")
+    plain = f"{place}{colon}{plain}"
+    model = _find_class(plain) if is_class_name(plain) else _find_row(plain)
     return _cropped(model, variant) if at else model
+
+
+def _find_class(address: str) -> Model:
+    """Return the model of FILE.py:CLASS or PACKAGE.MODULE:CLASS. Raises UnknownModel."""
+    model = find_class(address)
+    if model.name in MODELS or model.name in installed(PLUGINS):
+        raise UnknownModel(
+            f"{address} is called {model.name}, as a model of `bench models` is; give the class another name, or an "
+            "attribute `name`"
+        )
+    return model
+
+
+def _find_row(name: str) -> Model:
+    """Return a model of this project, or else of a plug-in. Raises UnknownModel."""
+    if name in MODELS:
+        return MODELS[name]
+    plugins = installed(PLUGINS)
+    if name in plugins:
+        try:
+            return find_plugin(plugins[name])
+        except PluginBroken as error:
+            raise UnknownModel(str(error)) from error
+    names = [*MODELS, *plugins]
+    near = get_close_matches(name, names, n=3)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(names)}"
+    raise UnknownModel(f"no model is called {name!r}; {hint}")
 
 
 def _cropped(model: Model, variant: str) -> Model:

@@ -76,7 +76,7 @@ def _sam2_model(size: str, parameters: int) -> Model:
             name=name,
             files=(ultralytics_file(f"sam2.1_{size[0]}.pt"),),
             licence="Apache-2.0",
-            publisher="copy of the release",
+            publisher="copy",
             source="github.com/ultralytics/assets (by github.com/facebookresearch/sam2)",
         ),
         extra="fastsam",

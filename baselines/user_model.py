@@ -1,4 +1,4 @@
-"""Models that are classes of a user: FILE.py:CLASS or PACKAGE.MODULE:CLASS.
+"""Models that are classes of a user, FILE.py:CLASS or PACKAGE.MODULE:CLASS, or plug-ins of an installed package.
 
 A class needs `set_image(image)` and `predict(prompt)`. Everything else of `Segmenter` has a default. The file runs
 because the user has named it. Nothing else is executed, except what the file itself imports.
@@ -22,6 +22,7 @@ from baselines.model import Files, Model, UnknownModel
 from baselines.segmenter import Options
 from baselines.user_segmenter import DEFAULT_ACCEPTS, METHODS, UserSegmenter, completed, lacking, training_of
 from objascale.files import file_sha256
+from objascale.plugins import Plugin
 
 _NAME = re.compile(r"[\w.+-]+")
 
@@ -65,6 +66,16 @@ def find_class(address: str) -> Model:
         hint = f"it has {', '.join(models)}" if models else f"it has no class with {' and '.join(METHODS)}"
         raise UnknownModel(f"{place} has no class {attribute}; {hint}") from None
     return describe_target(target, address, code)
+
+
+def find_plugin(plugin: Plugin) -> Model:
+    """Return the model of a plug-in, a class or a `Model`, under the plug-in's name. Raises PluginBroken."""
+    target = plugin.load()
+    try:
+        model = describe_target(target, plugin.name, run_module(plugin.entry.module), plugin.name)
+    except UnknownModel as error:
+        raise plugin.broken(str(error)) from error
+    return replace(model, package=plugin.package)
 
 
 def run_file(path: Path) -> Code:
@@ -116,22 +127,24 @@ def run_module(name: str) -> Code:
     return Code(module, file_sha256(Path(str(module.__file__))), name.partition(".")[0])
 
 
-def describe_target(target: object, address: str, code: Code) -> Model:
+def describe_target(target: object, address: str, code: Code, name: str = "") -> Model:
     """Return the `Model` of a class, or of a `Model` that the code has.
 
     Args:
         target: The class or the `Model`.
         address: The name by which another process finds it.
         code: The code that defines or imports it.
+        name: Its name in results; that of the class or of the `Model` if empty.
 
     Raises:
         UnknownModel: It is neither, or the class lacks a method or has an impossible name.
     """
     sha256 = _defining_sha256(target, code)
     if isinstance(target, Model):
-        load, name = target.load, target.name
+        load, name = target.load, name or target.name
         return replace(
             target,
+            name=name,
             load=lambda files, options: completed(load(files, options), name, code.name, {"code_sha256": sha256}),
             address=address,
             own_code=True,
@@ -141,7 +154,7 @@ def describe_target(target: object, address: str, code: Code) -> Model:
     if lacks := lacking(target):
         raise UnknownModel(f"{address} lacks {' and '.join(lacks)}; docs/adding.md describes what a model needs")
     given = getattr(target, "name", None)
-    name = given if isinstance(given, str) else target.__name__
+    name = name or (given if isinstance(given, str) else target.__name__)
     if not _NAME.fullmatch(name):
         raise UnknownModel(f"{address} has the name {name!r}; a name has letters, digits and . + - _ only")
     parameters, accepts = getattr(target, "parameters", None), getattr(target, "accepts", DEFAULT_ACCEPTS)

@@ -24,7 +24,9 @@ from bench.results import open_results
 from bench.runner import run
 from bench.selection import EVERYTHING, SelectedDataset, SelectionError, parse_selection
 from bench.setup import Setup
+from bench.weights import Missing, obtain_weights
 from flip.choices import Device
+from flip.weights import WeightsMissing
 from objascale.choices import Exif
 from objascale.datasets import Dataset
 from objascale.datasets.formats import open_dataset
@@ -81,23 +83,25 @@ def load_model(
     precision: Precision = "fp32",
     tokens: int = 512,
     allow_untrained: bool = False,
+    offline: bool = False,
 ) -> Segmenter:
-    """Load a model by its name.
+    """Load a model by its name. Missing weights are fetched, as by `bench run`.
 
     Args:
         name: A name that `bench run --models` takes.
-        weights: Folder of weights, searched first.
+        weights: Folder of weights, searched first. Weights are fetched into it, or else into the user's cache.
         device: Device of the network.
         precision: Precision of the network.
         tokens: Largest number of patches that FLIP samples.
         allow_untrained: Whether a model without weights has random ones.
+        offline: Whether missing weights are an error.
 
     Returns:
         The model. Its attribute `training_data` says what it learned from.
 
     Raises:
         UnknownModel: No model has this name. The error names similar ones.
-        WeightsMissing: Its weights are missing.
+        WeightsMissing: Its weights are missing and cannot be fetched.
         ModelUnavailable: It cannot run here.
 
     Example:
@@ -109,7 +113,7 @@ def load_model(
         6
     """
     model = registry.find_model(name)
-    files = registry.find_all_weights([model], _path(weights), allow_untrained=allow_untrained)[model.name]
+    files = obtain_weights([model], _path(weights), _if_missing(allow_untrained, offline)).files[model.name]
     segmenter = registry.load(model, files, Options(device, precision, tokens))
     segmenter.training_data = registry.learned_from(model, files)  # type: ignore[attr-defined]
     return segmenter
@@ -125,10 +129,12 @@ def evaluate(
     seed: int = 0,
     tokens: int | Sequence[int] = 512,
     exif: Exif = "stored",
+    ignore_band: bool = False,
     weights: str | Path | None = None,
     device: Device = "auto",
     precision: Precision = "fp32",
     allow_untrained: bool = False,
+    offline: bool = False,
     workers: int = 1,
 ) -> pd.DataFrame:
     """Measure models on a data set, as `bench run` does.
@@ -154,10 +160,12 @@ def evaluate(
         seed: Seed of the noise.
         tokens: Largest number of patches that FLIP samples, or several.
         exif: How to read an image whose annotated size fits with and without its EXIF orientation.
-        weights: Folder of weights, searched first.
+        ignore_band: Whether scores leave out the pixels that blur makes uncertain.
+        weights: Folder of weights, searched first. Missing weights are fetched into it, or else into the user's cache.
         device: Device of the networks that are named.
         precision: Precision of the networks that are named.
         allow_untrained: Whether named models without weights have random ones. Their rows are marked.
+        offline: Whether missing weights are an error.
         workers: Processes that measure. With more than one, models are names, and a script needs
             `if __name__ == "__main__":` around the call, because each process imports it again.
 
@@ -169,53 +177,57 @@ def evaluate(
     Raises:
         UsageError: An argument has an impossible value, or two models have the same name.
         UnknownModel: No model has such a name, or an object is no model.
-        WeightsMissing: Weights are missing.
+        WeightsMissing: Weights are missing and cannot be fetched. Nothing is measured then.
         ModelUnavailable: A model cannot run here. Nothing is measured then.
         DatasetError: The data set cannot be opened.
         SelectionError: The data set has no object, no model takes clicks, or the file of a detector is malformed.
         ResultsError: `out` cannot be written, or holds results of other data, settings or versions of a model.
 
     Warns:
-        UserWarning: All rows of a model are errors.
+        UserWarning: All rows of a model are errors, or models are left out because they take no clicks.
     """
     chosen, has_objects = _models(models)
-    chosen, left_out = with_clicks(chosen) if prompt == "clicks" else (chosen, list[str]())
     if not isinstance(workers, int) or workers < 1 or (has_objects and workers > 1):
         limit = "1 for models that are objects" if has_objects else "a number from 1"
         raise UsageError(f"workers is {workers!r}; give {limit}")
-    files = registry.find_all_weights(chosen, _path(weights), allow_untrained=allow_untrained)
-    dataset = data if isinstance(data, Dataset) else load_dataset(data)
-    whole, selection = (
-        (dataset.whole, dataset.selection) if isinstance(dataset, SelectedDataset) else (dataset, EVERYTHING)
-    )
+    prompts = _prompts(prompt, noise, seed)
+    patches = [int(number) for number in _numbers("tokens", tokens, 1, MAX_TOKENS, whole=True)]
+    options = Options(_one_of("device", device, Device), _one_of("precision", precision, Precision))
+    _one_of("exif", exif, Exif)
+    given = data if isinstance(data, Dataset) else load_dataset(data)
+    dataset, selection = (given.whole, given.selection) if isinstance(given, SelectedDataset) else (given, EVERYTHING)
+    left_out: list[str] = []
+    if prompt == "clicks":
+        chosen, left_out = with_clicks(chosen)
+    found = obtain_weights(chosen, _path(weights), _if_missing(allow_untrained, offline))
+    if found.failures:
+        raise WeightsMissing("\n".join(found.failures.values()))
     setup = Setup(
-        chosen,
-        {name: found and tuple(file.absolute() for file in found) for name, found in files.items()},
-        Options(_one_of("device", device, Device), _one_of("precision", precision, Precision)),
-        whole.path,
-        None,
-        _prompts(prompt, noise, seed),
-        selection,
-        [int(number) for number in _numbers("tokens", tokens, 1, MAX_TOKENS, whole=True)],
-        _one_of("exif", exif, Exif),
-        dataset=whole,
+        *(found.models, found.files, options, dataset.path, None, prompts, selection, patches, exif),
+        dataset=dataset,
+        ignore_band=ignore_band,
     )
-    with (
-        tempfile.TemporaryDirectory() as scratch,
-        open_engine("local", setup, whole, workers) as engine,
-    ):
+    whole = setup.open()
+    with tempfile.TemporaryDirectory() as scratch, open_engine("local", setup, whole, workers) as engine:
         if engine.unavailable:
             raise ModelUnavailable("\n".join(engine.unavailable.values()))
         folder = Path(scratch) if out is None else Path(out)
         with open_results(folder, describe_run(whole, engine, setup, ["bench.evaluate"], left_out), whole) as results:
             with show_progress("measuring") as progress:
-                run(engine, dataset.samples, results, progress)
+                run(engine, selection.samples(whole), results, progress)
             if not selection.found(whole, results.rows.values()):
                 raise SelectionError(f"no object of {whole.path} is selected; change `select` or `limit`")
     frame = results.frame()
     frame.attrs["run"] = results.run
+    if left_out:
+        text = f"without {', '.join(left_out)}: no clicks are among their kinds of prompts"
+        warnings.warn(text, UserWarning, stacklevel=2)
     _warn_of_errors(frame, [card.name for card in engine.cards])
     return frame
+
+
+def _if_missing(allow_untrained: bool, offline: bool) -> Missing:
+    return "random" if allow_untrained else "refuse" if offline else "fetch"
 
 
 def _kind(given: object) -> str:

@@ -93,11 +93,13 @@ class ResultRow:
     image_pre_ms: float | None = None  # of set_image, the same on every row of the image
     image_model_ms: float | None = None
     image_post_ms: float | None = None
+    multimask_fallback: bool | None = None  # whether a mask of SAM 2 is the best of three; null for other models
     batch: int | None = None  # prompts in the call; the times below are the call's divided by it
     pre_ms: float | None = None  # predict
     model_ms: float | None = None
     post_ms: float | None = None
     tokens: int | None = None
+    difficulty: str | None = None  # JSON of the strength of each dial; null for pictures without difficulty
     exif: str | None = None  # stored | displayed; null unless EXIF orientation and annotated size allow both
     ious: list[float] | None = None  # of a protocol: the IoU after each click, or of each prompt; the first is `iou`
     prompts: str | None = None  # of a protocol: JSON of the prompts, see bench.protocols.prompt_record

@@ -5,6 +5,7 @@ A thread reads and decodes the next image while the models process the current o
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -352,6 +353,7 @@ class Measurer:
             tokens=card.settings.get("tokens"),
             untrained=card.untrained,
             seen_in_training=seen_in_training(self._learned.get(card.name, UNKNOWN), sample, truth, image.sha256),
+            difficulty=json.dumps(dict(sample.difficulty)) if sample.difficulty else None,
             exif=image.exif,
         )
 
@@ -377,8 +379,9 @@ def _answer(segmenter: Segmenter, image: LoadedImage, asked: list[_Asked]) -> li
     times = _times(segmenter.stopwatch, "", len(asked))
     assert image.pixels is not None
     predicted = checked_masks(segmenter, answers, len(prompts), image.pixels)
+    fallbacks = getattr(segmenter, "fallbacks", None) or [None] * len(prompts)
     rows = []
-    for each, mask in zip(asked, predicted, strict=True):
+    for each, mask, fallback in zip(asked, predicted, fallbacks, strict=True):
         scores = score(mask, each.truth, each.ignored)
         rows.append(
             replace(
@@ -390,6 +393,7 @@ def _answer(segmenter: Segmenter, image: LoadedImage, asked: list[_Asked]) -> li
                 centre_error=scores.centre_error,
                 predicted_area=mask.area,
                 predicted_rle=mask.rle()["counts"],
+                multimask_fallback=fallback,
                 batch=len(asked),
                 **times,
             )

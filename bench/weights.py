@@ -28,7 +28,7 @@ class FoundWeights:
     Attributes:
         models: The models.
         files: Absolute paths of their weights by name; () for a model that needs none, None for random weights.
-        failures: Why the other models cannot run, by name.
+        failures: Why other models cannot run, by name. Omitted models are not among them.
     """
 
     models: list[Model] = field(default_factory=list)
@@ -57,18 +57,21 @@ def obtain_weights(models: Sequence[Model], folder: Path | None, missing: Missin
     """
     found = FoundWeights()
     absent: list[Model] = []
+    omitted: dict[str, str] = {}
     for model in models:
         if missing == "omit" and model.missing_packages:
-            found.failures[model.name] = _package_sentence(model)
+            omitted[model.name] = _package_sentence(model)
             continue
         try:
             found.add(model, find_checked(model, folder))
+        except WeightsChanged as error:
+            found.failures[model.name] = str(error)
         except WeightsMissing as error:
-            if isinstance(error, WeightsChanged) or missing in ("refuse", "omit"):
-                found.failures[model.name] = str(error)
+            if missing == "omit":
+                omitted[model.name] = str(error)
             elif missing == "random":
                 found.add(model, None)
-            elif model.fetchable:
+            elif missing == "fetch" and model.fetchable:
                 absent.append(model)
             else:
                 found.failures[model.name] = str(error)
@@ -76,9 +79,11 @@ def obtain_weights(models: Sequence[Model], folder: Path | None, missing: Missin
         raise WeightsMissing("\n".join(found.failures.values()))
     _fetch(absent, folder, found)
     if not found.models:
-        raise WeightsMissing("\n".join(found.failures.values()))
+        raise WeightsMissing("\n".join((found.failures | omitted).values()))
     for name, sentence in found.failures.items():
         complain(f"without {name}: {sentence}")
+    if omitted:
+        complain(f"without {', '.join(omitted)}: weights or packages are missing here; `bench models` says which")
     found.models.sort(key=models.index)
     return found
 

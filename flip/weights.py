@@ -46,8 +46,9 @@ PACKAGE_WEIGHTS = Path(__file__).parent / "shipped"
 PACKAGE_WEIGHTS_SUFFIX = ", this project's weights"
 """Suffix of the model family, in the cards of models with these weights."""
 
-Publisher = Literal["authors' release", "copy of the release", "third party", "this project", "none"]
-"""Whose weights a model has. A copy of the authors' release comes from another publisher. "none": not published."""
+Publisher = Literal["authors", "copy", "third party", "this project", "none"]
+"""Whose weights a model has: a release of its authors, a copy of it by others, those of a third party, those of this
+project, or none, because nobody has published any."""
 
 
 class WeightsMissing(LookupError):
@@ -99,7 +100,7 @@ class WeightsRecord:
     source: str
     alternatives: tuple[tuple[WeightsFile, ...], ...] = ()
     converted: tuple[str, ...] = ()
-    publisher: Publisher = "authors' release"
+    publisher: Publisher = "authors"
 
 
 def _flip(size: str, share: str, *published: WeightsFile) -> WeightsRecord:

@@ -15,3 +15,6 @@ Exif = Literal["stored", "displayed"]
 
 DATASET_FORMATS = ("objascale", "kitti360", "sa1b", "hypersim", "openimages", "flip-hdf5", "coco", "masks")
 """Names of the formats of data sets: the keys of `objascale.datasets.formats.FORMATS`."""
+
+SOURCES = ("starter", "folder", "sweethome", "objaverse")
+"""Names of this project's sources of objects."""

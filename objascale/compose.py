@@ -15,6 +15,7 @@ from objascale.camera import Camera
 from objascale.choices import ImageFormat
 from objascale.color import to_display
 from objascale.difficulty.compression import BEST_QUALITY
+from objascale.difficulty.context import Shadow
 from objascale.difficulty.effects import Effects
 
 ROWS_PER_BAND = 64  # 6 MB of float32 at 8192 px; a choice
@@ -41,6 +42,7 @@ def compose(
     view: str,
     threads: int = 1,
     effects: Effects | None = None,
+    shadows: Sequence[tuple[Shadow, float]] = (),
 ) -> NDArray[np.uint8]:
     """Composite crops over the environment map in linear light.
 
@@ -53,6 +55,7 @@ def compose(
         view: View transform: AgX, Filmic or Standard.
         threads: Number of threads.
         effects: Effects of the camera on the light; None for none.
+        shadows: Shadows on the background, each with its strength.
 
     Returns:
         The picture, H×W×3 uint8 RGB.
@@ -66,6 +69,8 @@ def compose(
         last = min(first + step, camera.height)
         begin, end = max(first - reach, 0), min(last + reach, camera.height)
         band = render_rows(texels, camera, begin, end)
+        for shadow, strength in shadows:
+            shadow.darken(band, begin, strength)
         for crop in crops:
             _paste(crop, band, begin)
         if effects:

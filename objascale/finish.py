@@ -13,6 +13,7 @@ from objascale.camera import Camera
 from objascale.compose import Crop, compose
 from objascale.difficulty.camouflage import camouflage
 from objascale.difficulty.compression import BEST_QUALITY, jpeg_quality
+from objascale.difficulty.context import Shadow
 from objascale.difficulty.effects import Effects
 from objascale.plan import SceneSpec
 from objascale.records import VisibleObject
@@ -23,6 +24,7 @@ def finish(
     texels: NDArray[np.float16],
     camera: Camera,
     crops: Sequence[Crop],
+    shadows: Sequence[Shadow],
     shown: list[VisibleObject],
     view: str,
     threads: int = 1,
@@ -34,6 +36,7 @@ def finish(
         texels: Environment map, see `background.render_rows`.
         camera: Camera of the picture.
         crops: Traced parts of the picture. They must not overlap.
+        shadows: Shadows of the objects on the background.
         shown: Measurements of the objects.
         view: View transform: AgX, Filmic or Standard.
         threads: Number of threads.
@@ -53,7 +56,8 @@ def finish(
             behind = render_rows(texels, camera, crop.y, crop.y + h)[:, crop.x : crop.x + w]
             rgba = camouflage(rgba, behind, spec.difficulty.camouflage)
         spread.append(Crop(*effects.spread_objects(rgba, crop.x, crop.y, camera)))
-    picture = compose(texels, camera, spread, view, threads, effects)
+    dark = [(shadow, spec.difficulty.context) for shadow in shadows]
+    picture = compose(texels, camera, spread, view, threads, effects, dark)
     return picture, [replace(each, uncertain=effects.uncertain(each.mask)) for each in shown]
 
 

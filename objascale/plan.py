@@ -12,7 +12,7 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from objascale.choices import ImageFormat
+from objascale.difficulty.neighbours import Neighbour, count_distractors, distractor, occluder
 from objascale.difficulty.ranges import HARD, PHOTO, DialRange, draw
-from objascale.difficulty.record import DIALS, Difficulty
+from objascale.difficulty.record import DIALS, Difficulty, stream
 from objascale.files import write_atomically
 from objascale.sources import Asset
 from objascale.validation import describe_errors, in_one_line, parse_json
@@ -263,7 +264,7 @@ class Plan:
             category = self._categories[int(rng.integers(len(self._categories)))]
             own = self._by_category[category]
             objects.append(self._object_spec(own[int(rng.integers(len(own)))], self._fraction(pixels, rng), rng))
-        return SceneSpec(
+        spec = SceneSpec(
             slot=slot,
             attempt=attempt,
             map_id=environment.id,
@@ -275,8 +276,29 @@ class Plan:
             elevation=rng.uniform(_MIN_ELEVATION, _MAX_ELEVATION),
             seed=int(rng.integers(2**31)),
             objects=tuple(objects[i] for i in rng.permutation(len(objects))),
-            difficulty=None if ranges is None else draw(ranges, self.settings.seed, slot, attempt),
         )
+        return spec if ranges is None else self._harder(spec, draw(ranges, self.settings.seed, slot, attempt))
+
+    def _harder(self, spec: SceneSpec, difficulty: Difficulty) -> SceneSpec:
+        """Return a spec with difficulty: distractors behind all objects, and an occluder before them.
+
+        The random numbers are those of the dials, so that the other draws do not depend on them.
+        """
+        target, seed = spec.objects[0], (self.settings.seed, spec.slot, spec.attempt)
+        at = (target.target_fraction, target.place_x, target.place_y)
+        before: list[ObjectSpec] = []
+        behind: list[ObjectSpec] = []
+        rng = stream("distractor objects", *seed)
+        for _ in range(count_distractors(difficulty.distractors)):
+            behind.append(self._neighbour(self._by_category[target.category], distractor(*at, rng), rng))
+        rng = stream("occluder", *seed)
+        if difficulty.occlusion > 0:
+            before.append(self._neighbour(self.objects, occluder(difficulty.occlusion, *at, rng), rng))
+        return replace(spec, objects=(*before, *spec.objects, *behind), difficulty=difficulty)
+
+    def _neighbour(self, among: Sequence[Asset], place: Neighbour, rng: np.random.Generator) -> ObjectSpec:
+        spec = self._object_spec(among[int(rng.integers(len(among)))], place.fraction, rng)
+        return replace(spec, place_x=place.place_x, place_y=place.place_y)
 
     def _object_spec(self, asset: Asset, fraction: float, rng: np.random.Generator) -> ObjectSpec:
         centred = self.settings.place == "centre"

@@ -46,6 +46,7 @@ class VisibleObject:
         visible: Visible part / whole silhouette.
         position: Position of the camera, seen from the object.
         missing_textures: Names of textures that cannot be used.
+        whole: Its amodal mask, inside the picture; None if not needed.
         uncertain: Pixels that the blur makes uncertain; None in a picture without difficulty.
     """
 
@@ -53,6 +54,7 @@ class VisibleObject:
     visible: float
     position: tuple[float, float, float]
     missing_textures: list[str]
+    whole: RegionMask | None = None
     uncertain: RegionMask | None = None
 
 
@@ -61,7 +63,7 @@ class AnnotationRow:
     """A row of annotations.parquet: one object of one picture. See docs/formats.md.
 
     `columns` returns its values. `difficulty` becomes one column per dial. Rows of pictures without difficulty have
-    neither these columns nor `uncertain_counts`.
+    neither these columns nor `uncertain_counts` and `amodal_counts`.
     """
 
     object_id: int
@@ -104,13 +106,14 @@ class AnnotationRow:
     seconds_write: float
     difficulty: Difficulty | None = None
     uncertain_counts: str = ""
+    amodal_counts: str = ""
 
     def columns(self) -> dict[str, Any]:
         """Return the value of each column of annotations.parquet."""
         values = asdict(self)
         difficulty = values.pop("difficulty")
         if difficulty is None:
-            del values["uncertain_counts"]
+            del values["uncertain_counts"], values["amodal_counts"]
             return values
         return values | difficulty_columns(difficulty)
 
@@ -118,6 +121,13 @@ class AnnotationRow:
 def difficulty_columns(strengths: Mapping[str, float]) -> dict[str, float]:
     """Return the annotation columns of the strengths of a picture: `difficulty_noise` and so on."""
     return {f"difficulty_{name}": strength for name, strength in strengths.items()}
+
+
+def read_difficulty(row: Mapping[Any, Any]) -> dict[str, float]:
+    """Return the strengths in a row of annotations.parquet by dial, empty if its picture has no difficulty."""
+    prefix = "difficulty_"
+    found = {name.removeprefix(prefix): row[name] for name in map(str, row) if name.startswith(prefix)}
+    return {name: float(strength) for name, strength in found.items() if strength == strength}  # NaN is missing
 
 
 @dataclass(frozen=True)
@@ -229,10 +239,15 @@ def annotation_rows(
             peak_mib=peak_mib,
             **seconds,
             difficulty=spec.difficulty,
-            uncertain_counts=each.uncertain.rle()["counts"] if each.uncertain and each.uncertain.area else "",
+            uncertain_counts=_counts(each.uncertain),
+            amodal_counts=_counts(each.whole),
         )
         for number, (item, asset, each) in enumerate(zip(spec.objects, request.objects, shown, strict=True))
     ]
+
+
+def _counts(mask: RegionMask | None) -> str:
+    return mask.rle()["counts"] if mask is not None and mask.area else ""
 
 
 def crop_row(request: CropRequest, number: int, width: int, height: int, opaque: int) -> CropRow:

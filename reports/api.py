@@ -102,6 +102,7 @@ class FormattedTable(pd.DataFrame):
             ".right": "text-align: right",
             ".mark-best": "font-weight: bold",
             ".mark-second": "font-style: italic",
+            "td": "white-space: nowrap",
             ".detail": "font-size: smaller; opacity: 0.7",
         }
         style = " ".join(f"{label} {selector} {{ {rule} }}" for selector, rule in rules.items())

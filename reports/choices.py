@@ -17,6 +17,7 @@ FIGURE_TOPICS = {
     "10": "IoU against relative mask size, with 95 % bands",
     "pixels": "IoU against mask size in pixels, with 95 % bands",
     "noise": "IoU against prompt noise",
+    "difficulty": "IoU against each dial of the difficulty, and against size and difficulty",
     "category": "IoU by category",
     "cdf": "cumulative distribution of IoU",
 }
@@ -34,6 +35,7 @@ FIGURE_FILES = {
     "10": ("iou-by-size",),
     "pixels": ("iou-by-pixels",),
     "noise": ("iou-by-noise", "iou-by-noise-and-size"),
+    "difficulty": ("iou-by-difficulty", "heat-maps-of-difficulty"),
     "category": ("iou-by-category",),
     "cdf": ("iou-distribution",),
 }
@@ -50,6 +52,8 @@ DATASET_TABLE_TOPICS = {
     "clicks": "clicks to a good mask (`bench run --prompt clicks`)",
     "worst": "spread over plausible prompts (`bench run --prompt worst`)",
     "detector": "mIoU and mask AP (`bench run --prompt detector:FILE`)",
+    "difficulty": "change of IoU with each dial of the difficulty",
+    "ranks": "ranks on easier and on harder pictures",
     "category": "IoU by category",
     "paired": "paired differences to the best model and to the bare prompt",
     "claims": "which claims hold, as in `reports check`",

@@ -212,6 +212,8 @@ def _checked_rows(rows: pd.DataFrame, run: dict[str, Any], name: str) -> pd.Data
         check_types(rows)
     except ValueError as error:
         raise ReportError(f"{name} is damaged ({error}): measure again") from None
+    if rows["dataset_path"].str.contains("\0", regex=False).any():
+        raise ReportError(f"{name} is damaged (a dataset_path has a null character): measure again")
     rows["category"] = rows["category"].fillna("").astype(str)
     if not rows["seen_in_training"].isin(SEEN_ORDER).all():
         raise ReportError(f"{name} has a seen_in_training other than {', '.join(SEEN_ORDER)}: measure again")

@@ -1,14 +1,17 @@
 """The doors of the suite: every kind of file that it reads, as a sound sample, and the function that opens it.
 
-    python -m tests.doors NAME FOLDER FIRST LAST
+    python -m tests.doors
 
-writes the sample of a door, replaces it by the mutants FIRST to LAST - 1, one after the other, and opens each. It
-prints READY, and then a line of JSON for each mutant: `number`, `outcome` (read, refused or broken), `messages` and
-`peak_mib`.
+reads requests, each a line of JSON: name of a door, folder, first, last. For each it forks a process, so that all doors
+share the time to import the libraries. That process writes the sample of the door, replaces it by the mutants from
+`first` to `last` - 1, one after the other, and opens each. Its standard output and standard error go to LOG in the
+folder. The answers are lines of JSON: `ready`, the number of the process, when it has opened the sound sample;
+`number`, `outcome` (read, refused or broken), `messages` and `peak_mib` for each mutant; `ended`, the exit code.
 """
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
@@ -17,15 +20,27 @@ import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from importlib import import_module
 from pathlib import Path
+from typing import IO
 
 from objascale.cores import peak_memory
 from tests import mutants, sound_files
 
 MEMORY_LIMIT = 4 << 30
 _RAW = re.compile(r"Traceback|\w+(Error|Exception)\(|<class |\bobject at 0x|\n")
-READY = "ready"
-"""The first line of a child, printed when it has opened the sound sample."""
+LOG = "log"
+_LIBRARIES = (
+    *(
+        "bench.compare",
+        "flip.lightning",
+        "flip.picture_files",
+        "flip.training.checkpoint",
+        "objascale.datasets.formats",
+    ),
+    *("objascale.maps", "objascale.plan", "onnx", "reports.build"),
+)
+"""Modules that the doors import, and with them their libraries."""
 
 DATASET = "objascale.dataset.DatasetError"
 MAP = "objascale.maps.opened.EnvironmentMapError"
@@ -283,16 +298,17 @@ def _outcome(door: Door, file: Path, number: int) -> Outcome:
     return Outcome(number, str(file), "read", problems)
 
 
-def main() -> None:
-    name, folder, first, last = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+def _serve(answers: IO[str], name: str, folder: Path, first: int, last: int) -> None:
+    """Meet one request."""
+    log = os.open(folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
     door = DOORS[name]
     file = door.write(folder)
     sound = file.read_bytes()
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # what libraries print is no answer
     assert (checked := _outcome(door, file, -1)).outcome == "read", checked
     assert not checked.messages, checked
-    print(READY, file=answers)
+    print(json.dumps({"ready": os.getpid()}), file=answers)
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY_LIMIT,) * 2)
     for number in range(first, last):
@@ -300,7 +316,22 @@ def main() -> None:
         file.write_bytes(mutants.mutant(sound, door.mutations, number))
         outcome = _outcome(door, file, number)
         peak = peak_memory() >> 20
-        answers.write(json.dumps(asdict(replace(outcome, peak_mib=peak))) + "\n")
+        print(json.dumps(asdict(replace(outcome, peak_mib=peak))), file=answers)
+
+
+def main() -> None:
+    for library in _LIBRARIES:
+        import_module(library)
+    gc.freeze()  # otherwise each child copies and deletes all objects of the libraries when it ends
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    for line in sys.stdin:
+        name, folder, first, last = json.loads(line)
+        child = os.fork()
+        if not child:
+            _serve(answers, name, Path(folder), first, last)
+            return  # the process ends as one of its own does, with the exit code that this has
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        print(json.dumps({"ended": code}), file=answers)
 
 
 if __name__ == "__main__":

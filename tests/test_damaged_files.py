@@ -112,6 +112,14 @@ def test_results_with_a_column_of_another_type_are_refused(column, value, tmp_pa
         read_results([tmp_path])
 
 
+def test_results_with_a_null_character_in_a_path_are_refused(tmp_path):
+    path = doors.DOORS["results.parquet"].write(tmp_path)
+    table = pd.read_parquet(path)
+    table.assign(dataset_path="data/\0").to_parquet(path)
+    with pytest.raises(ReportError, match=r"results\.parquet is damaged \(a dataset_path has a null character\)"):
+        read_results([tmp_path])
+
+
 def test_a_run_with_a_model_that_has_no_name_is_refused(tmp_path):
     path = doors.DOORS["run.json"].write(tmp_path)
     run = json.loads(path.read_text())

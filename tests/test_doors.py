@@ -3,60 +3,82 @@
 from __future__ import annotations
 
 import json
+import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 import pytest
 
-from tests.doors import DOORS, MEMORY_LIMIT, READY, Outcome, is_sentence
+from tests.doors import DOORS, LOG, MEMORY_LIMIT, Outcome, is_sentence
 
 ROOT = Path(__file__).resolve().parents[1]
 TIMEOUT = 120.0  # seconds for one file; the first one loads the libraries
 
 
-def _lines(stream: IO[str], lines: queue.SimpleQueue[str]) -> None:
-    for line in stream:
-        lines.put(line)
-    lines.put("")
+class Doors:
+    """The process `python -m tests.doors`, which opens damaged files."""
+
+    def __init__(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.doors"],
+            **{"cwd": ROOT, "stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True},
+        )
+        self._answers: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        for line in self.process.stdout:
+            self._answers.put(line)
+
+    def close(self) -> None:
+        self.process.stdin.close()
+        self.process.wait()
+        self._reader.join()
+        self.process.stdout.close()
+
+    def _answer(self) -> dict[str, Any]:
+        return json.loads(self._answers.get(timeout=TIMEOUT))
+
+    def open_mutants(self, name: str, folder: Path, first: int, last: int) -> list[Outcome]:
+        """Open mutants of a door. After a mutant that ends or hangs its process, another one goes on."""
+        outcomes: list[Outcome] = []
+        while first < last:
+            self.process.stdin.write(json.dumps([name, str(folder), first, last]) + "\n")
+            self.process.stdin.flush()
+            child, answer, end = 0, {}, ""
+            while "ended" not in answer:
+                try:
+                    answer = self._answer()
+                except queue.Empty:
+                    assert child, "the sound sample cannot be opened in time"
+                    end = "hung"
+                    os.kill(child, signal.SIGKILL)
+                child = answer.get("ready", child)
+                if "number" in answer:
+                    outcomes.append(Outcome(**answer))
+                    first = outcomes[-1].number + 1
+            log = (folder / LOG).read_text(errors="replace")
+            assert child, log
+            if answer["ended"]:
+                end = end or f"ended with code {answer['ended']}"
+                outcomes.append(Outcome(first, "", "dead", [f"{end}\n{log[-2000:]}"]))
+                first += 1
+        return outcomes
 
 
-def open_mutants(name: str, folder: Path, first: int, last: int) -> list[Outcome]:
-    """Open mutants in a child process. After a mutant that ends or hangs the process, another one goes on."""
-    outcomes: list[Outcome] = []
-    log = folder / "log"
-    (folder / "files").mkdir()
-    while first < last:
-        with log.open("w") as stderr:
-            child = subprocess.Popen(
-                [sys.executable, "-m", "tests.doors", name, str(folder / "files"), str(first), str(last)],
-                **{"cwd": ROOT, "stdout": subprocess.PIPE, "stderr": stderr, "text": True},
-            )
-        lines: queue.SimpleQueue[str] = queue.SimpleQueue()
-        assert child.stdout is not None
-        reader = threading.Thread(target=_lines, args=(child.stdout, lines), daemon=True)
-        reader.start()
-        died = ""
-        assert lines.get(timeout=TIMEOUT) == f"{READY}\n", log.read_text(errors="replace")
-        try:
-            while line := lines.get(timeout=TIMEOUT):
-                outcomes.append(Outcome(**json.loads(line)))
-                first = outcomes[-1].number + 1
-        except queue.Empty:
-            died = "hung"
-            child.kill()
-        child.wait()
-        reader.join()
-        child.stdout.close()
-        if died or child.returncode:
-            end = died or f"ended with code {child.returncode}"
-            outcomes.append(Outcome(first, "", "dead", [f"{end}\n{log.read_text(errors='replace')[-2000:]}"]))
-            first += 1
-    return outcomes
+@pytest.fixture(scope="module")
+def doors() -> Iterator[Doors]:
+    started = Doors()
+    yield started
+    started.close()
 
 
 def _names(message: str, file: Path) -> bool:
@@ -80,8 +102,8 @@ def faults(outcomes: list[Outcome]) -> list[str]:
 
 
 @pytest.mark.parametrize("name", DOORS)
-def test_twenty_damaged_files_are_read_or_refused_in_a_sentence(name, tmp_path):
-    outcomes = open_mutants(name, tmp_path, 0, 20)
+def test_twenty_damaged_files_are_read_or_refused_in_a_sentence(doors, name, tmp_path):
+    outcomes = doors.open_mutants(name, tmp_path, 0, 20)
     print(Counter(each.outcome for each in outcomes))
     assert len(outcomes) == 20
     assert not faults(outcomes), "\n".join(faults(outcomes))
@@ -89,8 +111,8 @@ def test_twenty_damaged_files_are_read_or_refused_in_a_sentence(name, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", DOORS)
-def test_two_hundred_damaged_files_are_read_or_refused_in_a_sentence(name, tmp_path):
-    outcomes = open_mutants(name, tmp_path, 0, 200)
+def test_two_hundred_damaged_files_are_read_or_refused_in_a_sentence(doors, name, tmp_path):
+    outcomes = doors.open_mutants(name, tmp_path, 0, 200)
     print(Counter(each.outcome for each in outcomes))
     assert len(outcomes) == 200
     assert not faults(outcomes), "\n".join(faults(outcomes))

@@ -20,6 +20,7 @@ NAMED_COMMAND = re.compile(r"\b(objascale|flip|bench|reports) ([a-z]+)\b")
 # command of their package.
 COMMANDS = {
     "objascale/datasets/skipped.py": ["bench run"],
+    "objascale/datasets/__init__.py": ["bench run"],
     "objascale/datasets": ["bench run", "flip train"],
     "objascale/scenes": ["flip train"],
     "objascale/sources": ["objascale plan", "objascale render", "objascale crops"],

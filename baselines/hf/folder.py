@@ -45,7 +45,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         ) from None
     except (OSError, ValueError, AttributeError) as error:
         raise WeightsMissing(f"{path} is damaged ({in_one_line(error)}); fetch it again") from error
-    if kind not in ARCHITECTURES:
+    if not isinstance(kind, str) or kind not in ARCHITECTURES:
         raise WeightsMissing(
             f"{folder} is no promptable segmenter: its model_type is {kind!r}, not one of {', '.join(ARCHITECTURES)}"
         )
@@ -103,7 +103,7 @@ def _encoders(config: Any) -> Iterator[dict[str, Any]]:
 def _fault(encoder: dict[str, Any]) -> str:
     """Return what is wrong with the description of an image encoder, or ""."""
     kind = encoder.get("model_type")
-    if kind is not None and kind not in BACKBONES:
+    if kind is not None and str(kind) not in BACKBONES:
         return f"has an image encoder of the type {kind!r}, which may read files of its own"
     arguments = encoder.get("model_args") or {}
     architecture = str(encoder.get("architecture", ""))

@@ -76,7 +76,7 @@ class Repository:
         if self.is_local:
             return self._local_files()
         with self._errors():
-            get = partial(self._get, bar=_bar(progress))
+            get = partial(self._get, progress=progress)
             config = get(CONFIG, self.revision)
             if config is None:
                 raise WeightsMissing(f"{self} has no {CONFIG}, so transformers cannot load it; choose another")
@@ -106,12 +106,12 @@ class Repository:
         shards = sum(size for name, size in sizes.items() if fnmatch(name, SHARD))
         return (shards if INDEX in sizes else sizes.get(WEIGHTS)) or None
 
-    def _get(self, name: str, revision: str | None, bar: Any) -> Path | None:
+    def _get(self, name: str, revision: str | None, progress: ProgressCallback | None) -> Path | None:
         """Return the path of a file after its download; None if the repository does not have it."""
         from huggingface_hub import errors, hf_hub_download
 
         try:
-            return Path(hf_hub_download(self.source, name, revision=revision, tqdm_class=bar))
+            return Path(hf_hub_download(self.source, name, revision=revision, tqdm_class=_bar(name, progress)))
         except errors.RemoteEntryNotFoundError:
             return None
 
@@ -175,18 +175,18 @@ class Repository:
             raise DownloadFailed(f"{self} cannot be fetched: {in_one_line(error)}{remedy}") from error
 
 
-def _bar(progress: ProgressCallback | None) -> Any:
+def _bar(name: str, progress: ProgressCallback | None) -> Any:
     """Return a class of progress bars that calls `progress` and draws nothing; None for the hub's own bars."""
     if progress is None:
         return None
     from tqdm import tqdm
 
-    def start(bar: Any, *, desc: str = "", total: float | None = None, initial: float = 0, **_: Any) -> None:
+    def start(bar: Any, *, total: float | None = None, initial: float = 0, **_: Any) -> None:
         tqdm.__init__(bar, disable=True)
-        bar.desc, bar.n, bar.total = desc, initial, total
+        bar.n, bar.total = initial, total
 
     def update(bar: Any, n: float = 1) -> None:
         bar.n += n
-        progress(str(bar.desc), int(bar.n), int(bar.total or 0))
+        progress(name, int(bar.n), int(bar.total or 0))
 
     return type("Bar", (tqdm,), {"__init__": start, "update": update})

@@ -8,7 +8,7 @@ Coordinates: as in `baselines.sam`, the edges of a box are not shifted, and a po
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,9 @@ from objascale.masks import RegionMask
 class HfSam(TorchSam):
     """A network of `transformers` that takes boxes, points and clicks. It returns one mask per prompt.
 
+    SAM 2 and its kin return the mask of a token for single masks, or, if that mask changes much with its threshold, the
+    one of three others with the best estimated quality (`dynamic_multimask_via_stability` of their configuration).
+
     With a precision other than "fp32", the network runs in mixed precision, except for the encoding of positions.
 
     Args:
@@ -34,6 +37,10 @@ class HfSam(TorchSam):
         card: The model card, without settings of this class.
         device: "cpu" or "cuda".
         precision: "fp32", "bf16" or "fp16".
+
+    Attributes:
+        fallbacks: For each prompt of the last call, whether the mask is the best of three; empty if the network has no
+            such fallback.
     """
 
     def __init__(
@@ -50,9 +57,31 @@ class HfSam(TorchSam):
         self._processor, self._padded = processor, architecture.padded
         self._fit = (0, 0)  # width and height of the image in the network's input, without padding
         self._card = self._card.with_settings(input=processor.target_size)
+        self.fallbacks: list[bool] = []
+        decoder = network.mask_decoder
+        if getattr(decoder, "dynamic_multimask_via_stability", False):
+            self._card = self._card.with_settings(multimask="fallback")
+            decoder._get_stability_scores = self._record(
+                decoder._get_stability_scores, decoder.dynamic_multimask_stability_thresh
+            )
         full_precision = torch.autocast(device, enabled=False)  # 8 bits of bfloat16 would move a box by pixels
         for part in (network.prompt_encoder, network.shared_image_embedding):
             part.forward = full_precision(part.forward)
+
+    def predict_many(self, prompts: Sequence[Prompt]) -> list[RegionMask]:
+        """Return the masks for several prompts, in order. Raises OutOfMemory, NotFinite."""
+        self.fallbacks.clear()
+        return super().predict_many(prompts)
+
+    def _record(self, stability_scores: Callable[[Any], Any], threshold: float) -> Callable[[Any], Any]:
+        """Return `stability_scores`, whose calls add to `fallbacks`. The network falls back below the threshold."""
+
+        def recorded(logits: Any) -> Any:
+            scores = stability_scores(logits)  # (1, n, 1)
+            self.fallbacks += (scores < threshold).flatten().tolist()
+            return scores
+
+        return recorded
 
     def _prepare(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Convert an image, uint8 RGB H×W×3, to the network's input, 1×3×S×S."""

@@ -197,7 +197,7 @@ def run(
             refuse_bad_records(dataset, selection.samples(dataset))
         missing: Missing = "omit" if available else "random" if allow_untrained else "refuse" if offline else "fetch"
         found = obtain_weights(chosen, weights, missing)
-        lost = [] if available else list(found.failures)
+        lost = list(found.failures)
         setup = Setup(
             found.models,
             found.files,

@@ -37,17 +37,17 @@ class Placement:
         camera: Camera relative to the object, which stays at the origin.
         box: Box to trace for the whole object, xyxy px.
         inside: Share of the silhouette inside the picture.
-        alone: Area of the object without the others, px; None if there are no others.
+        alone: Silhouette of the object without the others, in its box; None if there are no others.
     """
 
     camera: Camera
     box: Box
     inside: float
-    alone: int | None = None
+    alone: NDArray[np.bool_] | None = None
 
     def visible(self, area: int) -> float:
         """Return the share of the whole silhouette that a visible area, px, is."""
-        return self.inside * (1.0 if self.alone is None else min(area / self.alone, 1.0))
+        return self.inside * (1.0 if self.alone is None else min(area / int(np.count_nonzero(self.alone)), 1.0))
 
 
 def place_all(spec: SceneSpec, imported: Sequence[Imported], min_area: int, scratch: Path) -> list[Placement]:
@@ -72,7 +72,7 @@ def place_all(spec: SceneSpec, imported: Sequence[Imported], min_area: int, scra
         for other in imported:
             other.collection.hide_render = other is not thing
         placement = place(spec, item, thing.points, min_area, scratch)
-        alone = int(np.count_nonzero(scene.silhouette(placement.camera, placement.box, scratch)))
+        alone = scene.silhouette(placement.camera, placement.box, scratch)
         placements.append(replace(placement, alone=alone))
     for thing in imported:
         thing.collection.hide_render = False
@@ -93,6 +93,7 @@ def place(spec: SceneSpec, item: ObjectSpec, points: NDArray[np.float64], min_ar
     Raises:
         Refusal: does-not-fit if the object leaves the picture at this size, too-thin if it stays below `min_area`.
     """
+    scene.show_changes(scratch)
     target = item.target_fraction * spec.width * spec.height
     camera = Camera(spec.width, spec.height, spec.fov, spec.azimuth, spec.elevation)
     x, y = spec.width / 2, spec.height / 2

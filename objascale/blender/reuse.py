@@ -16,12 +16,10 @@ from typing import Any
 import bpy
 
 from objascale.blender import scene
-from objascale.camera import Camera
 from objascale.maps import EnvironmentMap
 from objascale.plan import RenderSettings
 
 _SETTINGS = ("", "render", "unit_settings", "view_settings")  # of the scene, which importers may change
-_ANY_CAMERA = Camera(64, 64, 1.0, 0.0, 0.0).looking_at_origin_through(32, 32, 3.0)
 
 
 @dataclass(frozen=True)
@@ -94,7 +92,7 @@ def _remove_objects(kept: _Kept, scratch: Path) -> None:
     for block in added:
         if isinstance(block, bpy.types.Material) and block.node_tree:
             block.node_tree.nodes.clear()
-    scene.silhouette(_ANY_CAMERA, (0, 0, 1, 1), scratch)
+    scene.show_changes(scratch)
     bpy.data.batch_remove(added)
     bpy.context.scene.world = kept.world
     for (group, name), value in kept.values.items():

@@ -109,6 +109,15 @@ def reseed(seed: int) -> None:
     bpy.context.scene.cycles.seed = seed
 
 
+def show_changes(scratch: Path) -> None:
+    """Render a pixel in the light. To be called after objects are added, changed, hidden or shown.
+
+    Cycles updates its lights at the next render after such a change. If that is a silhouette, which is dark, the world
+    is missing among them, and later pictures have more noise.
+    """
+    trace(Camera(2, 2, 1.0, 0.0, 0.0).looking_at_origin_through(1, 1, 3.0), (0, 0, 1, 1), 1, False, scratch)
+
+
 def silhouette(camera: Camera, box: Box, scratch: Path) -> NDArray[np.bool_]:
     """Render which pixels of `box` (xyxy edges) show an object at their centres."""
     _aim(camera)
@@ -154,16 +163,31 @@ def trace(
     """
     _aim(camera)
     _border(camera, box)
-    return _trace(samples, _MAX_BOUNCES, denoise, scratch)
+    _light(True)
+    return _trace(samples, denoise, scratch)
+
+
+def shadow_on_grid(
+    camera: Camera, corner: tuple[float, float], side: float, points: int, samples: int, scratch: Path
+) -> NDArray[np.float32]:
+    """Trace the share of light that shadow catchers in a square of the picture lose, (points, points).
+
+    The arguments are those of `silhouette_on_grid`, and the number of paths per point.
+    """
+    _aim(camera)
+    _zoom(camera, corner, side, points)
+    _light(True)
+    return np.ascontiguousarray(_trace(samples, denoise=True, scratch=scratch)[0][..., 3])
 
 
 def trace_full_frame(camera: Camera, settings: RenderSettings, path: Path) -> None:
     """Write the reference: Blender's own picture with background and view transform, as a PNG."""
     _aim(camera)
+    _light(True)
     scene = bpy.context.scene
     scene.render.use_border = False
     scene.render.film_transparent = False
-    scene.cycles.samples, scene.cycles.max_bounces = settings.samples, _MAX_BOUNCES
+    scene.cycles.samples = settings.samples
     scene.cycles.use_denoising = settings.denoise
     image = scene.render.image_settings
     image.file_format, image.color_mode, image.color_depth = "PNG", "RGB", "8"
@@ -208,16 +232,22 @@ def _zoom(camera: Camera, corner: tuple[float, float], side: float, points: int)
 
 
 def _silhouette(scratch: Path) -> NDArray[np.bool_]:
-    """Render where an object is seen: one path a pixel, which ends at the first opaque surface."""
-    return _trace(1, max_bounces=0, denoise=False, scratch=scratch)[1] > 0
+    """Render where an object is seen: one path a pixel, which ends at the first opaque surface, in the dark."""
+    _light(False)
+    return _trace(1, denoise=False, scratch=scratch)[1] > 0
 
 
-def _trace(
-    samples: int, max_bounces: int, denoise: bool, scratch: Path
-) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+def _light(on: bool) -> None:
+    """Switch light and bounces on or off. Cycles keeps what it knows of the map."""
+    scene = bpy.context.scene
+    scene.view_layers[0].use_sky = on
+    scene.cycles.max_bounces = _MAX_BOUNCES if on else 0
+
+
+def _trace(samples: int, denoise: bool, scratch: Path) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     scene = bpy.context.scene
     scene.render.film_transparent = True
-    scene.cycles.samples, scene.cycles.max_bounces = samples, max_bounces
+    scene.cycles.samples = samples
     scene.cycles.use_denoising = denoise
     image = scene.render.image_settings
     image.file_format, image.color_depth, image.exr_codec = "OPEN_EXR_MULTILAYER", "32", "NONE"

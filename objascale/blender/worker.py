@@ -25,11 +25,13 @@ from numpy.typing import NDArray
 
 from objascale.blender import scene
 from objascale.blender.crops import render_crops
+from objascale.blender.ground import trace_shadow
 from objascale.blender.importing import Imported, import_object
 from objascale.blender.placing import Placement, contains, disjoint, place_all
 from objascale.blender.reuse import empty_scene
 from objascale.compose import Crop, encode
 from objascale.cores import peak_memory
+from objascale.difficulty.context import Shadow
 from objascale.engine.messages import (
     Failed,
     Message,
@@ -45,7 +47,7 @@ from objascale.finish import finish, quality_of
 from objascale.interrupts import ignore_interrupts
 from objascale.maps import EnvironmentMapError, load_map, write_exr
 from objascale.masks import Box, RegionMask
-from objascale.plan import ObjectSpec, samples_for
+from objascale.plan import ObjectSpec, SceneSpec, samples_for
 from objascale.records import RenderRequest, VisibleObject, annotation_rows
 from objascale.refusal import Refusal, refuse_changed
 from objascale.sources import Asset
@@ -91,11 +93,12 @@ def render(request: RenderRequest, device: str, threads: int, scratch: Path) -> 
         boxes = disjoint([placement.box for placement in placements])
         samples = samples_for(sum((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in boxes), settings)
         traced = [(box, *scene.trace(camera, box, samples, settings.denoise, scratch)) for box in boxes]
+        shadows = _shadows(spec, imported, placements, scratch)
         seconds("trace")
 
         shown = _visible_objects(request, imported, placements, traced)
         crops = [Crop(rgba, box[0], box[1]) for box, rgba, _ in traced]
-        picture, shown = finish(spec, environment.texels, camera, crops, shown, settings.view, threads)
+        picture, shown = finish(spec, environment.texels, camera, crops, shadows, shown, settings.view, threads)
         seconds("compose")
 
         data = encode(picture, settings.format, quality_of(spec))
@@ -124,11 +127,26 @@ def _import(asset: Asset, item: ObjectSpec, index: int) -> Imported:
         raise
 
 
+def _shadows(spec: SceneSpec, imported: list[Imported], placements: list[Placement], scratch: Path) -> list[Shadow]:
+    """Return the shadow of each object on its own ground, if the spec's difficulty has them."""
+    if spec.difficulty is None or spec.difficulty.context == 0:
+        return []
+    found = []
+    for thing, placement in zip(imported, placements, strict=True):
+        for other in imported:
+            other.collection.hide_render = other is not thing
+        found.append(trace_shadow(placement, thing, placements[0].camera, scratch))
+    for thing in imported:
+        thing.collection.hide_render = False
+    return [shadow for shadow in found if shadow is not None]
+
+
 def _visible_objects(
     request: RenderRequest, imported: list[Imported], placements: list[Placement], traced: list[Traced]
 ) -> list[VisibleObject]:
     """Return the measurements of the objects. Raises Refusal, too-thin or hidden, if one shows too little."""
     spec, min_area = request.spec, request.settings.min_area
+    frame = (spec.width, spec.height)
     shown = []
     for number, (item, thing, placement) in enumerate(zip(spec.objects, imported, placements, strict=True), 1):
         box, index = next((box, index) for box, _, index in traced if contains(box, placement.box))
@@ -137,7 +155,8 @@ def _visible_objects(
             reason = "too-thin" if placement.alone is None else "hidden"
             raise Refusal(reason, f"{item.object_id} shows {mask.area} px, less than --min-area {min_area}")
         visible = placement.visible(mask.area)
-        shown.append(VisibleObject(mask, visible, placement.camera.position, thing.missing_textures))
+        whole = mask if placement.alone is None else RegionMask(*placement.box[:2], placement.alone, *frame).tight()
+        shown.append(VisibleObject(mask, visible, placement.camera.position, thing.missing_textures, whole))
     return shown
 
 

@@ -10,12 +10,12 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from objascale.choices import ImageFormat
-from objascale.commands.options import AssetOptions, PlanOptions, SourceName, changed_options
+from objascale.choices import SOURCES, ImageFormat
+from objascale.commands.options import AssetOptions, PlanOptions, changed_options
 from objascale.difficulty.ranges import DifficultyError, parse_ranges
 from objascale.plan import PRESETS, Plan, PlanError, PlanSettings, RenderSettings, load_plan
 from objascale.progress import show_progress, show_status
-from objascale.sources import Asset, SourceError, embedded, folder, objaverse, polyhaven, sweethome
+from objascale.sources import Asset, SourceError, embedded, folder, objaverse, plugins, polyhaven, sweethome
 from objascale.sources.licences import under_licences
 from objascale.terminal import UsageError, complain, refuse_idle
 
@@ -103,8 +103,11 @@ def choose_assets(
     return objects, maps, request
 
 
-def choose_source(options: AssetOptions) -> SourceName:
-    """Return where the objects come from: --source, or what the other options imply."""
+def choose_source(options: AssetOptions) -> str:
+    """Return where the objects come from: --source, or what the other options imply. Raises UsageError."""
+    if options.source and options.source not in (*SOURCES, *plugins.installed_sources()):
+        names = ", ".join((*SOURCES, *plugins.installed_sources()))
+        raise UsageError(f"no source is called {options.source}; there are {names}")
     return options.source or ("folder" if options.objects else "objaverse" if options.categories else "starter")
 
 
@@ -196,6 +199,8 @@ def _from_source(options: AssetOptions, request: dict[str, Any]) -> list[Asset]:
             raise SourceError("--objects goes with --source folder; the program generates the starter objects")
         with show_status("generating the starter objects"):
             found = embedded.objects(options.starter_split)
+    elif source not in SOURCES:
+        found = plugins.objects(source, options.objects, seed=options.seed, offline=options.offline)
     elif options.objects is None:
         raise SourceError(f"--source {source} needs --objects: {_OBJECTS_HELP[source]}")
     elif source == "sweethome":

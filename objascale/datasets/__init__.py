@@ -104,6 +104,7 @@ class Sample:
         sha256: Annotated SHA-256 of the encoded image; None if not annotated.
         collection: Public data set and split, as in `flip.training_data`; "" if unknown.
         map_sha256: SHA-256 of the environment map's file; "" for photographs, or if unknown.
+        difficulty: Strength of each dial of `objascale.difficulty`; empty for pictures without difficulty.
     """
 
     image_id: str
@@ -114,6 +115,7 @@ class Sample:
     sha256: str | None = None
     collection: str = ""
     map_sha256: str = ""
+    difficulty: Mapping[str, float] = field(default_factory=dict)
 
     def picture(self) -> EncodedImage:
         """Read the encoded image. Raises ImageError if it is missing or its SHA-256 differs from the annotated one."""

@@ -1,9 +1,10 @@
 """Formats of data sets. A new format needs a module in this folder and an entry in `FORMATS`, and its
-name in `objascale.choices.DATASET_FORMATS`."""
+name in `objascale.choices.DATASET_FORMATS`. An installed package adds one by an entry point of the group PLUGINS."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,9 @@ from objascale.datasets import (
     openimages,
     sa1b,
 )
+from objascale.plugins import Group, Plugin, PluginBroken, installed, working
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -50,10 +54,64 @@ FORMATS: dict[str, Format] = {
 }
 """Formats by name. The first that recognises a path reads it, so special formats precede general ones."""
 
+PLUGINS: Group = "objascale.datasets"
+"""Entry points of the formats of other packages. They are tried after FORMATS, so that no package changes what FORMATS
+reads."""
+
 
 def format_of(path: Path) -> str | None:
     """Return the first format that recognises a path, None if no format does. Raises OSError."""
-    return next((name for name, each in FORMATS.items() if each.recognises(path)), None)
+    return _recognising(FORMATS, path) or _recognising(plugin_formats(), path)
+
+
+def _recognising(formats: Mapping[str, Format], path: Path) -> str | None:
+    return next((name for name, each in formats.items() if each.recognises(path)), None)
+
+
+def plugin_formats() -> dict[str, Format]:
+    """Return the formats of installed packages by name. One that fails costs a line of warning."""
+    return working(PLUGINS, _of_plugin, FORMATS)
+
+
+def _of_plugin(plugin: Plugin) -> Format:
+    """Return the format of a plug-in, whose errors become sentences. Raises PluginBroken."""
+    found = plugin.load()
+    if not isinstance(found, Format):
+        raise plugin.broken(f"it is an object of type {type(found).__name__}, not a Format")
+
+    def recognises(path: Path) -> bool:
+        try:
+            return bool(found.recognises(path))
+        except Exception as error:  # the package may raise anything
+            _logger.warning("%s", plugin.broken(f"recognises() raises {type(error).__name__}: {error}"))
+            return False
+
+    def read(*arguments: Path) -> Dataset:
+        try:
+            dataset = found.read(*arguments)
+        except (DatasetError, OSError):
+            raise
+        except Exception as error:  # likewise
+            raise DatasetError(str(plugin.broken(f"read() raises {type(error).__name__}: {error}"))) from error
+        if not isinstance(dataset, Dataset):
+            raise DatasetError(str(plugin.broken(f"read() returned an object of type {type(dataset).__name__}")))
+        return dataset
+
+    return Format(recognises, read, found.takes_images)
+
+
+def _find_format(name: str) -> Format:
+    """Return a format by name. Raises DatasetError."""
+    if name in FORMATS:
+        return FORMATS[name]
+    plugins = installed(PLUGINS)
+    if name not in plugins:
+        names = ", ".join((*FORMATS, *plugins))
+        raise DatasetError(f"no data set format is called {name}; the formats are {names}")
+    try:
+        return _of_plugin(plugins[name])
+    except PluginBroken as error:
+        raise DatasetError(str(error)) from error
 
 
 def open_dataset(path: Path, name: str | None = None, images: Path | None = None) -> Dataset:
@@ -63,7 +121,7 @@ def open_dataset(path: Path, name: str | None = None, images: Path | None = None
 
     Args:
         path: Folder or file of the data set; docs/datasets.md has the layouts.
-        name: Format, a key of `FORMATS`; None to detect it.
+        name: Format, a key of `FORMATS` or a plug-in; None to detect it.
         images: Folder of the images, for formats with `takes_images`; None to search for it near `path`.
 
     Raises:
@@ -91,8 +149,8 @@ def open_dataset(path: Path, name: str | None = None, images: Path | None = None
     if images is not None and not images.is_dir():
         raise DatasetError(f"there is no folder of images {images}; correct the path")
     path, images = path.absolute(), images and images.absolute()
-    if name is not None and name not in FORMATS:
-        raise DatasetError(f"no data set format is called {name}; the formats are {', '.join(FORMATS)}")
+    if name is not None:
+        _find_format(name)
     try:
         name = name or format_of(path)
         if name is not None:
@@ -105,18 +163,19 @@ def open_dataset(path: Path, name: str | None = None, images: Path | None = None
             "docs/datasets.md shows the layout of each data set"
         ) from error
     raise DatasetError(
-        f"{path} has none of the known formats ({', '.join(FORMATS)}); "
+        f"{path} has none of the known formats ({', '.join((*FORMATS, *installed(PLUGINS)))}); "
         "docs/datasets.md shows the layout of each, and `bench run --format` selects one"
     )
 
 
 def _read(path: Path, name: str, images: Path | None) -> Dataset:
+    found = _find_format(name)
     if images is None:
-        return FORMATS[name].read(path)
-    if not FORMATS[name].takes_images:
+        return found.read(path)
+    if not found.takes_images:
         having = ", ".join(each for each in FORMATS if FORMATS[each].takes_images)
         raise DatasetError(f"a folder of images goes with data sets of the formats {having}, not {name}; omit it")
-    return FORMATS[name].read(path, images)
+    return found.read(path, images)
 
 
 def _check_images(dataset: Dataset) -> None:

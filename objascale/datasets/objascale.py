@@ -10,6 +10,7 @@ import pandas as pd
 
 from objascale.dataset import read_annotations
 from objascale.datasets import RENDERED, Dataset, Sample, TruthObject, from_file
+from objascale.records import read_difficulty
 from objascale.sources import object_keys
 
 _ANNOTATIONS = "annotations.parquet"
@@ -35,6 +36,7 @@ def read(folder: Path) -> Dataset:
                 sha256=str(first["image_sha256"]),
                 collection=RENDERED,
                 map_sha256=_text(first, "map_sha256"),
+                difficulty=read_difficulty(first.to_dict()),
             )
         )
     return Dataset("objascale", folder, samples, frozenset(map(str, annotations["category"])))

@@ -7,7 +7,10 @@ difficulty (the presets `paper` and `full`) is rendered as if this package did n
 
 The dials act in the order in which light meets them:
 
-    scene        camouflage    colours of the background on the objects
+    scene        distractors   others of the same category near the first object
+                 occlusion     another object before the first one
+                 context       shadows of the objects on a ground below them
+                 camouflage    colours of the background on the objects
     atmosphere   contrast      haze: a veil of light over the scene
     lens         sharpness     defocus
                  motion        of the object, the camera, or both
@@ -20,13 +23,15 @@ strength 0 too: the exposure is metered, and objects have the point spread of th
 magnified is softer than any object in front of it. Blur is limited by the smallest object of the picture, so that no
 object dissolves. `docs/difficulty.md` has the formulas.
 
-Masks do not depend on the dials: they are of the sharp object at pixel centres. The pixels at which a spread mask is
-uncertain are annotated, so that scores can leave them out.
+Masks do not depend on the dials: they are of the sharp object at pixel centres. Distractors and the occluder are
+objects of the spec with masks of their own. They hide parts of the first object, as objects do; the amodal mask of each
+is annotated too. So are the pixels at which a spread mask is uncertain, so that scores can leave them out.
 
     record       the strengths of a picture
     ranges       the ranges that strengths are drawn from, and their presets
+    neighbours   places of distractors and of the occluder
     spread       blur: Gaussian and linear
-    exposure, contrast, sharpness, motion, noise, compression, camouflage
+    exposure, contrast, sharpness, motion, noise, compression, camouflage, context
                  one dial each: strength to numbers of physics, and a pure function of the picture where one is needed
     effects      all dials of a picture, applied to objects, to bands of rows, and to masks
 """

@@ -8,12 +8,12 @@ import numpy as np
 
 from objascale.camera import Camera
 
-_LENGTH = 0.002  # of the picture's side, per unit of strength; 8 px at strength 4 and 1024 px
+_LENGTH = 0.003  # of the picture's side, per unit of strength; 12 px at strength 4 and 1024 px
 _LARGEST_LENGTH = 1 / 2  # of the square root of the smallest mask's area
 
 
 def motion_length(strength: float, camera: Camera, smallest_area: float) -> float:
-    """Return the length of a motion, px: 0.2 % of the picture's side per unit of strength.
+    """Return the length of a motion, px: 0.3 % of the picture's side per unit of strength.
 
     It is at most half of the square root of `smallest_area`, the area of the smallest mask in px.
     """

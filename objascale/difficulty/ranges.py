@@ -47,8 +47,12 @@ PHOTO: DialRanges = {
     "compression": DialRange(low=0, high=2),
     "contrast": DialRange(low=0, high=2, power=2),
     "camouflage": DialRange(low=0, high=2, power=2),
+    "context": DialRange(low=2, high=5),
 }
-"""Strengths as cameras make them: most are low, and none exceeds those of photographs that people keep."""
+"""Strengths as cameras make them: most are low, and none exceeds those of photographs that people keep.
+
+Each distractor and the occluder take as long as an object of their own, so `photo` has none.
+"""
 
 HARD: DialRanges = {name: DialRange(low=0, high=MAX_STRENGTH) for name in DIALS}
 """All strengths of all dials."""

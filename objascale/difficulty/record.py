@@ -22,6 +22,9 @@ class Difficulty:
         compression: Loss of the JPEG.
         contrast: Haze.
         camouflage: Share of the background's colours on the objects.
+        distractors: Number of other objects of the same category near the first object.
+        occlusion: Part of the first object that another object hides.
+        context: Darkness of the objects' shadows on the ground.
     """
 
     exposure: float = 0.0
@@ -31,6 +34,9 @@ class Difficulty:
     compression: float = 0.0
     contrast: float = 0.0
     camouflage: float = 0.0
+    distractors: float = 0.0
+    occlusion: float = 0.0
+    context: float = 0.0
 
 
 DIALS = tuple(field.name for field in fields(Difficulty))

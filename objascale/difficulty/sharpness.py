@@ -6,7 +6,7 @@ import math
 
 from objascale.camera import Camera
 
-_DEFOCUS = 0.0006  # of the picture's side, per unit of strength; 2.5 px at strength 4 and 1024 px
+_DEFOCUS = 0.0008  # of the picture's side, per unit of strength; 3.3 px at strength 4 and 1024 px
 _LARGEST_MATCH = 1 / 8  # of the square root of the smallest mask's area
 _LARGEST_DEFOCUS = 1 / 6
 
@@ -31,7 +31,7 @@ def object_sigma(camera: Camera, map_width: int, smallest_area: float) -> float:
 
 
 def defocus_sigma(strength: float, camera: Camera, smallest_area: float) -> float:
-    """Return the standard deviation, px, of the defocus: 0.06 % of the picture's side per unit of strength.
+    """Return the standard deviation, px, of the defocus: 0.08 % of the picture's side per unit of strength.
 
     It is at most a sixth of the square root of `smallest_area`.
     """

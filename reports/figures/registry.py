@@ -7,6 +7,7 @@ from reports.figures import Drawn, FigureKind
 from reports.figures.categories import categories
 from reports.figures.curves import pixel_size_curves, relative_size_curves
 from reports.figures.differences import size_differences
+from reports.figures.difficulty import difficulties
 from reports.figures.distribution import distributions
 from reports.figures.examples import magnified_examples
 from reports.figures.heatmaps import size_heat_maps
@@ -29,6 +30,7 @@ FIGURES: dict[str, FigureKind] = {
     "10": FigureKind(FIGURE_TOPICS["10"], relative_size_curves, has_bins=True),
     "pixels": FigureKind(FIGURE_TOPICS["pixels"], pixel_size_curves, has_bins=True),
     "noise": FigureKind(FIGURE_TOPICS["noise"], noise_sweeps),
+    "difficulty": FigureKind(FIGURE_TOPICS["difficulty"], difficulties),
     "category": FigureKind(FIGURE_TOPICS["category"], categories),
     "cdf": FigureKind(FIGURE_TOPICS["cdf"], distributions),
 }

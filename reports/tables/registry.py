@@ -8,6 +8,7 @@ from reports.choices import DATASET_TABLE_TOPICS, SUMMARY_TABLE_TOPICS
 from reports.claims.table import claims_table
 from reports.tables import SummaryTableKind, TableKind
 from reports.tables.category import category_table
+from reports.tables.difficulty import difficulty_table, ranks_table
 from reports.tables.iou import iou_table
 from reports.tables.measures import measures_table
 from reports.tables.paired import paired_table
@@ -28,6 +29,8 @@ DATASET_TABLES: dict[str, TableKind] = {
     "clicks": TableKind(DATASET_TABLE_TOPICS["clicks"], clicks_table),
     "worst": TableKind(DATASET_TABLE_TOPICS["worst"], worst_table),
     "detector": TableKind(DATASET_TABLE_TOPICS["detector"], detector_table),
+    "difficulty": TableKind(DATASET_TABLE_TOPICS["difficulty"], difficulty_table),
+    "ranks": TableKind(DATASET_TABLE_TOPICS["ranks"], ranks_table),
     "category": TableKind(DATASET_TABLE_TOPICS["category"], category_table),
     "paired": TableKind(DATASET_TABLE_TOPICS["paired"], paired_table),
     "claims": TableKind(DATASET_TABLE_TOPICS["claims"], claims_table),

@@ -99,14 +99,14 @@ def not_trivial(masks: NDArray[np.bool_]) -> bool:
 
 FAMILIES = ("sam", "sam_hq", "sam2", "edgetam", "sam3_tracker")
 CASES = [
-    (model_type, name)
+    (model_type, kind, name)
     for model_type in CONFIGS
     for name in (SIZES if model_type in FAMILIES else ["larger, wide"])  # a model of videos is one of the families
+    for kind in (("box", "point") if name.startswith("larger") else ("box",))
 ]
 
 
-@pytest.mark.parametrize(("model_type", "size"), CASES)
-@pytest.mark.parametrize("kind", ["box", "point"])
+@pytest.mark.parametrize(("model_type", "kind", "size"), CASES)
 def test_masks_equal_those_of_transformers(tiny: Any, official: Any, model_type: str, kind: str, size: str) -> None:
     image, prompts = picture(*SIZES[size]), prompts_of(kind, *SIZES[size])
     model = tiny(model_type)
@@ -170,8 +170,7 @@ def test_prompts_of_both_kinds_keep_their_order(tiny: Any) -> None:
         assert (mask.full() != single.full()).mean() < 0.01  # rounding in a batch
 
 
-@pytest.mark.parametrize("precision", ["bf16", "fp16"])
-@pytest.mark.parametrize("model_type", FAMILIES)
+@pytest.mark.parametrize(("model_type", "precision"), [*((name, "bf16") for name in FAMILIES), ("sam", "fp16")])
 def test_mixed_precision_gives_nearly_the_same_logits(tiny: Any, tiny_hf: Any, model_type: str, precision: Any) -> None:
     mixed = load_hf("tiny", weights_files(tiny_hf(model_type)), Options("cpu", precision))
     assert mixed.describe().settings["precision"] == precision
@@ -195,6 +194,42 @@ def test_positions_are_encoded_in_full_precision(tiny: Any, tiny_hf: Any) -> Non
         sparse, _ = mixed._network.prompt_encoder(None, None, points.flatten(2), None)
         assert mixed._network.get_image_wide_positional_embeddings().dtype == torch.float32
     assert sparse.dtype == torch.float32
+
+
+@pytest.mark.parametrize("model_type", ["sam2", "edgetam", "sam3_tracker"])
+def test_the_fallback_to_the_best_of_three_masks_is_recorded(tiny: Any, model_type: str) -> None:
+    model, prompts = tiny(model_type), prompts_of("box", 70, 50)
+    decoder, seen = model._network.mask_decoder, []
+    choose = decoder._dynamic_multimask_via_stability
+
+    def watched(logits: torch.Tensor, scores: torch.Tensor) -> Any:
+        chosen, best = choose(logits, scores)
+        seen.extend((chosen[:, :, 0] != logits[:, :, 0]).flatten(2).any(-1).flatten().tolist())
+        return chosen, best
+
+    decoder._dynamic_multimask_via_stability = watched
+    threshold = decoder.dynamic_multimask_stability_thresh
+    model.set_image(picture(70, 50))
+    try:
+        model.predict_many(prompts)
+        assert model.fallbacks == seen
+        assert len(seen) == len(prompts)
+        assert any(seen)
+        assert Cropped(model).fallbacks == seen
+    finally:
+        del decoder._dynamic_multimask_via_stability
+    assert decoder.dynamic_multimask_stability_thresh == threshold
+    assert model.describe().settings["multimask"] == "fallback"
+    model.predict(prompts[0])
+    assert model.fallbacks == seen[:1]
+
+
+@pytest.mark.parametrize("model_type", ["sam", "sam_hq"])
+def test_a_network_without_fallback_records_none(tiny: Any, model_type: str) -> None:
+    model = tiny(model_type)
+    model.set_image(picture(70, 50))
+    model.predict_many(prompts_of("box", 70, 50))
+    assert model.fallbacks == []
 
 
 def test_nan_logits_make_no_mask(tiny_hf: Any) -> None:
@@ -223,6 +258,7 @@ def test_the_card_says_how_the_masks_are_made(tiny: Any, tiny_hf: Any) -> None:
         content = Path(tiny_hf(model_type), "model.safetensors").read_bytes()
         assert (card.weights, card.weights_sha256) == ("model.safetensors", hashlib.sha256(content).hexdigest())
         assert card.family == ARCHITECTURES[model_type].family
-        assert card.settings == {"input": 64, "multimask": False, "precision": "fp32", "device": "cpu"}
+        multimask = False if model_type in ("sam", "sam_hq") else "fallback"
+        assert card.settings == {"input": 64, "multimask": multimask, "precision": "fp32", "device": "cpu"}
         assert card.parameters > 50_000
         assert not card.untrained

@@ -56,7 +56,6 @@ def test_models_are_listed_with_their_requirements(bench):
         "Models with @crop: sam-b, sam-l, sam-h",
         "gaussian",
         "mobilesam-onnx",
-        "none needed",
         "GPL-3.0-or-later",
     ):
         assert word in text

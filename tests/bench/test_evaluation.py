@@ -22,6 +22,7 @@ from flip.weights import WeightsMissing
 from objascale.dataset import DatasetError
 from objascale.terminal import UsageError
 from objascale.torch_dataset import ObjectDataset
+from reports.results import read_results
 from tests.bench.filled_box import FilledBox
 from tests.bench_runs import TIMES, bench, lines, table
 
@@ -95,6 +96,7 @@ def test_the_folder_of_an_evaluation_is_continued_by_both_doors(discs, tmp_path)
     assert lines(out) == 9
     assert frame["model"].value_counts().to_dict() == {"box": 3, "Grown": 3, "ellipse": 3}
     pd.testing.assert_frame_equal(untimed(frame), table(out))
+    assert len(read_results([out]).rows) == 9
 
 
 def test_an_object_has_the_rows_of_its_class_in_a_file(discs):
@@ -173,7 +175,11 @@ def test_a_model_that_fails_on_every_object_is_a_warning_and_has_rows(discs):
         ({"models": []}, UsageError, "no model is given"),
         ({"models": [3]}, UnknownModel, r"an object of type int lacks set_image\(\) and predict\(\)"),
         ({"models": Grown}, UnknownModel, r"Grown is a class; give an object, such as Grown\(\)"),
-        ({"models": "sam-h"}, WeightsMissing, "sam-h"),
+        ({"models": "box,sam-h", "offline": True}, WeightsMissing, "sam-h"),
+        ({"prompt": "clicks"}, SelectionError, "box: no model takes clicks"),
+        ({"prompt": "detector:boxes.json"}, SelectionError, r"boxes\.json"),
+        ({"prompt": "worst", "noise": 0.1}, SelectionError, "displaces prompts that are made from the true mask"),
+        ({"ignore_band": True}, DatasetError, "no object of .* has an uncertain band"),
         ({"models": Grown(), "workers": 2}, UsageError, "workers is 2; give 1 for models that are objects"),
         ({"workers": 0}, UsageError, "workers is 0; give a number from 1"),
         ({"prompt": "boxes"}, UsageError, "prompt is 'boxes'; did you mean 'box'?"),

@@ -136,11 +136,23 @@ def test_available_omits_models_without_weights_or_packages(bench, publish, loop
     monkeypatch.setitem(EXTRA_MODULES, "absent", ("no_such_module",))
     result = bench("--models", f"{models},packaged" if models != "all" else models, "--available", "--limit", 1)
     assert result.exit_code == 0, result.output
-    assert "without mine: no weights for mine" in result.stderr
-    assert "without packaged: a package of packaged is missing; pip install 'objascale-suite[absent]'" in result.stderr
+    (sentence,) = [line for line in result.stderr.splitlines() if line.startswith("without ")]
+    names = sentence.removeprefix("without ").partition(":")[0].split(", ")
+    assert {"mine", "packaged"} <= set(names)
+    assert sentence.endswith(": weights or packages are missing here; `bench models` says which")
     assert "box" in measured()
     assert not {"mine", "packaged"} & set(measured())
     assert not loopback.requests
+
+
+def test_a_damaged_file_fails_a_run_of_what_is_available(bench, publish, tmp_path):
+    file = publish("mine")
+    Path("own").mkdir()
+    (Path("own") / file).write_bytes(b"half")
+    result = bench("--models", "mine,box", "--weights", "own", "--available")
+    assert result.exit_code == 1
+    assert f"without mine: own/{file} is not the published file" in result.stderr
+    assert measured() == ["box"]
 
 
 @pytest.mark.parametrize("option", ["--offline", "--available", "--allow-untrained"])

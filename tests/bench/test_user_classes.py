@@ -177,7 +177,8 @@ ROW = replace(BOX, name="row")
 
 
 def test_a_class_has_crops(bench):
-    assert bench(f"{written('')}:FilledBox@crop=3,{FILE}:FilledBox@crop").exit_code == 0
+    Path("a@b").mkdir()
+    assert bench(f"{written('', 'a@b/my_model.py')}:FilledBox@crop=3,{FILE}:FilledBox@crop").exit_code == 0
     assert set(rows().index) == {"FilledBox@crop=3", "FilledBox@crop"}
     assert card("FilledBox@crop")["settings"]["crop"] == 2
 

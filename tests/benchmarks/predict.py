@@ -5,8 +5,11 @@
 Prompts are two objects of the authors' demo image if the test material is beside the checkout, else discs of three
 sizes in a generated image. Times are medians over rounds that interleave the stages, so that other load affects all
 stages equally. `whole` is the time of a prompt from patches to mask. Each ratio is the speed-up over evaluating every
-pixel, and `IoU` is between the two masks. The second table compares 32 prompts one by one and together, for objects of
-three sizes.
+pixel, and `IoU` is between the two masks.
+
+The second table compares 32 prompts one by one and together, for objects of three sizes. `pre`, `model` and `post` are
+the stages of a prompt of 32. `network` is the part of `model` in its matrix products, attention and activations, which
+take as long for each prompt in any batch on one core. `limit` is the ratio if everything else cost nothing.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch.profiler import ProfilerActivity, profile
 
 from flip.gaussian import RELEASED_UNIT, Gaussian
 from flip.predictor import load_predictor
@@ -35,6 +39,12 @@ from flip.sampler import sample
 from flip.stopwatch import Stopwatch
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
+NETWORK_OPERATORS = (
+    "aten::addmm",
+    "aten::_scaled_dot_product_flash_attention_for_cpu",
+    "aten::silu",
+    "aten::native_layer_norm",
+)
 COLUMNS = ("box px", "sample", "s. 2048", "encoder", "dense", "refined", "ratio", "whole", "ratio", "IoU")
 
 
@@ -89,7 +99,8 @@ def singles_and_batches(predictor: FlipPredictor, rounds: int) -> None:
     image, _ = discs()
     predictor.set_image(image)
     rng, watch = np.random.default_rng(0), Stopwatch()
-    print(f"\n{'radius':>7} {'single':>7} {'of 32':>7} {'ratio':>7}")
+    columns = ("radius", "single", "of 32", "ratio", "pre", "model", "post", "network", "limit")
+    print("\n" + " ".join(f"{column:>7}" for column in columns))
     for radius in (3, 9, 18):
         prompts = [
             Gaussian.from_ellipse(*rng.uniform(100, 900, 2), radius, radius * 0.7, math.degrees(1)) for _ in range(32)
@@ -99,11 +110,23 @@ def singles_and_batches(predictor: FlipPredictor, rounds: int) -> None:
             with watch("single"):
                 for prompt in prompts:
                     predictor.predict(gaussian=prompt)
+            predictor.stopwatch.reset()
             with watch("many"):
                 predictor.predict_many(prompts)
-            times.append(watch.reset())
-        single, many = (median(round[stage] / 32 for round in times[1:]) for stage in ("single", "many"))
-        print(f"{radius:7} {single:7.1f} {many:7.1f} {single / many:7.1f}")
+            times.append(watch.reset() | predictor.stopwatch.reset())
+        ms = {stage: median(round[stage] / 32 for round in times[1:]) for stage in times[0]}
+        network = ms["model"] * network_share(predictor, prompts)
+        ratios = (ms["single"] / ms["many"], ms["single"] / network)
+        cells = (ms["single"], ms["many"], ratios[0], ms["pre"], ms["model"], ms["post"], network, ratios[1])
+        print(f"{radius:7} " + " ".join(f"{cell:7.1f}" for cell in cells))
+
+
+def network_share(predictor: FlipPredictor, prompts: list[Gaussian]) -> float:
+    """Return the part of the operators' time that matrix products, attention and activations take."""
+    with profile(activities=[ProfilerActivity.CPU]) as profiled:
+        predictor.predict_many(prompts)
+    seconds = {each.key: each.self_cpu_time_total for each in profiled.key_averages()}
+    return sum(seconds.get(operator, 0.0) for operator in NETWORK_OPERATORS) / sum(seconds.values())
 
 
 def sampling(rounds: int) -> None:

@@ -5,8 +5,10 @@ Also functions that build GLBs and that import and render them in Blender.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
+import os
 import shutil
 import struct
 import subprocess
@@ -25,6 +27,7 @@ from objascale.dataset import OBJECTS_PER_IMAGE, DatasetWriter, image_file, mask
 from objascale.files import write_atomically
 from objascale.masks import RegionMask
 from objascale.plan import ObjectSpec, RenderSettings, SceneSpec, spec_id
+from tests.objascale_runs import objascale
 
 
 @dataclass(frozen=True)
@@ -34,11 +37,6 @@ class Made:
     hdris: Path
 
 
-def objascale(*arguments: object, **more) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "objascale.cli", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, **more)
-
-
 @pytest.fixture(scope="session")
 def run_objascale():
     return objascale
@@ -46,22 +44,33 @@ def run_objascale():
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory) -> Made:
-    """Five images of two credited objects before one environment map."""
-    base = tmp_path_factory.mktemp("made")
+    """Five images of two credited objects before one environment map. All test processes share them."""
+    base = tmp_path_factory.getbasetemp()
+    base = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "made"
+    made = Made(base / "set", base / "objects", base / "maps")
+    base.mkdir(exist_ok=True)
+    with (base / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # until the file is closed
+        if not (base / "ready").exists():
+            render(made)
+            (base / "ready").touch()
+    return made
+
+
+def render(made: Made) -> None:
     for category in ("crate", "wedge"):
-        (base / "objects" / category).mkdir(parents=True)
+        (made.objects / category).mkdir(parents=True)
     corners = "".join(f"v {x} {y} {z}\n" for x in (0, 1) for y in (0, 2) for z in (0, 1.5))
     faces = "f 1 2 4 3\nf 5 7 8 6\nf 1 5 6 2\nf 3 4 8 7\nf 1 3 7 5\nf 2 6 8 4\n"
-    (base / "objects/crate/old.obj").write_text(corners + faces)
-    (base / "objects/wedge/stop.obj").write_text(corners + "f 1 2 4 3\nf 1 5 6 2\nf 5 3 4 6\nf 1 3 5\nf 2 6 4\n")
-    (base / "objects/credits.csv").write_text(
+    (made.objects / "crate/old.obj").write_text(corners + faces)
+    (made.objects / "wedge/stop.obj").write_text(corners + "f 1 2 4 3\nf 1 5 6 2\nf 5 3 4 6\nf 1 3 5\nf 2 6 4\n")
+    (made.objects / "credits.csv").write_text(
         "category,file,title,creator,license,source\n"
         "crate,old.obj,An old crate,Ann,CC-BY-4.0,https://example.org/crate\n"
         "wedge,stop.obj,A door stop,Bob,CC0-1.0,https://example.org/wedge\n"
     )
-    (base / "maps").mkdir()
-    (base / "maps/sunset.exr").symlink_to(blender_datafiles() / "studiolights/world/sunset.exr")
-    made = Made(base / "set", base / "objects", base / "maps")
+    made.hdris.mkdir()
+    (made.hdris / "sunset.exr").symlink_to(blender_datafiles() / "studiolights/world/sunset.exr")
     result = objascale(
         *("render", "--source", "folder", "--objects", made.objects, "--hdris", made.hdris, "--out", made.folder),
         *("--n", 5, "--preset", "full", "--min-px", 256, "--max-px", 256, "--max-fraction", 0.01),
@@ -69,7 +78,6 @@ def made(tmp_path_factory) -> Made:
         *("--workers", 1),
     )
     assert result.returncode == 0, result.stderr
-    return made
 
 
 @pytest.fixture

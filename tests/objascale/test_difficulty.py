@@ -19,6 +19,7 @@ from objascale.color import to_display
 from objascale.compose import Crop, compose, encode
 from objascale.difficulty.camouflage import camouflage
 from objascale.difficulty.compression import jpeg_quality
+from objascale.difficulty.context import Shadow
 from objascale.difficulty.contrast import AIRLIGHT, transmission
 from objascale.difficulty.effects import Effects
 from objascale.difficulty.exposure import MIDDLE_GREY, luminance, metered_gain, stops
@@ -62,7 +63,7 @@ def spec_of(difficulty: Difficulty | None, seed: int = 5) -> SceneSpec:
 
 def finished(texels, difficulty, threads=1, seed=5) -> tuple[np.ndarray, RegionMask, RegionMask | None]:
     crop, shown = square()
-    picture, (after,) = finish(spec_of(difficulty, seed), texels, CAMERA, [crop], [shown], "Standard", threads)
+    picture, (after,) = finish(spec_of(difficulty, seed), texels, CAMERA, [crop], [], [shown], "Standard", threads)
     return picture, after.mask, after.uncertain
 
 
@@ -189,6 +190,24 @@ def test_camouflage_keeps_alpha_and_moves_colours_towards_the_background(strengt
     share = 0.18 * strength
     expected = (1 - share) * rgba[..., :3] + share * alpha * behind  # a flat object has a shading of 1
     np.testing.assert_allclose(seen[..., :3], expected, atol=1e-4)
+
+
+@given(strengths, st.integers(-20, 150), st.integers(-20, 150), st.integers(5, 90), st.integers(1, 191))
+def test_a_shadow_darkens_its_square_alike_in_one_band_and_in_two(strength, x, y, side, cut):
+    lost = np.random.default_rng(side).uniform(0, 1, (16, 16)).astype(np.float32)
+    shadow = Shadow(lost, max(x, 0), max(y, 0), side)
+    whole = np.ones((SIDE, SIDE, 3), np.float32)
+    shadow.darken(whole, 0, strength)
+    halves = np.ones((SIDE, SIDE, 3), np.float32)
+    shadow.darken(halves[:cut], 0, strength)
+    shadow.darken(halves[cut:], cut, strength)
+    np.testing.assert_allclose(whole, halves, atol=0.02)  # OpenCV interpolates at 1/32 of a point
+    inside = whole[shadow.y + 1 : shadow.y + side, shadow.x + 1 : shadow.x + side]
+    assert whole.max() <= 1
+    assert inside.min() >= 1 - strength / 5 - 1e-6
+    untouched = np.ones((SIDE, SIDE), bool)
+    untouched[shadow.y : shadow.y + side + 1, shadow.x : shadow.x + side + 1] = False
+    assert (whole[untouched] == 1).all()
 
 
 # Pictures, masks and files

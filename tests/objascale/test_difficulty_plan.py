@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+import math
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -46,11 +47,43 @@ def test_specs_of_the_frozen_presets_have_the_ids_from_before_dials_existed(pres
 
 
 def test_difficulty_changes_no_other_draw():
-    """`photo` draws from the ranges of `full`, so its specs differ by their difficulty alone."""
+    """`photo` and `hard` have the ranges of `full`: specs differ by their difficulty and by further objects alone."""
     for slot in range(20):
-        plain, photo = planned("full").draw(slot), planned("photo").draw(slot)
+        plain, photo, hard = (planned(name).draw(slot) for name in ("full", "photo", "hard"))
         assert photo.difficulty is not None
-        assert {**photo.to_json(), "difficulty": None} == {**plain.to_json(), "difficulty": None}
+        assert replace(photo, difficulty=None) == plain
+        assert set(plain.objects) <= set(hard.objects)
+        assert replace(hard, difficulty=None, objects=plain.objects) == plain
+
+
+def test_distractors_are_of_the_same_category_near_the_object_and_of_its_size():
+    bounds = {"distractors": DialRange(low=0, high=5), "occlusion": DialRange(low=0, high=0)}
+    plan = planned("hard", difficulty=bounds, max_fraction=0.01)
+    for slot in range(50):
+        spec = plan.draw(slot)
+        first, *others = spec.objects
+        assert len(others) == round(spec.difficulty.distractors)
+        diameter = 2 * math.sqrt(first.target_fraction / math.pi)
+        for other in others:
+            assert other.category == first.category
+            assert 0.79 < other.target_fraction / first.target_fraction < 1.26
+            assert 0 <= min(other.place_x, other.place_y) <= max(other.place_x, other.place_y) <= 1
+            apart = math.hypot(other.place_x - first.place_x, other.place_y - first.place_y)
+            assert apart <= 2.5 * diameter
+
+
+def test_a_stronger_occluder_lies_before_the_object_and_nearer_to_its_centre():
+    for slot in range(30):
+        apart = []
+        for strength in (0.5, 2.5, 5):
+            bounds = {"occlusion": DialRange(low=strength, high=strength)}
+            occluder, target = planned("hard", difficulty=bounds, place="centre").draw(slot).objects
+            assert occluder.target_fraction == target.target_fraction
+            apart.append(math.hypot(occluder.place_x - 0.5, occluder.place_y - 0.5))
+        assert apart == sorted(apart, reverse=True)
+        diameter = 2 * math.sqrt(target.target_fraction / math.pi)
+        assert apart[-1] == pytest.approx(0.3 * diameter, rel=1e-3)
+    assert len(planned("hard", difficulty={}).draw(0).objects) == 1
 
 
 @given(st.integers(0, 2**31), st.integers(0, 10**6), st.sampled_from(DIALS), st.floats(0, 5), st.floats(0, 5))

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from objascale.dataset import read_annotations
+from objascale.dataset import mask_of, read_annotations
 from objascale.datasets.formats import open_dataset
 from objascale.difficulty.record import DIALS
+from objascale.masks import RegionMask
 from objascale.verify import check_image, read_contents
 
 
@@ -23,7 +24,15 @@ def hard(made, run_objascale, tmp_path_factory) -> Path:
     result = run_objascale(
         *("render", "--source", "folder", "--objects", made.objects, "--hdris", made.hdris, "--out", folder),
         *("--n", 2, "--preset", "hard", "--min-px", 256, "--max-px", 256, "--max-fraction", 0.01),
-        *("--samples", 4, "--no-denoise", "--seed", 3, "--difficulty", "sharpness=4,motion=4..5,compression=3"),
+        *(
+            "--samples",
+            4,
+            "--no-denoise",
+            "--seed",
+            3,
+            "--difficulty",
+            "sharpness=4,motion=4..5,compression=3,distractors=0,occlusion=0",
+        ),
         *("--workers", 1),
     )
     assert result.returncode == 0, result.stderr
@@ -82,3 +91,31 @@ def test_the_reader_returns_the_band_of_each_object(hard):
         band = truth.ignored_mask()
         assert band is not None
         assert 0 < band.intersection(truth.mask()) < band.area
+
+
+@pytest.fixture(scope="module")
+def crowded(made, run_objascale, tmp_path_factory) -> Path:
+    """A picture with two distractors and an occluder."""
+    folder = tmp_path_factory.mktemp("crowded") / "set"
+    result = run_objascale(
+        *("render", "--source", "folder", "--objects", made.objects, "--hdris", made.hdris, "--out", folder),
+        *("--n", 1, "--preset", "photo", "--min-px", 256, "--max-px", 256, "--min-fraction", 0.005),
+        *("--max-fraction", 0.01, "--place", "centre", "--samples", 4, "--no-denoise", "--seed", 3, "--workers", 1),
+        *("--difficulty", "distractors=2,occlusion=4"),
+    )
+    assert result.returncode == 0, result.stderr
+    return folder
+
+
+def test_the_occluder_hides_part_of_the_object_and_the_amodal_mask_is_whole(crowded):
+    table = read_annotations(crowded)
+    assert len(table) == 4
+    occluder, target, *distractors = table.to_dict("records")
+    assert {row["category"] for row in distractors} == {target["category"]}
+    assert 0.1 < target["visible"] < 0.9
+    assert occluder["visible"] == 1
+    for row in table.to_dict("records"):
+        mask = mask_of(row)
+        whole = RegionMask.from_rle({"size": row["rle_size"], "counts": row["amodal_counts"]})
+        assert mask.intersection(whole) == mask.area
+        assert mask.area / whole.area == pytest.approx(row["visible"], abs=1e-6)

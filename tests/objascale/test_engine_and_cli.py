@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -24,6 +24,7 @@ from objascale.records import CropRequest, RenderRequest
 from objascale.refusal import REASONS
 from objascale.rendering import ATTEMPTS_PER_SLOT, Rendering
 from objascale.sources import Asset, folder
+from tests.objascale_runs import command, objascale
 
 ENGINE = EngineSettings(workers=1, threads=1, device="cpu", timeout=120)
 REQUEST = CropRequest(Asset("a/b", "a", Path("b.glb"), "0" * 64), (), (), (), Path("out"), 64, RenderSettings())
@@ -42,14 +43,6 @@ SMALL = [
     "3",
 ]
 """Options for images that render quickly."""
-
-
-def command(*arguments: object) -> list[str]:
-    return [sys.executable, "-m", "objascale.cli", *map(str, arguments)]
-
-
-def objascale(*arguments: object, **more) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(*arguments), capture_output=True, text=True, check=False, **more)
 
 
 def test_an_error_names_a_worker_that_dies_or_hangs_and_it_is_replaced():
@@ -114,12 +107,19 @@ def from_folder(material, *more: object) -> list[object]:
     return ["render", "--source", "folder", "--objects", material[0], "--hdris", material[1], *SMALL, *more]
 
 
-def test_a_run_resumes_and_refuses_other_settings(material, tmp_path):
-    out = tmp_path / "set"
-    first = objascale(*from_folder(material, "--n", 5, "--out", out, "--workers", 1))
-    assert first.returncode == 0, first.stderr
-    assert f"5 images in {out}" in first.stdout
-    assert REASONS["truncated"] in first.stderr
+@pytest.fixture(scope="module")
+def undisturbed(material, tmp_path_factory) -> Path:
+    """Return a data set of five images, rendered in one run."""
+    out = tmp_path_factory.mktemp("undisturbed") / "set"
+    result = objascale(*from_folder(material, "--n", 5, "--out", out, "--workers", 1))
+    assert result.returncode == 0, result.stderr
+    assert f"5 images in {out}" in result.stdout
+    assert REASONS["truncated"] in result.stderr
+    return out
+
+
+def test_a_run_resumes_and_refuses_other_settings(material, undisturbed, tmp_path):
+    out = Path(shutil.copytree(undisturbed, tmp_path / "set"))
     table = read_annotations(out)
     assert sorted(table.image_id) == list(range(5))
     assert set(Counter(table.category).values()) <= {2, 3}
@@ -134,10 +134,10 @@ def test_a_run_resumes_and_refuses_other_settings(material, tmp_path):
     assert len(pd.read_parquet(out / "plan.parquet")) == 5
 
     before = {path: path.read_bytes() for path in out.glob("images/*/*")}
-    again = objascale(*from_folder(material, "--n", 7, "--out", out))
+    again = objascale(*from_folder(material, "--n", 6, "--out", out))
     assert again.returncode == 0
-    assert "5 of 7 images exist already" in again.stderr
-    assert len(read_annotations(out)) == 7
+    assert "5 of 6 images exist already" in again.stderr
+    assert len(read_annotations(out)) == 6
     assert all(path.read_bytes() == data for path, data in before.items())
 
     other = objascale(*from_folder(material, "--n", 5, "--out", out, "--samples", 8))
@@ -146,10 +146,9 @@ def test_a_run_resumes_and_refuses_other_settings(material, tmp_path):
     assert "--out" in other.stderr
 
 
-def test_killing_a_run_loses_and_doubles_no_image(material, tmp_path):
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    assert objascale(*from_folder(material, "--n", 6, "--out", whole)).returncode == 0
-    process = subprocess.Popen(command(*from_folder(material, "--n", 6, "--out", killed)), stderr=subprocess.DEVNULL)
+def test_killing_a_run_loses_and_doubles_no_image(material, undisturbed, tmp_path):
+    killed = tmp_path / "killed"
+    process = subprocess.Popen(command(*from_folder(material, "--n", 5, "--out", killed)), stderr=subprocess.DEVNULL)
     journal = killed / "journal.jsonl"
     deadline = time.monotonic() + 120
     while not (journal.exists() and journal.read_text().count('"done"') >= 2):
@@ -159,22 +158,22 @@ def test_killing_a_run_loses_and_doubles_no_image(material, tmp_path):
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     with journal.open("a") as file:
-        file.write('{"slot": 5, "status": "do')  # as if the run had died while writing
-    resumed = objascale(*from_folder(material, "--n", 6, "--out", killed))
+        file.write('{"slot": 4, "status": "do')  # as if the run had died while writing
+    resumed = objascale(*from_folder(material, "--n", 5, "--out", killed))
     assert resumed.returncode == 0, resumed.stderr
     done = [record["slot"] for record in read_journal(killed) if record["status"] == "done"]
-    assert sorted(done) == list(range(6))
+    assert sorted(done) == list(range(5))
     stable = ["image_id", "spec_id", "file", "area", "rle_counts", "image_sha256", "asset_id"]
-    pd.testing.assert_frame_equal(read_annotations(whole)[stable], read_annotations(killed)[stable])
-    for path in whole.glob("images/*/*"):
-        assert (killed / path.relative_to(whole)).read_bytes() == path.read_bytes()
+    pd.testing.assert_frame_equal(read_annotations(undisturbed)[stable], read_annotations(killed)[stable])
+    for path in undisturbed.glob("images/*/*"):
+        assert (killed / path.relative_to(undisturbed)).read_bytes() == path.read_bytes()
     assert not list(killed.glob("images/*/.*"))
 
 
-def test_a_killed_worker_costs_no_image(material, tmp_path):
+def test_a_killed_worker_costs_no_image(material, undisturbed, tmp_path):
     """The task of a killed worker is sent again; the images equal those of an undisturbed run."""
-    out, peace = tmp_path / "set", tmp_path / "peace"
-    arguments = from_folder(material, "--n", 4, "--out", out, "--workers", 1)
+    out = tmp_path / "set"
+    arguments = from_folder(material, "--n", 5, "--out", out, "--workers", 1)
     process = subprocess.Popen(command(*arguments), stderr=subprocess.PIPE, text=True)
     while not (out / "images").exists():
         assert process.poll() is None
@@ -187,9 +186,8 @@ def test_a_killed_worker_costs_no_image(material, tmp_path):
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
     assert not any(record.get("kind") == "worker-lost" for record in read_journal(out))
-    assert objascale(*from_folder(material, "--n", 4, "--out", peace)).returncode == 0
-    for path in peace.glob("images/*/*"):
-        assert (out / path.relative_to(peace)).read_bytes() == path.read_bytes()
+    for path in undisturbed.glob("images/*/*"):
+        assert (out / path.relative_to(undisturbed)).read_bytes() == path.read_bytes()
 
 
 class LossyWorker:
@@ -296,14 +294,14 @@ def test_a_full_disk_ends_the_run_with_an_error(material, tmp_path):
     """A limit on the file size simulates the full disk: images fail, small files still work."""
     out = tmp_path / "set"
     result = objascale(
-        *from_folder(material, "--n", 3, "--out", out),
+        *from_folder(material, "--n", 1, "--out", out),
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000)),
     )
     assert result.returncode == 1
     assert "Traceback" not in result.stderr
     assert "error: cannot write" in result.stderr
     assert not list(out.glob("images/*/*"))
-    assert objascale(*from_folder(material, "--n", 3, "--out", out)).returncode == 0
+    assert objascale(*from_folder(material, "--n", 1, "--out", out)).returncode == 0
 
 
 @pytest.mark.parametrize(

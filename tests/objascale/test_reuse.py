@@ -1,4 +1,4 @@
-"""A scene that is used again for the next picture holds nothing of the last one, and gives the same picture."""
+"""A scene that is used again holds nothing of the last picture, and its pictures are those of a new scene."""
 
 from __future__ import annotations
 
@@ -19,8 +19,11 @@ from objascale.plan import RenderSettings
 
 folder, files = Path(sys.argv[1]), [Path(file) for file in sys.argv[2:]]
 for name, light in (("day", 1.0), ("night", 0.1)):
-    write_exr(folder / f"{name}.exr", np.full((8, 16, 3), light, np.float32))
-day, camera = load_map(folder / "day.exr", folder), Camera(48, 48, 0.6, 0.7, 0.4).looking_at_origin_through(24, 24, 4.0)
+    texels = np.full((64, 128, 3), light, np.float32)
+    texels[20, 30] = 1000 * light  # a sun, which Cycles finds only if it has sampled the map
+    write_exr(folder / f"{name}.exr", texels)
+day = load_map(folder / "day.exr", folder)
+camera = Camera(48, 48, 0.6, 0.7, 0.4).looking_at_origin_through(24, 24, 4.0)
 settings = RenderSettings(samples=16)
 
 def picture(file, environment=day, settings=settings):
@@ -31,7 +34,10 @@ def picture(file, environment=day, settings=settings):
         made.append(bpy.context.scene.world.session_uid)
         import_object(file, file_sha256(file), 0.3)
         bpy.context.scene.render.fps, bpy.context.scene.frame_current = 30, 7
+        scene.show_changes(folder)
+        silhouette = scene.silhouette(camera, (0, 0, 48, 48), folder)
         rgba, index = scene.trace(camera, (0, 0, 48, 48), settings.samples, settings.denoise, folder)
+        assert (silhouette == (index > 0)).all()
         return rgba.tobytes(), index.tobytes()
 
 made, alone = [], []
@@ -39,6 +45,14 @@ for file in files:
     forget()
     alone.append(picture(file))
 assert len(set(made)) == len(files) and len(set(alone)) == len(files)
+
+for file, (expected, _) in zip(files, alone):  # the silhouettes, which are dark, have not changed the light
+    scene.clear()
+    scene.prepare(settings, False, 2)
+    scene.surround(day.light)
+    import_object(file, file_sha256(file), 0.3)
+    light, _ = scene.trace(camera, (0, 0, 48, 48), settings.samples, settings.denoise, folder)
+    assert light.tobytes() == expected
 
 made, forgotten = [], forget()
 assert [picture(file) for file in (*files, *files[::-1])] == alone + alone[::-1]

@@ -19,12 +19,12 @@ from objascale.files import file_sha256
 from objascale.progress import Pace
 
 STABLE = ["image_id", "object_id", "spec_id", "file", "area", "rle_counts", "image_sha256", "asset_id", "visible"]
-N = 12
+N = 6
 
 
 @pytest.fixture(scope="module")
 def planned(made, run_objascale, tmp_path_factory) -> Path:
-    """Return a plan of a dozen small images of one to three objects."""
+    """Return a plan of N small images of one to three objects."""
     path = tmp_path_factory.mktemp("plan") / "plan.json"
     result = run_objascale(
         *("plan", "--objects", made.objects, "--hdris", made.hdris, "--out", path, "--n", N, "--max-px", 512),
@@ -39,7 +39,7 @@ def planned(made, run_objascale, tmp_path_factory) -> Path:
 def whole(planned, run_objascale, tmp_path_factory) -> Path:
     """Return the plan rendered on this machine in one run."""
     folder = tmp_path_factory.mktemp("whole") / "set"
-    result = run_objascale("render", "--plan", planned, "--out", folder)
+    result = run_objascale("render", "--plan", planned, "--out", folder, "--workers", 1)
     assert result.returncode == 0, result.stderr
     return folder
 
@@ -56,12 +56,12 @@ def test_shards_merge_into_the_same_dataset(planned, whole, run_objascale, tmp_p
     out = tmp_path / "set"
     shards = [tmp_path / f"set.{i}of3" for i in (1, 2, 3)]
     for i in (1, 2):
-        result = run_objascale("render", "--plan", planned, "--out", out, "--shard", f"{i}/3")
+        result = run_objascale("render", "--plan", planned, "--out", out, "--shard", f"{i}/3", "--workers", 1)
         assert result.returncode == 0, result.stderr
         assert f"{N // 3} images in {shards[i - 1]}" in result.stdout
     partial = run_objascale("merge", *shards[:2], "--out", out)
     assert f"{N // 3} of {N} are missing" in partial.stdout
-    assert run_objascale("render", "--plan", planned, "--out", out, "--shard", "3/3").returncode == 0
+    assert run_objascale("render", "--plan", planned, "--out", out, "--shard", "3/3", "--workers", 1).returncode == 0
     for _ in range(2):  # the second run has nothing left to do
         merged = run_objascale("merge", *shards, "--out", out)
         assert (merged.returncode, merged.stdout) == (0, f"{N} images in {out}\n"), merged.stderr
@@ -172,7 +172,7 @@ def test_a_ray_cluster_may_lose_a_node(planned, whole, tmp_path):
             [sys.executable, "-m", "objascale.cli", *map(str, command)], stderr=subprocess.PIPE, text=True
         )
         journal = out / "journal.jsonl"
-        while not (journal.exists() and journal.read_text().count('"done"') >= 3):
+        while not (journal.exists() and journal.read_text().count('"done"') >= 2):
             assert process.poll() is None
             time.sleep(0.05)
         cluster.remove_node(doomed, allow_graceful=False)

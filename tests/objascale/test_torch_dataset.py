@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -95,6 +96,16 @@ def test_a_crop_holds_its_box_and_stays_in_the_image(box, context, size):
     side = max(box[2] - box[0], box[3] - box[1])
     assert right - left == min(np.ceil(context * side), size[0])
     assert bottom - top == min(np.ceil(context * side), size[1])
+
+
+def test_the_loader_of_the_documentation_gives_every_object_once(discs, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    discs(3, "data/mine")
+    page = (Path(__file__).parents[2] / "docs/datasets.md").read_text()
+    (block,) = re.findall(r"```python\n(from torch.*?)```", page, re.DOTALL)
+    space: dict = {}
+    exec(compile(block.replace("num_workers=4", "num_workers=0"), "datasets.md", "exec"), space)
+    assert sorted(item["object_id"] for batch in space["loader"] for item in batch) == ["0", "1", "2"]
 
 
 def test_an_image_without_objects_has_empty_tensors(discs):

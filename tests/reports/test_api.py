@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import re
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -67,6 +69,17 @@ def test_the_names_of_the_files_are_those_that_are_drawn(frame):
     assert list(FIGURE_FILES) == list(FIGURES)
     for number in FIGURES.keys() - {"2", "3", "6"}:  # patches of a FLIP, which these results describe too little
         assert tuple(one.name for one in FIGURES[number].draw(view)) == FIGURE_FILES[number]
+
+
+def test_the_python_of_the_readme_runs(discs, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    discs(4, "data/mine")
+    section = (Path(__file__).parents[2] / "README.md").read_text().split("### In Python\n")[1]
+    (block,) = re.findall(r"```python\n(.*?)```", section.split("FLIP in Python")[0], re.DOTALL)
+    exec(compile(block, "README.md", "exec"), {})
+    assert "ellipse" in capsys.readouterr().out
+    assert Path("iou-by-size.png").stat().st_size > 10_000
+    assert len(pd.read_parquet("results/small/results.parquet")) == 9, "one disc is larger"
 
 
 @pytest.mark.parametrize(

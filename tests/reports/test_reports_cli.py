@@ -232,7 +232,11 @@ def test_parts_that_cannot_be_made_are_noted_and_the_rest_is_built(make_results,
     assert not (tmp_path / "report" / "tables" / "objascale" / "paired.md").exists()
 
 
-@pytest.mark.parametrize("which", [*SUMMARY_TABLES, *(name for name in DATASET_TABLES if name not in PROTOCOLS)])
+OF_SOME_RESULTS = {*PROTOCOLS, "difficulty", "ranks"}
+"""Tables that the usual results do not support."""
+
+
+@pytest.mark.parametrize("which", [*SUMMARY_TABLES, *(name for name in DATASET_TABLES if name not in OF_SOME_RESULTS)])
 def test_one_table_is_printed_and_written(usual_results, tmp_path, which: str) -> None:
     done = runner.invoke(app, ["table", which, str(usual_results), "--out", str(tmp_path)])
     assert done.exit_code == 0, done.output
@@ -254,7 +258,8 @@ def test_each_data_set_has_its_table(make_results, tmp_path) -> None:
     [
         (
             "2",
-            "there is no table 2: there are 1, iou, size, pixels, measures, clicks, worst, detector, category",
+            "there is no table 2: there are 1, iou, size, pixels, measures, clicks, worst, detector, difficulty, "
+            "ranks, category",
         ),
         ("category", "table category cannot be made; objascale: all objects of objascale have the same category"),
     ],
@@ -276,7 +281,8 @@ def test_tables_of_masks_refuse_times(make_timing, tmp_path, what: list[str]) ->
 
 
 def test_tables_are_completed_by_name() -> None:
-    every = ["1", "iou", "size", "pixels", "measures", "clicks", "worst", "detector", "category", "paired", "claims"]
+    every = ["1", "iou", "size", "pixels", "measures", "clicks", "worst", "detector", "difficulty", "ranks"]
+    every += ["category", "paired", "claims"]
     assert [name for name, _ in complete("")] == every
     assert [name for name, _ in complete("p")] == ["pixels", "paired"]
 
