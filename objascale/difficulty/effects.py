@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from objascale.camera import Camera
 from objascale.difficulty.contrast import AIRLIGHT, transmission
 from objascale.difficulty.exposure import metered_gain, stops
 from objascale.difficulty.motion import direction, motion_length, moving
-from objascale.difficulty.noise import add_noise
+from objascale.difficulty.noise import expose, normal_values
 from objascale.difficulty.record import Difficulty, stream
 from objascale.difficulty.sharpness import defocus_sigma, object_sigma
 from objascale.difficulty.spread import Spread
@@ -62,8 +63,10 @@ class Effects:
         return cls(
             scale=metered_gain(texels, camera) * exposure * passing,
             veil=AIRLIGHT * exposure * (1 - passing),
-            objects=Spread(object_sigma(camera, texels.shape[1], smallest_area), of_object, direction(rng)),
-            everything=Spread(defocus_sigma(difficulty.sharpness, camera, smallest_area), of_camera, direction(rng)),
+            objects=Spread.visible(object_sigma(camera, texels.shape[1], smallest_area), of_object, direction(rng)),
+            everything=Spread.visible(
+                defocus_sigma(difficulty.sharpness, camera, smallest_area), of_camera, direction(rng)
+            ),
             noise=difficulty.noise,
             seed=seed,
         )
@@ -98,9 +101,12 @@ class Effects:
             Scene-linear RGB.
         """
         seen = np.ascontiguousarray(self.everything.apply(light)[rows])
-        seen *= np.float32(self.scale)
-        seen += np.float32(self.veil)
-        return add_noise(seen, self.noise, stream("noise", self.seed, first))
+        expose(seen, self.scale, self.veil, self.noise, self._normal, stream("noise", self.seed, first))
+        return seen
+
+    @cached_property
+    def _normal(self) -> NDArray[np.float32]:
+        return normal_values(stream("noise", self.seed))
 
     def uncertain(self, mask: RegionMask) -> RegionMask:
         """Return the pixels at which the spread mask is neither object nor background."""

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _GAUSSIAN_REACH = 3.0  # standard deviations; the Gaussian beyond has 0.3 % of the weight
+_MIN_SIGMA, _MIN_LENGTH = 0.3, 1.0  # px; the standard deviation of a line is its length / √12
 _POINTS_PER_PX = 8  # along a line; a choice
 
 
@@ -26,6 +27,11 @@ class Spread:
     sigma: float = 0.0
     length: float = 0.0
     angle: float = 0.0
+
+    @classmethod
+    def visible(cls, sigma: float, length: float, angle: float) -> Spread:
+        """Return a spread without the parts that the pixel filter hides: σ below 0.3 px, and lines below 1 px."""
+        return cls(sigma if sigma >= _MIN_SIGMA else 0.0, length if length >= _MIN_LENGTH else 0.0, angle)
 
     @property
     def reach(self) -> int:

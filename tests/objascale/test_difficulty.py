@@ -24,7 +24,7 @@ from objascale.difficulty.contrast import AIRLIGHT, transmission
 from objascale.difficulty.effects import Effects
 from objascale.difficulty.exposure import MIDDLE_GREY, luminance, metered_gain, stops
 from objascale.difficulty.motion import motion_length, moving
-from objascale.difficulty.noise import READ_ELECTRONS, add_noise, electrons
+from objascale.difficulty.noise import READ_ELECTRONS, electrons, expose, normal_values
 from objascale.difficulty.record import Difficulty, stream
 from objascale.difficulty.sharpness import background_sigma, defocus_sigma, object_sigma
 from objascale.difficulty.spread import Spread, line_kernel
@@ -36,6 +36,7 @@ from objascale.records import VisibleObject
 SIDE = 192
 CAMERA = Camera(SIDE, SIDE, math.radians(60), 0.3, 0.4)
 AREA = 40 * 40
+NORMAL = normal_values(np.random.default_rng(1))
 strengths = st.floats(0, 5)
 seeds = st.integers(0, 2**31 - 1)
 
@@ -160,8 +161,9 @@ def test_a_black_map_has_a_finite_gain():
 
 @given(st.floats(0.2, 5), st.floats(0.01, 4))
 def test_noise_has_the_variance_of_its_electrons_and_no_bias(strength, light):
-    linear = np.full((128, 128, 3), light, np.float32)
-    noisy = add_noise(linear, strength, np.random.default_rng(0)).astype(float)
+    linear = np.full((128, 128, 3), light / 2, np.float32)
+    expose(linear, 1.5, light / 4, strength, NORMAL, np.random.default_rng(0))
+    noisy = linear.astype(float)
     variance = light / electrons(strength) + (READ_ELECTRONS / electrons(strength)) ** 2
     assert noisy.min() >= 0
     if light > 4 * math.sqrt(variance):  # else black clips it
