@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-import sys
 from types import FunctionType
 from typing import Any
 
@@ -67,7 +66,7 @@ def _completed(instance: Any) -> Segmenter:
     if own is not None:
         return completed(instance, name, own.family, {})
     settings = {**_arguments(instance), **_code(kind)}
-    return completed(instance, name, "user's object", settings, _weights_sha256(instance))
+    return completed(instance, name, "user's object", settings)
 
 
 def _own_card(instance: Any) -> ModelCard | None:
@@ -106,20 +105,3 @@ def _source(kind: type) -> str:
         members = [(name, value) for name, value in vars(kind).items() if isinstance(value, (FunctionType, *_PLAIN))]
         known = [(name, inspect.getsource(value) if callable(value) else value) for name, value in members]
         return repr([each for each in known if each[0] not in ("__module__", "__doc__")])
-
-
-def _weights_sha256(instance: Any) -> str | None:
-    """Return the SHA-256 of the tensors of an object that is a PyTorch module or has such attributes; None without."""
-    torch = sys.modules.get("torch")
-    if torch is None:
-        return None
-    attributes = vars(instance).values() if hasattr(instance, "__dict__") else ()
-    networks = [each for each in (instance, *attributes) if isinstance(each, torch.nn.Module)]
-    if not networks:
-        return None
-    digest = hashlib.sha256()
-    for network in networks[:1] if networks[0] is instance else networks:
-        for name, tensor in network.state_dict().items():
-            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
@@ -21,40 +22,38 @@ DEFAULT_ACCEPTS: tuple[PromptKind, ...] = ("box",)
 METHODS = ("set_image", "predict")
 
 
-def completed(
-    model: Any, name: str, family: str, settings: dict[str, Any], weights_sha256: str | None = None
-) -> UserSegmenter:
+def completed(model: Any, name: str, family: str, settings: dict[str, Any]) -> UserSegmenter:
     """Wrap an object with `set_image` and `predict`, so that it has all members of `Segmenter`.
 
     Error messages name the class of a segmenter, so the wrapper's class has the name of the object's class.
     """
     kind = _UserBatchSegmenter if callable(getattr(model, "predict_many", None)) else UserSegmenter
-    return type(type(model).__name__, (kind,), {})(model, name, family, settings, weights_sha256)
+    return type(type(model).__name__, (kind,), {})(model, name, family, settings)
 
 
 class UserSegmenter:
     """A model of a user behind the `Segmenter` protocol, with defaults for the members that it lacks.
 
-    Without a stopwatch of the model, the times of `set_image` and of `predict` count as "model".
+    Without a stopwatch of the model, the times of `set_image` and of `predict` count as "model". If the model does not
+    describe itself, its card has the number of parameters and the SHA-256 of the PyTorch module that it is or of those
+    that are its attributes.
 
     Args:
         model: An object with `set_image` and `predict`.
         name: Its name in results.
         family: Its family in results, unless it describes itself.
         settings: Settings to add to its card.
-        weights_sha256: SHA-256 of its weights, unless it describes itself.
     """
 
-    def __init__(
-        self, model: Any, name: str, family: str, settings: dict[str, Any], weights_sha256: str | None = None
-    ) -> None:
+    def __init__(self, model: Any, name: str, family: str, settings: dict[str, Any]) -> None:
         own = getattr(model, "stopwatch", None)
         self.stopwatch: Stopwatch = Stopwatch(_synchronise) if own is None else own
         self.accepts: tuple[PromptKind, ...] = getattr(model, "accepts", DEFAULT_ACCEPTS)
         self._has_stopwatch = own is not None
         self._model = model
         self._name, self._settings = name, settings
-        self._default = ModelCard(name, family, _parameters(model), weights_sha256=weights_sha256)
+        describe = getattr(model, "describe", None)
+        self._describe: Callable[[], Any] = describe if callable(describe) else self._default_card(family)
 
     def set_image(self, image: NDArray[np.uint8]) -> None:
         """Set a copy of the image, which the model may change."""
@@ -68,11 +67,16 @@ class UserSegmenter:
 
     def describe(self) -> ModelCard:
         """Return the model's own card, or one from its name and number of parameters, with the added settings."""
-        describe = getattr(self._model, "describe", None)
-        card = describe() if callable(describe) else self._default
+        card = self._describe()
         if not isinstance(card, ModelCard):  # `check_members` reports it
             return card
         return replace(card, name=self._name).with_settings(**self._settings)
+
+    def _default_card(self, family: str) -> Callable[[], ModelCard]:
+        networks = _networks(self._model)
+        parameters = _parameters(self._model, networks)
+        card = ModelCard(self._name, family, parameters, weights_sha256=_weights_sha256(networks))
+        return lambda: card
 
     def _timed(self) -> AbstractContextManager[None]:
         return nullcontext() if self._has_stopwatch else self.stopwatch("model")
@@ -92,15 +96,35 @@ def lacking(target: object) -> list[str]:
     return [f"{method}()" for method in METHODS if not callable(getattr(target, method, None))]
 
 
-def _parameters(model: Any) -> int | None:
-    """Return the attribute `parameters` if it is a number, or count the parameters of a PyTorch module."""
+def _networks(model: Any) -> list[Any]:
+    """Return the model if it is a PyTorch module, else those of its attributes that are."""
+    torch = sys.modules.get("torch")
+    if torch is None or isinstance(model, torch.nn.Module):
+        return [] if torch is None else [model]
+    attributes = vars(model).values() if hasattr(model, "__dict__") else ()
+    return [each for each in attributes if isinstance(each, torch.nn.Module)]
+
+
+def _parameters(model: Any, networks: list[Any]) -> int | None:
+    """Return the attribute `parameters` if it is a number, or count the parameters of the networks; None without."""
     found = getattr(model, "parameters", None)
-    if callable(found):
-        try:
-            return sum(parameter.numel() for parameter in found())
-        except (AttributeError, TypeError):
-            return None
-    return found if isinstance(found, int) else None
+    if isinstance(found, int):
+        return found
+    return sum(parameter.numel() for each in networks for parameter in each.parameters()) if networks else None
+
+
+def _weights_sha256(networks: list[Any]) -> str | None:
+    """Return the SHA-256 of the parameters and buffers of networks; None without networks."""
+    if not networks:
+        return None
+    torch = sys.modules["torch"]
+    digest = hashlib.sha256()
+    for network in networks:
+        for name, tensor in network.state_dict().items():
+            if isinstance(tensor, torch.Tensor):  # the state of a user's module may be anything
+                digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+                digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def training_of(target: object, address: str) -> TrainingData:

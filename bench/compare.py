@@ -122,8 +122,8 @@ class PairedComparison:
 
     Attributes:
         pairs: One row per object of an image, with model_a, model_b, iou_a, iou_b, difference (A − B), error_a,
-            error_b, seen (whether a model has seen the object, or the data set, in training), cluster and the columns
-            that both sides share.
+            error_b, seen (whether a model has seen the object, or the data set, in training), cluster, and the columns
+            of the object itself.
         names: The sides in words.
         alone: The numbers of objects that only A, and only B, has; they are left out.
     """
@@ -136,7 +136,7 @@ class PairedComparison:
     def of(cls, a: pd.DataFrame, b: pd.DataFrame) -> PairedComparison:
         """Pair the rows of two sides. Raises ResultsError if they have no common object."""
         own = [*_OBJECT, *_OWN]
-        pairs = a.merge(b[own], on=_OBJECT, suffixes=("_a", "_b"), sort=True)
+        pairs = a[[*own, *_SAME]].merge(b[own], on=_OBJECT, suffixes=("_a", "_b"), sort=True)
         names = _name(a), _name(b)
         if pairs.empty:
             raise ResultsError(f"{names[0]} and {names[1]} have no common object; measure both on the same data set")

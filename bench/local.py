@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import traceback
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from ctypes import CDLL
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from typing import Any
 
 from baselines.lazy import torch
@@ -29,6 +32,8 @@ THREADS_OF_LARGE = 4  # per process of a larger network, whose operations are lo
 MIN_IMAGES = 32  # per process, which takes as long to start as some images take
 BYTES_PER_WORKER = 800e6  # grabcut takes 416 MiB, flip-s 508 MiB, mobilesam-onnx 781 MiB
 BYTES_PER_PARAMETER = 32  # SAM ViT-B, the hungriest, takes 3,326 MiB
+PRELOADED = ["__main__", "torch", "bench.setup", "bench.local"]
+"""Modules that are imported once for all workers, in the server that forks them. None of them starts a thread."""
 _DEATH_TIMEOUT = 10.0  # seconds between the end of a process's pipe and its exit code
 
 
@@ -57,9 +62,20 @@ def default_workers(models: Sequence[Model], device: Device, images: int) -> int
 
 def visible_gpus(device: Device) -> list[str]:
     """Return the values of CUDA_VISIBLE_DEVICES that show one GPU each; none for the device cpu and without GPUs."""
-    count = 0 if device == "cpu" else torch.cuda.device_count()
+    count = 0 if device == "cpu" or not _has_gpu_driver() else torch.cuda.device_count()
     names = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     return names.split(",")[:count] if names else [str(number) for number in range(count)]
+
+
+def _has_gpu_driver() -> bool:
+    """Return whether a GPU's driver may be installed. Without one, the driver process needs no import of PyTorch."""
+    if sys.platform != "linux" or Path("/dev/kfd").exists():  # AMD's driver
+        return True
+    try:
+        CDLL("libcuda.so.1")  # NVIDIA's, as PyTorch loads it
+    except OSError:
+        return False
+    return True
 
 
 @dataclass(eq=False)
@@ -76,7 +92,7 @@ class LocalHost:
     """Runs the workers of a pool in processes of this machine.
 
     Each has an equal share of the cores as threads, and one of the GPUs. Interrupts reach the driver alone. A process
-    ends when its driver does.
+    ends when its driver does. A server imports the modules once and forks the processes.
 
     Args:
         setup: Models, data, prompts and selection.
@@ -130,7 +146,8 @@ class _Process:
     """A worker process, as the driver has it."""
 
     def __init__(self, setup: Setup, threads: int, gpu: str | None) -> None:
-        context = get_context("spawn")
+        context = get_context("forkserver")
+        context.set_forkserver_preload(PRELOADED)
         self.gpu = gpu
         self.connection, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, setup, threads, gpu))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -52,14 +53,18 @@ class ResultsTable:
     notes: list[str]
     unread: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["dataset", "series"]))
 
-    @property
+    @cached_property
     def datasets(self) -> list[str]:
         """The names of the data sets in order of appearance."""
-        return list(dict.fromkeys(self.rows["dataset"]))
+        return list(self.rows["dataset"].unique())
+
+    @cached_property
+    def _by_dataset(self) -> dict[str, pd.DataFrame]:
+        return {dataset: self.rows[self.rows["dataset"] == dataset] for dataset in self.datasets}
 
     def of(self, dataset: str) -> pd.DataFrame:
         """Return the rows of one data set."""
-        return self.rows[self.rows["dataset"] == dataset]
+        return self._by_dataset[dataset]
 
     def as_unseen(self) -> ResultsTable:
         """Return the same results with every row marked as not seen in training."""

@@ -85,6 +85,14 @@ def test_models_of_a_package_run_beside_those_of_this_project(strangers, discs):
     assert cards["inset"]["family"] == "strangers"
 
 
+def test_all_models_include_those_of_packages(strangers, tmp_path, discs, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("OBJASCALE_WEIGHTS", raising=False)
+    result = bench("run", "--models", "all", "--data", discs(1), "--out", "results", "--device", "cpu")
+    assert result.exit_code == 0, result.output
+    assert {"box", "flip-s", "inset", "inset-row"} <= set(pd.read_parquet("results/results.parquet")["model"])
+
+
 def test_a_model_of_a_package_is_found_in_another_process(strangers):
     (model,) = find_models(["inset@crop=3"])
     again = pickle.loads(pickle.dumps(model))

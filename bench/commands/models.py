@@ -64,7 +64,7 @@ def _tables(listed: list[tuple[Model, str]], width: int) -> Iterator[Text | Tabl
         width: Of the console. Names and numbers are not cut from 80 characters on; other columns wrap.
     """
     names = max((len(model.name) for model, _ in listed), default=0) + 2
-    prompts, owners = (13, 15) if width > 100 else (10, 12)
+    prompts, owners = (18, 15) if width > 100 else (11, 12)
     columns = {"model": names, "parameters": 11, "prompts": prompts, "weights by": owners, "runs here": 10}
     columns["licence"] = max(width - sum(columns.values()) - 2 * len(columns), 8)
     yield _table(columns, [list(columns)])

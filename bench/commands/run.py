@@ -154,7 +154,7 @@ def run(
 
     The same command continues an interrupted run. Other models, noise levels and numbers of patches can be added later.
     """
-    from baselines.registry import MODELS, find_models
+    from baselines.registry import all_models, find_models
     from bench.choices import PROTOCOLS
     from bench.engines import describe_run, open_engine
     from bench.protocols.option import parse_prompt, with_clicks
@@ -182,7 +182,7 @@ def run(
         if timing and prompts[0].source in PROTOCOLS:
             raise SelectionError(f"--timing takes one prompt for each object, not --prompt {prompts[0].source}")
         if models == "all":
-            chosen, available = list(MODELS.values()), True
+            chosen, available = all_models(), True
         else:
             chosen = find_models([name.strip() for name in models.split(",") if name.strip()])
         left_out: list[str] = []

@@ -45,7 +45,7 @@ class EvidenceRows:
     about: str
     objects: str
     values: NDArray[np.float64]
-    clusters: Sequence[str]
+    clusters: NDArray[np.object_]
     weights: NDArray[np.float64]
     support: Support
     seen: int = 0
@@ -55,8 +55,8 @@ class EvidenceRows:
         """Return the evidence for the mean of the column `iou` or `difference` of rows with a `cluster`."""
         support = {"iou": SHARE, "difference": DIFFERENCE}[value]
         seen = rows["seen"] if "seen" in rows else unfair(rows)  # pairs already have the column
-        values = rows[value].to_numpy(float)
-        return cls(about, objects, values, list(rows["cluster"]), np.ones(len(rows)), support, int(seen.sum()))
+        values, clusters = rows[value].to_numpy(float), rows["cluster"].to_numpy(object)
+        return cls(about, objects, values, clusters, np.ones(len(rows)), support, int(seen.sum()))
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def estimate(samples: Sequence[EvidenceRows]) -> list[Estimate]:
     """Return the estimate of each sample; NaN for an empty one."""
     estimates = []
     for sample in samples:
-        parts = pd.DataFrame({"sums": sample.values, "weights": sample.weights}).groupby(list(sample.clusters)).sum()
+        parts = pd.DataFrame({"sums": sample.values, "weights": sample.weights}).groupby(sample.clusters).sum()
         sums, weights = (parts[name].to_numpy(float) for name in ("sums", "weights"))
         value, without = leave_one_out(sums, weights, np.zeros(len(parts), np.int64))
         estimates.append(

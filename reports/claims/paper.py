@@ -101,7 +101,7 @@ def _slope(name: str, rows: pd.DataFrame, fixed: pd.Series) -> EvidenceRows:
         _within(values, logs, strata)
         for values in (np.log10((rows["width"] * rows["height"]).to_numpy(float)), rows["iou"].to_numpy(float))
     )
-    return EvidenceRows(name, "all", x * y, list(rows["cluster"]), x * x, UNBOUNDED, int(unfair(rows).sum()))
+    return EvidenceRows(name, "all", x * y, rows["cluster"].to_numpy(object), x * x, UNBOUNDED, int(unfair(rows).sum()))
 
 
 def _within(values: NDArray[np.float64], logs: NDArray[np.float64], strata: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -108,7 +108,7 @@ def _lacking(claim: Claim, verdict: Verdict, view: ResultsView) -> str:
     if claim.data_sets and paper_data_set(view.dataset) not in claim.data_sets:
         return f"The claim is about {_and(claim.data_sets)}, and this is {view.dataset}."
     needed = [models for models in claim.models if pair_name(models) not in verdict.measured]
-    there = set(view.rows.loc[~view.rows["untrained"].astype(bool), "model"])
+    there = set(view.rows.loc[~view.rows["untrained"].astype(bool), "model"].unique())
     names = list(dict.fromkeys(model for models in needed for model in models))
     absent = [name for name in names if name not in there]
     command = f"`bench run --models {','.join(absent or names)}{claim.options}`"

@@ -66,11 +66,14 @@ def picture(width: int, height: int) -> NDArray[np.uint8]:
 
 
 def prompts_of(kind: str, width: int, height: int) -> list[Prompt]:
-    """Return six boxes or six points of an image."""
+    """Return six boxes, six points, or six times a click on the object and a click beside it."""
     rng = np.random.default_rng(height)
     corners = np.sort(rng.uniform(0, 1, (6, 2, 2)), axis=1) * (width, height)
     if kind == "box":
         return [Prompt("box", box=tuple(map(float, box.ravel()))) for box in corners]
+    if kind == "clicks":
+        pairs = [tuple(Click(*map(float, at), bool(i)) for i, at in enumerate(pair[::-1])) for pair in corners]
+        return [Prompt("clicks", clicks=pair[::-1]) for pair in pairs]
     return [Prompt("point", point=tuple(map(float, point))) for point in corners[:, 0] + 0.25]
 
 
@@ -102,7 +105,7 @@ CASES = [
     (model_type, kind, name)
     for model_type in CONFIGS
     for name in (SIZES if model_type in FAMILIES else ["larger, wide"])  # a model of videos is one of the families
-    for kind in (("box", "point") if name.startswith("larger") else ("box",))
+    for kind in (("box", "point", "clicks") if name == "larger, wide" else ("box",))
 ]
 
 

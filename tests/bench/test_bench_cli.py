@@ -34,7 +34,7 @@ def bench(tmp_path, monkeypatch):
     return lambda *arguments: CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
-@pytest.mark.parametrize("command", ["models", "fetch", "run", "merge", "compare"])
+@pytest.mark.parametrize("command", ["models", "datasets", "fetch", "run", "merge", "compare"])
 def test_every_command_has_help_with_an_example(bench, command):
     result = bench(command, "--help")
     assert result.exit_code == 0

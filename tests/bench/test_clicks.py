@@ -152,7 +152,8 @@ def test_models_without_clicks_are_left_out_and_named(bench, discs, shared):
 
 def test_evaluate_takes_the_protocols_and_objects(discs):
     data = discs(2)
-    frame = evaluate([Known(data), "box"], data, prompt="clicks")
+    with pytest.warns(UserWarning, match="without box: no clicks are among their kinds of prompts"):
+        frame = evaluate([Known(data), "box"], data, prompt="clicks")
     assert set(frame["model"]) == {"known"}
     assert [list(ious) for ious in frame["ious"]] == [[1.0], [1.0]]
     assert frame.attrs["run"]["left_out"] == ["box"]

@@ -81,14 +81,14 @@ def test_a_run_is_resumed_but_not_with_another_version_of_the_code(bench):
 
 
 def test_an_installed_module_runs_and_has_the_hash_of_the_defining_file(bench, tmp_path, monkeypatch):
-    package = tmp_path / "site/strangers"
+    package = tmp_path / "site/someones_package"
     package.mkdir(parents=True)
-    (package / "__init__.py").write_text("from strangers.net import FilledBox")
+    (package / "__init__.py").write_text("from someones_package.net import FilledBox")
     (package / "net.py").write_text(BASIS)
     monkeypatch.syspath_prepend(package.parent)
-    assert bench("strangers:FilledBox").exit_code == 0
+    assert bench("someones_package:FilledBox").exit_code == 0
     assert card()["settings"]["code_sha256"] == hashlib.sha256(BASIS.encode()).hexdigest()
-    assert bench("strangers.net:FilledBox").exit_code == 0
+    assert bench("someones_package.net:FilledBox").exit_code == 0
 
 
 def test_attributes_of_the_class_replace_the_defaults(bench):
@@ -123,19 +123,30 @@ class Mine(FilledBox):
     assert described["settings"].items() >= {"precision": "bf16", "device": "cpu"}.items()
 
 
-def test_a_network_of_pytorch_is_counted(bench):
+@pytest.mark.parametrize("bases", ["FilledBox, torch.nn.Module", "FilledBox"])
+def test_the_weights_of_a_pytorch_module_are_counted_and_identified(bench, bases):
     name = written(
-        """
+        f"""
 import torch
+from pathlib import Path
 
-class Net(FilledBox, torch.nn.Module):
+class Net({bases}):
     def __init__(self):
         super().__init__()
         self.layer = torch.nn.Linear(3, 2)
+        torch.nn.init.constant_(self.layer.weight, float(Path("weight.txt").read_text()))
+        torch.nn.init.zeros_(self.layer.bias)
 """
     )
-    assert loaded(f"{name}:Net").describe().parameters == 8
-    assert find_model(f"{name}:Net").training.source == "not known"
+    Path("weight.txt").write_text("0.5")
+    assert bench(f"{name}:Net", "--limit", 1).exit_code == 0
+    assert card("Net")["parameters"] == 8
+    assert set(rows()["weights_sha256"]) == {card("Net")["weights_sha256"]}
+    assert bench(f"{name}:Net").exit_code == 0
+    Path("weight.txt").write_text("0.6")
+    result = bench(f"{name}:Net")
+    assert result.exit_code == 1
+    assert "Net.weights_sha256" in result.stderr
 
 
 def test_a_class_may_take_several_prompts_per_call_and_describe_itself(bench):

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -223,6 +224,7 @@ def test_the_default_number_of_workers_fits_the_machine(monkeypatch, models, gpu
 
 def test_workers_are_spread_over_the_visible_gpus(monkeypatch, deadly):
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.setattr(local, "_has_gpu_driver", lambda: True)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,3")
     assert local.visible_gpus("cpu") == []
     assert local.visible_gpus("auto") == ["5", "3"]
@@ -230,6 +232,17 @@ def test_workers_are_spread_over_the_visible_gpus(monkeypatch, deadly):
         assert sorted(process.gpu for process in pool._host._running) == ["3", "5", "5"]
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     assert local.visible_gpus("auto") == ["0", "1"]
+
+
+def test_without_a_gpu_driver_no_gpu_is_visible_and_torch_is_not_imported():
+    code = """
+import sys
+from bench import local
+local._has_gpu_driver = lambda: False
+assert local.visible_gpus("auto") == []
+assert "torch" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_timing_measures_in_one_process(data, tmp_path):
