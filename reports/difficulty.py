@@ -40,7 +40,9 @@ def strengths(rows: pd.DataFrame) -> pd.DataFrame:
     table = pd.DataFrame([json.loads(text) for text in rows["difficulty"]], index=rows.index)
     dials = [name for name in DIALS if name in table and table[name].nunique() > 1]
     if not dials:
-        raise NothingToShow("no dial has two strengths in these pictures; render with ranges: --difficulty noise=0..5")
+        raise NothingToShow(
+            "no dial has two strengths in these pictures; render with ranges: `objascale render … --difficulty noise=0..5`"
+        )
     found = rows.assign(**{name: table[name].astype(float) for name in dials})
     found.attrs["dials"] = dials
     return found
