@@ -41,7 +41,8 @@ def strengths(rows: pd.DataFrame) -> pd.DataFrame:
     dials = [name for name in DIALS if name in table and table[name].nunique() > 1]
     if not dials:
         raise NothingToShow(
-            "no dial has two strengths in these pictures; render with ranges: `objascale render … --difficulty noise=0..5`"
+            "no dial has two strengths in these pictures; render some with ranges, as in "
+            "`objascale render … --difficulty noise=0..5`"
         )
     found = rows.assign(**{name: table[name].astype(float) for name in dials})
     found.attrs["dials"] = dials
