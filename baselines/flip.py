@@ -23,7 +23,11 @@ if TYPE_CHECKING:
     from flip.released.model import ReleasedFlip
 
 
-def load_flip(name: str, files: Files | None, options: Options) -> FlipSegmenter:
+DENSE = "dense"
+"""The variant of the released models that predicts every pixel, as the authors do: flip-tiny@dense."""
+
+
+def load_flip(name: str, files: Files | None, options: Options, *, dense: bool = False) -> FlipSegmenter:
     """Load a FLIP model by name. Raises ModelUnavailable for broken weights and for options it does not have."""
     from flip.checkpoint import WeightsBroken
 
@@ -31,7 +35,7 @@ def load_flip(name: str, files: Files | None, options: Options) -> FlipSegmenter
     device = torch_device(options)
     try:
         with random_weights():
-            return FlipSegmenter(name, weights, tokens=options.tokens, device=device, dtype=dtype)
+            return FlipSegmenter(name, weights, tokens=options.tokens, dense=dense, device=device, dtype=dtype)
     except (WeightsBroken, PredictorError) as error:
         raise ModelUnavailable(str(error)) from error
 
@@ -53,6 +57,7 @@ def _released_model(name: str, parameters: int) -> Model:
         load=partial(load_flip, name),
         weights=WEIGHTS[name],
         takes_tokens=True,
+        variants={DENSE: partial(load_flip, name, dense=True)},
         training=RELEASED_TRAINING,
     )
 
@@ -143,15 +148,17 @@ class FlipSegmenter:
         from flip.paper.predictor import PaperPredictor
 
         predictor = self.predictor
+        name = self.name
         special: dict[str, str | int | float | bool]
         if isinstance(predictor, PaperPredictor):
             family, special = "FLIP (paper)", {"outputs": predictor.outputs}
         else:
             family, special = "FLIP", {"dense": predictor.dense, "dtype": predictor.dtype}
+            name += f"@{DENSE}" if predictor.dense else ""
         if self.weights and self.weights.parent == PACKAGE_WEIGHTS:
             family += PACKAGE_WEIGHTS_SUFFIX
         return ModelCard(
-            name=self.name,
+            name=name,
             family=family,
             parameters=sum(p.numel() for p in predictor.model.parameters()),
             weights=self.weights.name if self.weights else None,

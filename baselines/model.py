@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ from flip.training_data import UNKNOWN, TrainingData
 from flip.weights import WeightsRecord
 
 Files = tuple[Path, ...]
+
+Loader = Callable[[Files | None, Options], Segmenter]
 
 EXTRA_MODULES = {
     "fastsam": ("torchvision", "ultralytics"),
@@ -47,6 +49,7 @@ class Model:
         extra: The extra of this project that installs the model's packages.
         encodes_image: Whether an image is encoded once, at a fixed size. Such a model has `@crop` variants.
         takes_tokens: Whether `Options.tokens` changes the masks.
+        variants: Loaders of NAME@VARIANT, which predict with the same weights in another way.
         training: The data that the published weights learned from. A record beside a weights file takes precedence.
         address: The name for `find_models` in another process; the name itself if empty.
         package: The installed package that has the model as a plug-in; "" for a model of this project.
@@ -58,13 +61,14 @@ class Model:
     parameters: int | None
     prompts: tuple[PromptKind, ...]
     licence: str
-    load: Callable[[Files | None, Options], Segmenter]
+    load: Loader
     weights: WeightsRecord | None = None
     npm: NpmPackage | None = None
     repository: Repository | None = None
     extra: str | None = None
     encodes_image: bool = False
     takes_tokens: bool = False
+    variants: Mapping[str, Loader] = field(default_factory=dict)
     training: TrainingData = UNKNOWN
     address: str = ""
     package: str = ""

@@ -86,11 +86,11 @@ def find_model(name: str) -> Model:
 
     Args:
         name: A name in MODELS or of a plug-in, FILE.py:CLASS, PACKAGE.MODULE:CLASS, or hf:NAME of `hf_model`. NAME@crop
-            and NAME@crop=3 are models on crops.
+            and NAME@crop=3 are models on crops, and NAME@dense predicts every pixel (the released FLIP only).
 
     Raises:
         UnknownModel: The name is unknown (the error suggests similar ones), its code cannot be run, or the model has no
-            such crop.
+            such variant.
     """
     if name.startswith(PREFIX):
         plain, variant = split_variant(name)
@@ -101,7 +101,7 @@ def find_model(name: str) -> Model:
     plain, at, variant = last.partition("@")
     plain = f"{place}{colon}{plain}"
     model = _find_class(plain) if is_class_name(plain) else _find_row(plain)
-    return _cropped(model, variant) if at else model
+    return _variant(model, variant) if at else model
 
 
 def _find_class(address: str) -> Model:
@@ -131,6 +131,14 @@ def _find_row(name: str) -> Model:
     raise UnknownModel(f"no model is called {name!r}; {hint}")
 
 
+def _variant(model: Model, variant: str) -> Model:
+    """Return a variant of a model. Raises UnknownModel."""
+    if variant not in model.variants:
+        return _cropped(model, variant)
+    address = f"{model.address or model.name}@{variant}"
+    return replace(model, name=f"{model.name}@{variant}", load=model.variants[variant], address=address)
+
+
 def _cropped(model: Model, variant: str) -> Model:
     """Return the variant of a model that runs on crops. Raises UnknownModel."""
     word, equals, number = variant.partition("=")
@@ -139,9 +147,10 @@ def _cropped(model: Model, variant: str) -> Model:
     except ValueError:
         crop = math.nan
     if word != "crop" or not 1 <= crop < math.inf:
+        others = "".join(f", or {model.name}@{name}" for name in model.variants)
         raise UnknownModel(
             f"{model.name}@{variant} is no variant of {model.name}; write {model.name}@crop or "
-            f"{model.name}@crop=3, with a number of at least 1"
+            f"{model.name}@crop=3, with a number of at least 1{others}"
         )
     if not model.encodes_image:
         able = ", ".join(name for name, row in MODELS.items() if row.encodes_image)

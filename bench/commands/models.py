@@ -50,6 +50,7 @@ def models(
         "NAME@crop runs a model on a square crop around each prompt, twice as long as the prompt's box; NAME@crop=3, "
         "three times as long.",
         f"Models with @crop: {able}.",
+        "NAME@dense, of flip-tiny to flip-large, predicts every pixel instead of searching for the outline.",
         "Your own class: bench run --models FILE.py:CLASS. A repository of the Hugging Face hub: hf:OWNER/NAME",
         *_other_plugins(),
     ):

@@ -75,6 +75,15 @@ def test_a_model_and_its_crops_are_distinct() -> None:
     assert [row.name for row in registry.find_models(names)] == ["sam-b@crop", "sam-b", "sam-b@crop=4"]
 
 
+def test_the_dense_variant_has_the_weights_of_the_model_and_settings_of_its_own() -> None:
+    dense, plain = registry.find_models(["flip-tiny@dense", "flip-tiny"])
+    assert dense.weights == plain.weights
+    of_dense, of_plain = (registry.load(model, None, Options("cpu")).describe() for model in (dense, plain))
+    assert (of_dense.name, of_dense.settings["dense"]) == ("flip-tiny@dense", True)
+    assert (of_plain.name, of_plain.settings["dense"]) == ("flip-tiny", False)
+    assert of_dense.parameters == of_plain.parameters
+
+
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
@@ -87,6 +96,8 @@ def test_a_model_and_its_crops_are_distinct() -> None:
         ("sam-b@crop=nan", "a number of at least 1"),
         ("sam-b@crop3", "is no variant of sam-b"),
         ("sam-b@", "is no variant of sam-b"),
+        ("flip-s@dense", "is no variant of flip-s"),
+        ("flip-tiny@dens", "number of at least 1, or flip-tiny@dense"),
         ("sam-x@crop", "no model is called 'sam-x'; did you mean sam-"),
         ("@crop", "no model is called ''"),
     ],
