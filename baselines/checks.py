@@ -22,11 +22,12 @@ def checks() -> Iterator[Check]:
 
 
 def _has_weights(name: str) -> bool:
-    weights = MODELS[name].weights
-    if weights is None:
-        return True
+    model = MODELS[name]
     try:
-        find_files(weights)
+        if model.repository:
+            model.repository.find(name)
+        elif model.weights:
+            find_files(model.weights)
     except WeightsMissing:
         return False
     return True

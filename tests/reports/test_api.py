@@ -64,7 +64,8 @@ def test_a_figure_is_one_of_matplotlib_and_a_picture_in_a_notebook(frame):
 def test_the_names_of_the_files_are_those_that_are_drawn(frame):
     noisy = frame.assign(noise=0.1, settings_hash="noisy")
     fewer = frame[frame["model"] == "flip-tiny"].assign(tokens=64, settings_hash="fewer")
-    results = results_of(pd.concat([frame, noisy, fewer]))
+    strengths = [json.dumps({"noise": float(name) % 5}) for name in frame["object_id"]]
+    results = results_of(pd.concat([frame.assign(difficulty=strengths), noisy, fewer]))
     view = ResultsView(results, "objascale", assign_styles(results.rows["series"]))
     assert list(FIGURE_FILES) == list(FIGURES)
     for number in FIGURES.keys() - {"2", "3", "6"}:  # patches of a FLIP, which these results describe too little
