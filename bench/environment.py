@@ -57,7 +57,7 @@ def threads() -> dict[str, int | str | None]:
         "torch": torch.get_num_threads(),
         "onnxruntime": onnx_threads() if find_spec("onnxruntime") else None,
         "opencv": cv2.getNumThreads(),
-        "numba": numba.get_num_threads(),
+        "numba": numba.config.NUMBA_NUM_THREADS,  # type: ignore[attr-defined]  # get_num_threads would start them
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS"),
     }
 

@@ -70,6 +70,13 @@ def whole(data, tmp_path_factory) -> pd.DataFrame:
     return rows
 
 
+def test_workers_leave_nothing_for_python_to_clean_up(data, tmp_path):
+    process = start("run", "--models", "box", "--data", data, "--limit", 4, "--out", tmp_path / "out", "--workers", 2)
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert "resource_tracker" not in errors
+
+
 def test_workers_of_a_killed_run_end_and_the_run_resumes_with_more(data, whole, tmp_path):
     out = tmp_path / "out"
     arguments = ["run", *MODELS, "--data", data, "--out", out]
