@@ -24,7 +24,7 @@ from baselines.segmenter import ModelUnavailable, Options, Segmenter, check_memb
 from baselines.trivial import BOX, ELLIPSE
 from baselines.user_model import find_class, find_plugin, is_class_name
 from flip.training_data import NOTHING, RecordBroken, TrainingData, read_record
-from flip.weights import WeightsMissing, check, fetch, find_files, sha256
+from flip.weights import WeightsChanged, WeightsMissing, fetch, find_and_check, find_files, sha256
 from objascale.download import DownloadFailed
 from objascale.plugins import Group, PluginBroken, installed, working
 from objascale.progress import ProgressCallback
@@ -168,6 +168,28 @@ def _cropped(model: Model, variant: str) -> Model:
     )
 
 
+def find_weights(model: Model, folder: Path | None = None, *, checked: bool = True) -> Files:
+    """Find the weights files of a model.
+
+    Args:
+        model: A model of `find_models`.
+        folder: A folder that is searched before the others of `flip.weights.search_path`.
+        checked: Whether the hashes of published files are checked, for which they are read.
+
+    Returns:
+        The files; none for a model without weights.
+
+    Raises:
+        WeightsMissing: Files are missing.
+        WeightsChanged: A file differs from the published one.
+    """
+    if model.repository:
+        return model.repository.find(model.name)
+    if model.weights is None:
+        return ()
+    return (find_and_check if checked else find_files)(model.weights, folder)
+
+
 def find_all_weights(
     models: Sequence[Model], folder: Path | None, *, allow_untrained: bool = False
 ) -> dict[str, Files | None]:
@@ -187,24 +209,12 @@ def find_all_weights(
     found: dict[str, Files | None] = {}
     missing = []
     for model in models:
-        if model.weights is None and model.repository is None:
-            found[model.name] = ()
-            continue
         try:
-            if model.repository:
-                found[model.name] = model.repository.find(model.name)
-                continue
-            assert model.weights is not None
-            found[model.name] = files = find_files(model.weights, folder)
+            found[model.name] = find_weights(model, folder)
         except WeightsMissing as error:
             found[model.name] = None
-            if not allow_untrained:
+            if isinstance(error, WeightsChanged) or not allow_untrained:
                 missing.append(str(error))
-            continue
-        try:
-            check(model.weights, files)
-        except WeightsMissing as error:
-            missing.append(str(error))
     if missing:
         raise WeightsMissing("\n".join(missing))
     return found

@@ -143,8 +143,8 @@ def evaluate(
         frame.groupby("model")["iou"].mean()
 
     A model may be a name or an object with `set_image(image)` and `predict(prompt)`; docs/adding.md describes them. An
-    object's other members have the defaults of `baselines.user_object.describe_object`, which also says how the results
-    of an object are told from those of its earlier versions.
+    object's other members have the defaults of `baselines.user_object.describe_object`, which also says how results
+    of an object are distinguished from results of its earlier versions.
 
     A progress bar is shown. Ctrl-C ends the call after the image at hand. With `out`, the rows are kept, and the same
     call continues.

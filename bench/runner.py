@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,10 @@ from objascale.masks import MaskError, RegionMask, as_region_mask
 from objascale.progress import ProgressCallback
 
 PROMPTS_PER_CALL = 64  # the batch size of SAM's automatic mask generator; bounds memory on images with many objects
+
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 
 class Engine(Protocol):
@@ -313,17 +317,9 @@ class Measurer:
                 asked.append(_Asked(replace(row, prompt=prompt.kind), prompt, mask, truth.ignored_mask()))
             except Exception as caught:  # any error of an annotation becomes the error of this object's row
                 yield replace(row, error=sentence(caught))
-        try:
-            if len(asked) > 1 and isinstance(segmenter, BatchSegmenter):
-                yield from _answer(segmenter, image, asked)
-                return
-        except Exception:  # raised again below for the object that causes it
-            pass
-        for each in asked:
-            try:
-                yield from _answer(segmenter, image, [each])
-            except Exception as caught:  # any error of a model becomes the error of this object's row
-                yield replace(each.row, error=sentence(caught))
+        answers = _together_or_alone(segmenter, asked, lambda some: _answer(segmenter, image, some))
+        for each, answer in zip(asked, answers, strict=True):
+            yield replace(each.row, error=answer) if isinstance(answer, str) else answer
 
     def _unanswered(self, image: LoadedImage, task: PromptGroup, truth: TruthObject) -> ResultRow:
         """Return a row without prediction."""
@@ -368,14 +364,11 @@ class _Asked:
     ignored: RegionMask | None
 
 
-def _answer(segmenter: Segmenter, image: LoadedImage, asked: list[_Asked]) -> list[ResultRow]:
+def _answer(segmenter: Segmenter, image: LoadedImage, asked: Sequence[_Asked]) -> list[ResultRow]:
     """Predict in one call, and return rows with masks, scores and the times divided by the number of prompts."""
     prompts = [each.prompt for each in asked]
     segmenter.stopwatch.reset()
-    if len(prompts) > 1 and isinstance(segmenter, BatchSegmenter):
-        answers: Sequence[object] = segmenter.predict_many(prompts)
-    else:
-        answers = [segmenter.predict(prompt) for prompt in prompts]
+    answers = _predict(segmenter, prompts)
     times = _times(segmenter.stopwatch, "", len(asked))
     assert image.pixels is not None
     predicted = checked_masks(segmenter, answers, len(prompts), image.pixels)
@@ -415,18 +408,46 @@ def segment_all(segmenter: Segmenter, prompts: Sequence[Prompt], pixels: NDArray
     answers: list[RegionMask | str] = []
     for start in range(0, len(prompts), PROMPTS_PER_CALL):
         some = prompts[start : start + PROMPTS_PER_CALL]
-        try:
-            if len(some) > 1 and isinstance(segmenter, BatchSegmenter):
-                answers += checked_masks(segmenter, segmenter.predict_many(some), len(some), pixels)
-                continue
-        except Exception:  # raised again below for the prompt that causes it
-            pass
-        for prompt in some:
-            try:
-                answers += checked_masks(segmenter, [segmenter.predict(prompt)], 1, pixels)
-            except Exception as caught:  # any error of a model becomes the error of its row
-                answers.append(sentence(caught))
+        answers += _together_or_alone(segmenter, some, lambda each: _masks(segmenter, each, pixels))
     return answers
+
+
+def _together_or_alone(
+    segmenter: Segmenter, items: Sequence[_Item], answer: Callable[[Sequence[_Item]], Sequence[_Result]]
+) -> Iterator[_Result | str]:
+    """Answer several items in one call if the model can; if that fails, one by one to find the cause.
+
+    Args:
+        segmenter: The model.
+        items: Prompts, or objects with prompts.
+        answer: Returns a result per item.
+
+    Yields:
+        The result of each item, or the sentence of its error.
+    """
+    try:
+        if len(items) > 1 and isinstance(segmenter, BatchSegmenter):
+            yield from answer(items)
+            return
+    except Exception:  # raised again below for the item that causes it
+        pass
+    for item in items:
+        try:
+            yield from answer([item])
+        except Exception as caught:  # any error of a model becomes the error of this item
+            yield sentence(caught)
+
+
+def _masks(segmenter: Segmenter, prompts: Sequence[Prompt], pixels: NDArray[np.uint8]) -> list[RegionMask]:
+    """Segment prompts in one call, and check the masks."""
+    return checked_masks(segmenter, _predict(segmenter, prompts), len(prompts), pixels)
+
+
+def _predict(segmenter: Segmenter, prompts: Sequence[Prompt]) -> Sequence[object]:
+    """Call the model once, or for a single prompt its `predict`."""
+    if len(prompts) > 1 and isinstance(segmenter, BatchSegmenter):
+        return segmenter.predict_many(prompts)
+    return [segmenter.predict(prompt) for prompt in prompts]
 
 
 def checked_masks(segmenter: Segmenter, answers: object, prompts: int, pixels: NDArray[np.uint8]) -> list[RegionMask]:

@@ -11,9 +11,9 @@ from typing import Literal
 from rich.filesize import decimal
 
 from baselines.model import Files, Model
-from baselines.registry import fetch_weights
+from baselines.registry import fetch_weights, find_weights
 from flip.fetching import FetchJob, fetch_missing
-from flip.weights import WeightsChanged, WeightsMissing, cache_folder, find_and_check
+from flip.weights import WeightsChanged, WeightsMissing, cache_folder
 from objascale.progress import show_progress
 from objascale.terminal import complain
 
@@ -63,7 +63,7 @@ def obtain_weights(models: Sequence[Model], folder: Path | None, missing: Missin
             omitted[model.name] = _package_sentence(model)
             continue
         try:
-            found.add(model, find_checked(model, folder))
+            found.add(model, find_weights(model, folder))
         except WeightsChanged as error:
             found.failures[model.name] = str(error)
         except WeightsMissing as error:
@@ -86,13 +86,6 @@ def obtain_weights(models: Sequence[Model], folder: Path | None, missing: Missin
         complain(f"without {', '.join(omitted)}: weights or packages are missing here; `bench models` says which")
     found.models.sort(key=models.index)
     return found
-
-
-def find_checked(model: Model, folder: Path | None) -> Files:
-    """Return the files of a model. Raises WeightsMissing if they are missing or differ from the published ones."""
-    if model.repository:
-        return model.repository.find(model.name)
-    return find_and_check(model.weights, folder) if model.weights else ()
 
 
 def size_text(model: Model) -> str:
@@ -129,7 +122,7 @@ def _fetch(absent: Sequence[Model], folder: Path | None, found: FoundWeights) ->
             complain(f"fetching weights into {place}: {', '.join(sizes.values())}")
     with show_progress("fetching", in_bytes=True) as progress:
         for model in wanted:
-            find, get = partial(find_checked, model, folder), partial(fetch_weights, model, target)
+            find, get = partial(find_weights, model, folder), partial(fetch_weights, model, target)
             fetched = fetch_missing(FetchJob(model.name, model.licence, find, get), progress)
             if fetched.error:
                 found.failures[model.name] = fetched.error

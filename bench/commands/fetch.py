@@ -19,8 +19,7 @@ def fetch(
     Weights that are in --weights, $OBJASCALE_WEIGHTS or the cache already, with the right SHA-256, are not fetched
     again. If a model fails, the others are fetched, and the exit code is 1.
     """
-    from baselines.registry import fetch_weights, find_models
-    from bench.weights import find_checked
+    from baselines.registry import fetch_weights, find_models, find_weights
     from flip.fetching import FetchJob, fetch_all
     from flip.weights import cache_folder
 
@@ -31,7 +30,7 @@ def fetch(
                 FetchJob(
                     model.name,
                     model.licence,
-                    partial(find_checked, model, weights),
+                    partial(find_weights, model, weights),
                     partial(fetch_weights, model, folder),
                 )
                 for model in find_models(names)

@@ -103,23 +103,15 @@ def _owner(model: Model) -> str:
     return model.weights.publisher if model.weights else "–"
 
 
-def _files(model: Model, folder: Path | None) -> tuple[Path, ...]:
-    """Return the weights files on this machine, without a check of their hashes. Raises WeightsMissing."""
-    from flip.weights import find_files
-
-    if model.repository:
-        return model.repository.find(model.name)
-    return find_files(model.weights, folder) if model.weights else ()
-
-
 def _state(model: Model, folder: Path | None) -> str:
     """Return "yes" if a model runs here, or else what is missing."""
+    from baselines.registry import find_weights
     from flip.weights import WeightsMissing
 
     if model.missing_packages:
         return "no package"
     try:
-        _files(model, folder)
+        find_weights(model, folder, checked=False)
         return "yes"
     except WeightsMissing:
         return "download" if model.fetchable else "no weights"
@@ -127,11 +119,12 @@ def _state(model: Model, folder: Path | None) -> str:
 
 def _fields(model: Model, state: str, folder: Path | None) -> dict[str, Any]:
     """Return everything that is known about a model."""
+    from baselines.registry import find_weights
     from flip.weights import WeightsMissing
 
     found: list[str] = []
     with suppress(WeightsMissing):
-        found = [str(file) for file in _files(model, folder)]
+        found = [str(file) for file in find_weights(model, folder, checked=False)]
     return {
         "name": model.name,
         "family": model.family,

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from objascale.dataset import HEADER
 from objascale.export.output import new_file
-from objascale.export.pictures import ExportImage, licence_of, pictures
+from objascale.export.pictures import ExportImage, all_credits, licence_of, pictures
 from objascale.files import file_sha256
 
 _TABLE = "annotations.parquet"
@@ -96,7 +96,7 @@ def write_croissant(folder: Path, name: str) -> Path:
 
 
 def _metadata(folder: Path, name: str, found: list[ExportImage]) -> dict[str, Any]:
-    credits = {credit["id"]: credit for picture in found for credit in (*picture.assets, picture.environment_map)}
+    credits = all_credits(found)
     objects = sum(len(picture.objects) for picture in found)
     suffixes = sorted({picture.path.suffix for picture in found})
     return {

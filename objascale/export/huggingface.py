@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from objascale.export.coco import xywh
 from objascale.export.output import new_folder
-from objascale.export.pictures import Credit, ExportImage, licence_of, numbered, pictures, split
+from objascale.export.pictures import Credit, ExportImage, all_credits, licence_of, numbered, pictures, split
 
 _ROW_GROUP_BYTES = 64_000_000  # of images, which a reader holds in memory; a choice
 _OVERHEAD_BYTES = 16_384  # more than Parquet adds to an image
@@ -154,7 +154,7 @@ def _write_credits(path: Path, found: list[ExportImage]) -> None:
 
 def _card(found: list[ExportImage]) -> str:
     """Return README.md. Text from the assets' catalogues is quoted."""
-    credits = {credit["id"]: credit for picture in found for credit in (*picture.assets, picture.environment_map)}
+    credits = all_credits(found)
     licences = Counter(licence_of(credit) for credit in credits.values())
     objects = sum(len(picture.objects) for picture in found)
     only = next(iter(licences)).lower()

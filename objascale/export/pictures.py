@@ -84,6 +84,11 @@ class ExportImage:
         return data
 
 
+def all_credits(found: Iterable[ExportImage]) -> dict[str, Credit]:
+    """Return the credits of all objects and environment maps by id, each once."""
+    return {credit["id"]: credit for picture in found for credit in (*picture.assets, picture.environment_map)}
+
+
 def pictures(folder: Path) -> list[ExportImage]:
     """Return the images of a dataset in the order of their ids. No image file is read.
 

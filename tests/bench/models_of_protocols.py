@@ -53,7 +53,7 @@ class Known:
 
 
 class BoxOfTruth(Known):
-    """Returns the tight box of the true mask, whatever the prompt."""
+    """Returns the tight box of the true mask for every prompt."""
 
     name = "box of truth"
 
