@@ -19,7 +19,7 @@ from baselines.user_object import describe_object
 from bench.choices import MAX_NOISE, MAX_TOKENS, PromptSource
 from bench.engines import describe_run, open_engine
 from bench.prompts import PromptSettings
-from bench.protocols.option import parse_prompt, with_clicks
+from bench.protocols.option import describe_left_out, parse_prompt, with_clicks
 from bench.results import open_results
 from bench.runner import run
 from bench.selection import EVERYTHING, SelectedDataset, SelectionError, parse_selection
@@ -220,8 +220,7 @@ def evaluate(
     frame = results.frame()
     frame.attrs["run"] = results.run
     if left_out:
-        text = f"without {', '.join(left_out)}: no clicks are among their kinds of prompts"
-        warnings.warn(text, UserWarning, stacklevel=2)
+        warnings.warn(describe_left_out(left_out), UserWarning, stacklevel=2)
     _warn_of_errors(frame, [card.name for card in engine.cards])
     return frame
 

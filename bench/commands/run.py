@@ -157,7 +157,7 @@ def run(
     from baselines.registry import all_models, find_models
     from bench.choices import PROTOCOLS
     from bench.engines import describe_run, open_engine
-    from bench.protocols.option import parse_prompt, with_clicks
+    from bench.protocols.option import describe_left_out, parse_prompt, with_clicks
     from bench.results import open_results
     from bench.runner import run as measure
     from bench.selection import SelectionError, parse_selection
@@ -219,7 +219,7 @@ def run(
             open_results(out, describe_run(dataset, there, setup, _command(), left_out), dataset) as results,
         ):
             if left_out:
-                complain(f"without {', '.join(left_out)}: no clicks are among their kinds of prompts")
+                complain(describe_left_out(left_out))
             for sentence in there.unavailable.values():
                 complain(sentence)
             try:

@@ -52,3 +52,8 @@ def with_clicks(models: Sequence[Model]) -> tuple[list[Model], list[str]]:
             "lists the prompts of each model"
         )
     return able, left_out
+
+
+def describe_left_out(names: Sequence[str]) -> str:
+    """Return the sentence about models that `with_clicks` left out."""
+    return f"without {', '.join(names)}: no clicks are among their kinds of prompts"
