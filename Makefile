@@ -44,7 +44,7 @@ $(VENV)/demo: pyproject.toml constraints.txt $(VENV)/torch
 setup: $(VENV)/ready
 
 $(VENV)/ready: pyproject.toml constraints.txt $(VENV)/torch
-	$(INSTALL) -e '.[render,onnx,sam,hf,fastsam,ray,train,dev]'
+	$(INSTALL) -e '.[render,onnx,sam,hf,fastsam,ray,serve,train,docs,dev]'
 	@$(BIN)/objascale doctor --blender
 	@touch $@
 
