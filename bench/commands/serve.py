@@ -70,12 +70,17 @@ def serve(
             )
         except PictureRefused as error:
             fail(str(error))
-        server = Server(service, host, port)
-        console().print(f"{server.address}", style="bold", soft_wrap=True, highlight=False)
-        console().print("Ctrl-C ends the server.")
-        if _has_desktop() if open_page is None else open_page:
-            webbrowser.open(server.address)
-        server.run()
+        try:
+            server = Server(service, host, port)
+            console().print(server.address, style="bold", soft_wrap=True, highlight=False)
+            console().print("Ctrl-C ends the server.")
+            if _has_desktop() if open_page is None else open_page:
+                webbrowser.open(server.address)
+            server.run()
+        except KeyboardInterrupt:
+            pass  # the usual end
+        finally:
+            service.close()
 
 
 def _models(names: str | None, weights: Path | None) -> FoundWeights:
