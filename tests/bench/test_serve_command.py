@@ -14,7 +14,8 @@ from urllib.request import urlopen
 
 import pytest
 
-from bench.serve.server import Server
+from bench.serve.server import SAMPLE, Server
+from objascale.datasets.formats import open_dataset
 from tests.bench.serving import picture
 from tests.bench_runs import bench, start
 
@@ -107,7 +108,16 @@ def test_the_colours_are_those_of_the_reports() -> None:
     assert {int(size): tuple(bytes.fromhex(colour)) for size, colour in patches.items()} == COLOURS
 
 
+def test_the_sample_has_four_pictures_with_a_true_object_each() -> None:
+    dataset = open_dataset(SAMPLE)
+    assert len(dataset.samples) == 4
+    for sample in dataset.samples:
+        (truth,) = sample.objects()
+        assert sample.picture().decode().shape[:2] == truth.size
+        assert truth.mask().area > 1000
+
+
 def test_every_file_of_the_page_is_in_the_package() -> None:
-    suffixes = {path.suffix for path in STATIC.iterdir()}
+    suffixes = {path.suffix for folder in (STATIC, SAMPLE.parent) for path in folder.rglob("*.*")}
     text = (STATIC.parents[2] / "pyproject.toml").read_text()
     assert [suffix for suffix in suffixes if f'"*{suffix}"' not in text] == []
