@@ -10,7 +10,6 @@ in the Parquet schema, as `datasets` writes them.
 
 from __future__ import annotations
 
-import csv
 import json
 from collections import Counter
 from pathlib import Path
@@ -20,12 +19,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from objascale.export.coco import xywh
+from objascale.export.credits import CREDIT, write_credits
 from objascale.export.output import new_folder
-from objascale.export.pictures import Credit, ExportImage, all_credits, licence_of, numbered, pictures, split
+from objascale.export.pictures import ExportImage, all_credits, licence_of, numbered, pictures, split
 
 _ROW_GROUP_BYTES = 64_000_000  # of images, which a reader holds in memory; a choice
 _OVERHEAD_BYTES = 16_384  # more than Parquet adds to an image
-_CREDIT = ("id", "title", "author", "licence", "url")
 _HUB_LICENCES = (
     "cc0-1.0",
     *(f"cc-{kind}-{v}" for kind in ("by", "by-sa", "by-nc", "by-nc-sa") for v in ("3.0", "4.0")),
@@ -57,7 +56,7 @@ def write_huggingface(folder: Path, out: Path, max_bytes: int) -> list[Path]:
         (partial / "data").mkdir()
         for name, shard in zip(names, shards, strict=True):
             _write_parquet(partial / name, shard, schema, categories)
-        _write_credits(partial / "credits.csv", found)
+        write_credits(partial / "credits.csv", found)
         (partial / "README.md").write_text(_card(found), encoding="utf-8")
     return [out / name for name in names]
 
@@ -82,7 +81,7 @@ def _features(categories: list[str]) -> dict[str, Any]:
         "spec_id": text,
         "seed": whole,
         "image_sha256": text,
-        "environment_map": dict.fromkeys(_CREDIT, text),
+        "environment_map": dict.fromkeys(CREDIT, text),
         "objects": [
             {
                 "object_id": whole,
@@ -93,7 +92,7 @@ def _features(categories: list[str]) -> dict[str, Any]:
                 "visible": real,
                 "rle": {"size": several, "counts": text},
                 "asset_id": text,
-                **dict.fromkeys(_CREDIT[1:], text),
+                **dict.fromkeys(CREDIT[1:], text),
             }
         ],
     }
@@ -133,23 +132,6 @@ def _row(picture: ExportImage, categories: list[str]) -> dict[str, Any]:
 
 def _size(picture: ExportImage) -> int:
     return picture.path.stat().st_size + len(json.dumps([picture.environment_map, *picture.objects])) + _OVERHEAD_BYTES
-
-
-def _write_credits(path: Path, found: list[ExportImage]) -> None:
-    shown: Counter[str] = Counter()
-    credits: dict[str, tuple[str, Credit]] = {}
-    for picture in found:
-        for kind, credit in (
-            *(("object", asset) for asset in picture.assets),
-            ("environment map", picture.environment_map),
-        ):
-            shown[credit["id"]] += 1
-            credits[credit["id"]] = (kind, credit)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(("kind", *_CREDIT, "images"))
-        for name, (kind, credit) in sorted(credits.items()):
-            writer.writerow((kind, *(credit[key] for key in _CREDIT), shown[name]))
 
 
 def _card(found: list[ExportImage]) -> str:
