@@ -6,7 +6,7 @@ TORCH ?= cpu
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help setup demo results test test-slow lint docs benchmarks clean
+.PHONY: help setup demo results test test-slow lint docs wheel-test benchmarks clean
 
 help:
 	@echo "make demo        render, run and report in five minutes"
@@ -14,6 +14,7 @@ help:
 	@echo "make results     the results behind the tables of the documentation"
 	@echo "make lint        ruff, mypy, import-linter, and the documentation's links"
 	@echo "make docs        the documentation as a site: site/index.html"
+	@echo "make wheel-test  the package, installed from its wheel in a new environment"
 	@echo "make benchmarks  seconds by stage"
 	@echo "make setup       only the virtual environment, with all extras"
 	@echo "TORCH=auto       PyTorch for the GPU of this machine; the default is the CPU build"
@@ -91,6 +92,14 @@ lint: setup docs
 docs: setup
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "the documentation is site/index.html"
+
+# The package as its users get it: a wheel without extras in an environment of its own, used in an empty folder.
+wheel-test:
+	@rm -rf build dist
+	@$(MAKE) --no-print-directory VENV=build/wheel build/wheel/torch
+	build/wheel/bin/pip wheel --quiet --no-deps --wheel-dir dist .
+	build/wheel/bin/pip install --quiet -c constraints.txt dist/*.whl
+	PATH=$(CURDIR)/build/wheel/bin:$$PATH sh tests/wheel.sh
 
 benchmarks: setup
 	$(BIN)/python tests/benchmarks/render.py

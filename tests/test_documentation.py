@@ -1,15 +1,12 @@
-"""README.md, the site's hooks, and the places that state the version."""
+"""README.md, links outside the site, and the hooks of the site."""
 
 from __future__ import annotations
 
-import importlib.metadata
 import re
-import tomllib
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import yaml
 from mkdocs.exceptions import PluginError
 
 from tests.docs_scripts import load_script
@@ -26,12 +23,6 @@ def test_the_readme_is_short() -> None:
 def test_every_link_of_a_page_outside_the_site_leads_to_a_file(page: str) -> None:
     links = [link for link in LINK.findall((ROOT / page).read_text()) if not link.startswith("http")]
     assert [link for link in links if not (ROOT / page).parent.joinpath(link).exists()] == []
-
-
-def test_the_citation_and_the_installed_package_have_the_version_of_the_project() -> None:
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == version
-    assert importlib.metadata.version("objascale-suite") == version
 
 
 def test_links_lead_to_the_same_file_in_the_repository_and_on_the_site() -> None:
