@@ -111,7 +111,7 @@ def train(
         from flip.predictor import weights_file
         from flip.training import loop
         from flip.training.config import TrainingError, read_config
-        from flip.training.record import record_of, record_of_weights
+        from flip.training.record import record_of, record_of_teacher, record_of_weights
         from flip.training.validation import load_validation
         from objascale.dataset import DatasetError
         from objascale.scenes.exclusions import read_exclusions
@@ -136,6 +136,8 @@ def train(
             learned = record_of(contents)
             if first:
                 learned |= record_of_weights(first)
+            if settings.teacher:
+                learned |= record_of_teacher(settings.teacher.model)
             weights = loop.train(settings, source, out, machine, samples, report, first, learned)
     except (DatasetError, TrainingError, WeightsMissing) as error:
         fail(str(error))

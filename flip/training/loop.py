@@ -30,6 +30,7 @@ from flip.training.optimisers import make_optimisers
 from flip.training.record import begin_record, finish_record
 from flip.training.samples import draw_samples
 from flip.training.tasks import TrainingTask, task_of
+from flip.training.teacher import load_teacher
 from flip.training.validation import validate
 from flip.training_data import UNKNOWN, TrainingData
 from objascale.datasets import Sample
@@ -97,6 +98,8 @@ def train(
     fabric.launch()
     torch.manual_seed(config.seed)
     task = task_of(config)
+    if config.teacher:
+        load_teacher(config.teacher.model, fabric.device)  # an error of its weights comes before the first step
     model = task.model()
     if machine.compile:
         for block in task.blocks(model):

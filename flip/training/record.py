@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from flip.released.model import RELEASED_CONFIGS
 from flip.training.checkpoint import CHECKPOINT_FILE
 from flip.training.config import TrainingError
-from flip.training_data import UNKNOWN, RecordBroken, TrainingData, read_record, write_record
+from flip.training_data import RELEASED_TRAINING, UNKNOWN, RecordBroken, TrainingData, read_record, write_record
 from flip.weights import sha256
 from objascale.scenes import Contents
 
@@ -33,6 +34,13 @@ def record_of_weights(weights: Path) -> TrainingData:
         return read_record(weights, sha256(weights)) or UNKNOWN
     except RecordBroken as error:
         raise TrainingError(str(error)) from None
+
+
+def record_of_teacher(name: str) -> TrainingData:
+    """Return the training data of a teacher, a released model's name or weights file. Raises TrainingError."""
+    if name in RELEASED_CONFIGS:
+        return RELEASED_TRAINING
+    return record_of_weights(Path(name))
 
 
 def begin_record(out: Path, learned: TrainingData, resumed: bool) -> None:
