@@ -69,7 +69,7 @@ EXPORTS = ("export coco", "export flip-hdf5", "export webdataset", "export huggi
 COMMANDS = {
     "objascale": ("", "plan", "render", "crops", "merge", "verify", "sheet", "stats", "export", *EXPORTS),
     "flip": ("", "train", "predict", "export", "fetch"),
-    "bench": ("", "models", "fetch", "run", "merge", "compare"),
+    "bench": ("", "models", "fetch", "run", "merge", "compare", "submit", "leaderboard"),
     "reports": ("", "build", "figure", "table", "check"),
 }
 
