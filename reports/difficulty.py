@@ -46,11 +46,6 @@ def preset_of(rows: pd.DataFrame) -> str:
     return PHOTO if fits and texts.notna().all() else OTHER
 
 
-def _in_photo(dial: str, strength: float) -> bool:
-    each = PHOTO_RANGES.get(dial)
-    return each.low <= strength <= each.high if each else strength == 0
-
-
 def strengths(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of pictures with difficulty, with a column for each dial that has several strengths.
 
