@@ -13,9 +13,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from objascale.dataset import HEADER
+from objascale.dataset import HEADER, read_annotations
 from objascale.export.output import new_file
 from objascale.export.pictures import ExportImage, all_credits, licence_of, pictures
+from objascale.export.statements import responsible_ai
 from objascale.files import file_sha256
 
 _TABLE = "annotations.parquet"
@@ -52,28 +53,6 @@ _CONTEXT: dict[str, Any] = {
 }
 """The context that the specification recommends, in its section "Syntax Conventions"."""
 
-RESPONSIBLE_AI = {
-    "rai:dataCollection": "Rendered with Blender's Cycles. A seeded random plan draws the objects, environment maps, "
-    "cameras and sizes. Masks are computed from the geometry; no person drew or corrected them.",
-    "rai:dataCollectionType": ["Software Collection"],
-    "rai:dataAnnotationProtocol": "A pixel belongs to the mask if its centre shows a surface of the object with an "
-    "alpha of 0.001 or more. Occluded parts are not part of the mask.",
-    "rai:dataUseCases": ["Testing", "Training", "Measuring how promptable segmenters depend on the size of objects"],
-    "rai:dataLimitations": [
-        "Objects float in front of photographs and cast no shadow on them, so they are easier to separate than objects "
-        "of photographs. A ranking of models on these pictures need not be their ranking on photographs.",
-        "Assets of public libraries may be part of the training data of a model.",
-    ],
-    "rai:dataBiases": [
-        "Categories and styles are those of the libraries of 3D models. Sizes are uniform in their logarithm, which "
-        "photographs are not."
-    ],
-    "rai:dataSocialImpact": "The objects are models of things, made by artists. Environment maps are photographs of "
-    "places and may show people who are too small to be recognised.",
-    "rai:personalSensitiveInformation": ["None is known"],
-}
-"""Properties of the vocabulary for responsible AI that hold for every dataset of `objascale render`."""
-
 
 def write_croissant(folder: Path, name: str) -> Path:
     """Write `croissant.json` into a dataset and return its path.
@@ -107,7 +86,7 @@ def _metadata(folder: Path, name: str, found: list[ExportImage]) -> dict[str, An
         "description": f"{len(found)} rendered pictures of {objects} objects with exact masks",
         "license": sorted({licence_of(credit) for credit in credits.values()}),
         "creator": [{"@type": "Person", "name": author} for author in _authors(credits.values())],
-        **RESPONSIBLE_AI,
+        **responsible_ai(read_annotations(folder)),
         "distribution": [
             _file(folder, _TABLE, "application/x-parquet", "One row per object"),
             _file(folder, HEADER, "application/json", "Settings, versions, and the credits of all assets"),
