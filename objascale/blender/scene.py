@@ -191,12 +191,19 @@ def shadow_on_grid(
 ) -> NDArray[np.float32]:
     """Trace the share of light that shadow catchers in a square of the picture lose, (points, points).
 
-    The arguments are those of `silhouette_on_grid`, and the number of paths per point.
+    The arguments are those of `silhouette_on_grid`, and the number of paths per point. The colour and the normals of a
+    flat ground would not help the denoiser, so it does without them, in a third of the time.
     """
     _aim(camera)
     _zoom(camera, corner, side, points)
     _light(True)
-    return np.ascontiguousarray(_trace(samples, denoise=True, scratch=scratch).rgba[..., 3])
+    cycles = bpy.context.scene.cycles
+    guides = cycles.denoising_input_passes
+    cycles.denoising_input_passes = "RGB"
+    try:
+        return np.ascontiguousarray(_trace(samples, denoise=True, scratch=scratch).rgba[..., 3])
+    finally:
+        cycles.denoising_input_passes = guides
 
 
 def trace_full_frame(camera: Camera, settings: RenderSettings, path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -95,20 +97,57 @@ def webdataset(
     print(f"{len(paths)} shards in {out}")
 
 
-@app.command(epilog="Example: objascale export huggingface data/mine --out objascale-hf --max-mb 1000")
+@app.command(
+    epilog="Example: objascale export huggingface data/mine --out objascale-hf --max-mb 1000\n\n"
+    "To the hub: objascale export huggingface data/mine --push me/objascale-mine"
+)
 def huggingface(
     folder: DatasetFolder,
-    out: Annotated[Path, typer.Option(help="New folder for the card, the credits and the Parquet files.")] = Path(
-        "huggingface"
-    ),
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="New folder for the card, the data sheet, the credits and the Parquet files.",
+            show_default="huggingface; with --push a temporary one",
+        ),
+    ] = None,
     max_mb: MaxMegabytes = 500,
+    push: Annotated[
+        str | None,
+        typer.Option(
+            metavar="OWNER/NAME",
+            help="Also upload the folder to this data set of the Hugging Face hub, which must exist. Run the same "
+            "command again to continue an interrupted upload.",
+        ),
+    ] = None,
 ) -> None:
-    """Write a folder for Hugging Face's load_dataset: Parquet files with the images, a card, and credits."""
+    """Write a folder for Hugging Face's load_dataset: Parquet files with images, a card, a data sheet and credits."""
+    from objascale.export import hub
     from objascale.export.huggingface import write_huggingface
 
     with errors():
-        paths = write_huggingface(folder, out, max_mb * 1_000_000)
-    print(f"{len(paths)} Parquet files in {out}")
+        if push is not None:
+            hub.check_repository(push)
+        with tempfile.TemporaryDirectory() if push and not out else nullcontext("huggingface") as usual:
+            chosen = out or Path(usual)
+            paths = write_huggingface(folder, chosen, max_mb * 1_000_000)
+            print(f"{len(paths)} Parquet files in {chosen}")
+            if push is not None:
+                print(f"uploaded: {hub.push(chosen, push)}")
+
+
+@app.command(epilog="Example: objascale export datasheet data/mine --out DATASHEET.md")
+def datasheet(
+    folder: DatasetFolder,
+    name: Annotated[str, typer.Option(help="Name of the dataset.")] = "objascale",
+    out: Annotated[Path | None, typer.Option(help="File to write.", show_default="DATASHEET.md in DIR")] = None,
+) -> None:
+    """Write a data sheet: motivation, composition, settings, licences and credits, uses and limits of the dataset."""
+    from objascale.export.datasheet import DATASHEET, write_datasheet
+
+    path = out or folder / DATASHEET
+    with errors():
+        write_datasheet(folder, name, path)
+    print(f"written: {path}")
 
 
 @app.command(epilog="Example: objascale export croissant data/mine --name objascale-mine")

@@ -296,8 +296,9 @@ def _maps_from_source(options: AssetOptions, request: dict[str, Any]) -> list[As
 
 def _settings(options: PlanOptions) -> PlanSettings:
     values = PRESETS[options.preset].model_dump() | {"seed": options.seed}
-    given = {name: getattr(options, name) for name in values.keys() - {"difficulty"}}
+    given = {name: getattr(options, name) for name in values.keys() - {"difficulty", "balance"}}
     values |= {name: value for name, value in given.items() if value is not None}
+    values["balance"] = options.balance or None
     if options.difficulty:
         values["difficulty"] = _dials(options.preset, values["difficulty"], options.difficulty)
     return PlanSettings(**values)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from objascale.masks import MaskError, RegionMask
 
 Credit = dict[str, str]
 """The id, title, author, licence and url of an asset."""
+
+CREDIT_COLUMNS = ("kind", "id", "title", "author", "licence", "url", "images")
 
 _IMAGE_COLUMNS = ("image_id", "file", "width", "height", "hdri_id", "map_sha256", "spec_id", "seed", "image_sha256")
 
@@ -88,6 +91,21 @@ class ExportImage:
 def all_credits(found: Iterable[ExportImage]) -> dict[str, Credit]:
     """Return the credits of all objects and environment maps by id, each once."""
     return {credit["id"]: credit for picture in found for credit in (*picture.assets, picture.environment_map)}
+
+
+def credit_rows(found: Iterable[ExportImage]) -> list[tuple[str | int, ...]]:
+    """Return the CREDIT_COLUMNS of every object and environment map by id. `images` is the number that show it."""
+    shown: Counter[str] = Counter()
+    credits: dict[str, tuple[str, Credit]] = {}
+    for picture in found:
+        of_picture = (*(("object", asset) for asset in picture.assets), ("environment map", picture.environment_map))
+        for kind, credit in of_picture:
+            shown[credit["id"]] += 1
+            credits[credit["id"]] = (kind, credit)
+    return [
+        (kind, *(credit[key] for key in CREDIT_COLUMNS[1:-1]), shown[name])
+        for name, (kind, credit) in sorted(credits.items())
+    ]
 
 
 def pictures(folder: Path) -> list[ExportImage]:
