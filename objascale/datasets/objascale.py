@@ -8,6 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from objascale.benchmarks import benchmark_of
+from objascale.benchmarks.pinning import check_masks
 from objascale.dataset import read_annotations
 from objascale.datasets import RENDERED, Dataset, Sample, TruthObject, from_file
 from objascale.records import read_difficulty
@@ -22,8 +24,16 @@ def recognises(path: Path) -> bool:
 
 
 def read(folder: Path) -> Dataset:
-    """Open every image, by image id. Raises DatasetError if the folder is no data set or has no object."""
+    """Open every image, by image id.
+
+    Raises:
+        DatasetError: The folder is no data set or has no object, or it is one of a frozen benchmark and lacks a picture
+            or has another mask.
+    """
     samples, annotations = [], read_annotations(folder)
+    benchmark = benchmark_of(folder)
+    if benchmark is not None:
+        check_masks(benchmark, folder, annotations.to_dict("records"))
     for image_id, rows in annotations.groupby("image_id", sort=True):
         first = rows.iloc[0]
         samples.append(
@@ -39,7 +49,10 @@ def read(folder: Path) -> Dataset:
                 difficulty=read_difficulty(first.to_dict()),
             )
         )
-    return Dataset("objascale", folder, samples, frozenset(map(str, annotations["category"])))
+    categories = frozenset(map(str, annotations["category"]))
+    if benchmark is None:
+        return Dataset("objascale", folder, samples, categories)
+    return Dataset(benchmark.name, folder, samples, categories, benchmark=benchmark.identity)
 
 
 def _objects(rows: pd.DataFrame) -> list[TruthObject]:
