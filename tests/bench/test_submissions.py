@@ -55,6 +55,11 @@ def change(folder: Path, **columns: Any) -> None:
     rows.to_parquet(folder / "results.parquet")
 
 
+def replace_column(folder: Path, **columns: Any) -> None:
+    path = folder / "results.parquet"
+    pd.read_parquet(path).assign(**columns).to_parquet(path)
+
+
 def change_run(folder: Path, **values: Any) -> None:
     run = json.loads((folder / "run.json").read_text())
     (folder / "run.json").write_text(json.dumps(run | values))
@@ -144,8 +149,11 @@ def test_errors_count_as_zero_if_that_is_asked_for(results: Path, tmp_path: Path
     ("damage", "sentence"),
     [
         (lambda folder: (folder / "run.json").unlink(), "holds no results"),
-        (lambda folder: (folder / "results.parquet").write_bytes(b"PAR1"), "results.parquet cannot be read"),
-        (lambda folder: (folder / "results.parquet").unlink(), "results.parquet cannot be read"),
+        (lambda folder: (folder / "results.parquet").write_bytes(b"PAR1"), "results.parquet is damaged"),
+        (lambda folder: (folder / "results.parquet").unlink(), "has no results.parquet; finish the run"),
+        (lambda folder: replace_column(folder, iou="high"), "its column iou has values of another type"),
+        (lambda folder: change_run(folder, schema=2), "has the schema version 2"),
+        (lambda folder: change_run(folder, models=[]), "run.json does not describe box"),
     ],
 )
 def test_a_damaged_folder_is_a_sentence(results: Path, damage: Callable[[Path], None], sentence: str) -> None:
