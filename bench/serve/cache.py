@@ -35,9 +35,9 @@ class Cache(Generic[V]):
         try:
             future.set_result(make())
         except BaseException as error:
-            future.set_exception(error)
             with self._lock:
                 self._values.pop(key, None)
+            future.set_exception(error)
             raise
         self._shrink()
         return future.result()

@@ -67,10 +67,12 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or pass it on."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
         if scope["type"] != "http":
-            if scope["type"] == "lifespan":
-                await self._app(scope, receive, send)
-            return  # there are no web sockets
+            await send({"type": "websocket.close", "code": 1003})
+            return
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":

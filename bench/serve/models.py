@@ -47,7 +47,7 @@ class Prediction:
         mask: The predicted mask.
         prompt: The prompt that the model got.
         ms: Milliseconds of the prediction.
-        encoding_ms: Milliseconds of encoding the picture; None if it was encoded before.
+        encoding_ms: Milliseconds of encoding the picture; None if it was encoded before, or the model encodes none.
         patches: Boxes of FLIP's patches by size, (n, 4) xyxy; None if they were not asked for, or the model has none.
     """
 
@@ -164,13 +164,13 @@ class Worker:
         return Prediction(mask, prompt, ms, encoding_ms, patches)
 
     def _encode(self, segmenter: Segmenter, key: Hashable, pixels: NDArray[np.uint8]) -> float | None:
-        """Set the image of the model. Return the milliseconds, None if it was encoded before."""
+        """Set the image of the model. Return the milliseconds, None if nothing was encoded."""
         if self._encoded == key:
             return None
         self._encoded = None
         self.state = "encoding"
         start = time.perf_counter()
-        is_new = key not in self._encodings
+        is_kept = key in self._encodings
         if isinstance(segmenter, KeepsEncoding):
 
             def encode() -> object:
@@ -181,7 +181,7 @@ class Worker:
         else:
             segmenter.set_image(pixels)
         self._encoded = key
-        return 1000 * (time.perf_counter() - start) if is_new else None
+        return None if is_kept or not self.model.encodes_image else 1000 * (time.perf_counter() - start)
 
     def _patches(
         self, card: ModelCard, pixels: NDArray[np.uint8], prompt: Prompt

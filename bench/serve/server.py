@@ -64,6 +64,10 @@ class Server:
         """Answer requests until `stop` or Ctrl-C."""
         self._server.run(sockets=[self._socket])
 
+    def close(self) -> None:
+        """Give the port back, of a server that does not run."""
+        self._socket.close()
+
     def stop(self) -> None:
         """End `run`, from another thread."""
         self._server.should_exit = True

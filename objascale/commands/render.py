@@ -26,6 +26,9 @@ def render(
     out: Annotated[Path, typer.Option(help="Folder of the dataset. An unfinished one is continued.")] = Path(
         "data/objascale"
     ),
+    depth: Annotated[
+        bool, typer.Option("--depth", help="Write a depth map of each picture: OpenEXR, float32, in scene units.")
+    ] = False,
     shard: Annotated[
         str | None,
         typer.Option(metavar="I/N", help="Render the I-th of N parts into OUT.IofN. objascale merge joins the parts."),
@@ -56,7 +59,7 @@ def render(
         part = parse_shard(shard)
         if part != (1, 1):
             out = out.with_name(f"{out.name}.{part[0]}of{part[1]}")
-        rendering = Rendering(choose_plan(options, plan, out), DatasetWriter(out), part)
+        rendering = Rendering(choose_plan(options, plan, out), DatasetWriter(out), part, depth)
         if engine == "ray":
             _report(rendering, ray_workers(workers, address, device=device, timeout=timeout))
         else:

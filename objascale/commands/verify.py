@@ -37,10 +37,11 @@ def verify(
 ) -> None:
     """Check every file of a dataset and list all damage. The exit code is 1 if there is any.
 
-    The command checks images against SHA-256 and size, masks against box, area, fraction, moments and each other, and
-    the journal against the annotations. --full-frame K also renders K pictures again and compares them with Blender's
-    own rendering of the whole picture. This needs the assets of the dataset. On the kind of processor that made a
-    picture, the bytes are equal. On another kind the masks are equal, and 99.9 % of the pixels are within 1 of 255.
+    The command checks images against SHA-256 and size, masks against box, area, fraction, moments and each other, the
+    journal against the annotations, and amodal masks, poses and depth maps against masks. --full-frame K also renders K
+    pictures again and compares them with Blender's own rendering of the whole picture. This needs the assets of the
+    dataset. On the kind of processor that made a picture, the bytes are equal. On another kind the masks are equal, and
+    99.9 % of the pixels are within 1 of 255.
     """
     import numpy as np
 

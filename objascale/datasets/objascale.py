@@ -10,7 +10,7 @@ import pandas as pd
 
 from objascale.dataset import read_annotations
 from objascale.datasets import RENDERED, Dataset, Sample, TruthObject, from_file
-from objascale.records import read_difficulty
+from objascale.difficulty.record import read_difficulty
 from objascale.sources import object_keys
 
 _ANNOTATIONS = "annotations.parquet"

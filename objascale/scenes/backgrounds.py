@@ -78,7 +78,7 @@ def _chosen(paths: Sequence[Path], exclusions: Exclusions) -> tuple[list[Path], 
             left_out[reason] += 1
         else:
             files.append(file)
-            names[file.name] = sha256
+            names[f"{file.parent.name}:{file.name}"] = sha256
     return files, Contents(backgrounds=names, left_out=left_out)
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from objascale.dataset import DatasetError
-from objascale.datasets import ImageError, Sample
+from objascale.datasets import RENDERED, ImageError, Sample
 from objascale.datasets.formats import open_dataset
 from objascale.masks import MaskError
 from objascale.scenes import Contents, Scene, SceneError
@@ -59,13 +60,20 @@ class StoredSource:
         return len(self._kept)
 
     def contents(self) -> Contents:
-        """Return the images that are not left out. All of them are read; a damaged one is left out."""
-        datasets, pictures = set(), {}
+        """Return the images that are not left out, and of renders the objects and maps. All images are read."""
+        found = Contents(left_out=self._left_out)
+        datasets, place = set(), self.dataset.path.name
         for sample in (self.dataset.samples[index] for index in self._kept):
-            datasets.add(sample.collection)
             if content := _content(sample):
-                pictures[f"{self.dataset.path.name}/{sample.file}"] = hashlib.sha256(content).hexdigest()
-        return Contents(frozenset(filter(None, datasets)), pictures=pictures, left_out=self._left_out)
+                found.pictures[f"{place}:{sample.file}"] = hashlib.sha256(content).hexdigest()
+            if sample.collection != RENDERED:
+                datasets.add(sample.collection)
+                continue
+            found.backgrounds[f"{place}:map of {sample.file}"] = sample.map_sha256
+            for truth in sample.objects():
+                names = [key for key in truth.asset_keys if key.startswith("starter:")] or [f"{place}:{truth.asset_id}"]
+                found.objects[names[0]] = truth.asset_keys[0] if truth.asset_keys else ""
+        return replace(found, datasets=frozenset(filter(None, datasets)))
 
     def _allowed(self, exclusions: Exclusions) -> Sequence[int]:
         """Return the indices of the images that are not excluded, and count the others."""

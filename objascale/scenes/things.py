@@ -75,8 +75,8 @@ def _chosen(folder: Path, exclusions: Exclusions) -> tuple[list[Path], Contents]
             left_out[reason] += 1
             continue
         files.append(file)
-        objects[f"starter:{name}" if author == STARTER_AUTHOR else name] = sha256
-        maps.update({map_name: map_sha256} if map_name else {})
+        objects[f"{'starter' if author == STARTER_AUTHOR else folder.name}:{name}"] = sha256
+        maps.update({f"{folder.name}:{map_name}": map_sha256} if map_name else {})
     return files, Contents(objects=objects, backgrounds=maps, left_out=left_out)
 
 
@@ -84,7 +84,7 @@ def _listed(folder: Path) -> Iterator[tuple[Path, str, str, str, str, str, str]]
     """Yield file, name, SHA-256, author and title of each crop's object, and name and SHA-256 of its map."""
     if not (folder / CROPS_TABLE).is_file():
         for file in sorted(folder.glob("*.png")):
-            yield file, f"{folder.name}/{file.name}", file_sha256(file), "", "", "", ""
+            yield file, file.name, file_sha256(file), "", "", "", ""
         return
     table = read_crops(folder)
     columns = ("asset_id", "asset_sha256", "author", "title", "hdri_id", "map_sha256")

@@ -64,7 +64,7 @@ function shot(data, object, paths) {
   const [width, height] = data.grid[object];
   const source = `gallery/${data.slug}/crops/${data.crop[object]}.webp`;
   const lost = () => frame.replaceChildren(make("span", { class: "absent" }, "Not shown: the image file beside the page is missing."));
-  frame.append(make("img", { src: source, alt: "", decoding: "async", class: Math.max(width, height) <= 240 && "pixels", error: lost }));
+  frame.append(make("img", { src: source, alt: `Crop of the ${title(data, object)}`, decoding: "async", class: Math.max(width, height) <= 240 && "pixels", error: lost }));
   const svg = make("svg", { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" });
   frame.append(svg);
   Promise.resolve(paths).then((found) => {
@@ -109,6 +109,7 @@ function scores(data, object, frame) {
 const view = { data: null, shown: [], columns: 1, pitch: 400, cards: new Map(), loading: null };
 const filters = byId("filters");
 const list = byId("cards");
+const pane = byId("window"); // scrolls on its own, so that the rest of the page stays near
 const field = (name) => filters.elements[name];
 
 /** Return whether an object passes the filters. */
@@ -153,8 +154,8 @@ function choose() {
   field("first").closest("label").hidden = ["small", "large", "pixels"].includes(sort);
   for (const card of view.cards.values()) card.remove();
   view.cards.clear();
+  pane.scrollTop = 0;
   layout();
-  if (list.getBoundingClientRect().top < 0) byId("count").scrollIntoView();
 }
 
 // ---- cards
@@ -179,12 +180,12 @@ function put(card, place, step) {
   card.style.transform = `translate(${(place % view.columns) * step}px, ${Math.floor(place / view.columns) * view.pitch}px)`;
 }
 
-/** Make the cards within one screen height of the screen and remove the others. */
+/** Make the cards within one height of the window of cards and remove the others. */
 function paint() {
   if (!view.data) return;
-  const top = -list.getBoundingClientRect().top;
-  const first = Math.max(0, Math.floor((top - innerHeight) / view.pitch)) * view.columns;
-  const end = Math.min(view.shown.length, Math.ceil((top + 2 * innerHeight) / view.pitch) * view.columns);
+  const { scrollTop, clientHeight } = pane;
+  const first = Math.max(0, Math.floor((scrollTop - clientHeight) / view.pitch)) * view.columns;
+  const end = Math.min(view.shown.length, Math.ceil((scrollTop + 2 * clientHeight) / view.pitch) * view.columns);
   for (const [place, card] of view.cards) {
     if ((place < first || place >= end) && !card.contains(document.activeElement)) {
       card.remove();
@@ -283,7 +284,7 @@ for (const link of document.querySelectorAll("a[data-gallery]")) {
   });
 }
 let due = false;
-window.addEventListener("scroll", () => {
+pane.addEventListener("scroll", () => {
   if (due) return;
   due = true;
   requestAnimationFrame(() => {

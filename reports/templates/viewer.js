@@ -39,7 +39,7 @@ function whole(data, object) {
   const number = data.picture[object];
   const frame = make("span", { class: "shot" });
   if (data.pictures.problem[number]) return [];
-  frame.append(make("img", { src: `gallery/${data.slug}/pictures/${data.pictures.file[number]}.webp`, alt: "", decoding: "async" }),
+  frame.append(make("img", { src: `gallery/${data.slug}/pictures/${data.pictures.file[number]}.webp`, alt: "The whole image", decoding: "async" }),
     make("svg", { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" }, make("circle", { ...ring, class: "case" }), make("circle", { ...ring, class: "true" })));
   return [make("figure", { class: "panel" }, frame, make("figcaption", {}, make("span", {}, "The whole image with the object in the ring")))];
 }
@@ -93,7 +93,7 @@ viewer.addEventListener("keydown", (event) => {
 viewer.addEventListener("close", () => {
   let card = view.cards.get(place);
   if (!card) {
-    window.scrollTo(0, scrollY + list.getBoundingClientRect().top + Math.floor(place / view.columns) * view.pitch - 200);
+    pane.scrollTop = Math.floor(place / view.columns) * view.pitch;
     paint();
     card = view.cards.get(place);
   }

@@ -80,6 +80,20 @@ def render(made: Made) -> None:
     assert result.returncode == 0, result.stderr
 
 
+@pytest.fixture(scope="session")
+def crowded(made, tmp_path_factory) -> Path:
+    """A picture with two distractors and an occluder, and with depth."""
+    folder = tmp_path_factory.mktemp("crowded") / "set"
+    result = objascale(
+        *("render", "--source", "folder", "--objects", made.objects, "--hdris", made.hdris, "--out", folder),
+        *("--n", 1, "--preset", "photo", "--min-px", 256, "--max-px", 256, "--min-fraction", 0.005),
+        *("--max-fraction", 0.01, "--place", "centre", "--samples", 4, "--no-denoise", "--seed", 3, "--workers", 1),
+        *("--difficulty", "distractors=2,occlusion=4", "--depth"),
+    )
+    assert result.returncode == 0, result.stderr
+    return folder
+
+
 @pytest.fixture
 def copy(made, tmp_path) -> Path:
     """Return a copy of the rendered dataset that a test may damage."""
@@ -272,8 +286,8 @@ for number, job in enumerate(json.loads(sys.argv[2])):
         camera = Camera(64, 64, 0.6, job["azimuth"], job["elevation"]).looking_at_origin_through(32, 32, 4.0)
         arrays["silhouette"] = scene.silhouette(camera, (0, 0, 64, 64), folder)
         scene.surround(*answer.pop("light", [folder / "white.exr"]))
-        arrays["rgba"], index = scene.trace(camera, (0, 0, 64, 64), 16, False, folder)
-        arrays["mask"] = index > 0
+        traced = scene.trace(camera, (0, 0, 64, 64), 16, False, folder)
+        arrays["rgba"], arrays["mask"] = traced.rgba, traced.index > 0
         arrays["position"] = np.array(camera.position)
     except Refusal as refusal:
         answer = {"refused": refusal.kind, "message": str(refusal)}

@@ -127,8 +127,8 @@ def test_the_held_out_list_leaves_out_categories_maps_and_starter_objects(crops:
     exclusions = read_exclusions([HELD_OUT, str(crops.parent / "shown.jpg")])
     source = open_source([str(crops)], [backgrounds], 0, exclusions=exclusions)
     contents = source.contents()
-    assert contents.objects == {"tool/saw": "a" * 64}
-    assert set(contents.backgrounds) == {"park", "0.png", "2.png"}
+    assert contents.objects == {"crops:tool/saw": "a" * 64}
+    assert set(contents.backgrounds) == {"crops:park", "photographs:0.png", "photographs:2.png"}
     assert sum(contents.left_out.values()) == 5
     assert 'the word "truck" is held out' in contents.left_out
     scenes = [source.scene(position) for position in range(2)]
@@ -161,8 +161,8 @@ def test_pictures_of_a_data_set_that_resemble_excluded_ones_are_left_out(tmp_pat
     source = StoredSource(data, 0, exclusions=read_exclusions([str(tmp_path / "shown")]))
     assert len(source) == 4
     contents = source.contents()
-    assert set(contents.pictures) == {f"data/{seed}.png" for seed in (0, 1, 2, 4)}
-    assert contents.pictures["data/0.png"] == hashlib.sha256((data / "0.png").read_bytes()).hexdigest()
+    assert set(contents.pictures) == {f"data:{seed}.png" for seed in (0, 1, 2, 4)}
+    assert contents.pictures["data:0.png"] == hashlib.sha256((data / "0.png").read_bytes()).hexdigest()
     assert dict(contents.left_out) == {"the picture resembles an excluded one": 1}
     again = pickle.loads(pickle.dumps(source))
     assert [again.scene(n).name for n in range(8)] == [source.scene(n).name for n in range(8)]

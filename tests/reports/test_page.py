@@ -88,6 +88,51 @@ def ious(page: Page, model: int) -> list[str]:
     return page.locator(f"#cards .scores li:nth-child({model + 1}) b").all_inner_texts()
 
 
+def test_the_first_screen_holds_the_sentence_and_the_size_curve(page: Page) -> None:
+    sentence, curve = page.locator("header .answer"), page.locator("header img")
+    assert sentence.inner_text().startswith("Only 8 objects of 5 assets are below 1/1000 of the picture; ")
+    assert sentence.locator(".interval").count() == sentence.locator(".value").count() > 0
+    assert curve.get_attribute("src") == "figures/objascale/iou-by-size.svg"
+    assert page.locator("#figures-objascale + .figures img").count() == 0  # the only figure stands above
+    for width in (400, 1400, 2560):
+        page.set_viewport_size({"width": width, "height": 900})
+        text, drawn = sentence.bounding_box(), curve.bounding_box()
+        assert drawn["y"] < 900
+        assert text["y"] + text["height"] < 900
+        beside = drawn["x"] >= text["x"] + text["width"] and drawn["y"] < text["y"] + text["height"]
+        assert beside == (width >= 1000)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_tables_and_gallery_follow_the_answer(page: Page) -> None:
+    order = page.locator("main > section").evaluate_all("sections => sections.map(section => section.id)")
+    assert order == ["all", "objects", "data-objascale", "data-photos", "runs", "published"]
+
+
+def test_every_picture_has_an_alternative_text(page: Page) -> None:
+    open_gallery(page)
+    page.locator("#cards .open").first.click()
+    expect(page.locator("#viewer .panel img").first).to_be_visible()
+    script = "[...document.images].filter(image => image.src && !image.alt.trim()).map(image => image.outerHTML)"
+    assert page.evaluate(script) == []
+
+
+def test_words_hold_no_backticks(page: Page) -> None:
+    assert "`" not in page.locator("body").inner_text()
+    assert page.locator("main code").count() > 0
+
+
+def test_paper_shows_whole_tables_and_no_controls(page: Page) -> None:
+    page.emulate_media(media="print", color_scheme="dark")
+    page.set_viewport_size({"width": 700, "height": 900})
+    expect(page.locator("nav")).to_be_hidden()
+    expect(page.locator("#objects")).to_be_hidden()
+    expect(page.locator(".answer").first).to_be_visible()
+    assert page.evaluate("getComputedStyle(document.documentElement).getPropertyValue('--ink')").strip() == "#1a2130"
+    script = "[...document.querySelectorAll('.scroll')].filter(e => e.scrollHeight > e.clientHeight + 1).length"
+    assert page.evaluate(script) == 0
+
+
 def test_filters_change_which_objects_are_shown(page: Page) -> None:
     open_gallery(page)
     count, form = page.locator("#count"), page.locator("#filters")
@@ -316,7 +361,7 @@ def test_ten_thousand_objects_and_ten_models_are_usable(browser: Browser, many_r
         page.locator("#filters [name=sort]").select_option(how)
         page.evaluate("new Promise(requestAnimationFrame)")
         print(f"sorted by {how} in {time.perf_counter() - started:.2f} s")
-    page.evaluate("window.scrollTo(0, document.body.scrollHeight / 2)")
+    page.evaluate("pane.scrollTop = pane.scrollHeight / 2")
     page.wait_for_function("document.querySelector('#cards .object').ariaPosInSet > 3000")
     assert page.locator("#cards .object").count() < 120
     page.locator("#cards .m0").first.wait_for(state="attached")

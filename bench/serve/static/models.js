@@ -10,6 +10,7 @@ import { state } from "./state.js";
 
 const SLOW_MS = 250; // models that take longer follow when the prompt is let go
 const MARGIN = 0.65; // of the prompt's side, around it in the panels
+const MIN_SIDE = 12; // px of the picture that a panel shows at least
 const POLL_MS = 400;
 const STATES = { waiting: "waiting to load", loading: "loading", encoding: "encoding the picture", predicting: "predicting" };
 
@@ -174,13 +175,15 @@ class Model {
   }
 }
 
-/** Return a view of the surroundings of a box, or of the whole picture. */
+/** Return a view of the surroundings of a box, which stays inside the picture, or of the whole picture. */
 export function viewOf(box, info, width, height, margin) {
   const [x0, y0, x1, y1] = box ?? [0, 0, info.width, info.height];
-  const side = Math.max(x1 - x0, y1 - y0, 16);
-  const room = box ? side * (1 + 2 * margin) : side;
-  const scale = box ? Math.min(width, height) / room : Math.min(width / info.width, height / info.height);
-  return { x: (x0 + x1) / 2, y: (y0 + y1) / 2, scale };
+  const whole = Math.min(width / info.width, height / info.height);
+  if (!box) return { x: info.width / 2, y: info.height / 2, scale: whole };
+  const side = Math.max(x1 - x0, y1 - y0, MIN_SIDE) * (1 + 2 * margin);
+  const scale = Math.max(Math.min(width, height) / side, whole);
+  const inside = (middle, size, shown) => (shown >= size ? size / 2 : Math.min(Math.max(middle, shown / 2), size - shown / 2));
+  return { x: inside((x0 + x1) / 2, info.width, width / scale), y: inside((y0 + y1) / 2, info.height, height / scale), scale };
 }
 
 const truthPaths = new WeakMap();
