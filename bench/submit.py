@@ -73,9 +73,11 @@ class Measured:
         return list(self.rows["model"].unique())
 
     def benchmark(self) -> tuple[str, str | None]:
-        """Return the name and the version of the benchmark, or the name of another data set and None."""
+        """Return the name and the version of a frozen benchmark, or the name of another data set and None."""
         known = self.run["dataset"]
-        return str(known.get("benchmark") or known["name"]), known.get("version")
+        if frozen := known.get("benchmark"):
+            return str(frozen["name"]), f"v{frozen['version']}"
+        return str(known["name"]), None
 
     def rows_of(self, model: str, errors_as_zero: bool) -> pd.DataFrame:
         """Return the rows of one model.

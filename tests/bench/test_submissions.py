@@ -91,6 +91,14 @@ def test_a_submission_has_the_means_of_the_results_and_what_decides_them(finishe
     assert (found.facts.errors, found.facts.seen_in_training, found.facts.weights_sha256) == (0, "no", None)
 
 
+def test_a_frozen_benchmark_has_its_version(results: Path, tmp_path: Path) -> None:
+    dataset = json.loads((results / "run.json").read_text())["dataset"]
+    change_run(results, dataset=dataset | {"benchmark": {"name": "objascale-mini", "version": 1, "sha256": "ab"}})
+    assert bench("submit", results, "--models", "box", "--out", tmp_path / "sub").exit_code == 0
+    found = Submission.read(tmp_path / "sub/objascale-mini_box.json")
+    assert (found.benchmark.name, found.benchmark.args.version) == ("objascale-mini", "v1")
+
+
 def test_huggingface_hub_reads_both_forms(finished: Path, tmp_path: Path) -> None:
     result = bench("submit", finished, "--models", "box", "--out", tmp_path, "--hub-dataset", "me/objascale")
     assert result.exit_code == 0, result.output
