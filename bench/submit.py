@@ -15,18 +15,20 @@ import pandas as pd
 import yaml
 
 from bench.choices import PROTOCOLS
+from bench.compare import read_rows
 from bench.results import ResultsError, disk_errors, read_run
 from bench.seen import worst
 from bench.statistics import clustered_means, clusters
 from bench.submission import Submission
-from objascale.dataset import read_parquet
 from objascale.files import write_atomically
 from objascale.sizes import COCO_LABELS, coco_bin
-from objascale.validation import in_one_line
 
 _INSTALL = "pip install 'objascale-suite[hf]'"
 _TASK = ("image-segmentation", "Promptable segmentation")
 _DIGITS = 4  # of a metric
+_SETTINGS = ("weights_sha256", "settings_hash", "prompt_source", "noise", "tokens")  # one of each per model
+_COLUMNS = ["model", *_SETTINGS, "image_id", "object_id", "asset_id", "area", "truth_rle", "prompt", "iou"]
+_COLUMNS += ["untrained", "seen_in_training", "error"]
 
 
 @dataclass(frozen=True)
@@ -47,14 +49,7 @@ class Measured:
     def read(cls, folder: Path) -> Measured:
         """Read a results folder. Raises ResultsError if it is damaged, or covers a part of its data set only."""
         run = read_run(folder)
-        try:
-            rows = read_parquet(folder / "results.parquet")
-        except (OSError, ValueError) as error:
-            raise ResultsError(
-                f"{folder / 'results.parquet'} cannot be read ({in_one_line(error)}); finish the run"
-            ) from error
-        if rows.empty:
-            raise ResultsError(f"{folder} has no rows; measure again")
+        rows = read_rows(folder, _COLUMNS)
         measured = cls(folder, run, rows.assign(cluster=clusters(rows)))
         measured._check_complete()
         return measured
@@ -78,9 +73,11 @@ class Measured:
         return list(self.rows["model"].unique())
 
     def benchmark(self) -> tuple[str, str | None]:
-        """Return the name and the version of the benchmark, or the name of another data set and None."""
+        """Return the name and the version of a frozen benchmark, or the name of another data set and None."""
         known = self.run["dataset"]
-        return str(known.get("benchmark") or known["name"]), known.get("version")
+        if frozen := known.get("benchmark"):
+            return str(frozen["name"]), f"v{frozen['version']}"
+        return str(known["name"]), None
 
     def rows_of(self, model: str, errors_as_zero: bool) -> pd.DataFrame:
         """Return the rows of one model.
@@ -95,7 +92,7 @@ class Measured:
             raise ResultsError(f"{where} has no rows; there are {', '.join(self.models())}")
         if rows["untrained"].any():
             raise ResultsError(f"{where} has random weights; measure it with its weights")
-        for column in ("weights_sha256", "settings_hash", "prompt_source", "noise", "tokens"):
+        for column in _SETTINGS:
             if len(values := rows[column].unique()) > 1:
                 listed = ", ".join(map(str, values[:3]))
                 raise ResultsError(f"{where} has rows of several {column} ({listed}); measure one into a new folder")
@@ -120,7 +117,7 @@ def data_sha256(rows: pd.DataFrame) -> str:
 
     Renders of one plan on different machines have equal masks, and so equal hashes, though a pixel may differ by 1.
     """
-    strengths = rows["difficulty"].fillna("") if "difficulty" in rows else ""
+    strengths = rows["difficulty"].fillna("")
     lines = (rows["image_id"] + "\t" + rows["object_id"] + "\t" + rows["truth_rle"] + "\t" + strengths).unique()
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
 
@@ -136,7 +133,7 @@ def metrics(rows: pd.DataFrame) -> list[dict[str, Any]]:
     parts.append(("mean_boundary_iou", "Boundary IoU, 2 % of image", rows, "standard_boundary_iou"))
     found = []
     for kind, name, part, column in parts:
-        if part.empty or column not in part or part.loc[part["error"].isna(), column].isna().any():
+        if part.empty or part.loc[part["error"].isna(), column].isna().any():
             continue  # results from before the column existed
         values = part.assign(all="", value=part[column].fillna(0).astype(float))  # errors count as 0
         mean = clustered_means(values, ["all"], value="value").iloc[0]
@@ -178,7 +175,9 @@ def submission(measured: Measured, model: str, errors_as_zero: bool = False) -> 
         )
         for each in metrics(rows)
     ]
-    settings = next(card["settings"] for card in run["models"] if _is_card(card, first))
+    settings = next((card["settings"] for card in run["models"] if _is_card(card, first)), None)
+    if settings is None:
+        raise ResultsError(f"{measured.folder}/run.json does not describe {model}; measure it again")
     facts = {
         "suite": run["environment"].get("versions", {}).get("objascale-suite") or _version(),
         "created": run["created"],

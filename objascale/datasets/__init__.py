@@ -212,6 +212,7 @@ class Dataset:
         samples: Images, in order.
         categories: Names of all categories; None if unknown.
         category_ids: Names of categories by their id in the annotations, as text; None if they have no ids.
+        benchmark: Of a frozen benchmark, its series, version and SHA-256 (`objascale.benchmarks`); None for others.
         masks: Number of masks; None if the index does not contain it.
         skipped: Number of records that were skipped, by reason.
     """
@@ -223,6 +224,7 @@ class Dataset:
     masks: int | None = None
     skipped: Mapping[str, int] = field(default_factory=dict)
     category_ids: Mapping[str, str] | None = None
+    benchmark: Mapping[str, Any] | None = None
     _reopen: Callable[[], Dataset] | None = field(default=None, init=False, compare=False, repr=False)
 
     def opened_by(self, reopen: Callable[[], Dataset]) -> Dataset:

@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from objascale.benchmarks import benchmark_of
+from objascale.benchmarks.pinning import check_masks
 from objascale.dataset import DatasetError, read_annotations
 from objascale.datasets import RENDERED, Dataset, Sample, TruthObject, from_file, stays_inside
 from objascale.depth import read_depth
@@ -26,8 +28,16 @@ def recognises(path: Path) -> bool:
 
 
 def read(folder: Path) -> Dataset:
-    """Open every image, by image id. Raises DatasetError if the folder is no data set or has no object."""
+    """Open every image, by image id.
+
+    Raises:
+        DatasetError: The folder is no data set or has no object, or it is one of a frozen benchmark and lacks a picture
+            or has another mask.
+    """
     samples, annotations = [], read_annotations(folder)
+    benchmark = benchmark_of(folder)
+    if benchmark is not None:
+        check_masks(benchmark, folder, annotations.to_dict("records"))
     for image_id, rows in annotations.groupby("image_id", sort=True):
         first = rows.iloc[0]
         samples.append(
@@ -45,7 +55,10 @@ def read(folder: Path) -> Dataset:
                 depth=partial(_read_depth, folder, depth) if (depth := _text(first, "depth_file")) else None,
             )
         )
-    return Dataset("objascale", folder, samples, frozenset(map(str, annotations["category"])))
+    categories = frozenset(map(str, annotations["category"]))
+    if benchmark is None:
+        return Dataset("objascale", folder, samples, categories)
+    return Dataset(benchmark.name, folder, samples, categories, benchmark=benchmark.identity)
 
 
 def _objects(rows: pd.DataFrame) -> list[TruthObject]:

@@ -55,6 +55,11 @@ def change(folder: Path, **columns: Any) -> None:
     rows.to_parquet(folder / "results.parquet")
 
 
+def replace_column(folder: Path, **columns: Any) -> None:
+    path = folder / "results.parquet"
+    pd.read_parquet(path).assign(**columns).to_parquet(path)
+
+
 def change_run(folder: Path, **values: Any) -> None:
     run = json.loads((folder / "run.json").read_text())
     (folder / "run.json").write_text(json.dumps(run | values))
@@ -84,6 +89,14 @@ def test_a_submission_has_the_means_of_the_results_and_what_decides_them(finishe
     assert found.metrics["mean_iou"].args.low is None  # three assets
     assert (found.facts.prompt, found.facts.prompt_source, found.facts.noise) == ("gaussian", "matched", 0)
     assert (found.facts.errors, found.facts.seen_in_training, found.facts.weights_sha256) == (0, "no", None)
+
+
+def test_a_frozen_benchmark_has_its_version(results: Path, tmp_path: Path) -> None:
+    dataset = json.loads((results / "run.json").read_text())["dataset"]
+    change_run(results, dataset=dataset | {"benchmark": {"name": "objascale-mini", "version": 1, "sha256": "ab"}})
+    assert bench("submit", results, "--models", "box", "--out", tmp_path / "sub").exit_code == 0
+    found = Submission.read(tmp_path / "sub/objascale-mini_box.json")
+    assert (found.benchmark.name, found.benchmark.args.version) == ("objascale-mini", "v1")
 
 
 def test_huggingface_hub_reads_both_forms(finished: Path, tmp_path: Path) -> None:
@@ -144,8 +157,11 @@ def test_errors_count_as_zero_if_that_is_asked_for(results: Path, tmp_path: Path
     ("damage", "sentence"),
     [
         (lambda folder: (folder / "run.json").unlink(), "holds no results"),
-        (lambda folder: (folder / "results.parquet").write_bytes(b"PAR1"), "results.parquet cannot be read"),
-        (lambda folder: (folder / "results.parquet").unlink(), "results.parquet cannot be read"),
+        (lambda folder: (folder / "results.parquet").write_bytes(b"PAR1"), "results.parquet is damaged"),
+        (lambda folder: (folder / "results.parquet").unlink(), "has no results.parquet; finish the run"),
+        (lambda folder: replace_column(folder, iou="high"), "its column iou has values of another type"),
+        (lambda folder: change_run(folder, schema=2), "has the schema version 2"),
+        (lambda folder: change_run(folder, models=[]), "run.json does not describe box"),
     ],
 )
 def test_a_damaged_folder_is_a_sentence(results: Path, damage: Callable[[Path], None], sentence: str) -> None:

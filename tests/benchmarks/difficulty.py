@@ -92,13 +92,13 @@ def camera_dials(weak: pd.DataFrame, strong: pd.DataFrame) -> bool:
     for model in [GRABCUT, *PROMPTS]:
         before, after = (part[part["model"] == model].set_index("object_id") for part in (weak, strong))
         common = before.index.intersection(after.index)
-        assert (before.loc[common, "truth_rle"] == after.loc[common, "truth_rle"]).all(), "a dial changed a mask"
+        changed = int((before.loc[common, "truth_rle"] != after.loc[common, "truth_rle"]).sum())
         change = (after.loc[common, "iou"] - before.loc[common, "iou"]).mean()
-        met = change <= -MIN_LOSS if model == GRABCUT else abs(change) <= MAX_CHANGE
+        met = not changed and (change <= -MIN_LOSS if model == GRABCUT else abs(change) <= MAX_CHANGE)
         aim = f"at most -{MIN_LOSS}" if model == GRABCUT else f"within {MAX_CHANGE}"
         means = f"{before['iou'].mean():.3f} → {after['iou'].mean():.3f}"
         told = f"aim: {aim}; {'met' if met else 'missed'}"
-        print(f"{model}: {means}, {change:+.3f} over {len(common)} objects ({told})")
+        print(f"{model}: {means}, {change:+.3f} over {len(common)} objects, of which {changed} masks differ ({told})")
         reached &= met
     return reached
 
