@@ -47,7 +47,7 @@ def write_depth(path: Path, depth: NDArray[np.float32]) -> None:
         partial.unlink(missing_ok=True)
 
 
-def read_depth(path: Path) -> NDArray[np.float32]:
+def read_depth(path: str | Path) -> NDArray[np.float32]:
     """Read a depth map (H, W), scene units.
 
     Raises:
@@ -55,9 +55,9 @@ def read_depth(path: Path) -> NDArray[np.float32]:
     """
     import OpenEXR
 
+    path = Path(path)
     try:
-        header = path.open("rb")
-        header.close()
+        path.open("rb").close()
         (part,) = read_parts(path)
         x0, y0, x1, y1 = part.window
         if part.channels != ("Z",) or x0 or y0 or not (0 <= x1 < _MAX_SIDE and 0 <= y1 < _MAX_SIDE):

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from objascale.benchmarks import benchmark_of
 from objascale.dataset import DatasetError, DatasetWriter, differences, read_header, read_journal, shortened
 from objascale.plan import load_plan
 from objascale.rendering import Rendering, describe_plan
@@ -42,7 +43,7 @@ def merge_shards(shards: Sequence[Path], out: Path) -> tuple[int, int]:
                 f"{shards[0]} and {shard} are two different datasets, not parts of one ({shortened(changed)})"
             )
     dataset = DatasetWriter(out)
-    missing = set(Rendering(plan, dataset, depth=depth).begin())
+    missing = set(Rendering(plan, dataset, depth=depth, benchmark=benchmark_of(shards[0])).begin())
     present = [record for record in dataset.records() if record["status"] != "progress"]
     done = {record["slot"] for record in present if record["status"] == "done"}
     failed = {(record["slot"], record["attempt"]) for record in present if record["status"] == "failed"}

@@ -96,25 +96,38 @@ def object_columns(pose: Pose) -> dict[str, Any]:
 
 
 def read_camera_matrix(row: Mapping[Any, Any]) -> NDArray[np.float64] | None:
-    """Return K of a row of annotations.parquet, (3, 3); None if the data set is of a version without it."""
-    values = _numbers(row, "camera_k")
+    """Return K of a row of annotations.parquet, (3, 3); None if it is damaged, or of a version without it."""
+    values = _numbers(row, "camera_k", 9)
     return None if values is None else values.reshape(3, 3)
 
 
 def read_pose(row: Mapping[Any, Any], of: str = "object") -> Pose | None:
-    """Return the pose in a row of annotations.parquet; None if the data set is of a version without it.
+    """Return the pose in a row of annotations.parquet; None if it is damaged, or of a version without it.
 
     Args:
         row: The row.
         of: `object` for the transform from the object's to camera coordinates, `camera` for that from world to camera
             coordinates.
     """
-    rotation, translation = _numbers(row, f"{of}_rotation"), _numbers(row, f"{of}_translation")
-    if rotation is None or translation is None:
+    rotation, translation = _numbers(row, f"{of}_rotation", 9), _numbers(row, f"{of}_translation", 3)
+    scale = row.get(f"{of}_scale", 1.0)
+    if rotation is None or translation is None or not isinstance(scale, float) or not 0 < scale < np.inf:
         return None
-    return Pose(rotation.reshape(3, 3), translation, float(row.get(f"{of}_scale", 1.0)))
+    return Pose(rotation.reshape(3, 3), translation, scale)
 
 
-def _numbers(row: Mapping[Any, Any], column: str) -> NDArray[np.float64] | None:
+def read_bounds(row: Mapping[Any, Any]) -> NDArray[np.float64] | None:
+    """Return the smallest and the largest corner (2, 3) of an object; None as `read_pose`."""
+    values = _numbers(row, "object_bounds", 6)
+    return None if values is None else values.reshape(2, 3)
+
+
+def _numbers(row: Mapping[Any, Any], column: str, count: int) -> NDArray[np.float64] | None:
     values = row.get(column)
-    return np.asarray(values, np.float64) if isinstance(values, list | np.ndarray) else None
+    if not isinstance(values, list | np.ndarray):
+        return None
+    try:
+        numbers = np.array(values, np.float64)
+    except (ValueError, TypeError):
+        return None
+    return numbers if numbers.shape == (count,) and np.isfinite(numbers).all() else None

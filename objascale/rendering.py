@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from objascale.benchmarks import Benchmark, mark, refuse_another
 from objascale.dataset import DatasetWriter
 from objascale.engine import Worker, WorkerLost, run
 from objascale.engine.messages import Refused, Rendered, Reply, Request
@@ -54,12 +55,14 @@ class Rendering:
         dataset: The dataset.
         shard: (i, n) for the i-th of n shards: the slots i − 1, i − 1 + n, and so on.
         depth: Whether each picture gets a depth map.
+        benchmark: The benchmark that the plan belongs to, if any.
     """
 
     plan: Plan
     dataset: DatasetWriter
     shard: tuple[int, int] = (1, 1)
     depth: bool = False
+    benchmark: Benchmark | None = None
     _refused: dict[str, dict[str, Any]] = field(default_factory=dict, init=False)  # by the object's SHA-256
 
     @property
@@ -72,7 +75,10 @@ class Rendering:
 
         A worker loads a map once for consecutive slots.
         """
+        refuse_another(self.benchmark, self.dataset.folder)
         self.dataset.open(describe_plan(self.plan, self.depth))
+        if self.benchmark is not None:
+            mark(self.benchmark, self.dataset.folder)
         save_plan(self.plan, self.dataset.folder / "plan.json")
         specs = [self.plan.draw(slot) for slot in range(self.plan.n)]
         self.dataset.write_plan(spec.to_json() for spec in specs)

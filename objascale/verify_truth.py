@@ -12,7 +12,7 @@ from objascale.dataset import DatasetError, depth_file
 from objascale.depth import read_depth
 from objascale.files import file_sha256
 from objascale.masks import MaskError, RegionMask
-from objascale.pose import corners, project, read_camera_matrix, read_pose
+from objascale.pose import corners, project, read_bounds, read_camera_matrix, read_pose
 
 _EDGE = 1.0  # px between a mask and the projection of the object; a choice: pixel centres are half a pixel apart
 
@@ -39,13 +39,12 @@ def object_problems(row: Mapping[str, Any], mask: RegionMask) -> list[str]:
 
 def _pose_problems(row: Mapping[str, Any], mask: RegionMask) -> list[str]:
     """Check that the mask lies inside the projection of the object's bounds."""
-    try:
-        matrix, pose = read_camera_matrix(row), read_pose(row)
-        if matrix is None or pose is None:
-            return []
-        seen = project(matrix, pose.apply(corners(row["object_bounds"])))
-    except (KeyError, ValueError, TypeError):
+    if not isinstance(row.get("camera_k"), list):
+        return []
+    matrix, pose, bounds = read_camera_matrix(row), read_pose(row), read_bounds(row)
+    if matrix is None or pose is None or bounds is None:
         return [f"the pose of object {row['object_id']} is damaged"]
+    seen = project(matrix, pose.apply(corners(bounds)))
     if not np.isfinite(seen).all():
         return []  # the bounds reach behind the camera
     (x0, y0), (x1, y1) = seen.min(0) - _EDGE, seen.max(0) + _EDGE

@@ -16,7 +16,7 @@ from reports.gallery import Gallery
 from reports.style import Style
 from reports.times import hardware
 
-PAGE_SCRIPTS, GALLERY_SCRIPTS = ("page.js",), ("gallery.js", "viewer.js")
+PAGE_SCRIPTS, GALLERY_SCRIPTS = ("page.js",), ("pictures.js", "gallery.js", "viewer.js")
 
 
 @dataclass(frozen=True)

@@ -109,13 +109,14 @@ def train(
         fail("--limit does nothing without --validate", 2)
     try:
         from flip.predictor import weights_file
+        from flip.pseudo_labels.labels import LabelError, training_data_of
         from flip.training import loop
         from flip.training.config import TrainingError, read_config
         from flip.training.record import record_of, record_of_teacher, record_of_weights
         from flip.training.validation import load_validation
         from objascale.dataset import DatasetError
         from objascale.scenes.exclusions import read_exclusions
-        from objascale.scenes.sources import open_source
+        from objascale.scenes.sources import open_source, parse_share
     except ImportError as error:
         fail(f"training needs {error.name}: pip install objascale-suite[train]")
     warnings.filterwarnings("ignore", module="lightning_fabric")
@@ -134,12 +135,14 @@ def train(
             report = _printer(progress, settings.steps)
             first = weights_file(initial_weights) if initial_weights else None
             learned = record_of(contents)
+            for path, _ in map(parse_share, data):
+                learned |= training_data_of(path) or learned
             if first:
                 learned |= record_of_weights(first)
             if settings.teacher:
                 learned |= record_of_teacher(settings.teacher.model)
             weights = loop.train(settings, source, out, machine, samples, report, first, learned)
-    except (DatasetError, TrainingError, WeightsMissing) as error:
+    except (DatasetError, TrainingError, LabelError, WeightsMissing) as error:
         fail(str(error))
     except KeyboardInterrupt as interrupt:
         complain(f"interrupted; run the same command again to continue from the checkpoint in {out}")

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from objascale.commands.common import DatasetFolder, errors
-from objascale.terminal import App
+from objascale.terminal import App, complain
 
 app = App("Write a dataset in another format.")
 MaxMegabytes = Annotated[
@@ -25,13 +25,49 @@ MaxMegabytes = Annotated[
 def coco(
     folder: DatasetFolder,
     out: Annotated[Path, typer.Option(help="JSON file to write. It refers to the images in DIR.")] = Path("coco.json"),
+    amodal: Annotated[
+        bool, typer.Option("--amodal", help="Write amodal masks, with visible_mask, invisible_mask and occlude_rate.")
+    ] = False,
 ) -> None:
     """Write COCO's instances JSON with masks as RLE. Image names are relative to DIR."""
     from objascale.export.coco import write_coco
 
     with errors():
-        count = write_coco(folder, out)
+        count = write_coco(folder, out, amodal)
     print(f"{count} images in {out}")
+
+
+@app.command(epilog="Example: objascale export yolo data/mine --out mine-yolo")
+def yolo(
+    folder: DatasetFolder,
+    out: Annotated[Path, typer.Option(help="New folder for images, labels and data.yaml.")] = Path("yolo"),
+) -> None:
+    """Write YOLO's segmentation format: a polygon for each object, and the data.yaml that Ultralytics reads."""
+    from objascale.export.yolo import write_yolo
+
+    with errors():
+        summary = write_yolo(folder, out)
+    if summary.inexact:
+        complain(
+            f"{summary.inexact} of {len(summary.ious)} objects have masks of several parts that one polygon cannot "
+            f"give exactly; the lowest IoU with the mask is {min(summary.ious):.3f}"
+        )
+    print(f"{summary.images} images and {len(summary.ious)} polygons in {out}")
+
+
+@app.command(epilog="Example: objascale export bop data/mine --out mine-bop")
+def bop(
+    folder: DatasetFolder,
+    out: Annotated[Path, typer.Option(help="New folder for the models' bounds and the scenes.")] = Path("bop"),
+) -> None:
+    """Write BOP's layout: images, masks, poses, and the depth of datasets of objascale render --depth."""
+    from objascale.export.bop import write_bop
+
+    with errors():
+        summary = write_bop(folder, out)
+    if not summary.depth:
+        complain("the dataset has no depth maps, so there are no depth images; objascale render --depth makes them")
+    print(f"{summary.images} images of {summary.objects} objects and {summary.models} models in {out}")
 
 
 @app.command(epilog="Example: objascale export flip-hdf5 data/mine --out objascale-test.hdf5")

@@ -10,6 +10,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from objascale.benchmarks import Benchmark
+from objascale.benchmarks.obtaining import benchmark_plan
 from objascale.choices import SOURCES, ImageFormat
 from objascale.commands.options import AssetOptions, PlanOptions, changed_options
 from objascale.difficulty.ranges import DifficultyError, parse_ranges
@@ -20,6 +22,7 @@ from objascale.sources.licences import under_licences
 from objascale.terminal import UsageError, complain, refuse_idle
 
 _NETWORK = ("objaverse", "polyhaven")
+_OF_BENCHMARKS = ("--objects", "--hdris", "--offline")
 _EXCLUDING = ("exclude_categories", "exclude", "exclude_maps")
 _OBJECTS_HELP = {
     "folder": "a folder of objects as PATH/CATEGORY/NAME.glb or PATH/CATEGORY/NAME/scene.gltf",
@@ -77,6 +80,19 @@ def choose_plan(options: PlanOptions, path: Path | None, out: Path) -> Plan:
             "put them there, or run objascale plan on this machine"
         )
     return known
+
+
+def choose_benchmark_plan(options: PlanOptions, benchmark: Benchmark) -> Plan:
+    """Return the plan of a benchmark.
+
+    Raises:
+        UsageError: Options are given that the benchmark fixes.
+        SourceError: An asset is missing or has changed.
+    """
+    if given := [option for option in changed_options(options) if option not in _OF_BENCHMARKS]:
+        raise UsageError(f"{', '.join(given)} cannot be given with {benchmark.name}, which fixes them")
+    hdris = None if options.hdris is None else Path(options.hdris)
+    return benchmark_plan(benchmark, options.objects, hdris, options.offline)
 
 
 def choose_assets(

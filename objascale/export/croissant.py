@@ -32,6 +32,15 @@ _DESCRIPTIONS = {
     "visible": "Share of the whole silhouette that the picture shows",
     "rle_counts": "The mask as COCO's compressed run-length encoding",
     "rle_size": "Height and width of the mask, px",
+    "amodal_counts": "The mask of the whole object inside the picture, as rle_counts",
+    "camera_k": "Camera matrix K by rows, px, with pixel centres at halves",
+    "camera_rotation": "Rotation from world to camera coordinates by rows; x right, y down, z forward",
+    "camera_translation": "Translation from world to camera coordinates",
+    "object_rotation": "Rotation from the object's to camera coordinates by rows",
+    "object_translation": "Translation from the object's to camera coordinates",
+    "object_scale": "Scale from the object's to camera coordinates, applied with the rotation",
+    "object_bounds": "Smallest and largest x, y, z of the object in its own coordinates",
+    "depth_file": "Path of the picture's depth map",
 }
 _TERMS = (
     *("citeAs", "column", "equivalentProperty", "extract", "field", "fileProperty", "fileObject", "fileSet"),

@@ -11,7 +11,6 @@ in the Parquet schema, as `datasets` writes them.
 
 from __future__ import annotations
 
-import csv
 import json
 from collections import Counter
 from pathlib import Path
@@ -22,13 +21,13 @@ import pyarrow.parquet as pq
 
 from objascale.difficulty.record import DIALS
 from objascale.export.coco import xywh
+from objascale.export.credits import write_credits
 from objascale.export.datasheet import DATASHEET, datasheet
 from objascale.export.output import new_folder
 from objascale.export.pictures import (
     CREDIT_COLUMNS,
     ExportImage,
     all_credits,
-    credit_rows,
     licence_of,
     numbered,
     pictures,
@@ -69,7 +68,7 @@ def write_huggingface(folder: Path, out: Path, max_bytes: int) -> list[Path]:
         (partial / "data").mkdir()
         for name, shard in zip(names, shards, strict=True):
             _write_parquet(partial / name, shard, schema, categories)
-        _write_credits(partial / "credits.csv", found)
+        write_credits(partial / "credits.csv", found)
         (partial / "README.md").write_text(_card(found), encoding="utf-8")
         (partial / DATASHEET).write_text(datasheet(folder, "ObjaScale", found), encoding="utf-8")
     return [out / name for name in names]
@@ -159,11 +158,6 @@ def _difficulty(picture: ExportImage) -> dict[str, float]:
 
 def _size(picture: ExportImage) -> int:
     return picture.path.stat().st_size + len(json.dumps([picture.environment_map, *picture.objects])) + _OVERHEAD_BYTES
-
-
-def _write_credits(path: Path, found: list[ExportImage]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([CREDIT_COLUMNS, *credit_rows(found)])
 
 
 def _card(found: list[ExportImage]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from objascale.dataset import HEADER, DatasetError, read_annotations, read_header
+from objascale.masks import MaskError, RegionMask
 
 Credit = dict[str, str]
 """The id, title, author, licence and url of an asset."""
@@ -143,6 +144,28 @@ def pictures(folder: Path) -> list[ExportImage]:
             )
         )
     return found
+
+
+def mask_in(picture: ExportImage, row: Mapping[str, Any], column: str = "rle_counts") -> RegionMask:
+    """Return the mask of an object of an image. Raises DatasetError if it is damaged or empty."""
+    name = f"the mask of object {row['object_id']} in {picture.path}"
+    try:
+        mask = RegionMask.from_rle({"size": row["rle_size"], "counts": row[column]})
+    except MaskError as error:
+        raise DatasetError(f"{name} is damaged ({error}); objascale verify lists all damage") from error
+    if not mask.area:
+        raise DatasetError(f"{name} is empty; objascale verify lists all damage")
+    return mask
+
+
+def amodal_mask_in(picture: ExportImage, row: Mapping[str, Any]) -> RegionMask:
+    """Return the amodal mask of an object of an image. Raises DatasetError if it is missing, damaged or empty."""
+    if not isinstance(row.get("amodal_counts"), str):
+        raise DatasetError(
+            f"object {row['object_id']} in {picture.path} has no amodal mask, because an earlier version rendered it; "
+            "render the dataset again"
+        )
+    return mask_in(picture, row, "amodal_counts")
 
 
 def licence_of(credit: Credit) -> str:

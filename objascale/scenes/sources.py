@@ -92,7 +92,7 @@ def _open(
 ) -> ListedSource:
     shares: dict[Path, int] = defaultdict(int)
     for text in data:
-        path, share = _parse_share(text)
+        path, share = parse_share(text)
         shares[path] += share
     cropped = {path: share for path, share in shares.items() if holds_crops(path)}
     if backgrounds and not cropped:
@@ -108,7 +108,7 @@ def _open(
     return sources[0][0] if len(sources) == 1 else MixedSource(sources)
 
 
-def _parse_share(text: str) -> tuple[Path, int]:
+def parse_share(text: str) -> tuple[Path, int]:
     """Parse PATH or PATH=SHARE; an existing path may contain an equals sign."""
     path, equals, share = text.rpartition("=")
     if not equals or Path(text).exists():

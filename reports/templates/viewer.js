@@ -48,6 +48,12 @@ function fact(name, text) {
   return [make("dt", {}, name), make("dd", {}, text)];
 }
 
+/** List the dials of an object's picture that differ between pictures. */
+function difficulty(data, object) {
+  const known = Object.entries(data.dials).filter(([, strength]) => strength[object] >= 0);
+  return known.length ? fact("Difficulty", known.map(([name, strength]) => `${name} ${(strength[object] / 100).toFixed(1)}`).join(", ")) : [];
+}
+
 function showObject() {
   const { data } = view;
   const object = view.shown[place];
@@ -61,6 +67,7 @@ function showObject() {
     ...fact("Object", `${count(data.area[object])} px, ${scientific(fraction(data, object))} of the image`),
     ...fact("Crop", box ? `${box[2] - box[0]}×${box[3] - box[1]} px` : "none"),
     ...fact("Image", `${data.image[object]}, ${data.width[object]}×${data.height[object]} px`),
+    ...difficulty(data, object),
     ...fact("Asset", data.asset_names[data.asset[object]] || "unknown"),
     ...fact("Object id", data.id[object]));
   viewer.querySelector(".place").replaceChildren(known, ...whole(data, object));

@@ -21,12 +21,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from objascale.camera import Camera
 from objascale.color import blender_datafiles
 from objascale.compose import encode
 from objascale.dataset import OBJECTS_PER_IMAGE, DatasetWriter, image_file, mask_columns
 from objascale.files import write_atomically
 from objascale.masks import RegionMask
 from objascale.plan import ObjectSpec, RenderSettings, SceneSpec, spec_id
+from objascale.pose import Pose, camera_columns, camera_matrix, object_columns
 from tests.objascale_runs import objascale
 
 
@@ -158,7 +160,7 @@ def _render(folder: Path, slot: int, names: list[str], settings: RenderSettings,
         whole[7 + 11 * k : 20 + 17 * k, 30 * k : 31 + 33 * k] = True
         whole[7 + 11 * k, 30 * k] = False  # a notch, so that mask and box differ
         picture[whole & free] = (40, 60 * k, 200)
-        masks.append((name, RegionMask.from_full(whole & free), (whole & free).sum() / whole.sum()))
+        masks.append((name, RegionMask.from_full(whole & free), RegionMask.from_full(whole)))
         free &= ~whole
     data = encode(picture, settings.format)
     file = image_file(slot, settings.format)
@@ -166,6 +168,7 @@ def _render(folder: Path, slot: int, names: list[str], settings: RenderSettings,
     things = tuple(
         ObjectSpec(name, name.split("/")[0], "0" * 64, mask.fraction, 0.5, 0.5, 0.5, False) for name, mask, _ in masks
     )
+    camera = Camera(width, height, 1.0, 0.0, 0.5)
     spec = SceneSpec(
         slot=slot,
         attempt=0,
@@ -195,16 +198,27 @@ def _render(folder: Path, slot: int, names: list[str], settings: RenderSettings,
             "asset_id": name,
             "target_fraction": mask.fraction,
             **{key: credits[name][key] for key in ("title", "author", "licence", "url")},
-            "visible": float(visible),
+            "visible": mask.area / whole.area,
             "missing_textures": [],
             "position": [1.0, 2.0, float(k)],
+            **camera_columns(camera),
+            **object_columns(Pose(np.eye(3), np.zeros(3))),
+            "object_bounds": _card(camera, whole),
+            "amodal_counts": whole.rle()["counts"],
             **shared,
             **mask_columns(mask),
         }
-        for k, (name, mask, visible) in enumerate(masks)
+        for k, (name, mask, whole) in enumerate(masks)
     ]
     record = {"slot": slot, "attempt": 0, "status": "done", "spec_id": shared["spec_id"]}
     return {**record, "spec": asdict(spec), "annotations": rows}
+
+
+def _card(camera: Camera, mask: RegionMask) -> list[float]:
+    """Return the bounds of a card, at a distance of 1, that fills the box of a mask."""
+    x0, y0, x1, y1 = mask.box
+    seen = [[x0, y0, 1], [x1, y1, 1]] @ np.linalg.inv(camera_matrix(camera)).T
+    return seen.ravel().tolist()
 
 
 def make_glb(path: Path, parts: dict[str, np.ndarray | bytes], **document: Any) -> Path:

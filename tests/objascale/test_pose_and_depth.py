@@ -252,6 +252,14 @@ def test_rows_of_earlier_versions_have_no_pose():
     assert read_camera_matrix({"camera_k": float("nan")}) is None  # as pandas fills a missing value
 
 
+@pytest.mark.parametrize("values", [[], [1.0] * 8, ["a"] * 9, [[1.0]] * 9, [float("nan")] * 9, "123456789", None])
+def test_damaged_numbers_are_not_read(values):
+    row = {"camera_k": values, "object_rotation": values, "object_translation": [0.0] * 3, "object_scale": 1.0}
+    assert read_camera_matrix(row) is None
+    assert read_pose(row) is None
+    assert read_pose({**row, "object_rotation": [1.0] * 9, "object_scale": values}) is None
+
+
 def test_a_depth_map_is_read_as_it_was_written(tmp_path):
     part = np.float32([[1.5, 2.25], [0, 4000.123]])
     depth = depth_map([((3, 1, 5, 3), part)], 7, 4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import shutil
 import time
@@ -43,12 +44,19 @@ def poor(rows: pd.DataFrame) -> pd.DataFrame:
     return rows
 
 
+def graded(rows: pd.DataFrame) -> pd.DataFrame:
+    """The same with 0 to 5 of noise, 1 of haze or none, and three pictures without difficulty."""
+    number = rows["image_id"].astype(int)
+    texts = [json.dumps({"noise": n / 3, "contrast": float(n % 2), "motion": 0.0}) for n in number]
+    return rows.assign(difficulty=pd.Series(texts, rows.index).where(number < 13))
+
+
 @pytest.fixture(scope="module")
 def address(results_maker, tmp_path_factory) -> str:
-    """Build a report on two data sets, with one figure and all tables."""
+    """Build a report on two data sets, the first with difficulty, with one figure and all tables."""
     first = results_maker("first", MODELS, objects=16, side=300)
     table = first / "results.parquet"
-    poor(pd.read_parquet(table)).to_parquet(table)
+    graded(poor(pd.read_parquet(table))).to_parquet(table)
     (first.parent / "first-data" / "images" / "000005.png").unlink()
     second = results_maker("second", ("box", "ellipse"), objects=3, dataset="photos", seed=1)
     out = tmp_path_factory.mktemp("page")
@@ -174,6 +182,59 @@ def test_objects_can_be_sorted(page: Page) -> None:
     control(page, "sort").select_option("pixels")
     sizes = [int(text.split(" px")[0].replace(",", "")) for text in page.locator("#cards p").all_inner_texts()]
     assert sizes == sorted(sizes)
+
+
+def sizes(page: Page) -> list[str]:
+    """Return the number and size of every card, which names the object."""
+    return page.locator("#cards .object p").all_inner_texts()
+
+
+def test_objects_are_filtered_by_the_strength_of_a_dial(page: Page) -> None:
+    open_gallery(page)
+    count = page.locator("#count")
+    assert control(page, "dial").locator("option").all_inner_texts() == ["all, summed", "noise", "contrast"]
+    assert control(page, "strongest").input_value() == "5"  # of 11 / 3 + 1
+    control(page, "dial").select_option("noise")
+    assert control(page, "strongest").input_value() == "4"
+    expect(count).to_have_text("16 of 16 objects")
+    control(page, "weakest").fill("2")
+    expect(count).to_have_text("7 of 16 objects")  # 6 / 3 to 12 / 3
+    control(page, "strongest").fill("3")
+    expect(count).to_have_text("4 of 16 objects")
+    control(page, "dial").select_option("contrast")
+    expect(count).to_have_text("16 of 16 objects")
+    control(page, "weakest").fill("1")
+    expect(count).to_have_text("6 of 16 objects")
+    control(page, "dial").select_option("")
+    control(page, "weakest").fill("4")
+    expect(count).to_have_text("3 of 16 objects")  # 9 / 3 + 1, 11 / 3 + 1 and 12 / 3
+    page.locator("#filters").get_by_role("button", name="Reset").click()
+    expect(count).to_have_text("16 of 16 objects")
+
+
+def test_objects_are_sorted_by_the_strength_of_a_dial(page: Page) -> None:
+    open_gallery(page)
+    control(page, "dial").select_option("noise")
+    control(page, "sort").select_option("hard")
+    expect(control(page, "first")).to_be_hidden()
+    page.locator("#cards .open").first.click()
+    expect(page.locator("#viewer .known")).to_contain_text("noise 4.0, contrast 0.0")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#viewer .known")).to_contain_text("noise 3.7, contrast 1.0")
+    page.keyboard.press("Escape")
+    hardest = sizes(page)
+    control(page, "sort").select_option("easy")
+    easiest = sizes(page)
+    assert easiest[:13] == hardest[:13][::-1]
+    assert easiest[13:] == hardest[13:]  # without difficulty
+
+
+def test_data_without_difficulty_has_no_dials(page: Page) -> None:
+    open_gallery(page)
+    control(page, "dataset").select_option("photos")
+    expect(page.locator("#count")).to_have_text("3 of 3 objects")
+    expect(control(page, "dial")).to_be_hidden()
+    assert control(page, "sort").locator("option:not([disabled])").count() == 7
 
 
 def test_another_data_set_has_its_own_models(page: Page) -> None:
