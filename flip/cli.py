@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from flip.choices import PAPER_MODELS, WEIGHTS_SUFFIXES
+from flip.pseudo_labels.command import pseudo_label
 from flip.training.command import train
 from flip.weights import WEIGHTS
 from objascale import terminal
@@ -24,6 +25,12 @@ app.command(
     epilog="Examples: flip train --data data/crops --backgrounds data/hdris --validate data/objascale --out runs/flip-s"
     "\n\nflip train --config flip-l --data sa1b=3 --data data/crops --backgrounds photos --out runs/flip-l",
 )(train)
+app.command(
+    "pseudo-label",
+    epilog="Examples: flip pseudo-label photos --teacher mobilesam-onnx --out data/pseudo"
+    "\n\nflip pseudo-label photos --teacher hf:facebook/sam-vit-base --grid 16 --out data/pseudo"
+    "\n\nflip train --data data/pseudo --data data/crops --backgrounds photos --out runs/mine",
+)(pseudo_label)
 
 MODEL = f"{', '.join(WEIGHTS)}, or a file: {', '.join(WEIGHTS_SUFFIXES)}; either of a pair of .onnx graphs."
 
