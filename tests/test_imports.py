@@ -68,7 +68,7 @@ NOT_FOR_HELP = {
 EXPORTS = ("export coco", "export flip-hdf5", "export webdataset", "export huggingface")
 COMMANDS = {
     "objascale": ("", "plan", "render", "crops", "merge", "verify", "sheet", "stats", "export", *EXPORTS),
-    "flip": ("", "train", "pseudo-label", "predict", "export", "fetch"),
+    "flip": ("", "train", "pseudo-label", "card", "predict", "export", "fetch"),
     "bench": ("", "models", "fetch", "run", "merge", "compare"),
     "reports": ("", "build", "figure", "table", "check"),
 }
