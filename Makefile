@@ -6,13 +6,15 @@ TORCH ?= cpu
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help setup demo results test test-slow lint benchmarks clean
+.PHONY: help setup demo results test test-slow lint docs wheel-test benchmarks clean
 
 help:
 	@echo "make demo        render, run and report in five minutes"
 	@echo "make test        the tests; make test-slow: the long proofs"
-	@echo "make results     the results behind the tables of README.md and docs/"
-	@echo "make lint        ruff, mypy and import-linter"
+	@echo "make results     the results behind the tables of the documentation"
+	@echo "make lint        ruff, mypy, import-linter, and the documentation's links"
+	@echo "make docs        the documentation as a site: site/index.html"
+	@echo "make wheel-test  the package, installed from its wheel in a new environment"
 	@echo "make benchmarks  seconds by stage"
 	@echo "make setup       only the virtual environment, with all extras"
 	@echo "TORCH=auto       PyTorch for the GPU of this machine; the default is the CPU build"
@@ -55,7 +57,7 @@ demo: $(VENV)/demo
 	$(BIN)/bench run --models all --data demo/data --out demo/results
 	$(BIN)/reports build demo/results --out demo/report
 
-# The results that the tables of README.md and docs/ show. COCO's part needs its pictures and annotations of 2017.
+# The results that the tables and figures of docs/ show. COCO's part needs its pictures and annotations of 2017.
 FURNITURE ?= /usr/share/sweethome3d/furniture
 COCO ?= data/coco/annotations/instances_train2017.json
 MODELS := flip-tiny,flip-s,mobilesam-onnx,grabcut,box,ellipse
@@ -80,11 +82,24 @@ test: setup
 test-slow: setup
 	$(BIN)/pytest -m slow
 
-lint: setup
+lint: setup docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# A broken link, a missing anchor or a docstring that cannot be read ends the build. The variable silences an advertisement.
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "the documentation is site/index.html"
+
+# The package as its users get it: a wheel without extras in an environment of its own, used in an empty folder.
+wheel-test:
+	@rm -rf build dist
+	@$(MAKE) --no-print-directory VENV=build/wheel build/wheel/torch
+	build/wheel/bin/pip wheel --quiet --no-deps --wheel-dir dist .
+	build/wheel/bin/pip install --quiet -c constraints.txt dist/*.whl
+	PATH=$(CURDIR)/build/wheel/bin:$$PATH sh tests/wheel.sh
 
 benchmarks: setup
 	$(BIN)/python tests/benchmarks/render.py
@@ -92,4 +107,4 @@ benchmarks: setup
 	$(BIN)/python tests/benchmarks/training.py
 
 clean:
-	rm -rf $(VENV) $(VENV).uv build *.egg-info
+	rm -rf $(VENV) $(VENV).uv build dist site *.egg-info

@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from objascale.progress import ProgressCallback
+from reports.answer import answer_of
 from reports.figures import Drawn
 from reports.figures.registry import FIGURES, draw, figure_number
 from reports.formats import Table, scientific
@@ -29,6 +30,9 @@ from reports.times import NO_MASKS
 from reports.view import NothingToShow, ResultsView, slugs
 
 PIXELS_PER_INCH = 155  # of a figure on the page: letters of 7 points are 15 px tall, about the size of its text
+
+
+CURVE = "iou-by-size"  # the figure beside the answer
 
 
 @dataclass(frozen=True)
@@ -198,7 +202,11 @@ def _build_section(view: ResultsView, slug: str, work: _Work, limit: int | None)
         gallery = build_gallery(view, slug, work.output.root, limit, work.workers, work.progress)
     work.output.keep(gallery.files)
     figures = _saved_figures(savings, work)
-    return Section(view.dataset, slug, _tiles(view.rows), shown, tables, figures, missing + undrawn, gallery)
+    curve = next((figure for figure in figures if Path(figure.files["svg"]).stem == CURVE), None)
+    answer = answer_of(view)
+    return Section(
+        view.dataset, slug, answer, curve, _tiles(view.rows), shown, tables, figures, missing + undrawn, gallery
+    )
 
 
 def _draw_figures(view: ResultsView, slug: str, work: _Work) -> tuple[list[_Saving], list[str]]:

@@ -203,6 +203,13 @@ def _open_map(path: Path) -> list[str]:
     return []
 
 
+def _open_depth(path: Path) -> list[str]:
+    from objascale.depth import read_depth
+
+    read_depth(path)
+    return []
+
+
 _DATASET_DOORS = {
     "masks folder": (sound_files.write_mask_folder, _dataset_of(1), mutants.PNG),
     "indexed mask": (sound_files.write_indexed, _dataset_of(1), mutants.PNG),
@@ -250,6 +257,7 @@ DOORS |= {
         lambda at: sound_files.saved(at / "a.png", sound_files.scene()[1]), _open_mask, _PICTURE_REFUSALS, mutants.PNG
     ),
     "exr": Door(sound_files.write_exr, _open_map, (MAP,), mutants.BINARY),
+    "depth map": Door(sound_files.write_depth_map, _open_depth, (DATASET,), mutants.BINARY),
     "hdr": Door(sound_files.write_hdr, _open_map, (MAP,), mutants.BINARY),
     "panorama": Door(sound_files.write_panorama, _open_map, (MAP,), mutants.PNG),
     "safetensors": Door(

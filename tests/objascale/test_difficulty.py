@@ -31,6 +31,7 @@ from objascale.difficulty.spread import Spread, line_kernel
 from objascale.finish import finish
 from objascale.masks import RegionMask
 from objascale.plan import ObjectSpec, SceneSpec
+from objascale.pose import Pose
 from objascale.records import VisibleObject
 
 SIDE = 192
@@ -52,7 +53,9 @@ def square() -> tuple[Crop, VisibleObject]:
     rgba = np.zeros((46, 46, 4), np.float32)
     rgba[3:43, 3:43] = (0.6, 0.1, 0.1, 1)
     mask = RegionMask(70, 80, rgba[..., 3] > 0, SIDE, SIDE).tight()
-    return Crop(rgba, 70, 80), VisibleObject(mask, 1.0, (0.0, 0.0, 0.0), [])
+    return Crop(rgba, 70, 80), VisibleObject(
+        mask, 1.0, (0.0, 0.0, 0.0), Pose(np.eye(3), np.zeros(3)), (0.0,) * 6, [], mask
+    )
 
 
 def spec_of(difficulty: Difficulty | None, seed: int = 5) -> SceneSpec:
