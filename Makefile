@@ -32,6 +32,7 @@ $(BIN)/pip:
 
 # The CPU build of PyTorch is a tenth of the others. uv knows where it is; without that address, pip takes the usual build.
 $(VENV)/torch: | $(BIN)/pip
+	@echo "Installing PyTorch ($(TORCH); make TORCH=auto takes the build for this machine's GPU) in $(VENV), once"
 	@$(INSTALL) uv
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --torch-backend $(TORCH) -c constraints.txt torch 2>/dev/null || { \
 	  echo "PyTorch's own index cannot be reached, so pip takes the build of the package index"; $(INSTALL) torch; }
@@ -39,7 +40,8 @@ $(VENV)/torch: | $(BIN)/pip
 
 # The demo needs a few packages, everything else needs all.
 $(VENV)/demo: pyproject.toml constraints.txt $(VENV)/torch
-	$(INSTALL) -e '.[render,onnx]'
+	@echo "Installing Blender and the other packages of the demo in $(VENV), once"
+	@$(INSTALL) -e '.[render,onnx]'
 	@$(BIN)/objascale doctor --blender
 	@touch $@
 
@@ -50,12 +52,20 @@ $(VENV)/ready: pyproject.toml constraints.txt $(VENV)/torch
 	@$(BIN)/objascale doctor --blender
 	@touch $@
 
-# Renders, runs every model whose weights are here or can be had within a minute, and draws the page.
+# Renders, runs the models whose weights are here or can be had within a minute, and draws the page.
+PAGE := demo/report/index.html
 demo: $(VENV)/demo
-	$(BIN)/objascale render --source starter --n 24 --max-px 4096 --samples 32 --seed 7 --out demo/data
-	@for model in flip-tiny mobilesam-onnx; do timeout 60 $(BIN)/bench fetch $$model || echo "going on without $$model"; done
-	$(BIN)/bench run --models all --data demo/data --out demo/results
-	$(BIN)/reports build demo/results --out demo/report
+	@echo "1. objascale render: 24 pictures of generated objects, 512 to 4096 px wide, with exact masks"
+	@$(BIN)/objascale render --source starter --n 24 --max-px 4096 --samples 32 --seed 7 --out demo/data
+	@echo "2. bench run: models segment each object from a prompt"
+	@for model in flip-tiny mobilesam-onnx; do timeout 60 $(BIN)/bench fetch $$model >/dev/null 2>&1; done || true
+	@$(BIN)/bench run --available --models flip-tiny,flip-s,mobilesam-onnx,grabcut,box,ellipse --data demo/data \
+	  --out demo/results
+	@echo "From left to right, objects cover more of their picture. box and ellipse are the prompt itself, without a model."
+	@echo "3. reports build: tables, figures, and a page with every object"
+	@$(BIN)/reports build demo/results --out demo/report >/dev/null
+	@echo "Open $(PAGE) in a browser. Next: docs/index.md"
+	@test -z "$$DISPLAY$$WAYLAND_DISPLAY" || $(BIN)/python -m webbrowser -t "file://$(CURDIR)/$(PAGE)" >/dev/null
 
 # The results that the tables and figures of docs/ show. COCO's part needs its pictures and annotations of 2017.
 FURNITURE ?= /usr/share/sweethome3d/furniture

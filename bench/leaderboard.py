@@ -21,7 +21,7 @@ _HEAD = """\
 
 Mean IoU in percent. `bench submit` makes a file of a results folder, and `bench leaderboard` makes this page of such
 files. Data sets that differ in a mask or in the strength of a dial have tables of their own. S, M and L are COCO's
-sizes, and boundary IoU is that of 2 % of the image ([results.md](results.md#measures)). Objects with an error count
+sizes, and boundary IoU is that of 2 % of the image ([methods.md](methods.md#measures)). Objects with an error count
 with IoU 0.
 """
 

@@ -28,8 +28,9 @@ def object_problems(row: Mapping[str, Any], mask: RegionMask) -> list[str]:
     problems = []
     for column, words in (("uncertain_counts", "uncertain band"), ("amodal_counts", "amodal mask")):
         try:
-            if row.get(column):
-                other = RegionMask.from_rle({"size": row["rle_size"], "counts": row[column]})
+            counts = row.get(column)
+            if isinstance(counts, str) and counts:
+                other = RegionMask.from_rle({"size": row["rle_size"], "counts": counts})
                 if column == "amodal_counts" and mask.intersection(other) < mask.area:
                     problems.append(f"the amodal mask of object {name} does not contain its mask")
         except MaskError as error:

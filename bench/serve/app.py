@@ -108,7 +108,7 @@ class Service:
                     }
                     for name, worker in self.workers.items()
                 ],
-                "dataset": dataset and {"name": dataset.name, "pictures": len(dataset.samples)},
+                "dataset": dataset and {"name": dataset.path.name, "pictures": len(dataset.samples)},
                 "first": self.first,
                 "tile": TILE_SIDE,
                 "max_bytes": MAX_PICTURE_BYTES,

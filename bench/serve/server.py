@@ -51,14 +51,14 @@ class Server:
 
     def __init__(self, service: Service, host: str = "127.0.0.1", port: int | None = None) -> None:
         self._socket = _listen(host, port)
-        port = self._socket.getsockname()[1]
+        self.port = self._socket.getsockname()[1]
         self.token = None if is_loopback(host) else new_token()
-        guard = Guard(make_app(service), host=host, port=port, token=self.token, limits=BODY_LIMITS)
+        guard = Guard(make_app(service), host=host, port=self.port, token=self.token, limits=BODY_LIMITS)
         self._server = uvicorn.Server(
             uvicorn.Config(guard, log_level="warning", timeout_graceful_shutdown=1, ws="none", server_header=False)
         )
         name = socket.gethostname() if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
-        self.address = f"http://{name}:{port}/" + (f"?token={self.token}" if self.token else "")
+        self.address = f"http://{name}:{self.port}/" + (f"?token={self.token}" if self.token else "")
 
     def run(self) -> None:
         """Answer requests until `stop` or Ctrl-C."""

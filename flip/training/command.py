@@ -21,13 +21,17 @@ from objascale.terminal import complain, fail
 
 if TYPE_CHECKING:
     from flip.training.journal import Event
+    from flip.training.plan import Plan
 
 
 VALIDATION_IMAGES = 100  # a choice: enough to see a trend
 
 
-def _printer(progress: ProgressCallback, num_steps: int) -> Callable[[Event], None]:
-    """Return the `report` of `flip.training.loop.train`: a progress callback for steps, lines for the rest."""
+def _printer(progress: ProgressCallback, num_steps: int, plan: Plan | None = None) -> Callable[[Event], None]:
+    """Return the `report` of `flip.training.loop.train`: a progress callback for steps, lines for the rest.
+
+    The plan is printed once, after its first steps.
+    """
 
     def report(event: Event) -> None:
         if isinstance(event, str):
@@ -40,6 +44,8 @@ def _printer(progress: ProgressCallback, num_steps: int) -> Callable[[Event], No
             metrics = " ".join(f"{name} {value:.3f}" for name, value in event.metrics.items())
             speed = f"{event.examples_per_second:.0f} examples/s, {event.wait:.0%} waiting"
             progress(f"steps, {metrics}, {speed}", event.step, num_steps)
+            for line in plan.after(event) if plan else ():
+                complain(line)
 
     return report
 
@@ -104,7 +110,10 @@ def train(
         bool, typer.Option("--compile", help="Compile the blocks. Takes a minute or two and needs a C++ compiler.")
     ] = False,
 ) -> None:
-    """Train FLIP. The same command resumes an interrupted run with identical losses."""
+    """Train FLIP. The same command resumes an interrupted run with identical losses.
+
+    After 50 steps it prints a plan: the speed, the days to the end with other numbers of devices, and the memory.
+    """
     if limit and not validation:
         fail("--limit does nothing without --validate", 2)
     try:
@@ -112,6 +121,7 @@ def train(
         from flip.pseudo_labels.labels import LabelError, training_data_of
         from flip.training import loop
         from flip.training.config import TrainingError, read_config
+        from flip.training.plan import Plan, devices_here
         from flip.training.record import record_of, record_of_teacher, record_of_weights
         from flip.training.validation import load_validation
         from objascale.dataset import DatasetError
@@ -132,7 +142,7 @@ def train(
         count = processes or (1 if device == "cpu" else "auto")
         machine = loop.Machine(device, count, nodes, precision, workers, compiled)
         with show_progress("training") as progress:
-            report = _printer(progress, settings.steps)
+            report = _printer(progress, settings.steps, Plan(settings, nodes * (processes or devices_here(device))))
             first = weights_file(initial_weights) if initial_weights else None
             learned = record_of(contents)
             for path, _ in map(parse_share, data):

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from objascale.dataset import mask_columns, mask_of, read_annotations, read_journal, write_parquet
+from objascale.dataset import DatasetWriter, mask_columns, mask_of, read_annotations, read_journal, write_parquet
 from objascale.depth import read_depth, write_depth
 from objascale.files import file_sha256
 from objascale.full_frame import FrameDifference, choose_records
@@ -349,3 +349,17 @@ def test_wrong_poses_and_amodal_masks_are_reported(crowded, tmp_path):
     ):
         assert words in found[number]
         assert f"object {number} " in found[number]
+
+
+def test_a_dataset_that_an_earlier_version_began_has_no_damage(hand_copy):
+    """The older rows have neither poses nor amodal masks."""
+
+    def older(record):
+        for row in record["annotations"]:
+            for name in [name for name in row if name[:7] in ("camera_", "object_") and name != "object_id"]:
+                del row[name]
+            del row["amodal_counts"]
+
+    edit_journal(hand_copy, older)
+    DatasetWriter(hand_copy).write_annotations()
+    assert damages(hand_copy) == []

@@ -24,10 +24,12 @@ const browse = server.dataset ? makeSamples(server.dataset, (id) => openPicture(
 let frame = null;
 let linkTimer = null;
 let fetching = null;
+let opening = false;
 
 // ---- drawing
 
 function redraw() {
+  document.body.ariaBusy = "true";
   frame ??= requestAnimationFrame(() => {
     frame = null;
     tiles.begin();
@@ -36,8 +38,14 @@ function redraw() {
     tiles.load();
     describe();
     clearTimeout(linkTimer);
-    linkTimer = setTimeout(() => history.replaceState(null, "", `#${toFragment()}`), LINK_DELAY_MS);
+    linkTimer = setTimeout(settle, LINK_DELAY_MS);
   });
+}
+
+/** Write the link. The page is busy until a picture is there and all models have answered. */
+function settle() {
+  if (!opening) history.replaceState(null, "", `#${toFragment()}`);
+  if (!opening && !models.all.some((model) => model.busy)) document.body.ariaBusy = "false";
 }
 
 function describe() {
@@ -127,6 +135,8 @@ function chooseTruth(number) {
 
 /** Show a picture, with the state of a link if there is one. */
 async function openPicture(id, link = null) {
+  opening = true;
+  document.body.ariaBusy = "true";
   models.forget();
   Object.assign(state, { picture: id, info: null, drawn: link?.drawn ?? null, truth: link?.truth ?? null, changes: link?.changes ?? {} });
   refreshDials();
@@ -134,6 +144,7 @@ async function openPicture(id, link = null) {
     await fetchInfo();
   } catch (error) {
     if (error.name === "AbortError") return;
+    opening = false;
     say(error.message);
     refreshControls();
     redraw();
@@ -144,6 +155,7 @@ async function openPicture(id, link = null) {
 
 /** Begin with the picture that was fetched. */
 function begin(link) {
+  opening = false;
   say("");
   if (link?.drawn) state.tool = link.drawn.kind;
   refreshControls();
@@ -192,6 +204,8 @@ async function changedDials(before) {
   const factor = (before.shrink ?? 1) / (state.changes.shrink ?? 1);
   const middle = [state.info.width / 2, state.info.height / 2];
   state.drawn = scaled(state.drawn, middle, factor);
+  opening = true;
+  document.body.ariaBusy = "true";
   if (factor !== 1) {
     const [x, y] = [state.view.x, state.view.y].map((value, i) => middle[i] + (value - middle[i]) * factor);
     Object.assign(state.view, { x, y });
@@ -199,9 +213,10 @@ async function changedDials(before) {
   try {
     await fetchInfo();
   } catch (error) {
-    if (error.name !== "AbortError") say(error.message);
-    return;
+    if (error.name === "AbortError") return;
+    say(error.message);
   }
+  opening = false;
   prompted(false);
 }
 
@@ -264,4 +279,3 @@ function restore(link) {
 }
 
 restore(fromFragment(location.hash));
-document.body.dataset.ready = "";
