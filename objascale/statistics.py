@@ -151,12 +151,12 @@ def draw(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def save(figure: Figure, folder: Path) -> list[Path]:
-    """Write stats.png, stats.pdf and stats.svg into `folder`. Equal figures give equal bytes."""
+def save(figure: Figure, folder: Path, name: str = "stats") -> list[Path]:
+    """Write NAME.png, NAME.pdf and NAME.svg into `folder`. Equal figures give equal bytes."""
     import matplotlib
 
     folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"stats.{suffix}" for suffix in _FIGURE_SUFFIXES]
+    paths = [folder / f"{name}.{suffix}" for suffix in _FIGURE_SUFFIXES]
     metadata = {"png": {}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
     with matplotlib.rc_context(_STYLE):
         for path in paths:

@@ -65,11 +65,11 @@ NOT_FOR_HELP = {
     *(*MODEL_LIBRARIES, "bpy", "cv2", "h5py", "jinja2", "matplotlib", "numba", "pandas", "PIL", "pyarrow"),
     *("pycocotools", "ray", "requests", "scipy", "seaborn"),
 }
-EXPORTS = ("export coco", "export flip-hdf5", "export webdataset", "export huggingface")
+EXPORTS = ("export coco", "export flip-hdf5", "export webdataset", "export huggingface", "export datasheet")
 COMMANDS = {
-    "objascale": ("", "plan", "render", "crops", "merge", "verify", "sheet", "stats", "export", *EXPORTS),
-    "flip": ("", "train", "predict", "export", "fetch"),
-    "bench": ("", "models", "fetch", "run", "merge", "compare"),
+    "objascale": ("", "plan", "render", "crops", "merge", "freeze", "verify", "sheet", "stats", "export", *EXPORTS),
+    "flip": ("", "train", "pseudo-label", "predict", "export", "fetch"),
+    "bench": ("", "models", "fetch", "run", "merge", "compare", "submit", "leaderboard", "serve"),
     "reports": ("", "build", "figure", "table", "check"),
 }
 
