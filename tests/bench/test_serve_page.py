@@ -41,12 +41,14 @@ def browser() -> Iterator[Browser]:
 def address(write_discs, tmp_path_factory) -> Iterator[str]:
     """Serve three pictures of 240 px with the models box, ellipse and grabcut."""
     folder = write_discs(tmp_path_factory.mktemp("serve") / "discs", 3, size=240)
-    server = Server(service(open_dataset(folder)), port=None)
+    served = service(open_dataset(folder))
+    server = Server(served)
     thread = threading.Thread(target=server.run)
     thread.start()
     yield server.address
     server.stop()
     thread.join()
+    served.close()
 
 
 @pytest.fixture
