@@ -72,6 +72,7 @@ def describe_run(
             "images": len(dataset.samples),
             "masks": dataset.masks,
             "skipped": dict(dataset.skipped),
+            **({"benchmark": dict(dataset.benchmark)} if dataset.benchmark else {}),
         },
         "models": [asdict(card) | {"training": learned.get(card.name, UNKNOWN).summary()} for card in engine.cards],
         "left_out": list(left_out),
@@ -79,6 +80,7 @@ def describe_run(
         "noise": [prompt.noise for prompt in setup.prompts],
         "exif": setup.exif,
         "ignore_band": setup.ignore_band,
+        "selection": setup.selection.conditions(),
         "workers": engine.workers,
         "environment": engine.environment,
     }

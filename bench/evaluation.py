@@ -27,6 +27,7 @@ from bench.setup import Setup
 from bench.weights import Missing, obtain_weights
 from flip.choices import Device
 from flip.weights import WeightsMissing
+from objascale.benchmarks.obtaining import dataset_path
 from objascale.choices import Exif
 from objascale.datasets import Dataset
 from objascale.datasets.formats import open_dataset
@@ -51,7 +52,8 @@ def load_dataset(
     Only the index is read. Images and masks are read when they are used.
 
     Args:
-        path: Folder or file of the data set; docs/datasets.md has the layouts.
+        path: Folder or file of the data set; docs/datasets.md has the layouts. Or the name of a frozen benchmark, such
+            as "objascale-mini-v1", which is rendered first if it is not here.
         format: Name of the format; None to detect it.
         images: Folder of the images of a COCO JSON that lies elsewhere.
         select: Conditions that objects meet, as `--select` takes them: "category=cup,chair", "area=100..5000" (px),
@@ -67,12 +69,13 @@ def load_dataset(
         raise UsageError(f"limit is {limit!r}; give a number of images from 1, or None")
     if not isinstance(path, (str, Path)):
         raise UsageError(f"a data set is a path or the result of load_dataset, not an object of type {_kind(path)}")
-    dataset = open_dataset(Path(path), format, _path(images))
+    path = dataset_path(path)
+    dataset = open_dataset(path, format, _path(images))
     selection = parse_selection([select] if isinstance(select, str) else select, limit)
     if selection == EVERYTHING:
         return dataset
     selection.check(dataset)
-    reopen = partial(load_dataset, Path(path).absolute(), format, images and Path(images).absolute(), select, limit)
+    reopen = partial(load_dataset, path.absolute(), format, images and Path(images).absolute(), select, limit)
     return selection.of(dataset).opened_by(reopen)
 
 
@@ -153,7 +156,7 @@ def evaluate(
         models: Names that `bench run --models` takes, and objects.
         data: Folder or file of the data set, or a data set of `load_dataset`.
         prompt: Source of the prompts: each model's own kind ("matched"), or the same "box", "gaussian" or "point" for
-            all, or a protocol: "clicks", "worst" or "detector:FILE" (docs/formats.md).
+            all, or a protocol: "clicks", "worst" or "detector:FILE" (docs/methods.md).
         out: Results folder, which `bench` and `reports` open too. An unfinished run in it is continued. None keeps no
             files.
         noise: Noise of prompts, as a fraction of the side of the object's box, or several levels.

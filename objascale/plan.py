@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from objascale.balance import Balance, cells_of
 from objascale.choices import ImageFormat
 from objascale.difficulty.neighbours import Neighbour, count_distractors, distractor, occluder
 from objascale.difficulty.ranges import HARD, PHOTO, DialRange, draw
@@ -93,6 +94,8 @@ class PlanSettings(BaseModel):
             their centre lies anywhere in the picture, whose edges may cut the object.
         max_objects: Largest number of objects; a picture has 1 to this many, uniformly.
         difficulty: Ranges of the dials, see `objascale.difficulty`; None for pictures without difficulty.
+        balance: Whether every cell of size, resolution and strength has its share, see `objascale.balance`. None
+            stands for no, so that data sets from before this setting can be continued.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -107,6 +110,7 @@ class PlanSettings(BaseModel):
     place: PlacementMode = "anywhere"
     max_objects: int = Field(1, ge=1, le=MAX_OBJECTS)
     difficulty: dict[str, DialRange] | None = None
+    balance: Literal[True] | None = None
 
     @model_validator(mode="after")
     def _ranges(self) -> PlanSettings:
@@ -255,15 +259,19 @@ class Plan:
 
     def draw(self, slot: int, attempt: int = 0) -> SceneSpec:
         """Draw the spec of one attempt at one slot. The same arguments always give the same spec."""
-        ranges = self.settings.difficulty
+        ranges, limits, units = self.settings.difficulty, self.settings, None
+        if self._balance is not None:
+            limits, units = self._balance.limits(limits, slot), self._balance.units(slot)
         rng = np.random.default_rng([self.settings.seed, slot, attempt])
         environment = self.maps[int(rng.integers(len(self.maps)))]
-        pixels, fraction = self._size(rng)
+        pixels, fraction = _draw_size(limits, rng)
         objects = [self._object_spec(self._object(slot, attempt), fraction, rng)]
         for _ in range(int(rng.integers(self.settings.max_objects))):
             category = self._categories[int(rng.integers(len(self._categories)))]
             own = self._by_category[category]
-            objects.append(self._object_spec(own[int(rng.integers(len(own)))], self._fraction(pixels, rng), rng))
+            objects.append(
+                self._object_spec(own[int(rng.integers(len(own)))], _draw_fraction(limits, pixels, rng), rng)
+            )
         spec = SceneSpec(
             slot=slot,
             attempt=attempt,
@@ -277,7 +285,9 @@ class Plan:
             seed=int(rng.integers(2**31)),
             objects=tuple(objects[i] for i in rng.permutation(len(objects))),
         )
-        return spec if ranges is None else self._harder(spec, draw(ranges, self.settings.seed, slot, attempt))
+        if ranges is None:
+            return spec
+        return self._harder(spec, draw(ranges, self.settings.seed, slot, attempt, units=units))
 
     def _harder(self, spec: SceneSpec, difficulty: Difficulty) -> SceneSpec:
         """Return a spec with difficulty: distractors behind all objects, and an occluder before them.
@@ -355,29 +365,39 @@ class Plan:
     def _shuffled(self, count: int, *key: int) -> NDArray[np.int64]:
         return np.random.default_rng([self.settings.seed, _SHUFFLE_STREAM, *key]).permutation(count)
 
-    def _size(self, rng: np.random.Generator) -> tuple[int, float]:
-        """Draw side and fraction, uniform in (log side, log fraction) where the mask's area is allowed."""
-        log_pixels = np.linspace(math.log(self.settings.min_px), math.log(self.settings.max_px), _SIZE_GRID)
-        low, high = self._log_fractions(log_pixels)
-        room = np.where(high - low >= -1e-9, np.maximum(high - low, 1e-6), 0)  # a range may be a single fraction
-        cumulative = np.concatenate(([0.0], np.cumsum((room[1:] + room[:-1]) / 2)))
-        pixels = round(math.exp(np.interp(rng.uniform() * cumulative[-1], cumulative, log_pixels)))
-        return pixels, self._fraction(pixels, rng)
+    @cached_property
+    def _balance(self) -> Balance | None:
+        if self.settings.balance is None:
+            return None
+        return Balance(self.settings.seed, cells_of(self.settings)[0], self.settings.difficulty or {})
 
-    def _fraction(self, pixels: int, rng: np.random.Generator) -> float:
-        """Draw a fraction for a picture of `pixels` px a side, log-uniform over the allowed range.
 
-        It has six significant digits, because the last digits of a logarithm differ between kinds of processors.
-        """
-        low, high = self._log_fractions(np.log([pixels]))
-        return float(f"{math.exp(rng.uniform(min(low[0], high[0]), high[0])):.6g}")
+def _draw_size(limits: PlanSettings, rng: np.random.Generator) -> tuple[int, float]:
+    """Draw side and fraction, uniform in (log side, log fraction) where the mask's area is allowed."""
+    log_pixels = np.linspace(math.log(limits.min_px), math.log(limits.max_px), _SIZE_GRID)
+    low, high = _log_fractions(limits, log_pixels)
+    room = np.where(high - low >= -1e-9, np.maximum(high - low, 1e-6), 0)  # a range may be a single fraction
+    cumulative = np.concatenate(([0.0], np.cumsum((room[1:] + room[:-1]) / 2)))
+    pixels = round(math.exp(np.interp(rng.uniform() * cumulative[-1], cumulative, log_pixels)))
+    return pixels, _draw_fraction(limits, pixels, rng)
 
-    def _log_fractions(self, log_pixels: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the smallest and largest allowed log fraction at each log side; none is allowed where they cross."""
-        s = self.settings
-        low = np.maximum(math.log(s.min_fraction), math.log(s.min_area) - 2 * log_pixels)
-        largest = math.inf if s.max_area is None else math.log(s.max_area)
-        return low, np.minimum(math.log(s.max_fraction), largest - 2 * log_pixels)
+
+def _draw_fraction(limits: PlanSettings, pixels: int, rng: np.random.Generator) -> float:
+    """Draw a fraction for a picture of `pixels` px a side, log-uniform over the allowed range.
+
+    It has six significant digits, because the last digits of a logarithm differ between kinds of processors.
+    """
+    low, high = _log_fractions(limits, np.log([pixels]))
+    return float(f"{math.exp(rng.uniform(min(low[0], high[0]), high[0])):.6g}")
+
+
+def _log_fractions(
+    limits: PlanSettings, log_pixels: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the smallest and largest allowed log fraction at each log side; none is allowed where they cross."""
+    low = np.maximum(math.log(limits.min_fraction), math.log(limits.min_area) - 2 * log_pixels)
+    largest = math.inf if limits.max_area is None else math.log(limits.max_area)
+    return low, np.minimum(math.log(limits.max_fraction), largest - 2 * log_pixels)
 
 
 def save_plan(plan: Plan, path: Path) -> None:

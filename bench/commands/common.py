@@ -30,10 +30,11 @@ def errors() -> AbstractContextManager[None]:
     from flip.weights import DownloadFailed, WeightsMissing
     from objascale.dataset import DatasetError
     from objascale.engine import Fatal
+    from objascale.sources import SourceError
 
     return terminal.errors(
         *(UnknownModel, WeightsMissing, DownloadFailed, ModelUnavailable, Fatal),
-        *(DatasetError, ResultsError, SelectionError),
+        *(DatasetError, SourceError, ResultsError, SelectionError),
     )
 
 

@@ -47,7 +47,13 @@ def run(
             "model of `bench models` whose weights are present.",
         ),
     ],
-    data: Annotated[Path, typer.Option(help="Folder or file of the data set.")] = Path("data/objascale"),
+    data: Annotated[
+        Path,
+        typer.Option(
+            help="Folder or file of the data set; or a frozen benchmark, such as objascale-mini-v1, which is rendered "
+            "first if it is not here."
+        ),
+    ] = Path("data/objascale"),
     out: Annotated[Path, typer.Option(help="Results folder; an unfinished run in it is continued.")] = Path("results"),
     format: Annotated[
         str | None,
@@ -164,6 +170,7 @@ def run(
     from bench.setup import Setup
     from bench.timing import DEFAULT_IMAGES, TimingSettings
     from bench.weights import obtain_weights
+    from objascale.benchmarks.obtaining import dataset_path
     from objascale.datasets.formats import open_dataset
     from objascale.datasets.skipped import refuse_bad_records
 
@@ -190,6 +197,7 @@ def run(
             chosen, left_out = with_clicks(chosen)
         if not any(model.takes_tokens for model in chosen):
             refuse_idle("a model that samples patches, such as flip-s", "tokens")
+        data = dataset_path(data)
         opened = open_dataset(data, format, images)
         dataset = opened.ignoring_bands() if ignore_band else opened
         selection.check(dataset)

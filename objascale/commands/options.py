@@ -135,6 +135,14 @@ class PlanOptions(AssetOptions):
             show_default=_OF_PRESET,
         ),
     ] = None
+    balance: Annotated[
+        bool,
+        _option(
+            "Give every mask size at every resolution equally many pictures, and every strength of each dial equally "
+            "many of those; objascale stats counts them.",
+            _SIZE_PANEL,
+        ),
+    ] = False
     min_px: Annotated[int | None, _option("Minimum side of a picture, px.", _SIZE_PANEL, show_default="512")] = None
     max_px: Annotated[int | None, _option("Maximum side of a picture, px.", _SIZE_PANEL, show_default="8192")] = None
     min_fraction: Annotated[

@@ -10,6 +10,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from objascale.benchmarks import Benchmark
+from objascale.benchmarks.obtaining import benchmark_plan
 from objascale.choices import SOURCES, ImageFormat
 from objascale.commands.options import AssetOptions, PlanOptions, changed_options
 from objascale.difficulty.ranges import DifficultyError, parse_ranges
@@ -20,6 +22,7 @@ from objascale.sources.licences import under_licences
 from objascale.terminal import UsageError, complain, refuse_idle
 
 _NETWORK = ("objaverse", "polyhaven")
+_OF_BENCHMARKS = ("--objects", "--hdris", "--offline")
 _EXCLUDING = ("exclude_categories", "exclude", "exclude_maps")
 _OBJECTS_HELP = {
     "folder": "a folder of objects as PATH/CATEGORY/NAME.glb or PATH/CATEGORY/NAME/scene.gltf",
@@ -77,6 +80,19 @@ def choose_plan(options: PlanOptions, path: Path | None, out: Path) -> Plan:
             "put them there, or run objascale plan on this machine"
         )
     return known
+
+
+def choose_benchmark_plan(options: PlanOptions, benchmark: Benchmark) -> Plan:
+    """Return the plan of a benchmark.
+
+    Raises:
+        UsageError: Options are given that the benchmark fixes.
+        SourceError: An asset is missing or has changed.
+    """
+    if given := [option for option in changed_options(options) if option not in _OF_BENCHMARKS]:
+        raise UsageError(f"{', '.join(given)} cannot be given with {benchmark.name}, which fixes them")
+    hdris = None if options.hdris is None else Path(options.hdris)
+    return benchmark_plan(benchmark, options.objects, hdris, options.offline)
 
 
 def choose_assets(
@@ -296,8 +312,9 @@ def _maps_from_source(options: AssetOptions, request: dict[str, Any]) -> list[As
 
 def _settings(options: PlanOptions) -> PlanSettings:
     values = PRESETS[options.preset].model_dump() | {"seed": options.seed}
-    given = {name: getattr(options, name) for name in values.keys() - {"difficulty"}}
+    given = {name: getattr(options, name) for name in values.keys() - {"difficulty", "balance"}}
     values |= {name: value for name, value in given.items() if value is not None}
+    values["balance"] = options.balance or None
     if options.difficulty:
         values["difficulty"] = _dials(options.preset, values["difficulty"], options.difficulty)
     return PlanSettings(**values)

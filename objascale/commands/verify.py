@@ -17,6 +17,7 @@ from objascale.sources import Asset
 from objascale.terminal import refuse_idle
 
 if TYPE_CHECKING:
+    from objascale.benchmarks import Benchmark
     from objascale.full_frame import FrameDifference
     from objascale.verify import Damage
 
@@ -37,13 +38,18 @@ def verify(
 ) -> None:
     """Check every file of a dataset and list all damage. The exit code is 1 if there is any.
 
-    The command checks images against SHA-256 and size, masks against box, area, fraction, moments and each other, and
-    the journal against the annotations. --full-frame K also renders K pictures again and compares them with Blender's
-    own rendering of the whole picture. This needs the assets of the dataset. On the kind of processor that made a
-    picture, the bytes are equal. On another kind the masks are equal, and 99.9 % of the pixels are within 1 of 255.
+    A dataset of a frozen benchmark is compared with it: its masks must be equal, and its pictures similar.
+
+    The command checks images against SHA-256 and size, masks against box, area, fraction, moments and each other, the
+    journal against the annotations, and amodal masks, poses and depth maps against masks. --full-frame K also renders K
+    pictures again and compares them with Blender's own rendering of the whole picture. This needs the assets of the
+    dataset. On the kind of processor that made a picture, the bytes are equal. On another kind the masks are equal, and
+    99.9 % of the pixels are within 1 of 255.
     """
     import numpy as np
 
+    from objascale.benchmarks import benchmark_of
+    from objascale.benchmarks.pinning import mask_differences, picture_differences
     from objascale.engine.local import LocalWorker, local_engine
     from objascale.full_frame import choose_records
     from objascale.plan import load_plan
@@ -53,10 +59,15 @@ def verify(
     with errors():
         if not full_frame:
             refuse_idle("--full-frame", "seed", "max_px", "objects", "hdris", "device", "timeout")
+        benchmark = benchmark_of(folder)
         contents = read_contents(folder)
         damages = list(contents.damages)
+        if benchmark is not None:
+            damages += mask_differences(benchmark, [row for rows in contents.images for row in rows])
         for rows in track(contents.images, "checking", "images", len(contents.images)):
             damages += check_image(folder, rows)
+            if benchmark is not None:
+                damages += picture_differences(benchmark, folder, rows)
         if full_frame:
             known = load_plan(folder / "plan.json")
             things = folder_source.objects(objects) if objects else known.objects
@@ -71,8 +82,22 @@ def verify(
     files = len({damage.file for damage in damages})
     result = f"damage in {files} file{'s' if files > 1 else ''}" if damages else "no damage"
     print(f"{len(contents.images)} images in {folder}: {result}")
+    if benchmark is not None:
+        print(_verdict(folder, benchmark, sum(map(len, contents.images)), bool(damages)))
     if damages:
         raise typer.Exit(1)
+
+
+def _verdict(folder: Path, benchmark: Benchmark, masks: int, damaged: bool) -> str:
+    """Say in one sentence whether a data set is the benchmark that it belongs to."""
+    from objascale.benchmarks import split_name
+
+    series, version = split_name(benchmark.name)
+    if damaged:
+        return f"{folder} is not {series}, version {version}: the lines above name the differences"
+    if not benchmark.content.pictures:
+        return f"{folder} has the assets and settings of {series}, version {version}, whose pictures are not pinned"
+    return f"{folder} is {series}, version {version}: all {masks} masks are equal, and all pictures agree"
 
 
 def _full_frames(folder: Path, chosen: list[dict[str, Any]], things: list[Asset], worker: Worker) -> list[Damage]:

@@ -35,6 +35,10 @@ class DialRange(BaseModel):
             raise ValueError(f"the strength {self.low:g} is above {self.high:g}")
         return self
 
+    def share(self, strength: float) -> float:
+        """Return where a strength lies between the ends of the range, from 0 to 1."""
+        return (strength - self.low) / (self.high - self.low) if self.low < self.high else 0.0
+
 
 DialRanges = Mapping[str, DialRange]
 """The range of each dial. A dial without a range has the strength 0."""
@@ -58,12 +62,24 @@ HARD: DialRanges = {name: DialRange(low=0, high=MAX_STRENGTH) for name in DIALS}
 """All strengths of all dials."""
 
 
-def draw(ranges: DialRanges, *seed: int) -> Difficulty:
-    """Draw the strengths of a picture, rounded to 0.001."""
+def draw(ranges: DialRanges, *seed: int, units: Mapping[str, tuple[float, float]] | None = None) -> Difficulty:
+    """Draw the strengths of a picture, rounded to 0.001.
+
+    Args:
+        ranges: The range of each dial.
+        seed: Numbers that seed the draw.
+        units: A part of the range of each dial: the draw is that of the range, given that it lies in the part.
+    """
     strengths = {}
     for name, each in ranges.items():
-        share = stream(name, *seed).uniform() ** each.power
-        strengths[name] = round(each.low + (each.high - each.low) * share, 3)
+        u = stream(name, *seed).uniform()
+        if units is not None:
+            low, high = (each.share(strength) ** (1 / each.power) for strength in units[name])
+            u = low + (high - low) * u
+        strength = round(each.low + (each.high - each.low) * u**each.power, 3)
+        if units is not None and units[name][0] < strength == units[name][1] < each.high:
+            strength = round(strength - 0.001, 3)  # the end of a unit belongs to the next one
+        strengths[name] = strength
     return Difficulty(**strengths)
 
 

@@ -71,6 +71,7 @@ def objects(
     licences: Collection[str] = DEFAULT_LICENCES,
     offline: bool = False,
     progress: ProgressCallback | None = None,
+    candidates: Mapping[str, Sequence[str]] | None = None,
 ) -> Fetched:
     """Fetch distinct objects of LVIS categories into the cache of the `objaverse` package.
 
@@ -84,6 +85,7 @@ def objects(
         licences: Names of the accepted licences.
         offline: Whether to use only files in the cache.
         progress: Called after each file.
+        candidates: Category → uids in the order in which they are tried, instead of Objaverse's table and the seed.
 
     Raises:
         SourceError: For an unknown category or licence, a category without objects, or an unreachable host. Fetched
@@ -94,7 +96,7 @@ def objects(
         name = min(unknown, default="")
         raise SourceError(f"no object has the licence {name!r}; choose among {', '.join(LICENCES.values())}")
     cache = ObjaverseCache(offline=offline)
-    queues = _queues(cache.lvis(), categories, seed)
+    queues = _queues(cache.lvis(), categories, seed) if candidates is None else candidates
     paths = cache.object_paths([uid for queue in queues.values() for uid in queue])
     choice = _Choice(cache, queues, paths, per_category, frozenset(licences), progress)
     choice.run()

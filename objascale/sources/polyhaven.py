@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -82,6 +82,39 @@ def environment_maps(
             f"only {len(found)} of {count} maps of {resolution} could be fetched; the last failure: {failure}"
         )
     return [found[slug] for slug in slugs if slug in found]
+
+
+def named_maps(
+    slugs: Sequence[str], resolution: str, *, offline: bool = False, progress: ProgressCallback | None = None
+) -> list[Asset]:
+    """Fetch environment maps by name into the user's cache.
+
+    Args:
+        slugs: Names of the maps.
+        resolution: One of RESOLUTIONS.
+        offline: Whether to use only files in the cache.
+        progress: Called after each map.
+
+    Raises:
+        SourceError: A map is not listed or cannot be fetched, or the host cannot be reached. Fetched files are kept.
+    """
+    haven = _PolyHaven(resolution, offline, Digests())
+    found: dict[str, Asset] = {}
+    try:
+        listing = haven.listing()
+        if missing := [slug for slug in slugs if slug not in listing]:
+            raise SourceError(f"Poly Haven has no map {missing[0]} of {resolution}")
+        for index, result in download_many([partial(haven.fetch, slug, listing[slug]) for slug in slugs]):
+            if isinstance(result, DownloadFailed):
+                raise SourceError(str(result)) from result
+            found[slugs[index]] = result
+            if progress:
+                progress("environment maps", len(found), len(slugs))
+    except HostUnavailable as error:
+        raise SourceError(f"{error}; fetched files are kept, and the same command continues") from error
+    finally:
+        haven.digests.save()
+    return [found[slug] for slug in slugs]
 
 
 @dataclass(frozen=True)
