@@ -147,8 +147,9 @@ export class Stage {
   showPrompt() {
     if (!hasExtent(state.drawn)) return;
     const [width, height] = this.size;
-    const view = viewOf(boxOf(state.drawn), state.info, width, height, MARGIN);
-    state.view = { ...view, scale: Math.min(view.scale, MAX_SCALE) };
+    const [x0, y0, x1, y1] = boxOf(state.drawn);
+    const { scale } = viewOf([x0, y0, x1, y1], state.info, width, height, MARGIN);
+    state.view = { x: (x0 + x1) / 2, y: (y0 + y1) / 2, scale: Math.min(scale, MAX_SCALE) };
     this.viewed();
   }
 
