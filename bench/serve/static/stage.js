@@ -10,7 +10,7 @@ import { state } from "./state.js";
 const MAX_SCALE = 64;
 const WHEEL = 0.0016;
 const FIRST_PX = 4; // screen px that a new prompt must span
-const MARGIN = 0.9;
+const MARGIN = 0.4; // of the prompt's side, around it
 
 export class Stage {
   /** `prompted(dragging)` is called when the prompt changes, `viewed()` when the view does. */
