@@ -15,7 +15,7 @@ help:
 	@echo "make lint        ruff, mypy, import-linter, and the documentation's links"
 	@echo "make docs        the documentation as a site: site/index.html"
 	@echo "make wheel-test  the package, installed from its wheel in a new environment"
-	@echo "make benchmarks  seconds by stage"
+	@echo "make benchmarks  seconds by stage, ratios and memory; three hours"
 	@echo "make setup       only the virtual environment, with all extras"
 	@echo "TORCH=auto       PyTorch for the GPU of this machine; the default is the CPU build"
 
@@ -63,8 +63,8 @@ demo: $(VENV)/demo
 	  --out demo/results
 	@echo "From left to right, objects cover more of their picture. box and ellipse are the prompt itself, without a model."
 	@echo "3. reports build: tables, figures, and a page with every object"
-	@$(BIN)/reports build demo/results --out demo/report >/dev/null
-	@echo "Open $(PAGE) in a browser. Next: docs/index.md"
+	@$(BIN)/reports build demo/results --out demo/report | tail -n 2
+	@echo "Open the report in a browser. Next: docs/index.md"
 	@test -z "$$DISPLAY$$WAYLAND_DISPLAY" || $(BIN)/python -m webbrowser -t "file://$(CURDIR)/$(PAGE)" >/dev/null
 
 # The results that the tables and figures of docs/ show. COCO's part needs its pictures and annotations of 2017.
@@ -111,10 +111,35 @@ wheel-test:
 	build/wheel/bin/pip install --quiet -c constraints.txt dist/*.whl
 	PATH=$(CURDIR)/build/wheel/bin:$$PATH sh tests/wheel.sh
 
+# The programs behind the figures of docs/rendering.md, "Speed and quality", and of other pages. The minutes are estimates for
+# two cores that do nothing else, three hours in all. OBJECTS is a folder of GLBs and MAPS one of maps of 8k or more; without
+# them, starter objects and Blender's maps are rendered. RESULTS is a folder of `bench run`.
+OBJECTS ?=
+MAPS ?=
+RESULTS ?= results/furniture
+ASSETS = $(if $(OBJECTS),--objects $(OBJECTS)) $(if $(MAPS),--hdris $(MAPS))
+MAP = $(if $(MAPS),$(firstword $(wildcard $(addprefix $(MAPS)/,*.exr *.hdr))))
+MEASURE := $(BIN)/python tests/benchmarks
 benchmarks: setup
-	$(BIN)/python tests/benchmarks/render.py
-	$(BIN)/python tests/benchmarks/background.py
-	$(BIN)/python tests/benchmarks/training.py
+	$(MEASURE)/render.py  # 10 min
+	$(MEASURE)/render.py --pixels 512,1024,2048 --fractions 1e-3,1e-2 --samples 64 --adaptive  # 5 min
+	$(MEASURE)/render.py --pixels 4096 --fractions 1e-3 --samples 64 --full-frame  # 6 min
+	$(MEASURE)/render.py --pixels 4096 --fractions 1e-3 --samples 64 --adaptive --format jpg --preset photo  # 3 min
+	$(MEASURE)/render.py --pixels 8192 --fractions 1e-4 --samples 64 --adaptive $(if $(MAP),--map $(MAP))  # 2 min
+	$(MEASURE)/background.py  # 3 min
+	$(MEASURE)/quality.py $(ASSETS)  # 15 min
+	$(MEASURE)/memory.py $(ASSETS)  # 20 min
+	$(MEASURE)/paper_plan.py $(ASSETS)  # 20 min
+	$(MEASURE)/processors.py $(ASSETS)  # 10 min
+	$(MEASURE)/annotations.py  # 2 min
+	$(MEASURE)/predict.py  # 3 min
+	$(MEASURE)/harness.py  # 10 min
+	$(MEASURE)/workers.py  # 15 min
+	$(MEASURE)/contention.py  # 25 min
+	$(MEASURE)/hf.py  # 5 min
+	$(MEASURE)/training.py  # 5 min
+	@test -d $(RESULTS) || { echo "$(RESULTS) is missing, so reports are not measured: make results"; exit 0; }; \
+	$(MEASURE)/report.py $(RESULTS) && $(MEASURE)/gallery.py $(RESULTS)  # 15 min
 
 clean:
 	rm -rf $(VENV) $(VENV).uv build dist site *.egg-info

@@ -32,10 +32,10 @@ def picture_json(identity: str, picture: Picture) -> dict[str, Any]:
 def prediction_json(
     model: str, prediction: Prediction, picture: Picture, truth: Truth | None, changes: Changes
 ) -> dict[str, Any]:
-    """Describe a prediction: its mask, times, IoU if the truth is known, and the line of Python that repeats it."""
+    """Describe a prediction: its mask, times, IoU if the truth is known, and Python code that repeats it."""
     mask = prediction.mask
     iou = None
-    if truth is not None:
+    if truth is not None and truth.mask.area:
         ignored = truth.about.ignored_mask()
         moved = ignored and changes.apply_to_mask(ignored)
         ours, theirs = (each.without(moved) if moved else each for each in (mask, truth.mask))

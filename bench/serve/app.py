@@ -92,6 +92,11 @@ class Service:
     pictures: Pictures
     first: str | None = None
 
+    def close(self) -> None:
+        """End the models."""
+        for worker in self.workers.values():
+            worker.close()
+
     async def state(self, request: Request) -> Response:
         """Return the models and how far they are, and the data set."""
         dataset = self.pictures.dataset
@@ -108,7 +113,7 @@ class Service:
                     }
                     for name, worker in self.workers.items()
                 ],
-                "dataset": dataset and {"name": dataset.name, "pictures": len(dataset.samples)},
+                "dataset": dataset and {"name": dataset.path.name, "pictures": len(dataset.samples)},
                 "first": self.first,
                 "tile": TILE_SIDE,
                 "max_bytes": MAX_PICTURE_BYTES,

@@ -10,7 +10,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from objascale.benchmarks import Benchmark, split_name
 from objascale.commands.common import DatasetFolder, errors
 from objascale.engine import RenderDevice, Worker
 from objascale.progress import track
@@ -18,6 +17,7 @@ from objascale.sources import Asset
 from objascale.terminal import refuse_idle
 
 if TYPE_CHECKING:
+    from objascale.benchmarks import Benchmark
     from objascale.full_frame import FrameDifference
     from objascale.verify import Damage
 
@@ -90,6 +90,8 @@ def verify(
 
 def _verdict(folder: Path, benchmark: Benchmark, masks: int, damaged: bool) -> str:
     """Say in one sentence whether a data set is the benchmark that it belongs to."""
+    from objascale.benchmarks import split_name
+
     series, version = split_name(benchmark.name)
     if damaged:
         return f"{folder} is not {series}, version {version}: the lines above name the differences"

@@ -24,7 +24,7 @@ def test_its_own_page_may_ask(name: str) -> None:
 
 @pytest.mark.parametrize(
     "host",
-    ["evil.example:8765", "evil.example", "127.0.0.1:80", "127.0.0.1", "127.0.0.1:8765@evil.example", "", "::::"],
+    ["evil.example:8765", "evil.example", "127.0.0.1:80", "127.0.0.1", "127.0.0.1:8765@evil.example", ""],
 )
 def test_a_name_that_was_rebound_to_this_machine_is_refused(host: str) -> None:
     answer = client(EMPTY).get("/api/state", headers={"host": host})

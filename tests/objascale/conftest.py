@@ -13,7 +13,7 @@ import shutil
 import struct
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from objascale.masks import RegionMask
 from objascale.plan import ObjectSpec, RenderSettings, SceneSpec, spec_id
 from objascale.pose import Pose, camera_columns, camera_matrix, object_columns
 from tests.objascale_runs import objascale
+from tests.warm_workers import warm_workers
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,12 @@ class Made:
     folder: Path
     objects: Path
     hdris: Path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _warm_workers() -> Iterator[None]:
+    with warm_workers():
+        yield
 
 
 @pytest.fixture(scope="session")

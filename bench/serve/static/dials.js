@@ -20,6 +20,7 @@ export function makeDials(changed) {
   });
 
   function apply() {
+    timer = null;
     const before = state.changes;
     const next = {};
     for (const { dial, input } of sliders) {

@@ -3,7 +3,7 @@
 import { getPicture, getState, upload } from "./api.js";
 import { PATCHES } from "./colours.js";
 import { makeDials } from "./dials.js";
-import { byId, copy, make } from "./dom.js";
+import { byId, copy, download, make } from "./dom.js";
 import { listen } from "./keys.js";
 import { Models } from "./models.js";
 import { boxOf, scaled } from "./prompt.js";
@@ -24,10 +24,12 @@ const browse = server.dataset ? makeSamples(server.dataset, (id) => openPicture(
 let frame = null;
 let linkTimer = null;
 let fetching = null;
+let opening = false;
 
 // ---- drawing
 
 function redraw() {
+  document.body.ariaBusy = "true";
   frame ??= requestAnimationFrame(() => {
     frame = null;
     tiles.begin();
@@ -36,8 +38,14 @@ function redraw() {
     tiles.load();
     describe();
     clearTimeout(linkTimer);
-    linkTimer = setTimeout(() => history.replaceState(null, "", `#${toFragment()}`), LINK_DELAY_MS);
+    linkTimer = setTimeout(settle, LINK_DELAY_MS);
   });
+}
+
+/** Write the link. The page is busy until a picture is there and all models have answered. */
+function settle() {
+  if (!opening) history.replaceState(null, "", `#${toFragment()}`);
+  if (!opening && !models.all.some((model) => model.busy)) document.body.ariaBusy = "false";
 }
 
 function describe() {
@@ -94,7 +102,7 @@ function refreshControls() {
   byId("negative").firstElementChild.checked = stage.negative;
   const objects = state.info?.objects ?? [];
   for (const element of document.querySelectorAll(".of-truth")) element.hidden = !objects.length;
-  const options = objects.map(({ number, category, area }) => make("option", { value: number }, `${category || "object"} · ${area.toLocaleString("en")} px`));
+  const options = objects.map(({ number, category, area }) => make("option", { value: number }, `${category.replaceAll("_", " ") || "object"} · ${area.toLocaleString("en")} px`));
   byId("truth").replaceChildren(make("option", { value: "" }, "none"), ...options);
   byId("truth").value = state.truth ?? "";
   byId("empty").hidden = state.info !== null;
@@ -127,6 +135,8 @@ function chooseTruth(number) {
 
 /** Show a picture, with the state of a link if there is one. */
 async function openPicture(id, link = null) {
+  opening = true;
+  document.body.ariaBusy = "true";
   models.forget();
   Object.assign(state, { picture: id, info: null, drawn: link?.drawn ?? null, truth: link?.truth ?? null, changes: link?.changes ?? {} });
   refreshDials();
@@ -134,6 +144,7 @@ async function openPicture(id, link = null) {
     await fetchInfo();
   } catch (error) {
     if (error.name === "AbortError") return;
+    opening = false;
     say(error.message);
     refreshControls();
     redraw();
@@ -144,6 +155,7 @@ async function openPicture(id, link = null) {
 
 /** Begin with the picture that was fetched. */
 function begin(link) {
+  opening = false;
   say("");
   if (link?.drawn) state.tool = link.drawn.kind;
   refreshControls();
@@ -192,6 +204,8 @@ async function changedDials(before) {
   const factor = (before.shrink ?? 1) / (state.changes.shrink ?? 1);
   const middle = [state.info.width / 2, state.info.height / 2];
   state.drawn = scaled(state.drawn, middle, factor);
+  opening = true;
+  document.body.ariaBusy = "true";
   if (factor !== 1) {
     const [x, y] = [state.view.x, state.view.y].map((value, i) => middle[i] + (value - middle[i]) * factor);
     Object.assign(state.view, { x, y });
@@ -199,9 +213,10 @@ async function changedDials(before) {
   try {
     await fetchInfo();
   } catch (error) {
-    if (error.name !== "AbortError") say(error.message);
-    return;
+    if (error.name === "AbortError") return;
+    say(error.message);
   }
+  opening = false;
   prompted(false);
 }
 
@@ -224,6 +239,7 @@ byId("link").addEventListener("click", () => {
   history.replaceState(null, "", `#${toFragment()}`);
   copy(location.href, byId("link"));
 });
+byId("save-view").addEventListener("click", () => state.info && stage.canvas.toBlob((blob) => download(blob, `${models.stem()}-view.png`)));
 byId("help").addEventListener("click", () => byId("keys").showModal());
 byId("browse").addEventListener("click", () => browse());
 byId("previous").addEventListener("click", () => step(-1));
@@ -264,4 +280,3 @@ function restore(link) {
 }
 
 restore(fromFragment(location.hash));
-document.body.dataset.ready = "";

@@ -3,12 +3,12 @@
 import { getState, maskPng, predict } from "./api.js";
 import { coloursOf } from "./colours.js";
 import { byId, copy, download, make } from "./dom.js";
-import { drawMask, drawPatches, drawTruth, pathOf, prepare } from "./paint.js";
+import { drawMask, drawPatches, drawTruth, mapper, pathOf, prepare } from "./paint.js";
 import { boxOf, drawPrompt, hasExtent } from "./prompt.js";
-import { mapper } from "./paint.js";
 import { state } from "./state.js";
 
-const SLOW_MS = 250; // models that take longer follow when the prompt is let go
+const SLOW_MS = 250; // models that take longer, and longer than others, follow when the prompt is let go
+const SLOWER = 4; // times as long as the fastest one
 const MARGIN = 0.65; // of the prompt's side, around it in the panels
 const MIN_SIDE = 12; // px of the picture that a panel shows at least
 const POLL_MS = 400;
@@ -37,6 +37,11 @@ export class Models {
   ask(dragging = false) {
     for (const model of this.shown) model.ask(dragging);
     this.poll();
+  }
+
+  /** Return the start of the names of saved files. */
+  stem() {
+    return state.info.name.replace(/^.*[/\\]/, "").replace(/\.\w+$/, "");
   }
 
   forget() {
@@ -78,15 +83,21 @@ class Model {
     ];
     this.box = make("input", { type: "checkbox", checked: true, change: () => this.toggle() });
     this.panel = make("article", { class: "panel", "data-model": about.name },
-      make("div", { class: "shot" }, this.canvas, this.note),
-      make("div", { class: "line" }, make("label", { class: "name" }, this.box, make("span", {}, about.name)), this.iou),
-      make("div", { class: "line" }, this.time, make("span", { class: "save" }, ...this.buttons)));
+      make("div", { class: "shot" }, this.canvas, this.iou, this.note),
+      make("label", { class: "name" }, this.box, make("span", {}, about.name)),
+      make("div", { class: "line" }, this.time),
+      make("div", { class: "line" }, make("span", { class: "save" }, ...this.buttons)));
     this.panel.style.setProperty("--colour", colour);
     this.setState(about);
   }
 
   get busy() {
     return this.controller !== null;
+  }
+
+  get isSlow() {
+    const others = this.models.shown.map(({ ms }) => ms).filter(Boolean);
+    return this.ms > SLOW_MS && this.ms > SLOWER * Math.min(...others);
   }
 
   toggle() {
@@ -109,7 +120,7 @@ class Model {
 
   async ask(dragging = false) {
     if (!state.info || !hasExtent(state.drawn) || state.hidden.has(this.name)) return;
-    if (dragging && (this.busy || this.ms > SLOW_MS)) {
+    if (dragging && (this.busy || this.isSlow)) {
       this.stale = true;
       this.describe();
       return;
@@ -138,17 +149,17 @@ class Model {
     this.panel.classList.toggle("hidden", state.hidden.has(this.name));
     this.panel.classList.toggle("stale", this.stale || this.busy);
     this.iou.textContent = answer && answer.iou !== null ? `IoU ${answer.iou.toFixed(2)}` : "";
-    const encoding = answer?.encoding_ms ? `, encoded in ${milliseconds(answer.encoding_ms)}` : "";
+    const encoding = answer?.encoding_ms ? ` + ${milliseconds(answer.encoding_ms)} to encode` : "";
     this.time.textContent = answer ? `${milliseconds(answer.ms)}${encoding}` : "";
     this.time.title = answer ? `${answer.area.toLocaleString("en")} px, prompted by ${{ gaussian: "its Gaussian" }[answer.prompt] ?? `its ${answer.prompt}`}` : "";
     for (const button of this.buttons) button.disabled = !answer;
-    const state_ = about.state === "failed" ? about.problem : STATES[about.state];
-    const waits = this.busy && state_ && (!answer || about.state === "encoding" || about.state === "loading");
-    const text = problem || (about.state === "failed" ? about.problem : waits || ["waiting", "loading"].includes(about.state) ? `${state_}…` : answer && !answer.area ? "the mask is empty" : "");
-    this.note.textContent = text ?? "";
-    this.note.hidden = !text;
-    this.note.classList.toggle("bad", Boolean(problem) || about.state === "failed");
-    this.panel.classList.toggle("waits", !problem && about.state !== "failed" && Boolean(text) && text.endsWith("…"));
+    const bad = problem || (about.state === "failed" && about.problem);
+    const isLoading = ["waiting", "loading"].includes(about.state);
+    const waits = !bad && (isLoading || (this.busy && (!answer || about.state === "encoding"))) && STATES[about.state];
+    this.note.textContent = bad || (waits ? `${waits}…` : answer && !answer.area ? "the mask is empty" : "");
+    this.note.hidden = !this.note.textContent;
+    this.note.classList.toggle("bad", Boolean(bad));
+    this.panel.classList.toggle("waits", Boolean(waits));
   }
 
   /** Draw the part of the picture around the prompt, with the mask. */
@@ -164,14 +175,14 @@ class Model {
   }
 
   async savePng() {
-    download(await maskPng(this.answer.rle), `${stem()}-${this.name}.png`);
+    download(await maskPng(this.answer.rle), `${this.models.stem()}-${this.name}.png`);
   }
 
   saveRle() {
     const { rle, area, box, python } = this.answer;
     const [x0, y0, x1, y1] = box ?? [0, 0, 0, 0];
     const entry = { image: state.info.name, model: this.name, segmentation: rle, area, bbox: [x0, y0, x1 - x0, y1 - y0], prompt: state.drawn, changes: state.changes, python };
-    download(new Blob([JSON.stringify([entry], null, 1)], { type: "application/json" }), `${stem()}-${this.name}.json`);
+    download(new Blob([JSON.stringify([entry], null, 1)], { type: "application/json" }), `${this.models.stem()}-${this.name}.json`);
   }
 }
 
@@ -197,7 +208,6 @@ export function truthPath() {
 }
 
 const milliseconds = (ms) => (ms < 10 ? `${ms.toFixed(1)} ms` : ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`);
-const stem = () => state.info.name.replace(/^.*[/\\]/, "").replace(/\.\w+$/, "");
 
 function showCode(text) {
   byId("code").querySelector("code").textContent = text;

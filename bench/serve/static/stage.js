@@ -177,7 +177,7 @@ export class Stage {
     if (old && old.info.id === state.info.id && !sameChanges(old.changes, state.changes) && !this.tiles.has(state.info, state.changes)) {
       this.tiles.draw(context, old.info, old.changes, view, width, height, ratio); // until the changed picture is there
     }
-    this.complete = this.tiles.draw(context, state.info, state.changes, view, width, height, ratio);
+    this.canvas.dataset.complete = this.tiles.draw(context, state.info, state.changes, view, width, height, ratio);
     if (this.tiles.has(state.info, state.changes)) this.shown = { info: state.info, changes: { ...state.changes } };
     if (state.show.patches && models?.patches) drawPatches(context, models.patches, view, width, height);
     if (state.show.truth && state.truth !== null) drawTruth(context, truthPath(), view, width, height);

@@ -61,7 +61,7 @@ export function fromFragment(fragment) {
   }
   const object = Number.parseInt(parts.get("object"), 10);
   return {
-    picture: parts.get("picture"),
+    picture: /^[0-9a-f]{1,16}$/.test(parts.get("picture") ?? "") ? parts.get("picture") : null,
     drawn,
     changes,
     truth: Number.isFinite(object) ? object : null,
