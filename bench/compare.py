@@ -191,13 +191,13 @@ def _name(rows: pd.DataFrame) -> str:
     return f"{first['model']} ({', '.join(words)})"
 
 
-def summarise_pairs(pairs: pd.DataFrame, by: str) -> pd.DataFrame:
+def summarise_pairs(pairs: pd.DataFrame, by: str, bound: float | None = None) -> pd.DataFrame:
     """Summarise `PairedComparison.pairs` per value of the column `by` (the index, in order of appearance).
 
     Columns: difference, low, high (95 % interval), n, clusters, mean_a, mean_b; win, tie, loss (shares of the objects);
-    errors_a, errors_b.
+    errors_a, errors_b; with a `bound`, p of a mean difference of `bound`.
     """
-    means = clustered_means(pairs, [by], value="difference", support=DIFFERENCE)
+    means = clustered_means(pairs, [by], value="difference", support=DIFFERENCE, bound=bound)
     marked = pairs.assign(
         win=pairs["difference"] > 0,
         tie=pairs["difference"] == 0,

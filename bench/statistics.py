@@ -49,7 +49,12 @@ def clusters(rows: pd.DataFrame) -> pd.Series:
 
 
 def clustered_means(
-    rows: pd.DataFrame, by: Sequence[str], *, value: str = "iou", support: Support = SHARE
+    rows: pd.DataFrame,
+    by: Sequence[str],
+    *,
+    value: str = "iou",
+    support: Support = SHARE,
+    bound: float | None = None,
 ) -> pd.DataFrame:
     """Mean, spread and interval of one column, per group of rows.
 
@@ -58,10 +63,11 @@ def clustered_means(
         by: The columns to group by. Rows without a value there are left out.
         value: The column to average.
         support: The range of `value`.
+        bound: A value of the mean to test; None for no test.
 
     Returns:
         One row per group, in order of appearance and with the group as index: mean, std (with n - 1), n (objects),
-        clusters, low and high (`Estimates.interval`).
+        clusters, low and high (`Estimates.interval`), and with `bound` also p (`Estimates.p`).
     """
     rows = rows.dropna(subset=list(by))
     groups = rows.groupby(list(by), sort=False, observed=True)
@@ -69,7 +75,8 @@ def clustered_means(
     values, cells = rows[value].to_numpy(float), groups.ngroup().to_numpy()
     found = ratios(values, np.ones_like(values), cells, pd.factorize(rows["cluster"])[0], support)
     low, high = found.interval()
-    return table.assign(clusters=found.clusters, low=low, high=high)
+    table = table.assign(clusters=found.clusters, low=low, high=high)
+    return table if bound is None else table.assign(p=found.p(bound))
 
 
 def tail_values(values: NDArray[np.float64], share: float) -> NDArray[np.float64]:

@@ -19,17 +19,18 @@ from playwright.sync_api import Page, sync_playwright
 
 SIZE = {"width": 1400, "height": 900}
 MAX_BYTES = 250_000
-COLOURS = (256, 128, 64, 32)
+COLOURS = (256, 128, 64, 32)  # of pictures that are larger in full colour
 
 
 def save(page: Page, path: Path) -> None:
     """Write what the page shows as a PNG with as many colours as fit into MAX_BYTES."""
     picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
-    for colours in COLOURS:
+    for version in (
+        picture,
+        *(picture.quantize(colours, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE) for colours in COLOURS),
+    ):
         content = io.BytesIO()
-        picture.quantize(colours, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
-            content, "PNG", optimize=True
-        )
+        version.save(content, "PNG", optimize=True)
         if content.tell() <= MAX_BYTES:
             break
     path.write_bytes(content.getvalue())

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,7 @@ from reports.files import ReportError, check_table, read_description, read_table
 from reports.naming import VARIANT, prompt_sources, settings_by_hash, variant_names
 from reports.times import Timing, is_timing, timed
 
+Value = TypeVar("Value")
 __all__ = ["COLUMNS", "ReportError", "ResultsTable", "read_results", "results_of"]
 
 _MILLISECONDS = ["image_pre_ms", "image_model_ms", "image_post_ms", "pre_ms", "model_ms", "post_ms"]
@@ -66,6 +67,17 @@ class ResultsTable:
     def of(self, dataset: str) -> pd.DataFrame:
         """Return the rows of one data set."""
         return self._by_dataset[dataset]
+
+    @cached_property
+    def _computed(self) -> dict[tuple[Any, ...], Any]:
+        return {}
+
+    def once(self, compute: Callable[[ResultsTable, str], Value], dataset: str) -> Value:
+        """Return `compute(self, dataset)`, computed once for these results. Callers must not change it."""
+        if (compute, dataset) not in self._computed:
+            self._computed[compute, dataset] = compute(self, dataset)
+        found: Value = self._computed[compute, dataset]
+        return found
 
     def as_unseen(self) -> ResultsTable:
         """Return the same results with every row marked as not seen in training."""

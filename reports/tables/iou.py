@@ -6,6 +6,7 @@ import pandas as pd
 
 from bench.statistics import INTERVAL_NOTE, clustered_means, too_few
 from reports.formats import Cell, Column, Table
+from reports.results import ResultsTable
 from reports.tables.cells import (
     count,
     failed,
@@ -33,18 +34,22 @@ def iou_data(view: ResultsView) -> pd.DataFrame:
     predict_{pre,model,post,total}_ms (medians over objects without an error), image_..._ms (medians over images);
     errors, no_detection (empty masks without an error), seen_in_training (the worst of the rows), dataset.
     """
-    rows = view.rows
+    return view.results.once(_iou_data, view.dataset).copy()
+
+
+def _iou_data(results: ResultsTable, dataset: str) -> pd.DataFrame:
+    rows = results.of(dataset)
     table = clustered_means(rows, ["series"])
     by_series = rows.groupby("series", sort=False)
     first = by_series.first()
     table.insert(0, "model", first["model"])
     table.insert(1, "prompt", by_series[["prompt", "prompt_source", "noise"]].apply(_prompt))
-    table.insert(2, "parameters", [view.results.card(model).get("parameters") for model in first["model"]])
+    table.insert(2, "parameters", [results.card(model).get("parameters") for model in first["model"]])
     scored = rows[rows["error"].isna()]
     images = scored.drop_duplicates(["series", "image_id"])
     table = table.join(_medians(scored, "", "predict")).join(_medians(images, "image_", "image"))
     table = with_seen(table.join(failed(rows)), rows, ["series"])
-    return table.astype({"parameters": float}).assign(dataset=view.dataset).reset_index()
+    return table.astype({"parameters": float}).assign(dataset=dataset).reset_index()
 
 
 def _prompt(rows: pd.DataFrame) -> str:

@@ -6,8 +6,7 @@ docs/methods.md defines each measure in one line.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
@@ -37,9 +36,10 @@ _IOU, _SIZES, _BOUNDARY, _WORST = (
     "mean boundary IoU, %",
     "tails of IoU, %",
 )
+OVER_IMAGES = Column("over images", _IOU)
 COLUMNS = [
     Column("over objects", _IOU),
-    Column("over images", _IOU),
+    OVER_IMAGES,
     *(Column(label, _SIZES) for label in COCO_LABELS),
     Column("2 % of image (standard)", _BOUNDARY),
     Column("2 % of object", _BOUNDARY),
@@ -55,52 +55,47 @@ def measures_data(view: ResultsView) -> pd.DataFrame:
     row: the standard boundary IoU of older results, and a tail of less than one object.
     """
     rows = view.plain
-    groups = ((series, part) for series, part in rows.groupby("series", sort=False))
-    data = pd.concat([pd.DataFrame(_measures(part)).assign(series=series) for series, part in groups])
-    data = with_seen(data.set_index("series"), rows, ["series"]).reset_index()
-    return data.assign(dataset=view.dataset)
+    parts = [
+        rows.loc[values.index, ["series", "cluster"]].assign(group=column.group, measure=column.title, value=values)
+        for column, values in _values(rows)
+    ]
+    means = clustered_means(pd.concat(parts), ["series", "group", "measure"], value="value").reset_index()
+    data = pd.concat([means.drop(columns="std"), _over_images(rows)], ignore_index=True)
+    places = {(column.group, column.title): place for place, column in enumerate(COLUMNS)}
+    place = np.array([places[key] for key in zip(data["group"], data["measure"], strict=True)])
+    series = np.asarray(pd.Categorical(data["series"], rows["series"].unique()).codes)
+    data = data.take(np.lexsort((place, series)))
+    data = data[["series", "group", "measure", "mean", "low", "high", "n", "clusters"]].set_index("series")
+    return with_seen(data, rows, ["series"]).reset_index().assign(dataset=view.dataset)
 
 
-def _measures(rows: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    """Yield the measures of one series."""
-    columns = iter(COLUMNS)
-    yield _mean(next(columns), rows, rows["iou"])
-    yield _over_images(next(columns), rows)
+def _values(rows: pd.DataFrame) -> Iterator[tuple[Column, pd.Series]]:
+    """Yield each measure that is a mean over objects, with the values of the objects that count."""
+    columns, by_series = (column for column in COLUMNS if column != OVER_IMAGES), rows["series"]
+    yield next(columns), rows["iou"]
     bins = coco_bin(rows["area"].to_numpy())
     for index in range(len(COCO_LABELS)):
-        column, chosen = next(columns), rows[bins == index]
-        if len(chosen):
-            yield _mean(column, chosen, chosen["iou"])
+        yield next(columns), rows.loc[bins == index, "iou"]
     for name in ("standard_boundary_iou", "boundary_iou"):
-        column = next(columns)
         values = rows[name].where(rows["error"].isna(), 0.0) if name in rows else pd.Series(math.nan, rows.index)
-        if values.notna().all():
-            yield _mean(column, rows, values)
+        yield next(columns), values[values.notna().groupby(by_series).transform("all")]
+    every = [values for _, values in rows["iou"].groupby(by_series, sort=False)]
     for share in TAILS.values():
-        column = next(columns)
-        if share * len(rows) >= 1:
-            tail = tail_values(rows["iou"].to_numpy(float), share)
-            yield _mean(column, rows, pd.Series(tail, rows.index))
+        column, long = next(columns), [values for values in every if share * len(values) >= 1]
+        tails = [pd.Series(tail_values(values.to_numpy(float), share), values.index) for values in long]
+        if tails:
+            yield column, pd.concat(tails)
 
 
-def _mean(column: Column, rows: pd.DataFrame, values: pd.Series) -> dict[str, Any]:
-    (mean,) = clustered_means(rows.assign(value=values), ["series"], value="value").to_dict("records")
-    return _row(column, mean)
-
-
-def _over_images(column: Column, rows: pd.DataFrame) -> dict[str, Any]:
-    """Return the mean over images of the mean over the image's objects."""
-    shares = 1 / rows.groupby("image_id")["iou"].transform("size").to_numpy(float)
-    cells = np.zeros(len(rows), np.int64)
+def _over_images(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the mean over images of the mean over the image's objects, a row per series."""
+    shares = 1 / rows.groupby(["series", "image_id"])["iou"].transform("size").to_numpy(float)
+    cells, every = pd.factorize(rows["series"])
     found = ratios(rows["iou"].to_numpy(float) * shares, shares, cells, pd.factorize(rows["cluster"])[0], SHARE)
-    (low,), (high,) = found.interval()
-    mean = {"mean": found.value[0], "low": low, "high": high, "n": len(rows), "clusters": found.clusters[0]}
-    return _row(column, mean)
-
-
-def _row(column: Column, mean: Mapping[Any, Any]) -> dict[str, Any]:
-    names = ("mean", "low", "high", "n", "clusters")
-    return {"group": column.group, "measure": column.title} | {name: mean[name] for name in names}
+    low, high = found.interval()
+    counts = {"n": np.bincount(cells), "clusters": found.clusters}
+    about = {"series": every, "group": OVER_IMAGES.group, "measure": OVER_IMAGES.title}
+    return pd.DataFrame(about | {"mean": found.value, "low": low, "high": high} | counts)
 
 
 def measures_table(view: ResultsView) -> Table:

@@ -8,7 +8,7 @@ import pandas as pd
 from bench.compare import PairedComparison, summarise_pairs
 from bench.results import ResultsError
 from bench.seen import unfair
-from bench.statistics import DIFFERENCE, INTERVAL_NOTE, LEVEL, holm, ratios
+from bench.statistics import INTERVAL_NOTE, LEVEL, holm
 from reports.formats import Cell, Column, Table
 from reports.tables.cells import failure_notes, few, few_note, interval, left_out_note, percent
 from reports.view import BARE_PROMPT_MODELS, NothingToShow, ResultsView
@@ -75,11 +75,9 @@ def bare_prompt(every: pd.DataFrame, rows: pd.DataFrame) -> str | None:
 def _measure(compared: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
     names = {"mean_a": "mean", "mean_b": "other_mean", "win": "won", "tie": "equal", "loss": "lost"}
     names |= {"errors_a": "errors", "errors_b": "other_errors"}
-    table = compared.join(summarise_pairs(pairs, "comparison").rename(columns=names))
-    differences, cells = pairs["difference"].to_numpy(float), pairs["comparison"].to_numpy()
-    found = ratios(differences, np.ones_like(differences), cells, pd.factorize(pairs["cluster"])[0], DIFFERENCE)
+    table = compared.join(summarise_pairs(pairs, "comparison", bound=0.0).rename(columns=names))
     table["seen"] = pairs.groupby("comparison")["seen"].sum()
-    table["p"] = found.p(0.0)
+    table["p"] = table.pop("p")  # beside p_holm
     pairs_once = table.assign(pair=_unordered(table)).drop_duplicates("pair").set_index("pair")["p"]
     adjusted = dict(zip(pairs_once.index, holm(pairs_once.to_numpy()), strict=True))
     table["p_holm"] = _unordered(table).map(adjusted)

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.choices import PROTOCOLS
-from reports.formats import Cell, Column, Table, escape_latex, latex, markdown, scientific, to_html
+from reports.formats import Cell, Column, Table, code_html, escape_latex, latex, markdown, scientific, to_html
 from reports.results import read_results
 from reports.tables.published import published_tables
 from reports.tables.registry import DATASET_TABLES, SUMMARY_TABLES
@@ -147,3 +147,11 @@ def test_html_is_escaped_and_marked(awkward: Table) -> None:
 )
 def test_numbers_in_scientific_notation(value: float, told: str) -> None:
     assert scientific(value) == told
+
+
+def test_words_between_backticks_are_code_in_html() -> None:
+    assert code_html("run `bench run --limit 3` & `x<y`.") == (
+        "run <code>bench run --limit 3</code> &amp; <code>x&lt;y</code>."
+    )
+    assert code_html("one ` alone, <b>") == "one ` alone, &lt;b&gt;"
+    assert code_html("`a` and ` alone") == "<code>a</code> and ` alone"

@@ -223,3 +223,17 @@ def test_results_on_pictures_of_different_orientation_are_not_joined(make_result
         ReportError, match="3 objects were measured on images that `bench run --exif` rotated in one results folder"
     ):
         read_results(folders)
+
+
+def test_what_tables_share_is_computed_once_per_data_set(make_results) -> None:
+    results, computed = read_results([make_results(models=("box",), objects=2)]), []
+
+    def compute(_results, dataset: str) -> str:
+        computed.append(dataset)
+        return dataset.upper()
+
+    found = [results.once(compute, name) for name in ("one", "two", "one")]
+    assert found == ["ONE", "TWO", "ONE"]
+    assert computed == ["one", "two"]
+    assert results.as_unseen().once(compute, "one") == "ONE"
+    assert computed == ["one", "two", "one"]
