@@ -6,14 +6,16 @@ TORCH ?= cpu
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help setup demo results test test-slow lint benchmarks clean
+.PHONY: help setup demo results test test-slow lint docs wheel-test benchmarks clean
 
 help:
 	@echo "make demo        render, run and report in five minutes"
 	@echo "make test        the tests; make test-slow: the long proofs"
-	@echo "make results     the results behind the tables of README.md and docs/"
-	@echo "make lint        ruff, mypy and import-linter"
-	@echo "make benchmarks  seconds by stage"
+	@echo "make results     the results behind the tables of the documentation"
+	@echo "make lint        ruff, mypy, import-linter, and the documentation's links"
+	@echo "make docs        the documentation as a site: site/index.html"
+	@echo "make wheel-test  the package, installed from its wheel in a new environment"
+	@echo "make benchmarks  seconds by stage, ratios and memory; three hours"
 	@echo "make setup       only the virtual environment, with all extras"
 	@echo "TORCH=auto       PyTorch for the GPU of this machine; the default is the CPU build"
 
@@ -30,6 +32,7 @@ $(BIN)/pip:
 
 # The CPU build of PyTorch is a tenth of the others. uv knows where it is; without that address, pip takes the usual build.
 $(VENV)/torch: | $(BIN)/pip
+	@echo "Installing PyTorch ($(TORCH); make TORCH=auto takes the build for this machine's GPU) in $(VENV), once"
 	@$(INSTALL) uv
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --torch-backend $(TORCH) -c constraints.txt torch 2>/dev/null || { \
 	  echo "PyTorch's own index cannot be reached, so pip takes the build of the package index"; $(INSTALL) torch; }
@@ -37,7 +40,8 @@ $(VENV)/torch: | $(BIN)/pip
 
 # The demo needs a few packages, everything else needs all.
 $(VENV)/demo: pyproject.toml constraints.txt $(VENV)/torch
-	$(INSTALL) -e '.[render,onnx]'
+	@echo "Installing Blender and the other packages of the demo in $(VENV), once"
+	@$(INSTALL) -e '.[render,onnx]'
 	@$(BIN)/objascale doctor --blender
 	@touch $@
 
@@ -48,14 +52,22 @@ $(VENV)/ready: pyproject.toml constraints.txt $(VENV)/torch
 	@$(BIN)/objascale doctor --blender
 	@touch $@
 
-# Renders, runs every model whose weights are here or can be had within a minute, and draws the page.
+# Renders, runs the models whose weights are here or can be had within a minute, and draws the page.
+PAGE := demo/report/index.html
 demo: $(VENV)/demo
-	$(BIN)/objascale render --source starter --n 24 --max-px 4096 --samples 32 --seed 7 --out demo/data
-	@for model in flip-tiny mobilesam-onnx; do timeout 60 $(BIN)/bench fetch $$model || echo "going on without $$model"; done
-	$(BIN)/bench run --models all --data demo/data --out demo/results
-	$(BIN)/reports build demo/results --out demo/report
+	@echo "1. objascale render: 24 pictures of generated objects, 512 to 4096 px wide, with exact masks"
+	@$(BIN)/objascale render --source starter --n 24 --max-px 4096 --samples 32 --seed 7 --out demo/data
+	@echo "2. bench run: models segment each object from a prompt"
+	@for model in flip-tiny mobilesam-onnx; do timeout 60 $(BIN)/bench fetch $$model >/dev/null 2>&1; done || true
+	@$(BIN)/bench run --available --models flip-tiny,flip-s,mobilesam-onnx,grabcut,box,ellipse --data demo/data \
+	  --out demo/results
+	@echo "From left to right, objects cover more of their picture. box and ellipse are the prompt itself, without a model."
+	@echo "3. reports build: tables, figures, and a page with every object"
+	@$(BIN)/reports build demo/results --out demo/report | tail -n 2
+	@echo "Open the report in a browser. Next: docs/index.md"
+	@test -z "$$DISPLAY$$WAYLAND_DISPLAY" || $(BIN)/python -m webbrowser -t "file://$(CURDIR)/$(PAGE)" >/dev/null
 
-# The results that the tables of README.md and docs/ show. COCO's part needs its pictures and annotations of 2017.
+# The results that the tables and figures of docs/ show. COCO's part needs its pictures and annotations of 2017.
 FURNITURE ?= /usr/share/sweethome3d/furniture
 COCO ?= data/coco/annotations/instances_train2017.json
 MODELS := flip-tiny,flip-s,mobilesam-onnx,grabcut,box,ellipse
@@ -80,16 +92,54 @@ test: setup
 test-slow: setup
 	$(BIN)/pytest -m slow
 
-lint: setup
+lint: setup docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# A broken link, a missing anchor or a docstring that cannot be read ends the build. The variable silences an advertisement.
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "the documentation is site/index.html"
+
+# The package as its users get it: a wheel without extras in an environment of its own, used in an empty folder.
+wheel-test:
+	@rm -rf build dist
+	@$(MAKE) --no-print-directory VENV=build/wheel build/wheel/torch
+	build/wheel/bin/pip wheel --quiet --no-deps --wheel-dir dist .
+	build/wheel/bin/pip install --quiet -c constraints.txt dist/*.whl
+	PATH=$(CURDIR)/build/wheel/bin:$$PATH sh tests/wheel.sh
+
+# The programs behind the figures of docs/rendering.md, "Speed and quality", and of other pages. The minutes are estimates for
+# two cores that do nothing else, three hours in all. OBJECTS is a folder of GLBs and MAPS one of maps of 8k or more; without
+# them, starter objects and Blender's maps are rendered. RESULTS is a folder of `bench run`.
+OBJECTS ?=
+MAPS ?=
+RESULTS ?= results/furniture
+ASSETS = $(if $(OBJECTS),--objects $(OBJECTS)) $(if $(MAPS),--hdris $(MAPS))
+MAP = $(if $(MAPS),$(firstword $(wildcard $(addprefix $(MAPS)/,*.exr *.hdr))))
+MEASURE := $(BIN)/python tests/benchmarks
 benchmarks: setup
-	$(BIN)/python tests/benchmarks/render.py
-	$(BIN)/python tests/benchmarks/background.py
-	$(BIN)/python tests/benchmarks/training.py
+	$(MEASURE)/render.py  # 10 min
+	$(MEASURE)/render.py --pixels 512,1024,2048 --fractions 1e-3,1e-2 --samples 64 --adaptive  # 5 min
+	$(MEASURE)/render.py --pixels 4096 --fractions 1e-3 --samples 64 --full-frame  # 6 min
+	$(MEASURE)/render.py --pixels 4096 --fractions 1e-3 --samples 64 --adaptive --format jpg --preset photo  # 3 min
+	$(MEASURE)/render.py --pixels 8192 --fractions 1e-4 --samples 64 --adaptive $(if $(MAP),--map $(MAP))  # 2 min
+	$(MEASURE)/background.py  # 3 min
+	$(MEASURE)/quality.py $(ASSETS)  # 15 min
+	$(MEASURE)/memory.py $(ASSETS)  # 20 min
+	$(MEASURE)/paper_plan.py $(ASSETS)  # 20 min
+	$(MEASURE)/processors.py $(ASSETS)  # 10 min
+	$(MEASURE)/annotations.py  # 2 min
+	$(MEASURE)/predict.py  # 3 min
+	$(MEASURE)/harness.py  # 10 min
+	$(MEASURE)/workers.py  # 15 min
+	$(MEASURE)/contention.py  # 25 min
+	$(MEASURE)/hf.py  # 5 min
+	$(MEASURE)/training.py  # 5 min
+	@test -d $(RESULTS) || { echo "$(RESULTS) is missing, so reports are not measured: make results"; exit 0; }; \
+	$(MEASURE)/report.py $(RESULTS) && $(MEASURE)/gallery.py $(RESULTS)  # 15 min
 
 clean:
-	rm -rf $(VENV) $(VENV).uv build *.egg-info
+	rm -rf $(VENV) $(VENV).uv build dist site *.egg-info

@@ -14,7 +14,7 @@ from flip.gaussian import Gaussian
 from flip.images import ImageLike
 from flip.prompts import PredictorError
 from flip.stopwatch import Stopwatch
-from flip.training_data import TrainingData
+from flip.training_data import RELEASED_TRAINING
 from flip.weights import PACKAGE_WEIGHTS, PACKAGE_WEIGHTS_SUFFIX, WEIGHTS, sha256
 from objascale.masks import RegionMask
 
@@ -38,13 +38,6 @@ def load_flip(name: str, files: Files | None, options: Options, *, dense: bool =
             return FlipSegmenter(name, weights, tokens=options.tokens, dense=dense, device=device, dtype=dtype)
     except (WeightsBroken, PredictorError) as error:
         raise ModelUnavailable(str(error)) from error
-
-
-RELEASED_TRAINING = TrainingData(
-    'arXiv 2502.02763, section 3.5: "We train FLIP only on the Segment Anything Dataset"; the released configurations '
-    "name SA-1B's files alone",
-    ("sa1b",),
-)
 
 
 def _released_model(name: str, parameters: int) -> Model:

@@ -117,6 +117,15 @@ class OnnxPair:
         self._embedding: NDArray[np.float32] = np.zeros((0,), np.float32)
         self._size = (0, 0)
 
+    @property
+    def encoding(self) -> tuple[NDArray[np.float32], tuple[int, int]]:
+        """The embedding of the last image, and its width and height."""
+        return self._embedding, self._size
+
+    @encoding.setter
+    def encoding(self, encoding: tuple[NDArray[np.float32], tuple[int, int]]) -> None:
+        self._embedding, self._size = encoding
+
     def describe(self) -> ModelCard:
         """Return the model card."""
         return self._card

@@ -162,6 +162,15 @@ class TorchSam:
         self._embedding: Any = None
         self._size = (0, 0)
 
+    @property
+    def encoding(self) -> tuple[Any, ...]:
+        """The embedding of the last image, and its width and height."""
+        return self._embedding, self._size
+
+    @encoding.setter
+    def encoding(self, encoding: tuple[Any, ...]) -> None:
+        self._embedding, self._size = encoding
+
     def set_image(self, image: ImageLike) -> None:
         """Encode an image, which `flip.images.as_rgb` converts. Raises OutOfMemory."""
         image = as_rgb(image)

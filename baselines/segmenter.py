@@ -160,6 +160,20 @@ class BatchSegmenter(Protocol):
         """
 
 
+@runtime_checkable
+class KeepsEncoding(Protocol):
+    """A segmenter whose encoded image can be kept, so that an image is encoded once.
+
+    Attributes:
+        encoding: The encoding of the last image. Setting one makes its image the last one.
+    """
+
+    encoding: Any
+
+    def set_image(self, image: NDArray[np.uint8]) -> None:
+        """Encode an image, as `Segmenter.set_image`."""
+
+
 def check_members(segmenter: Any, model: str) -> None:
     """Check that a loaded model has the members of `Segmenter`.
 

@@ -8,6 +8,8 @@ from bench.commands.fetch import fetch
 from bench.commands.merge import merge
 from bench.commands.models import models
 from bench.commands.run import run
+from bench.commands.serve import serve
+from bench.commands.submit import leaderboard, submit
 from objascale.terminal import App
 
 app = App(help=__doc__)
@@ -28,6 +30,12 @@ app.command(
     epilog="Example: bench compare results flip-tiny mobilesam-onnx --out pairs.csv\n\n"
     "The effect of noise: bench compare results flip-tiny flip-tiny --noise 0,0.1"
 )(compare)
+app.command(epilog="Example: bench submit results --models flip-tiny,grabcut --out submissions")(submit)
+app.command(epilog="Example: bench leaderboard submissions/*.json --out leaderboard.md")(leaderboard)
+app.command(
+    epilog="Example: bench serve photo.jpg\n\n"
+    "With true masks: bench serve --data data/objascale --models flip-tiny,mobilesam-onnx"
+)(serve)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from objascale.validation import in_one_line
 
 _OBJECT = ["image_sha256", "object_id"]
 _SAME = ["image_id", "asset_id", "category", "area", "fraction"]  # equal in both rows of an object
+OPTIONAL_COLUMNS = ("exif", "difficulty", "standard_boundary_iou")  # earlier results lack them
 _OWN = ["model", "tokens", "prompt", "prompt_source", "noise", "untrained", "iou", "error", "seen_in_training"]
 
 
@@ -43,7 +44,7 @@ def rows_of(folder: Path, model: str, noise: float = 0.0, tokens: float | None =
     Raises:
         ResultsError: The folder has no such rows, or several kinds of them; the message lists the choices.
     """
-    rows = _read(folder)
+    rows = read_rows(folder, [*_OBJECT, *_SAME, *_OWN])
     names = list(dict.fromkeys(rows["model"]))
     if model not in names:
         near = get_close_matches(model, names)
@@ -73,8 +74,12 @@ def _listed(numbers: Sequence[float]) -> str:
     return ", ".join(f"{number:g}" for number in numbers)
 
 
-def _read(folder: Path) -> pd.DataFrame:
-    """Read the columns of results.parquet that a comparison needs."""
+def read_rows(folder: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """Read columns of results.parquet, and of OPTIONAL_COLUMNS those that it has.
+
+    Raises:
+        ResultsError: The folder has another schema or no row, or a column is missing or damaged.
+    """
     run, path = read_run(folder), folder / "results.parquet"
     if run["schema"] != RESULTS_SCHEMA:
         raise ResultsError(
@@ -82,11 +87,9 @@ def _read(folder: Path) -> pd.DataFrame:
         )
     if not path.exists():
         raise ResultsError(f"{folder} has no results.parquet; finish the run with the same `bench run` command")
-    columns = [*_OBJECT, *_SAME, *_OWN]
     try:
-        if "exif" in pq.read_schema(path).names:  # results written before `--exif` lack it
-            columns.append("exif")
-        rows = _checked(read_parquet(path, columns))
+        there = pq.read_schema(path).names
+        rows = _checked(read_parquet(path, [*columns, *(name for name in OPTIONAL_COLUMNS if name in there)]))
     except (OSError, ValueError) as error:  # pyarrow's errors are such
         raise ResultsError(
             f"{path} is damaged ({in_one_line(error)}); the same `bench run` command writes it again"
@@ -94,7 +97,7 @@ def _read(folder: Path) -> pd.DataFrame:
     if rows.empty:
         raise ResultsError(f"{folder} has no row; finish the run with the same `bench run` command")
     rows = with_common_pictures(rows, run)
-    return rows if "exif" in rows else rows.assign(exif=None)
+    return rows.assign(**{name: None for name in OPTIONAL_COLUMNS if name not in rows})
 
 
 def _checked(rows: pd.DataFrame) -> pd.DataFrame:

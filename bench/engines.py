@@ -80,6 +80,7 @@ def describe_run(
         "noise": [prompt.noise for prompt in setup.prompts],
         "exif": setup.exif,
         "ignore_band": setup.ignore_band,
+        "selection": setup.selection.conditions(),
         "workers": engine.workers,
         "environment": engine.environment,
     }

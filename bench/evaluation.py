@@ -156,7 +156,7 @@ def evaluate(
         models: Names that `bench run --models` takes, and objects.
         data: Folder or file of the data set, or a data set of `load_dataset`.
         prompt: Source of the prompts: each model's own kind ("matched"), or the same "box", "gaussian" or "point" for
-            all, or a protocol: "clicks", "worst" or "detector:FILE" (docs/formats.md).
+            all, or a protocol: "clicks", "worst" or "detector:FILE" (docs/methods.md).
         out: Results folder, which `bench` and `reports` open too. An unfinished run in it is continued. None keeps no
             files.
         noise: Noise of prompts, as a fraction of the side of the object's box, or several levels.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -52,11 +53,14 @@ def score(predicted: RegionMask, truth: RegionMask, ignored: RegionMask | None =
         (0.6, 1.0)
     """
     predicted, truth = without_ignored(predicted, truth, ignored)
+    widths = object_boundary_width(truth), image_boundary_width(truth)
+    boundaries = zip(_boundaries(predicted, widths), _boundaries(truth, widths), strict=True)
+    of_object, standard = (of_predicted.iou(of_truth) for of_predicted, of_truth in boundaries)
     return Scores(
         iou=predicted.iou(truth),
         dice=predicted.dice(truth),
-        boundary_iou=boundary_iou(predicted, truth, object_boundary_width(truth)),
-        standard_boundary_iou=boundary_iou(predicted, truth, image_boundary_width(truth)),
+        boundary_iou=of_object,
+        standard_boundary_iou=standard,
         centre_error=centre_error(predicted, truth),
     )
 
@@ -104,24 +108,30 @@ def boundary_iou(predicted: RegionMask, truth: RegionMask, width: int) -> float:
     Source: Cheng et al., Boundary IoU, CVPR 2021, arXiv 2103.16562, and its implementation,
     github.com/bowenc0221/boundary-iou-api.
     """
-    return _boundary(predicted, width).iou(_boundary(truth, width))
+    (of_predicted,), (of_truth,) = _boundaries(predicted, [width]), _boundaries(truth, [width])
+    return of_predicted.iou(of_truth)
 
 
-def _boundary(mask: RegionMask, width: int) -> RegionMask:
-    """Return the inner boundary of a mask.
+def _boundaries(mask: RegionMask, widths: Sequence[int]) -> list[RegionMask]:
+    """Return the inner boundaries of a mask for ascending widths.
 
     The erosion by a square of 2·width + 1 px is made of erosions by nine points, the corners, the middles of the sides
     and the centre of a square. Each can triple the size of the square, so the time grows with the logarithm of `width`.
+    A wider boundary continues the erosions of the one before it.
     """
     mask = mask.tight()
-    if min(mask.data.shape) <= 2 * width:
-        return mask  # no pixel is farther than `width` from the outside
     inner: NDArray[Any] = mask.data.view(np.uint8)
     reach = 0
-    while reach < width:
-        step = min(2 * reach + 1, width - reach)  # squares that are further apart would leave gaps
-        points = np.zeros((2 * step + 1, 2 * step + 1), np.uint8)
-        points[::step, ::step] = 1
-        inner = cv2.erode(inner, points, borderType=cv2.BORDER_CONSTANT, borderValue=[0])
-        reach += step
-    return replace(mask, data=mask.data > inner.view(bool))
+    found = []
+    for width in widths:
+        if min(mask.data.shape) <= 2 * width:
+            found.append(mask)  # no pixel is farther than `width` from the outside
+            continue
+        while reach < width:
+            step = min(2 * reach + 1, width - reach)  # squares that are further apart would leave gaps
+            points = np.zeros((2 * step + 1, 2 * step + 1), np.uint8)
+            points[::step, ::step] = 1
+            inner = cv2.erode(inner, points, borderType=cv2.BORDER_CONSTANT, borderValue=[0])
+            reach += step
+        found.append(replace(mask, data=mask.data > inner.view(bool)))
+    return found

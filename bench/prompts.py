@@ -110,10 +110,10 @@ def make_prompt(truth: RegionMask, accepts: tuple[PromptKind, ...], settings: Pr
         return prompt_of_box(box, accepts, size)
     if source == "gaussian":
         mean, covariance = truth.moments()
-        return _of_gaussian(kind, Gaussian.from_moments(moved.point(mean), moved.covariance(covariance)), size)
+        return prompt_of_gaussian(Gaussian.from_moments(moved.point(mean), moved.covariance(covariance)), (kind,), size)
     x, y = moved.point(np.array(inner_point(truth)))
     radius = math.sqrt(truth.area / math.pi) * moved.growth
-    return _of_gaussian(kind, Gaussian.from_ellipse(x, y, radius, radius, 0.0), size)
+    return prompt_of_gaussian(Gaussian.from_ellipse(x, y, radius, radius, 0.0), (kind,), size)
 
 
 def prompt_of_box(
@@ -127,7 +127,23 @@ def prompt_of_box(
         size: Width and height of the image.
     """
     box = _within(box, *size)
-    return Prompt("box", box=box) if accepts[0] == "box" else _of_gaussian(accepts[0], Gaussian.from_box(box), size)
+    return Prompt("box", box=box) if accepts[0] == "box" else prompt_of_gaussian(Gaussian.from_box(box), accepts, size)
+
+
+def prompt_of_gaussian(gaussian: Gaussian, accepts: tuple[PromptKind, ...], size: tuple[int, int]) -> Prompt:
+    """Convert a Gaussian to a prompt of the first kind in `accepts`.
+
+    Args:
+        gaussian: The Gaussian. Its box is that of the 2σ ellipse, cut at the edges of the image.
+        accepts: Kinds of prompts that the model accepts.
+        size: Width and height of the image.
+    """
+    kind = accepts[0]
+    if kind == "gaussian":
+        return Prompt("gaussian", gaussian=gaussian)
+    if kind == "point":
+        return Prompt("point", point=(gaussian.x, gaussian.y))
+    return Prompt("box", box=_within(gaussian.box(), *size))
 
 
 def inner_point(mask: RegionMask) -> tuple[float, float]:
@@ -148,15 +164,6 @@ def distance_inside(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
         cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE), np.float32
     )
     return distance[1:-1, 1:-1]
-
-
-def _of_gaussian(kind: PromptKind, gaussian: Gaussian, size: tuple[int, int]) -> Prompt:
-    """Convert a Gaussian to a prompt of a kind. `size` is the width and height of the image."""
-    if kind == "gaussian":
-        return Prompt("gaussian", gaussian=gaussian)
-    if kind == "point":
-        return Prompt("point", point=(gaussian.x, gaussian.y))
-    return Prompt("box", box=_within(gaussian.box(), *size))
 
 
 @dataclass(frozen=True)

@@ -41,14 +41,14 @@ def seen_in_training(training: TrainingData, sample: Sample, truth: TruthObject,
         image_sha256: The SHA-256 of the image file; empty if it could not be read.
 
     Returns:
-        "object": the object's own file. "dataset": the data set and split of the image. "background": the environment
-        map, or the image as a background photograph. "unknown": the record of the model or the origin of the image is
-        incomplete. "no": none of these.
+        "object": the object's own file. "dataset": the data set and split of the image, or the image.
+        "background": the environment map, or the image as a background photograph. "unknown": the record of the model
+        or the origin of the image is incomplete. "no": none of these.
     """
     if training.has_object(truth.asset_keys):
         return "object"
     dataset = training.has_dataset(sample.collection)
-    if dataset == "yes":
+    if dataset == "yes" or training.has_picture(image_sha256):
         return "dataset"
     if training.has_background(sample.map_sha256, image_sha256):
         return "background"

@@ -93,6 +93,11 @@ class Selection:
         hint = f"did you mean {' or '.join(dict.fromkeys(near))}?" if near else f"there are {len(known)}: {some}"
         raise SelectionError(f"no category of {dataset.path} is called {' or '.join(map(repr, unknown))}; {hint}")
 
+    def conditions(self) -> list[str]:
+        """Return the names of the conditions of --select that are set. --limit and --shard are none."""
+        named = {"image": self.images, "category": self.categories, "area": self.area, "fraction": self.fraction}
+        return [name for name, value in named.items() if value not in (None, ALL)]
+
     def found(self, dataset: Dataset, rows: Iterable[ResultRow]) -> bool:
         """Return whether any row belongs to a selected object, or to an image whose annotation could not be read."""
         images = {

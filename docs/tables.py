@@ -1,6 +1,6 @@
-"""The tables in README.md and docs/: filled in by the commands beside them, from the results folders in docs/results/.
+"""The tables and figures of the documentation: made by commands, from the results folders in docs/results/.
 
-    python docs/tables.py                                    # fill in every table again
+    python docs/tables.py                                    # make every table and figure again
     python docs/tables.py --check                            # exit with 1 if a table is not what its command prints
     python docs/tables.py --keep results/furniture ...       # copy results into docs/results/ first
 
@@ -9,8 +9,8 @@ A table stands between two comments in the page:
     <!-- $ reports table size docs/results/furniture -->
     <!-- end -->
 
-`--keep` copies what the tables need of a results folder: run.json without this machine's paths, and results.parquet
-without the masks.
+FIGURES lists the figures, which become docs/images/NAME.png. `--keep` copies what the tables need of a results folder:
+run.json without this machine's paths, and results.parquet without the masks.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import argparse
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -30,6 +31,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"(<!-- \$ (?P<command>.+?) -->\n)(?P<content>.*?)(<!-- end -->)", re.DOTALL)
 COMMANDS = ("reports", "bench")
+FIGURES = {"iou-by-size": "docs/results/furniture"}
+"""Name of a figure in `reports figure` → its results."""
 
 
 def fill(text: str) -> str:
@@ -51,6 +54,15 @@ def output_of(command: str) -> str:
         raise SystemExit(f"error: {command}: {done.stderr.strip()}")
     printed = "\n".join(line.rstrip() for line in done.stdout.strip("\n").splitlines())
     return printed if is_table else f"```\n{printed}\n```"
+
+
+def draw(name: str, results: str) -> None:
+    """Draw a figure into docs/images/."""
+    with tempfile.TemporaryDirectory() as scratch:
+        run = [sys.executable, "-m", "reports.cli", "figure", name, results, "--out", scratch]
+        subprocess.run(run, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+        (png,) = Path(scratch).rglob(f"{name}.png")
+        shutil.copyfile(png, ROOT / "docs/images" / png.name)
 
 
 def keep(folder: Path) -> None:
@@ -82,6 +94,9 @@ def main() -> None:
             different.append(str(page.relative_to(ROOT)))
             if not options.check:
                 page.write_text(filled)
+    if not options.check:
+        for name, results in FIGURES.items():
+            draw(name, results)
     if options.check and different:
         raise SystemExit(f"error: the tables of {', '.join(different)} are old; `python docs/tables.py` fills them in")
     print(f"{'different' if options.check else 'filled in'}: {', '.join(different) or 'nothing'}")

@@ -11,6 +11,8 @@ import typer
 from rich.console import Console
 
 from flip.choices import PAPER_MODELS, WEIGHTS_SUFFIXES
+from flip.pseudo_labels.command import pseudo_label
+from flip.training.card_command import card
 from flip.training.command import train
 from flip.weights import WEIGHTS
 from objascale import terminal
@@ -24,6 +26,15 @@ app.command(
     epilog="Examples: flip train --data data/crops --backgrounds data/hdris --validate data/objascale --out runs/flip-s"
     "\n\nflip train --config flip-l --data sa1b=3 --data data/crops --backgrounds photos --out runs/flip-l",
 )(train)
+app.command(
+    "pseudo-label",
+    epilog="Examples: flip pseudo-label photos --teacher mobilesam-onnx --out data/pseudo"
+    "\n\nflip pseudo-label photos --teacher hf:facebook/sam-vit-base --grid 16 --out data/pseudo"
+    "\n\nflip train --data data/pseudo --data data/crops --backgrounds photos --out runs/mine",
+)(pseudo_label)
+app.command("card", epilog="Example: flip card runs/long runs/trial-* --data renders=data/held-out --out flip-s.md")(
+    card
+)
 
 MODEL = f"{', '.join(WEIGHTS)}, or a file: {', '.join(WEIGHTS_SUFFIXES)}; either of a pair of .onnx graphs."
 
@@ -53,15 +64,15 @@ def errors() -> AbstractContextManager[None]:
     )
 
 
-def _numbers(option: str, text: str, metavar: str) -> list[float]:
-    """Return the numbers of an option, as many as in its metavar."""
+def _numbers(option: str, text: str, metavar: str, hint: str = "") -> list[float]:
+    """Return the numbers of an option, as many as in its metavar. A hint ends the message about other text."""
     names = metavar.split(",")
     try:
         numbers = [float(number) for number in text.split(",")]
     except ValueError:
         numbers = []
     if len(numbers) != len(names):
-        raise typer.BadParameter(f"{option} {text}: give {len(names)} numbers {metavar}, separated by commas")
+        raise typer.BadParameter(f"{option} {text}: give {len(names)} numbers {metavar}, separated by commas{hint}")
     return numbers
 
 
@@ -77,7 +88,7 @@ def _gaussian(option: str, text: str, width: int, height: int) -> Gaussian:
         if option == "--box":
             return as_gaussian(_numbers(option, text, BOX), width, height)
         if option == "--point":
-            return Gaussian.from_point(*_numbers(option, text, POINT))
+            return Gaussian.from_point(*_numbers(option, text, POINT, "; SCALE is a quarter of the object's size"))
         x, y, semi1, semi2, degrees = _numbers(option, text, ELLIPSE)
         return Gaussian.from_ellipse(x, y, semi1, semi2, degrees)
     except GaussianError as error:
@@ -104,7 +115,7 @@ def _check_device(device: str) -> None:
 @app.command(epilog="Example: flip predict photo.jpg --box 40,60,90,200 --out mask.png --show patches.png")
 def predict(
     image: Annotated[Path, typer.Argument(help="Picture in any common format.")],
-    out: Annotated[Path, typer.Option(help="PNG to write: 255 inside the mask, 0 outside.")],
+    out: Annotated[Path, typer.Option(help="PNG to write: 255 inside the mask, 0 outside.")] = Path("mask.png"),
     box: Annotated[
         str | None,
         typer.Option(metavar=BOX, help="Box around the object: left, top, right and bottom edge in pixels."),
@@ -153,6 +164,8 @@ def predict(
         for path in filter(None, (out, show)):
             if not path.absolute().parent.is_dir():
                 raise PredictorError(f"cannot write {path}: there is no folder {path.parent}")
+            if path.suffix.lower() != ".png":
+                raise PredictorError(f"cannot write {path}: the file is a PNG, so give a name that ends in .png")
         pixels = read_picture(image)
         height, width = pixels.shape[:2]
         if mask is not None:

@@ -1,4 +1,4 @@
-"""Draw the patches of a prompt, in the colours of the paper's figures, and the predicted mask."""
+"""Draw the patches of a prompt, with the hues of the paper's figures, and the predicted mask."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from numpy.typing import NDArray
 
 from flip.sampler import Patches
 from objascale.masks import RegionMask
+from objascale.palette import BLUE, GREEN, PURPLE, VERMILION, YELLOW, rgb
 
-COLOURS = {16: (148, 60, 220), 8: (250, 210, 40), 4: (40, 190, 80), 2: (40, 110, 250), 1: (240, 40, 40)}  # RGB
+PATCH_COLOURS = {16: PURPLE, 8: YELLOW, 4: GREEN, 2: BLUE, 1: VERMILION}
+"""The colour of each patch size: the hues of the paper, in the palette of all figures."""
+COLOURS = {size: rgb(colour) for size, colour in PATCH_COLOURS.items()}
 PICTURE_SIDE = 1024  # px; longer side of the drawing, which fits on a screen
 MAX_ENLARGEMENT = 32  # a pixel larger than this shows nothing more
 OPACITY = 0.3  # of a patch's colour inside its outline; the image stays visible

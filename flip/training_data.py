@@ -32,7 +32,8 @@ class TrainingData:
         datasets: Public data sets. If a set has several splits, the split follows a hyphen: `sa1b`, `coco-train2017`.
         objects: Name → SHA-256 of the file of each 3D object and each cut-out. A starter object has the name
             `starter:ID`, which identifies it as well as the hash (`objascale.sources.object_keys`).
-        backgrounds: Name → SHA-256 of the file of each environment map and each photograph.
+        backgrounds: Name → SHA-256 of the file of each environment map and each photograph that objects are pasted on.
+        pictures: Name → SHA-256 of the file of each picture with masks.
         complete: Whether the record lists all training data. False if the publisher does not say.
     """
 
@@ -40,12 +41,13 @@ class TrainingData:
     datasets: tuple[str, ...] = ()
     objects: Mapping[str, str] = field(default_factory=dict)
     backgrounds: Mapping[str, str] = field(default_factory=dict)
+    pictures: Mapping[str, str] = field(default_factory=dict)
     complete: bool = True
 
     @property
     def is_nothing(self) -> bool:
         """Whether the model is known to have no training data."""
-        return self.complete and not (self.datasets or self.objects or self.backgrounds)
+        return self.complete and not (self.datasets or self.objects or self.backgrounds or self.pictures)
 
     def has_object(self, keys: tuple[str, ...]) -> bool:
         """Whether an object with one of these keys (`objascale.sources.object_keys`) is among `objects`."""
@@ -54,6 +56,21 @@ class TrainingData:
     def has_background(self, *sha256: str) -> bool:
         """Whether a file with one of these SHA-256 is among `backgrounds`."""
         return not self._background_keys.isdisjoint(sha256)
+
+    def has_picture(self, sha256: str) -> bool:
+        """Whether a file with this SHA-256 is among `pictures`."""
+        return sha256 in self._picture_keys
+
+    def __or__(self, other: TrainingData) -> TrainingData:
+        """Return the training data of a model that learned from both."""
+        return TrainingData(
+            "; ".join(dict.fromkeys((self.source, other.source))),
+            tuple(sorted({*self.datasets, *other.datasets})),
+            {**self.objects, **other.objects},
+            {**self.backgrounds, **other.backgrounds},
+            {**self.pictures, **other.pictures},
+            self.complete and other.complete,
+        )
 
     def has_dataset(self, name: str) -> Literal["yes", "no", "unknown"]:
         """Whether the data set `name` is among `datasets`.
@@ -70,11 +87,12 @@ class TrainingData:
         return "unknown" if alike or not name else "no"
 
     def summary(self) -> dict[str, Any]:
-        """Return the record for run.json, with the numbers of objects and backgrounds instead of their names."""
+        """Return the record for run.json, with numbers instead of names of objects, backgrounds and pictures."""
         return {
             "datasets": list(self.datasets),
             "objects": len(self.objects),
             "backgrounds": len(self.backgrounds),
+            "pictures": len(self.pictures),
             "complete": self.complete,
             "source": self.source,
         }
@@ -87,9 +105,19 @@ class TrainingData:
     def _background_keys(self) -> frozenset[str]:
         return frozenset(self.backgrounds.values())
 
+    @cached_property
+    def _picture_keys(self) -> frozenset[str]:
+        return frozenset(self.pictures.values())
+
 
 NOTHING = TrainingData("it learns nothing")
 UNKNOWN = TrainingData("not known", complete=False)
+RELEASED_TRAINING = TrainingData(
+    'arXiv 2502.02763, section 3.5: "We train FLIP only on the Segment Anything Dataset"; the released configurations '
+    "name SA-1B's files alone",
+    ("sa1b",),
+)
+"""Of the authors' released models."""
 
 
 def record_path(weights: Path) -> Path:

@@ -28,6 +28,7 @@ def render(
     out: str | Path,
     *,
     plan: str | Path | None = None,
+    depth: bool = False,
     workers: int | None = None,
     device: RenderDevice = "auto",
     timeout: float = 1800,
@@ -40,6 +41,7 @@ def render(
     Args:
         out: Folder of the data set.
         plan: File of `objascale plan`. It replaces the options.
+        depth: Whether to write a depth map of each picture, see `objascale.depth`.
         workers: Blender processes; None for one per core.
         device: Cycles' device.
         timeout: Time limit for one image, seconds.
@@ -71,7 +73,7 @@ def render(
         settings = local_engine(workers, device=device, timeout=timeout)
     except ValidationError as error:
         raise UsageError(describe_errors(error)) from None
-    rendering = Rendering(made, DatasetWriter(folder))
+    rendering = Rendering(made, DatasetWriter(folder), depth=depth)
     _, empty = rendering.finish(rendering.begin(), [LocalWorker(settings) for _ in range(settings.workers)])
     if empty:
         text = f"{len(empty)} images failed at every draw; {rendering.dataset.journal} says why"

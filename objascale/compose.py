@@ -60,8 +60,7 @@ def compose(
     Returns:
         The picture, H×W×3 uint8 RGB.
     """
-    picture = np.empty((camera.height, camera.width, 3), np.uint8)[..., ::-1]  # BGR in memory, as OpenCV encodes it
-
+    encodable = np.empty((camera.height, camera.width, 3), np.uint8)  # BGR, as OpenCV encodes it
     reach = effects.everything.reach if effects else 0
     step = _ROWS_PER_BLURRED_BAND if reach else ROWS_PER_BAND
 
@@ -75,12 +74,12 @@ def compose(
             _paste(crop, band, begin)
         if effects:
             band = effects.develop(band, first, slice(first - begin, last - begin))
-        picture[first:last] = to_display(band, view)
+        cv2.cvtColor(to_display(band, view), cv2.COLOR_RGB2BGR, dst=encodable[first:last])
 
     with ThreadPoolExecutor(threads) as pool:
         for _ in pool.map(fill, range(0, camera.height, step)):
             pass
-    return picture
+    return encodable[..., ::-1]
 
 
 def _paste(crop: Crop, band: NDArray[np.float32], first: int) -> None:

@@ -6,6 +6,7 @@
     errors.log           tracebacks and the last output of workers that died, if there are any
     annotations.parquet  one row per object, made from the journal; rows of one image share `image_id` and `file`
     images/000/000123.png
+    depth/000/000123.exr  with depth only, see objascale.depth
 
 The journal is authoritative. A crash can cut off only its last line, which is dropped when the same command continues.
 """
@@ -42,6 +43,11 @@ class DatasetError(RuntimeError):
 def image_file(slot: int, image_format: str) -> str:
     """Return the path of a slot's image, relative to the dataset. A folder holds a thousand images."""
     return f"images/{slot // 1000:03d}/{slot:06d}.{image_format}"
+
+
+def depth_file(slot: int) -> str:
+    """Return the path of a slot's depth map, relative to the dataset."""
+    return f"depth/{slot // 1000:03d}/{slot:06d}.exr"
 
 
 class DatasetWriter:
@@ -93,8 +99,9 @@ class DatasetWriter:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             write_atomically(header, json.dumps(description, indent=1).encode())
             drop_incomplete_line(self.journal)
-            for leftover in self.folder.glob("images/*/.*.part"):
-                leftover.unlink(missing_ok=True)
+            for kind in ("images", "depth"):
+                for leftover in self.folder.glob(f"{kind}/*/.*.part"):
+                    leftover.unlink(missing_ok=True)
         except BlockingIOError as error:
             raise DatasetError(
                 f"another objascale render or crops is writing to {self.folder}; wait for it to end"

@@ -16,9 +16,9 @@ from objascale.rendering import Rendering, describe_plan
 def merge_shards(shards: Sequence[Path], out: Path) -> tuple[int, int]:
     """Merge finished or unfinished shards of one plan into the dataset `out`.
 
-    Images become hard links, or copies where the file system has no links. If several shards have the same image, the
-    first shard's is used: shards from different kinds of processors may differ in bytes. The function can be called
-    again with further shards.
+    Images and depth maps become hard links, or copies where the file system has no links. If several shards have the
+    same image, the first shard's is used: shards from different kinds of processors may differ in bytes. The function
+    can be called again with further shards.
 
     Args:
         shards: Folders that `objascale render --shard` made.
@@ -33,8 +33,9 @@ def merge_shards(shards: Sequence[Path], out: Path) -> tuple[int, int]:
     for shard in shards:
         read_header(shard)
     plan = load_plan(shards[0] / "plan.json")
+    depth = _has_depth(shards[0])
     for shard in shards:
-        changed = differences(describe_plan(plan)["fingerprint"], read_header(shard).get("fingerprint"))
+        changed = differences(describe_plan(plan, depth)["fingerprint"], read_header(shard).get("fingerprint"))
         if load_plan(shard / "plan.json").n != plan.n:
             changed.append("different numbers of images")
         if changed:
@@ -42,7 +43,7 @@ def merge_shards(shards: Sequence[Path], out: Path) -> tuple[int, int]:
                 f"{shards[0]} and {shard} are two different datasets, not parts of one ({shortened(changed)})"
             )
     dataset = DatasetWriter(out)
-    missing = set(Rendering(plan, dataset, benchmark=benchmark_of(shards[0])).begin())
+    missing = set(Rendering(plan, dataset, depth=depth, benchmark=benchmark_of(shards[0])).begin())
     present = [record for record in dataset.records() if record["status"] != "progress"]
     done = {record["slot"] for record in present if record["status"] == "done"}
     failed = {(record["slot"], record["attempt"]) for record in present if record["status"] == "failed"}
@@ -56,12 +57,19 @@ def merge_shards(shards: Sequence[Path], out: Path) -> tuple[int, int]:
                 failed.add((record["slot"], record["attempt"]))
             else:
                 done.add(record["slot"])
-                file = record["annotations"][0]["file"]
-                _link(shard / file, out / file)
+                first = record["annotations"][0]
+                for file in (first["file"], first.get("depth_file")):
+                    if file:
+                        _link(shard / file, out / file)
                 missing.discard(record["slot"])
             dataset.append(record)
     dataset.write_annotations()
     return plan.n - len(missing), plan.n
+
+
+def _has_depth(shard: Path) -> bool:
+    fingerprint = read_header(shard).get("fingerprint")
+    return isinstance(fingerprint, dict) and bool(fingerprint.get("depth"))
 
 
 def _link(source: Path, target: Path) -> None:

@@ -7,10 +7,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from objascale.dataset import OBJECTS_PER_IMAGE, image_file, mask_columns
-from objascale.difficulty.record import Difficulty
+from objascale.camera import Camera
+from objascale.dataset import OBJECTS_PER_IMAGE, depth_file, image_file, mask_columns
+from objascale.difficulty.record import Difficulty, difficulty_columns
 from objascale.masks import RegionMask
 from objascale.plan import Plan, RenderSettings, SceneSpec, spec_id
+from objascale.pose import Pose, camera_columns, object_columns
 from objascale.sources import Asset
 
 
@@ -26,6 +28,7 @@ class RenderRequest:
         folder: Folder of the data set.
         file: Image to write, relative to the folder.
         full_frame: File of a full-frame render by Blender, written in addition; None for none.
+        depth_file: Depth map to write, relative to the folder; "" for none.
     """
 
     spec: SceneSpec
@@ -35,6 +38,7 @@ class RenderRequest:
     folder: Path
     file: str
     full_frame: Path | None = None
+    depth_file: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,16 +49,20 @@ class VisibleObject:
         mask: Its visible part.
         visible: Visible part / whole silhouette.
         position: Position of the camera, seen from the object.
+        pose: Transform from the coordinates of the object, as Blender imports it, to camera coordinates.
+        bounds: Smallest and largest x, y, z of the object in its coordinates.
         missing_textures: Names of textures that cannot be used.
-        whole: Its amodal mask, inside the picture; None if not needed.
+        whole: Its amodal mask, inside the picture.
         uncertain: Pixels that the blur makes uncertain; None in a picture without difficulty.
     """
 
     mask: RegionMask
     visible: float
     position: tuple[float, float, float]
+    pose: Pose
+    bounds: tuple[float, ...]
     missing_textures: list[str]
-    whole: RegionMask | None = None
+    whole: RegionMask
     uncertain: RegionMask | None = None
 
 
@@ -63,7 +71,8 @@ class AnnotationRow:
     """A row of annotations.parquet: one object of one picture. See docs/formats.md.
 
     `columns` returns its values. `difficulty` becomes one column per dial. Rows of pictures without difficulty have
-    neither these columns nor `uncertain_counts` and `amodal_counts`.
+    neither these columns nor `uncertain_counts`. Rows of pictures without depth have neither `depth_file` nor
+    `depth_sha256`.
     """
 
     object_id: int
@@ -95,6 +104,14 @@ class AnnotationRow:
     cov_yy: float
     visible: float
     position: list[float]
+    camera_k: list[float]
+    camera_rotation: list[float]
+    camera_translation: list[float]
+    object_rotation: list[float]
+    object_translation: list[float]
+    object_scale: float
+    object_bounds: list[float]
+    amodal_counts: str
     missing_textures: list[str]
     image_sha256: str
     peak_mib: int
@@ -106,28 +123,19 @@ class AnnotationRow:
     seconds_write: float
     difficulty: Difficulty | None = None
     uncertain_counts: str = ""
-    amodal_counts: str = ""
+    depth_file: str = ""
+    depth_sha256: str = ""
 
     def columns(self) -> dict[str, Any]:
         """Return the value of each column of annotations.parquet."""
         values = asdict(self)
         difficulty = values.pop("difficulty")
+        if not self.depth_file:
+            del values["depth_file"], values["depth_sha256"]
         if difficulty is None:
-            del values["uncertain_counts"], values["amodal_counts"]
+            del values["uncertain_counts"]
             return values
         return values | difficulty_columns(difficulty)
-
-
-def difficulty_columns(strengths: Mapping[str, float]) -> dict[str, float]:
-    """Return the annotation columns of the strengths of a picture: `difficulty_noise` and so on."""
-    return {f"difficulty_{name}": strength for name, strength in strengths.items()}
-
-
-def read_difficulty(row: Mapping[Any, Any]) -> dict[str, float]:
-    """Return the strengths in a row of annotations.parquet by dial, empty if its picture has no difficulty."""
-    prefix = "difficulty_"
-    found = {name.removeprefix(prefix): row[name] for name in map(str, row) if name.startswith(prefix)}
-    return {name: float(strength) for name, strength in found.items() if strength == strength}  # NaN is missing
 
 
 @dataclass(frozen=True)
@@ -194,14 +202,21 @@ class CropRow:
     spec: CropView
 
 
-def render_request(plan: Plan, spec: SceneSpec, folder: Path) -> RenderRequest:
-    """Return the request to render a spec of a plan into the data set in `folder`."""
+def render_request(plan: Plan, spec: SceneSpec, folder: Path, depth: bool = False) -> RenderRequest:
+    """Return the request to render a spec of a plan into the data set in `folder`, with or without its depth map."""
     objects, environment = plan.assets(spec)
-    return RenderRequest(spec, plan.render, objects, environment, folder, image_file(spec.slot, plan.render.format))
+    file = image_file(spec.slot, plan.render.format)
+    map_of_depth = depth_file(spec.slot) if depth else ""
+    return RenderRequest(spec, plan.render, objects, environment, folder, file, depth_file=map_of_depth)
 
 
 def annotation_rows(
-    request: RenderRequest, shown: Sequence[VisibleObject], digest: str, peak_mib: int, seconds: Mapping[str, Any]
+    request: RenderRequest,
+    shown: Sequence[VisibleObject],
+    digest: str,
+    peak_mib: int,
+    seconds: Mapping[str, Any],
+    depth_sha256: str = "",
 ) -> list[AnnotationRow]:
     """Return the annotations of a picture, a row per object.
 
@@ -211,8 +226,10 @@ def annotation_rows(
         digest: SHA-256 of the image's file, hexadecimal.
         peak_mib: Largest memory of the worker so far, MiB.
         seconds: Seconds of each stage, under the column's name: `seconds_import`, `seconds_place` and so on.
+        depth_sha256: SHA-256 of the depth map's file, hexadecimal; "" if there is none.
     """
     spec = request.spec
+    camera = Camera(spec.width, spec.height, spec.fov, spec.azimuth, spec.elevation, shown[0].position)
     identity = spec_id(spec, request.settings)
     return [
         AnnotationRow(
@@ -234,13 +251,18 @@ def annotation_rows(
             **mask_columns(each.mask),
             visible=each.visible,
             position=list(each.position),
+            **camera_columns(camera),
+            **object_columns(each.pose),
+            object_bounds=list(each.bounds),
+            amodal_counts=_counts(each.whole),
             missing_textures=each.missing_textures,
             image_sha256=digest,
             peak_mib=peak_mib,
             **seconds,
             difficulty=spec.difficulty,
             uncertain_counts=_counts(each.uncertain),
-            amodal_counts=_counts(each.whole),
+            depth_file=request.depth_file,
+            depth_sha256=depth_sha256,
         )
         for number, (item, asset, each) in enumerate(zip(spec.objects, request.objects, shown, strict=True))
     ]

@@ -54,12 +54,14 @@ class Rendering:
         plan: The plan.
         dataset: The dataset.
         shard: (i, n) for the i-th of n shards: the slots i − 1, i − 1 + n, and so on.
+        depth: Whether each picture gets a depth map.
         benchmark: The benchmark that the plan belongs to, if any.
     """
 
     plan: Plan
     dataset: DatasetWriter
     shard: tuple[int, int] = (1, 1)
+    depth: bool = False
     benchmark: Benchmark | None = None
     _refused: dict[str, dict[str, Any]] = field(default_factory=dict, init=False)  # by the object's SHA-256
 
@@ -74,7 +76,7 @@ class Rendering:
         A worker loads a map once for consecutive slots.
         """
         refuse_another(self.benchmark, self.dataset.folder)
-        self.dataset.open(describe_plan(self.plan))
+        self.dataset.open(describe_plan(self.plan, self.depth))
         if self.benchmark is not None:
             mark(self.benchmark, self.dataset.folder)
         save_plan(self.plan, self.dataset.folder / "plan.json")
@@ -159,7 +161,7 @@ class Rendering:
         for item in spec.objects:
             if item.sha256 in self._refused:
                 return {**record, "seconds": 0.0, **self._refused[item.sha256], "object_ids": names}
-        reply = ask_twice(worker, render_request(self.plan, spec, self.dataset.folder))
+        reply = ask_twice(worker, render_request(self.plan, spec, self.dataset.folder, self.depth))
         record["seconds"] = round(time.monotonic() - started, 3)
         if isinstance(reply, Refused):
             failure = self.dataset.failure(reply.kind, reply.message, reply.details)
@@ -191,17 +193,19 @@ def _assets(request: Request) -> str:
     return request.asset.id
 
 
-def describe_plan(plan: Plan) -> dict[str, Any]:
-    """Return the description of a plan's dataset; see `describe`."""
-    settings = {"plan": plan.settings.model_dump(), "render": plan.render.model_dump()}
+def describe_plan(plan: Plan, depth: bool = False) -> dict[str, Any]:
+    """Return the description of a plan's dataset, with or without depth maps; see `describe`."""
+    settings: dict[str, Any] = {"plan": plan.settings.model_dump(), "render": plan.render.model_dump()}
+    if depth:
+        settings["depth"] = True
     return describe(settings, plan.objects, plan.maps)
 
 
 def describe(settings: dict[str, Any], objects: Sequence[Asset], maps: Sequence[Asset]) -> dict[str, Any]:
-    """Return the content of a header: fingerprint, versions and credits. Pixels depend on the fingerprint alone.
+    """Return the content of a header: fingerprint, versions and credits. Files depend on the fingerprint alone.
 
     Args:
-        settings: Settings that pixels depend on.
+        settings: Settings that files depend on.
         objects: The objects.
         maps: The environment maps.
     """

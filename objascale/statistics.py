@@ -14,16 +14,19 @@ from numpy.typing import NDArray
 
 from objascale.dataset import DatasetError
 from objascale.exposure import is_dark
+from objascale.palette import BLUE, ORANGE
 from objascale.sheet import read_picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 _FIGURE_SUFFIXES = ("png", "pdf", "svg")
 QUANTILES = (0.0, 0.1, 0.5, 0.9, 1.0)
 _READING_THREADS = 4  # a choice: a picture of 8192 px takes 200 MB
-_BLUE, _AMBER, _GREY = "#3b6ea5", "#e69f00", "#8a8f98"
+_NARROW_TICKS = 3  # as many labels as fit below the narrowest panel
+_GREY, _PALE_BLUE = "#8a8f98", "#cce3f0"
 _MAX_NAMED_CATEGORIES = 100  # with more categories, names would overlap, and the bars have none
 _STYLE: dict[Any, Any] = {
     "font.size": 9,
@@ -162,10 +165,15 @@ def save(figure: Figure, folder: Path, name: str = "stats") -> list[Path]:
 
 
 def _histogram(axes: Axes, values: NDArray[Any], label: str, counted: str, base: int = 10) -> None:
-    low, high = values.min() * 0.999, values.max() * 1.001
-    axes.hist(values, np.geomspace(low, high, 21).tolist(), color=_BLUE, edgecolor="white", linewidth=0.5)
-    _logarithmic(axes, base)
-    axes.set(xlabel=label, ylabel=counted)
+    from matplotlib.ticker import MaxNLocator
+
+    margin = 1.001 if values.min() < values.max() else 1.1
+    low, high = values.min() / margin, values.max() * margin
+    axes.hist(values, np.geomspace(low, high, 21).tolist(), color=BLUE, edgecolor="white", linewidth=0.5)
+    axes.set_xscale("log", base=base)
+    axes.set(xlabel=label, ylabel=counted, xlim=(low, high))
+    _log_ticks(axes.xaxis, base)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(False, axis="x")
 
 
@@ -173,26 +181,28 @@ def _numbers(axes: Axes, numbers: NDArray[Any]) -> None:
     from matplotlib.ticker import MaxNLocator
 
     values, counts = np.unique(numbers, return_counts=True)
-    axes.bar(values, counts, color=_BLUE, width=0.8)
+    axes.bar(values, counts, color=BLUE, width=0.8)
     axes.set(xlabel="objects in a picture", ylabel="images", xlim=(0.4, max(values[-1], 3) + 0.6))
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(_NARROW_TICKS, integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(False, axis="x")
 
 
 def _scatter(axes: Axes, side: NDArray[Any], fraction: NDArray[Any]) -> None:
-    axes.scatter(side, fraction, s=9, color=_BLUE, alpha=min(1.0, max(0.1, 150 / len(side))), linewidths=0)
+    axes.scatter(side, fraction, s=9, color=BLUE, alpha=min(1.0, max(0.1, 150 / len(side))), linewidths=0)
     across = np.array([side.min(), side.max()])
     for area in (10, 1000, 100_000):
-        axes.plot(across, area / across**2, color=_AMBER, linewidth=0.8)
+        axes.plot(across, area / across**2, color=ORANGE, linewidth=0.8)
         if fraction.min() < area / across[1] ** 2 < fraction.max():
             axes.annotate(
                 f"{area:,} px", (across[1], area / across[1] ** 2), (2, 0), textcoords="offset points", fontsize=7
             )
-    _logarithmic(axes, 2)
+    axes.set_xscale("log", base=2)
     axes.set_yscale("log")
-    axes.set_ylim(fraction.min() / 1.5, fraction.max() * 1.5)
+    axes.set(xlim=(side.min() / 1.1, side.max() * 1.1), ylim=(fraction.min() / 1.5, fraction.max() * 1.5))
     axes.set(xlabel="side of the picture, px", ylabel="mask / picture")
+    _log_ticks(axes.xaxis, 2)
+    _log_ticks(axes.yaxis)
 
 
 def _seconds(axes: Axes, seconds: pd.DataFrame) -> None:
@@ -201,21 +211,22 @@ def _seconds(axes: Axes, seconds: pd.DataFrame) -> None:
         tick_labels=[str(stage) for stage in seconds.columns],
         patch_artist=True,
         widths=0.6,
-        boxprops={"facecolor": "#c9d8ea", "edgecolor": _BLUE},
-        medianprops={"color": _AMBER, "linewidth": 2},
-        whiskerprops={"color": _BLUE},
-        capprops={"color": _BLUE},
+        boxprops={"facecolor": _PALE_BLUE, "edgecolor": BLUE},
+        medianprops={"color": ORANGE, "linewidth": 2},
+        whiskerprops={"color": BLUE},
+        capprops={"color": BLUE},
         flierprops={"marker": ".", "markersize": 3, "markerfacecolor": _GREY, "markeredgecolor": "none"},
     )
     axes.set_yscale("log")
     axes.set(ylabel="seconds an image")
+    _log_ticks(axes.yaxis)
     axes.grid(False, axis="x")
 
 
 def _categories(axes: Axes, counts: pd.Series) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    axes.bar(range(len(counts)), counts.to_numpy(), color=_BLUE, width=0.8)
+    axes.bar(range(len(counts)), counts.to_numpy(), color=BLUE, width=0.8)
     if len(counts) <= _MAX_NAMED_CATEGORIES:
         names = [name.replace("_", " ") for name in counts.index]
         axes.set_xticks(range(len(counts)), names, rotation=90, fontsize=9 if len(counts) <= 60 else 7)
@@ -228,7 +239,16 @@ def _categories(axes: Axes, counts: pd.Series) -> None:
     axes.grid(False, axis="x")
 
 
-def _logarithmic(axes: Axes, base: int) -> None:
-    axes.set_xscale("log", base=base)
-    if base == 2:
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+def _log_ticks(axis: Axis, base: int = 10) -> None:
+    """Label the powers of `base` on a logarithmic axis, and on one that spans less than two of them, values between."""
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+
+    low, high = sorted(axis.get_view_interval())
+    narrow = high < base**2 * low
+    if high < 5 * low:
+        axis.set_major_locator(MaxNLocator(_NARROW_TICKS))
+    elif narrow and base == 10:
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    if narrow or base == 2:
+        axis.set_major_formatter(lambda value, _: f"{value:g}")
+    axis.set_minor_formatter(NullFormatter())

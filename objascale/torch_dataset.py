@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset as TorchDataset
 
 from objascale.choices import Exif
+from objascale.dataset import DatasetError
 from objascale.datasets import Dataset, Sample, TruthObject
 from objascale.datasets.formats import open_dataset
 from objascale.masks import Box, MaskError
@@ -40,6 +41,13 @@ class ImageDataset(TorchDataset[Any]):
     - `categories`, `object_ids`: lists of N strings;
     - `image_id`: a string.
 
+    Items of data sets with cameras and poses, see `objascale.pose`, also have
+
+    - `camera_matrix`: (3, 3) float64, K;
+    - `rotations` (N, 3, 3), `translations` (N, 3) and `scales` (N,): float64, the transforms from the objects' to
+      camera coordinates;
+    - `depth`: (H, W) float32, see `objascale.depth`, if `depth` is true.
+
     Images differ in size and in their number of objects, so a DataLoader needs `collate_fn=list`, which makes a batch a
     list of items, or `batch_size=None`:
 
@@ -55,16 +63,21 @@ class ImageDataset(TorchDataset[Any]):
         data: Folder or file of a data set, or an opened data set.
         transform: Called with each item. Its result replaces the item.
         exif: See `objascale.datasets.EncodedImage.decode`.
+        depth: Whether to read depth maps.
 
     Raises:
         DatasetError: The data set cannot be opened.
     """
 
     def __init__(
-        self, data: str | Path | Dataset, transform: Callable[[Item], Any] | None = None, exif: Exif = "stored"
+        self,
+        data: str | Path | Dataset,
+        transform: Callable[[Item], Any] | None = None,
+        exif: Exif = "stored",
+        depth: bool = False,
     ) -> None:
         self.dataset = data if isinstance(data, Dataset) else open_dataset(Path(data))
-        self._transform, self._exif = transform, exif
+        self._transform, self._exif, self._depth = transform, exif, depth
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -76,6 +89,7 @@ class ImageDataset(TorchDataset[Any]):
         Raises:
             ImageError: The image is missing or damaged.
             MaskError: A mask contradicts its annotation.
+            DatasetError: The depth map is missing or damaged.
             IndexError: There is no such image.
         """
         sample = self.dataset.samples[index]
@@ -94,7 +108,12 @@ class ImageDataset(TorchDataset[Any]):
             "categories": [truth.category for truth in truths],
             "object_ids": [truth.object_id for truth in truths],
             "image_id": sample.image_id,
+            **_geometry(sample, truths),
         }
+        if self._depth:
+            if sample.depth is None:
+                raise DatasetError(f"{sample.file} has no depth map; objascale render --depth makes them")
+            item["depth"] = torch.from_numpy(sample.depth().copy())
         return self._transform(item) if self._transform else item
 
 
@@ -183,6 +202,19 @@ class ObjectDataset(TorchDataset[Any]):
 def _readable(sample: Sample) -> list[TruthObject]:
     """Return the objects of an image whose masks the reader could read."""
     return [truth for truth in sample.objects() if not truth.problem]
+
+
+def _geometry(sample: Sample, truths: list[TruthObject]) -> Item:
+    """Return the camera matrix and the poses of an image, empty if they are unknown."""
+    poses = [truth.pose for truth in truths if truth.pose is not None]
+    if sample.camera_matrix is None or len(poses) < len(truths):
+        return {}
+    return {
+        "camera_matrix": torch.from_numpy(sample.camera_matrix),
+        "rotations": torch.tensor(np.array([pose.rotation for pose in poses])).reshape(-1, 3, 3),
+        "translations": torch.tensor(np.array([pose.translation for pose in poses])).reshape(-1, 3),
+        "scales": torch.tensor([pose.scale for pose in poses], dtype=torch.float64),
+    }
 
 
 def _tensor(pixels: NDArray[np.uint8]) -> torch.Tensor:

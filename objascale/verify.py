@@ -24,11 +24,12 @@ from objascale.dataset import (
     read_header,
     read_journal,
 )
+from objascale.difficulty.record import difficulty_columns
 from objascale.files import file_sha256
 from objascale.masks import MaskError, RegionMask
 from objascale.plan import RenderSettings, SceneSpec, spec_id
-from objascale.records import difficulty_columns
 from objascale.validation import describe_errors
+from objascale.verify_truth import depth_problem, object_problems
 
 _Row = dict[str, Any]  # of annotations.parquet
 
@@ -112,22 +113,23 @@ def read_contents(folder: Path) -> Contents:
     images: dict[str, list[_Row]] = defaultdict(list)
     for row in rows:
         images[row["file"]].append(row)
+    named = images.keys() | {row.get("depth_file") for row in rows}
     damages += [
         Damage(str(path.relative_to(folder)), "no annotation names this file")
-        for path in sorted(folder.glob("images/*/*"))
-        if str(path.relative_to(folder)) not in images
+        for path in sorted([*folder.glob("images/*/*"), *folder.glob("depth/*/*")])
+        if str(path.relative_to(folder)) not in named
     ]
     return Contents(list(images.values()), done, damages)
 
 
 def check_image(folder: Path, rows: list[_Row]) -> list[Damage]:
-    """Check one image: its rows against each other and their masks, and the SHA-256, size and format of its file.
+    """Check one image: its rows against each other and their masks, and the SHA-256, size and format of its files.
 
     Args:
         folder: The dataset.
         rows: The rows of the image.
     """
-    damages = _check_masks(rows)
+    damages = _check_masks(folder, rows)
     row = rows[0]
     damages += [
         Damage(row["file"], f"its rows disagree on {name}")
@@ -156,7 +158,7 @@ def check_image(folder: Path, rows: list[_Row]) -> list[Damage]:
     return damages
 
 
-def _check_masks(rows: list[_Row]) -> list[Damage]:
+def _check_masks(folder: Path, rows: list[_Row]) -> list[Damage]:
     file = rows[0]["file"]
     damages: list[Damage] = []
     masks: dict[int, RegionMask] = {}
@@ -176,7 +178,7 @@ def _check_masks(rows: list[_Row]) -> list[Damage]:
         except MaskError as error:
             damages.append(Damage(file, f"the mask of object {name} is damaged: {error}"))
             continue
-        damages += _check_band(row)
+        damages += [Damage(file, problem) for problem in object_problems(row, masks[name])]
         damages += [
             Damage(file, f"the {column} of object {name} is {row[column]}, but its mask has {value}")
             for column, value in expected.items()
@@ -186,17 +188,8 @@ def _check_masks(rows: list[_Row]) -> list[Damage]:
         shared = mask.intersection(other_mask)
         if shared:
             damages.append(Damage(file, f"the masks of objects {one} and {other} share {shared} px"))
-    return damages
-
-
-def _check_band(row: _Row) -> list[Damage]:
-    """Check that the uncertain pixels of a row can be decoded."""
-    try:
-        if row.get("uncertain_counts"):
-            RegionMask.from_rle({"size": row["rle_size"], "counts": row["uncertain_counts"]})
-    except MaskError as error:
-        return [Damage(row["file"], f"the uncertain band of object {row['object_id']} is damaged: {error}")]
-    return []
+    problem = depth_problem(folder, rows[0], masks.values())
+    return [*damages, Damage(rows[0]["depth_file"], problem)] if problem else damages
 
 
 def _check_record(record: dict[str, Any], settings: RenderSettings) -> list[Damage]:

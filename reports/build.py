@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from objascale.progress import ProgressCallback
+from reports.answer import answer_of
 from reports.figures import Drawn
 from reports.figures.registry import FIGURES, draw, figure_number
 from reports.formats import Table, scientific
@@ -31,11 +32,15 @@ from reports.view import NothingToShow, ResultsView, slugs
 PIXELS_PER_INCH = 155  # of a figure on the page: letters of 7 points are 15 px tall, about the size of its text
 
 
+CURVE = "iou-by-size"  # the figure beside the answer
+
+
 @dataclass(frozen=True)
 class Report:
-    """The path of the page, the tables over all data sets, and sentences about what failed."""
+    """The path of the page, its first sentences (one per data set), the tables over all data sets, and failures."""
 
     page: Path
+    answers: list[str]
     tables: list[Table]
     warnings: list[str]
 
@@ -126,7 +131,8 @@ def build_report(
     notes = [*results.notes, *work.failed]
     work.output.write("index.html", render_page(of_all, sections, runs, published, styles, notes))
     work.output.finish(last, work.inputs, work.figures)
-    return Report(out / "index.html", tables, [*warnings, *work.failed])
+    answers = [section.answer.sentence for section in sections]
+    return Report(out / "index.html", answers, tables, [*warnings, *work.failed])
 
 
 def make_tables(which: str, results: ResultsTable, out: Path) -> list[tuple[Table, list[Path]]]:
@@ -198,7 +204,11 @@ def _build_section(view: ResultsView, slug: str, work: _Work, limit: int | None)
         gallery = build_gallery(view, slug, work.output.root, limit, work.workers, work.progress)
     work.output.keep(gallery.files)
     figures = _saved_figures(savings, work)
-    return Section(view.dataset, slug, _tiles(view.rows), shown, tables, figures, missing + undrawn, gallery)
+    curve = next((figure for figure in figures if Path(figure.files["svg"]).stem == CURVE), None)
+    answer = answer_of(view)
+    return Section(
+        view.dataset, slug, answer, curve, _tiles(view.rows), shown, tables, figures, missing + undrawn, gallery
+    )
 
 
 def _draw_figures(view: ResultsView, slug: str, work: _Work) -> tuple[list[_Saving], list[str]]:

@@ -16,12 +16,34 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.statistics import UNBOUNDED, jackknife
+from objascale.difficulty.ranges import PHOTO as PHOTO_RANGES
 from objascale.difficulty.record import DIALS
 from objascale.sizes import SIZE_LABELS, size_bin
 from reports.view import NothingToShow
 
 STRENGTH_BINS = (0, 1, 2, 3, 4, 5)
 """Edges of the bins of strength in figures. The last bin includes its upper edge."""
+
+CLEAN, PHOTO, OTHER = "clean", "photo", "other"
+
+
+def preset_of(rows: pd.DataFrame) -> str:
+    """Return what the strengths of a data set of renders are, from the column `difficulty` of its results.
+
+    Returns:
+        CLEAN without difficulty (presets `paper` and `full`), PHOTO if every strength lies in the ranges of the preset
+        `photo`, else OTHER.
+    """
+    texts = rows["difficulty"] if "difficulty" in rows else pd.Series(None, rows.index, dtype=object)
+    if texts.isna().all():
+        return CLEAN
+    drawn = [json.loads(text) for text in texts.dropna().unique()]
+    ranges = [
+        (name, PHOTO_RANGES[name].low, PHOTO_RANGES[name].high) if name in PHOTO_RANGES else (name, 0, 0)
+        for name in DIALS
+    ]
+    fits = all(low <= each.get(name, 0) <= high for each in drawn for name, low, high in ranges)
+    return PHOTO if fits and texts.notna().all() else OTHER
 
 
 def strengths(rows: pd.DataFrame) -> pd.DataFrame:

@@ -187,14 +187,22 @@ def to_html(table: Table) -> str:
         cells = []
         for index, (column, cell) in enumerate(zip(table.columns, row, strict=True)):
             words = {"best": "best", "second": "second best", "": ""}[cell.mark]
-            text = f'<span title="{words}">{html.escape(cell.text)}</span>' if words else html.escape(cell.text)
+            text = f'<span title="{words}">{code_html(cell.text)}</span>' if words else code_html(cell.text)
             for line in cell.detail.splitlines():
-                text += f'{"<br>" if table.stacked else " "}<span class="detail">{html.escape(line)}</span>'
+                text += f'{"<br>" if table.stacked else " "}<span class="detail">{code_html(line)}</span>'
             classes = " ".join(filter(None, ["left" if column.left else "right", cell.mark and f"mark-{cell.mark}"]))
             tag = 'th scope="row"' if index == 0 else "td"
             cells.append(f'<{tag} class="{classes}">{text}</{tag.split()[0]}>')
         out.append(f'<tr data-row="{html.escape(row[0].text)}">{"".join(cells)}</tr>')
     return "\n".join([*out, "</tbody>", "</table>", ""])
+
+
+def code_html(text: str) -> str:
+    """Return plain text as HTML, with `<code>` for what stands between backticks."""
+    parts = html.escape(text).split("`")
+    if len(parts) % 2 == 0:  # the last backtick has no partner
+        parts[-2:] = ["`".join(parts[-2:])]
+    return "".join(f"<code>{part}</code>" if index % 2 else part for index, part in enumerate(parts))
 
 
 WRITERS = {"md": markdown, "csv": Table.write_csv, "tex": latex, "html": to_html}

@@ -25,6 +25,7 @@ from objascale.files import write_atomically
 from objascale.masks import Box, MaskError, RegionMask
 from objascale.progress import ProgressCallback
 from objascale.sizes import SIZE_LABELS, size_bin
+from reports.difficulty import strengths
 from reports.files import picture_path
 from reports.outlines import OutlineChunk, grid_size, write_outlines
 from reports.parallel import Workers
@@ -38,7 +39,7 @@ from reports.selection import (
     object_card,
     rank_by_disagreement,
 )
-from reports.view import ResultsView
+from reports.view import NothingToShow, ResultsView
 
 OBJECTS_PER_CHUNK = 50  # one file of outlines: a few screens of cards
 _FORMAT_VERSION = "2"  # of crops and outlines; a new version gives all files new names
@@ -165,6 +166,7 @@ def _index(
         "bin": size_bin(objects["fraction"].to_numpy(float)).tolist(),
         **_coded("category", objects["category"].str.replace("_", " ")),
         **_coded("asset", objects["asset_id"].fillna("")),
+        "dials": _dials(objects),
         "id": objects["object_id"].astype(str).tolist(),
         "image": objects["image_file"].astype(str).tolist(),
         "area": objects["area"].astype(int).tolist(),
@@ -178,6 +180,16 @@ def _index(
 def _coded(name: str, values: pd.Series) -> dict[str, list[Any]]:
     codes, names = pd.factorize(values.astype(str), sort=True)
     return {name: codes.tolist(), f"{name}_names": names.tolist()}
+
+
+def _dials(objects: pd.DataFrame) -> dict[str, list[int]]:
+    """Return the strength of each dial with several strengths, in hundredths; −1 for a picture without difficulty."""
+    try:
+        found = strengths(objects)
+    except NothingToShow:
+        return {}
+    table = (100 * found[found.attrs["dials"]]).round().reindex(objects.index).fillna(-1).astype(int)
+    return {str(dial): column.tolist() for dial, column in table.items()}
 
 
 def _prompt_words(rows: pd.DataFrame) -> str:

@@ -10,12 +10,13 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from reports.formats import Table, to_html
+from reports.answer import Answer
+from reports.formats import Table, code_html, to_html
 from reports.gallery import Gallery
 from reports.style import Style
 from reports.times import hardware
 
-PAGE_SCRIPTS, GALLERY_SCRIPTS = ("page.js",), ("gallery.js", "viewer.js")
+PAGE_SCRIPTS, GALLERY_SCRIPTS = ("page.js",), ("pictures.js", "gallery.js", "viewer.js")
 
 
 @dataclass(frozen=True)
@@ -50,10 +51,16 @@ class PageFigure:
 
 @dataclass(frozen=True)
 class Section:
-    """The section of one data set. `missing` explains which tables and figures could not be made."""
+    """The section of one data set.
+
+    `curve` is the figure beside the answer, None without one. `missing` explains which tables and figures could not be
+    made.
+    """
 
     dataset: str
     slug: str
+    answer: Answer
+    curve: PageFigure | None
     tiles: list[tuple[str, str]]
     series: list[str]
     tables: list[PageTable]
@@ -70,7 +77,10 @@ def render_page(
     styles: dict[str, Style],
     notes: list[str],
 ) -> str:
-    """Return the HTML of the page. All text from the results is escaped."""
+    """Return the HTML of the page. All text from the results is escaped.
+
+    The page begins with the answer of the data set with most small objects.
+    """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("reports"),
         autoescape=True,
@@ -79,11 +89,13 @@ def render_page(
         lstrip_blocks=True,
     )
     environment.filters["css"] = _css_string
+    environment.filters["code"] = lambda text: Markup(code_html(text))
     beside = resources.files("reports") / "templates"
     scripts = PAGE_SCRIPTS + GALLERY_SCRIPTS if sections else PAGE_SCRIPTS
     return environment.get_template("index.html.j2").render(
         of_all=of_all,
         sections=sections,
+        first=max(sections, key=lambda section: section.answer.small_objects, default=None),
         runs=runs,
         published=published,
         styles=styles,

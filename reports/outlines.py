@@ -9,14 +9,13 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from objascale.files import write_atomically
 from objascale.masks import Box, MaskError, RegionMask
+from objascale.outlines import outlines, svg_path
 from reports.pixels import MAX_CROP_SIDE
 
 MAX_GRID_SIDE = 3 * MAX_CROP_SIDE  # grid units along the longer side of a crop
@@ -74,7 +73,7 @@ def outline(mask: RegionMask, box: Box) -> str:
     seen = mask.data[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     if seen.shape != (len(rows), len(columns)):
         seen = mask.data[np.ix_(rows, columns)]
-    return "".join(_path(corners + (x0, y0)) for corners in _polygons(seen, tolerance))
+    return "".join(svg_path(corners + (x0, y0)) for corners in outlines(seen, tolerance))
 
 
 def outline_of(counts: object, width: int, height: int, box: Box) -> str | None:
@@ -96,33 +95,3 @@ def _sampled(start: int, end: int, units: int, low: int, high: int) -> tuple[NDA
     pixels = start + ((np.arange(units) + 0.5) * (end - start) / units).astype(np.int64)
     first, last = np.searchsorted(pixels, (low, high))
     return pixels[first:last] - low, int(first)
-
-
-def _polygons(mask: NDArray[np.bool_], tolerance: float) -> list[NDArray[np.int64]]:
-    """Return closed polygons (n, 2), x and y of pixel edges, around all parts and holes, within `tolerance`."""
-    # OpenCV follows the centres of border pixels. At double size these are the quarters of a pixel. Each quarter maps
-    # to one corner of its pixel: ⌊(centre + 1) / 2⌋. The cut at a concave corner maps to that corner.
-    doubled = cv2.resize(mask.astype(np.uint8), None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
-    contours, _ = cv2.findContours(doubled, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-    polygons = []
-    for contour in contours:
-        corners = _corners((contour[:, 0] + 1) // 2)
-        if tolerance:
-            corners = cv2.approxPolyDP(corners, tolerance, closed=True)[:, 0]
-        if len(corners) > 2:
-            polygons.append(corners.astype(np.int64))
-    return polygons
-
-
-def _corners(points: NDArray[Any]) -> NDArray[Any]:
-    """Return the corners of a closed polygon with axis-aligned steps."""
-    points = points[(points != np.roll(points, 1, axis=0)).any(1)]
-    steps = np.sign(np.roll(points, -1, axis=0) - points)
-    return points[(steps != np.roll(steps, 1, axis=0)).any(1)]
-
-
-def _path(corners: NDArray[np.int64]) -> str:
-    """Return a closed polygon as an SVG path with relative steps."""
-    (x, y), steps = corners[0].tolist(), np.diff(corners, axis=0).tolist()
-    lines = (f"h{dx}" if not dy else f"v{dy}" if not dx else f"l{dx}{'' if dy < 0 else ' '}{dy}" for dx, dy in steps)
-    return f"M{x} {y}{''.join(lines)}z"

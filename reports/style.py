@@ -1,6 +1,6 @@
 """Colours, markers and line styles of the models, the same in every figure and safe for the colour-blind.
 
-The hues are those of Okabe and Ito (2008). A family (flip, sam, ...) has one hue and one marker. The sizes of a family
+The hues are those of `objascale.palette`. A family (flip, sam, ...) has one hue and one marker. The sizes of a family
 differ in shade, the variants of a model in line style. The bare prompts (box, ellipse) are dashed.
 """
 
@@ -22,15 +22,16 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
 from objascale.files import write_atomically
+from objascale.palette import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION
 
 # Colour, marker and line style by the longest matching prefix: "mobilesam" does not count as "sam".
 FAMILIES = {
-    "flip": ("#009e73", "o", "-"),
-    "mobilesam": ("#0072b2", "s", "-"),
-    "efficientsam": ("#56b4e9", "P", "-"),
-    "sam": ("#cc79a7", "D", "-"),
-    "fastsam": ("#d55e00", "^", "-"),
-    "grabcut": ("#e69f00", "v", "-"),
+    "flip": (GREEN, "o", "-"),
+    "mobilesam": (BLUE, "s", "-"),
+    "efficientsam": (SKY, "P", "-"),
+    "sam": (PURPLE, "D", "-"),
+    "fastsam": (VERMILION, "^", "-"),
+    "grabcut": (ORANGE, "v", "-"),
     "ellipse": ("#3a3a3a", "o", "--"),
     "box": ("#6a4c93", "s", "--"),
 }

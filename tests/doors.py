@@ -167,12 +167,14 @@ def _open_render_journal(path: Path) -> list[str]:
 
 def _open_results(path: Path) -> list[str]:
     from bench.compare import PairedComparison, check_exif, rows_of
+    from bench.submit import Measured, submission
     from reports.build import make_tables
     from reports.results import read_results
 
     sides = [rows_of(path.parent, model) for model in ("box", "ellipse")]
     check_exif(*sides)
     PairedComparison.of(*sides).table("category")
+    submission(Measured.read(path.parent), "box", errors_as_zero=True)
     make_tables("iou", read_results([path.parent]), path.parent / "tables")
     return []
 
@@ -200,6 +202,13 @@ def _open_map(path: Path) -> list[str]:
 
     maps._latest.clear()
     maps.load_map(path, path.parent)
+    return []
+
+
+def _open_depth(path: Path) -> list[str]:
+    from objascale.depth import read_depth
+
+    read_depth(path)
     return []
 
 
@@ -250,6 +259,7 @@ DOORS |= {
         lambda at: sound_files.saved(at / "a.png", sound_files.scene()[1]), _open_mask, _PICTURE_REFUSALS, mutants.PNG
     ),
     "exr": Door(sound_files.write_exr, _open_map, (MAP,), mutants.BINARY),
+    "depth map": Door(sound_files.write_depth_map, _open_depth, (DATASET,), mutants.BINARY),
     "hdr": Door(sound_files.write_hdr, _open_map, (MAP,), mutants.BINARY),
     "panorama": Door(sound_files.write_panorama, _open_map, (MAP,), mutants.PNG),
     "safetensors": Door(

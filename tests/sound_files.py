@@ -319,6 +319,14 @@ def write_exr(folder: Path, **header: Any) -> Path:
     return path
 
 
+def write_depth_map(folder: Path) -> Path:
+    from objascale.depth import write_depth
+
+    path = folder / "a.exr"
+    write_depth(path, np.random.default_rng(0).random((40, 64), np.float32))
+    return path
+
+
 def write_hdr(folder: Path) -> Path:
     import cv2
 

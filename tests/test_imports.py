@@ -65,24 +65,23 @@ NOT_FOR_HELP = {
     *(*MODEL_LIBRARIES, "bpy", "cv2", "h5py", "jinja2", "matplotlib", "numba", "pandas", "PIL", "pyarrow"),
     *("pycocotools", "ray", "requests", "scipy", "seaborn"),
 }
-EXPORTS = ("export coco", "export flip-hdf5", "export webdataset", "export huggingface")
+EXPORTS = ("export coco", "export flip-hdf5", "export webdataset", "export huggingface", "export datasheet")
 COMMANDS = {
-    "objascale": ("", "plan", "render", "crops", "merge", "verify", "sheet", "stats", "export", *EXPORTS),
-    "flip": ("", "train", "predict", "export", "fetch"),
-    "bench": ("", "models", "fetch", "run", "merge", "compare"),
+    "objascale": ("", "plan", "render", "crops", "merge", "freeze", "verify", "sheet", "stats", "export", *EXPORTS),
+    "flip": ("", "train", "pseudo-label", "card", "predict", "export", "fetch"),
+    "bench": ("", "models", "fetch", "run", "merge", "compare", "submit", "leaderboard", "serve"),
     "reports": ("", "build", "figure", "table", "check"),
 }
 
 
-@pytest.mark.parametrize(
-    ("program", "command"), [(program, command) for program, commands in COMMANDS.items() for command in commands]
-)
-def test_help_loads_no_heavy_module(program: str, command: str) -> None:
+@pytest.mark.parametrize("program", COMMANDS)
+def test_help_of_no_command_loads_a_heavy_module(program: str) -> None:
     code = f"""
 from typer.testing import CliRunner
 from {program}.cli import app
-shown = CliRunner().invoke(app, {[*command.split(), "--help"]})
-assert shown.exit_code == 0 and "Usage" in shown.output, shown.output"""
+for command in {COMMANDS[program]}:
+    shown = CliRunner().invoke(app, [*command.split(), "--help"])
+    assert shown.exit_code == 0 and "Usage" in shown.output, (command, shown.output)"""
     assert not loaded_by(code) & NOT_FOR_HELP
 
 

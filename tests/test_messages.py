@@ -28,6 +28,7 @@ COMMANDS = {
     "objascale/engine": ["objascale render", "objascale crops", "objascale verify"],
     "objascale/blender/scene.py": ["objascale render", "objascale crops", "objascale verify"],
     "objascale/full_frame.py": ["objascale verify"],
+    "flip/pseudo_labels": ["flip pseudo-label"],
     "flip/training": ["flip train"],
     "baselines": ["bench run", "bench fetch"],
     "bench/compare.py": ["bench compare"],

@@ -68,6 +68,15 @@ class HfSam(TorchSam):
         for part in (network.prompt_encoder, network.shared_image_embedding):
             part.forward = full_precision(part.forward)
 
+    @property
+    def encoding(self) -> tuple[Any, ...]:
+        """The embedding of the last image, its width and height, and those in the network's input."""
+        return self._embedding, self._size, self._fit
+
+    @encoding.setter
+    def encoding(self, encoding: tuple[Any, ...]) -> None:
+        self._embedding, self._size, self._fit = encoding
+
     def predict_many(self, prompts: Sequence[Prompt]) -> list[RegionMask]:
         """Return the masks for several prompts, in order. Raises OutOfMemory, NotFinite."""
         self.fallbacks.clear()

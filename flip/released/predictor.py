@@ -155,7 +155,7 @@ class FlipPredictor:
             The masks in the order of the prompts.
 
         Raises:
-            As `predict`, if any prompt is invalid.
+            PredictorError: A prompt is invalid. The other exceptions are those of `predict`.
         """
         with torch.inference_mode():
             return [mask for targets in self._targets(prompts) for mask in self.find(targets)]
@@ -175,7 +175,7 @@ class FlipPredictor:
             float32 (y1 − y0, x1 − x0). The mask is where they are above 0. Pixels outside the box are background.
 
         Raises:
-            As `predict`, if any prompt is invalid.
+            PredictorError: A prompt is invalid. The other exceptions are those of `predict`.
         """
         results = []
         with torch.inference_mode():

@@ -21,13 +21,17 @@ from objascale.terminal import complain, fail
 
 if TYPE_CHECKING:
     from flip.training.journal import Event
+    from flip.training.plan import Plan
 
 
 VALIDATION_IMAGES = 100  # a choice: enough to see a trend
 
 
-def _printer(progress: ProgressCallback, num_steps: int) -> Callable[[Event], None]:
-    """Return the `report` of `flip.training.loop.train`: a progress callback for steps, lines for the rest."""
+def _printer(progress: ProgressCallback, num_steps: int, plan: Plan | None = None) -> Callable[[Event], None]:
+    """Return the `report` of `flip.training.loop.train`: a progress callback for steps, lines for the rest.
+
+    The plan is printed once, after its first steps.
+    """
 
     def report(event: Event) -> None:
         if isinstance(event, str):
@@ -40,6 +44,8 @@ def _printer(progress: ProgressCallback, num_steps: int) -> Callable[[Event], No
             metrics = " ".join(f"{name} {value:.3f}" for name, value in event.metrics.items())
             speed = f"{event.examples_per_second:.0f} examples/s, {event.wait:.0%} waiting"
             progress(f"steps, {metrics}, {speed}", event.step, num_steps)
+            for line in plan.after(event) if plan else ():
+                complain(line)
 
     return report
 
@@ -64,6 +70,14 @@ def train(
     backgrounds: Annotated[
         list[Path] | None,
         typer.Option(metavar="PATH", help="Photographs or environment maps to paste crops on. Can be repeated."),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="held-out|PATH",
+            help="Files, folders and data sets that training must not use: pictures that resemble theirs are left out. "
+            "held-out is what this suite measures FLIP on. Can be repeated.",
+        ),
     ] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the run. An unfinished run is resumed.")] = Path(
         "runs/flip"
@@ -96,31 +110,49 @@ def train(
         bool, typer.Option("--compile", help="Compile the blocks. Takes a minute or two and needs a C++ compiler.")
     ] = False,
 ) -> None:
-    """Train FLIP. The same command resumes an interrupted run with identical losses."""
+    """Train FLIP. The same command resumes an interrupted run with identical losses.
+
+    After 50 steps it prints a plan: the speed, the days to the end with other numbers of devices, and the memory.
+    """
     if limit and not validation:
         fail("--limit does nothing without --validate", 2)
     try:
         from flip.predictor import weights_file
+        from flip.pseudo_labels.labels import LabelError, training_data_of
         from flip.training import loop
         from flip.training.config import TrainingError, read_config
+        from flip.training.plan import Plan, devices_here
+        from flip.training.record import record_of, record_of_teacher, record_of_weights
         from flip.training.validation import load_validation
         from objascale.dataset import DatasetError
-        from objascale.scenes.sources import open_source
+        from objascale.scenes.exclusions import read_exclusions
+        from objascale.scenes.sources import open_source, parse_share
     except ImportError as error:
         fail(f"training needs {error.name}: pip install objascale-suite[train]")
     warnings.filterwarnings("ignore", module="lightning_fabric")
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     try:
         settings = read_config(config)
-        source = open_source(data, backgrounds or [], settings.seed, settings.short_side)
+        exclusions = read_exclusions(exclude or [])
+        source = open_source(data, backgrounds or [], settings.seed, settings.short_side, exclusions)
+        contents = source.contents()
+        for reason, excluded in sorted(contents.left_out.items()):
+            complain(f"left out of the training data: {excluded}, because {reason}")
         samples = load_validation(validation, limit or VALIDATION_IMAGES) if validation else []
         count = processes or (1 if device == "cpu" else "auto")
         machine = loop.Machine(device, count, nodes, precision, workers, compiled)
         with show_progress("training") as progress:
-            report = _printer(progress, settings.steps)
+            report = _printer(progress, settings.steps, Plan(settings, nodes * (processes or devices_here(device))))
             first = weights_file(initial_weights) if initial_weights else None
-            weights = loop.train(settings, source, out, machine, samples, report, first)
-    except (DatasetError, TrainingError, WeightsMissing) as error:
+            learned = record_of(contents)
+            for path, _ in map(parse_share, data):
+                learned |= training_data_of(path) or learned
+            if first:
+                learned |= record_of_weights(first)
+            if settings.teacher:
+                learned |= record_of_teacher(settings.teacher.model)
+            weights = loop.train(settings, source, out, machine, samples, report, first, learned)
+    except (DatasetError, TrainingError, LabelError, WeightsMissing) as error:
         fail(str(error))
     except KeyboardInterrupt as interrupt:
         complain(f"interrupted; run the same command again to continue from the checkpoint in {out}")

@@ -10,7 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, V
 
 from flip.paper.model import PAPER_CONFIGS as PAPER
 from flip.released.model import RELEASED_CONFIGS as RELEASED
-from flip.training.losses import LengthUnit
 from objascale.validation import describe_errors
 
 RECIPE_FOLDER = Path(__file__).parent / "recipes"
@@ -21,6 +20,8 @@ CONFIG_FILES = {
     **{model: (model, RECIPE_FOLDER / "released.toml") for model in RELEASED},
 }
 """The model and the file of each configuration of this package."""
+
+LengthUnit = Literal["object", "picture"]
 
 RELEASED_MIN_TOKENS, RELEASED_MAX_TOKENS = 32, 2048
 """Range of the number of input patches of the released models, as in the authors' training code."""
@@ -99,6 +100,20 @@ class LossWeights(_Section):
     unit: LengthUnit = "object"
 
 
+class Teacher(_Section):
+    """Distillation from a released model (`flip.training.teacher`).
+
+    Args:
+        model: Name of the teacher, or its weights file.
+        weight: Weight of the loss.
+        temperature: Divides the logits of teacher and student.
+    """
+
+    model: str = "flip-tiny"
+    weight: PositiveFloat
+    temperature: PositiveFloat = 1.0
+
+
 class Config(_Section):
     """Configuration of a training run.
 
@@ -109,6 +124,7 @@ class Config(_Section):
         phases: Phases of the schedule, in order.
         optimiser: The optimiser and its schedule.
         losses: Weights of the losses of the paper's models.
+        teacher: Distillation for the paper's models; None for none.
         sampling: Key of `flip.sampler.RECIPES`. The released models need "released".
         exact: Fraction of prompts that are not perturbed. Benchmark prompts are not perturbed either.
         short_side: Images with a longer short side are resized to it, in px. Compositions keep their size.
@@ -123,6 +139,7 @@ class Config(_Section):
     phases: tuple[Phase, ...] = Field(min_length=1)
     optimiser: Optimiser
     losses: LossWeights = LossWeights()
+    teacher: Teacher | None = None
     sampling: Literal["paper", "released", "shrunk"] = "paper"
     exact: float = Field(default=0, ge=0, le=1)
     short_side: PositiveInt | None = None
@@ -133,6 +150,8 @@ class Config(_Section):
     @model_validator(mode="after")
     def _fits_the_model(self) -> Config:
         if self.model in RELEASED:
+            if self.teacher:
+                raise ValueError(f"{self.model} learns without a teacher; remove the section teacher")
             if self.sampling != "released":
                 raise ValueError(f'{self.model} needs sampling = "released"')
             if not all(RELEASED_MIN_TOKENS < phase.tokens < RELEASED_MAX_TOKENS for phase in self.phases):

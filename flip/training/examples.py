@@ -16,6 +16,7 @@ from flip.paper.cover import Cover, cover
 from flip.paper.glimpses import PATCH_SIZES, Glimpse, Glimpses, Layout, glimpse
 from flip.sampler import NoPatches, Recipe, sample
 from flip.training.prompts import draw_prompts
+from flip.training.teacher import TeacherBatch, TeacherExample, make_teacher_example
 from objascale.masks import RegionMask
 from objascale.scenes import Scene
 
@@ -36,6 +37,7 @@ class Example:
         gaussian: Gaussian of the true mask in pixels, (6,).
         box: Tight box of the true mask as xyxy pixel edges, (4,).
         side: Shorter side of the image in px.
+        teacher: The teacher's view, for distillation.
     """
 
     inputs: Glimpse
@@ -46,6 +48,7 @@ class Example:
     gaussian: Tensor
     box: Tensor
     side: float
+    teacher: TeacherExample | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ class Batch:
         gaussian: float32 (B, 6).
         box: float32 (B, 4).
         side: float32 (B,).
+        teacher: The teacher's view, for distillation.
     """
 
     inputs: Glimpses
@@ -71,6 +75,7 @@ class Batch:
     gaussian: Tensor
     box: Tensor
     side: Tensor
+    teacher: TeacherBatch | None = None
 
     @classmethod
     def of(cls, examples: Sequence[Example]) -> Batch:
@@ -83,6 +88,7 @@ class Batch:
         coverage = torch.zeros(inputs.layout.real.shape)
         for p, slots in inputs.layout.slots.items():
             coverage.view(-1)[slots] = torch.from_numpy(np.concatenate([e.coverage[p] for e in examples]))
+        views = [e.teacher for e in examples if e.teacher]
         return cls(
             inputs,
             coverage,
@@ -92,6 +98,7 @@ class Batch:
             torch.stack([e.gaussian for e in examples]),
             torch.stack([e.box for e in examples]),
             torch.tensor([e.side for e in examples]),
+            TeacherBatch.of(views, [e.outputs for e in examples]) if views else None,
         )
 
     def to(self, device: torch.device | str) -> Batch:
@@ -101,7 +108,9 @@ class Batch:
             name: getattr(self, name).to(device, non_blocking=True)
             for name in ("coverage", "grid", "gaussian", "box", "side")
         }
-        return replace(self, inputs=self.inputs.to(device), outputs=self.outputs.to(device), truth=truth, **tensors)
+        teacher = self.teacher.to(device) if self.teacher else None
+        inputs, outputs = self.inputs.to(device), self.outputs.to(device)
+        return replace(self, inputs=inputs, outputs=outputs, truth=truth, teacher=teacher, **tensors)
 
 
 def make_example(
@@ -112,11 +121,12 @@ def make_example(
     recipe: Recipe,
     exact: float,
     rng: np.random.Generator,
+    distilled: bool = False,
 ) -> Example:
     """Make the example of the object of `mask`, with at most `num_inputs` input and `num_outputs` output patches.
 
-    `exact` is the probability of an unperturbed prompt. Raises NoPatches if no patch fits into the image, around the
-    true Gaussian or its perturbations.
+    `exact` is the probability of an unperturbed prompt. `distilled` adds the view of a teacher. Raises NoPatches if no
+    patch fits into the image, around the true Gaussian or its perturbations.
     """
     true = Gaussian.from_mask(mask)
     for prompt in draw_prompts(true, exact, rng):
@@ -136,6 +146,7 @@ def make_example(
         torch.tensor((true.x, true.y, true.sigma1, true.sigma2, true.a, true.b), dtype=torch.float32),
         torch.tensor(mask.box, dtype=torch.float32),
         float(min(mask.width, mask.height)),
+        make_teacher_example(scene.image, prompt, outputs, rng) if distilled else None,
     )
 
 

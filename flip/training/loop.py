@@ -27,9 +27,12 @@ from flip.training.config import Config, TrainingError
 from flip.training.journal import Event, Journal, StepReport
 from flip.training.loader import BatchLoader, LoadedBatch, make_loader
 from flip.training.optimisers import make_optimisers
+from flip.training.record import begin_record, finish_record
 from flip.training.samples import draw_samples
 from flip.training.tasks import TrainingTask, task_of
+from flip.training.teacher import load_teacher
 from flip.training.validation import validate
+from flip.training_data import UNKNOWN, TrainingData
 from objascale.datasets import Sample
 from objascale.interrupts import finish_first
 from objascale.scenes import SceneError, SceneSource
@@ -66,6 +69,7 @@ def train(
     validation: Sequence[Sample] = (),
     report: Callable[[Event], None] = lambda event: None,
     initial_weights: Path | None = None,
+    learned: TrainingData = UNKNOWN,
 ) -> Path:
     """Train a model, or resume the run in `out`.
 
@@ -80,6 +84,7 @@ def train(
         validation: Held-out images.
         report: Called with each event, in the first process only.
         initial_weights: Weights file to start from instead of random weights.
+        learned: Record of all training data, that of `initial_weights` included. It is written beside the weights.
 
     Returns:
         Path of the exported weights.
@@ -93,6 +98,8 @@ def train(
     fabric.launch()
     torch.manual_seed(config.seed)
     task = task_of(config)
+    if config.teacher:
+        load_teacher(config.teacher.model, fabric.device)  # an error of its weights comes before the first step
     model = task.model()
     if machine.compile:
         for block in task.blocks(model):
@@ -113,6 +120,8 @@ def train(
 
     batches = BatchLoader(source, config, start, fabric.global_rank, fabric.world_size)
     journal = Journal(out, start) if fabric.is_global_zero else None
+    if fabric.is_global_zero:
+        begin_record(out, learned, resumed=state is not None)
     started = time.perf_counter()
     try:
         with finish_first() as stopping:
@@ -153,6 +162,7 @@ def train(
             journal.close()
     if fabric.is_global_zero:
         export_weights(out, config, average)
+        finish_record(out, weights_path(out, config))
     fabric.barrier()  # the file exists before any process returns its path
     return weights_path(out, config)
 

@@ -6,16 +6,14 @@ Every loss is a mean over the objects of the batch.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from flip.paper.model import FlipOutput
+from flip.training.config import LengthUnit
 from flip.training.examples import Batch
-
-LengthUnit = Literal["object", "picture"]
 
 IOU_EPS = 1e-6  # avoids 0/0 for an object without samples
 

@@ -99,5 +99,5 @@ def _crop(camera: Camera, points: NDArray[np.float64], settings: RenderSettings,
     """Render one crop: (h, w, 4) uint8 display RGBA, cut to its alpha."""
     bounds = projected_bounds(camera, points)
     assert bounds is not None
-    traced, _ = scene.trace(camera, pixel_box(camera, bounds), settings.samples, settings.denoise, scratch)
-    return cut_out(traced, settings.view)
+    traced = scene.trace(camera, pixel_box(camera, bounds), settings.samples, settings.denoise, scratch)
+    return cut_out(traced.rgba, settings.view)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 import bpy
@@ -12,12 +14,30 @@ from numpy.typing import NDArray
 
 from objascale.blender.surfaces import fully_transparent
 from objascale.gltf import MAX_TRIANGLES
+from objascale.pose import Pose
 from objascale.refusal import Refusal
+
+
+@dataclass(frozen=True)
+class Normalised:
+    """An object whose bounds have their centre at the origin, and whose farthest visible point has the distance 1.
+
+    Attributes:
+        points: World coordinates (n, 3) of the corners of all visible triangles.
+        pivot: Parent of the object.
+        pose: Transform from the coordinates of the object, as Blender imports it, to the world.
+        bounds: Smallest and largest x, y, z of the visible triangles in the coordinates of the object.
+    """
+
+    points: NDArray[np.float64]
+    pivot: bpy.types.Object
+    pose: Pose
+    bounds: tuple[float, ...]
 
 
 def normalise(
     path: Path, collection: bpy.types.Collection, things: list[bpy.types.Object], yaw: float, found: Counter[str]
-) -> tuple[NDArray[np.float64], bpy.types.Object]:
+) -> Normalised:
     """Centre an object and scale it to radius 1, below a new pivot.
 
     Args:
@@ -28,7 +48,7 @@ def normalise(
         found: The number of objects of the file by Blender's types, for messages.
 
     Returns:
-        World coordinates (n, 3) of the corners of all visible triangles, and the pivot.
+        The object.
 
     Raises:
         Refusal: If no triangle is visible, there are too many, or one is not finite.
@@ -51,7 +71,10 @@ def normalise(
     frame.matrix_local = (
         Matrix.Rotation(yaw, 4, "Z") @ Matrix.Diagonal([1 / radius] * 3 + [1]) @ Matrix.Translation(-centre)
     )
-    return _points(path, things, found), pivot  # measured again: far from the origin, Blender's floats are coarse
+    turn = np.array([[math.cos(yaw), -math.sin(yaw), 0], [math.sin(yaw), math.cos(yaw), 0], [0, 0, 1]])
+    pose = Pose(turn, -turn @ centre / radius, 1 / radius)
+    points = _points(path, things, found)  # measured again: far from the origin, Blender's floats are coarse
+    return Normalised(points, pivot, pose, (*low.tolist(), *high.tolist()))
 
 
 def _points(path: Path, things: list[bpy.types.Object], found: Counter[str]) -> NDArray[np.float64]:

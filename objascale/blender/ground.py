@@ -19,7 +19,7 @@ from objascale.difficulty.context import Shadow
 _RADIUS = 3.0  # of the ground, in radii of the object; a choice: longer shadows are cut
 _CORNERS = 64
 _POINTS = 96  # along each side of the traced square; a choice: shadows are soft
-_SAMPLES = 16
+_SAMPLES = 8  # a choice: after denoising, the error of 16 is lower by a sixth
 
 
 def trace_shadow(placement: Placement, thing: Imported, camera: Camera, scratch: Path) -> Shadow | None:

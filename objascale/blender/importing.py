@@ -23,6 +23,7 @@ from objascale.blender.overlaps import let_touching_paths_pass, remove_duplicate
 from objascale.blender.surfaces import show_vertex_colours, undo_wrong_transparency
 from objascale.blender.textures import mend_textures
 from objascale.gltf import MAX_FILE_BYTES, plain_gltf
+from objascale.pose import Pose
 from objascale.references import check_obj, check_usd
 from objascale.refusal import Refusal, refuse_changed, refuse_lfs_pointer
 from objascale.triangles import check_triangles
@@ -36,12 +37,16 @@ class Imported:
         points: World coordinates (n, 3) of the corners of all rendered triangles; |point| ≤ 1.
         collection: All that the file holds; `collection.hide_render` hides it.
         pivot: Parent of the object: an empty at the origin, upright and of scale 1.
+        pose: Transform from the coordinates of the object, as Blender imports it, to those of the pivot.
+        bounds: Smallest and largest x, y, z of the rendered triangles in the coordinates of the object.
         missing_textures: Names of pictures of the materials that are missing or cannot be decoded.
     """
 
     points: NDArray[np.float64]
     collection: bpy.types.Collection
     pivot: bpy.types.Object
+    pose: Pose
+    bounds: tuple[float, ...]
     missing_textures: list[str]
 
 
@@ -91,10 +96,10 @@ def import_object(path: Path, sha256: str, yaw: float, index: int = 1) -> Import
         show_vertex_colours(things)
     if path.suffix.lower() in (".obj", ".fbx"):
         undo_wrong_transparency(path, things)
-    points, pivot = normalise(path, collection, things, yaw, found)
+    normal = normalise(path, collection, things, yaw, found)
     remove_duplicate_faces(things)
     let_touching_paths_pass(things)
-    return Imported(points, collection, pivot, missing)
+    return Imported(normal.points, collection, normal.pivot, normal.pose, normal.bounds, missing)
 
 
 def _check_file(path: Path, sha256: str) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import bpy
 import numpy as np
 from mathutils import Matrix
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from objascale.blender.importing import Imported
 from objascale.camera import Camera
 from objascale.masks import Box
 from objascale.plan import ObjectSpec, SceneSpec
+from objascale.pose import Pose
 from objascale.refusal import Refusal
 
 _GRID = 256  # points across the measured silhouette; a choice: the area has an error below 1 %
@@ -150,6 +152,12 @@ def _arrange(placements: Sequence[Placement], imported: Sequence[Imported]) -> N
         end = scale * (distance + 1)
         offset = Matrix.Translation((origin - scale * position).tolist()) @ Matrix.Diagonal([scale] * 3 + [1])
         thing.pivot.matrix_world = offset @ thing.pivot.matrix_world
+
+
+def arranged(pivot: bpy.types.Object) -> Pose:
+    """Return the transform by which `place_all` moves an object from the origin to its place in the scene."""
+    matrix = np.array(pivot.matrix_world, np.float64)
+    return Pose(np.eye(3), matrix[:3, 3], float(matrix[0, 0]))
 
 
 def disjoint(boxes: Sequence[Box]) -> list[Box]:

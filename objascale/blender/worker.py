@@ -19,18 +19,17 @@ import traceback
 from pathlib import Path
 from typing import TextIO
 
-import numpy as np
 import OpenEXR
-from numpy.typing import NDArray
 
 from objascale.blender import scene
 from objascale.blender.crops import render_crops
 from objascale.blender.ground import trace_shadow
 from objascale.blender.importing import Imported, import_object
-from objascale.blender.placing import Placement, contains, disjoint, place_all
+from objascale.blender.placing import Placement, arranged, contains, disjoint, place_all
 from objascale.blender.reuse import empty_scene
 from objascale.compose import Crop, encode
 from objascale.cores import peak_memory
+from objascale.depth import depth_map, write_depth
 from objascale.difficulty.context import Shadow
 from objascale.engine.messages import (
     Failed,
@@ -42,17 +41,18 @@ from objascale.engine.messages import (
     decode_request,
     encode_message,
 )
-from objascale.files import write_atomically
+from objascale.files import file_sha256, write_atomically
 from objascale.finish import finish, quality_of
 from objascale.interrupts import ignore_interrupts
 from objascale.maps import EnvironmentMapError, load_map, write_exr
 from objascale.masks import Box, RegionMask
 from objascale.plan import ObjectSpec, SceneSpec, samples_for
+from objascale.pose import world_to_camera
 from objascale.records import RenderRequest, VisibleObject, annotation_rows
 from objascale.refusal import Refusal, refuse_changed
 from objascale.sources import Asset
 
-Traced = tuple[Box, NDArray[np.float32], NDArray[np.uint8]]  # a box of the picture, its RGBA, its pass indices
+TracedBox = tuple[Box, scene.Traced]
 
 _OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.ENOTDIR)
 
@@ -92,18 +92,21 @@ def render(request: RenderRequest, device: str, threads: int, scratch: Path) -> 
         camera = placements[0].camera
         boxes = disjoint([placement.box for placement in placements])
         samples = samples_for(sum((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in boxes), settings)
-        traced = [(box, *scene.trace(camera, box, samples, settings.denoise, scratch)) for box in boxes]
+        scene.keep_depth(bool(request.depth_file))
+        traced = [(box, scene.trace(camera, box, samples, settings.denoise, scratch)) for box in boxes]
+        scene.keep_depth(False)
         shadows = _shadows(spec, imported, placements, scratch)
         seconds("trace")
 
         shown = _visible_objects(request, imported, placements, traced)
-        crops = [Crop(rgba, box[0], box[1]) for box, rgba, _ in traced]
+        crops = [Crop(each.rgba, box[0], box[1]) for box, each in traced]
         picture, shown = finish(spec, environment.texels, camera, crops, shadows, shown, settings.view, threads)
         seconds("compose")
 
         data = encode(picture, settings.format, quality_of(spec))
         seconds("encode")
         write_atomically(request.folder / request.file, data)
+        depth_sha256 = _write_depth(request, traced)
         seconds("write")
 
         if request.full_frame is not None:
@@ -115,7 +118,17 @@ def render(request: RenderRequest, device: str, threads: int, scratch: Path) -> 
             scene.trace_full_frame(camera, settings, request.full_frame)
     digest = hashlib.sha256(data).hexdigest()
     peak_mib = round(peak_memory() / 2**20)
-    return Rendered(annotation_rows(request, shown, digest, peak_mib, seconds.stages))
+    return Rendered(annotation_rows(request, shown, digest, peak_mib, seconds.stages, depth_sha256))
+
+
+def _write_depth(request: RenderRequest, traced: list[TracedBox]) -> str:
+    """Write the depth map of the picture, if the request asks for it, and return its SHA-256, else ""."""
+    if not request.depth_file:
+        return ""
+    parts = ((box, each.depth) for box, each in traced if each.depth is not None)
+    path = request.folder / request.depth_file
+    write_depth(path, depth_map(parts, request.spec.width, request.spec.height))
+    return file_sha256(path)
 
 
 def _import(asset: Asset, item: ObjectSpec, index: int) -> Imported:
@@ -142,21 +155,24 @@ def _shadows(spec: SceneSpec, imported: list[Imported], placements: list[Placeme
 
 
 def _visible_objects(
-    request: RenderRequest, imported: list[Imported], placements: list[Placement], traced: list[Traced]
+    request: RenderRequest, imported: list[Imported], placements: list[Placement], traced: list[TracedBox]
 ) -> list[VisibleObject]:
     """Return the measurements of the objects. Raises Refusal, too-thin or hidden, if one shows too little."""
     spec, min_area = request.spec, request.settings.min_area
     frame = (spec.width, spec.height)
+    camera = world_to_camera(placements[0].camera)
     shown = []
     for number, (item, thing, placement) in enumerate(zip(spec.objects, imported, placements, strict=True), 1):
-        box, index = next((box, index) for box, _, index in traced if contains(box, placement.box))
-        mask = RegionMask(box[0], box[1], index == number, spec.width, spec.height).tight()
+        box, index = next((box, each.index) for box, each in traced if contains(box, placement.box))
+        mask = RegionMask(box[0], box[1], index == number, *frame).tight()
         if mask.area < min_area:
             reason = "too-thin" if placement.alone is None else "hidden"
             raise Refusal(reason, f"{item.object_id} shows {mask.area} px, less than --min-area {min_area}")
         visible = placement.visible(mask.area)
         whole = mask if placement.alone is None else RegionMask(*placement.box[:2], placement.alone, *frame).tight()
-        shown.append(VisibleObject(mask, visible, placement.camera.position, thing.missing_textures, whole))
+        pose = camera @ arranged(thing.pivot) @ thing.pose
+        position = placement.camera.position
+        shown.append(VisibleObject(mask, visible, position, pose, thing.bounds, thing.missing_textures, whole))
     return shown
 
 

@@ -40,6 +40,9 @@ def render(
             show_default="data/objascale; of a benchmark, the folder in the cache in which bench run finds it",
         ),
     ] = None,
+    depth: Annotated[
+        bool, typer.Option("--depth", help="Write a depth map of each picture: OpenEXR, float32, in scene units.")
+    ] = False,
     shard: Annotated[
         str | None,
         typer.Option(metavar="I/N", help="Render the I-th of N parts into OUT.IofN. objascale merge joins the parts."),
@@ -76,7 +79,7 @@ def render(
         if part != (1, 1):
             out = out.with_name(f"{out.name}.{part[0]}of{part[1]}")
         chosen = choose_plan(options, plan, out) if frozen is None else choose_benchmark_plan(options, frozen)
-        rendering = Rendering(chosen, DatasetWriter(out), part, frozen)
+        rendering = Rendering(chosen, DatasetWriter(out), part, depth, frozen)
         if engine == "ray":
             _report(rendering, ray_workers(workers, address, device=device, timeout=timeout))
         else:

@@ -10,7 +10,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from objascale.benchmarks import Benchmark, split_name
 from objascale.commands.common import DatasetFolder, errors
 from objascale.engine import RenderDevice, Worker
 from objascale.progress import track
@@ -18,6 +17,7 @@ from objascale.sources import Asset
 from objascale.terminal import refuse_idle
 
 if TYPE_CHECKING:
+    from objascale.benchmarks import Benchmark
     from objascale.full_frame import FrameDifference
     from objascale.verify import Damage
 
@@ -40,10 +40,11 @@ def verify(
 
     A dataset of a frozen benchmark is compared with it: its masks must be equal, and its pictures similar.
 
-    The command checks images against SHA-256 and size, masks against box, area, fraction, moments and each other, and
-    the journal against the annotations. --full-frame K also renders K pictures again and compares them with Blender's
-    own rendering of the whole picture. This needs the assets of the dataset. On the kind of processor that made a
-    picture, the bytes are equal. On another kind the masks are equal, and 99.9 % of the pixels are within 1 of 255.
+    The command checks images against SHA-256 and size, masks against box, area, fraction, moments and each other, the
+    journal against the annotations, and amodal masks, poses and depth maps against masks. --full-frame K also renders K
+    pictures again and compares them with Blender's own rendering of the whole picture. This needs the assets of the
+    dataset. On the kind of processor that made a picture, the bytes are equal. On another kind the masks are equal, and
+    99.9 % of the pixels are within 1 of 255.
     """
     import numpy as np
 
@@ -89,6 +90,8 @@ def verify(
 
 def _verdict(folder: Path, benchmark: Benchmark, masks: int, damaged: bool) -> str:
     """Say in one sentence whether a data set is the benchmark that it belongs to."""
+    from objascale.benchmarks import split_name
+
     series, version = split_name(benchmark.name)
     if damaged:
         return f"{folder} is not {series}, version {version}: the lines above name the differences"

@@ -22,6 +22,7 @@ from objascale.choices import Exif
 from objascale.dataset import DatasetError
 from objascale.datasets.stored import read_hdf5
 from objascale.masks import MaskError, RegionMask
+from objascale.pose import Pose
 
 RENDERED = "objascale"
 """`Sample.collection` of images rendered by `objascale render`."""
@@ -50,6 +51,7 @@ class TruthObject:
         problem: Why the mask cannot be read; "" if it can.
         uncertain: Compressed counts of the RLE of pixels that blur makes uncertain; "" if there are none. Scores count
             them unless `Dataset.ignoring_bands` moves them to `ignored`.
+        pose: Transform from the object's to camera coordinates, see `objascale.pose`; None if unknown.
 
     Example:
         >>> import numpy as np
@@ -71,6 +73,7 @@ class TruthObject:
     ignored: str = ""
     problem: str = ""
     uncertain: str = ""
+    pose: Pose | None = field(default=None, compare=False)
 
     @classmethod
     def of(cls, mask: RegionMask, object_id: str, asset_id: str, category: str) -> TruthObject:
@@ -105,6 +108,9 @@ class Sample:
         collection: Public data set and split, as in `flip.training_data`; "" if unknown.
         map_sha256: SHA-256 of the environment map's file; "" for photographs, or if unknown.
         difficulty: Strength of each dial of `objascale.difficulty`; empty for pictures without difficulty.
+        camera_matrix: K, (3, 3), see `objascale.pose`; None if unknown.
+        depth: Reads the depth map, (H, W) float32, see `objascale.depth`. Raises `objascale.dataset.DatasetError`. None
+            if the image has none.
     """
 
     image_id: str
@@ -116,6 +122,8 @@ class Sample:
     collection: str = ""
     map_sha256: str = ""
     difficulty: Mapping[str, float] = field(default_factory=dict)
+    camera_matrix: NDArray[np.float64] | None = field(default=None, compare=False)
+    depth: Callable[[], NDArray[np.float32]] | None = None
 
     def picture(self) -> EncodedImage:
         """Read the encoded image. Raises ImageError if it is missing or its SHA-256 differs from the annotated one."""

@@ -6,13 +6,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from objascale.benchmarks import benchmark_of
 from objascale.benchmarks.pinning import check_masks
-from objascale.dataset import read_annotations
-from objascale.datasets import RENDERED, Dataset, Sample, TruthObject, from_file
-from objascale.records import read_difficulty
+from objascale.dataset import DatasetError, read_annotations
+from objascale.datasets import RENDERED, Dataset, Sample, TruthObject, from_file, stays_inside
+from objascale.depth import read_depth
+from objascale.difficulty.record import read_difficulty
+from objascale.pose import read_camera_matrix, read_pose
 from objascale.sources import object_keys
 
 _ANNOTATIONS = "annotations.parquet"
@@ -47,6 +51,8 @@ def read(folder: Path) -> Dataset:
                 collection=RENDERED,
                 map_sha256=_text(first, "map_sha256"),
                 difficulty=read_difficulty(first.to_dict()),
+                camera_matrix=read_camera_matrix(first.to_dict()),
+                depth=partial(_read_depth, folder, depth) if (depth := _text(first, "depth_file")) else None,
             )
         )
     categories = frozenset(map(str, annotations["category"]))
@@ -66,9 +72,18 @@ def _objects(rows: pd.DataFrame) -> list[TruthObject]:
             counts=str(row["rle_counts"]),
             asset_keys=object_keys(_text(row, "asset_sha256"), str(row["asset_id"]), _text(row, "author")),
             uncertain=_text(row, "uncertain_counts"),
+            pose=read_pose(row),
         )
         for row in rows.to_dict("records")
     ]
+
+
+def _read_depth(folder: Path, file: str) -> NDArray[np.float32]:
+    if not stays_inside(file):
+        raise DatasetError(
+            f"{file} is outside the data set's folder {folder}, so it is not read; correct the file name"
+        )
+    return read_depth(folder / file)
 
 
 def _text(row: Any, column: str) -> str:

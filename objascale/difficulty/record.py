@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
@@ -46,3 +48,15 @@ DIALS = tuple(field.name for field in fields(Difficulty))
 def stream(dial: str, *seed: int) -> np.random.Generator:
     """Return the random numbers of one dial. Streams of different dials or seeds are independent."""
     return np.random.default_rng([*seed, zlib.crc32(dial.encode())])
+
+
+def difficulty_columns(strengths: Mapping[str, float]) -> dict[str, float]:
+    """Return the annotation columns of the strengths of a picture: `difficulty_noise` and so on."""
+    return {f"difficulty_{name}": strength for name, strength in strengths.items()}
+
+
+def read_difficulty(row: Mapping[Any, Any]) -> dict[str, float]:
+    """Return the strengths in a row of annotations.parquet by dial, empty if its picture has no difficulty."""
+    prefix = "difficulty_"
+    found = {name.removeprefix(prefix): row[name] for name in map(str, row) if name.startswith(prefix)}
+    return {name: float(strength) for name, strength in found.items() if strength == strength}  # NaN is missing

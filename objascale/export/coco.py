@@ -8,15 +8,22 @@ from pathlib import Path
 from typing import Any
 
 from objascale.export.output import new_file
-from objascale.export.pictures import ExportImage, numbered, pictures
+from objascale.export.pictures import ExportImage, amodal_mask_in, mask_in, numbered, pictures
 
 
-def coco(found: list[ExportImage]) -> dict[str, Any]:
+def coco(found: list[ExportImage], amodal: bool = False) -> dict[str, Any]:
     """Return images as the dictionary of a COCO instances file.
+
+    With `amodal`, `segmentation`, `bbox` and `area` are those of the amodal masks, and annotations have the further
+    fields of the data sets D2S amodal and COCOA-cls (Follmann et al., "Learning to See the Invisible", WACV 2019):
+    `visible_mask`, `invisible_mask` and `occlude_rate`.
 
     `file_name` is relative to the dataset's folder. Boxes are x, y, width, height in px. The `license` of an image
     joins those of its assets, whose credits are in `objects` and `environment_map`. The `object_id` of an annotation
     is the dataset's. Its `id` counts from 1, because the evaluation of pycocotools uses 0 for no match.
+
+    Raises:
+        DatasetError: With `amodal`, if an object has no amodal mask, or a mask is damaged.
     """
     licences = numbered(picture.licence for picture in found)
     categories = numbered(row["category"] for picture in found for row in picture.objects)
@@ -45,14 +52,30 @@ def coco(found: list[ExportImage]) -> dict[str, Any]:
                 "object_id": row["object_id"],
                 "image_id": picture.image_id,
                 "category_id": categories[row["category"]],
-                "bbox": xywh(row["box"]),
-                "area": row["area"],
                 "visible": row["visible"],
                 "iscrowd": 0,
-                "segmentation": {"size": row["rle_size"], "counts": row["rle_counts"]},
+                **(_amodal(picture, row) if amodal else _modal(row)),
             }
             for number, (picture, row) in enumerate(annotated, 1)
         ],
+    }
+
+
+def _modal(row: dict[str, Any]) -> dict[str, Any]:
+    segmentation = {"size": row["rle_size"], "counts": row["rle_counts"]}
+    return {"bbox": xywh(row["box"]), "area": row["area"], "segmentation": segmentation}
+
+
+def _amodal(picture: ExportImage, row: dict[str, Any]) -> dict[str, Any]:
+    visible, whole = mask_in(picture, row), amodal_mask_in(picture, row)
+    hidden = whole.without(visible)
+    return {
+        "bbox": xywh(list(whole.box or ())),
+        "area": whole.area,
+        "segmentation": whole.rle(),
+        "visible_mask": visible.rle(),
+        "invisible_mask": hidden.rle(),
+        "occlude_rate": hidden.area / whole.area,
     }
 
 
@@ -62,9 +85,9 @@ def xywh(box: list[int]) -> list[int]:
     return [x0, y0, x1 - x0, y1 - y0]
 
 
-def write_coco(folder: Path, out: Path) -> int:
-    """Write the JSON file and return its number of images. Raises DatasetError."""
-    content = coco(pictures(folder))
+def write_coco(folder: Path, out: Path, amodal: bool = False) -> int:
+    """Write the JSON file, with modal or amodal masks, and return its number of images. Raises DatasetError."""
+    content = coco(pictures(folder), amodal)
     with new_file(out) as path:
         path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
     return len(content["images"])

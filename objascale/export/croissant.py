@@ -13,9 +13,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from objascale.dataset import HEADER
+from objascale.dataset import HEADER, read_annotations
 from objascale.export.output import new_file
 from objascale.export.pictures import ExportImage, all_credits, licence_of, pictures
+from objascale.export.statements import responsible_ai
 from objascale.files import file_sha256
 
 _TABLE = "annotations.parquet"
@@ -31,6 +32,15 @@ _DESCRIPTIONS = {
     "visible": "Share of the whole silhouette that the picture shows",
     "rle_counts": "The mask as COCO's compressed run-length encoding",
     "rle_size": "Height and width of the mask, px",
+    "amodal_counts": "The mask of the whole object inside the picture, as rle_counts",
+    "camera_k": "Camera matrix K by rows, px, with pixel centres at halves",
+    "camera_rotation": "Rotation from world to camera coordinates by rows; x right, y down, z forward",
+    "camera_translation": "Translation from world to camera coordinates",
+    "object_rotation": "Rotation from the object's to camera coordinates by rows",
+    "object_translation": "Translation from the object's to camera coordinates",
+    "object_scale": "Scale from the object's to camera coordinates, applied with the rotation",
+    "object_bounds": "Smallest and largest x, y, z of the object in its own coordinates",
+    "depth_file": "Path of the picture's depth map",
 }
 _TERMS = (
     *("citeAs", "column", "equivalentProperty", "extract", "field", "fileProperty", "fileObject", "fileSet"),
@@ -51,28 +61,6 @@ _CONTEXT: dict[str, Any] = {
     **{term: f"cr:{term}" for term in _TERMS},
 }
 """The context that the specification recommends, in its section "Syntax Conventions"."""
-
-RESPONSIBLE_AI = {
-    "rai:dataCollection": "Rendered with Blender's Cycles. A seeded random plan draws the objects, environment maps, "
-    "cameras and sizes. Masks are computed from the geometry; no person drew or corrected them.",
-    "rai:dataCollectionType": ["Software Collection"],
-    "rai:dataAnnotationProtocol": "A pixel belongs to the mask if its centre shows a surface of the object with an "
-    "alpha of 0.001 or more. Occluded parts are not part of the mask.",
-    "rai:dataUseCases": ["Testing", "Training", "Measuring how promptable segmenters depend on the size of objects"],
-    "rai:dataLimitations": [
-        "Objects float in front of photographs and cast no shadow on them, so they are easier to separate than objects "
-        "of photographs. A ranking of models on these pictures need not be their ranking on photographs.",
-        "Assets of public libraries may be part of the training data of a model.",
-    ],
-    "rai:dataBiases": [
-        "Categories and styles are those of the libraries of 3D models. Sizes are uniform in their logarithm, which "
-        "photographs are not."
-    ],
-    "rai:dataSocialImpact": "The objects are models of things, made by artists. Environment maps are photographs of "
-    "places and may show people who are too small to be recognised.",
-    "rai:personalSensitiveInformation": ["None is known"],
-}
-"""Properties of the vocabulary for responsible AI that hold for every dataset of `objascale render`."""
 
 
 def write_croissant(folder: Path, name: str) -> Path:
@@ -107,7 +95,7 @@ def _metadata(folder: Path, name: str, found: list[ExportImage]) -> dict[str, An
         "description": f"{len(found)} rendered pictures of {objects} objects with exact masks",
         "license": sorted({licence_of(credit) for credit in credits.values()}),
         "creator": [{"@type": "Person", "name": author} for author in _authors(credits.values())],
-        **RESPONSIBLE_AI,
+        **responsible_ai(read_annotations(folder)),
         "distribution": [
             _file(folder, _TABLE, "application/x-parquet", "One row per object"),
             _file(folder, HEADER, "application/json", "Settings, versions, and the credits of all assets"),

@@ -19,10 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from objascale.compose import encode
-from objascale.dataset import DatasetError, mask_of
+from objascale.dataset import DatasetError
 from objascale.export.output import new_file
-from objascale.export.pictures import ExportImage, numbered, pictures
-from objascale.masks import MaskError
+from objascale.export.pictures import ExportImage, mask_in, numbered, pictures
 
 _COMPRESSION = {"compression": "gzip", "compression_opts": 5}  # as the authors' converter
 _AS_RENDERED = "as rendered"
@@ -148,8 +147,4 @@ def _jpeg(picture: ExportImage) -> bytes:
 
 def _png(picture: ExportImage, row: dict[str, Any]) -> NDArray[np.uint8]:
     """Return the PNG bytes of the full-frame mask, 0 and 255."""
-    try:
-        mask = mask_of(row)
-    except MaskError as error:
-        raise DatasetError(f"the mask of object {row['object_id']} in {picture.path} is damaged: {error}") from error
-    return cv2.imencode(".png", mask.full().view(np.uint8) * np.uint8(255))[1].ravel()
+    return cv2.imencode(".png", mask_in(picture, row).full().view(np.uint8) * np.uint8(255))[1].ravel()

@@ -1,6 +1,7 @@
 """Export to a folder for Hugging Face's `datasets`: Parquet files with the images, a card, and the credits.
 
     README.md                        card: licence and fields
+    DATASHEET.md                     see `objascale.export.datasheet`
     credits.csv                      one row per object and environment map
     data/test-00000-of-00002.parquet
 
@@ -10,7 +11,6 @@ in the Parquet schema, as `datasets` writes them.
 
 from __future__ import annotations
 
-import csv
 import json
 from collections import Counter
 from pathlib import Path
@@ -19,13 +19,24 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from objascale.difficulty.record import DIALS
 from objascale.export.coco import xywh
+from objascale.export.credits import write_credits
+from objascale.export.datasheet import DATASHEET, datasheet
 from objascale.export.output import new_folder
-from objascale.export.pictures import Credit, ExportImage, all_credits, licence_of, numbered, pictures, split
+from objascale.export.pictures import (
+    CREDIT_COLUMNS,
+    ExportImage,
+    all_credits,
+    licence_of,
+    numbered,
+    pictures,
+    split,
+)
 
 _ROW_GROUP_BYTES = 64_000_000  # of images, which a reader holds in memory; a choice
 _OVERHEAD_BYTES = 16_384  # more than Parquet adds to an image
-_CREDIT = ("id", "title", "author", "licence", "url")
+_CREDIT = CREDIT_COLUMNS[1:-1]
 _HUB_LICENCES = (
     "cc0-1.0",
     *(f"cc-{kind}-{v}" for kind in ("by", "by-sa", "by-nc", "by-nc-sa") for v in ("3.0", "4.0")),
@@ -48,7 +59,7 @@ def write_huggingface(folder: Path, out: Path, max_bytes: int) -> list[Path]:
     """
     found = pictures(folder)
     categories = list(numbered(row["category"] for picture in found for row in picture.objects))
-    features = _features(categories)
+    features = _features(categories, difficult=bool(_difficulty(found[0])))
     metadata = json.dumps({"info": {"features": features}})
     schema = pa.schema([(name, _arrow(feature)) for name, feature in features.items()], {"huggingface": metadata})
     shards = split(found, _size, max_bytes - 4 * len(metadata))
@@ -57,8 +68,9 @@ def write_huggingface(folder: Path, out: Path, max_bytes: int) -> list[Path]:
         (partial / "data").mkdir()
         for name, shard in zip(names, shards, strict=True):
             _write_parquet(partial / name, shard, schema, categories)
-        _write_credits(partial / "credits.csv", found)
+        write_credits(partial / "credits.csv", found)
         (partial / "README.md").write_text(_card(found), encoding="utf-8")
+        (partial / DATASHEET).write_text(datasheet(folder, "ObjaScale", found), encoding="utf-8")
     return [out / name for name in names]
 
 
@@ -70,8 +82,13 @@ def _write_parquet(path: Path, shard: list[ExportImage], schema: pa.Schema, cate
             writer.write_table(pa.Table.from_pylist([_row(picture, categories) for picture in batch], schema))
 
 
-def _features(categories: list[str]) -> dict[str, Any]:
-    """Return the columns as JSON that old and new versions of `datasets` read."""
+def _features(categories: list[str], *, difficult: bool) -> dict[str, Any]:
+    """Return the columns as JSON that old and new versions of `datasets` read.
+
+    Args:
+        categories: Names of the categories.
+        difficult: Whether the pictures have strengths of dials.
+    """
     whole, real, text = ({"dtype": dtype, "_type": "Value"} for dtype in ("int64", "float64", "string"))
     several = {"feature": whole, "_type": "Sequence"}
     return {
@@ -83,6 +100,7 @@ def _features(categories: list[str]) -> dict[str, Any]:
         "seed": whole,
         "image_sha256": text,
         "environment_map": dict.fromkeys(_CREDIT, text),
+        **({"difficulty": dict.fromkeys(DIALS, real)} if difficult else {}),
         "objects": [
             {
                 "object_id": whole,
@@ -119,6 +137,7 @@ def _row(picture: ExportImage, categories: list[str]) -> dict[str, Any]:
     return {
         "image": {"bytes": picture.read(), "path": picture.name},
         **picture.about,
+        "difficulty": _difficulty(picture),
         "objects": [
             {
                 **row,
@@ -131,25 +150,14 @@ def _row(picture: ExportImage, categories: list[str]) -> dict[str, Any]:
     }
 
 
+def _difficulty(picture: ExportImage) -> dict[str, float]:
+    """Return the strength of each dial; empty for a picture without difficulty."""
+    first = picture.objects[0]
+    return {dial: first[f"difficulty_{dial}"] for dial in DIALS if f"difficulty_{dial}" in first}
+
+
 def _size(picture: ExportImage) -> int:
     return picture.path.stat().st_size + len(json.dumps([picture.environment_map, *picture.objects])) + _OVERHEAD_BYTES
-
-
-def _write_credits(path: Path, found: list[ExportImage]) -> None:
-    shown: Counter[str] = Counter()
-    credits: dict[str, tuple[str, Credit]] = {}
-    for picture in found:
-        for kind, credit in (
-            *(("object", asset) for asset in picture.assets),
-            ("environment map", picture.environment_map),
-        ):
-            shown[credit["id"]] += 1
-            credits[credit["id"]] = (kind, credit)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(("kind", *_CREDIT, "images"))
-        for name, (kind, credit) in sorted(credits.items()):
-            writer.writerow((kind, *(credit[key] for key in _CREDIT), shown[name]))
 
 
 def _card(found: list[ExportImage]) -> str:
@@ -184,8 +192,8 @@ configs:
 
 # ObjaScale
 
-{images} pictures of {objects} objects that float in front of environment maps, with exact masks. The set evaluates
-promptable segmenters as the object shrinks.
+{images} pictures of {objects} objects in front of environment maps, with exact masks. The set evaluates promptable
+segmenters as the object shrinks. `DATASHEET.md` has its composition, settings, intended uses and known limits.
 
 ```python
 from datasets import load_dataset

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,12 @@ from typing import Any
 import numpy as np
 
 from objascale.dataset import HEADER, DatasetError, read_annotations, read_header
+from objascale.masks import MaskError, RegionMask
 
 Credit = dict[str, str]
 """The id, title, author, licence and url of an asset."""
+
+CREDIT_COLUMNS = ("kind", "id", "title", "author", "licence", "url", "images")
 
 _IMAGE_COLUMNS = ("image_id", "file", "width", "height", "hdri_id", "map_sha256", "spec_id", "seed", "image_sha256")
 
@@ -89,6 +93,21 @@ def all_credits(found: Iterable[ExportImage]) -> dict[str, Credit]:
     return {credit["id"]: credit for picture in found for credit in (*picture.assets, picture.environment_map)}
 
 
+def credit_rows(found: Iterable[ExportImage]) -> list[tuple[str | int, ...]]:
+    """Return the CREDIT_COLUMNS of every object and environment map by id. `images` is the number that show it."""
+    shown: Counter[str] = Counter()
+    credits: dict[str, tuple[str, Credit]] = {}
+    for picture in found:
+        of_picture = (*(("object", asset) for asset in picture.assets), ("environment map", picture.environment_map))
+        for kind, credit in of_picture:
+            shown[credit["id"]] += 1
+            credits[credit["id"]] = (kind, credit)
+    return [
+        (kind, *(credit[key] for key in CREDIT_COLUMNS[1:-1]), shown[name])
+        for name, (kind, credit) in sorted(credits.items())
+    ]
+
+
 def pictures(folder: Path) -> list[ExportImage]:
     """Return the images of a dataset in the order of their ids. No image file is read.
 
@@ -125,6 +144,28 @@ def pictures(folder: Path) -> list[ExportImage]:
             )
         )
     return found
+
+
+def mask_in(picture: ExportImage, row: Mapping[str, Any], column: str = "rle_counts") -> RegionMask:
+    """Return the mask of an object of an image. Raises DatasetError if it is damaged or empty."""
+    name = f"the mask of object {row['object_id']} in {picture.path}"
+    try:
+        mask = RegionMask.from_rle({"size": row["rle_size"], "counts": row[column]})
+    except MaskError as error:
+        raise DatasetError(f"{name} is damaged ({error}); objascale verify lists all damage") from error
+    if not mask.area:
+        raise DatasetError(f"{name} is empty; objascale verify lists all damage")
+    return mask
+
+
+def amodal_mask_in(picture: ExportImage, row: Mapping[str, Any]) -> RegionMask:
+    """Return the amodal mask of an object of an image. Raises DatasetError if it is missing, damaged or empty."""
+    if not isinstance(row.get("amodal_counts"), str):
+        raise DatasetError(
+            f"object {row['object_id']} in {picture.path} has no amodal mask, because an earlier version rendered it; "
+            "render the dataset again"
+        )
+    return mask_in(picture, row, "amodal_counts")
 
 
 def licence_of(credit: Credit) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field, fields
 from typing import Protocol
 
 import numpy as np
@@ -28,6 +29,31 @@ class Scene:
     image: NDArray[np.uint8]
     masks: list[RegionMask]
     name: str
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a source of scenes shows, for the record of training data.
+
+    Args:
+        datasets: Public data sets, as in `flip.training_data`.
+        objects: Name → SHA-256 of the file of each 3D object and each cut-out; "" if it is not known.
+        backgrounds: Name → SHA-256 of the file of each environment map and each photograph that objects are pasted on.
+        pictures: Name → SHA-256 of the file of each annotated picture.
+        left_out: Number of crops, backgrounds and pictures that were excluded, by reason.
+    """
+
+    datasets: frozenset[str] = frozenset()
+    objects: dict[str, str] = field(default_factory=dict)
+    backgrounds: dict[str, str] = field(default_factory=dict)
+    pictures: dict[str, str] = field(default_factory=dict)
+    left_out: Counter[str] = field(default_factory=Counter)
+
+    def __or__(self, other: Contents) -> Contents:
+        """Return the contents of both. Counts are added."""
+        names = [each.name for each in fields(self) if each.name != "left_out"]
+        joined = {name: getattr(self, name) | getattr(other, name) for name in names}
+        return Contents(**joined, left_out=self.left_out + other.left_out)
 
 
 class SceneSource(Protocol):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -15,10 +17,12 @@ from objascale.background import render_rows
 from objascale.camera import Camera
 from objascale.color import to_display
 from objascale.dataset import DatasetError
-from objascale.files import file_state
+from objascale.files import file_sha256, file_state
 from objascale.maps import EnvironmentMapError, load_map
 from objascale.picture_kind import true_suffix
 from objascale.pictures import PictureError, decode, orientation, turned
+from objascale.scenes import Contents
+from objascale.scenes.exclusions import NO_EXCLUSIONS, Exclusions
 from objascale.scenes.packed import PackedImages, load_packed
 from objascale.sources.folder import MAP_SUFFIXES
 
@@ -32,7 +36,7 @@ _PHOTOGRAPH_ENDINGS = (".jpg", ".jpeg", ".png")
 _MIN_SIDE = 64  # px; half the smallest composition
 
 
-def load_backgrounds(paths: Sequence[Path]) -> PackedImages:
+def load_backgrounds(paths: Sequence[Path], exclusions: Exclusions = NO_EXCLUSIONS) -> PackedImages:
     """Load backgrounds, uint8 RGB images with sides from 64 to MAX_BACKGROUND_SIDE px.
 
     An environment map gives VIEWS_PER_FILE views through Blender's AgX. A large photograph gives as many pieces at
@@ -40,16 +44,42 @@ def load_backgrounds(paths: Sequence[Path]) -> PackedImages:
 
     Args:
         paths: Files or folders of files. EXR and Radiance files are environment maps.
+        exclusions: These photographs and maps are left out.
 
     Raises:
-        DatasetError: A path does not exist, a folder has no background, or a file cannot be read.
+        DatasetError: A path does not exist, a folder has no background, a file cannot be read, or all are excluded.
     """
-    files = [file for path in paths for file in _background_files(path)]
+    files, contents = _chosen(paths, exclusions)
+    if not files and contents.left_out:
+        raise DatasetError(f"all backgrounds are excluded ({next(iter(contents.left_out))}); give others")
     if not files:
         raise DatasetError("crops need backgrounds: give photographs or environment maps to paste them on")
     origin = "backgrounds of " + " ".join(str(path.resolve()) for path in paths)
+    if contents.left_out:
+        origin += f" without {hashlib.sha256(chr(10).join(map(str, files)).encode()).hexdigest()}"
     version = "\n".join((f"2 {MAX_BACKGROUND_SIDE} {VIEWS_PER_FILE}", *map(file_state, files)))
     return load_packed(origin, version, lambda: _images(files))
+
+
+def background_contents(paths: Sequence[Path], exclusions: Exclusions = NO_EXCLUSIONS) -> Contents:
+    """Return the photographs and maps of `load_backgrounds`."""
+    return _chosen(paths, exclusions)[1]
+
+
+def _chosen(paths: Sequence[Path], exclusions: Exclusions) -> tuple[list[Path], Contents]:
+    files, names, left_out = [], {}, Counter[str]()
+    for file in (file for path in paths for file in _background_files(path)):
+        sha256 = file_sha256(file)
+        if true_suffix(file) in MAP_SUFFIXES:
+            reason = exclusions.of_map(file.stem, sha256)
+        else:
+            reason = exclusions.of_picture(file.read_bytes())
+        if reason:
+            left_out[reason] += 1
+        else:
+            files.append(file)
+            names[f"{file.parent.name}:{file.name}"] = sha256
+    return files, Contents(backgrounds=names, left_out=left_out)
 
 
 def _background_files(path: Path) -> list[Path]:

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from objascale.dataset import DatasetError
 from objascale.masks import RegionMask
-from objascale.scenes import Scene, SceneError
-from objascale.scenes.backgrounds import load_backgrounds
-from objascale.scenes.things import PYRAMID_LEVELS, add_part, draw_silhouette, load_crops
+from objascale.scenes import Contents, Scene, SceneError
+from objascale.scenes.backgrounds import background_contents, load_backgrounds
+from objascale.scenes.exclusions import NO_EXCLUSIONS, Exclusions
+from objascale.scenes.things import PYRAMID_LEVELS, add_part, crop_contents, draw_silhouette, load_crops
 
 # Choices of this project, explained in docs/training.md under Compositions.
 _SIDE_RANGE = 128, 512  # px of the image
@@ -53,18 +54,25 @@ class Compositions:
         seed: Seed of the scenes.
         silhouettes: Fraction of objects that are random silhouettes with a background's texture. They teach that
             anything with an outline can be an object.
+        exclusions: These objects, maps and photographs are left out.
 
     Raises:
         DatasetError: There are no crops or backgrounds, or they cannot be read.
     """
 
     def __init__(
-        self, crop_folders: Mapping[Path, int], background_paths: Sequence[Path], seed: int, silhouettes: float = 0.25
+        self,
+        crop_folders: Mapping[Path, int],
+        background_paths: Sequence[Path],
+        seed: int,
+        silhouettes: float = 0.25,
+        exclusions: Exclusions = NO_EXCLUSIONS,
     ) -> None:
         if not crop_folders:
             raise DatasetError("a composition needs crops; objascale crops makes them")
-        self.crops = [load_crops(folder) for folder in crop_folders]
-        self.backgrounds = load_backgrounds(background_paths)
+        self.crops = [load_crops(folder, exclusions) for folder in crop_folders]
+        self.backgrounds = load_backgrounds(background_paths, exclusions)
+        self._origin = (tuple(crop_folders), tuple(background_paths), exclusions)
         self.shares = np.cumsum(list(crop_folders.values())) / sum(crop_folders.values())
         self.seed, self.silhouettes = seed, silhouettes
 
@@ -79,6 +87,14 @@ class Compositions:
             if masks:
                 return Scene(_add_camera_effects(image, rng), masks, name)
         raise SceneError(f"{name} has no visible object")
+
+    def contents(self) -> Contents:
+        """Return the objects and backgrounds."""
+        folders, paths, exclusions = self._origin
+        found = background_contents(paths, exclusions)
+        for folder in folders:
+            found |= crop_contents(folder, exclusions)
+        return found
 
     def _background(self, rng: np.random.Generator) -> NDArray[np.uint8]:
         """Draw a piece of a background with other colours; one in ten is out of focus."""

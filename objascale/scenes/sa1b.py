@@ -22,7 +22,8 @@ from objascale.datasets import EncodedImage, ImageError
 from objascale.datasets.outlines import MALFORMED
 from objascale.files import cache_folder, file_state, write_atomically
 from objascale.masks import MaskError, RegionMask
-from objascale.scenes import Scene, SceneError
+from objascale.scenes import Contents, Scene, SceneError
+from objascale.scenes.exclusions import NO_EXCLUSIONS, Exclusions
 from objascale.scenes.order import shuffled_in_windows
 from objascale.scenes.shrink import resize_short_side
 
@@ -40,13 +41,16 @@ class SA1B:
         folder: Folder of the tars.
         seed: Seed of the order.
         short_side: Resize images with a longer short side to this, in px. The FLIP authors trained at 352.
+        exclusions: Images that resemble these are left out when they are read.
 
     Raises:
         DatasetError: The folder has no tars, or a tar is truncated, compressed or has no images.
     """
 
-    def __init__(self, folder: Path, seed: int, short_side: int | None = None) -> None:
-        self.seed, self.short_side = seed, short_side
+    def __init__(
+        self, folder: Path, seed: int, short_side: int | None = None, exclusions: Exclusions = NO_EXCLUSIONS
+    ) -> None:
+        self.seed, self.short_side, self.exclusions = seed, short_side, exclusions
         self.shards = sorted(folder.glob("*.tar")) if folder.is_dir() else []
         if not self.shards:
             raise DatasetError(f"{folder} has no .tar files; add SA-1B's as published (sa_000000.tar, …)")
@@ -56,8 +60,16 @@ class SA1B:
         """Number of images per epoch."""
         return sum(self.sizes)
 
+    def contents(self) -> Contents:
+        """Return the name of the data set."""
+        return Contents(datasets=frozenset({"sa1b"}))
+
     def scene(self, position: int) -> Scene:
-        """Return the scene at a position. Raises SceneError if its image or JSON is damaged or it has no masks."""
+        """Return the scene at a position.
+
+        Raises:
+            SceneError: The image or its JSON is damaged, it has no masks, or it is excluded.
+        """
         shard, item = shuffled_in_windows(position, self.sizes, self.seed)
         path = self.shards[shard]
         try:
@@ -68,6 +80,8 @@ class SA1B:
                 annotations = _read_member(file, json_at, json_size, name)
         except (OSError, IndexError, DatasetError) as error:
             raise SceneError(f"{path} changed during training ({error})") from error
+        if reason := self.exclusions.of_picture(jpeg):
+            raise SceneError(f"{name} is left out: {reason}")
         scene = read_scene(jpeg, annotations, name)
         return scene if self.short_side is None else resize_short_side(scene, self.short_side)
 

@@ -6,17 +6,26 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 from objascale.crops import CROPS_TABLE
 from objascale.dataset import DatasetError
 from objascale.datasets.formats import format_of
-from objascale.scenes import Scene, SceneSource
+from objascale.scenes import Contents, Scene, SceneSource
 from objascale.scenes.compositions import Compositions
+from objascale.scenes.exclusions import NO_EXCLUSIONS, Exclusions
 from objascale.scenes.sa1b import SA1B
 from objascale.scenes.stored import StoredSource
 
 MAX_SHARE = 1000
 """Maximum share of a path. `MixedSource` keeps a list as long as the sum of the shares."""
+
+
+class ListedSource(SceneSource, Protocol):
+    """A `SceneSource` that knows what it shows."""
+
+    def contents(self) -> Contents:
+        """Return what all scenes show, and what was left out."""
 
 
 class MixedSource:
@@ -28,11 +37,18 @@ class MixedSource:
         sources: Pairs of a source and its share, at least 1.
     """
 
-    def __init__(self, sources: Sequence[tuple[SceneSource, int]]) -> None:
+    def __init__(self, sources: Sequence[tuple[ListedSource, int]]) -> None:
         self.sources = [source for source, _ in sources]
         self.shares = [share for _, share in sources]
         times = sorted(((k + 0.5) / share, i, k) for i, share in enumerate(self.shares) for k in range(share))
         self._turns = [(i, k) for _, i, k in times]
+
+    def contents(self) -> Contents:
+        """Return the contents of all sources."""
+        found = Contents()
+        for source in self.sources:
+            found |= source.contents()
+        return found
 
     def scene(self, position: int) -> Scene:
         """Return the scene at a position. Raises SceneError if it cannot be used."""
@@ -42,8 +58,12 @@ class MixedSource:
 
 
 def open_source(
-    data: Sequence[str], backgrounds: Sequence[Path], seed: int, short_side: int | None = None
-) -> SceneSource:
+    data: Sequence[str],
+    backgrounds: Sequence[Path],
+    seed: int,
+    short_side: int | None = None,
+    exclusions: Exclusions = NO_EXCLUSIONS,
+) -> ListedSource:
     """Open crops, SA-1B's tars and data sets that `bench run` reads, as one source.
 
     All folders of crops form one source of compositions. Its share is the sum of theirs, and it draws objects from
@@ -56,34 +76,39 @@ def open_source(
         seed: Seed of the scenes.
         short_side: Resize images with a longer short side to this, in px. Compositions keep their size.
 
+        exclusions: Pictures, objects and maps to leave out.
+
     Raises:
-        DatasetError: A path is none of these, or cannot be read.
+        DatasetError: A path is none of these, or cannot be read, or all of its data are excluded.
     """
     try:
-        return _open(data, backgrounds, seed, short_side)
+        return _open(data, backgrounds, seed, short_side, exclusions)
     except OSError as error:
         raise DatasetError(str(error)) from None
 
 
-def _open(data: Sequence[str], backgrounds: Sequence[Path], seed: int, short_side: int | None) -> SceneSource:
+def _open(
+    data: Sequence[str], backgrounds: Sequence[Path], seed: int, short_side: int | None, exclusions: Exclusions
+) -> ListedSource:
     shares: dict[Path, int] = defaultdict(int)
     for text in data:
-        path, share = _parse_share(text)
+        path, share = parse_share(text)
         shares[path] += share
     cropped = {path: share for path, share in shares.items() if holds_crops(path)}
     if backgrounds and not cropped:
         raise DatasetError("backgrounds are given, but no data path is a folder of crops to paste on them")
-    sources: list[tuple[SceneSource, int]] = [
-        (SA1B(path, seed, short_side) if _holds_tars(path) else StoredSource(path, seed, short_side), share)
+    sources: list[tuple[ListedSource, int]] = [
+        ((SA1B if _holds_tars(path) else StoredSource)(path, seed, short_side, exclusions), share)
         for path, share in shares.items()
         if path not in cropped
     ]
     if cropped:
-        sources.append((Compositions(cropped, backgrounds, seed), sum(cropped.values())))
+        compositions = Compositions(cropped, backgrounds, seed, exclusions=exclusions)
+        sources.append((compositions, sum(cropped.values())))
     return sources[0][0] if len(sources) == 1 else MixedSource(sources)
 
 
-def _parse_share(text: str) -> tuple[Path, int]:
+def parse_share(text: str) -> tuple[Path, int]:
     """Parse PATH or PATH=SHARE; an existing path may contain an equals sign."""
     path, equals, share = text.rpartition("=")
     if not equals or Path(text).exists():

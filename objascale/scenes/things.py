@@ -5,7 +5,9 @@ All are uint8 RGBA, premultiplied by alpha.
 
 from __future__ import annotations
 
+import hashlib
 import math
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +18,10 @@ from numpy.typing import NDArray
 from objascale.crops import CROPS_TABLE, read_crops
 from objascale.dataset import DatasetError
 from objascale.files import file_sha256, file_state
+from objascale.scenes import Contents
+from objascale.scenes.exclusions import NO_EXCLUSIONS, Exclusions
 from objascale.scenes.packed import PackedImages, load_packed
+from objascale.sources import STARTER_AUTHOR
 
 PYRAMID_LEVELS = 6
 """Levels of each crop's image pyramid: 1 to 1/32, so that 256 px become 8 px."""
@@ -26,27 +31,67 @@ _SILHOUETTE_MARGIN = 3  # px, keeps smooth edges inside
 _MIN_SIDE_WITH_HOLE = 40  # px; a smaller hole would be a few pixels
 
 
-def load_crops(folder: Path) -> PackedImages:
+def load_crops(folder: Path, exclusions: Exclusions = NO_EXCLUSIONS) -> PackedImages:
     """Load the crops of `objascale crops`, or else all PNGs of a folder, with PYRAMID_LEVELS levels of each.
 
     The pyramids are made on the first call and kept in the user's cache.
+
+    Args:
+        folder: The folder.
+        exclusions: Crops of these objects and in the light of these maps are left out.
 
     Returns:
         Images, uint8 RGBA, premultiplied by alpha; level k of crop i is number PYRAMID_LEVELS·i + k.
 
     Raises:
-        DatasetError: A crop is missing or damaged, or has no alpha channel.
+        DatasetError: A crop is missing or damaged, or has no alpha channel, or all crops are excluded.
     """
-    if (folder / CROPS_TABLE).is_file():
-        files = [folder / file for file in read_crops(folder)["file"]]
-        version = f"1 {file_sha256(folder / CROPS_TABLE)}"
-    else:
-        files = sorted(folder.glob("*.png"))
-        version = "\n".join(("1", *map(file_state, files)))
+    files, contents = _chosen(folder, exclusions)
+    if not files and contents.left_out:
+        raise DatasetError(f"all crops of {folder} are excluded ({next(iter(contents.left_out))}); omit the folder")
     if not files:
         raise DatasetError(f"{folder} has no crops; make some with objascale crops, or add PNGs with transparency")
+    if (folder / CROPS_TABLE).is_file():
+        version = f"1 {file_sha256(folder / CROPS_TABLE)}"
+    else:
+        version = "\n".join(("1", *map(file_state, files)))
     origin = f"crops of {folder.resolve()}"
+    if contents.left_out:
+        chosen = hashlib.sha256("\n".join(map(str, files)).encode()).hexdigest()
+        origin, version = f"{origin} without {chosen}", f"{version} {chosen}"
     return load_packed(origin, version, lambda: (level for file in files for level in _pyramid(file)))
+
+
+def crop_contents(folder: Path, exclusions: Exclusions = NO_EXCLUSIONS) -> Contents:
+    """Return what the crops of `load_crops` show: objects, and the maps in whose light they are rendered."""
+    return _chosen(folder, exclusions)[1]
+
+
+def _chosen(folder: Path, exclusions: Exclusions) -> tuple[list[Path], Contents]:
+    files, objects, maps, left_out = [], {}, {}, Counter[str]()
+    for file, name, sha256, author, title, map_name, map_sha256 in _listed(folder):
+        reason = exclusions.of_object(sha256, author, name, title) or exclusions.of_map(map_name, map_sha256)
+        if reason:
+            left_out[reason] += 1
+            continue
+        files.append(file)
+        objects[f"{'starter' if author == STARTER_AUTHOR else folder.name}:{name}"] = sha256
+        maps.update({f"{folder.name}:{map_name}": map_sha256} if map_name else {})
+    return files, Contents(objects=objects, backgrounds=maps, left_out=left_out)
+
+
+def _listed(folder: Path) -> Iterator[tuple[Path, str, str, str, str, str, str]]:
+    """Yield file, name, SHA-256, author and title of each crop's object, and name and SHA-256 of its map."""
+    if not (folder / CROPS_TABLE).is_file():
+        for file in sorted(folder.glob("*.png")):
+            yield file, file.name, file_sha256(file), "", "", "", ""
+        return
+    table = read_crops(folder)
+    columns = ("asset_id", "asset_sha256", "author", "title", "hdri_id", "map_sha256")
+    texts = (table[name].fillna("").astype(str) if name in table else [""] * len(table) for name in columns)
+    for file, *row in zip(table["file"], *texts, strict=True):
+        name, sha256, author, title, map_name, map_sha256 = row
+        yield folder / file, name, sha256, author, title, map_name, map_sha256
 
 
 def _pyramid(file: Path) -> Iterator[NDArray[np.uint8]]:

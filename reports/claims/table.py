@@ -136,4 +136,6 @@ def verdict_words(found: Finding) -> str:
         return "not judged: objects seen in training"
     if found.verdict != "cannot be told":
         return found.verdict
+    if not found.n:
+        return "not measured"
     return f"cannot be told from {found.n} object{'s' if found.n != 1 else ''}"

@@ -12,16 +12,16 @@ import cv2
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import to_hex, to_rgb
+from matplotlib.colors import to_rgb
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path as MatplotlibPath
 from numpy.typing import NDArray
 
 from bench.prompts import PromptSettings, make_prompt, prompt_of_box
 from bench.protocols.detections import matched_box
-from flip import show
 from flip.sampler import NoPatches, Patches
 from flip.sampling import Sampling
+from flip.show import PATCH_COLOURS
 from objascale.masks import Box, MaskError, RegionMask
 from reports.files import picture_path
 from reports.formats import scientific
@@ -32,11 +32,6 @@ from reports.view import NothingToShow, ResultsView
 MAX_EMBEDDED_SIDE = 800  # px, longer side of an embedded image: 235 dpi at the width of a column
 MASK_OPACITY = 0.35  # opacity of the mask's colour over the image
 MAX_UNREADABLE = 12  # images that may be missing before the figure is given up
-PATCH_COLOURS = {
-    size: to_hex((r / 255, g / 255, b / 255)) for size, (r, g, b) in show.COLOURS.items()
-}  # as in the paper
-
-
 SQUARE_CODES = [MatplotlibPath.MOVETO, *3 * [MatplotlibPath.LINETO], MatplotlibPath.CLOSEPOLY]
 NO_READABLE_IMAGE = "no image of these results can be read: run `reports` on the machine with the data set"
 
@@ -143,19 +138,18 @@ def draw_crop(axes: Axes, image: RGBImage, box: Box) -> None:
     axes.spines[:].set_visible(False)
 
 
-def draw_patches(axes: Axes, boxes: dict[int, NDArray[np.float64]], colours: dict[int, str] = PATCH_COLOURS) -> None:
+def draw_patches(axes: Axes, boxes: dict[int, NDArray[np.float64]]) -> None:
     """Draw patches as tinted squares with outlines, fine patches on top.
 
     Args:
         axes: Gets one artist per patch size, labelled "16 px".
         boxes: xyxy edges in image pixels by patch size, (n, 4), as from `Patches.boxes`.
-        colours: The colour of each patch size.
     """
     for size, covered in sorted(boxes.items(), reverse=True):
         if len(covered):
             corners = covered[:, [0, 1, 2, 1, 2, 3, 0, 3, 0, 1]].reshape(-1, 2)
             path = MatplotlibPath(corners, np.tile(SQUARE_CODES, len(covered)))
-            face, edge = (colours[size], 0.18), colours[size]
+            face, edge = (PATCH_COLOURS[size], 0.18), PATCH_COLOURS[size]
             axes.add_patch(PathPatch(path, facecolor=face, edgecolor=edge, linewidth=0.5, label=f"{size} px"))
 
 

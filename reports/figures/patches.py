@@ -14,12 +14,12 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from flip.sampler import Patches
+from flip.show import PATCH_COLOURS
 from objascale.masks import Box
 from reports.figures import Drawn
 from reports.figures.objects import (
     MAX_UNREADABLE,
     NO_READABLE_IMAGE,
-    PATCH_COLOURS,
     ImagedObject,
     draw_crop,
     draw_patches,
@@ -33,7 +33,7 @@ from reports.figures.parts import legend_columns
 from reports.style import COLUMN_WIDTH, PLAIN_RC_PARAMS
 from reports.view import NothingToShow, ResultsView
 
-STAGES = {"tiny": ((1, 2), "#286efa"), "small": ((4,), "#28be50"), "large": ((8, 16), "#f02828")}  # the paper's Fig. 2
+STAGES = {"tiny": (1, 2), "small": (4,), "large": (8, 16)}  # patch sizes of the paper's Fig. 2
 STAGES_AREA = 600  # px; an object of about this size gets patches of all sizes
 SIZE_CLASSES = ("tiny", "small", "large")
 SCENE_OBJECTS = 5  # in the image of Fig. 3, if there is such an image
@@ -48,13 +48,12 @@ def sampling_stages(view: ResultsView) -> list[Drawn]:
         raise NothingToShow(NO_READABLE_IMAGE)
     sampled, model = patches(seen, view), seen.row["model"]
     boxes, box = sampled.boxes(), _around(seen, sampled)
-    colours = {size: colour for sizes, colour in STAGES.values() for size in sizes}
     with matplotlib.rc_context(PLAIN_RC_PARAMS):
         figure = Figure(figsize=(COLUMN_WIDTH, COLUMN_WIDTH * 1.15), layout="constrained")
         panels = figure.subplots(2, 2).ravel()
-        for panel, (name, (sizes, _)) in zip(panels, STAGES.items(), strict=False):
+        for panel, (name, sizes) in zip(panels, STAGES.items(), strict=False):
             draw_crop(panel, seen.image, box)
-            draw_patches(panel, {size: edges for size, edges in boxes.items() if size <= max(sizes)}, colours)
+            draw_patches(panel, {size: edges for size, edges in boxes.items() if size <= max(sizes)})
             count = sum(len(boxes[size]) for size in sizes)
             panel.set_title(f"{name} ({' and '.join(f'{size}×{size}' for size in sizes)}): {count}")
         _draw_masks(panels[-1], view, [seen], box)

@@ -1,6 +1,6 @@
 """The field's standard measures on one data set: means over objects and over images, COCO's sizes, boundaries, tails.
 
-docs/results.md defines each measure in one line.
+docs/methods.md defines each measure in one line.
 """
 
 from __future__ import annotations

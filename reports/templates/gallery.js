@@ -1,118 +1,33 @@
 "use strict";
 // The gallery: filters and sorts objects, and shows them as cards. Cards exist only near the screen.
 
-const sets = new Map(); // the data of objects.js by slug of the data set
-const chunks = new Map(); // promises of loaded outline files by slug and number
-const arrived = new Map();
-
-/** Called by the files beside the page when they are loaded. */
-const report = {
-  objects: (slug, data) => sets.set(slug, { slug, ...data }),
-  outlines: (slug, number, paths) => arrived.set(`${slug}/${number}`, paths),
-};
-
-function load(source) {
-  return new Promise((resolve, reject) => {
-    document.head.append(make("script", { src: source, load: resolve, error: () => reject(new Error(source)) }));
-  });
-}
-
-/** Return the outlines of an object: the true mask, then the models; null if missing. */
-async function outlines(data, object) {
-  const number = Math.floor(object / data.chunk);
-  const key = `${data.slug}/${number}`;
-  if (!chunks.has(key)) chunks.set(key, load(`gallery/${data.slug}/outlines/${data.chunks[number]}.js`));
-  try {
-    await chunks.get(key);
-  } catch {
-    return null;
-  }
-  return arrived.get(key)[object % data.chunk];
-}
-
-// ---- words
-
-function scientific(number) {
-  if (number >= 1e-3) return String(Number(number.toPrecision(2)));
-  const [digits, power] = number.toExponential(1).split("e");
-  return `${digits}×10${[...power].map((c) => (c === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[c])).join("")}`;
-}
-
-const count = (number) => number.toLocaleString("en");
-const fraction = (data, object) => data.area[object] / (data.width[object] * data.height[object]);
-const title = (data, object) => data.category_names[data.category[object]] || "object";
-
-/** Format IoU with two digits, marked if seen in training; "error" or a dash if there is no IoU. */
-function scored(model, object) {
-  if (object in model.error) return "error";
-  return model.iou[object] < 0 ? "—" : (model.iou[object] / 1000).toFixed(2) + (model.seen[object] ?? "");
-}
-
-const failed = (model, object) => object in model.error;
-const empty = (model, object) => !failed(model, object) && model.iou[object] >= 0 && model.area[object] === 0;
-
-// ---- images
-
-/** Make a crop with its outlines, or show the reason why there is none. */
-function shot(data, object, paths) {
-  const reason = data.pictures.problem[data.picture[object]] || (data.box[object] ? "" : "its true mask cannot be read");
-  const frame = make("span", { class: "shot" });
-  if (reason) {
-    frame.append(make("span", { class: "absent" }, `Not shown: ${reason}.`));
-    return frame;
-  }
-  const [width, height] = data.grid[object];
-  const source = `gallery/${data.slug}/crops/${data.crop[object]}.webp`;
-  const lost = () => frame.replaceChildren(make("span", { class: "absent" }, "Not shown: the image file beside the page is missing."));
-  frame.append(make("img", { src: source, alt: "", decoding: "async", class: Math.max(width, height) <= 240 && "pixels", error: lost }));
-  const svg = make("svg", { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" });
-  frame.append(svg);
-  Promise.resolve(paths).then((found) => {
-    if (found === null) frame.append(make("span", { class: "absent" }, "The outline file beside the page is missing."));
-    else svg.append(...drawn(data, found));
-  });
-  return frame;
-}
-
-/** Make the outlines of the true mask and of the models, with the classes `m0`, `m1`, … */
-function drawn(data, [truth, ...paths]) {
-  const lines = truth ? [make("path", { d: truth, class: "case truth" }), make("path", { d: truth, class: "true truth" })] : [];
-  data.models.forEach((model, index) => {
-    if (paths[index]) lines.push(line(model, paths[index], `m${index}`));
-  });
-  return lines;
-}
-
-function line(model, path, name) {
-  return make("path", { d: path, class: name, stroke: model.colour, "stroke-dasharray": model.dash, style: `--colour: ${model.colour}` });
-}
-
-/** Make a list of models with their IoU. Hovering over a model shows only its outline in `frame`. */
-function scores(data, object, frame) {
-  const only = (index) => () => {
-    for (const path of frame.querySelectorAll("path")) {
-      path.classList.toggle("faint", index !== null && !path.classList.contains("truth") && !path.classList.contains(`m${index}`));
-      path.classList.toggle("alone", path.classList.contains(`m${index}`));
-    }
-  };
-  return make("ul", { class: "scores" }, ...data.models.map((model, index) => {
-    const bad = failed(model, object) || empty(model, object);
-    const row = make("li", { class: bad ? "bad" : null, style: `--colour: ${model.colour}; --dash: ${model.rule}; --share: ${Math.max(0, model.iou[object]) / 10}%`, pointerenter: only(index), pointerleave: only(null) },
-      make("span", { class: "name" }, model.name), make("b", {}, empty(model, object) ? "no mask" : scored(model, object)));
-    row.title = failed(model, object) ? data.errors[model.error[object]] : model.name;
-    return row;
-  }));
-}
-
-// ---- choosing
-
 const view = { data: null, shown: [], columns: 1, pitch: 400, cards: new Map(), loading: null };
 const filters = byId("filters");
 const list = byId("cards");
+const pane = byId("window"); // scrolls on its own, so that the rest of the page stays near
 const field = (name) => filters.elements[name];
 
-/** Return whether an object passes the filters. */
-function wanted(data, object) {
+/** Return the strength of the chosen dial per object in hundredths, or the sum of all dials; −1 without difficulty. */
+function strengths(data) {
+  const { value } = field("dial");
+  if (value) return data.dials[value];
+  const dials = Object.values(data.dials);
+  return data.id.map((_, object) => (dials.length && dials[0][object] >= 0 ? dials.reduce((sum, dial) => sum + dial[object], 0) : -1));
+}
+
+const hundredths = (name) => Math.round(100 * field(name).valueAsNumber);
+
+/** Let the range of strength hold every object. */
+function widen(data) {
+  const highest = Math.ceil(strengths(data).reduce((a, b) => Math.max(a, b), 0) / 50) / 2;
+  for (const name of ["weakest", "strongest"]) field(name).max = highest;
+  field("weakest").value = 0;
+  field("strongest").value = highest;
+}
+
+/** Return whether an object passes the filters. `strength` is that of `strengths`, null if any will do. */
+function wanted(data, object, strength) {
+  if (strength && (strength[object] < 0 || strength[object] < hundredths("weakest") || strength[object] > hundredths("strongest"))) return false;
   if (field("size").value !== "" && data.bin[object] !== Number(field("size").value)) return false;
   if (field("category").value !== "" && data.category[object] !== Number(field("category").value)) return false;
   const models = field("model").value === "" ? data.models : [data.models[field("model").value]];
@@ -125,8 +40,8 @@ function wanted(data, object) {
   });
 }
 
-/** Return the sort key of objects, ascending. Objects without a score come last. */
-function order(data) {
+/** Return the sort key of objects, ascending. Objects without a score, or without difficulty, come last. */
+function order(data, strength) {
   const [first, second] = [data.models[field("first").value].iou, data.models[field("second").value].iou];
   const both = (key) => (o) => (first[o] < 0 || second[o] < 0 ? Infinity : key(o));
   const one = (key) => (o) => (first[o] < 0 ? Infinity : key(o));
@@ -138,23 +53,27 @@ function order(data) {
     small: (o) => fraction(data, o),
     large: (o) => -fraction(data, o),
     pixels: (o) => data.area[o],
+    easy: (o) => (strength[o] < 0 ? Infinity : strength[o]),
+    hard: (o) => (strength[o] < 0 ? Infinity : -strength[o]),
   }[field("sort").value];
 }
 
 function choose() {
   const { data } = view;
-  const key = order(data);
-  const objects = data.id.map((_, object) => object).filter((object) => wanted(data, object));
+  const strength = strengths(data);
+  const key = order(data, strength);
+  const bounded = hundredths("weakest") > 0 || hundredths("strongest") < 100 * Number(field("strongest").max);
+  const objects = data.id.map((_, object) => object).filter((object) => wanted(data, object, bounded ? strength : null));
   const keys = new Map(objects.map((object) => [object, key(object)]));
   view.shown = objects.sort((a, b) => (keys.get(a) === keys.get(b) ? a - b : keys.get(a) - keys.get(b)));
   byId("count").textContent = `${count(view.shown.length)} of ${count(data.id.length)} objects`;
   const sort = field("sort").value;
   field("second").closest("label").hidden = !["gap", "lead"].includes(sort);
-  field("first").closest("label").hidden = ["small", "large", "pixels"].includes(sort);
+  field("first").closest("label").hidden = !["gap", "lead", "low", "high"].includes(sort);
   for (const card of view.cards.values()) card.remove();
   view.cards.clear();
+  pane.scrollTop = 0;
   layout();
-  if (list.getBoundingClientRect().top < 0) byId("count").scrollIntoView();
 }
 
 // ---- cards
@@ -179,12 +98,12 @@ function put(card, place, step) {
   card.style.transform = `translate(${(place % view.columns) * step}px, ${Math.floor(place / view.columns) * view.pitch}px)`;
 }
 
-/** Make the cards within one screen height of the screen and remove the others. */
+/** Make the cards within one height of the window of cards and remove the others. */
 function paint() {
   if (!view.data) return;
-  const top = -list.getBoundingClientRect().top;
-  const first = Math.max(0, Math.floor((top - innerHeight) / view.pitch)) * view.columns;
-  const end = Math.min(view.shown.length, Math.ceil((top + 2 * innerHeight) / view.pitch) * view.columns);
+  const { scrollTop, clientHeight } = pane;
+  const first = Math.max(0, Math.floor((scrollTop - clientHeight) / view.pitch)) * view.columns;
+  const end = Math.min(view.shown.length, Math.ceil((scrollTop + 2 * clientHeight) / view.pitch) * view.columns);
   for (const [place, card] of view.cards) {
     if ((place < first || place >= end) && !card.contains(document.activeElement)) {
       card.remove();
@@ -214,6 +133,22 @@ function card(place) {
     make("h3", {}, title(data, object)), make("p", {}, size), scores(data, object, frame));
 }
 
+/** Move the focus to a card, and scroll as far as needed to show it. */
+function focusCard(place) {
+  const top = Math.floor(place / view.columns) * view.pitch;
+  pane.scrollTop = Math.max(top + view.pitch - pane.clientHeight, Math.min(top, pane.scrollTop));
+  paint();
+  view.cards.get(place)?.querySelector(".open").focus({ preventScroll: true });
+}
+
+list.addEventListener("keydown", (event) => {
+  const by = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -view.columns, ArrowDown: view.columns }[event.key];
+  if (!by || event.ctrlKey || event.metaKey || event.altKey) return;
+  event.preventDefault();
+  const [at] = [...view.cards].find(([, card]) => card.contains(event.target));
+  if (at + by >= 0 && at + by < view.shown.length) focusCard(at + by);
+});
+
 // ---- controls
 
 function fill(select, options, chosen) {
@@ -229,6 +164,10 @@ function prepare(data) {
   fill(field("size"), options("any size", tally(data.bin, data.bins)), "");
   fill(field("category"), options("any category", tally(data.category, data.category_names)), "");
   fill(field("model"), [["", "any model"], ...names], "");
+  const dials = Object.keys(data.dials);
+  for (const part of filters.querySelectorAll(".of-dials")) part.hidden = part.disabled = !dials.length;
+  fill(field("dial"), [["", "all, summed"], ...dials.map((name) => [name, name])], "");
+  widen(data);
   fill(field("first"), names, data.pair[0]);
   fill(field("second"), names, data.pair[data.pair.length - 1]);
   const toggle = (text, name, colour, rule = "solid") => {
@@ -264,7 +203,10 @@ filters.hidden = false;
 filters.addEventListener("submit", (event) => event.preventDefault());
 filters.addEventListener("input", (event) => {
   if (event.target.name === "dataset") start();
-  else if (view.data) choose();
+  else if (view.data) {
+    if (event.target.name === "dial") widen(view.data);
+    choose();
+  }
 });
 filters.addEventListener("reset", () => {
   const { value } = field("dataset"); // the data set is not a filter
@@ -283,7 +225,7 @@ for (const link of document.querySelectorAll("a[data-gallery]")) {
   });
 }
 let due = false;
-window.addEventListener("scroll", () => {
+pane.addEventListener("scroll", () => {
   if (due) return;
   due = true;
   requestAnimationFrame(() => {

@@ -117,7 +117,7 @@ for (const link of document.querySelectorAll("a.plot")) {
     if (event.ctrlKey || event.metaKey || event.shiftKey) return; // open the file in a new tab
     event.preventDefault();
     const figure = link.closest("figure");
-    lightbox.querySelector("h2").textContent = figure.querySelector("h4").textContent;
+    lightbox.querySelector("h2").textContent = figure.querySelector(".title").textContent;
     picture.alt = link.querySelector("img").alt;
     picture.src = link.href;
     lightbox.showModal();

@@ -39,13 +39,19 @@ function whole(data, object) {
   const number = data.picture[object];
   const frame = make("span", { class: "shot" });
   if (data.pictures.problem[number]) return [];
-  frame.append(make("img", { src: `gallery/${data.slug}/pictures/${data.pictures.file[number]}.webp`, alt: "", decoding: "async" }),
+  frame.append(make("img", { src: `gallery/${data.slug}/pictures/${data.pictures.file[number]}.webp`, alt: "The whole image", decoding: "async" }),
     make("svg", { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" }, make("circle", { ...ring, class: "case" }), make("circle", { ...ring, class: "true" })));
   return [make("figure", { class: "panel" }, frame, make("figcaption", {}, make("span", {}, "The whole image with the object in the ring")))];
 }
 
 function fact(name, text) {
   return [make("dt", {}, name), make("dd", {}, text)];
+}
+
+/** List the dials of an object's picture that differ between pictures. */
+function difficulty(data, object) {
+  const known = Object.entries(data.dials).filter(([, strength]) => strength[object] >= 0);
+  return known.length ? fact("Difficulty", known.map(([name, strength]) => `${name} ${(strength[object] / 100).toFixed(1)}`).join(", ")) : [];
 }
 
 function showObject() {
@@ -61,6 +67,7 @@ function showObject() {
     ...fact("Object", `${count(data.area[object])} px, ${scientific(fraction(data, object))} of the image`),
     ...fact("Crop", box ? `${box[2] - box[0]}×${box[3] - box[1]} px` : "none"),
     ...fact("Image", `${data.image[object]}, ${data.width[object]}×${data.height[object]} px`),
+    ...difficulty(data, object),
     ...fact("Asset", data.asset_names[data.asset[object]] || "unknown"),
     ...fact("Object id", data.id[object]));
   viewer.querySelector(".place").replaceChildren(known, ...whole(data, object));
@@ -90,12 +97,4 @@ viewer.addEventListener("keydown", (event) => {
   event.preventDefault();
   step(by);
 });
-viewer.addEventListener("close", () => {
-  let card = view.cards.get(place);
-  if (!card) {
-    window.scrollTo(0, scrollY + list.getBoundingClientRect().top + Math.floor(place / view.columns) * view.pitch - 200);
-    paint();
-    card = view.cards.get(place);
-  }
-  card?.querySelector(".open").focus();
-});
+viewer.addEventListener("close", () => focusCard(place));

@@ -1,6 +1,6 @@
 """Coverage of the intervals of `bench.statistics`, and false positive rate of its tests.
 
-`python -m pytest tests/bench/test_coverage.py -m slow -s` prints the tables of docs/formats.md. The simulated IoUs are
+`python -m pytest tests/bench/test_coverage.py -m slow -s` prints the tables of docs/methods.md. The simulated IoUs are
 skewed, bounded by 1, zero for missed objects, and correlated within clusters of unequal size.
 """
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.ndimage import minimum_filter
 
-from bench.metrics import _boundary, boundary_iou, object_boundary_width, score
+from bench.metrics import _boundaries, boundary_iou, object_boundary_width, score
 from objascale.masks import MaskError, RegionMask
 
 
@@ -71,14 +71,17 @@ def test_the_boundary_grows_with_the_object_and_not_with_the_image():
 
 
 @given(
-    st.tuples(st.integers(1, 99), st.integers(1, 99)), st.lists(st.integers(0, 98**2), max_size=3), st.integers(1, 40)
+    st.tuples(st.integers(1, 99), st.integers(1, 99)),
+    st.lists(st.integers(0, 98**2), max_size=3),
+    st.lists(st.integers(1, 40), min_size=1, max_size=3).map(sorted),
 )
-def test_a_boundary_of_any_width_holds_the_pixels_near_a_pixel_outside(shape, holes, width):
+def test_boundaries_of_any_widths_hold_the_pixels_near_a_pixel_outside(shape, holes, widths):
     data = np.ones(shape, bool)
     data.reshape(-1)[[hole % data.size for hole in holes]] = False
-    inner = minimum_filter(data, 2 * width + 1, mode="constant", cval=0)
-    boundary = _boundary(RegionMask(3, 2, data, shape[1] + 5, shape[0] + 4), width)
-    assert (boundary.full()[2 : 2 + shape[0], 3 : 3 + shape[1]] == (data & ~inner)).all()
+    boundaries = _boundaries(RegionMask(3, 2, data, shape[1] + 5, shape[0] + 4), widths)
+    for width, boundary in zip(widths, boundaries, strict=True):
+        inner = minimum_filter(data, 2 * width + 1, mode="constant", cval=0)
+        assert (boundary.full()[2 : 2 + shape[0], 3 : 3 + shape[1]] == (data & ~inner)).all()
 
 
 def test_boundary_iou_is_more_sensitive_than_iou():

@@ -2,11 +2,11 @@
 
     python tests/benchmarks/training.py [--data CROPS --backgrounds PHOTOS] [--config flip-s-compositions]
         [--workers 1,2] [--tokens 64,128,256] [--scenes 4] [--batches 12]
-        [--device cpu] [--threads 1] [--precision fp32]
+        [--device cpu] [--threads 1] [--precision fp32] [--teacher flip-tiny]
 
 Batches are compositions. Without --data and --backgrounds they show random silhouettes on noise. `ratio` is the speed
 of loading over the speed of the step; from 1 on, the step never waits. `waiting` is the fraction of time of a real run
-that it waits for batches.
+that it waits for batches. `taught` is the time of a step with a teacher over that of one without, without loading.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from flip.training.config import Config, Phase, read_config
+from flip.training.config import Config, Phase, Teacher, read_config
 from flip.training.journal import StepReport
 from flip.training.loader import BatchLoader, make_loader
 from flip.training.loop import PRECISION_DTYPES, Machine, train
@@ -51,6 +51,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--precision", default="fp32", choices=("fp32", "bf16"))
+    parser.add_argument("--teacher", help="name or weights file of a released model")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
 
@@ -59,16 +60,24 @@ def main() -> None:
         base = read_config(arguments.config)
         print(f"{arguments.config}, {arguments.scenes} × {base.masks} examples per batch; examples per second")
         columns = [f"{'loading, ' + n:>11}" for n in arguments.workers.split(",")]
-        print(" ".join((f"{'tokens':>6}", *columns, f"{'step':>11}", f"{'ratio':>6}", f"{'together':>9}", "waiting")))
+        print(
+            " ".join(
+                (f"{'tokens':>6}", *columns, f"{'step':>11}", f"{'ratio':>6}", f"{'together':>9}", "waiting", " taught")
+            )
+        )
         for tokens in map(int, arguments.tokens.split(",")):
             config = shortened(base, arguments.scenes, arguments.batches, tokens)
             workers = [int(n) for n in arguments.workers.split(",")]
             loaded = [loading_speed(source, config, n) for n in workers]
-            stepped = step_speed(source, config, torch.device(arguments.device), PRECISION_DTYPES[arguments.precision])
+            device, dtype = torch.device(arguments.device), PRECISION_DTYPES[arguments.precision]
+            stepped, taught = step_speed(source, config, device, dtype), ""
+            if arguments.teacher:
+                distilled = config.model_copy(update={"teacher": Teacher(model=arguments.teacher, weight=1)})
+                taught = f"{stepped / step_speed(source, distilled, device, dtype):7.2f}"
             machine = Machine(arguments.device, 1, precision=arguments.precision, workers=workers[-1])
             together, waiting = run_speed(source, config, Path(folder) / f"run-{tokens}", machine)
             cells = [*(f"{each:11.0f}" for each in loaded), f"{stepped:11.0f}", f"{loaded[-1] / stepped:6.1f}"]
-            print(f"{tokens:>6}", *cells, f"{together:9.0f}", f"{waiting:7.0%}", flush=True)
+            print(f"{tokens:>6}", *cells, f"{together:9.0f}", f"{waiting:7.0%}", taught, flush=True)
 
 
 def given_source(data: str | None, backgrounds: Path | None, scratch: Path) -> SceneSource:

@@ -150,6 +150,25 @@ def test_errors_name_wrong_options(picture: Path, tmp_path: Path) -> None:
         ("--ellipse", "1,2,3,4,a", 5),
     ):
         assert f"give {count} numbers" in complain("predict", picture, option, numbers, *out, code=2)
+    assert "SCALE is a quarter" in complain("predict", picture, "--point", "40,30", *out, code=2)
+    jpeg = complain("predict", picture, "--box", "30,20,50,40", "--out", tmp_path / "mask.jpg")
+    assert "the file is a PNG, so give a name that ends in .png" in jpeg
+
+
+def test_a_photograph_is_segmented_with_the_weights_of_the_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    photo = Image.effect_noise((120, 80), 32).convert("RGB")
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    photo.save("photo.jpg", exif=turned)
+    result = run("predict", "photo.jpg", "--box", "20,30,60,90")
+    assert result.exit_code == 0, result.output
+    assert "of 80×120 pixels, by flip-s" in result.output
+    with Image.open("mask.png") as mask:
+        assert mask.size == (80, 120), "as viewers show the photograph"
 
 
 def test_errors_name_wrong_input(picture: Path, weights: Path, tmp_path: Path) -> None:
@@ -263,7 +282,9 @@ def test_pictures_are_read_as_viewers_show_them(picture: Path, weights: Path, tm
     for other in found[1:]:
         assert np.array_equal(other, found[0])
     Image.fromarray(np.zeros((9, 9), np.float32)).save(tmp_path / "float.tiff")
-    assert "unknown range" in complain("predict", tmp_path / "float.tiff", "--box", "1,1,5,5", "--out", tmp_path / "x")
+    assert "unknown range" in complain(
+        "predict", tmp_path / "float.tiff", "--box", "1,1,5,5", "--out", tmp_path / "x.png"
+    )
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import shutil
 import struct
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,13 +21,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from objascale.camera import Camera
 from objascale.color import blender_datafiles
 from objascale.compose import encode
 from objascale.dataset import OBJECTS_PER_IMAGE, DatasetWriter, image_file, mask_columns
 from objascale.files import write_atomically
 from objascale.masks import RegionMask
 from objascale.plan import ObjectSpec, RenderSettings, SceneSpec, spec_id
+from objascale.pose import Pose, camera_columns, camera_matrix, object_columns
 from tests.objascale_runs import objascale
+from tests.warm_workers import warm_workers
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,12 @@ class Made:
     folder: Path
     objects: Path
     hdris: Path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _warm_workers() -> Iterator[None]:
+    with warm_workers():
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -78,6 +87,20 @@ def render(made: Made) -> None:
         *("--workers", 1),
     )
     assert result.returncode == 0, result.stderr
+
+
+@pytest.fixture(scope="session")
+def crowded(made, tmp_path_factory) -> Path:
+    """A picture with two distractors and an occluder, and with depth."""
+    folder = tmp_path_factory.mktemp("crowded") / "set"
+    result = objascale(
+        *("render", "--source", "folder", "--objects", made.objects, "--hdris", made.hdris, "--out", folder),
+        *("--n", 1, "--preset", "photo", "--min-px", 256, "--max-px", 256, "--min-fraction", 0.005),
+        *("--max-fraction", 0.01, "--place", "centre", "--samples", 4, "--no-denoise", "--seed", 3, "--workers", 1),
+        *("--difficulty", "distractors=2,occlusion=4", "--depth"),
+    )
+    assert result.returncode == 0, result.stderr
+    return folder
 
 
 @pytest.fixture
@@ -144,7 +167,7 @@ def _render(folder: Path, slot: int, names: list[str], settings: RenderSettings,
         whole[7 + 11 * k : 20 + 17 * k, 30 * k : 31 + 33 * k] = True
         whole[7 + 11 * k, 30 * k] = False  # a notch, so that mask and box differ
         picture[whole & free] = (40, 60 * k, 200)
-        masks.append((name, RegionMask.from_full(whole & free), (whole & free).sum() / whole.sum()))
+        masks.append((name, RegionMask.from_full(whole & free), RegionMask.from_full(whole)))
         free &= ~whole
     data = encode(picture, settings.format)
     file = image_file(slot, settings.format)
@@ -152,6 +175,7 @@ def _render(folder: Path, slot: int, names: list[str], settings: RenderSettings,
     things = tuple(
         ObjectSpec(name, name.split("/")[0], "0" * 64, mask.fraction, 0.5, 0.5, 0.5, False) for name, mask, _ in masks
     )
+    camera = Camera(width, height, 1.0, 0.0, 0.5)
     spec = SceneSpec(
         slot=slot,
         attempt=0,
@@ -181,16 +205,27 @@ def _render(folder: Path, slot: int, names: list[str], settings: RenderSettings,
             "asset_id": name,
             "target_fraction": mask.fraction,
             **{key: credits[name][key] for key in ("title", "author", "licence", "url")},
-            "visible": float(visible),
+            "visible": mask.area / whole.area,
             "missing_textures": [],
             "position": [1.0, 2.0, float(k)],
+            **camera_columns(camera),
+            **object_columns(Pose(np.eye(3), np.zeros(3))),
+            "object_bounds": _card(camera, whole),
+            "amodal_counts": whole.rle()["counts"],
             **shared,
             **mask_columns(mask),
         }
-        for k, (name, mask, visible) in enumerate(masks)
+        for k, (name, mask, whole) in enumerate(masks)
     ]
     record = {"slot": slot, "attempt": 0, "status": "done", "spec_id": shared["spec_id"]}
     return {**record, "spec": asdict(spec), "annotations": rows}
+
+
+def _card(camera: Camera, mask: RegionMask) -> list[float]:
+    """Return the bounds of a card, at a distance of 1, that fills the box of a mask."""
+    x0, y0, x1, y1 = mask.box
+    seen = [[x0, y0, 1], [x1, y1, 1]] @ np.linalg.inv(camera_matrix(camera)).T
+    return seen.ravel().tolist()
 
 
 def make_glb(path: Path, parts: dict[str, np.ndarray | bytes], **document: Any) -> Path:
@@ -272,8 +307,8 @@ for number, job in enumerate(json.loads(sys.argv[2])):
         camera = Camera(64, 64, 0.6, job["azimuth"], job["elevation"]).looking_at_origin_through(32, 32, 4.0)
         arrays["silhouette"] = scene.silhouette(camera, (0, 0, 64, 64), folder)
         scene.surround(*answer.pop("light", [folder / "white.exr"]))
-        arrays["rgba"], index = scene.trace(camera, (0, 0, 64, 64), 16, False, folder)
-        arrays["mask"] = index > 0
+        traced = scene.trace(camera, (0, 0, 64, 64), 16, False, folder)
+        arrays["rgba"], arrays["mask"] = traced.rgba, traced.index > 0
         arrays["position"] = np.array(camera.position)
     except Refusal as refusal:
         answer = {"refused": refusal.kind, "message": str(refusal)}

@@ -30,6 +30,8 @@ def test_a_missing_picture_is_rendered_as_the_command_renders_it(made, copy):
     assert dataset.samples[2].objects()[0].mask().area > 0
     with pytest.raises(DatasetError, match="was rendered with other settings"):
         render(copy, **given, **OPTIONS | {"seed": 4})
+    with pytest.raises(DatasetError, match="depth: None → True"):
+        render(copy, **given, **OPTIONS, depth=True)
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ from objascale.difficulty.spread import Spread, line_kernel
 from objascale.finish import finish
 from objascale.masks import RegionMask
 from objascale.plan import ObjectSpec, SceneSpec
+from objascale.pose import Pose
 from objascale.records import VisibleObject
 
 SIDE = 192
@@ -52,7 +53,9 @@ def square() -> tuple[Crop, VisibleObject]:
     rgba = np.zeros((46, 46, 4), np.float32)
     rgba[3:43, 3:43] = (0.6, 0.1, 0.1, 1)
     mask = RegionMask(70, 80, rgba[..., 3] > 0, SIDE, SIDE).tight()
-    return Crop(rgba, 70, 80), VisibleObject(mask, 1.0, (0.0, 0.0, 0.0), [])
+    return Crop(rgba, 70, 80), VisibleObject(
+        mask, 1.0, (0.0, 0.0, 0.0), Pose(np.eye(3), np.zeros(3)), (0.0,) * 6, [], mask
+    )
 
 
 def spec_of(difficulty: Difficulty | None, seed: int = 5) -> SceneSpec:
@@ -89,7 +92,7 @@ def test_a_line_is_centred_and_has_its_length_and_direction(length, angle):
 
 
 @settings(max_examples=25)
-@given(st.floats(0, 4), st.floats(0, 12), st.floats(0, math.pi))
+@given(st.floats(0, 6), st.floats(0, 12), st.floats(0, math.pi))
 def test_a_spread_keeps_light_and_reaches_no_farther_than_it_says(sigma, length, angle):
     spread = Spread(sigma, length, angle)
     point = np.zeros((81, 81), np.float32)
@@ -100,6 +103,23 @@ def test_a_spread_keeps_light_and_reaches_no_farther_than_it_says(sigma, length,
     assert np.abs(seen).max() < 1e-6
     flat = np.full((9, 9, 3), 0.7, np.float32)
     np.testing.assert_allclose(spread.apply(flat), flat, rtol=1e-5)
+
+
+@settings(max_examples=25)
+@given(st.floats(0.5, 9), st.integers(30, 49), st.booleans())
+def test_a_wide_gaussian_on_half_the_size_differs_from_the_exact_one_by_one_percent(sigma, edge, odd):
+    step = np.zeros((80, 81 if odd else 80, 3), np.float32)
+    step[edge - 7 :, edge:] = 1
+    exact = cv2.GaussianBlur(step, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+    np.testing.assert_allclose(Spread(sigma).apply(step), exact, atol=0.015)
+
+
+@settings(max_examples=10)
+@given(st.floats(0.1, 30), st.floats(0, math.pi), st.sampled_from([(20, 30), (20, 30, 3)]))
+def test_a_line_is_a_convolution_with_its_kernel(length, angle, shape):
+    image = np.random.default_rng(0).uniform(size=shape).astype(np.float32)
+    expected = cv2.filter2D(image, cv2.CV_32F, line_kernel(length, angle), borderType=cv2.BORDER_REPLICATE)
+    np.testing.assert_allclose(Spread(0, length, angle).apply(image), expected, atol=1e-5)
 
 
 # Strengths to numbers
@@ -260,9 +280,10 @@ def test_a_picture_does_not_depend_on_the_number_of_threads_and_depends_on_its_s
         assert not np.array_equal(one, finished(texels, difficulty, seed=6)[0])
 
 
-def test_bands_of_a_blurred_picture_join_without_a_seam(monkeypatch, texels):
+@pytest.mark.parametrize("spread", [Spread(2.0, 7.0, 0.6), Spread(4.0, 13.0, 0.6)])
+def test_bands_of_a_blurred_picture_join_without_a_seam(monkeypatch, texels, spread):
     """Blurring in bands with their neighbours' rows equals blurring the whole picture."""
-    effects = replace(effects_of(texels, Difficulty()), everything=Spread(2.0, 7.0, 0.6))
+    effects = replace(effects_of(texels, Difficulty()), everything=spread)
     crop, _ = square()
     whole = compose(texels, CAMERA, [crop], "Standard", effects=effects)
     monkeypatch.setattr("objascale.compose._ROWS_PER_BLURRED_BAND", 50)

@@ -93,20 +93,6 @@ def test_the_reader_returns_the_band_of_each_object(hard):
         assert 0 < band.intersection(truth.mask()) < band.area
 
 
-@pytest.fixture(scope="module")
-def crowded(made, run_objascale, tmp_path_factory) -> Path:
-    """A picture with two distractors and an occluder."""
-    folder = tmp_path_factory.mktemp("crowded") / "set"
-    result = run_objascale(
-        *("render", "--source", "folder", "--objects", made.objects, "--hdris", made.hdris, "--out", folder),
-        *("--n", 1, "--preset", "photo", "--min-px", 256, "--max-px", 256, "--min-fraction", 0.005),
-        *("--max-fraction", 0.01, "--place", "centre", "--samples", 4, "--no-denoise", "--seed", 3, "--workers", 1),
-        *("--difficulty", "distractors=2,occlusion=4"),
-    )
-    assert result.returncode == 0, result.stderr
-    return folder
-
-
 def test_the_occluder_hides_part_of_the_object_and_the_amodal_mask_is_whole(crowded):
     table = read_annotations(crowded)
     assert len(table) == 4

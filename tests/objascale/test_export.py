@@ -32,7 +32,7 @@ from objascale.export.pictures import ExportImage, split
 from objascale.export.webdataset import write_webdataset
 from objascale.masks import RegionMask
 
-COMMANDS = ["coco", "flip-hdf5", "webdataset", "huggingface"]
+COMMANDS = ["coco", "yolo", "bop", "flip-hdf5", "webdataset", "huggingface"]
 
 
 def rows_of(folder: Path) -> dict[int, dict]:
@@ -73,6 +73,33 @@ def test_coco_loads_in_pycocotools_and_agrees(source, request, tmp_path, run_obj
     evaluation.accumulate()
     evaluation.summarize()
     assert evaluation.stats[0] == pytest.approx(1)
+
+
+def test_amodal_coco_loads_in_pycocotools_and_its_parts_make_the_whole(crowded, tmp_path, run_objascale):
+    rows, out = rows_of(crowded), tmp_path / "coco.json"
+    result = run_objascale("export", "coco", crowded, "--amodal", "--out", out)
+    assert result.returncode == 0, result.stderr
+    coco = COCO(str(out))
+    assert len(coco.anns) == len(rows) == 4
+    for annotation in coco.anns.values():
+        row = rows[annotation["object_id"]]
+        whole = coco.annToMask(annotation)
+        visible, hidden = (coco_mask.decode(annotation[name]) for name in ("visible_mask", "invisible_mask"))
+        assert (visible == mask_of(row).full()).all()
+        assert (visible + hidden == whole).all()
+        assert annotation["area"] == whole.sum()
+        assert annotation["bbox"] == coco_mask.toBbox(annotation["segmentation"]).tolist()
+        assert annotation["occlude_rate"] == hidden.sum() / whole.sum()
+        assert 1 - annotation["occlude_rate"] == pytest.approx(row["visible"])  # no object leaves the picture
+    assert max(annotation["occlude_rate"] for annotation in coco.anns.values()) > 0.1
+
+
+def test_amodal_coco_of_a_dataset_without_amodal_masks_is_refused(hand_copy, tmp_path, run_objascale):
+    write_parquet(read_annotations(hand_copy).drop(columns="amodal_counts"), hand_copy / "annotations.parquet")
+    result = run_objascale("export", "coco", hand_copy, "--amodal", "--out", tmp_path / "coco.json")
+    assert result.returncode == 1
+    assert "000000.png has no amodal mask, because an earlier version rendered it" in result.stderr.replace("\n", " ")
+    assert [path.name for path in tmp_path.iterdir()] == ["hand_copy"]
 
 
 def test_coco_licences_are_those_of_the_assets(by_hand, tmp_path):

@@ -36,9 +36,9 @@ def picture(file, environment=day, settings=settings):
         bpy.context.scene.render.fps, bpy.context.scene.frame_current = 30, 7
         scene.show_changes(folder)
         silhouette = scene.silhouette(camera, (0, 0, 48, 48), folder)
-        rgba, index = scene.trace(camera, (0, 0, 48, 48), settings.samples, settings.denoise, folder)
-        assert (silhouette == (index > 0)).all()
-        return rgba.tobytes(), index.tobytes()
+        traced = scene.trace(camera, (0, 0, 48, 48), settings.samples, settings.denoise, folder)
+        assert (silhouette == (traced.index > 0)).all()
+        return traced.rgba.tobytes(), traced.index.tobytes()
 
 made, alone = [], []
 for file in files:
@@ -51,8 +51,8 @@ for file, (expected, _) in zip(files, alone):  # the silhouettes, which are dark
     scene.prepare(settings, False, 2)
     scene.surround(day.light)
     import_object(file, file_sha256(file), 0.3)
-    light, _ = scene.trace(camera, (0, 0, 48, 48), settings.samples, settings.denoise, folder)
-    assert light.tobytes() == expected
+    light = scene.trace(camera, (0, 0, 48, 48), settings.samples, settings.denoise, folder)
+    assert light.rgba.tobytes() == expected
 
 made, forgotten = [], forget()
 assert [picture(file) for file in (*files, *files[::-1])] == alone + alone[::-1]

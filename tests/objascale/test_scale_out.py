@@ -56,12 +56,17 @@ def test_shards_merge_into_the_same_dataset(planned, whole, run_objascale, tmp_p
     out = tmp_path / "set"
     shards = [tmp_path / f"set.{i}of3" for i in (1, 2, 3)]
     for i in (1, 2):
-        result = run_objascale("render", "--plan", planned, "--out", out, "--shard", f"{i}/3", "--workers", 1)
+        options = ("--plan", planned, "--out", out, "--shard", f"{i}/3", "--workers", 1, "--depth")
+        result = run_objascale("render", *options)
         assert result.returncode == 0, result.stderr
         assert f"{N // 3} images in {shards[i - 1]}" in result.stdout
     partial = run_objascale("merge", *shards[:2], "--out", out)
     assert f"{N // 3} of {N} are missing" in partial.stdout
-    assert run_objascale("render", "--plan", planned, "--out", out, "--shard", "3/3", "--workers", 1).returncode == 0
+    last = ("render", "--plan", planned, "--out", out, "--shard", "3/3", "--workers", 1)
+    assert run_objascale(*last, "--depth").returncode == 0
+    refused = run_objascale(*last)
+    assert refused.returncode == 1
+    assert "was rendered with other settings (depth: True → None)" in refused.stderr.replace("\n", " ")
     for _ in range(2):  # the second run has nothing left to do
         merged = run_objascale("merge", *shards, "--out", out)
         assert (merged.returncode, merged.stdout) == (0, f"{N} images in {out}\n"), merged.stderr
@@ -69,6 +74,8 @@ def test_shards_merge_into_the_same_dataset(planned, whole, run_objascale, tmp_p
         attempts = [(r["slot"], r["attempt"]) for r in read_journal(out) if r["status"] != "progress"]
         assert len(attempts) == len(set(attempts))
     assert run_objascale("verify", out).returncode == 0
+    assert len([*out.glob("depth/000/*.exr")]) == N  # and `whole`, whose images are the same, has none
+    assert not (whole / "depth").exists()
 
 
 def rendered_elsewhere(shard: Path, copy: Path) -> Path:

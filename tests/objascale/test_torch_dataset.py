@@ -145,3 +145,23 @@ def test_wrong_arguments_and_damaged_files_are_sentences(discs, tmp_path):
     table.to_parquet(data / "annotations.parquet")
     with pytest.raises(ValueError, match=r"object 0: the mask has \d+ px, its annotation says"):
         ImageDataset(data)[0]
+
+
+def test_items_of_rendered_images_have_camera_poses_and_depth(crowded):
+    row = pd.read_parquet(crowded / "annotations.parquet").iloc[1]
+    (item,) = list(pickle.loads(pickle.dumps(ImageDataset(crowded, depth=True))))
+    assert item["camera_matrix"].ravel().tolist() == row["camera_k"].tolist()
+    assert item["rotations"][1].ravel().tolist() == row["object_rotation"].tolist()
+    assert item["translations"][1].tolist() == row["object_translation"].tolist()
+    assert item["scales"].shape == (4,)
+    assert item["scales"][1] == row["object_scale"]
+    assert item["depth"].dtype == torch.float32
+    assert torch.equal(item["depth"] > 0, item["masks"].any(0))
+    assert "depth" not in ImageDataset(crowded)[0]
+
+
+def test_images_without_depth_are_refused_and_without_poses_have_none(folder, by_hand):
+    with pytest.raises(DatasetError, match="has no depth map; objascale render --depth"):
+        ImageDataset(folder, depth=True)[0]
+    assert "rotations" not in ImageDataset(folder)[0]
+    assert ImageDataset(by_hand)[1]["rotations"].shape == (3, 3, 3)

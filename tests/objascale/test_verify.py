@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 import pytest
 
-from objascale.dataset import mask_columns, mask_of, read_annotations, read_journal, write_parquet
+from objascale.dataset import DatasetWriter, mask_columns, mask_of, read_annotations, read_journal, write_parquet
+from objascale.depth import read_depth, write_depth
 from objascale.files import file_sha256
 from objascale.full_frame import FrameDifference, choose_records
 from objascale.maps import write_exr
@@ -278,3 +279,87 @@ def test_common_errors_have_clear_messages(made, tmp_path, run_objascale):
     (tmp_path / "others/crate/old.obj").write_text("v 0 0 0\n")
     result = run_objascale("verify", made.folder, "--full-frame", 1, "--objects", tmp_path / "others")
     assert "not among the assets, or has changed" in result.stderr
+
+
+DEPTH = "depth/000/000000.exr"
+
+
+def a_missing_depth_map(folder):
+    (folder / DEPTH).unlink()
+
+
+def a_damaged_depth_map(folder):
+    (folder / DEPTH).write_bytes((folder / DEPTH).read_bytes()[:-500])
+
+
+def a_hole_in_the_depth_map(folder):
+    depth = read_depth(folder / DEPTH)
+    depth[np.argwhere(depth)[0][0], np.argwhere(depth)[0][1]] = 0
+    write_depth(folder / DEPTH, depth)
+
+
+def depth_of_another_place(folder):
+    write_depth(folder / DEPTH, np.where((depth := read_depth(folder / DEPTH)) > 0, depth + 1, 0))
+
+
+def depth_of_another_size(folder):
+    write_depth(folder / DEPTH, read_depth(folder / DEPTH)[:-2])
+
+
+def a_stray_depth_map(folder):
+    shutil.copy(folder / DEPTH, folder / "depth/000/000099.exr")
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (a_missing_depth_map, "No such file or directory"),
+        (a_damaged_depth_map, "000000.exr is no depth map of objascale render, or is damaged"),
+        (a_hole_in_the_depth_map, "the depth map and the masks disagree on 1 px"),
+        (depth_of_another_place, "its SHA-256 is"),
+        (depth_of_another_size, "the depth map is 256×254, its picture 256×256"),
+        (a_stray_depth_map, "no annotation names this file"),
+    ],
+)
+def test_each_damage_of_a_depth_map_is_one_sentence(crowded, tmp_path, damage, words):
+    folder = Path(shutil.copytree(crowded, tmp_path / "copy"))
+    assert damages(folder) == []
+    damage(folder)
+    (found,) = damages(folder)
+    assert words in found
+    assert found.startswith("depth/000/0000")
+
+
+def test_wrong_poses_and_amodal_masks_are_reported(crowded, tmp_path):
+    folder = Path(shutil.copytree(crowded, tmp_path / "copy"))
+    table = read_annotations(folder)
+    edit_rows(folder, "object_translation", lambda t: [float(t[0]) + 1, *map(float, t[1:])], number=0)
+    edit_rows(folder, "object_rotation", lambda _: [1.0], number=1)
+    edit_rows(folder, "amodal_counts", lambda _: table.at[3, "amodal_counts"], number=2)
+    edit_rows(folder, "amodal_counts", lambda counts: counts[:-3], number=3)
+    found = damages(folder)
+    assert len(found) == 4
+    for number, words in enumerate(
+        (
+            "lies outside of the projection",
+            "the pose of object 1 is",
+            "does not contain its mask",
+            "amodal mask of object 3 is damaged",
+        )
+    ):
+        assert words in found[number]
+        assert f"object {number} " in found[number]
+
+
+def test_a_dataset_that_an_earlier_version_began_has_no_damage(hand_copy):
+    """The older rows have neither poses nor amodal masks."""
+
+    def older(record):
+        for row in record["annotations"]:
+            for name in [name for name in row if name[:7] in ("camera_", "object_") and name != "object_id"]:
+                del row[name]
+            del row["amodal_counts"]
+
+    edit_journal(hand_copy, older)
+    DatasetWriter(hand_copy).write_annotations()
+    assert damages(hand_copy) == []

@@ -72,14 +72,25 @@ def test_the_names_of_the_files_are_those_that_are_drawn(frame):
         assert tuple(one.name for one in FIGURES[number].draw(view)) == FIGURE_FILES[number]
 
 
+def _run_the_python_of(page):
+    (block,) = re.findall(r"```python\n(.*?)```", (Path(__file__).parents[2] / page).read_text(), re.DOTALL)
+    exec(compile(block, page, "exec"), {})
+    assert Path("iou-by-size.png").stat().st_size > 10_000
+
+
 def test_the_python_of_the_readme_runs(discs, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    discs(4, "data/mine")
-    section = (Path(__file__).parents[2] / "README.md").read_text().split("### In Python\n")[1]
-    (block,) = re.findall(r"```python\n(.*?)```", section.split("FLIP in Python")[0], re.DOTALL)
-    exec(compile(block, "README.md", "exec"), {})
+    discs(4, "data/objascale")
+    Image.effect_noise((320, 240), 64).convert("RGB").save("photo.jpg")
+    _run_the_python_of("README.md")
     assert "ellipse" in capsys.readouterr().out
-    assert Path("iou-by-size.png").stat().st_size > 10_000
+
+
+def test_the_python_of_the_guide_runs(discs, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    discs(4, "data/mine")
+    _run_the_python_of("docs/running.md")
+    assert "ellipse" in capsys.readouterr().out
     assert len(pd.read_parquet("results/small/results.parquet")) == 9, "one disc is larger"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import shutil
 import time
@@ -43,18 +44,29 @@ def poor(rows: pd.DataFrame) -> pd.DataFrame:
     return rows
 
 
+def graded(rows: pd.DataFrame) -> pd.DataFrame:
+    """The same with 0 to 5 of noise, 1 of haze or none, and three pictures without difficulty."""
+    number = rows["image_id"].astype(int)
+    texts = [json.dumps({"noise": n / 3, "contrast": float(n % 2), "motion": 0.0}) for n in number]
+    return rows.assign(difficulty=pd.Series(texts, rows.index).where(number < 13))
+
+
 @pytest.fixture(scope="module")
 def address(results_maker, tmp_path_factory) -> str:
-    """Build a report on two data sets, with one figure and all tables."""
+    """Build a report on three data sets with one figure and all tables: one with difficulty, one with 400 objects."""
     first = results_maker("first", MODELS, objects=16, side=300)
     table = first / "results.parquet"
-    poor(pd.read_parquet(table)).to_parquet(table)
+    graded(poor(pd.read_parquet(table))).to_parquet(table)
     (first.parent / "first-data" / "images" / "000005.png").unlink()
     second = results_maker("second", ("box", "ellipse"), objects=3, dataset="photos", seed=1)
+    long = results_maker("long", ("box",), objects=8, dataset="long", seed=2)
+    rows = pd.read_parquet(long / "results.parquet").assign(fraction=0.02)  # larger ones lead the page
+    copies = [rows.assign(object_id=rows["object_id"] + f"-{copy}") for copy in range(50)]
+    pd.concat(copies).to_parquet(long / "results.parquet")
     out = tmp_path_factory.mktemp("page")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("reports.build.FIGURES", {"10": FIGURES["10"]})
-        return build_report([first, second], out).page.as_uri()
+        return build_report([first, second, long], out).page.as_uri()
 
 
 @pytest.fixture
@@ -86,6 +98,51 @@ def control(page: Page, name: str) -> Locator:
 def ious(page: Page, model: int) -> list[str]:
     """Return the IoU texts of a model on the cards, in their order."""
     return page.locator(f"#cards .scores li:nth-child({model + 1}) b").all_inner_texts()
+
+
+def test_the_first_screen_holds_the_sentence_and_the_size_curve(page: Page) -> None:
+    sentence, curve = page.locator("header .answer"), page.locator("header img")
+    assert sentence.inner_text().startswith("Only 8 objects of 5 assets are below 1/1000 of the picture; ")
+    assert sentence.locator(".interval").count() == sentence.locator(".value").count() > 0
+    assert curve.get_attribute("src") == "figures/objascale/iou-by-size.svg"
+    assert page.locator("#figures-objascale + .figures img").count() == 0  # the only figure stands above
+    for width in (400, 1400, 2560):
+        page.set_viewport_size({"width": width, "height": 900})
+        text, drawn = sentence.bounding_box(), curve.bounding_box()
+        assert drawn["y"] < 900
+        assert text["y"] + text["height"] < 900
+        beside = drawn["x"] >= text["x"] + text["width"] and drawn["y"] < text["y"] + text["height"]
+        assert beside == (width >= 1000)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_tables_and_gallery_follow_the_answer(page: Page) -> None:
+    order = page.locator("main > section").evaluate_all("sections => sections.map(section => section.id)")
+    assert order == ["all", "objects", "data-objascale", "data-photos", "data-long", "runs", "published"]
+
+
+def test_every_picture_has_an_alternative_text(page: Page) -> None:
+    open_gallery(page)
+    page.locator("#cards .open").first.click()
+    expect(page.locator("#viewer .panel img").first).to_be_visible()
+    script = "[...document.images].filter(image => image.src && !image.alt.trim()).map(image => image.outerHTML)"
+    assert page.evaluate(script) == []
+
+
+def test_words_hold_no_backticks(page: Page) -> None:
+    assert "`" not in page.locator("body").inner_text()
+    assert page.locator("main code").count() > 0
+
+
+def test_paper_shows_whole_tables_and_no_controls(page: Page) -> None:
+    page.emulate_media(media="print", color_scheme="dark")
+    page.set_viewport_size({"width": 700, "height": 900})
+    expect(page.locator("nav")).to_be_hidden()
+    expect(page.locator("#objects")).to_be_hidden()
+    expect(page.locator(".answer").first).to_be_visible()
+    assert page.evaluate("getComputedStyle(document.documentElement).getPropertyValue('--ink')").strip() == "#1a2130"
+    script = "[...document.querySelectorAll('.scroll')].filter(e => e.scrollHeight > e.clientHeight + 1).length"
+    assert page.evaluate(script) == 0
 
 
 def test_filters_change_which_objects_are_shown(page: Page) -> None:
@@ -131,6 +188,59 @@ def test_objects_can_be_sorted(page: Page) -> None:
     assert sizes == sorted(sizes)
 
 
+def sizes(page: Page) -> list[str]:
+    """Return the number and size of every card, which names the object."""
+    return page.locator("#cards .object p").all_inner_texts()
+
+
+def test_objects_are_filtered_by_the_strength_of_a_dial(page: Page) -> None:
+    open_gallery(page)
+    count = page.locator("#count")
+    assert control(page, "dial").locator("option").all_inner_texts() == ["all, summed", "noise", "contrast"]
+    assert control(page, "strongest").input_value() == "5"  # of 11 / 3 + 1
+    control(page, "dial").select_option("noise")
+    assert control(page, "strongest").input_value() == "4"
+    expect(count).to_have_text("16 of 16 objects")
+    control(page, "weakest").fill("2")
+    expect(count).to_have_text("7 of 16 objects")  # 6 / 3 to 12 / 3
+    control(page, "strongest").fill("3")
+    expect(count).to_have_text("4 of 16 objects")
+    control(page, "dial").select_option("contrast")
+    expect(count).to_have_text("16 of 16 objects")
+    control(page, "weakest").fill("1")
+    expect(count).to_have_text("6 of 16 objects")
+    control(page, "dial").select_option("")
+    control(page, "weakest").fill("4")
+    expect(count).to_have_text("3 of 16 objects")  # 9 / 3 + 1, 11 / 3 + 1 and 12 / 3
+    page.locator("#filters").get_by_role("button", name="Reset").click()
+    expect(count).to_have_text("16 of 16 objects")
+
+
+def test_objects_are_sorted_by_the_strength_of_a_dial(page: Page) -> None:
+    open_gallery(page)
+    control(page, "dial").select_option("noise")
+    control(page, "sort").select_option("hard")
+    expect(control(page, "first")).to_be_hidden()
+    page.locator("#cards .open").first.click()
+    expect(page.locator("#viewer .known")).to_contain_text("noise 4.0, contrast 0.0")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#viewer .known")).to_contain_text("noise 3.7, contrast 1.0")
+    page.keyboard.press("Escape")
+    hardest = sizes(page)
+    control(page, "sort").select_option("easy")
+    easiest = sizes(page)
+    assert easiest[:13] == hardest[:13][::-1]
+    assert easiest[13:] == hardest[13:]  # without difficulty
+
+
+def test_data_without_difficulty_has_no_dials(page: Page) -> None:
+    open_gallery(page)
+    control(page, "dataset").select_option("photos")
+    expect(page.locator("#count")).to_have_text("3 of 3 objects")
+    expect(control(page, "dial")).to_be_hidden()
+    assert control(page, "sort").locator("option:not([disabled])").count() == 7
+
+
 def test_another_data_set_has_its_own_models(page: Page) -> None:
     open_gallery(page)
     control(page, "dataset").select_option("photos")
@@ -174,6 +284,42 @@ def test_the_viewer_can_be_used_by_keyboard(page: Page) -> None:
     page.keyboard.press("Escape")
     expect(viewer).to_be_hidden()
     assert page.evaluate("document.activeElement.className") == "open"
+
+
+def test_only_cards_near_the_window_exist(page: Page) -> None:
+    open_gallery(page)
+    control(page, "dataset").select_option("long")
+    expect(page.locator("#count")).to_have_text("400 of 400 objects")
+    cards = page.locator("#cards .object")
+    for share in (0, 0.5, 1):
+        page.evaluate("share => { pane.scrollTop = share * pane.scrollHeight; }", share)
+        place = 1 + round(share * 399)
+        near = "place => [...list.children].some(card => Math.abs(card.ariaPosInSet - place) < 12)"
+        page.wait_for_function(near, arg=place)
+        assert 10 <= cards.count() < 100
+        assert cards.first.get_attribute("aria-setsize") == "400"
+    cards.last.locator("path").first.wait_for(state="attached")
+
+
+def test_arrow_keys_move_between_cards(page: Page) -> None:
+    open_gallery(page)
+    control(page, "dataset").select_option("long")
+    expect(page.locator("#count")).to_have_text("400 of 400 objects")
+    page.locator("#cards .open").first.focus()
+    focused = "Number(document.activeElement.closest('article').ariaPosInSet)"
+    columns = page.evaluate("view.columns")
+    for _ in range(12):
+        page.keyboard.press("ArrowDown")
+    assert page.evaluate(focused) == 1 + 12 * columns
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowUp")
+    assert page.evaluate(focused) == 2 + 11 * columns
+    shown, window = page.locator(":focus").bounding_box(), page.locator("#window").bounding_box()
+    assert window["y"] <= shown["y"] < window["y"] + window["height"]
+    page.keyboard.press("Enter")
+    expect(page.locator("#viewer output")).to_have_text(f"{2 + 11 * columns} of 400")
+    page.keyboard.press("Escape")
+    assert page.evaluate(focused) == 2 + 11 * columns
 
 
 def test_the_viewer_shows_the_reason_of_a_missing_mask(page: Page) -> None:
@@ -288,7 +434,7 @@ def test_without_javascript_some_objects_and_all_tables_are_shown(browser: Brows
     context = browser.new_context(java_script_enabled=False)
     plain = context.new_page()
     plain.goto(address)
-    assert plain.locator(".some .object").count() == 8 + 3
+    assert plain.locator(".some .object").count() == 8 + 3 + 4
     assert plain.locator(".some .object svg path").count() > 20
     expect(plain.locator("#filters")).to_be_hidden()
     expect(plain.get_by_text("The gallery needs JavaScript")).to_be_visible()
@@ -316,7 +462,7 @@ def test_ten_thousand_objects_and_ten_models_are_usable(browser: Browser, many_r
         page.locator("#filters [name=sort]").select_option(how)
         page.evaluate("new Promise(requestAnimationFrame)")
         print(f"sorted by {how} in {time.perf_counter() - started:.2f} s")
-    page.evaluate("window.scrollTo(0, document.body.scrollHeight / 2)")
+    page.evaluate("pane.scrollTop = pane.scrollHeight / 2")
     page.wait_for_function("document.querySelector('#cards .object').ariaPosInSet > 3000")
     assert page.locator("#cards .object").count() < 120
     page.locator("#cards .m0").first.wait_for(state="attached")

@@ -19,12 +19,12 @@ from bench.prompts import PromptSettings, settings_hash
 from flip.gaussian import Gaussian
 from flip.sampler import Patches
 from flip.sampling import Sampling
+from flip.show import PATCH_COLOURS
 from flip.weights import find_weights
 from objascale.masks import RegionMask
 from reports.figures.examples import magnified_examples
 from reports.figures.objects import (
     MAX_EMBEDDED_SIDE,
-    PATCH_COLOURS,
     ImagedObject,
     draw_crop,
     draw_patches,

@@ -17,6 +17,7 @@ from flip.sampler import RECIPES, Recipe
 from flip.training.config import Config, Phase
 from flip.training.examples import GRID_SIDE, Batch, Example, make_example
 from flip.training.losses import code_loss, overlap_loss, paper_losses, token_loss
+from flip.training.teacher import load_teacher, teacher_loss
 from objascale.masks import RegionMask
 from objascale.scenes import Scene
 
@@ -72,7 +73,8 @@ class PaperTask:
             int(batch_rng.integers(mean // 2, mean * 3 // 2, endpoint=True)) for mean in (phase.tokens, phase.outputs)
         )
         recipe = RECIPES[self.config.sampling]
-        return make_example(scene, mask, num_inputs, num_outputs, recipe, self.config.exact, rng)
+        distilled = self.config.teacher is not None
+        return make_example(scene, mask, num_inputs, num_outputs, recipe, self.config.exact, rng, distilled)
 
     def collate(self, examples: Sequence[Example]) -> Batch:
         """Return a batch, padded to the largest number of patches."""
@@ -94,7 +96,12 @@ class PaperTask:
         total = paper.total(weights.position, weights.box) + phase.overlap * overlap
         total = total + weights.tokens * tokens + weights.code * code
         metrics = {"mask": paper.mask, "position": paper.position, "box": paper.box}
-        return total, {**metrics, "overlap": overlap, "tokens": tokens, "code": code}
+        metrics |= {"overlap": overlap, "tokens": tokens, "code": code}
+        if (teacher := self.config.teacher) and batch.teacher:
+            network = load_teacher(teacher.model, batch.gaussian.device)
+            distance = teacher_loss(output.flip.logits, batch.teacher, network, teacher.temperature).mean()
+            total, metrics = total + teacher.weight * distance, {**metrics, "teacher": distance}
+        return total, metrics
 
     def remember(self, memory: Tensor, metrics: dict[str, float]) -> Tensor:
         """Return the empty memory."""

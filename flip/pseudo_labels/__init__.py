@@ -1,0 +1,1 @@
+"""Masks for pictures without annotation, by a trained model: `flip pseudo-label`."""

@@ -1,0 +1,136 @@
+"""The gallery of a long run: seconds and memory to build it, and how it opens and scrolls in Chromium.
+
+    python tests/benchmarks/gallery.py RESULTS [--objects 10200] [--models 8] [--pictures N] [--keep FOLDER]
+
+RESULTS is a small run whose data set is on this machine. Its rows are repeated until there are `--objects` objects and
+`--models` models. A copy of a picture has another SHA-256, so that it is decoded and cut out again, as a picture of its
+own would be; `--pictures` limits how many are. The page is opened from disk.
+
+`build` is the report with all figures and tables, in CPU seconds and MiB of all processes. `page` is the size of
+index.html and objects.js. `first card` is the time from opening the page at its gallery to the first card with its
+outlines; `frames` are the times between frames while the gallery scrolls by 60 screens in 5 seconds: the median, the
+99th percentile, and the share above 50 ms.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import shutil
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from playwright.sync_api import Page, sync_playwright
+
+from reports.build import build_report
+
+SCROLL = """async () => {
+    const times = [], start = performance.now(), height = 60 * pane.clientHeight;
+    for (let last = start; last - start < 5000;) {
+        pane.scrollTop = height * (last - start) / 5000;
+        const now = await new Promise(requestAnimationFrame);
+        times.push(now - last);
+        last = now;
+    }
+    return times.slice(1);
+}"""
+
+
+def repeat(results: Path, objects: int, models: int, pictures: int) -> Path:
+    """Return a new folder with the repeated rows."""
+    rows = pd.read_parquet(results / "results.parquet")
+    names = rows["model"].unique()
+    wide = [
+        rows[rows["model"] == names[i % len(names)]].assign(
+            model=f"{names[i % len(names)]}-{i}" if i >= len(names) else names[i]
+        )
+        for i in range(models)
+    ]
+    each = rows.groupby(["image_sha256", "object_id"]).ngroups
+    copies = []
+    for copy in range(-(-objects // each)):
+        some = pd.concat(wide, ignore_index=True)
+        sha = (
+            some["image_sha256"] if copy * rows["image_id"].nunique() >= pictures else some["image_sha256"] + f"-{copy}"
+        )
+        copies.append(some.assign(object_id=some["object_id"] + f"-{copy}", image_sha256=sha))
+    many = pd.concat(copies, ignore_index=True)
+    kept = many[["image_sha256", "object_id"]].drop_duplicates().head(objects)
+    many = many.merge(kept, on=["image_sha256", "object_id"])
+    many["iou"] = (many["iou"] + np.random.default_rng(0).normal(0, 0.05, len(many))).clip(0, 1)
+    folder = Path(tempfile.mkdtemp(prefix="gallery-"))
+    many.to_parquet(folder / "results.parquet")
+    shutil.copy(results / "run.json", folder)
+    return folder
+
+
+class Peak(threading.Thread):
+    """Samples the resident memory of this process and its children, in MiB."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.highest, self.ended = 0.0, threading.Event()
+
+    def run(self) -> None:
+        import psutil
+
+        while not self.ended.wait(0.2):
+            own = psutil.Process()
+            used = 0
+            for process in (own, *own.children(recursive=True)):
+                try:
+                    used += process.memory_info().rss
+                except psutil.Error:
+                    continue
+            self.highest = max(self.highest, used / 2**20)
+
+
+def cpu() -> float:
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
+def opened(page: Page, address: str) -> float:
+    start = time.perf_counter()
+    page.goto(f"{address}#objects")
+    page.locator("#cards .object path").first.wait_for(state="attached")
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", type=Path)
+    parser.add_argument("--objects", type=int, default=10_200)
+    parser.add_argument("--models", type=int, default=8)
+    parser.add_argument("--pictures", type=int, default=10_200)
+    parser.add_argument("--keep", type=Path)
+    arguments = parser.parse_args()
+    folder = repeat(arguments.results, arguments.objects, arguments.models, arguments.pictures)
+    out = arguments.keep or folder / "report"
+    peak, before = Peak(), cpu()
+    peak.start()
+    report = build_report([folder], out)
+    peak.ended.set()
+    peak.join()
+    files = [report.page, *out.rglob("objects.js")]
+    print(f"build       {cpu() - before:.0f} s of CPU, {peak.highest:.0f} MiB")
+    every = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+    print(f"page        {sum(path.stat().st_size for path in files) / 1e6:.1f} MB of {every / 1e6:.0f} MB")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1400, "height": 900}, reduced_motion="reduce")
+        print(f"first card  {opened(page, report.page.as_uri()):.2f} s")
+        times = np.array(page.evaluate(SCROLL))
+        slow, long = np.quantile(times, 0.99), 100 * (times > 50).mean()
+        print(f"frames      median {np.median(times):.0f} ms, 99 % {slow:.0f} ms, above 50 ms {long:.1f} %")
+        print(f"cards       {page.locator('#cards .object').count()} of {arguments.objects} in the page")
+        browser.close()
+    shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()
