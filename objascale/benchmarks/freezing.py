@@ -42,14 +42,14 @@ def freeze(folder: Path, name: str, about: str, out: Path, progress: Callable[[s
         raise UsageError(f"--name {name}: give a name in lower case that ends in its version, such as my-objects-v1")
     plan = load_plan(folder / "plan.json")
     contents = read_contents(folder)
-    if contents.damages:
-        raise _damaged(folder, contents.damages[0])
     pictures = by_slot(row for rows in contents.images for row in rows)
     if missing := [slot for slot in range(plan.n) if slot not in pictures]:
         raise DatasetError(
             f"{folder} lacks {len(missing)} of {plan.n} pictures; finish it with the objascale render command that "
             "began it"
         )
+    if contents.damages:
+        raise _damaged(folder, contents.damages[0])
     pinned = []
     for slot in range(plan.n):
         pinned.append(_pin(folder, pictures[slot]))
