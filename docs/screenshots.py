@@ -1,8 +1,10 @@
-"""Take the screenshots of a report's page that the documentation shows.
+"""Take the screenshots of a report's page, and of the page of `bench serve`, that the documentation shows.
 
     python docs/screenshots.py REPORT [--out docs/images]
+    python docs/screenshots.py http://127.0.0.1:8765/ [--out docs/images]
 
-REPORT is the folder of `reports build`. Needs Playwright and Chromium. The pictures have at most 250 kB each.
+REPORT is the folder of `reports build`, the address that of a running `bench serve`. Needs Playwright and Chromium. The
+pictures have at most 250 kB each.
 """
 
 from __future__ import annotations
@@ -25,7 +27,9 @@ def save(page: Page, path: Path) -> None:
     picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
     for colours in COLOURS:
         content = io.BytesIO()
-        picture.quantize(colours, dither=Image.Dither.NONE).save(content, "PNG", optimize=True)
+        picture.quantize(colours, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
+            content, "PNG", optimize=True
+        )
         if content.tell() <= MAX_BYTES:
             break
     path.write_bytes(content.getvalue())
@@ -33,24 +37,44 @@ def save(page: Page, path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("report", type=Path)
+    parser.add_argument("report", help="folder of a report, or the address of bench serve")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "images")
     arguments = parser.parse_args()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         page = browser.new_page(viewport=SIZE, reduced_motion="reduce")
-        page.goto((arguments.report / "index.html").resolve().as_uri())
-        page.wait_for_load_state("networkidle")
-        save(page, arguments.out / "report-page.png")
-        page.locator("nav a[href='#objects']").click()
-        page.locator("#cards .object path").first.wait_for(state="attached")
-        page.wait_for_load_state("networkidle")
-        save(page, arguments.out / "report-gallery.png")
-        page.locator("#cards .open").first.click()
-        page.locator("#viewer .panel path").first.wait_for(state="attached")
-        page.wait_for_load_state("networkidle")
-        save(page, arguments.out / "report-object.png")
+        if arguments.report.startswith("http://"):
+            serve(page, arguments.report, arguments.out)
+        else:
+            report(page, Path(arguments.report), arguments.out)
         browser.close()
+
+
+def report(page: Page, folder: Path, out: Path) -> None:
+    """Take the first screen of a report, its gallery, and one object."""
+    page.goto((folder / "index.html").resolve().as_uri())
+    page.wait_for_load_state("networkidle")
+    save(page, out / "report-page.png")
+    page.locator("nav a[href='#objects']").click()
+    page.locator("#cards .object path").first.wait_for(state="attached")
+    page.wait_for_load_state("networkidle")
+    save(page, out / "report-gallery.png")
+    page.locator("#cards .open").first.click()
+    page.locator("#viewer .panel path").first.wait_for(state="attached")
+    page.wait_for_load_state("networkidle")
+    save(page, out / "report-object.png")
+
+
+def serve(page: Page, address: str, out: Path) -> None:
+    """Take the first picture of `bench serve`, with patches. The prompt moves by a pixel first, so that no model still
+    loads or encodes."""
+    page.goto(address)
+    for key in ("p", "z", "Alt+ArrowRight", "Alt+ArrowLeft"):
+        page.wait_for_selector("body[aria-busy=false]", timeout=120_000)
+        page.locator("#stage").press(key)
+    page.wait_for_selector("body[aria-busy=false]", timeout=120_000)
+    page.locator("#stage").blur()
+    save(page, out / "serve.png")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ const FAMILIES = {
 };
 const OTHERS = ["#a8763e", "#b5a500", "#6b705c", "#2f4b7c", "#00798c", "#a05195"];
 
-export const PATCHES = { 16: "#943cdc", 8: "#fad228", 4: "#28be50", 2: "#286efa", 1: "#f02828" };
+export const PATCHES = { 16: "#cc79a7", 8: "#f0e442", 4: "#009e73", 2: "#0072b2", 1: "#d55e00" };
 export const TRUTH = "#ffffff";
 
 /** Return the colour of each model. Models of one family share a hue, and differ in shade. */

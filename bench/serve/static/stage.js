@@ -10,7 +10,7 @@ import { state } from "./state.js";
 const MAX_SCALE = 64;
 const WHEEL = 0.0016;
 const FIRST_PX = 4; // screen px that a new prompt must span
-const MARGIN = 0.9;
+const MARGIN = 0.4; // of the prompt's side, around it
 
 export class Stage {
   /** `prompted(dragging)` is called when the prompt changes, `viewed()` when the view does. */
@@ -147,8 +147,9 @@ export class Stage {
   showPrompt() {
     if (!hasExtent(state.drawn)) return;
     const [width, height] = this.size;
-    const view = viewOf(boxOf(state.drawn), state.info, width, height, MARGIN);
-    state.view = { ...view, scale: Math.min(view.scale, MAX_SCALE) };
+    const [x0, y0, x1, y1] = boxOf(state.drawn);
+    const { scale } = viewOf([x0, y0, x1, y1], state.info, width, height, MARGIN);
+    state.view = { x: (x0 + x1) / 2, y: (y0 + y1) / 2, scale: Math.min(scale, MAX_SCALE) };
     this.viewed();
   }
 
