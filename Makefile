@@ -63,8 +63,8 @@ demo: $(VENV)/demo
 	  --out demo/results
 	@echo "From left to right, objects cover more of their picture. box and ellipse are the prompt itself, without a model."
 	@echo "3. reports build: tables, figures, and a page with every object"
-	@$(BIN)/reports build demo/results --out demo/report >/dev/null
-	@echo "Open $(PAGE) in a browser. Next: docs/index.md"
+	@$(BIN)/reports build demo/results --out demo/report | tail -n 2
+	@echo "Open the report in a browser. Next: docs/index.md"
 	@test -z "$$DISPLAY$$WAYLAND_DISPLAY" || $(BIN)/python -m webbrowser -t "file://$(CURDIR)/$(PAGE)" >/dev/null
 
 # The results that the tables and figures of docs/ show. COCO's part needs its pictures and annotations of 2017.

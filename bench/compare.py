@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from rich.table import Table
 
 from bench.choices import GroupBy
+from bench.frozen import conflict, with_common_pictures
 from bench.results import RESULTS_SCHEMA, ResultsError, arrow_schema, check_types, read_run
 from bench.seen import describe_seen, unfair
 from bench.statistics import DIFFERENCE, INTERVAL_NOTE, clustered_means, clusters
@@ -79,10 +80,10 @@ def read_rows(folder: Path, columns: Sequence[str]) -> pd.DataFrame:
     Raises:
         ResultsError: The folder has another schema or no row, or a column is missing or damaged.
     """
-    schema, path = read_run(folder)["schema"], folder / "results.parquet"
-    if schema != RESULTS_SCHEMA:
+    run, path = read_run(folder), folder / "results.parquet"
+    if run["schema"] != RESULTS_SCHEMA:
         raise ResultsError(
-            f"{folder} has the schema version {schema}, this program reads {RESULTS_SCHEMA}; measure again"
+            f"{folder} has the schema version {run['schema']}, this program reads {RESULTS_SCHEMA}; measure again"
         )
     if not path.exists():
         raise ResultsError(f"{folder} has no results.parquet; finish the run with the same `bench run` command")
@@ -95,6 +96,7 @@ def read_rows(folder: Path, columns: Sequence[str]) -> pd.DataFrame:
         ) from error
     if rows.empty:
         raise ResultsError(f"{folder} has no row; finish the run with the same `bench run` command")
+    rows = with_common_pictures(rows, run)
     return rows.assign(**{name: None for name in OPTIONAL_COLUMNS if name not in rows})
 
 
@@ -105,6 +107,12 @@ def _checked(rows: pd.DataFrame) -> pd.DataFrame:
         if field.name in rows and not field.nullable and rows[field.name].isna().any():
             raise ValueError(f"its column {field.name} has missing values")
     return rows
+
+
+def check_benchmarks(one: Path, other: Path) -> None:
+    """Raise ResultsError if two results folders are of different versions of a frozen benchmark."""
+    if why := conflict([(str(folder), read_run(folder)) for folder in (one, other)]):
+        raise ResultsError(f"{why}; measure both on the same version")
 
 
 def check_exif(a: pd.DataFrame, b: pd.DataFrame) -> None:

@@ -391,6 +391,7 @@ def _identity(run: dict[str, Any]) -> dict[str, Any]:
     return {
         "schema": run["schema"],
         "data set": run["dataset"]["name"],
+        "benchmark": run["dataset"].get("benchmark"),  # the version of a frozen benchmark, else none
         "prompt": run["prompt"],
         "exif": exif,
         "ignore band": run.get("ignore_band", False),  # folders written before --ignore-band existed count it

@@ -14,9 +14,16 @@ class _Card(BaseModel):
     settings: dict[str, Any]
 
 
+class _Benchmark(BaseModel):
+    name: str
+    version: int
+    sha256: str
+
+
 class _Dataset(BaseModel):
     name: str
     path: str
+    benchmark: _Benchmark | None = None
 
 
 class _Run(BaseModel):

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from flip.choices import PAPER_MODELS, WEIGHTS_SUFFIXES
 from flip.pseudo_labels.command import pseudo_label
+from flip.training.card_command import card
 from flip.training.command import train
 from flip.weights import WEIGHTS
 from objascale import terminal
@@ -31,6 +32,9 @@ app.command(
     "\n\nflip pseudo-label photos --teacher hf:facebook/sam-vit-base --grid 16 --out data/pseudo"
     "\n\nflip train --data data/pseudo --data data/crops --backgrounds photos --out runs/mine",
 )(pseudo_label)
+app.command("card", epilog="Example: flip card runs/long runs/trial-* --data renders=data/held-out --out flip-s.md")(
+    card
+)
 
 MODEL = f"{', '.join(WEIGHTS)}, or a file: {', '.join(WEIGHTS_SUFFIXES)}; either of a pair of .onnx graphs."
 

@@ -37,9 +37,10 @@ CURVE = "iou-by-size"  # the figure beside the answer
 
 @dataclass(frozen=True)
 class Report:
-    """The path of the page, the tables over all data sets, and sentences about what failed."""
+    """The path of the page, its first sentences (one per data set), the tables over all data sets, and failures."""
 
     page: Path
+    answers: list[str]
     tables: list[Table]
     warnings: list[str]
 
@@ -130,7 +131,8 @@ def build_report(
     notes = [*results.notes, *work.failed]
     work.output.write("index.html", render_page(of_all, sections, runs, published, styles, notes))
     work.output.finish(last, work.inputs, work.figures)
-    return Report(out / "index.html", tables, [*warnings, *work.failed])
+    answers = [section.answer.sentence for section in sections]
+    return Report(out / "index.html", answers, tables, [*warnings, *work.failed])
 
 
 def make_tables(which: str, results: ResultsTable, out: Path) -> list[tuple[Table, list[Path]]]:

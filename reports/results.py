@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bench.frozen import benchmark_of, conflict, with_common_pictures
 from bench.results import RESULTS_SCHEMA, check_types
 from bench.seen import SEEN_ORDER, describe_seen, unfair
 from bench.statistics import clusters
@@ -139,7 +140,7 @@ def _joined(rows: pd.DataFrame, runs: list[dict[str, Any]], timings: list[Timing
         rows = rows[~nothing].reset_index(drop=True)
     if not (rows["area"] > 0).any():
         raise ReportError("the results have no object with a pixel: nothing to report")
-    rows["dataset"] = _distinct_datasets(rows)
+    rows["dataset"] = _distinct_datasets(rows, runs)
     rows["series"] = variant_names(rows, VARIANT)
     rows["cluster"] = clusters(rows)
     rows["object"] = rows["image_id"].str.cat(rows["object_id"], sep="/")
@@ -166,6 +167,8 @@ def _check_versions(runs: Sequence[dict[str, Any]]) -> None:
         raise ReportError(
             f"{folder}/run.json has schema version {version}, this program reads {RESULTS_SCHEMA}: measure again"
         )
+    if why := conflict([(str(run["folder"]), run) for run in runs]):
+        raise ReportError(f"{why}: report them separately")
 
 
 def _without_rows(runs: Sequence[dict[str, Any]], rows: pd.DataFrame) -> list[str]:
@@ -212,7 +215,8 @@ def _checked_rows(rows: pd.DataFrame, run: dict[str, Any], name: str) -> pd.Data
     sizes = rows.loc[rows["area"] > 0, ["area", "fraction", "width", "height"]]
     if not (np.isfinite(sizes) & (sizes > 0)).all(axis=None):
         raise ReportError(f"{name} has an area, fraction, width or height that is not positive: measure again")
-    rows = rows.astype(dict.fromkeys(_TEXTS, str)).assign(folder=run["folder"], untrained=rows["untrained"].eq(True))
+    rows = with_common_pictures(rows.astype(dict.fromkeys(_TEXTS, str)), run)
+    rows = rows.assign(folder=run["folder"], untrained=rows["untrained"].eq(True))
     try:
         check_types(rows)
     except ValueError as error:
@@ -230,11 +234,15 @@ def _checked_rows(rows: pd.DataFrame, run: dict[str, Any], name: str) -> pd.Data
     return rows.assign(prompt_source=prompt_sources(rows), exif=exif, ignored_rle=ignored)
 
 
-def _distinct_datasets(rows: pd.DataFrame) -> pd.Series:
-    """Return the names of the data sets, with the folder added where one name stands for several folders."""
+def _distinct_datasets(rows: pd.DataFrame, runs: Sequence[dict[str, Any]]) -> pd.Series:
+    """Return the names of the data sets, with the folder added where one name stands for several folders.
+
+    A frozen benchmark is the same data set in every folder.
+    """
+    frozen = rows["folder"].isin([run["folder"] for run in runs if benchmark_of(run)])
     paths = rows["dataset_path"].map({path: str(Path(path).resolve()) for path in rows["dataset_path"].unique()})
     shared = paths.groupby(rows["dataset"]).transform("nunique") > 1
-    return rows["dataset"].where(~shared, rows["dataset"] + " (" + rows["dataset_path"] + ")")
+    return rows["dataset"].where(~shared | frozen, rows["dataset"] + " (" + rows["dataset_path"] + ")")
 
 
 def _seen(rows: pd.DataFrame) -> list[str]:

@@ -68,7 +68,7 @@ NOT_FOR_HELP = {
 EXPORTS = ("export coco", "export flip-hdf5", "export webdataset", "export huggingface", "export datasheet")
 COMMANDS = {
     "objascale": ("", "plan", "render", "crops", "merge", "freeze", "verify", "sheet", "stats", "export", *EXPORTS),
-    "flip": ("", "train", "pseudo-label", "predict", "export", "fetch"),
+    "flip": ("", "train", "pseudo-label", "card", "predict", "export", "fetch"),
     "bench": ("", "models", "fetch", "run", "merge", "compare", "submit", "leaderboard", "serve"),
     "reports": ("", "build", "figure", "table", "check"),
 }

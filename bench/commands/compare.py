@@ -38,12 +38,13 @@ def compare(
 
     The interval of the mean difference counts assets, not objects, as renders of one asset are not independent.
     """
-    from bench.compare import PairedComparison, check_exif, rich_table, rows_of, write_pairs
+    from bench.compare import PairedComparison, check_benchmarks, check_exif, rich_table, rows_of, write_pairs
     from bench.results import ResultsError
 
     with errors():
         noises = _pair(noise, "--noise")
         patches = _pair(tokens, "--tokens") if tokens else (None, None)
+        check_benchmarks(results, other or results)
         rows_a = rows_of(results, a, noises[0], patches[0])
         rows_b = rows_of(other or results, b, noises[1], patches[1])
         check_exif(rows_a, rows_b)

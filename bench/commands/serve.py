@@ -65,17 +65,20 @@ def serve(
 
     with errors():
         try:
-            service = make_service(
-                _models(models, weights), Options(device), _dataset(data), [picture] if picture else []
-            )
+            service = make_service(_models(models, weights), Options(device), _dataset(data, picture), picture)
         except PictureRefused as error:
             fail(str(error))
-        server = Server(service, host, port)
-        console().print(f"{server.address}", style="bold", soft_wrap=True, highlight=False)
-        console().print("Ctrl-C ends the server.")
-        if _has_desktop() if open_page is None else open_page:
-            webbrowser.open(server.address)
-        server.run()
+        try:
+            server = Server(service, host, port)
+            console().print(server.address, style="bold", soft_wrap=True, highlight=False)
+            console().print("Ctrl-C ends the server.")
+            if _has_desktop() if open_page is None else open_page:
+                webbrowser.open(server.address)
+            server.run()
+        except KeyboardInterrupt:
+            pass  # the usual end
+        finally:
+            service.close()
 
 
 def _models(names: str | None, weights: Path | None) -> FoundWeights:
@@ -88,13 +91,14 @@ def _models(names: str | None, weights: Path | None) -> FoundWeights:
     return obtain_weights(find_models(DEFAULT_MODELS), weights, missing="omit")
 
 
-def _dataset(given: str | None) -> Dataset | None:
-    """Open a data set by its path, or by a name of the catalogue. Raises DatasetError."""
+def _dataset(given: str | None, picture: Path | None) -> Dataset | None:
+    """Open a data set by its path, or by a name of the catalogue; the sample if nothing is named."""
     from bench.catalogue import CATALOGUE
+    from bench.serve.server import SAMPLE
     from objascale.datasets.formats import open_dataset
 
     if given is None:
-        return None
+        return open_dataset(SAMPLE) if picture is None else None
     path, images = Path(given), None
     if given in CATALOGUE and not path.exists():
         public = CATALOGUE[given]

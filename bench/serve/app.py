@@ -92,6 +92,11 @@ class Service:
     pictures: Pictures
     first: str | None = None
 
+    def close(self) -> None:
+        """End the models."""
+        for worker in self.workers.values():
+            worker.close()
+
     async def state(self, request: Request) -> Response:
         """Return the models and how far they are, and the data set."""
         dataset = self.pictures.dataset

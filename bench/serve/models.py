@@ -101,7 +101,9 @@ class Worker:
         self._changed = Condition()
         self._encodings: Cache[object] = Cache(ENCODINGS)
         self._encoded: Hashable = None
-        Thread(target=self._run, name=model.name, daemon=True).start()
+        self._ends = False
+        self._thread = Thread(target=self._run, name=model.name, daemon=True)
+        self._thread.start()
 
     def ask(self, question: Question) -> Future[Prediction]:
         """Queue a question. It overtakes the waiting or running one of the same page, whose answer is Overtaken."""
@@ -117,9 +119,18 @@ class Worker:
             older.answer.set_exception(Overtaken())
         return question.answer
 
+    def close(self) -> None:
+        """End the thread after what it does now. Questions that wait are not answered."""
+        with self._changed:
+            self._ends = True
+            self._changed.notify()
+        self._thread.join()
+
     def _run(self) -> None:
         segmenter: Segmenter | None = None
         with _loading:
+            if self._ends:
+                return
             self.state = "loading"
             try:
                 limit_threads()
@@ -131,7 +142,9 @@ class Worker:
         while True:
             with self._changed:
                 self._running = None
-                self._changed.wait_for(lambda: self._questions)
+                self._changed.wait_for(lambda: self._questions or self._ends)
+                if self._ends:
+                    return
                 _, question = self._questions.popitem(last=False)
                 self._running = question
             if not question.answer.set_running_or_notify_cancel():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
 from pathlib import Path
 
 import uvicorn
@@ -18,23 +17,25 @@ from objascale.datasets import Dataset
 from objascale.terminal import UsageError
 
 DEFAULT_PORT = 8765
+SAMPLE = Path(__file__).parent / "sample" / "annotations.json"
+"""A data set of four pictures in COCO's format."""
 
 
 def make_service(
-    found: FoundWeights, options: Options, dataset: Dataset | None, pictures: Sequence[Path] = ()
+    found: FoundWeights, options: Options, dataset: Dataset | None = None, picture: Path | None = None
 ) -> Service:
-    """Start the models and read the pictures that are named.
+    """Start the models and read the picture that is named, or else the first one of the data set.
 
     Raises:
-        PictureRefused: A picture cannot be read.
-        OSError: A file cannot be read.
+        PictureRefused: The picture cannot be read.
+        OSError: The file cannot be read.
     """
-    shelf = Pictures(dataset)
-    first = [shelf.add(path.read_bytes(), path.name) for path in pictures]
-    if not first and dataset is not None and len(dataset.samples):
-        first = ["0"]
+    pictures = Pictures(dataset)
+    first = "0" if dataset is not None and len(dataset.samples) else None
+    if picture is not None:
+        first = pictures.add(picture.read_bytes(), picture.name)
     workers = {model.name: Worker(model, found.files[model.name], options) for model in found.models}
-    return Service(workers, shelf, first[0] if first else None)
+    return Service(workers, pictures, first)
 
 
 class Server:

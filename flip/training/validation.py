@@ -28,11 +28,13 @@ class ValidationScores:
         model: IoU of the model, (n,).
         ellipse: IoU of the prompt's ellipse, (n,).
         area: Area of the true mask in px, (n,).
+        picture: Number of the object's picture, (n,).
     """
 
     model: NDArray[np.float64]
     ellipse: NDArray[np.float64]
     area: NDArray[np.int64]
+    picture: NDArray[np.int64]
 
     def by_size(self) -> dict[str, tuple[float, float, int]]:
         """Return mean IoU of the model, mean IoU of the ellipse and number of objects, by label of PIXEL_LABELS."""
@@ -44,8 +46,8 @@ class ValidationScores:
         }
 
 
-def load_validation(path: Path, num_images: int) -> list[Sample]:
-    """Open the first `num_images` images of a data set that `bench run --data` reads. Raises TrainingError."""
+def load_validation(path: Path, num_images: int | None) -> list[Sample]:
+    """Open the first `num_images` images, or all, of a data set that `bench run` reads. Raises TrainingError."""
     try:
         samples = list(open_dataset(path).samples[:num_images])
     except DatasetError as error:
@@ -66,8 +68,8 @@ def decode_sample(sample: Sample) -> tuple[NDArray[np.uint8], list[RegionMask]]:
 
 def validate(predictor: Predictor, validation: Sequence[Sample]) -> ValidationScores:
     """Segment every object from its own Gaussian. Without a patch the IoU is 0. Raises TrainingError for bad data."""
-    ious, ellipse_ious, areas = [], [], []
-    for sample in validation:
+    ious, ellipse_ious, areas, pictures = [], [], [], []
+    for number, sample in enumerate(validation):
         image, masks = decode_sample(sample)
         predictor.set_image(image)
         for mask in masks:
@@ -78,4 +80,5 @@ def validate(predictor: Predictor, validation: Sequence[Sample]) -> ValidationSc
                 ious.append(0.0)
             ellipse_ious.append(gaussian.ellipse_mask(mask.width, mask.height).iou(mask))
             areas.append(mask.area)
-    return ValidationScores(np.array(ious), np.array(ellipse_ious), np.array(areas))
+            pictures.append(number)
+    return ValidationScores(*map(np.array, (ious, ellipse_ious, areas, pictures)))

@@ -33,6 +33,9 @@ from objascale.validation import describe_errors, in_one_line, parse_json
 
 BENCHMARK_SCHEMA = 1
 BENCHMARK_FILE = "benchmark.json"
+SHIPPED = resources.files("objascale.benchmarks")
+"""Folder of the benchmarks of this package."""
+
 NAME = re.compile(r"([a-z0-9][a-z0-9_-]*)-v([1-9][0-9]*)")
 """Name of a benchmark: its series and its version, such as objascale-mini-v1."""
 
@@ -117,8 +120,7 @@ def split_name(name: str) -> tuple[str, int]:
 
 def names() -> list[str]:
     """Return the names of the benchmarks of this package."""
-    files = resources.files("objascale.benchmarks").iterdir()
-    return sorted(file.name.removesuffix(".json") for file in files if file.name.endswith(".json"))
+    return sorted(file.name.removesuffix(".json") for file in SHIPPED.iterdir() if file.name.endswith(".json"))
 
 
 def load_benchmark(name: str) -> Benchmark:
@@ -131,7 +133,7 @@ def load_benchmark(name: str) -> Benchmark:
         DatasetError: No benchmark has this name, and no file this path; or the file is damaged.
     """
     if name in names():
-        path = resources.files("objascale.benchmarks").joinpath(f"{name}.json")
+        path = SHIPPED.joinpath(f"{name}.json")
         return _parse(path.read_bytes(), f"the benchmark {name} of this installation", "install the package again")
     if not Path(name).is_file():
         raise DatasetError(f"there is no benchmark {name}; {suggestion(name)}")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from objascale.benchmarks import BENCHMARK_SCHEMA, NAME, load_benchmark, names
+from objascale.benchmarks import BENCHMARK_SCHEMA, NAME
 from objascale.benchmarks.pinning import Row, by_slot, mask_sha256, picture_sketch
 from objascale.dataset import DatasetError
 from objascale.files import write_atomically
@@ -33,15 +33,13 @@ def freeze(folder: Path, name: str, about: str, out: Path, progress: Callable[[s
         The number of masks.
 
     Raises:
-        UsageError: The name has another form, or is that of a benchmark of this package.
+        UsageError: The name has another form.
         DatasetError: The data set is incomplete or damaged.
         PlanError: Its plan is damaged.
         OSError: The file cannot be written.
     """
     if not NAME.fullmatch(name):
         raise UsageError(f"--name {name}: give a name in lower case that ends in its version, such as my-objects-v1")
-    if name in names() and load_benchmark(name).content.pictures:
-        raise UsageError(f"--name {name}: that benchmark is frozen already; give another name or the next version")
     plan = load_plan(folder / "plan.json")
     contents = read_contents(folder)
     if contents.damages:

@@ -13,7 +13,7 @@ import numpy as np
 from objascale.benchmarks import Benchmark
 from objascale.benchmarks.sketch import sketch, sketch_fault
 from objascale.dataset import DatasetError, image_file, mask_of
-from objascale.sheet import read_picture
+from objascale.validation import in_one_line
 from objascale.verify import Damage
 
 _MAX_NAMED = 3  # pictures in a message; a choice
@@ -28,15 +28,17 @@ def mask_sha256(row: Row) -> str:
 
 
 def picture_sketch(folder: Path, rows: Sequence[Row]) -> tuple[list[float], int]:
-    """Return the sketch of a picture and the number of its objects' pixels. Raises DatasetError or MaskError."""
-    picture = read_picture(folder / rows[0]["file"])
-    objects = np.zeros(picture.shape[:2], bool)
+    """Return the sketch of a picture and the number of its objects' pixels.
+
+    Raises:
+        OSError: The picture cannot be read.
+        ValueError: It cannot be decoded, a mask is damaged, or their sizes differ.
+    """
+    height, width = (int(side) for side in rows[0]["rle_size"])
+    objects = np.zeros((height, width), bool)
     for row in rows:
-        mask = mask_of(row)
-        if (mask.height, mask.width) != objects.shape:
-            raise DatasetError(f"{rows[0]['file']} and its masks have different sizes")
-        objects |= mask.full()
-    return sketch(picture, objects), int(objects.sum())
+        objects |= mask_of(row).full()
+    return sketch((folder / rows[0]["file"]).read_bytes(), objects), int(objects.sum())
 
 
 def by_slot(rows: Iterable[Row]) -> dict[int, list[Row]]:
@@ -89,8 +91,8 @@ def picture_differences(benchmark: Benchmark, folder: Path, rows: Sequence[Row])
         return []
     try:
         found, area = picture_sketch(folder, rows)
-    except (DatasetError, ValueError) as error:  # MaskError is a ValueError
-        return [Damage(rows[0]["file"], f"it cannot be compared with {benchmark.name} ({error})")]
+    except (OSError, ValueError) as error:  # MaskError and PictureError are ValueErrors
+        return [Damage(rows[0]["file"], f"it cannot be compared with {benchmark.name} ({in_one_line(error)})")]
     fault = sketch_fault(found, benchmark.content.pictures[slot].sketch, area)
     return [Damage(rows[0]["file"], f"it is not that of {benchmark.name}: {fault}")] if fault else []
 

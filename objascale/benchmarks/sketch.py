@@ -6,8 +6,9 @@ has
 
 - the mean colour of each sixteenth (4 × 4). Another map, exposure, haze or shadow changes it;
 - the mean absolute difference between neighbouring pixels in each sixteenth. Blur, noise and compression change it;
-- the mean colour of the objects' pixels. Another object or camouflage changes it. Few pixels average less, so its
-  tolerance is wider for small objects.
+- the mean colour of the objects' pixels and the mean difference between neighbours there. Another object, camouflage or
+  motion changes them. Few pixels average less, so their tolerances are wider for small objects;
+- the sum of the quantisation table of a JPEG, which is equal on every processor. Another compression changes it.
 
 Values are of 255, in the picture's 8-bit sRGB. `tests/objascale/test_sketches.py` measures both sides: renders with
 other seeds and samples pass, and each wrong dial fails.
@@ -15,39 +16,57 @@ other seeds and samples pass, and each wrong dial fails.
 
 from __future__ import annotations
 
+import io
 import math
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
+
+from objascale.pictures import decode
 
 GRID = 4
-COLOUR_TOLERANCE = 2.0
-DETAIL_TOLERANCE = 0.25
-DETAIL_RATIO = 0.06
+COLOUR_TOLERANCE = 1.5
+DETAIL_TOLERANCE = 0.1
+DETAIL_RATIO = 0.04
 OBJECT_TOLERANCE = 4.0
+OBJECT_DETAIL_TOLERANCE = 0.3
+OBJECT_DETAIL_RATIO = 0.05
 OBJECT_NOISE = 40.0  # of a single pixel, so an object of 100 px has 4 more
 
 _COLOURS, _DETAILS = GRID * GRID * 3, GRID * GRID
-SKETCH_LENGTH = _COLOURS + _DETAILS + 3
+_OBJECTS = 4
+SKETCH_LENGTH = _COLOURS + _DETAILS + _OBJECTS + 1
 
 
-def sketch(picture: NDArray[np.uint8], objects: NDArray[np.bool_]) -> list[float]:
+def sketch(content: bytes, objects: NDArray[np.bool_]) -> list[float]:
     """Return the sketch of a picture.
 
     Args:
-        picture: uint8 RGB, H×W×3.
+        content: The encoded picture.
         objects: The pixels of all objects, H×W.
 
     Returns:
-        SKETCH_LENGTH numbers, rounded to 0.01: RGB of each sixteenth, row by row; its differences; RGB of the objects.
+        SKETCH_LENGTH numbers, rounded to 0.01: RGB of each sixteenth, row by row; its differences; RGB and differences
+        of the objects; the sum of the table of a JPEG, 0 for a PNG.
+
+    Raises:
+        PictureError: The picture cannot be decoded.
+        ValueError: It has another size than the objects.
     """
+    picture = decode(content)
+    if picture.shape[:2] != objects.shape:
+        raise ValueError("the picture and its masks have different sizes")
     colours = cv2.resize(picture.astype(np.float32), (GRID, GRID), interpolation=cv2.INTER_AREA)
     grey = picture.astype(np.float32).mean(2)
-    steps = np.abs(np.diff(grey, axis=1))
+    steps = np.abs(np.diff(grey, axis=1, append=grey[:, -1:])) + np.abs(np.diff(grey, axis=0, append=grey[-1:]))
     details = cv2.resize(steps, (GRID, GRID), interpolation=cv2.INTER_AREA)
-    inside = picture[objects].mean(0) if objects.any() else np.zeros(3)
-    return [round(float(value), 2) for value in (*colours.ravel(), *details.ravel(), *inside)]
+    inside = (*picture[objects].mean(0), steps[objects].mean()) if objects.any() else (0.0,) * _OBJECTS
+    with Image.open(io.BytesIO(content)) as image:
+        table = sum(image.quantization[0]) if isinstance(image, JpegImageFile) else 0
+    return [round(float(value), 2) for value in (*colours.ravel(), *details.ravel(), *inside, table)]
 
 
 def sketch_fault(found: list[float], pinned: list[float], area: int) -> str:
@@ -63,12 +82,18 @@ def sketch_fault(found: list[float], pinned: list[float], area: int) -> str:
     """
     if len(found) != len(pinned):
         return f"its pinned sketch has {len(pinned)} numbers instead of {len(found)}"
-    colours, details, inside = np.split(np.abs(np.subtract(found, pinned)), [_COLOURS, _COLOURS + _DETAILS])
+    parts = np.cumsum([_COLOURS, _DETAILS, _OBJECTS])
+    colours, details, inside, table = np.split(np.abs(np.subtract(found, pinned)), parts)
+    if table.any():
+        return "its JPEG has another quality"
     if colours.max() > COLOUR_TOLERANCE:
         return f"its colours differ by {colours.max():.1f} of 255 in a sixteenth of the picture"
     allowed = DETAIL_TOLERANCE + DETAIL_RATIO * np.array(pinned[_COLOURS : _COLOURS + _DETAILS])
     if (details > allowed).any():
         return f"its sharpness or noise differs by {details.max():.2f} of 255 in a sixteenth of the picture"
-    if inside.max() > OBJECT_TOLERANCE + OBJECT_NOISE / math.sqrt(max(area, 1)):
-        return f"the colours of its objects differ by {inside.max():.1f} of 255"
+    noise = OBJECT_NOISE / math.sqrt(max(area, 1))
+    if inside[:3].max() > OBJECT_TOLERANCE + noise:
+        return f"the colours of its objects differ by {inside[:3].max():.1f} of 255"
+    if inside[3] > OBJECT_DETAIL_TOLERANCE + OBJECT_DETAIL_RATIO * pinned[parts[2] - 1] + noise:
+        return f"the sharpness or noise of its objects differs by {inside[3]:.2f} of 255"
     return ""

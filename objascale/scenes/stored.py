@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from objascale.dataset import DatasetError
-from objascale.datasets import RENDERED, ImageError, Sample
+from objascale.datasets import RENDERED, ImageError, Sample, TruthObject
 from objascale.datasets.formats import open_dataset
 from objascale.masks import MaskError
 from objascale.scenes import Contents, Scene, SceneError
@@ -70,7 +70,7 @@ class StoredSource:
                 datasets.add(sample.collection)
                 continue
             found.backgrounds[f"{place}:map of {sample.file}"] = sample.map_sha256
-            for truth in sample.objects():
+            for truth in _objects(sample):
                 names = [key for key in truth.asset_keys if key.startswith("starter:")] or [f"{place}:{truth.asset_id}"]
                 found.objects[names[0]] = truth.asset_keys[0] if truth.asset_keys else ""
         return replace(found, datasets=frozenset(filter(None, datasets)))
@@ -113,13 +113,16 @@ def _content(sample: Sample) -> bytes:
         return b""
 
 
+def _objects(sample: Sample) -> Sequence[TruthObject]:
+    """Return the objects; none if they cannot be read, as training then leaves the image out."""
+    try:
+        return sample.objects()
+    except (MaskError, DatasetError, OSError):
+        return ()
+
+
 def _reason(sample: Sample, exclusions: Exclusions) -> str:
     """Return why an image is excluded; "" if it is not, or if it cannot be used anyway."""
-    if exclusions.words:
-        try:
-            categories = [each.category for each in sample.objects()]
-        except (MaskError, DatasetError, OSError):
-            return ""
-        if reason := exclusions.of_text(*categories):
-            return reason
+    if exclusions.words and (reason := exclusions.of_text(*(each.category for each in _objects(sample)))):
+        return reason
     return exclusions.of_picture(_content(sample))

@@ -96,7 +96,7 @@ def objects(
         name = min(unknown, default="")
         raise SourceError(f"no object has the licence {name!r}; choose among {', '.join(LICENCES.values())}")
     cache = ObjaverseCache(offline=offline)
-    queues = _queues(cache.lvis(), categories, seed) if candidates is None else candidates
+    queues = candidates_of(cache.lvis(), categories, seed) if candidates is None else candidates
     paths = cache.object_paths([uid for queue in queues.values() for uid in queue])
     choice = _Choice(cache, queues, paths, per_category, frozenset(licences), progress)
     choice.run()
@@ -107,7 +107,7 @@ def objects(
     return Fetched(assets, choice.failures, cache.replaced)
 
 
-def _queues(table: Mapping[str, list[str]], categories: Sequence[str], seed: int) -> dict[str, list[str]]:
+def candidates_of(table: Mapping[str, list[str]], categories: Sequence[str], seed: int) -> dict[str, list[str]]:
     """Return category → uids in the order in which they are tried. Each uid is in one category."""
     for category in categories:
         if category not in table:

@@ -32,4 +32,6 @@ def build(
         typer.echo(f"warning: {sentence}", err=True)
     for table in report.tables:
         show(table)
+    for sentence in report.answers:
+        typer.echo(sentence)
     typer.echo(f"Report: {report.page}")

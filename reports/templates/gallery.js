@@ -133,6 +133,22 @@ function card(place) {
     make("h3", {}, title(data, object)), make("p", {}, size), scores(data, object, frame));
 }
 
+/** Move the focus to a card, and scroll as far as needed to show it. */
+function focusCard(place) {
+  const top = Math.floor(place / view.columns) * view.pitch;
+  pane.scrollTop = Math.max(top + view.pitch - pane.clientHeight, Math.min(top, pane.scrollTop));
+  paint();
+  view.cards.get(place)?.querySelector(".open").focus({ preventScroll: true });
+}
+
+list.addEventListener("keydown", (event) => {
+  const by = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -view.columns, ArrowDown: view.columns }[event.key];
+  if (!by || event.ctrlKey || event.metaKey || event.altKey) return;
+  event.preventDefault();
+  const [at] = [...view.cards].find(([, card]) => card.contains(event.target));
+  if (at + by >= 0 && at + by < view.shown.length) focusCard(at + by);
+});
+
 // ---- controls
 
 function fill(select, options, chosen) {

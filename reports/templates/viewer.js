@@ -97,12 +97,4 @@ viewer.addEventListener("keydown", (event) => {
   event.preventDefault();
   step(by);
 });
-viewer.addEventListener("close", () => {
-  let card = view.cards.get(place);
-  if (!card) {
-    pane.scrollTop = Math.floor(place / view.columns) * view.pitch;
-    paint();
-    card = view.cards.get(place);
-  }
-  card?.querySelector(".open").focus();
-});
+viewer.addEventListener("close", () => focusCard(place));

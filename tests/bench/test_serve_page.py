@@ -41,12 +41,14 @@ def browser() -> Iterator[Browser]:
 def address(write_discs, tmp_path_factory) -> Iterator[str]:
     """Serve three pictures of 240 px with the models box, ellipse and grabcut."""
     folder = write_discs(tmp_path_factory.mktemp("serve") / "discs", 3, size=240)
-    server = Server(service(open_dataset(folder)), port=None)
+    served = service(open_dataset(folder))
+    server = Server(served)
     thread = threading.Thread(target=server.run)
     thread.start()
     yield server.address
     server.stop()
     thread.join()
+    served.close()
 
 
 @pytest.fixture
@@ -237,6 +239,9 @@ def test_mask_and_prompt_are_saved(page: Page) -> None:
     (entry,) = json.loads(Path(json_file.value.path()).read_text())
     assert (RegionMask.from_rle(entry["segmentation"]).full() == (saved > 0)).all()
     assert entry["prompt"]["kind"] == "ellipse"
+    with page.expect_download() as view_file:
+        page.get_by_role("button", name="Save view").click()
+    assert np.array(Image.open(view_file.value.path())).shape[1] > 600
     panel(page, "box").get_by_role("button", name="Python").click()
     expect(page.get_by_role("dialog")).to_contain_text("load_model('box')")
 

@@ -197,6 +197,12 @@ def test_the_leaderboard_lists_models_from_the_highest_iou(submissions: list[Pat
     assert "7 objects in 7 images" in "\n".join(lines)
 
 
+def test_the_leaderboard_of_the_documentation_is_made_of_its_files() -> None:
+    docs = Path(__file__).parents[2] / "docs"
+    page = leaderboard([Submission.read(path) for path in (docs / "leaderboard").glob("*.json")])
+    assert (docs / "leaderboard.md").read_text() == page
+
+
 def edited(path: Path, edit: Callable[[dict[str, Any]], None]) -> Submission:
     content = json.loads(path.read_text())
     edit(content)

@@ -50,7 +50,7 @@ def main() -> None:
     given = parser.parse_args()
     found = obtain_weights([find_model(given.model)], given.weights)
     name = found.models[0].name
-    service = make_service(found, Options("cpu"), None)
+    service = make_service(found, Options("cpu"))
     bare = load(found.models[0], found.files[name], Options("cpu"))
     server = Server(service)
     thread = Thread(target=server.run)

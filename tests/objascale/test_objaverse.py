@@ -17,9 +17,12 @@ import objaverse as package
 import pytest
 
 from objascale import download
+from objascale.benchmarks import Benchmark, BenchmarkContent, load_benchmark
+from objascale.benchmarks.assets import find_assets, lock_path
 from objascale.color import blender_datafiles
 from objascale.dataset import read_annotations, read_header
-from objascale.sources import SourceError, objaverse, objaverse_cache
+from objascale.plan import PlanSettings, RenderSettings
+from objascale.sources import SourceError, embedded, objaverse, objaverse_cache
 from objascale.sources.objaverse import LICENCES, default_categories
 from objascale.sources.starter import starter_glb
 
@@ -375,3 +378,72 @@ def test_the_command_of_the_paper_fetches_and_renders(loopback, tmp_path, monkey
     assert nowhere.returncode == 1
     assert "127.0.0.1" in nowhere.stderr
     assert "Traceback" not in nowhere.stderr
+
+
+def fetched_benchmark() -> Benchmark:
+    """Return a benchmark of two apples out of three candidates, whose SHA-256 are pinned at the first download."""
+    content = {
+        "schema": 1,
+        "name": "apples-v1",
+        "about": "Apples.",
+        "n": 2,
+        "request": {
+            "source": "objaverse",
+            "categories": ["apple"],
+            "per_category": 2,
+            "licenses": ["CC-BY-4.0"],
+            "seed": 0,
+            "hdris": "blender",
+        },
+        "plan": PlanSettings().model_dump(),
+        "render": RenderSettings().model_dump(),
+        "objects": {},
+        "maps": {asset.id: asset.sha256 for asset in embedded.environment_maps()},
+        "candidates": {"apple": [uid(number) for number in (2, 0, 1)]},
+        "pictures": [],
+    }
+    return Benchmark(BenchmarkContent.model_validate(content), json.dumps(content).encode())
+
+
+def test_a_benchmark_takes_its_candidates_in_order_and_pins_their_files_at_the_first_download(tiny):
+    tiny.licences[2] = "by-nc"
+    tiny.publish()
+    benchmark = fetched_benchmark()
+    objects, maps = find_assets(benchmark)
+    assert [asset.path.stem for asset in objects] == [uid(0), uid(1)]
+    assert len(maps) == 8
+    assert json.loads(lock_path(benchmark).read_text())["objects"] == {asset.id: asset.sha256 for asset in objects}
+    assert "lvis-annotations.json.gz" not in tiny.asked()
+    tiny.licences[2] = "by"
+    tiny.publish()
+    assert find_assets(benchmark, offline=True)[0] == objects
+
+
+def test_a_second_download_of_other_bytes_is_refused_by_name(tiny):
+    benchmark = fetched_benchmark()
+    first, _ = find_assets(benchmark)[0]
+    first.path.unlink()
+    tiny.serve(tiny.path(2), glb("mug", 9))
+    with pytest.raises(SourceError, match=f"apple/{uid(2)} is not the file that apples-v1 pins"):
+        find_assets(benchmark)
+    first.path.unlink()
+    tiny.answer(tiny.path(2), lambda reply: reply.send(404))
+    with pytest.raises(SourceError, match=f"needs 1 assets that its source does not have, such as apple/{uid(2)}"):
+        find_assets(benchmark)
+
+
+def test_a_damaged_lock_is_refused_in_one_sentence(tiny):
+    benchmark = fetched_benchmark()
+    lock_path(benchmark).parent.mkdir(parents=True)
+    lock_path(benchmark).write_text("{")
+    with pytest.raises(SourceError, match=r"apples-v1\.lock\.json, which pins the assets of apples-v1, is damaged"):
+        find_assets(benchmark)
+
+
+def test_the_candidates_of_the_benchmark_are_those_of_the_real_table(shared):
+    table = json.loads((shared / "assets/objaverse/lvis-annotations.json").read_text())
+    content = load_benchmark("objascale-1k-v1").content
+    for category, uids in content.candidates.items():
+        assert set(uids) <= set(table[category])
+    assert len(content.candidates) == 68
+    assert len(content.maps) == 40

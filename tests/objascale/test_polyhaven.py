@@ -12,7 +12,7 @@ from objascale.color import blender_datafiles
 from objascale.files import cache_folder
 from objascale.maps import load_map
 from objascale.sources import SourceError
-from objascale.sources.polyhaven import environment_maps
+from objascale.sources.polyhaven import environment_maps, named_maps
 
 SLUGS = ("abandoned_bakery", "kiara_1_dawn", "noon_grass", "old_hall", "zwinger_night")
 WIDTHS = dict(zip(SLUGS, (16384, 8192, 4096, 2048, 16384), strict=True))
@@ -196,3 +196,17 @@ def test_progress_counts_maps(haven):
     seen = []
     environment_maps(3, "1k", seed=0, progress=lambda *step: seen.append(step))
     assert seen == [("environment maps", n, 3) for n in (1, 2, 3)]
+
+
+def test_maps_are_fetched_by_name_in_the_order_of_the_names(haven):
+    found = named_maps(["zwinger_night", "kiara_1_dawn"], "1k")
+    assert [asset.id for asset in found] == ["zwinger_night", "kiara_1_dawn"]
+    assert [asset.id for asset in named_maps(["kiara_1_dawn"], "1k", offline=True)] == ["kiara_1_dawn"]
+
+
+def test_a_named_map_that_is_missing_is_not_replaced(haven):
+    with pytest.raises(SourceError, match="Poly Haven has no map nowhere of 1k"):
+        named_maps(["nowhere"], "1k")
+    haven.answer("/file/noon_grass_1k.exr", lambda reply: reply.send(404))
+    with pytest.raises(SourceError, match="noon_grass"):
+        named_maps(["noon_grass"], "1k")

@@ -92,7 +92,7 @@ def solids(tmp_path_factory, glb) -> list[Solid]:
 
 @pytest.fixture(scope="module")
 def worker():
-    blender = LocalWorker(EngineSettings(workers=1, threads=1, device="cpu", timeout=300))
+    blender = LocalWorker(EngineSettings(workers=1, threads=2, device="cpu", timeout=300))
     yield blender
     blender.close()
 

@@ -53,16 +53,20 @@ def graded(rows: pd.DataFrame) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def address(results_maker, tmp_path_factory) -> str:
-    """Build a report on two data sets, the first with difficulty, with one figure and all tables."""
+    """Build a report on three data sets with one figure and all tables: one with difficulty, one with 400 objects."""
     first = results_maker("first", MODELS, objects=16, side=300)
     table = first / "results.parquet"
     graded(poor(pd.read_parquet(table))).to_parquet(table)
     (first.parent / "first-data" / "images" / "000005.png").unlink()
     second = results_maker("second", ("box", "ellipse"), objects=3, dataset="photos", seed=1)
+    long = results_maker("long", ("box",), objects=8, dataset="long", seed=2)
+    rows = pd.read_parquet(long / "results.parquet").assign(fraction=0.02)  # larger ones lead the page
+    copies = [rows.assign(object_id=rows["object_id"] + f"-{copy}") for copy in range(50)]
+    pd.concat(copies).to_parquet(long / "results.parquet")
     out = tmp_path_factory.mktemp("page")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("reports.build.FIGURES", {"10": FIGURES["10"]})
-        return build_report([first, second], out).page.as_uri()
+        return build_report([first, second, long], out).page.as_uri()
 
 
 @pytest.fixture
@@ -114,7 +118,7 @@ def test_the_first_screen_holds_the_sentence_and_the_size_curve(page: Page) -> N
 
 def test_tables_and_gallery_follow_the_answer(page: Page) -> None:
     order = page.locator("main > section").evaluate_all("sections => sections.map(section => section.id)")
-    assert order == ["all", "objects", "data-objascale", "data-photos", "runs", "published"]
+    assert order == ["all", "objects", "data-objascale", "data-photos", "data-long", "runs", "published"]
 
 
 def test_every_picture_has_an_alternative_text(page: Page) -> None:
@@ -282,6 +286,42 @@ def test_the_viewer_can_be_used_by_keyboard(page: Page) -> None:
     assert page.evaluate("document.activeElement.className") == "open"
 
 
+def test_only_cards_near_the_window_exist(page: Page) -> None:
+    open_gallery(page)
+    control(page, "dataset").select_option("long")
+    expect(page.locator("#count")).to_have_text("400 of 400 objects")
+    cards = page.locator("#cards .object")
+    for share in (0, 0.5, 1):
+        page.evaluate("share => { pane.scrollTop = share * pane.scrollHeight; }", share)
+        place = 1 + round(share * 399)
+        near = "place => [...list.children].some(card => Math.abs(card.ariaPosInSet - place) < 12)"
+        page.wait_for_function(near, arg=place)
+        assert 10 <= cards.count() < 100
+        assert cards.first.get_attribute("aria-setsize") == "400"
+    cards.last.locator("path").first.wait_for(state="attached")
+
+
+def test_arrow_keys_move_between_cards(page: Page) -> None:
+    open_gallery(page)
+    control(page, "dataset").select_option("long")
+    expect(page.locator("#count")).to_have_text("400 of 400 objects")
+    page.locator("#cards .open").first.focus()
+    focused = "Number(document.activeElement.closest('article').ariaPosInSet)"
+    columns = page.evaluate("view.columns")
+    for _ in range(12):
+        page.keyboard.press("ArrowDown")
+    assert page.evaluate(focused) == 1 + 12 * columns
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowUp")
+    assert page.evaluate(focused) == 2 + 11 * columns
+    shown, window = page.locator(":focus").bounding_box(), page.locator("#window").bounding_box()
+    assert window["y"] <= shown["y"] < window["y"] + window["height"]
+    page.keyboard.press("Enter")
+    expect(page.locator("#viewer output")).to_have_text(f"{2 + 11 * columns} of 400")
+    page.keyboard.press("Escape")
+    assert page.evaluate(focused) == 2 + 11 * columns
+
+
 def test_the_viewer_shows_the_reason_of_a_missing_mask(page: Page) -> None:
     open_gallery(page)
     control(page, "outcome").select_option("either")
@@ -394,7 +434,7 @@ def test_without_javascript_some_objects_and_all_tables_are_shown(browser: Brows
     context = browser.new_context(java_script_enabled=False)
     plain = context.new_page()
     plain.goto(address)
-    assert plain.locator(".some .object").count() == 8 + 3
+    assert plain.locator(".some .object").count() == 8 + 3 + 4
     assert plain.locator(".some .object svg path").count() > 20
     expect(plain.locator("#filters")).to_be_hidden()
     expect(plain.get_by_text("The gallery needs JavaScript")).to_be_visible()

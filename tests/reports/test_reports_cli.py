@@ -62,6 +62,7 @@ def report(usual_results, tmp_path_factory) -> Path:
     done = build(usual_results, "--out", out)
     assert done.exit_code == 0, done.output
     assert done.stdout.rstrip().endswith(f"Report: {out / 'index.html'}")
+    assert any(line.startswith("Below 1/1000 of the picture") for line in done.stdout.splitlines()[-2:])
     assert "flip-tiny" in done.stdout
     return out
 

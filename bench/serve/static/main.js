@@ -3,7 +3,7 @@
 import { getPicture, getState, upload } from "./api.js";
 import { PATCHES } from "./colours.js";
 import { makeDials } from "./dials.js";
-import { byId, copy, make } from "./dom.js";
+import { byId, copy, download, make } from "./dom.js";
 import { listen } from "./keys.js";
 import { Models } from "./models.js";
 import { boxOf, scaled } from "./prompt.js";
@@ -102,7 +102,7 @@ function refreshControls() {
   byId("negative").firstElementChild.checked = stage.negative;
   const objects = state.info?.objects ?? [];
   for (const element of document.querySelectorAll(".of-truth")) element.hidden = !objects.length;
-  const options = objects.map(({ number, category, area }) => make("option", { value: number }, `${category || "object"} · ${area.toLocaleString("en")} px`));
+  const options = objects.map(({ number, category, area }) => make("option", { value: number }, `${category.replaceAll("_", " ") || "object"} · ${area.toLocaleString("en")} px`));
   byId("truth").replaceChildren(make("option", { value: "" }, "none"), ...options);
   byId("truth").value = state.truth ?? "";
   byId("empty").hidden = state.info !== null;
@@ -239,6 +239,7 @@ byId("link").addEventListener("click", () => {
   history.replaceState(null, "", `#${toFragment()}`);
   copy(location.href, byId("link"));
 });
+byId("save-view").addEventListener("click", () => state.info && stage.canvas.toBlob((blob) => download(blob, `${models.stem()}-view.png`)));
 byId("help").addEventListener("click", () => byId("keys").showModal());
 byId("browse").addEventListener("click", () => browse());
 byId("previous").addEventListener("click", () => step(-1));

@@ -39,6 +39,11 @@ export class Models {
     this.poll();
   }
 
+  /** Return the start of the names of saved files. */
+  stem() {
+    return state.info.name.replace(/^.*[/\\]/, "").replace(/\.\w+$/, "");
+  }
+
   forget() {
     for (const model of this.all) model.forget();
   }
@@ -170,14 +175,14 @@ class Model {
   }
 
   async savePng() {
-    download(await maskPng(this.answer.rle), `${stem()}-${this.name}.png`);
+    download(await maskPng(this.answer.rle), `${this.models.stem()}-${this.name}.png`);
   }
 
   saveRle() {
     const { rle, area, box, python } = this.answer;
     const [x0, y0, x1, y1] = box ?? [0, 0, 0, 0];
     const entry = { image: state.info.name, model: this.name, segmentation: rle, area, bbox: [x0, y0, x1 - x0, y1 - y0], prompt: state.drawn, changes: state.changes, python };
-    download(new Blob([JSON.stringify([entry], null, 1)], { type: "application/json" }), `${stem()}-${this.name}.json`);
+    download(new Blob([JSON.stringify([entry], null, 1)], { type: "application/json" }), `${this.models.stem()}-${this.name}.json`);
   }
 }
 
@@ -203,7 +208,6 @@ export function truthPath() {
 }
 
 const milliseconds = (ms) => (ms < 10 ? `${ms.toFixed(1)} ms` : ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`);
-const stem = () => state.info.name.replace(/^.*[/\\]/, "").replace(/\.\w+$/, "");
 
 function showCode(text) {
   byId("code").querySelector("code").textContent = text;

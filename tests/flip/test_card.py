@@ -1,0 +1,76 @@
+"""`flip card` writes what it measures, and the table of trials."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from flip.cli import app
+from flip.training.card import make_card, read_run
+from flip.training.config import TrainingError
+from flip.training.validation import ValidationScores
+from flip.weights import PACKAGE_WEIGHTS, sha256
+
+SHIPPED = PACKAGE_WEIGHTS / "flip-s.safetensors"
+CONFIG = (
+    'model = "flip-s"\nscenes = 2\nmasks = 2\n[[phases]]\nsteps = 2\ntokens = 16\noutputs = 12\n'
+    "[optimiser]\nrate = 1e-9\n"
+)
+
+
+def test_the_card_has_the_measured_results_of_a_run_and_its_trials(discs: Callable[..., Path], tmp_path: Path) -> None:
+    data, run = discs(4), tmp_path / "run"
+    (tmp_path / "small.toml").write_text(CONFIG)
+    train = ["train", "--data", str(data), "--config", str(tmp_path / "small.toml"), "--workers", "0"]
+    done = CliRunner().invoke(app, [*train, "--device", "cpu", "--begin-with", "flip-s", "--out", str(run)])
+    assert done.exit_code == 0, done.output
+    out = tmp_path / "flip-s.md"
+    weights = str(run / "flip-s.safetensors")
+    arguments = ["card", str(run), weights, "--data", f"discs={data}", "--note", "On one core.", "--out", str(out)]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    card = out.read_text()
+    assert f"SHA-256 `{sha256(run / 'flip-s.safetensors')}`" in card
+    assert "On one core." in card
+    assert "2 steps of 4 examples in 0.00 hours" in card
+    assert "4 pictures with masks" in card
+    trials = [line for line in card.splitlines() if line.startswith(("| run |", "| flip-s |"))]
+    assert [line.split(" | ")[0] for line in trials] == ["| run", "| run", "| flip-s"]
+    results = [line.split(" | ")[3].rstrip(" |") for line in trials[1:]]
+    assert results[0] == results[1], "both are the same weights"
+    assert f"| all | {results[0]} |" in card
+
+
+def test_intervals_are_over_pictures() -> None:
+    """All objects of a picture have one IoU: the interval is that of a few pictures, not of many objects."""
+    iou = np.repeat(np.linspace(0.5, 0.9, 5), 40)
+    scores = ValidationScores(iou, iou, np.full(200, 50), np.repeat(np.arange(5), 40))
+    card = make_card([(read_run(SHIPPED), {"data": scores})], [])
+    low, high = (float(each) for each in card.split("0.700 [")[1].split("]")[0].split(", "))
+    assert high - low > 0.15
+    assert "below 0.3 for 0 of 200 objects" in card
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["gone", "--data", "a=b"], "the validation data cannot be read"),
+        (["gone", "--data", "discs"], "--data discs should be NAME=PATH"),
+    ],
+)
+def test_bad_input_is_an_error_of_one_line(arguments: list[str], reason: str, tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["card", *arguments, "--out", str(tmp_path / "a.md")])
+    assert done.exit_code in (1, 2)
+    assert reason in done.output
+    assert done.output.count("\n") == 1
+
+
+def test_a_folder_without_a_finished_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="is not the folder of a finished run"):
+        read_run(tmp_path)
+    with pytest.raises(TrainingError, match="there is no weights file"):
+        read_run(tmp_path / "gone.safetensors")
