@@ -65,7 +65,10 @@ NOT_FOR_HELP = {
     *(*MODEL_LIBRARIES, "bpy", "cv2", "h5py", "jinja2", "matplotlib", "numba", "pandas", "PIL", "pyarrow"),
     *("pycocotools", "ray", "requests", "scipy", "seaborn"),
 }
-EXPORTS = ("export coco", "export flip-hdf5", "export webdataset", "export huggingface", "export datasheet")
+EXPORTS = (
+    *("export coco", "export yolo", "export bop", "export flip-hdf5", "export webdataset", "export huggingface"),
+    "export datasheet",
+)
 COMMANDS = {
     "objascale": ("", "plan", "render", "crops", "merge", "freeze", "verify", "sheet", "stats", "export", *EXPORTS),
     "flip": ("", "train", "pseudo-label", "card", "predict", "export", "fetch"),
