@@ -156,7 +156,7 @@ def benchmark_of(folder: Path) -> Benchmark | None:
     path = folder / BENCHMARK_FILE
     try:
         data = path.read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise DatasetError(f"{path} cannot be read ({error.strerror})") from error

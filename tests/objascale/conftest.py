@@ -11,8 +11,6 @@ import json
 import os
 import shutil
 import struct
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,6 +27,7 @@ from objascale.files import write_atomically
 from objascale.masks import RegionMask
 from objascale.plan import ObjectSpec, RenderSettings, SceneSpec, spec_id
 from objascale.pose import Pose, camera_columns, camera_matrix, object_columns
+from tests.looking import Looker, Seen
 from tests.objascale_runs import objascale
 from tests.warm_workers import warm_workers
 
@@ -280,67 +279,21 @@ def glb():
     return make_glb
 
 
-LOOK = """
-import json, sys
-from pathlib import Path
-import bpy, numpy as np
-from objascale.blender import scene
-from objascale.blender.importing import import_object
-from objascale.camera import Camera
-from objascale.files import file_sha256
-from objascale.maps import write_exr
-from objascale.plan import RenderSettings
-from objascale.refusal import Refusal
-folder = Path(sys.argv[1])
-write_exr(folder / "white.exr", np.ones((8, 16, 3), np.float32))
-for number, job in enumerate(json.loads(sys.argv[2])):
-    scene.clear()
-    scene.choose_device("cpu")
-    answer, arrays = {}, {}
-    try:
-        things = [import_object(Path(p), file_sha256(Path(p)), 0.0, i + 1) for i, p in enumerate(job["files"])]
-        answer["missing"] = [thing.missing_textures for thing in things]
-        answer["objects"] = sorted(thing.name for thing in bpy.data.objects)
-        arrays = {f"points{i}": thing.points for i, thing in enumerate(things)}
-        scene.prepare(RenderSettings(noise_threshold=0), False, 2)
-        exec(job.get("then", ""))
-        camera = Camera(64, 64, 0.6, job["azimuth"], job["elevation"]).looking_at_origin_through(32, 32, 4.0)
-        arrays["silhouette"] = scene.silhouette(camera, (0, 0, 64, 64), folder)
-        scene.surround(*answer.pop("light", [folder / "white.exr"]))
-        traced = scene.trace(camera, (0, 0, 64, 64), 16, False, folder)
-        arrays["rgba"], arrays["mask"] = traced.rgba, traced.index > 0
-        arrays["position"] = np.array(camera.position)
-    except Refusal as refusal:
-        answer = {"refused": refusal.kind, "message": str(refusal)}
-    np.savez(folder / f"{number}.npz", answer=json.dumps(answer), **arrays)
-"""
-
-
-@dataclass(frozen=True)
-class Seen:
-    """Result of one job of `look`: 64×64 px, the camera 4 m from the origin, uniform white light."""
-
-    answer: dict[str, Any]  # "missing", "objects", or "refused" and "message"
-    arrays: dict[str, np.ndarray]  # rgba (premultiplied, linear), mask, position, points0, points1, …
+@pytest.fixture(scope="session")
+def looker() -> Iterator[Looker]:
+    shared = Looker()
+    yield shared
+    shared.close()
 
 
 @pytest.fixture
-def look(tmp_path):
+def look(looker, tmp_path):
     """Return a function that imports and renders jobs in one Blender process. A job is the files of one scene."""
 
     def look(*jobs: list[Path], azimuth: float = np.pi / 2, elevation: float = 0.0, then: str = "") -> list[Seen]:
         folder = tmp_path / "seen"
         folder.mkdir(exist_ok=True)
         view = {"azimuth": azimuth, "elevation": elevation, "then": then}
-        text = json.dumps([{"files": [str(file) for file in job], **view} for job in jobs])
-        result = subprocess.run([sys.executable, "-c", LOOK, str(folder), text], capture_output=True, text=True)
-        assert result.returncode == 0, result.stderr[-3000:]
-        seen = []
-        for number in range(len(jobs)):
-            arrays = dict(np.load(folder / f"{number}.npz"))
-            if "mask" in arrays:  # also through holes and glass, and although silhouettes have no light and no bounces
-                assert (arrays.pop("silhouette") == arrays["mask"]).all()
-            seen.append(Seen(json.loads(str(arrays.pop("answer"))), arrays))
-        return seen
+        return looker.look(folder, [{"files": [str(file) for file in job], **view} for job in jobs])
 
     return look
