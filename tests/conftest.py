@@ -11,10 +11,12 @@ import hashlib
 import json
 import os
 import pickle
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -25,6 +27,9 @@ from PIL import Image
 from objascale.dataset import DATASET_SCHEMA, mask_columns
 from objascale.datasets import Dataset, TruthObject, read_content
 from objascale.masks import RegionMask
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 pytest_plugins = ["tests.no_skips"]
 
@@ -43,6 +48,21 @@ def shared() -> Path:
             pytest.fail(f"the test material {folder} is missing, and CI must not skip the tests that need it")
         pytest.skip("needs the real test material (weights, objects, photographs), which is not beside this checkout")
     return folder
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Start Chromium or Chrome."""
+    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
+    found = next(filter(None, map(shutil.which, names)), None)
+    if found is None:
+        pytest.skip("needs Chromium or Chrome on the PATH")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"] if os.geteuid() == 0 else [])
+        yield started
+        started.close()
 
 
 class Reply(BaseHTTPRequestHandler):
