@@ -420,7 +420,7 @@ def test_without_javascript_some_objects_and_all_tables_are_shown(browser: Brows
     context = browser.new_context(java_script_enabled=False)
     plain = context.new_page()
     plain.goto(address)
-    assert plain.locator(".some .object").count() == 8 + 3 + 4
+    assert plain.locator(".some .object").count() == 8 + 3 + 8
     assert plain.locator(".some .object svg path").count() > 20
     expect(plain.locator("#filters")).to_be_hidden()
     expect(plain.get_by_text("The gallery needs JavaScript")).to_be_visible()
