@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from objascale.blender import scene
 from objascale.blender.importing import Imported
 from objascale.camera import Camera
-from objascale.masks import Box
+from objascale.masks import Box, RegionMask
 from objascale.plan import ObjectSpec, SceneSpec
 from objascale.pose import Pose
 from objascale.refusal import Refusal
@@ -50,6 +50,15 @@ class Placement:
     def visible(self, area: int) -> float:
         """Return the share of the whole silhouette that a visible area, px, is."""
         return self.inside * (1.0 if self.alone is None else min(area / int(np.count_nonzero(self.alone)), 1.0))
+
+    def whole(self, mask: RegionMask) -> RegionMask:
+        """Return the amodal mask inside the picture, from the visible mask.
+
+        It includes the visible mask: rounding differs between two traces, and with it rarely a pixel of the edge.
+        """
+        if self.alone is None:
+            return mask
+        return RegionMask(*self.box[:2], self.alone | mask.window(self.box), mask.width, mask.height).tight()
 
 
 def place_all(spec: SceneSpec, imported: Sequence[Imported], min_area: int, scratch: Path) -> list[Placement]:

@@ -169,10 +169,11 @@ def _visible_objects(
             reason = "too-thin" if placement.alone is None else "hidden"
             raise Refusal(reason, f"{item.object_id} shows {mask.area} px, less than --min-area {min_area}")
         visible = placement.visible(mask.area)
-        whole = mask if placement.alone is None else RegionMask(*placement.box[:2], placement.alone, *frame).tight()
         pose = camera @ arranged(thing.pivot) @ thing.pose
         position = placement.camera.position
-        shown.append(VisibleObject(mask, visible, position, pose, thing.bounds, thing.missing_textures, whole))
+        shown.append(
+            VisibleObject(mask, visible, position, pose, thing.bounds, thing.missing_textures, placement.whole(mask))
+        )
     return shown
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +93,24 @@ def test_the_reader_returns_the_band_of_each_object(hard):
         band = truth.ignored_mask()
         assert band is not None
         assert 0 < band.intersection(truth.mask()) < band.area
+
+
+WHOLE = """
+import numpy as np
+from objascale.blender.placing import Placement
+from objascale.masks import RegionMask
+
+alone = np.ones((4, 6), bool)
+alone[0, 5] = False
+visible = RegionMask(5, 1, np.array([[True]]), 20, 10)
+whole = Placement(None, (0, 1, 6, 5), 1.0, alone).whole(visible)
+assert whole.area == 24 and whole.intersection(visible) == 1, whole
+"""
+
+
+def test_the_amodal_mask_includes_a_visible_pixel_that_the_trace_without_other_objects_missed():
+    result = subprocess.run([sys.executable, "-c", WHOLE], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr[-3000:]
 
 
 def test_the_occluder_hides_part_of_the_object_and_the_amodal_mask_is_whole(crowded):
