@@ -21,6 +21,8 @@ _MAX_SAMPLE_MAP = 2048  # directions around the horizon; a choice: the sun, half
 _MAX_BOUNCES = 6  # a choice: one object under an open sky
 _MIN_ALPHA = 0.001  # surfaces with less alpha are holes in the mask; a choice below 1/255
 
+_max_samples = 0  # paths per pixel of any render in the session of Cycles
+
 
 @dataclass(frozen=True)
 class Traced:
@@ -44,6 +46,8 @@ class DeviceError(RuntimeError):
 
 def clear() -> None:
     """Open an empty scene, and enable the add-ons for rendering and importing."""
+    global _max_samples
+    _max_samples = 0
     bpy.ops.wm.read_factory_settings(use_empty=True)
     for addon in ("cycles", "io_scene_gltf2", "io_scene_fbx"):
         bpy.ops.preferences.addon_enable(module=addon)
@@ -131,13 +135,29 @@ def reseed(seed: int) -> None:
     bpy.context.scene.cycles.seed = seed
 
 
+def keep_materials() -> None:
+    """Let an object without faces use all materials. To be called before objects are hidden.
+
+    Blender evaluates only the materials of objects that are not hidden. A material that comes back is a new one to
+    Cycles, which never frees the textures of the old one. Later Blender may put another texture at the same address,
+    and Cycles would show the old one instead.
+    """
+    mesh = bpy.data.meshes.new("materials")
+    for material in bpy.data.materials:
+        mesh.materials.append(material)
+    bpy.context.scene.collection.objects.link(bpy.data.objects.new("materials", mesh))
+
+
 def show_changes(scratch: Path) -> None:
     """Render a pixel in the light. To be called after objects are added, changed, hidden or shown.
 
     Cycles updates its lights at the next render after such a change. If that is a silhouette, which is dark, the world
     is missing among them, and later pictures have more noise.
     """
-    trace(Camera(2, 2, 1.0, 0.0, 0.0).looking_at_origin_through(1, 1, 3.0), (0, 0, 1, 1), 1, False, scratch)
+    _aim(camera := Camera(2, 2, 1.0, 0.0, 0.0).looking_at_origin_through(1, 1, 3.0))
+    _border(camera, (0, 0, 1, 1))
+    _light(True)
+    _trace(1, denoise=False, scratch=scratch)
 
 
 def silhouette(camera: Camera, box: Box, scratch: Path) -> NDArray[np.bool_]:
@@ -180,6 +200,8 @@ def trace(camera: Camera, box: Box, samples: int, denoise: bool, scratch: Path) 
     Returns:
         The box.
     """
+    if samples < _max_samples:
+        _end_session(scratch)
     _aim(camera)
     _border(camera, box)
     _light(True)
@@ -270,7 +292,19 @@ def _light(on: bool) -> None:
     scene.cycles.max_bounces = _MAX_BOUNCES if on else 0
 
 
+def _end_session(scratch: Path) -> None:
+    """Let Cycles begin anew. Otherwise its random numbers depend on the largest number of paths of earlier renders."""
+    global _max_samples
+    render = bpy.context.scene.render
+    render.use_persistent_data = False  # Blender ends the session after the next render
+    _trace(1, denoise=False, scratch=scratch)
+    render.use_persistent_data = True
+    _max_samples = 0
+
+
 def _trace(samples: int, denoise: bool, scratch: Path) -> Traced:
+    global _max_samples
+    _max_samples = max(samples, _max_samples)
     scene = bpy.context.scene
     scene.render.film_transparent = True
     scene.cycles.samples = samples

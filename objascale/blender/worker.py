@@ -83,6 +83,7 @@ def render(request: RenderRequest, device: str, threads: int, scratch: Path) -> 
             _import(asset, item, index)
             for index, (asset, item) in enumerate(zip(request.objects, spec.objects, strict=True), 1)
         ]
+        scene.keep_materials()
         scene.reseed(spec.seed)
         seconds("import")
 

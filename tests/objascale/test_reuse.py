@@ -78,3 +78,51 @@ def test_a_scene_that_is_used_again_holds_nothing_of_the_last_picture(shared, tm
     files = [str(next((shared / "assets/objects" / name).glob("*.glb"))) for name in names]
     result = subprocess.run([sys.executable, "-c", REUSE, str(tmp_path), *files], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr[-3000:]
+
+
+SEVERAL = """
+import sys
+from pathlib import Path
+import numpy as np
+from objascale.blender import worker
+from objascale.difficulty.ranges import DialRange
+from objascale.files import file_sha256
+from objascale.maps import write_exr
+from objascale.plan import Plan, PlanSettings, RenderSettings
+from objascale.records import RenderRequest
+from objascale.sources import Asset
+
+folder, files = Path(sys.argv[1]), [Path(file) for file in sys.argv[2:]]
+write_exr(folder / "day.exr", np.full((64, 128, 3), 1.0, np.float32))
+
+def asset(path, category):
+    name = f"{category}/{path.stem}" if category else path.stem
+    return Asset(name, category, path, file_sha256(path), "", "", "", "")
+
+things = {each.id: each for each in (asset(file, "thing") for file in files)}
+day = asset(folder / "day.exr", "")
+dials = {"distractors": DialRange(low=2, high=2), "context": DialRange(low=3, high=3)}
+ranges = PlanSettings(seed=1, min_px=96, max_px=96, min_fraction=0.01, max_fraction=0.03, difficulty=dials)
+settings = RenderSettings(samples=16, paths=20_000)  # pictures with larger objects have fewer paths a pixel
+plan = Plan(list(things.values()), [day], ranges, settings, 3)
+
+def picture(slot):
+    spec = plan.draw(slot)
+    objects = tuple(things[item.object_id] for item in spec.objects)
+    assert len(objects) > 2
+    made = worker.render(RenderRequest(spec, plan.render, objects, day, folder, "picture.png"), "cpu", 2, folder)
+    return made.annotations[0].image_sha256
+
+first = [picture(slot) for slot in range(3)]
+assert len(set(first)) == 3
+assert [[picture(slot) for slot in order] for order in ((1, 0, 2), (2, 1, 0))] == [
+    [first[slot] for slot in order] for order in ((1, 0, 2), (2, 1, 0))
+]
+"""
+
+
+def test_pictures_of_several_objects_do_not_depend_on_earlier_pictures(shared, tmp_path):
+    names = ("umbrella", "fireplug", "scissors", "cupcake", "shoe", "vase")
+    files = [str(next((shared / "assets/objects" / name).glob("*.glb"))) for name in names]
+    result = subprocess.run([sys.executable, "-c", SEVERAL, str(tmp_path), *files], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr[-3000:]

@@ -19,6 +19,7 @@ from objascale.difficulty.record import DIALS, Difficulty
 from objascale.finish import finish, quality_of
 from objascale.masks import RegionMask
 from objascale.plan import ObjectSpec, SceneSpec
+from objascale.pose import Pose
 from objascale.records import VisibleObject
 
 SIDE = 512
@@ -52,7 +53,8 @@ def pinned(difficulty: Difficulty, texels=MAP, rgba=None, seed=5) -> tuple[list[
         0, 0, "m", "1" * 64, SIDE, SIDE, CAMERA.fov, CAMERA.azimuth, CAMERA.elevation, seed, (item,), difficulty
     )
     mask = RegionMask(200, 220, rgba[..., 3] >= 0.5, SIDE, SIDE).tight()
-    shown = VisibleObject(mask, 1.0, (0.0, 0.0, 0.0), [])
+    pose = Pose(np.eye(3), np.zeros(3))
+    shown = VisibleObject(mask, 1.0, (0.0, 0.0, 0.0), pose, (0.0,) * 6, [], mask)
     shadow = Shadow(np.full((96, 96), 0.6, np.float32), 180, 260, 180)
     picture, _ = finish(spec, texels, CAMERA, [Crop(rgba, 200, 220)], [shadow], [shown], "AgX")
     return sketch(encode(picture, "jpg", quality_of(spec)), mask.full()), mask.area
