@@ -138,6 +138,9 @@ benchmarks: setup
 	$(MEASURE)/contention.py  # 25 min
 	$(MEASURE)/hf.py  # 5 min
 	$(MEASURE)/training.py  # 5 min
+	$(MEASURE)/training_cost.py  # 1 min
+	$(MEASURE)/serve.py  # 3 min
+	$(MEASURE)/difficulty.py --out build/difficulty  # 20 min
 	@test -d $(RESULTS) || { echo "$(RESULTS) is missing, so reports are not measured: make results"; exit 0; }; \
 	$(MEASURE)/report.py $(RESULTS) && $(MEASURE)/gallery.py $(RESULTS)  # 15 min
 
