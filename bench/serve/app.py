@@ -161,9 +161,7 @@ class Service:
         if ask.model not in self.workers:
             raise HTTPException(404, f"no model here is called {ask.model!r}")
         picture = await run_in_threadpool(self.pictures.get, ask.picture, ask.changes)
-        question = Question(
-            ask.page, (ask.picture, ask.changes), lambda: picture.pixels, ask.drawn, patches=ask.patches
-        )
+        question = Question(ask.page, (ask.picture, ask.changes), picture.pixels, ask.drawn, patches=ask.patches)
         prediction = await asyncio.wrap_future(self.workers[ask.model].ask(question))
         truths = picture.truths
         truth = truths[ask.truth] if ask.truth is not None and 0 <= ask.truth < len(truths) else None

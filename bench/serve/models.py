@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from threading import Condition, Lock, Thread
@@ -65,7 +65,7 @@ class Question:
     Attributes:
         page: The page that asks. Its next question overtakes this one.
         key: Identifies the picture and its changes.
-        pixels: Returns the picture, (H, W, 3) uint8 RGB.
+        pixels: The picture, (H, W, 3) uint8 RGB.
         drawn: The prompt.
         patches: Whether the answer has FLIP's patches.
         answer: The answer, or the error.
@@ -74,7 +74,7 @@ class Question:
 
     page: str
     key: Hashable
-    pixels: Callable[[], NDArray[np.uint8]]
+    pixels: NDArray[np.uint8]
     drawn: Drawn
     patches: bool = False
     answer: Future[Prediction] = field(default_factory=Future)
@@ -162,7 +162,7 @@ class Worker:
                     self.state = "ready"
 
     def _answer(self, segmenter: Segmenter, card: ModelCard, question: Question) -> Prediction:
-        pixels = question.pixels()
+        pixels = question.pixels
         height, width = pixels.shape[:2]
         prompt = question.drawn.prompt(segmenter.accepts, (width, height))
         patches = self._patches(card, pixels, prompt) if question.patches else None

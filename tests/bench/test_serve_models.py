@@ -60,7 +60,7 @@ def worker_of(segmenter: object) -> Worker:
 
 def question(page: str = "a", key: int = 0, right: float = 5) -> Question:
     pixels = np.full((10, 10, 3), key, np.uint8)
-    return Question(page, key, lambda: pixels, Drawn(kind="box", box=(0, 0, right, 5)))
+    return Question(page, key, pixels, Drawn(kind="box", box=(0, 0, right, 5)))
 
 
 def area(answer: Future[Prediction]) -> int:

@@ -1,4 +1,4 @@
-"""Labels of the ticks of `objascale stats`: none overlaps another, whatever the range of the data."""
+"""Tick labels of the figures of `objascale stats` do not overlap, for any range of the data."""
 
 from __future__ import annotations
 
