@@ -160,6 +160,21 @@ class BatchSegmenter(Protocol):
         """
 
 
+def predict_all(segmenter: Segmenter, prompts: Sequence[Prompt]) -> Sequence[RegionMask | NDArray[np.bool_ | np.uint8]]:
+    """Segment several objects of the last image, in one call if there are several and the model can.
+
+    Args:
+        segmenter: The model.
+        prompts: Prompts of kinds in its `accepts`.
+
+    Returns:
+        A mask per prompt, in the same order. An error of one prompt raises.
+    """
+    if len(prompts) > 1 and isinstance(segmenter, BatchSegmenter):
+        return segmenter.predict_many(prompts)
+    return [segmenter.predict(prompt) for prompt in prompts]
+
+
 @runtime_checkable
 class KeepsEncoding(Protocol):
     """A segmenter whose encoded image can be kept, so that an image is encoded once.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from baselines import registry
 from baselines.model import UnknownModel
-from baselines.segmenter import BatchSegmenter, Click, ModelUnavailable, Options, Prompt, Segmenter
+from baselines.segmenter import Click, ModelUnavailable, Options, Prompt, Segmenter, predict_all
 from flip.choices import Device
 from flip.gaussian import Gaussian
 from flip.pseudo_labels.teacher import Region, TeacherUnavailable
@@ -81,8 +81,5 @@ class ModelTeacher:
         return self._predict([Prompt("gaussian", gaussian=region.gaussian) for region in regions])
 
     def _predict(self, prompts: Sequence[Prompt]) -> list[RegionMask]:
-        if isinstance(self._segmenter, BatchSegmenter) and prompts:
-            masks = self._segmenter.predict_many(prompts)
-        else:
-            masks = [self._segmenter.predict(prompt) for prompt in prompts]
+        masks = predict_all(self._segmenter, prompts)
         return [as_region_mask(mask, *self._size, str(self.record["name"])) for mask in masks]

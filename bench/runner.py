@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines.segmenter import BatchSegmenter, ModelCard, Prompt, Segmenter
+from baselines.segmenter import BatchSegmenter, ModelCard, Prompt, Segmenter, predict_all
 from bench.environment import environment
 from bench.metrics import score
 from bench.prompts import PromptSettings, make_prompt, settings_hash
@@ -368,7 +368,7 @@ def _answer(segmenter: Segmenter, image: LoadedImage, asked: Sequence[_Asked]) -
     """Predict in one call, and return rows with masks, scores and the times divided by the number of prompts."""
     prompts = [each.prompt for each in asked]
     segmenter.stopwatch.reset()
-    answers = _predict(segmenter, prompts)
+    answers = predict_all(segmenter, prompts)
     times = _times(segmenter.stopwatch, "", len(asked))
     assert image.pixels is not None
     predicted = checked_masks(segmenter, answers, len(prompts), image.pixels)
@@ -440,14 +440,7 @@ def _together_or_alone(
 
 def _masks(segmenter: Segmenter, prompts: Sequence[Prompt], pixels: NDArray[np.uint8]) -> list[RegionMask]:
     """Segment prompts in one call, and check the masks."""
-    return checked_masks(segmenter, _predict(segmenter, prompts), len(prompts), pixels)
-
-
-def _predict(segmenter: Segmenter, prompts: Sequence[Prompt]) -> Sequence[object]:
-    """Call the model once, or for a single prompt its `predict`."""
-    if len(prompts) > 1 and isinstance(segmenter, BatchSegmenter):
-        return segmenter.predict_many(prompts)
-    return [segmenter.predict(prompt) for prompt in prompts]
+    return checked_masks(segmenter, predict_all(segmenter, prompts), len(prompts), pixels)
 
 
 def checked_masks(segmenter: Segmenter, answers: object, prompts: int, pixels: NDArray[np.uint8]) -> list[RegionMask]:
