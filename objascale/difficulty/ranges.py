@@ -55,8 +55,8 @@ PHOTO: DialRanges = {
 }
 """Strengths as cameras make them: most are low, and none exceeds those of photographs that people keep.
 
-Haze lifts the darkest pixels. In three of four photographs of GrabCut50, Berkeley100 and COCO_MVal, 1 % of the pixels are
-darker than 0.16 of full scale; strength 0.4 of `contrast`, the upper quartile here, lifts black to that value
+Haze lifts the darkest pixels. In three of four photographs of GrabCut50, Berkeley100 and COCO_MVal, 1 % of the pixels
+are darker than 0.16 of full scale; strength 0.4 of `contrast`, the upper quartile here, lifts black to that value
 (tests/benchmarks/tones.py).
 
 Each distractor and the occluder take as long as an object of their own, so `photo` has none.

@@ -2,10 +2,10 @@
 
     python tests/benchmarks/tones.py FOLDER [FOLDER ...] [--n 100]
 
-Each picture is resized to a longer side of 512 px, and its values are those of the file, from 0 to 1. `dark`, `middle` and
-`bright` are the 1st, 50th and 99th percentile of luma, `deviation` is its standard deviation, `colour` the mean of maximum
-minus minimum of the three channels, `detail` the mean absolute difference of horizontal neighbours. The table has the
-quartiles over the pictures.
+Each picture is resized to a longer side of 512 px, and its values are those of the file, from 0 to 1. `dark`, `middle`
+and `bright` are the 1st, 50th and 99th percentile of luma, `deviation` is its standard deviation, `colour` the mean of
+maximum minus minimum of the three channels, `detail` the mean absolute difference of horizontal neighbours. The table
+has the quartiles over the pictures.
 """
 
 from __future__ import annotations
