@@ -163,8 +163,8 @@ def draw_truth(axes: Axes, mask: RegionMask, box: Box) -> None:
 def draw_prediction(axes: Axes, mask: RegionMask, box: Box, colour: str) -> None:
     """Draw a mask within `box`, tinted and thinly outlined in `colour`. A true outline below stays visible."""
     lines, shown, extent = _outline(mask, box)
-    veil = np.zeros((*shown.shape, 4))
-    veil[shown] = (*to_rgb(colour), MASK_OPACITY)
+    veil = np.zeros((*shown.shape, 4), np.uint8)
+    veil[shown] = 255 * np.array((*to_rgb(colour), MASK_OPACITY))
     axes.imshow(veil, extent=extent, interpolation="nearest", zorder=0.5)
     axes.set(xlim=(box[0], box[2]), ylim=(box[3], box[1]))
     _draw_lines(axes, lines, colour, 0.8)

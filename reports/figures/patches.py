@@ -37,6 +37,7 @@ STAGES = {"tiny": (1, 2), "small": (4,), "large": (8, 16)}  # patch sizes of the
 STAGES_AREA = 600  # px; an object of about this size gets patches of all sizes
 SIZE_CLASSES = ("tiny", "small", "large")
 SCENE_OBJECTS = 5  # in the image of Fig. 3, if there is such an image
+MAX_SCENE_OBJECTS = 12  # drawn in the image of Fig. 3; each adds hundreds of squares
 CROP_MARGIN = 1.06  # side of the crop / extent of its patches
 
 
@@ -69,7 +70,7 @@ def sampling_stages(view: ResultsView) -> list[Drawn]:
 
 def scene_patches(view: ResultsView) -> list[Drawn]:
     """Draw several objects of one image with their patches, and their masks below (Fig. 3)."""
-    objects = _scene(flip_rows(view))
+    objects, total = _scene(flip_rows(view))
     sampled, first = [patches(seen, view) for seen in objects], objects[0]
     height, width = first.image.shape[:2]
     box = (0, 0, width, height)
@@ -86,9 +87,10 @@ def scene_patches(view: ResultsView) -> list[Drawn]:
         f"{seen.title} (IoU {seen.row['iou']:.2f}{_shrink_words(each)})"
         for seen, each in zip(objects, sampled, strict=True)
     )
+    count = f"{len(objects)} of {total}" if total > MAX_SCENE_OBJECTS else len(objects)
     caption = (
         f"Image {first.row['image_id']}, {width}×{height} px. Above: the patches that {first.row['model']} sampled for "
-        f"each of {len(objects)} objects. Below: the masks. {names}."
+        f"each of {count} objects. Below: the masks. {names}."
     )
     alt = f"An image with the patches of {len(objects)} objects, coloured by patch size, and their masks below."
     return [Drawn("patches-in-a-picture", "Patches of several objects in one image", caption, alt, figure)]
@@ -127,8 +129,11 @@ def object_patches(view: ResultsView) -> list[Drawn]:
     return [Drawn("patches-by-size", "Patches and masks of a tiny, a small and a large object", caption, alt, figure)]
 
 
-def _scene(rows: pd.DataFrame) -> list[ImagedObject]:
-    """Return the objects of an image with about `SCENE_OBJECTS` objects of widely different sizes."""
+def _scene(rows: pd.DataFrame) -> tuple[list[ImagedObject], int]:
+    """Return objects of an image with about `SCENE_OBJECTS` objects of widely different sizes, and their total.
+
+    Of more than `MAX_SCENE_OBJECTS` objects, it returns that many, evenly spaced in the order by area.
+    """
     picture = [rows["folder"], rows["image_file"]]
     scenes = np.log(rows["area"]).groupby(picture, sort=False).agg(["size", "std"])
     scenes = scenes[scenes["size"] > 1]
@@ -136,8 +141,11 @@ def _scene(rows: pd.DataFrame) -> list[ImagedObject]:
         raise NothingToShow("no image of this data set has more than one object")
     order = np.lexsort((-scenes["std"].to_numpy(), (scenes["size"] - SCENE_OBJECTS).abs().to_numpy()))
     for folder, file in scenes.index[order][:MAX_UNREADABLE]:
-        if objects := list(imaged_objects(rows[(picture[0] == folder) & (picture[1] == file)])):
-            return objects
+        here = rows[(picture[0] == folder) & (picture[1] == file)]
+        ranks = np.linspace(0, len(here) - 1, min(len(here), MAX_SCENE_OBJECTS)).round().astype(int)
+        some = np.sort(np.argsort(here["area"].to_numpy(), kind="stable")[ranks])
+        if objects := list(imaged_objects(here.iloc[some])):
+            return objects, len(here)
     raise NothingToShow(NO_READABLE_IMAGE)
 
 

@@ -3,10 +3,11 @@
     python tests/benchmarks/gallery.py RESULTS [--objects 10200] [--models 8] [--pictures N] [--keep FOLDER]
 
 RESULTS is a small run whose data set is on this machine. Its rows are repeated until there are `--objects` objects and
-`--models` models. A copy of a picture has another SHA-256, so that it is decoded and cut out again, as a picture of its
-own would be; `--pictures` limits how many are. The page is opened from disk.
+`--models` models, in `--pictures` pictures. A copy of a picture has another name and SHA-256, so that it is decoded and
+cut out again, as a picture of its own would be. The page is opened from disk.
 
-`build` is the report with all figures and tables, in CPU seconds and MiB of all processes. `page` is the size of
+`build` is the report with all figures and tables: CPU seconds of all processes, and the largest sum of their
+proportional set sizes in MiB, which counts a page that processes share once. `page` is the size of
 index.html and objects.js. `first card` is the time from opening the page at its gallery to the first card with its
 outlines; `frames` are the times between frames while the gallery scrolls by 60 screens in 5 seconds: the median, the
 99th percentile, and the share above 50 ms.
@@ -15,6 +16,7 @@ outlines; `frames` are the times between frames while the gallery scrolls by 60 
 from __future__ import annotations
 
 import argparse
+import json
 import resource
 import shutil
 import tempfile
@@ -50,26 +52,44 @@ def repeat(results: Path, objects: int, models: int, pictures: int) -> Path:
         )
         for i in range(models)
     ]
-    each = rows.groupby(["image_sha256", "object_id"]).ngroups
-    copies = []
-    for copy in range(-(-objects // each)):
-        some = pd.concat(wide, ignore_index=True)
-        sha = (
-            some["image_sha256"] if copy * rows["image_id"].nunique() >= pictures else some["image_sha256"] + f"-{copy}"
-        )
-        copies.append(some.assign(object_id=some["object_id"] + f"-{copy}", image_sha256=sha))
-    many = pd.concat(copies, ignore_index=True)
-    kept = many[["image_sha256", "object_id"]].drop_duplicates().head(objects)
-    many = many.merge(kept, on=["image_sha256", "object_id"])
-    many["iou"] = (many["iou"] + np.random.default_rng(0).normal(0, 0.05, len(many))).clip(0, 1)
+    one, distinct = pd.concat(wide, ignore_index=True), max(1, pictures // rows["image_id"].nunique())
     folder = Path(tempfile.mkdtemp(prefix="gallery-"))
+    files = one.drop_duplicates("image_file").set_index("image_file")["dataset_path"]
+    copies = []
+    for copy in range(-(-objects // rows.groupby(["image_id", "object_id"]).ngroups)):
+        end = f"-{copy % distinct}"
+        copies.append(
+            one.assign(
+                **{name: one[name] + end for name in ("image_id", "image_sha256")},
+                image_file=one["image_file"].map(
+                    {file: _linked(path, file, folder, end) for file, path in files.items()}
+                ),
+                object_id=one["object_id"] + f"-{copy}",
+                dataset_path=str(folder),
+            )
+        )
+    many = pd.concat(copies, ignore_index=True)
+    kept = many[["image_id", "object_id"]].drop_duplicates().head(objects)
+    many = many.merge(kept, on=["image_id", "object_id"])
+    many["iou"] = (many["iou"] + np.random.default_rng(0).normal(0, 0.05, len(many))).clip(0, 1)
     many.to_parquet(folder / "results.parquet")
-    shutil.copy(results / "run.json", folder)
+    run = json.loads((results / "run.json").read_text())
+    run["dataset"].pop("benchmark", None)  # the copies are no pictures of the benchmark
+    (folder / "run.json").write_text(json.dumps(run))
     return folder
 
 
+def _linked(dataset: str, file: str, folder: Path, end: str) -> str:
+    """Link to a picture of a data set from `folder`, and return the name of the link."""
+    link = folder / Path(file).with_stem(Path(file).stem + end)
+    if not link.is_symlink():
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to((Path(dataset) / file).resolve())
+    return link.relative_to(folder).as_posix()
+
+
 class Peak(threading.Thread):
-    """Samples the resident memory of this process and its children, in MiB."""
+    """Samples the proportional set sizes of this process and its children (Linux), summed, in MiB."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
@@ -78,12 +98,12 @@ class Peak(threading.Thread):
     def run(self) -> None:
         import psutil
 
-        while not self.ended.wait(0.2):
+        while not self.ended.wait(0.3):
             own = psutil.Process()
             used = 0
             for process in (own, *own.children(recursive=True)):
                 try:
-                    used += process.memory_info().rss
+                    used += process.memory_full_info().pss
                 except psutil.Error:
                     continue
             self.highest = max(self.highest, used / 2**20)
@@ -106,7 +126,7 @@ def main() -> None:
     parser.add_argument("results", type=Path)
     parser.add_argument("--objects", type=int, default=10_200)
     parser.add_argument("--models", type=int, default=8)
-    parser.add_argument("--pictures", type=int, default=10_200)
+    parser.add_argument("--pictures", type=int, default=1000)
     parser.add_argument("--keep", type=Path)
     arguments = parser.parse_args()
     folder = repeat(arguments.results, arguments.objects, arguments.models, arguments.pictures)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ from reports.figures.objects import (
     imaged_objects,
     patches,
 )
-from reports.figures.patches import object_patches, sampling_stages, scene_patches
+from reports.figures.patches import MAX_SCENE_OBJECTS, object_patches, sampling_stages, scene_patches
 from reports.results import read_results
 from reports.style import assign_styles
 from reports.view import NothingToShow, ResultsView
@@ -207,6 +208,28 @@ def test_the_scene_figure_shows_a_picture_with_several_objects(scene) -> None:
     row = scene.rows.iloc[0]
     assert above.get_xlim() == (0, row["width"])
     assert below.get_ylim() == (row["height"], 0)
+
+
+def test_a_crowded_picture_shows_some_of_its_objects_from_the_smallest_to_the_largest(make_results) -> None:
+    folder = make_results(models=("flip-tiny",), objects=1)
+    row = pd.read_parquet(folder / "results.parquet").iloc[0]
+    width, height = int(row["width"]), int(row["height"])
+    rows = []
+    for number in range(1, 31):
+        mask = RegionMask(3 * number, 9, np.ones((number, 2), bool), width, height)
+        sizes = {"area": mask.area, "fraction": mask.fraction, "truth_rle": mask.rle()["counts"]}
+        rows.append(
+            {**row, "object_id": str(number), "predicted_rle": mask.rle()["counts"], "iou": number / 100} | sizes
+        )
+    pd.DataFrame(rows).sample(frac=1, random_state=0).to_parquet(folder / "results.parquet")
+    drawn = scene_patches(view(folder))
+    above, below = panels(drawn)
+    assert [patch.get_label() for patch in above.patches].count("1 px") == MAX_SCENE_OBJECTS
+    assert f"for each of {MAX_SCENE_OBJECTS} of 30 objects" in drawn[0].caption
+    assert {"IoU 0.01", "IoU 0.30"} <= set(re.findall(r"IoU 0\.\d\d", drawn[0].caption))
+    masks = [image.get_array() for image in below.images[1:]]
+    assert len(masks) == MAX_SCENE_OBJECTS
+    assert {mask.dtype for mask in masks} == {np.dtype(np.uint8)}
 
 
 def test_pictures_with_one_object_give_no_scene(usual) -> None:
