@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
+from objascale.benchmarks import names
 from objascale.dataset import DatasetError
 from objascale.datasets.formats import FORMATS
 
@@ -259,7 +260,8 @@ CATALOGUE = {
 def find_dataset(name: str) -> PublicDataset:
     """Look up a data set by name. Raises UnknownDataset, with the nearest names."""
     if name not in CATALOGUE:
-        near = get_close_matches(name.lower(), CATALOGUE, n=3)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(CATALOGUE)}"
+        known = [*CATALOGUE, *names()]
+        near = get_close_matches(name.lower(), known, n=3)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
         raise UnknownDataset(f"no public data set is called {name!r}; {hint}")
     return CATALOGUE[name]

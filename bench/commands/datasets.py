@@ -23,13 +23,21 @@ def datasets(
         typer.Option("--root", envvar="OBJASCALE_DATA", help="Folder of the data sets: NAME is searched in ROOT/NAME."),
     ] = DEFAULT_ROOT,
 ) -> None:
-    """List public data sets that `bench run` opens, and whether they are here; with NAME, print how to get one."""
+    """List benchmarks and public data sets that `bench run` opens, and whether they are here.
+
+    With NAME, print how to get one.
+    """
     from bench.catalogue import CATALOGUE, find_dataset
+    from objascale.benchmarks import data_folder, load_benchmark, names
 
     if name is None:
         table = Table(show_lines=True)
         for heading in ("data set", "here", "size", "content, layout, licence and address"):
             table.add_column(heading, overflow="fold")
+        for benchmark in map(load_benchmark, names()):
+            here = (data_folder(benchmark) / "annotations.parquet").exists()
+            about = "\n".join((benchmark.content.about, f"bench run --data {benchmark.name} renders it first"))
+            table.add_row(benchmark.name, "yes" if here else "no", "rendered here", about)
         for each in CATALOGUE.values():
             about = "\n".join((each.content, each.layout, f"licence: {each.licence}", f"https://{each.address}"))
             table.add_row(each.name, "yes" if each.is_here(root) else "no", each.size, about)
@@ -37,6 +45,13 @@ def datasets(
         console().print(
             f"Here are those in {root}/NAME. `bench datasets NAME` prints how to get one, and docs/datasets.md "
             "describes every format."
+        )
+        return
+    if name in names():
+        about = load_benchmark(name).content.about
+        command = f"bench run --models flip-tiny,box --data {name} --out results/{name}"
+        typer.echo(
+            "\n".join((f"{name}: {about}", "", "To run on it, and render what is missing of it first:", command))
         )
         return
     with errors():

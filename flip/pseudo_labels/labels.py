@@ -155,6 +155,8 @@ def _upright(content: bytes) -> bytes:
 
 
 def _coco(lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    from pycocotools import mask as mask_api
+
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for number, line in enumerate(lines, 1):
@@ -162,5 +164,7 @@ def _coco(lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
         for mask in line["masks"]:
             scores = {key: mask[key] for key in ("stability", "agreement")}
             ids = {"id": len(annotations) + 1, "image_id": number, "category_id": 1, "iscrowd": 0}
-            annotations.append({**ids, "segmentation": mask["rle"], **scores})
+            rle = mask["rle"]
+            extent = {"bbox": mask_api.toBbox(rle).tolist(), "area": int(mask_api.area(rle))}
+            annotations.append({**ids, **extent, "segmentation": rle, **scores})
     return {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "object"}]}

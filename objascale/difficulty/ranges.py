@@ -49,11 +49,15 @@ PHOTO: DialRanges = {
     "motion": DialRange(low=0, high=2, power=3),
     "noise": DialRange(low=0, high=2),
     "compression": DialRange(low=0, high=2),
-    "contrast": DialRange(low=0, high=2, power=2),
+    "contrast": DialRange(low=0, high=1, power=3),
     "camouflage": DialRange(low=0, high=2, power=2),
     "context": DialRange(low=2, high=5),
 }
 """Strengths as cameras make them: most are low, and none exceeds those of photographs that people keep.
+
+Haze lifts the darkest pixels. In three of four photographs of GrabCut50, Berkeley100 and COCO_MVal, 1 % of the pixels
+are darker than 0.16 of full scale; strength 0.4 of `contrast`, the upper quartile here, lifts black to that value
+(tests/benchmarks/tones.py).
 
 Each distractor and the occluder take as long as an object of their own, so `photo` has none.
 """

@@ -12,6 +12,8 @@ from typer.testing import CliRunner
 
 from bench.catalogue import CATALOGUE
 from bench.cli import app
+from objascale.benchmarks import load_benchmark
+from objascale.benchmarks import names as benchmark_names
 from objascale.choices import DATASET_FORMATS
 from objascale.datasets.formats import open_dataset
 
@@ -150,6 +152,7 @@ def test_the_published_layout_opens_with_the_format_of_the_row(tmp_path, name, a
 def bench(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("OBJASCALE_DATA", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return lambda *arguments: CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
@@ -158,7 +161,7 @@ def test_the_list_has_every_data_set_and_says_which_are_here(bench):
     text = bench("datasets").stdout
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in text.splitlines() if line.count("│") == 5]
     assert {name: here for name, here, *_ in rows if name} == {
-        name: "yes" if name == "isaid" else "no" for name in CATALOGUE
+        name: "yes" if name == "isaid" else "no" for name in (*CATALOGUE, *benchmark_names())
     }
     about = "".join(row[3].replace(" ", "") for row in rows)
     for each in CATALOGUE.values():
@@ -176,6 +179,14 @@ def test_one_data_set_is_printed_with_steps_and_the_command_to_run(bench, name):
     assert result.stdout.splitlines()[-1].startswith(f"bench run --models flip-tiny,box --data sets/{name}")
 
 
+@pytest.mark.parametrize("name", benchmark_names())
+def test_a_frozen_benchmark_is_printed_with_its_command(bench, name):
+    result = bench("datasets", name)
+    assert result.exit_code == 0
+    assert load_benchmark(name).content.about in result.stdout
+    assert result.stdout.splitlines()[-1] == f"bench run --models flip-tiny,box --data {name} --out results/{name}"
+
+
 def test_the_printed_command_runs(bench):
     isaid(Path("elsewhere/isaid"))
     result = bench("datasets", "isaid", "--root", "elsewhere")
@@ -187,7 +198,12 @@ def test_the_printed_command_runs(bench):
 
 @pytest.mark.parametrize(
     ("name", "hint"),
-    [("isiad", "did you mean isaid?"), ("GrabCuts", "did you mean grabcut?"), ("x", "there are grabcut")],
+    [
+        ("isiad", "did you mean isaid?"),
+        ("GrabCuts", "did you mean grabcut?"),
+        ("objascale-mini", "did you mean objascale-mini-v1"),
+        ("x", "there are grabcut"),
+    ],
 )
 def test_an_unknown_name_suggests_the_nearest(bench, name, hint):
     result = bench("datasets", name)

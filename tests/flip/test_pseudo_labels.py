@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from pycocotools import mask as mask_api
 from typer.testing import CliRunner
 
 from flip.cli import app
@@ -122,6 +123,13 @@ def test_an_interrupted_run_continues_and_gives_a_source_of_scenes(photos: Path,
     scenes = [source.scene(position) for position in range(2)]
     assert sorted(len(scene.masks) for scene in scenes) == [2, 2]
     assert {scene.image.shape for scene in scenes} == {(HEIGHT, WIDTH, 3)}
+    annotations = json.loads((out / "instances_pseudo.json").read_text())["annotations"]
+    for each in annotations:
+        inside = mask_api.decode(each["segmentation"]).astype(bool)
+        x, y, width, height = each["bbox"]
+        rows, columns = np.nonzero(inside)
+        assert (x, y, x + width, y + height) == (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+        assert each["area"] == inside.sum()
     assert training_data_of(out).datasets == ("sa1b",)
     assert training_data_of(photos) is None
     other = Labelling(photos, out, Floods(), Floods(), LabelSettings(grid=5))

@@ -217,6 +217,8 @@ def test_every_optimiser_learns_and_resumes_with_the_same_losses(name: str, tmp_
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")  # both are PyTorch's
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")
 def test_compiled_blocks_have_the_same_losses(tmp_path: Path) -> None:
     train(SMALL, Ellipses(), tmp_path / "plain", QUICK)
     train(SMALL, Ellipses(), tmp_path / "compiled", replace(QUICK, compile=True))
