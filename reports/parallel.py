@@ -10,6 +10,8 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from types import TracebackType
 from typing import Any, TypeVar
 
+import cv2
+
 from objascale.cores import available_cores
 from objascale.interrupts import interrupts_blocked
 from objascale.progress import ProgressCallback
@@ -18,6 +20,8 @@ Job = TypeVar("Job")
 Done = TypeVar("Done")
 SERIAL_JOBS = 4  # up to this many jobs take less time than starting a process
 MAX_WORKERS = 8  # each may hold an image of 8192×8192, 200 MB
+PRELOADED = ["__main__", "reports.style", "reports.pixels", "reports.outlines"]
+"""Modules that are imported once for all workers, in the server that forks them."""
 
 
 class Workers:
@@ -31,7 +35,9 @@ class Workers:
         processes = min(MAX_WORKERS, available_cores())
         self._pool: ProcessPoolExecutor | None = None
         if processes > 1 and expected_jobs > SERIAL_JOBS:
-            self._pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _start_worker)
+            context = multiprocessing.get_context("forkserver")
+            context.set_forkserver_preload(PRELOADED)
+            self._pool = ProcessPoolExecutor(processes, context, _start_worker)
 
     def __enter__(self) -> Workers:
         return self
@@ -70,7 +76,7 @@ class Workers:
 
 def _start_worker() -> None:
     """Use one thread, and end when the parent process ends, even if it was killed."""
-    os.environ["OPENCV_FOR_THREADS_NUM"] = "1"  # OpenCV reads it when it is loaded
+    cv2.setNumThreads(1)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -23,6 +23,7 @@ from matplotlib.figure import Figure
 
 from objascale.files import write_atomically
 from objascale.palette import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION
+from reports.fonts import outlines_only
 
 # Colour, marker and line style by the longest matching prefix: "mobilesam" does not count as "sam".
 FAMILIES = {
@@ -126,8 +127,9 @@ def save_figure(figure: Figure, stem: Path) -> list[Path]:
         "png": lambda file: FigureCanvasAgg(figure).print_png(file),
     }
     paths = [stem.parent / f"{stem.name}.{suffix}" for suffix in FORMATS]
-    with matplotlib.rc_context(RC_PARAMS):
-        figure.draw_without_rendering()
+    with matplotlib.rc_context(RC_PARAMS), outlines_only():
+        if layout := figure.get_layout_engine():
+            layout.execute(figure)
         figure.set_layout_engine("none")  # lay out once for all formats; Figure.savefig would draw each of them twice
         for suffix, path in zip(FORMATS, paths, strict=True):
             figure.set_dpi(DPI)  # a canvas may change it

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import shutil
 import tempfile
 import threading
@@ -26,6 +25,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import psutil
 from playwright.sync_api import Page, sync_playwright
 
 from reports.build import build_report
@@ -96,8 +96,6 @@ class Peak(threading.Thread):
         self.highest, self.ended = 0.0, threading.Event()
 
     def run(self) -> None:
-        import psutil
-
         while not self.ended.wait(0.3):
             own = psutil.Process()
             used = 0
@@ -110,8 +108,10 @@ class Peak(threading.Thread):
 
 
 def cpu() -> float:
-    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+    """CPU seconds of this process, of its children and of theirs, such as the workers of a fork server."""
+    own = psutil.Process()
+    times = [process.cpu_times() for process in (own, *own.children(recursive=True))]
+    return sum(each.user + each.system + each.children_user + each.children_system for each in times)
 
 
 def opened(page: Page, address: str) -> float:

@@ -18,6 +18,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from reports import build
 from reports.tables.registry import DATASET_TABLES, SUMMARY_TABLES
 
@@ -38,8 +40,10 @@ def timed(seconds: dict[str, float], stage: str, function: Callable[..., Any]) -
 
 
 def cpu() -> float:
-    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+    """CPU seconds of this process, of its children and of theirs, such as the workers of a fork server."""
+    own = psutil.Process()
+    times = [process.cpu_times() for process in (own, *own.children(recursive=True))]
+    return sum(each.user + each.system + each.children_user + each.children_system for each in times)
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from reports.cli import app
 from reports.figures.registry import FIGURES
-from reports.parallel import Workers
+from reports.parallel import PRELOADED, Workers
 from reports.record import Record, RecordError, hash_inputs
 
 runner = CliRunner()
@@ -155,6 +155,14 @@ def test_jobs_come_back_in_order_and_are_counted() -> None:
         with pytest.raises(TypeError):
             workers.submit(abs, "text").result()
     assert counts == [("counting", done, 9) for done in range(1, 10)]
+
+
+def test_the_modules_that_workers_share_exist_and_start_no_thread() -> None:
+    """A fork server ignores modules that it cannot import, and a fork keeps one thread."""
+    names = ", ".join(name for name in PRELOADED if name != "__main__")
+    code = f"import threading, {names}; print(threading.active_count())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "1\n"
 
 
 def running(group: int) -> list[str]:
