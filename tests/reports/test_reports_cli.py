@@ -354,8 +354,8 @@ def test_mixed_schema_versions_are_refused(make_results, tmp_path) -> None:
     assert "different schema versions" in done.stderr
 
 
-def test_an_output_that_is_a_file_is_refused(make_results, tmp_path, monkeypatch) -> None:
-    few_figures(monkeypatch)
+def test_an_output_that_is_a_file_is_refused_before_anything_is_drawn(make_results, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("reports.build._build_section", None)
     (tmp_path / "report").write_text("")
     done = build(make_results(objects=1), "--out", tmp_path / "report")
     assert done.exit_code == 1
