@@ -23,14 +23,19 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from contextlib import chdir
 from pathlib import Path
 
 import pandas as pd
+from typer.testing import CliRunner
+
+from bench.cli import app as bench
+from reports.cli import app as reports
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"(<!-- \$ (?P<command>.+?) -->\n)(?P<content>.*?)(<!-- end -->)", re.DOTALL)
-COMMANDS = ("reports", "bench")
+PROGRAMS = {"reports": reports, "bench": bench}
 FIGURES = {"iou-by-size": "docs/results/furniture"}
 """Name of a figure in `reports figure` → its results."""
 
@@ -43,14 +48,13 @@ def fill(text: str) -> str:
 def output_of(command: str) -> str:
     """What a command prints, in a code fence unless it is Markdown. Raises SystemExit if the command fails."""
     program, *arguments = shlex.split(command)
-    if program not in COMMANDS:
-        raise SystemExit(f"error: {command}: a table is made by {' or '.join(COMMANDS)}, not by {program}")
+    if program not in PROGRAMS:
+        raise SystemExit(f"error: {command}: a table is made by {' or '.join(PROGRAMS)}, not by {program}")
     is_table = (program, arguments[0]) == ("reports", "table")
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, chdir(ROOT):
         files = ["--out", scratch] if is_table else []
-        run = [sys.executable, "-m", f"{program}.cli", *arguments, *files]
-        done = subprocess.run(run, cwd=ROOT, capture_output=True, text=True)
-    if done.returncode:
+        done = CliRunner().invoke(PROGRAMS[program], [*arguments, *files])
+    if done.exit_code:
         raise SystemExit(f"error: {command}: {done.stderr.strip()}")
     printed = "\n".join(line.rstrip() for line in done.stdout.strip("\n").splitlines())
     return printed if is_table else f"```\n{printed}\n```"

@@ -48,10 +48,20 @@ def photographs(shared: Path, count: int) -> list[tuple[np.ndarray, list[RegionM
     return found
 
 
-def test_it_segments_real_objects_from_their_boxes(model, shared):
-    scores = []
+@pytest.fixture(scope="module")
+def encoded(model, shared):
+    """Return four photographs, their masks, and their encodings by the model."""
+    found = []
     for image, masks in photographs(shared, 4):
         model.set_image(image)
+        found.append((image, masks, model.encoding))
+    return found
+
+
+def test_it_segments_real_objects_from_their_boxes(model, encoded):
+    scores = []
+    for image, masks, encoding in encoded:
+        model.encoding = encoding
         for mask in masks[:6]:
             predicted = model.predict(Prompt("box", box=mask.box))
             assert (predicted.width, predicted.height) == (image.shape[1], image.shape[0])
@@ -61,13 +71,13 @@ def test_it_segments_real_objects_from_their_boxes(model, shared):
 
 
 @pytest.mark.parametrize("size", [None, (300, 1100)])
-def test_the_mask_equals_the_enlarged_mask_of_the_graph(model, shared, size):
-    image, masks = photographs(shared, 1)[0]
+def test_the_mask_equals_the_enlarged_mask_of_the_graph(model, encoded, size):
+    image, masks, model.encoding = encoded[0]
     box = masks[0].box
     if size:
         box = tuple(np.array(box) * np.tile(np.array(size) / (image.shape[1], image.shape[0]), 2))
         image = np.asarray(Image.fromarray(image).resize(size))
-    model.set_image(image)
+        model.set_image(image)
     prompt = Prompt("box", box=box)
     inputs = {**model._decoder_inputs(prompt), "orig_im_size": np.array(image.shape[:2], np.float32)}
     logits = model._decoder.run(["masks"], inputs)[0][0, 0]
@@ -78,10 +88,10 @@ def test_the_mask_equals_the_enlarged_mask_of_the_graph(model, shared, size):
     assert differ.sum() <= 2
 
 
-def test_clicks_segment_real_objects_and_a_negative_click_takes_pixels_away(model, shared):
+def test_clicks_segment_real_objects_and_a_negative_click_takes_pixels_away(model, encoded):
     gained, before, after = [], 0, 0
-    for image, masks in photographs(shared, 2):
-        model.set_image(image)
+    for _, masks, encoding in encoded[:2]:
+        model.encoding = encoding
         for mask in masks[:4]:
             first = Click(*inner_point(mask))
             one = model.predict(Prompt("clicks", clicks=(first,)))
@@ -95,7 +105,7 @@ def test_clicks_segment_real_objects_and_a_negative_click_takes_pixels_away(mode
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_a_bad_weight_makes_no_mask(shared, tmp_path, value):
+def test_a_bad_weight_makes_no_mask(shared, encoded, tmp_path, value):
     """The test changes the last bias of the upscaling, on which every logit depends."""
     folder = shared / "assets/weights"
     graph = onnx.load(folder / "mobilesam-decoder.onnx")
@@ -103,7 +113,7 @@ def test_a_bad_weight_makes_no_mask(shared, tmp_path, value):
     tensor.CopyFrom(onnx.numpy_helper.from_array(np.full(tensor.dims, value, np.float32), tensor.name))
     onnx.save(graph, tmp_path / "decoder.onnx")
     model = OnnxSam("m", folder / "mobilesam-encoder.onnx", tmp_path / "decoder.onnx", parameters=1, device="cpu")
-    model.set_image(np.zeros((48, 64, 3), np.uint8))
+    *_, model.encoding = encoded[0]
     with pytest.raises(NotFinite, match=r"^m returned NaN or infinite logits for the box \(1, 2, 30, 40\), so"):
         model.predict(Prompt("box", box=(1, 2, 30, 40)))
 

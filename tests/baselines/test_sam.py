@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 from pathlib import Path
@@ -125,21 +126,22 @@ def test_every_stage_is_timed(model):
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("part", ["image_encoder.neck.3.bias", "mask_decoder.output_upscaling.3.bias"])
-def test_a_bad_weight_makes_no_mask(small_sam, part, value):
-    poisoned = small_sam()
+def test_a_bad_weight_makes_no_mask(network, model, part, value):
+    poisoned = copy.deepcopy(network)
     with torch.no_grad():
         poisoned.get_parameter(part)[0] = value
-    model = segmenter(poisoned)
-    model.set_image(picture())
+    encoding, model = model.encoding, segmenter(poisoned)
+    if part.startswith("mask_decoder"):
+        model.encoding = encoding
+    else:
+        model.set_image(picture())
     with pytest.raises(NotFinite, match=r"^small returned NaN or infinite logits for the box \(10, 10, 200, 160\), so"):
         model.predict(PROMPTS[0])
     with pytest.raises(NotFinite, match=r"the point \(50\.0, 60\.0\)"):
         model.predict(Prompt("point", point=(50.0, 60.0)))
 
 
-def test_the_error_names_the_prompt_without_finite_logits(network, monkeypatch):
-    model = segmenter(network)
-    model.set_image(picture())
+def test_the_error_names_the_prompt_without_finite_logits(model, monkeypatch):
     decode = model._decode
     wide = lambda points: (points[:, -1, 0] - points[:, 0, 0] > 700)[:, None, None]  # noqa: E731
     monkeypatch.setattr(model, "_decode", lambda points, kind: decode(points, kind).masked_fill(wide(points), math.nan))
@@ -248,11 +250,11 @@ class Narrow(torch.nn.Module):
         return self.decoder(sparse_prompt_embeddings=sparse_prompt_embeddings, **rest)
 
 
-def test_out_of_memory_on_a_prompt_is_an_error_and_the_next_prompt_works(small_sam, model):
-    narrow = small_sam()
+def test_out_of_memory_on_a_prompt_is_an_error_and_the_next_prompt_works(network, model):
+    narrow = copy.deepcopy(network)
     narrow.mask_decoder = Narrow(narrow.mask_decoder, 0)
     found = segmenter(narrow)
-    found.set_image(picture())
+    found.encoding = model.encoding
     with pytest.raises(OutOfMemory, match=r"small has too little GPU memory to decode a prompt; .*the precision bf16"):
         found.predict(PROMPTS[0])
     narrow.mask_decoder.prompts = 1

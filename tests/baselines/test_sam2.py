@@ -108,12 +108,12 @@ def test_the_mask_of_clicks_equals_ultralytics(model, official):
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_a_bad_weight_makes_no_mask(network, value):
+def test_a_bad_weight_makes_no_mask(network, model, value):
     poisoned = copy.deepcopy(network)
     with torch.no_grad():
         poisoned.get_parameter("sam_mask_decoder.output_upscaling.3.bias")[0] = value
-    model = segmenter(poisoned)
-    model.set_image(picture(*SIZE))
+    encoding, model = model.encoding, segmenter(poisoned)
+    model.encoding = encoding
     with pytest.raises(NotFinite, match=r"^small returned NaN or infinite logits for the box \(3, 5, 4, 6\), so"):
         model.predict(Prompt("box", box=BOXES[1]))
 

@@ -51,7 +51,7 @@ KINDS = {
 side = st.one_of(st.integers(1, 8), st.integers(1, 140), st.integers(1, 1200), st.sampled_from((256, 512, 1024, 2048)))
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=120, deadline=None)  # each enlarges a mask to the full frame
 @given(st.integers(0, 2**32 - 1), st.sampled_from(sorted(KINDS)), side, side, st.integers(1, 3))
 @example(0, "about zero", 1, 1, 1)
 @example(0, "about zero", 64, 64, 1)

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -75,6 +76,20 @@ def losses_of(out: Path) -> list[tuple[float, float, float]]:
     return [(line["mask"], line["position"], line["box"]) for line in lines]
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a finished run. Tests that change it copy it first."""
+    out = tmp_path_factory.mktemp("finished") / "run"
+    train(SMALL, Ellipses(), out, QUICK)
+    return out
+
+
+@pytest.fixture
+def copied(finished: Path, tmp_path: Path) -> Path:
+    """Return a copy of the folder of a finished run."""
+    return Path(shutil.copytree(finished, tmp_path / "copied"))
+
+
 def test_a_batch_depends_on_its_number_only() -> None:
     straight = list(BatchLoader(Ellipses(), SMALL, 0))
     assert len(straight) == SMALL.steps
@@ -108,7 +123,7 @@ def test_loaders_start_after_opencv_has_used_threads() -> None:
         "print(len(list(make_loader(BatchLoader(Blurred(), SMALL), 1))))\n"
     )
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=90)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=300)
     assert done.stdout.strip() == str(SMALL.steps), done.stderr[-2000:]
 
 
@@ -142,15 +157,16 @@ def test_it_learns_one_scene(tmp_path: Path) -> None:
     assert min(ious) > 0.4
 
 
-def test_an_interrupted_run_has_the_same_losses(tmp_path: Path, killed_after) -> None:
+def test_an_interrupted_run_has_the_same_losses(finished: Path, tmp_path: Path, killed_after) -> None:
     """The run is killed after step 5, with a checkpoint of step 4, and started again."""
-    train(SMALL, Ellipses(), tmp_path / "straight", QUICK)
     with pytest.raises(KeyboardInterrupt):
         train(SMALL, Ellipses(), tmp_path / "killed", QUICK, report=killed_after(5))
     assert len(losses_of(tmp_path / "killed")) == 5
     train(SMALL, Ellipses(), tmp_path / "killed", QUICK)
-    assert losses_of(tmp_path / "killed") == losses_of(tmp_path / "straight")
-    ends = [load_model(tmp_path / name / "flip-s.safetensors").state_dict() for name in ("killed", "straight")]
+    losses = losses_of(finished)
+    assert losses_of(tmp_path / "killed") == losses
+    assert losses[-1] != losses[0]
+    ends = [load_model(run / "flip-s.safetensors").state_dict() for run in (tmp_path / "killed", finished)]
     assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
 
 
@@ -187,14 +203,14 @@ def test_an_interrupted_command_has_a_checkpoint_of_its_last_step(write_discs, t
     assert step == len(losses_of(out)) >= 2
 
 
-def test_training_starts_from_given_weights(tmp_path: Path) -> None:
+def test_training_starts_from_given_weights(copied: Path, tmp_path: Path) -> None:
     """A learning rate near 0 keeps the weights. Auxiliary layers have new weights. Other models are refused."""
-    first = train(SMALL, Ellipses(), tmp_path / "first", QUICK)
+    first = copied / "flip-s.safetensors"
     still = SMALL.model_copy(update={"optimiser": Optimiser(rate=1e-12, decay=0)})
     second = train(still, Ellipses(), tmp_path / "second", QUICK, initial_weights=first)
     before, after = (load_model(path).state_dict() for path in (first, second))
     assert all(torch.allclose(after[name], before[name], atol=1e-6) for name in before)
-    assert losses_of(tmp_path / "second")[0] != losses_of(tmp_path / "first")[0]
+    assert losses_of(tmp_path / "second")[0] != losses_of(copied)[0]
     larger = SMALL.model_copy(update={"model": "flip-m"})
     with pytest.raises(TrainingError, match="holds another model"):
         train(larger, Ellipses(), tmp_path / "third", QUICK, initial_weights=first)
@@ -204,8 +220,9 @@ def test_training_starts_from_given_weights(tmp_path: Path) -> None:
     assert not (tmp_path / "fourth" / CHECKPOINT_FILE).exists()
 
 
-@pytest.mark.parametrize("name", ["adamw", "radam", "muon"])
-def test_every_optimiser_learns_and_resumes_with_the_same_losses(name: str, tmp_path: Path, killed_after) -> None:
+@pytest.mark.parametrize("name", ["radam", "muon"])
+def test_every_other_optimiser_learns_and_resumes_with_the_same_losses(name: str, tmp_path: Path, killed_after) -> None:
+    assert SMALL.optimiser.name == "adamw"
     config = SMALL.model_copy(update={"optimiser": Optimiser(name=name, rate=1e-3, warmup=2)})
     train(config, Ellipses(), tmp_path / "straight", QUICK)
     with pytest.raises(KeyboardInterrupt):
@@ -236,14 +253,14 @@ def test_validation_uses_the_number_of_patches_of_training() -> None:
             assert (predictor.sampling.tokens, predictor.sampling.glances) == (phase.tokens, 1)
 
 
-def test_a_finished_run_makes_no_further_steps(tmp_path: Path) -> None:
-    first = train(SMALL, Ellipses(), tmp_path, QUICK).read_bytes()
+def test_a_finished_run_makes_no_further_steps(copied: Path) -> None:
+    first = (copied / "flip-s.safetensors").read_bytes()
     events: list[object] = []
-    assert train(SMALL, Ellipses(), tmp_path, QUICK, report=events.append).read_bytes() == first
+    assert train(SMALL, Ellipses(), copied, QUICK, report=events.append).read_bytes() == first
     assert events == []
 
 
-def test_two_processes_train_as_one(tmp_path: Path) -> None:
+def test_two_processes_train_as_one(finished: Path, tmp_path: Path) -> None:
     """Two gloo ranks with half of each batch give the parameters of one process, up to rounding.
 
     Only one of them writes the weights, and both return their path.
@@ -267,8 +284,7 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, env=environment, timeout=240)
     assert done.returncode == 0, done.stderr[-2000:]
     assert sorted((tmp_path / "log").read_text().split()) == ["there", "there", "written"]
-    train(SMALL, Ellipses(), tmp_path / "one", QUICK)
-    one, two = (torch.load(tmp_path / name / CHECKPOINT_FILE, weights_only=True) for name in ("one", "two"))
+    one, two = (torch.load(run / CHECKPOINT_FILE, weights_only=True) for run in (finished, tmp_path / "two"))
     assert two["step"] == SMALL.steps
     start = task_of(SMALL).model().state_dict()
     for name, tensor in one["model"].items():
@@ -284,19 +300,18 @@ def test_scenes_that_fail_are_reported_and_left_out(tmp_path: Path) -> None:
         train(SMALL, Ellipses(broken=1), tmp_path / "all", QUICK)
 
 
-def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    train(SMALL.model_copy(update={"save_every": 1}), Ellipses(), tmp_path, QUICK)
-    state = torch.load(tmp_path / CHECKPOINT_FILE, weights_only=True)
-    state["step"] = 4
+def test_a_loss_that_is_not_finite_stops_the_run(copied: Path) -> None:
+    state = torch.load(copied / CHECKPOINT_FILE, weights_only=True)
+    state["step"] = 5  # the next step would be saved
     state["model"]["box.2.bias"].fill_(float("nan"))
-    torch.save(state, tmp_path / CHECKPOINT_FILE)
-    before = (tmp_path / CHECKPOINT_FILE).read_bytes()
-    with pytest.raises(TrainingError, match=r"loss of batch 4 is not finite \(scenes ellipses 8, ellipses 9\)"):
-        train(SMALL.model_copy(update={"save_every": 1}), Ellipses(), tmp_path, QUICK)
-    assert (tmp_path / CHECKPOINT_FILE).read_bytes() == before
+    torch.save(state, copied / CHECKPOINT_FILE)
+    before = (copied / CHECKPOINT_FILE).read_bytes()
+    with pytest.raises(TrainingError, match=r"loss of batch 5 is not finite \(scenes ellipses 10, ellipses 11\)"):
+        train(SMALL, Ellipses(), copied, QUICK)
+    assert (copied / CHECKPOINT_FILE).read_bytes() == before
 
 
-def test_a_validation_without_finite_logits_stops_the_run(tmp_path: Path) -> None:
+def test_a_validation_without_finite_logits_stops_the_run(copied: Path, tmp_path: Path) -> None:
     """The averaged weights are damaged. The loss, which uses the other weights, is finite."""
     scene = Ellipses().scene(0)
     (tmp_path / "held").mkdir()
@@ -310,27 +325,24 @@ def test_a_validation_without_finite_logits_stops_the_run(tmp_path: Path) -> Non
     (tmp_path / "held" / "instances.json").write_text(json.dumps(content))
     validation = load_validation(tmp_path / "held" / "instances.json", 1)
 
-    config, out = SMALL.model_copy(update={"save_every": 1}), tmp_path / "run"
-    train(config, Ellipses(), out, QUICK)
-    state = torch.load(out / CHECKPOINT_FILE, weights_only=True)
+    state = torch.load(copied / CHECKPOINT_FILE, weights_only=True)
     state["step"] = 5
     state["average"]["predictor.pe.0.weight"].fill_(float("nan"))
-    torch.save(state, out / CHECKPOINT_FILE)
+    torch.save(state, copied / CHECKPOINT_FILE)
     with pytest.raises(TrainingError, match="NaN or infinite logits for Gaussian"):
-        train(config, Ellipses(), out, QUICK, validation)
+        train(SMALL, Ellipses(), copied, QUICK, validation)
 
 
-def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
-    train(SMALL, Ellipses(), tmp_path, QUICK)
+def test_a_checkpoint_of_another_run_is_refused(copied: Path) -> None:
     with pytest.raises(TrainingError, match="differs in seed"):
-        train(SMALL.model_copy(update={"seed": 1}), Ellipses(), tmp_path, QUICK)
-    (tmp_path / CHECKPOINT_FILE).write_bytes(b"PK\x03\x04 cut off")
+        train(SMALL.model_copy(update={"seed": 1}), Ellipses(), copied, QUICK)
+    (copied / CHECKPOINT_FILE).write_bytes(b"PK\x03\x04 cut off")
     with pytest.raises(TrainingError, match="not a complete checkpoint"):
-        train(SMALL, Ellipses(), tmp_path, QUICK)
-    with (tmp_path / CHECKPOINT_FILE).open("wb") as file:
+        train(SMALL, Ellipses(), copied, QUICK)
+    with (copied / CHECKPOINT_FILE).open("wb") as file:
         pickle.dump(Ellipses(), file, protocol=2)  # the protocol of PyTorch, which warns of others
     with pytest.raises(TrainingError, match="is not a complete checkpoint"):
-        train(SMALL, Ellipses(), tmp_path, QUICK)
+        train(SMALL, Ellipses(), copied, QUICK)
 
 
 def test_metrics_after_the_checkpoint_are_deleted_and_a_damaged_line_is_an_error(tmp_path: Path) -> None:

@@ -389,6 +389,7 @@ def test_errors_name_damaged_masks_and_missing_credits(hand_copy, tmp_path):
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_help_has_an_example(command, run_objascale):
-    result = run_objascale("export", command, "--help", env=os.environ | {"COLUMNS": "200"})
+def test_help_has_an_example(command, run_objascale, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    result = run_objascale("export", command, "--help")
     assert f"Example: objascale export {command} data/mine --out" in result.stdout

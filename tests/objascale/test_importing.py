@@ -224,52 +224,57 @@ def test_files_in_one_scene_stay_separate(glb, look, tmp_path):
     assert (one.arrays["mask"] == right).all()
 
 
-@pytest.mark.parametrize("ending", ["glb", "obj", "fbx", "usdc"])
-def test_units_and_position_do_not_change_the_picture(glb, look, tmp_path, ending):
-    """A square of 1e-6, 1 or 1e6 m gives the same image; 1e5 m away, float32 moves it by up to 1 %."""
-    made = {}
+CONVERT = """
+import bpy, sys
+for file in sys.argv[1:]:
+    for ending in ("obj", "fbx", "usdc", "glb"):
+        bpy.ops.wm.read_factory_settings(use_empty=True)
+        for addon in ("io_scene_gltf2", "io_scene_fbx"):
+            bpy.ops.preferences.addon_enable(module=addon)
+        bpy.ops.import_scene.gltf(filepath=file)
+        target = file.replace(".glb", ".out." + ending)
+        if ending == "fbx":
+            bpy.ops.export_scene.fbx(filepath=target)
+        elif ending == "obj":
+            bpy.ops.wm.obj_export(filepath=target)
+        elif ending == "usdc":
+            bpy.ops.wm.usd_export(filepath=target)
+        else:
+            bpy.ops.export_scene.gltf(filepath=target, export_draco_mesh_compression_enable=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def squares(glb, tmp_path_factory) -> Path:
+    """Return a folder of GLBs of squares, and of these in other formats, exported by one process of Blender.
+
+    The squares have sizes of 1e-6, 1 and 1e6 m, or are 1e5 m away. NAME.out.glb has Draco compression.
+    """
+    folder = tmp_path_factory.mktemp("squares")
+    made = []
     for name, factor in (("tiny", 1e-6), ("metre", 1.0), ("huge", 1e6)):
         points = SQUARE["POSITION"] * np.float32(factor)
-        made[name] = glb(tmp_path / f"{name}.glb", {**SQUARE, "POSITION": points}, materials=[surface()])
+        made.append(glb(folder / f"{name}.glb", {**SQUARE, "POSITION": points}, materials=[surface()]))
     far = [{"mesh": 0, "translation": [1e5, -1e5, 1e5]}]
-    made["far"] = glb(tmp_path / "far.glb", SQUARE, materials=[surface()], nodes=far)
-    if ending != "glb":
-        made = {name: convert(file, ending) for name, file in made.items()}
-    seen = dict(zip(made, look(*([file] for file in made.values())), strict=True))
+    made.append(glb(folder / "far.glb", SQUARE, materials=[surface()], nodes=far))
+    result = subprocess.run([sys.executable, "-c", CONVERT, *map(str, made)], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    return folder
+
+
+@pytest.mark.parametrize("ending", ["glb", "out.obj", "out.fbx", "out.usdc"])
+def test_units_and_position_do_not_change_the_picture(squares, look, ending):
+    """A square of 1e-6, 1 or 1e6 m gives the same image; 1e5 m away, float32 moves it by up to 1 %."""
+    names = ("tiny", "metre", "huge", "far")
+    seen = dict(zip(names, look(*([squares / f"{name}.{ending}"] for name in names)), strict=True))
     for name in ("tiny", "metre", "huge"):
         assert (seen[name].arrays["mask"] != square_mask()).sum() <= (0 if ending == "glb" else 2), name
         assert np.linalg.norm(seen[name].arrays["points0"], axis=1).max() == pytest.approx(1, abs=1e-5)
     assert (seen["far"].arrays["mask"] != square_mask()).mean() < 0.02
 
 
-CONVERT = """
-import bpy, sys
-bpy.ops.wm.read_factory_settings(use_empty=True)
-for addon in ("io_scene_gltf2", "io_scene_fbx"):
-    bpy.ops.preferences.addon_enable(module=addon)
-bpy.ops.import_scene.gltf(filepath=sys.argv[1])
-target = sys.argv[2]
-if target.endswith("fbx"):
-    bpy.ops.export_scene.fbx(filepath=target)
-elif target.endswith("obj"):
-    bpy.ops.wm.obj_export(filepath=target)
-elif target.endswith("glb"):
-    bpy.ops.export_scene.gltf(filepath=target, export_draco_mesh_compression_enable=True)
-else:
-    bpy.ops.wm.usd_export(filepath=target)
-"""
-
-
-def convert(file: Path, ending: str) -> Path:
-    """Export the GLB by Blender in another format, or, for glb, with Draco compression."""
-    target = file.with_suffix(f".out.{ending}")
-    result = subprocess.run([sys.executable, "-c", CONVERT, str(file), str(target)], capture_output=True, text=True)
-    assert target.exists(), result.stderr
-    return target
-
-
-def test_draco_compression_is_decoded(glb, look, tmp_path):
-    compressed = convert(glb(tmp_path / "square.glb", SQUARE, materials=[surface()]), "glb")
+def test_draco_compression_is_decoded(squares, look):
+    compressed = squares / "metre.out.glb"
     assert b"KHR_draco_mesh_compression" in compressed.read_bytes()
     (seen,) = look([compressed])
     assert (seen.arrays["mask"] == square_mask()).all()

@@ -348,7 +348,7 @@ def test_the_command_of_the_paper_fetches_and_renders(loopback, tmp_path, monkey
     environment = os.environ | {"HOME": str(home), "HF_ENDPOINT": loopback.url, "POLYHAVEN_API": loopback.url}
     out = tmp_path / "set"
     command = ["render", "--categories", "apple,cup", "--n", 4, "--n-hdris", 1, "--hdri-res", "1k"]
-    command += ["--max-px", 512, "--max-area", 500, "--samples", 4]
+    command += ["--max-px", 512, "--max-area", 500, "--samples", 4, "--workers", 1]
 
     first = run_objascale(*command, "--out", out, env=environment)
     assert first.returncode == 0, first.stderr

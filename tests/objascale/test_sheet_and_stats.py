@@ -161,6 +161,13 @@ def test_stats_command_draws_equal_bytes_for_equal_datasets(made, tmp_path, run_
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 
+@pytest.fixture
+def one_format(monkeypatch):
+    """Save figures as SVG only, as fonts of PDF take most of the time."""
+    monkeypatch.setattr("objascale.statistics._FIGURE_SUFFIXES", ("svg",))
+
+
+@pytest.mark.usefixtures("one_format")
 def test_stats_counts_almost_black_and_unreadable_pictures(hand_copy, tmp_path, run_objascale):
     def printed() -> str:
         result = run_objascale("stats", hand_copy, "--out", tmp_path / "stats")
@@ -175,6 +182,7 @@ def test_stats_counts_almost_black_and_unreadable_pictures(hand_copy, tmp_path, 
     assert "1 of 2 pictures cannot be read; objascale verify names them\n" in printed()
 
 
+@pytest.mark.usefixtures("one_format")
 def test_pictures_with_a_night_map_are_counted_as_almost_black(made, shared, tmp_path, run_objascale):
     (tmp_path / "maps").mkdir()
     (tmp_path / "maps/night.exr").symlink_to(shared / "assets/hdris/night.exr")

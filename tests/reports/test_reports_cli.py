@@ -55,6 +55,16 @@ class Page(HTMLParser):
         self.words += data
 
 
+@pytest.fixture(autouse=True)
+def one_process(monkeypatch) -> None:
+    """Draw in this process, which saves the start of others. `report` is built before this, with processes."""
+    monkeypatch.setattr("reports.parallel.available_cores", lambda: 1)
+
+
+def few_figures(monkeypatch, **kinds: FigureKind) -> None:
+    monkeypatch.setattr("reports.build.FIGURES", {"10": FIGURES["10"], **kinds})
+
+
 @pytest.fixture(scope="module")
 def report(usual_results, tmp_path_factory) -> Path:
     """Build a report of the usual results once."""
@@ -108,6 +118,7 @@ def test_the_same_results_give_the_same_report(report, usual_results, tmp_path) 
 
 
 def test_defaults_follow_bench(make_results, tmp_path, monkeypatch) -> None:
+    few_figures(monkeypatch)
     make_results("results", ("box",), objects=1)
     monkeypatch.chdir(tmp_path)
     assert build().exit_code == 0
@@ -136,7 +147,8 @@ def test_incomplete_results_give_a_report(make_results, tmp_path, shape: dict) -
     assert page.words.count("IoU and time on") == 1
 
 
-def test_two_data_sets_have_a_section_each(make_results, tmp_path) -> None:
+def test_two_data_sets_have_a_section_each(make_results, tmp_path, monkeypatch) -> None:
+    few_figures(monkeypatch)
     one = make_results("one", ("ellipse",), objects=2, dataset="objascale")
     two = make_results("two", ("box",), objects=2, dataset="coco128 <val>")
     done = build(one, two, "--out", tmp_path / "report")
@@ -161,10 +173,6 @@ def test_times_alone_give_a_report(make_timing, tmp_path) -> None:
     assert "A quick processor" in page.words
     assert "Size and time of each model" in page.words
     assert not {"objects", "filters", "viewer"} & set(page.ids)
-
-
-def few_figures(monkeypatch, **kinds: FigureKind) -> None:
-    monkeypatch.setattr("reports.build.FIGURES", {"10": FIGURES["10"], **kinds})
 
 
 def test_files_of_an_earlier_report_are_deleted_and_others_kept(make_results, tmp_path, monkeypatch) -> None:
@@ -225,7 +233,8 @@ def test_only_rows_of_models_have_colours(make_results, tmp_path, monkeypatch) -
     assert "of-models" not in (folder / "iou-by-category.html").read_text()
 
 
-def test_parts_that_cannot_be_made_are_noted_and_the_rest_is_built(make_results, tmp_path) -> None:
+def test_parts_that_cannot_be_made_are_noted_and_the_rest_is_built(make_results, tmp_path, monkeypatch) -> None:
+    few_figures(monkeypatch)
     assert build(make_results(models=("box",), category="apple"), "--out", tmp_path / "report").exit_code == 0
     words = Page(tmp_path / "report" / "index.html").words
     assert "Table category, IoU by category: all objects of objascale have the same category" in words
@@ -288,7 +297,8 @@ def test_tables_are_completed_by_name() -> None:
     assert [name for name, _ in complete("p")] == ["pixels", "paired"]
 
 
-def test_missing_pictures_are_noted_and_the_rest_is_built(make_results, tmp_path) -> None:
+def test_missing_pictures_are_noted_and_the_rest_is_built(make_results, tmp_path, monkeypatch) -> None:
+    few_figures(monkeypatch)
     results = make_results(models=("box",), objects=4)
     for picture in (tmp_path / "results-data" / "images").iterdir():
         picture.unlink()
@@ -344,7 +354,8 @@ def test_mixed_schema_versions_are_refused(make_results, tmp_path) -> None:
     assert "different schema versions" in done.stderr
 
 
-def test_an_output_that_is_a_file_is_refused(make_results, tmp_path) -> None:
+def test_an_output_that_is_a_file_is_refused(make_results, tmp_path, monkeypatch) -> None:
+    few_figures(monkeypatch)
     (tmp_path / "report").write_text("")
     done = build(make_results(objects=1), "--out", tmp_path / "report")
     assert done.exit_code == 1

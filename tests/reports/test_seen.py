@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from reports.build import build_report
 from reports.cli import app
+from reports.figures.registry import FIGURES
 from reports.formats import Table, escape_latex
 from reports.results import ReportError, read_results
 from reports.tables.category import category_table
@@ -130,7 +131,8 @@ def test_a_claim_on_seen_objects_is_judged_only_by_option(make_results, tmp_path
     assert found("--include-seen")["outcome"] == "holds"
 
 
-def test_page_and_gallery_show_the_marks(seen, tmp_path: Path) -> None:
+def test_page_and_gallery_show_the_marks(seen, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("reports.build.FIGURES", {"10": FIGURES["10"]})
     report = build_report([seen("object", objects=12)], tmp_path / "report")
     page = report.page.read_text()
     assert "On objascale, models have seen objects or the data set in training (flip-tiny: 12 objects)." in page
@@ -144,7 +146,8 @@ def test_page_and_gallery_show_the_marks(seen, tmp_path: Path) -> None:
     assert marks == {"flip-tiny": {str(i): "§" for i in range(12)}, "grabcut": {}, "box": {}}
 
 
-def test_the_models_table_lists_training_data(make_results, tmp_path: Path) -> None:
+def test_the_models_table_lists_training_data(make_results, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("reports.build.FIGURES", {})
     folder = make_results(models=MODELS, objects=3)
     run = json.loads((folder / "run.json").read_text())
     told = {"objects": 0, "backgrounds": 0, "complete": True, "datasets": []}
