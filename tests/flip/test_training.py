@@ -286,10 +286,8 @@ def test_two_processes_train_as_one(finished: Path, tmp_path: Path) -> None:
     assert sorted((tmp_path / "log").read_text().split()) == ["there", "there", "written"]
     one, two = (torch.load(run / CHECKPOINT_FILE, weights_only=True) for run in (finished, tmp_path / "two"))
     assert two["step"] == SMALL.steps
-    start = task_of(SMALL).model().state_dict()
     for name, tensor in one["model"].items():
         assert torch.allclose(two["model"][name], tensor, atol=2e-4), name
-        assert start[name].shape == tensor.shape
 
 
 def test_scenes_that_fail_are_reported_and_left_out(tmp_path: Path) -> None:
