@@ -18,14 +18,15 @@ from reports.style import save_figure
 class Output:
     """Writes files below `root`, a new or present folder, and records their relative paths.
 
-    Raises ReportError if the folder cannot be made or a file cannot be written.
+    Raises ReportError if `root` is no folder or a file cannot be written.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.files: set[str] = set()
         with self.writing():
-            root.mkdir(parents=True, exist_ok=True)
+            if root.exists() and not root.is_dir():
+                raise NotADirectoryError(f"{root} is no folder")
 
     def write(self, name: str, text: str) -> None:
         """Write one file."""

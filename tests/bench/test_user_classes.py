@@ -210,7 +210,7 @@ def test_a_class_of_unknown_size_has_one_process(bench):
     ("code", "name", "sentence"),
     [
         ("", "absent.py:FilledBox", "absent.py cannot be read (No such file or directory)"),
-        ("", "data:FilledBox", "there is no Python module data; install it, or write its file: data.py:CLASS"),
+        ("", "absent:FilledBox", "there is no Python module absent; install it, or write its file: absent.py:CLASS"),
         ("", "./data:FilledBox", "./data is not a Python file; write FILE.py:CLASS"),
         ("", "my_model.py", "my_model.py names no class; write FILE.py:CLASS"),
         ("", "my_model.py:", "my_model.py: names no class"),
