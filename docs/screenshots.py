@@ -1,9 +1,9 @@
 """Take the screenshots of a report's page, and of the page of `bench serve`, that the documentation shows.
 
     python docs/screenshots.py REPORT [--out docs/images]
-    python docs/screenshots.py http://127.0.0.1:8765/ [--out docs/images]
+    python docs/screenshots.py 'http://127.0.0.1:8765/#picture=34&object=2' [--out docs/images]
 
-REPORT is the folder of `reports build`, the address that of a running `bench serve`. Needs Playwright and Chromium. The
+REPORT is the folder of `reports build`, the address that of a running `bench serve`, here of objascale-mini-v1. Needs Playwright and Chromium. The
 pictures have at most 250 kB each.
 """
 
@@ -41,6 +41,7 @@ def main() -> None:
     parser.add_argument("report", help="folder of a report, or the address of bench serve")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "images")
     arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         page = browser.new_page(viewport=SIZE, reduced_motion="reduce")
