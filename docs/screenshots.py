@@ -3,8 +3,8 @@
     python docs/screenshots.py REPORT [--out docs/images]
     python docs/screenshots.py 'http://127.0.0.1:8765/#picture=34&object=2' [--out docs/images]
 
-REPORT is the folder of `reports build`, the address that of a running `bench serve`, here of objascale-mini-v1. Needs Playwright and Chromium. The
-pictures have at most 250 kB each.
+REPORT is the folder of `reports build`, the address that of a running `bench serve`, here of objascale-mini-v1. Needs
+Playwright and Chromium. The pictures have at most 250 kB each.
 """
 
 from __future__ import annotations
