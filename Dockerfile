@@ -20,10 +20,10 @@ CMD ["objascale", "doctor"]
 FROM base AS gpu
 ARG TORCH=cu128
 RUN make .venv/torch TORCH=$TORCH \
- && .venv/bin/pip install --no-cache-dir -c constraints.txt -e '.[render,onnx,sam,hf]'
+ && .venv/bin/pip install --no-cache-dir -c constraints.txt -e '.[render,onnx,sam,hf,serve]'
 WORKDIR /data
 
 FROM base AS cpu
 RUN make .venv/torch TORCH=cpu \
- && .venv/bin/pip install --no-cache-dir -c constraints.txt -e '.[render,onnx,sam,hf]'
+ && .venv/bin/pip install --no-cache-dir -c constraints.txt -e '.[render,onnx,sam,hf,serve]'
 WORKDIR /data

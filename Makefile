@@ -41,7 +41,7 @@ $(VENV)/torch: | $(BIN)/pip
 # The demo needs a few packages, everything else needs all.
 $(VENV)/demo: pyproject.toml constraints.txt $(VENV)/torch
 	@echo "Installing Blender and the other packages of the demo in $(VENV), once"
-	@$(INSTALL) -e '.[render,onnx]'
+	@$(INSTALL) -e '.[render,onnx,serve]'
 	@$(BIN)/objascale doctor --blender
 	@touch $@
 
@@ -64,7 +64,7 @@ demo: $(VENV)/demo
 	@echo "From left to right, objects cover more of their picture. box and ellipse are the prompt itself, without a model."
 	@echo "3. reports build: tables, figures, and a page with every object"
 	@$(BIN)/reports build demo/results --out demo/report | tail -n 2
-	@echo "Open the report in a browser. Next: docs/index.md"
+	@echo "Open the report in a browser. To draw prompts yourself: $(BIN)/bench serve --data demo/data. Next: docs/index.md"
 	@test -z "$$DISPLAY$$WAYLAND_DISPLAY" || $(BIN)/python -m webbrowser -t "file://$(CURDIR)/$(PAGE)" >/dev/null
 
 # The results that the tables and figures of docs/ show. COCO's part needs its pictures and annotations of 2017.
