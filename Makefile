@@ -144,6 +144,7 @@ benchmarks: setup
 	$(MEASURE)/training_cost.py  # 1 min
 	$(MEASURE)/serve.py  # 3 min
 	$(MEASURE)/difficulty.py --out build/difficulty  # 20 min
+	$(MEASURE)/tones.py build/difficulty/clean build/difficulty/photo  # 1 min
 	@test -d $(RESULTS) || { echo "$(RESULTS) is missing, so reports are not measured: make results"; exit 0; }; \
 	$(MEASURE)/report.py $(RESULTS) && $(MEASURE)/gallery.py $(RESULTS)  # 15 min
 

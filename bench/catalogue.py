@@ -64,7 +64,7 @@ class PublicDataset:
     def command(self, root: Path) -> str:
         """Return the command that measures two models on the data set in `root`."""
         images = f" --images {root / self.name / self.images}" if self.images else ""
-        return f"bench run --models flip-tiny,box --data {self.path(root)}{images} --out results/{self.name}"
+        return run_command(self.name, f"{self.path(root)}{images}")
 
 
 _FBRS = "github.com/saic-vul/fbrs_interactive_segmentation/releases/download/v1.0"
@@ -255,6 +255,11 @@ CATALOGUE = {
     )
 }
 """The public data sets by name."""
+
+
+def run_command(name: str, data: str) -> str:
+    """Return the command that measures two models on the data set `name`, which --data opens as `data`."""
+    return f"bench run --models flip-tiny,box --data {data} --out results/{name}"
 
 
 def find_dataset(name: str) -> PublicDataset:

@@ -24,9 +24,8 @@ class Output:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.files: set[str] = set()
-        with self.writing():
-            if root.exists() and not root.is_dir():
-                raise NotADirectoryError(f"{root} is no folder")
+        if root.exists() and not root.is_dir():
+            raise ReportError(f"{root} is no folder: choose another --out")
 
     def write(self, name: str, text: str) -> None:
         """Write one file."""

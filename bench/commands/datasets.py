@@ -27,15 +27,16 @@ def datasets(
 
     With NAME, print how to get one.
     """
-    from bench.catalogue import CATALOGUE, find_dataset
+    from bench.catalogue import CATALOGUE, find_dataset, run_command
     from objascale.benchmarks import data_folder, load_benchmark, names
+    from objascale.benchmarks.obtaining import is_complete
 
     if name is None:
         table = Table(show_lines=True)
         for heading in ("data set", "here", "size", "content, layout, licence and address"):
             table.add_column(heading, overflow="fold")
         for benchmark in map(load_benchmark, names()):
-            here = (data_folder(benchmark) / "annotations.parquet").exists()
+            here = is_complete(benchmark, data_folder(benchmark))
             about = "\n".join((benchmark.content.about, f"bench run --data {benchmark.name} renders it first"))
             table.add_row(benchmark.name, "yes" if here else "no", "rendered here", about)
         for each in CATALOGUE.values():
@@ -49,10 +50,13 @@ def datasets(
         return
     if name in names():
         about = load_benchmark(name).content.about
-        command = f"bench run --models flip-tiny,box --data {name} --out results/{name}"
-        typer.echo(
-            "\n".join((f"{name}: {about}", "", "To run on it, and render what is missing of it first:", command))
-        )
+        lines = [
+            f"{name}: {about}",
+            "",
+            "To run on it, and render what is missing of it first:",
+            run_command(name, name),
+        ]
+        typer.echo("\n".join(lines))
         return
     with errors():
         chosen = find_dataset(name)

@@ -58,7 +58,7 @@ def obtain(name: str) -> Path:
 
     benchmark = load_benchmark(name)
     folder = data_folder(benchmark)
-    if _is_complete(benchmark, folder):
+    if is_complete(benchmark, folder):
         return folder
     complain(f"rendering the missing pictures of {name} into {folder}")
     rendering = Rendering(benchmark_plan(benchmark), DatasetWriter(folder), benchmark=benchmark)
@@ -69,7 +69,7 @@ def obtain(name: str) -> Path:
     return folder
 
 
-def _is_complete(benchmark: Benchmark, folder: Path) -> bool:
+def is_complete(benchmark: Benchmark, folder: Path) -> bool:
     """Return whether a folder has every picture of a benchmark, right or wrong."""
     if not (folder / BENCHMARK_FILE).exists() or not (folder / "annotations.parquet").exists():
         return False

@@ -27,6 +27,7 @@ import numpy as np
 import pandas as pd
 import psutil
 from playwright.sync_api import Page, sync_playwright
+from usage import cpu
 
 from reports.build import build_report
 
@@ -105,13 +106,6 @@ class Peak(threading.Thread):
                 except psutil.Error:
                     continue
             self.highest = max(self.highest, used / 2**20)
-
-
-def cpu() -> float:
-    """CPU seconds of this process, of its children and of theirs, such as the workers of a fork server."""
-    own = psutil.Process()
-    times = [process.cpu_times() for process in (own, *own.children(recursive=True))]
-    return sum(each.user + each.system + each.children_user + each.children_system for each in times)
 
 
 def opened(page: Page, address: str) -> float:

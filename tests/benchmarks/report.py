@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
+from usage import cpu
 
 from reports import build
 from reports.tables.registry import DATASET_TABLES, SUMMARY_TABLES
@@ -37,13 +37,6 @@ def timed(seconds: dict[str, float], stage: str, function: Callable[..., Any]) -
             seconds[stage] += time.perf_counter() - start
 
     return run
-
-
-def cpu() -> float:
-    """CPU seconds of this process, of its children and of theirs, such as the workers of a fork server."""
-    own = psutil.Process()
-    times = [process.cpu_times() for process in (own, *own.children(recursive=True))]
-    return sum(each.user + each.system + each.children_user + each.children_system for each in times)
 
 
 def main() -> None:
