@@ -191,10 +191,14 @@ class RegionMask:
         x, y = (int(counts @ np.arange(len(counts))) for counts in (self.data.sum(axis, np.uint32) for axis in (0, 1)))
         return np.array((x / self.area + (self.x + 0.5), y / self.area + (self.y + 0.5)))
 
-    def intersection(self, other: RegionMask) -> int:
-        """Return the number of pixels in both masks. Raises MaskError if the frames differ in size."""
+    def check_frame(self, other: RegionMask) -> None:
+        """Raise MaskError if the frame of another mask has a different size."""
         if (self.width, self.height) != (other.width, other.height):
             raise MaskError(f"masks of different frames: {self.width}×{self.height} and {other.width}×{other.height}")
+
+    def intersection(self, other: RegionMask) -> int:
+        """Return the number of pixels in both masks. Raises MaskError if the frames differ in size."""
+        self.check_frame(other)
         (h, w), (other_h, other_w) = self.data.shape, other.data.shape
         x0, x1 = max(self.x, other.x), min(self.x + w, other.x + other_w)
         y0, y1 = max(self.y, other.y), min(self.y + h, other.y + other_h)
