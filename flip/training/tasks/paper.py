@@ -21,7 +21,6 @@ from flip.training.teacher import load_teacher, teacher_loss
 from objascale.masks import RegionMask
 from objascale.scenes import Scene
 
-
 PATCH_STEP = 8
 """Numbers of patches in training are multiples of it. On a CPU, oneDNN compiles a kernel for each shape of a product of
 matrices, so that fewer shapes save time."""
