@@ -93,10 +93,11 @@ class RegionMask:
     def rle(self) -> dict[str, Any]:
         """Encode as COCO RLE with compressed ASCII counts: `{"size": [height, width], "counts": str}`."""
         h, w = self.data.shape
-        flat = np.zeros(1 + w * (h + 1), bool)  # columns one after the other, each between background
-        flat[1:].reshape(w, h + 1)[:, :h] = _transposed(self.data)
-        columns, edges = np.divmod(np.flatnonzero(flat[1:] != flat[:-1]), h + 1)
-        positions = (columns + self.x) * self.height + edges + self.y
+        changes = np.zeros((h + 1, w), bool)  # between a pixel and the one above it
+        changes[:h] = self.data
+        changes[1:] ^= self.data
+        rows, columns = np.divmod(np.flatnonzero(changes), max(w, 1))
+        positions = np.sort((columns + self.x) * self.height + rows + self.y)
         bounds = np.concatenate(([0], positions, [self.width * self.height]))
         runs = np.diff(bounds)
         joined = np.flatnonzero(runs[1:-1] == 0) + 1  # empty runs between object pixels of two columns
