@@ -29,7 +29,7 @@ from objascale.datasets import Dataset, TruthObject, read_content
 from objascale.masks import RegionMask
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
 
 pytest_plugins = ["tests.no_skips"]
 
@@ -63,6 +63,14 @@ def browser() -> Iterator[Browser]:
         started = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"] if os.geteuid() == 0 else [])
         yield started
         started.close()
+
+
+@pytest.fixture(scope="module")
+def tab(browser: Browser) -> Iterator[Page]:
+    """Return a tab for all tests of a file; see `tests.tabs.opened`."""
+    context = browser.new_context(reduced_motion="reduce")
+    yield context.new_page()
+    context.close()
 
 
 class Reply(BaseHTTPRequestHandler):
