@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import ray
 
 from baselines import registry
 from baselines.segmenter import ModelCard, Options
@@ -29,22 +28,16 @@ from objascale.datasets.formats import open_dataset
 from objascale.engine import Fatal
 from tests import bench_runs
 from tests.bench_runs import USER_MODEL, await_rows, bench, table, write_images
+from tests.ray_clusters import lose_second_node, two_nodes
 
 MODELS = ["--models", f"{USER_MODEL},ellipse,grabcut", "--noise", "0,0.2", "--device", "cpu"]
-NODE = {"num_cpus": 2, "include_dashboard": False}
 
 
 @pytest.fixture(scope="module")
 def cluster():
     """Start two nodes of two CPUs; the second declares a GPU."""
-    from ray.cluster_utils import Cluster as Nodes
-
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    nodes = Nodes(initialize_head=True, head_node_args=NODE)
-    nodes.add_node(num_cpus=2, num_gpus=1)
-    yield nodes
-    ray.shutdown()
-    nodes.shutdown()
+    with two_nodes(num_gpus=1) as nodes:
+        yield nodes
 
 
 def start(*arguments: object) -> subprocess.Popen[str]:
@@ -226,11 +219,10 @@ def test_common_mistakes_give_one_clear_sentence(cluster, discs, tmp_path, monke
 def test_a_lost_node_costs_no_rows(cluster, data, whole, tmp_path):
     """This test runs last, because the cluster loses a node."""
     out = tmp_path / "out"
-    doomed = next(node for node in cluster.list_all_nodes() if not node.head)
     process = start("run", *MODELS, "--data", data, "--out", out, "--engine", "ray", "--address", cluster.address)
     try:
         await_rows(out, 30, process)
-        cluster.remove_node(doomed, allow_graceful=False)
+        lose_second_node(cluster)
         _, errors = process.communicate(timeout=120)
         assert process.returncode == 0, errors
         assert "Traceback" not in errors
