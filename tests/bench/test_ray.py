@@ -31,6 +31,8 @@ from tests.bench_runs import USER_MODEL, await_rows, bench, table, write_images
 from tests.ray_clusters import lose_second_node, two_nodes
 
 MODELS = ["--models", f"{USER_MODEL},ellipse,grabcut", "--noise", "0,0.2", "--device", "cpu"]
+IMAGES = 50
+ROWS = 6 * IMAGES
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +50,7 @@ def start(*arguments: object) -> subprocess.Popen[str]:
 @pytest.fixture(scope="module")
 def data(write_discs, tmp_path_factory) -> Path:
     """Write images, one of which is truncated."""
-    return write_images(write_discs, tmp_path_factory.mktemp("ray") / "data", 80)
+    return write_images(write_discs, tmp_path_factory.mktemp("ray") / "data", IMAGES)
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +60,7 @@ def whole(data, tmp_path_factory) -> pd.DataFrame:
     result = bench("run", *MODELS, "--data", data, "--out", out)
     assert result.exit_code == 0, result.output
     rows = table(out)
-    assert (len(rows), rows["error"].notna().sum()) == (480, 6)
+    assert (len(rows), rows["error"].notna().sum()) == (ROWS, 6)
     return rows
 
 
@@ -70,12 +72,12 @@ def test_a_killed_run_resumes_with_more_workers_than_fit(cluster, data, whole, t
     process.kill()
     process.communicate()  # waits, and closes the pipe
     lines = (out / "journal.jsonl").read_bytes().count(b"\n")
-    assert 30 <= lines < 480
+    assert 30 <= lines < ROWS
 
     resumed = bench(*arguments, "--workers", 3)
     assert resumed.exit_code == 0, resumed.output
     pd.testing.assert_frame_equal(table(out), whole)
-    assert (out / "journal.jsonl").read_bytes().count(b"\n") <= 480 + 6  # finished rows are not measured again
+    assert (out / "journal.jsonl").read_bytes().count(b"\n") <= ROWS + 6  # finished rows are not measured again
 
 
 def test_a_terminated_run_can_be_resumed(cluster, data, whole, tmp_path):
@@ -89,7 +91,7 @@ def test_a_terminated_run_can_be_resumed(cluster, data, whole, tmp_path):
     assert process.returncode == 143
     assert "run the same command again to continue" in errors
     assert "Traceback" not in errors
-    assert 30 <= len(table(out)) < 480
+    assert 30 <= len(table(out)) < ROWS
     assert bench(*arguments).exit_code == 0  # resumes on this machine
     pd.testing.assert_frame_equal(table(out), whole)
 
@@ -226,7 +228,7 @@ def test_a_lost_node_costs_no_rows(cluster, data, whole, tmp_path):
         _, errors = process.communicate(timeout=120)
         assert process.returncode == 0, errors
         assert "Traceback" not in errors
-        assert len((out / "journal.jsonl").read_text().splitlines()) == 480
+        assert len((out / "journal.jsonl").read_text().splitlines()) == ROWS
         pd.testing.assert_frame_equal(table(out), whole)
     finally:
         process.kill()
