@@ -33,10 +33,19 @@ if TYPE_CHECKING:
 
 pytest_plugins = ["tests.no_skips"]
 
-settings.register_profile("suite", deadline=None)  # tests assert no times, because the machine may be busy
+# Tests assert no times, because the machine may be busy.
+settings.register_profile("suite", deadline=None, max_examples=40)
 settings.load_profile("suite")
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _files_stay_in_memory() -> Iterator[None]:
+    """Do not wait until files are on the disk: no test cuts the power."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("os.fsync", lambda _: None)
+        yield
 
 
 @pytest.fixture(scope="session")
