@@ -29,14 +29,23 @@ from objascale.datasets import Dataset, TruthObject, read_content
 from objascale.masks import RegionMask
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
 
 pytest_plugins = ["tests.no_skips"]
 
-settings.register_profile("suite", deadline=None)  # tests assert no times, because the machine may be busy
+# Tests assert no times, because the machine may be busy.
+settings.register_profile("suite", deadline=None, max_examples=40)
 settings.load_profile("suite")
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _files_stay_in_memory() -> Iterator[None]:
+    """Do not wait until files are on the disk: no test cuts the power."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("os.fsync", lambda _: None)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -63,6 +72,14 @@ def browser() -> Iterator[Browser]:
         started = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"] if os.geteuid() == 0 else [])
         yield started
         started.close()
+
+
+@pytest.fixture(scope="module")
+def tab(browser: Browser) -> Iterator[Page]:
+    """Return a tab for all tests of a file; see `tests.tabs.opened`."""
+    context = browser.new_context(reduced_motion="reduce")
+    yield context.new_page()
+    context.close()
 
 
 class Reply(BaseHTTPRequestHandler):

@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, FilePayload, Locator, Page, expect
+from playwright.sync_api import FilePayload, Locator, Page, expect
 
 from bench.serve.server import Server
 from objascale.datasets.formats import open_dataset
 from objascale.masks import RegionMask
 from tests.bench.serving import picture, png, service
+from tests.tabs import opened
 
 REFUSED = re.compile("Failed to load resource: the server responded with a status of 4")  # the browser's own note
 expect.set_options(timeout=20_000)
@@ -38,20 +39,12 @@ def address(write_discs, tmp_path_factory) -> Iterator[str]:
 
 
 @pytest.fixture
-def page(browser: Browser, address: str) -> Iterator[Page]:
+def page(tab: Page, address: str) -> Iterator[Page]:
     """Return the page; at the end, assert that it logged no error and asked only its own server."""
-    complaints: list[str] = []
-    context = browser.new_context(viewport={"width": 1300, "height": 900}, reduced_motion="reduce")
-    opened = context.new_page()
-    opened.set_default_timeout(15_000)
-    opened.on("console", lambda message: None if REFUSED.match(message.text) else complaints.append(message.text))
-    opened.on("pageerror", lambda error: complaints.append(str(error)))
-    opened.on("request", lambda r: None if r.url.startswith((address, "blob:")) else complaints.append(r.url))
-    opened.goto(address)
-    settle(opened)
-    yield opened
-    context.close()
-    assert complaints == []
+    tab.set_default_timeout(15_000)
+    with opened(tab, address, 1300, (address, "blob:"), REFUSED):
+        settle(tab)
+        yield tab
 
 
 def panel(page: Page, model: str) -> Locator:
@@ -265,15 +258,12 @@ def test_a_broken_file_is_a_message_and_the_page_goes_on(page: Page) -> None:
 
 
 @pytest.mark.parametrize("width", [400, 1400, 2560])
-def test_nothing_is_wider_than_the_window(browser: Browser, address: str, width: int) -> None:
-    context = browser.new_context(viewport={"width": width, "height": 900})
-    opened = context.new_page()
-    opened.goto(address)
-    expect(panel(opened, "box").locator(".iou")).not_to_be_empty()
-    assert opened.evaluate("document.documentElement.scrollWidth") <= width
-    for part in ("#stage", "#panels", "#changes", "#tools"):
-        frame = opened.locator(part).bounding_box()
-        assert frame is not None
-        assert frame["x"] >= 0
-        assert frame["x"] + frame["width"] <= width
-    context.close()
+def test_nothing_is_wider_than_the_window(tab: Page, address: str, width: int) -> None:
+    with opened(tab, address, width, (address, "blob:"), REFUSED):
+        expect(panel(tab, "box").locator(".iou")).not_to_be_empty()
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width
+        for part in ("#stage", "#panels", "#changes", "#tools"):
+            frame = tab.locator(part).bounding_box()
+            assert frame is not None
+            assert frame["x"] >= 0
+            assert frame["x"] + frame["width"] <= width

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import pytest
 
 from flip.training.command import _printer
 from flip.training.config import Config, Optimiser, Phase, read_config
 from flip.training.journal import StepReport
-from flip.training.plan import MEASURED_STEPS, Plan, cost_table, flops_per_example
+from flip.training.plan import MEASURED_STEPS, Plan, cost_table
+from flip.training.plan import flops_per_example as counted
 
+flops_per_example = cache(counted)
 CONFIG = Config(
     model="flip-s",
     scenes=16,
@@ -16,6 +20,12 @@ CONFIG = Config(
     phases=(Phase(steps=1_000, tokens=64, outputs=64), Phase(steps=3_000, tokens=128, outputs=64)),
     optimiser=Optimiser(rate=1e-3),
 )
+
+
+@pytest.fixture(autouse=True)
+def _count_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Count the operations of each model once for all tests."""
+    monkeypatch.setattr("flip.training.plan.flops_per_example", flops_per_example)
 
 
 def test_operations_grow_with_the_number_of_patches_as_counted_by_hand() -> None:

@@ -155,6 +155,7 @@ def test_the_command_labels_with_flip(photos: Path, weights: Path, tmp_path: Pat
     out = tmp_path / "out"
     (photos / "deeper/b.png").unlink()
     arguments = ["pseudo-label", str(photos), "--weights", str(weights), "--out", str(out), "--teacher", "flip-tiny"]
+    arguments += ["--grid", "6"]
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0, done.output
     assert "1 pictures left out" in done.output

@@ -140,7 +140,7 @@ def test_it_learns_one_scene(tmp_path: Path) -> None:
         def scene(self, position: int) -> Scene:
             return Ellipses().scene(0)
 
-    phase = Phase(steps=120, tokens=24, outputs=24)
+    phase = Phase(steps=80, tokens=24, outputs=24)
     config = SMALL.model_copy(
         update={"phases": (phase,), "save_every": 1000, "optimiser": Optimiser(rate=2e-3, warmup=10, ema=0.8)}
     )

@@ -242,9 +242,9 @@ def render_formats(worker: LocalWorker, models: Path, count: int, folder: Path) 
     return outcomes
 
 
-def test_twenty_mutants_of_each_other_format(worker, shared, tmp_path):
-    outcomes = render_formats(worker, shared / "faults/models", 20, tmp_path)
-    assert outcomes.total() == 100
+def test_fifteen_mutants_of_each_other_format(worker, shared, tmp_path):
+    outcomes = render_formats(worker, shared / "faults/models", 15, tmp_path)
+    assert outcomes.total() == 75
     assert sum(count for name, count in outcomes.items() if name.endswith("worker-lost")) == 0
 
 

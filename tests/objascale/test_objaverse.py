@@ -345,12 +345,14 @@ def test_the_command_of_the_paper_fetches_and_renders(loopback, tmp_path, monkey
     loopback.files["/assets?t=hdris"] = json.dumps(listing).encode()
     loopback.files["/files/city"] = json.dumps({"hdri": {"1k": {"exr": record}}}).encode()
     loopback.files["/city.exr"] = exr
-    environment = os.environ | {"HOME": str(home), "HF_ENDPOINT": loopback.url, "POLYHAVEN_API": loopback.url}
+    for name, value in {"HOME": home, "HF_ENDPOINT": loopback.url, "POLYHAVEN_API": loopback.url}.items():
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.setattr(package, "_VERSIONED_PATH", str(home / ".objaverse/hf-objaverse-v1"))  # as in a new process
     out = tmp_path / "set"
     command = ["render", "--categories", "apple,cup", "--n", 4, "--n-hdris", 1, "--hdri-res", "1k"]
     command += ["--max-px", 512, "--max-area", 500, "--samples", 4, "--workers", 1]
 
-    first = run_objascale(*command, "--out", out, env=environment)
+    first = run_objascale(*command, "--out", out, env=os.environ)
     assert first.returncode == 0, first.stderr
     assert f"4 images in {out}" in first.stdout
     table = read_annotations(out)
@@ -362,18 +364,18 @@ def test_the_command_of_the_paper_fetches_and_renders(loopback, tmp_path, monkey
     assert (credits["city"]["author"], credits["city"]["licence"]) == ("Greg Zaal", "CC0-1.0")
 
     asked = len(loopback.asked())
-    again = run_objascale(*command, "--out", out, env=environment)
+    again = run_objascale(*command, "--out", out)
     assert (again.returncode, "4 of 4 images exist already" in again.stderr) == (0, True), again.stderr
-    elsewhere = run_objascale(*command, "--out", tmp_path / "other", "--offline", env=environment)
+    elsewhere = run_objascale(*command, "--out", tmp_path / "other", "--offline")
     assert elsewhere.returncode == 0, elsewhere.stderr
     assert len(loopback.asked()) == asked
     for file in table.file:
         assert (out / file).read_bytes() == (tmp_path / "other" / file).read_bytes()
 
-    plan = run_objascale("plan", "--categories", "appel", env=environment)
+    plan = run_objascale("plan", "--categories", "appel")
     assert plan.returncode == 1
     assert "did you mean apple?" in plan.stderr
-    gone = environment | {"HOME": str(tmp_path), "HF_ENDPOINT": "http://127.0.0.1:9"}
+    gone = os.environ | {"HOME": str(tmp_path), "HF_ENDPOINT": "http://127.0.0.1:9"}
     nowhere = run_objascale(*command[:3], "--out", tmp_path / "x", env=gone)
     assert nowhere.returncode == 1
     assert "127.0.0.1" in nowhere.stderr

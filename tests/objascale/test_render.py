@@ -84,9 +84,9 @@ def only(reply: Reply) -> dict:
 
 @pytest.fixture(scope="module")
 def sphere(tmp_path_factory) -> Path:
-    """Write a finely faceted unit sphere as OBJ, exact to 1e-4 of the radius."""
+    """Write a finely faceted unit sphere as OBJ, exact to 2e-4 of the radius."""
     path = tmp_path_factory.mktemp("objects") / "sphere.obj"
-    rings, sectors = 160, 320
+    rings, sectors = 80, 160
     theta, phi = np.linspace(0, np.pi, rings + 1)[:, None], np.arange(sectors) * 2 * np.pi / sectors
     points = np.stack(
         np.broadcast_arrays(
@@ -193,10 +193,9 @@ def test_an_object_may_be_cut_by_the_frame(worker, sphere, tmp_path):
 def test_the_picture_equals_a_full_frame_of_blender(worker, shared, tmp_path):
     """99.9 % of background pixels are within 1 of 255; object pixels equal the full render with the same samples."""
     settings = RenderSettings(samples=128, denoise=False, noise_threshold=0)
-    spec = changed(width=400, height=400)
     full = tmp_path / "full.png"
     thing = next((shared / "assets/objects/teapot").glob("*.glb"))
-    annotation = only(ask(worker, thing, tmp_path / "crop.png", spec, settings, full_frame=full))
+    annotation = only(ask(worker, thing, tmp_path / "crop.png", SPEC, settings, full_frame=full))
     ours, theirs = (cv2.imread(str(tmp_path / name)).astype(int) for name in ("crop.png", "full.png"))
     difference = np.abs(ours - theirs).max(2)
     mask = mask_of(annotation).full()
@@ -236,20 +235,18 @@ def test_pixels_outside_the_object_are_background(worker, sphere, tmp_path):
     assert differs[mask.full()].mean() > 0.9
 
 
-def test_equal_specs_give_equal_bytes(sphere, shared, tmp_path):
-    """Also with denoising and adaptive sampling, in other processes and with another number of threads."""
+def test_equal_specs_give_equal_bytes(worker, sphere, shared, tmp_path):
+    """Also with denoising and adaptive sampling, in another process and with another number of threads."""
     thing = next((shared / "assets/objects/cupcake").glob("*.glb"))
     settings = RenderSettings(samples=16)
-    files = []
-    for threads in (1, 2):
-        blender = LocalWorker(EngineSettings(workers=1, threads=threads, device="cpu", timeout=300))
-        try:
-            ask(blender, sphere, tmp_path / "before.png")  # an earlier render must not change the result
-            files.append(tmp_path / f"{threads}.png")
-            ask(blender, thing, files[-1], settings=settings)
-        finally:
-            blender.close()
-    assert files[0].read_bytes() == files[1].read_bytes()
+    ask(worker, sphere, tmp_path / "before.png")  # an earlier render must not change the result
+    ask(worker, thing, tmp_path / "here.png", settings=settings)
+    other = LocalWorker(EngineSettings(workers=1, threads=1, device="cpu", timeout=300))
+    try:
+        ask(other, thing, tmp_path / "there.png", settings=settings)
+    finally:
+        other.close()
+    assert (tmp_path / "here.png").read_bytes() == (tmp_path / "there.png").read_bytes()
 
 
 def test_masks_of_transparent_and_cut_out_surfaces(worker, tmp_path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -17,6 +16,7 @@ import pytest
 from objascale.dataset import read_annotations, read_journal
 from objascale.files import file_sha256
 from objascale.progress import Pace
+from tests.ray_clusters import lose_second_node, two_nodes
 
 STABLE = ["image_id", "object_id", "spec_id", "file", "area", "rle_counts", "image_sha256", "asset_id", "visible"]
 N = 6
@@ -164,34 +164,27 @@ def test_bad_options_are_errors(planned, run_objascale, tmp_path):
 
 
 def test_a_ray_cluster_may_lose_a_node(planned, whole, tmp_path):
-    """Of two nodes, the one that is not the head is killed during the run. All images are there and equal."""
-    from ray.cluster_utils import Cluster
-
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    quiet = {"include_dashboard": False, "num_cpus": 2}
-    cluster = Cluster(initialize_head=True, head_node_args=quiet)
-    process = None
-    try:
-        doomed = cluster.add_node(num_cpus=2)
-        out = tmp_path / "set"
-        command = ["render", "--plan", planned, "--out", out, "--engine", "ray", "--address", cluster.address]
-        process = subprocess.Popen(
-            [sys.executable, "-m", "objascale.cli", *map(str, command)], stderr=subprocess.PIPE, text=True
-        )
-        journal = out / "journal.jsonl"
-        while not (journal.exists() and journal.read_text().count('"done"') >= 2):
-            assert process.poll() is None
-            time.sleep(0.05)
-        cluster.remove_node(doomed, allow_graceful=False)
-        _, errors = process.communicate(timeout=300)
-        assert process.returncode == 0, errors
-        assert "Traceback" not in errors
-        assert_same(whole, out)
-        assert all(record.get("kind") != "worker-lost" for record in read_journal(out))
-    finally:
-        if process is not None:
-            process.kill()
-        cluster.shutdown()
+    """The node that is lost is not the head. All images are there and equal."""
+    out, process = tmp_path / "set", None
+    with two_nodes() as cluster:
+        try:
+            command = ["render", "--plan", planned, "--out", out, "--engine", "ray", "--address", cluster.address]
+            process = subprocess.Popen(
+                [sys.executable, "-m", "objascale.cli", *map(str, command)], stderr=subprocess.PIPE, text=True
+            )
+            journal = out / "journal.jsonl"
+            while not (journal.exists() and journal.read_text().count('"done"') >= 2):
+                assert process.poll() is None
+                time.sleep(0.05)
+            lose_second_node(cluster)
+            _, errors = process.communicate(timeout=300)
+        finally:
+            if process is not None:
+                process.kill()
+    assert process.returncode == 0, errors
+    assert "Traceback" not in errors
+    assert_same(whole, out)
+    assert all(record.get("kind") != "worker-lost" for record in read_journal(out))
 
 
 def test_the_journal_records_the_pace(whole):

@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Request, expect
 
 from reports.build import build_report
 from reports.figures.registry import FIGURES
+from tests.tabs import opened
 
 HOSTILE = "<img src=x onerror=\"document.title='hacked'\">"
 MODELS = ("flip-tiny", "mobilesam-onnx", "box")
@@ -56,20 +57,12 @@ def address(results_maker, tmp_path_factory) -> str:
 
 
 @pytest.fixture
-def page(browser: Browser, address: str) -> Iterator[Page]:
+def page(tab: Page, address: str) -> Iterator[Page]:
     """Return the page; at the end, assert that it logged no error and requested only files."""
-    complaints: list[str] = []
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
-    opened = context.new_page()
-    opened.set_default_timeout(10_000)
-    opened.on("console", lambda message: complaints.append(message.text))
-    opened.on("pageerror", lambda error: complaints.append(str(error)))
-    opened.on("request", lambda r: None if r.url.startswith(("file:", "data:")) else complaints.append(r.url))
-    opened.goto(address)
-    yield opened
-    assert "hacked" not in opened.title()
-    context.close()
-    assert complaints == []
+    tab.set_default_timeout(10_000)
+    with opened(tab, address, 1280, ("file:", "data:")):
+        yield tab
+        assert "hacked" not in tab.title()
 
 
 def open_gallery(page: Page) -> None:
@@ -242,11 +235,18 @@ def test_outlines_are_hidden_and_shown_without_loading_pictures(page: Page) -> N
     open_gallery(page)
     outline = page.locator("#cards .object:nth-child(1) .m2")
     expect(outline).to_be_visible()
-    page.on("request", lambda request: pytest.fail(f"asked for {request.url}"))
+    requests: list[str] = []
+
+    def note(request: Request) -> None:
+        requests.append(request.url)
+
+    page.on("request", note)
     page.get_by_label("box", exact=True).uncheck()
     expect(outline).to_be_hidden()
     page.get_by_label("box", exact=True).check()
     expect(outline).to_be_visible()
+    page.remove_listener("request", note)
+    assert requests == []
     assert outline.get_attribute("d").startswith("M")
 
 

@@ -62,7 +62,11 @@ def one_process(monkeypatch) -> None:
 
 
 def few_figures(monkeypatch, **kinds: FigureKind) -> None:
-    monkeypatch.setattr("reports.build.FIGURES", {"10": FIGURES["10"], **kinds})
+    """Draw only these kinds, and without any no figure: a figure takes as long as the rest of a small report."""
+    monkeypatch.setattr("reports.build.FIGURES", kinds)
+
+
+CURVE = {"10": FIGURES["10"]}
 
 
 @pytest.fixture(scope="module")
@@ -176,7 +180,7 @@ def test_times_alone_give_a_report(make_timing, tmp_path) -> None:
 
 
 def test_files_of_an_earlier_report_are_deleted_and_others_kept(make_results, tmp_path, monkeypatch) -> None:
-    few_figures(monkeypatch)
+    few_figures(monkeypatch, **CURVE)
     one, two = make_results("one", ("box",), 2), make_results("two", ("box",), 2, dataset="coco")
     out, elsewhere = tmp_path / "report", tmp_path / "elsewhere.txt"
     assert build(one, two, "--out", out).exit_code == 0
@@ -198,7 +202,7 @@ def test_a_figure_that_fails_does_not_stop_the_report(make_results, tmp_path, mo
     def draw(view: ResultsView) -> list[Drawn]:
         raise TypeError("nobody foresaw this")
 
-    few_figures(monkeypatch, bad=FigureKind("a bad one", draw))
+    few_figures(monkeypatch, **CURVE, bad=FigureKind("a bad one", draw))
     done = build(make_results(models=("box",), objects=2), "--out", tmp_path / "report")
     assert done.exit_code == 0
     sentence = "Figure bad, a bad one, of objascale, could not be made: TypeError: nobody foresaw this"
