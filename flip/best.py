@@ -9,8 +9,8 @@ from flip.weights import WEIGHTS, WeightsMissing, find_files
 MODELS_BEST_FIRST = ("flip-large", "flip-middle", "flip-small", "flip-tiny", "flip-l", "flip-m", "flip-s")
 """All FLIP models. Larger ones come first.
 
-The authors' released models, trained on the photographs of SA-1B, come before the paper's sizes, of which this project
-has trained the smallest on renders; flip/shipped/flip-s.md compares the two.
+The authors' released models, trained on the photographs of SA-1B, come before the paper's sizes, which this project has
+trained on far less; see flip/shipped/flip-s.md.
 """
 
 

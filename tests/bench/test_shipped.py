@@ -51,7 +51,7 @@ def test_the_model_card_has_the_hash_of_the_file() -> None:
     card = (PACKAGE_WEIGHTS / "flip-s.md").read_text()
     assert sha256(FILE) in card
     parameters = sum(p.numel() for p in load_predictor("flip-s").model.parameters())
-    assert f"{parameters:,} parameters" in card
+    assert f"| parameters | {parameters:,} |" in card
 
 
 def test_results_name_the_origin_of_the_weights(discs, tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_a_bright_ellipse_on_dark_ground_is_segmented() -> None:
 def test_the_model_card_has_the_iou_on_coco128(shared: Path, tmp_path: Path) -> None:
     """The IoU equals the card, up to the rounding of another processor."""
     card = (PACKAGE_WEIGHTS / "flip-s.md").read_text()
-    told = re.search(r"COCO128, 887 objects\*\* \((0\.\d+) over all; .*?ellipse (0\.\d+)", card)
+    told = re.search(r"\*\*COCO128\*\*.*?\| all \| (0\.\d+) \[.*?\] \| (0\.\d+) \| 887 \|", card, re.DOTALL)
     assert told
     out, photos = tmp_path / "results", shared / "assets/photos/coco128"
     arguments = ["--models", "flip-s,ellipse", "--data", str(photos), "--out", str(out)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -91,44 +92,40 @@ def test_no_training_data_differs_from_unknown_training_data() -> None:
 
 
 def test_the_record_has_the_numbers_of_the_card(shipped: TrainingData) -> None:
-    names = [name.partition(":")[0] for name in (*shipped.objects, *shipped.backgrounds)]
-    assert {name: names.count(name) for name in names} == {
-        "lvis": 38,
-        "starter": 144,
-        "sweethome": 820,  # all pieces, because the card does not list its 791
-        "tuxpaint": 405,
-        "pmndrs": 14,
-        "blender": 7,
-        "photograph": 25,
-    }
+    kinds = {"objects": shipped.objects, "backgrounds": shipped.backgrounds, "pictures": shipped.pictures}
+    counts = {kind: Counter(name.partition(":")[0] for name in names) for kind, names in kinds.items()}
+    card = (PACKAGE_WEIGHTS / "flip-s.md").read_text()
+    assert counts["objects"] == {"crops": 37, "crops-sweethome": 793, "cutouts": 403}
+    assert "37 textured objects" in card
+    assert "793 pieces of furniture" in card
+    assert "403 of Tux Paint's stamps" in card
+    assert {name: counts["backgrounds"][name] for name in ("maps", "photographs")} == {"maps": 14, "photographs": 11}
+    assert counts["pictures"] == {"mval-photos": 573, "pseudo-a": 293}
+    assert set(shipped.datasets) == {"coco-val2017", "sa1b", "imagenet-1k"}  # MobileSAM's are the last two
     assert shipped.complete
-    assert shipped.datasets == ()
-    assert all(len(digest) == 64 for digest in (*shipped.objects.values(), *shipped.backgrounds.values()))
+    assert all(len(digest) == 64 for names in kinds.values() for digest in names.values())
 
 
-def test_blenders_maps_are_known_by_their_hash_except_the_held_out_one(shipped: TrainingData) -> None:
+def test_no_map_of_blender_is_in_the_record(shipped: TrainingData) -> None:
     pytest.importorskip("bpy", reason="needs Blender's Python package, which is not installed")
-    unseen = [each.id for each in embedded.environment_maps() if not shipped.has_background(each.sha256)]
-    assert unseen == ["forest"]
+    assert not any(shipped.has_background(each.sha256) for each in embedded.environment_maps())
 
 
-def test_the_starter_splits_share_no_variant_and_the_record_has_only_the_first(shipped: TrainingData) -> None:
+def test_the_starter_splits_share_no_variant_and_the_record_has_neither(shipped: TrainingData) -> None:
     assert set(VARIANTS["train"]).isdisjoint(VARIANTS["test"])
-    ids = {split: [f"{name}/{name}-{v}" for name in CATEGORIES for v in VARIANTS[split]] for split in VARIANTS}
-    listed = {split: [shipped.has_object((f"starter:{each}",)) for each in ids[split]] for split in ids}
-    assert sum(listed["train"]) == 144
-    assert not any(listed["test"])
+    names = [f"starter:{name}/{name}-{v}" for name in CATEGORIES for split in VARIANTS for v in VARIANTS[split]]
+    assert not any(shipped.has_object((name,)) for name in names)
 
 
-def test_a_generated_object_is_recognised_from_any_processor(shipped: TrainingData) -> None:
+def test_a_generated_object_is_recognised_from_any_processor() -> None:
     """Vector functions of NumPy round differently by instruction set, so the hash alone is not sufficient."""
-    keys = object_keys("0" * 64, "apple/apple-0", STARTER_AUTHOR)
-    assert shipped.has_object(keys)
-    assert not shipped.has_object(object_keys("0" * 64, "apple/apple-0", "somebody else"))
+    learned = TrainingData("a test", objects={"starter:apple/apple-0": "1" * 64})
+    assert learned.has_object(object_keys("0" * 64, "apple/apple-0", STARTER_AUTHOR))
+    assert not learned.has_object(object_keys("0" * 64, "apple/apple-0", "somebody else"))
 
 
 @pytest.mark.parametrize("category", ["apple", "chair", "mug"])
-def test_the_test_split_has_other_bytes_than_the_training_data(
+def test_generated_objects_have_other_bytes_than_the_training_data(
     shipped: TrainingData, category: str, tmp_path: Path
 ) -> None:
     for variant in VARIANTS["test"]:
@@ -140,7 +137,7 @@ def test_the_test_split_has_other_bytes_than_the_training_data(
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_no_object_of_the_test_split_is_in_the_record_by_its_hash(
+def test_no_generated_object_is_in_the_record_by_its_hash(
     shipped: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
@@ -148,6 +145,5 @@ def test_no_object_of_the_test_split_is_in_the_record_by_its_hash(
     digests = {split: {each.sha256 for each in objects} for split, objects in splits.items()}
     assert {split: len(each) for split, each in digests.items()} == {"train": 174, "test": 174}
     assert digests["test"].isdisjoint(digests["train"])
-    assert not any(shipped.has_object(object_keys(each.sha256, each.id, each.author)) for each in splits["test"])
-    seen = [each for each in splits["train"] if shipped.has_object(object_keys(each.sha256, each.id, each.author))]
-    assert len(seen) == 144
+    keys = [object_keys(each.sha256, each.id, each.author) for split in splits.values() for each in split]
+    assert not any(map(shipped.has_object, keys))
