@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from bench.bits import BitMask
 from objascale.masks import RegionMask
 
 BOUNDARY_FRACTION = 0.02  # of a diagonal: the default of the boundary IoU's paper
@@ -52,13 +50,14 @@ def score(predicted: RegionMask, truth: RegionMask, ignored: RegionMask | None =
         >>> scores.iou, scores.centre_error
         (0.6, 1.0)
     """
+    predicted.check_frame(truth)
     predicted, truth = without_ignored(predicted, truth, ignored)
-    widths = object_boundary_width(truth), image_boundary_width(truth)
-    boundaries = zip(_boundaries(predicted, widths), _boundaries(truth, widths), strict=True)
-    of_object, standard = (of_predicted.iou(of_truth) for of_predicted, of_truth in boundaries)
+    packed = BitMask.of(predicted.tight()), BitMask.of(truth.tight())
+    both, total = packed[0].intersection(packed[1]), packed[0].area + packed[1].area
+    of_object, standard = _boundary_ious(*packed, (object_boundary_width(truth), image_boundary_width(truth)))
     return Scores(
-        iou=predicted.iou(truth),
-        dice=predicted.dice(truth),
+        iou=_ratio(both, total - both),
+        dice=_ratio(2 * both, total),
         boundary_iou=of_object,
         standard_boundary_iou=standard,
         centre_error=centre_error(predicted, truth),
@@ -108,30 +107,24 @@ def boundary_iou(predicted: RegionMask, truth: RegionMask, width: int) -> float:
     Source: Cheng et al., Boundary IoU, CVPR 2021, arXiv 2103.16562, and its implementation,
     github.com/bowenc0221/boundary-iou-api.
     """
-    (of_predicted,), (of_truth,) = _boundaries(predicted, [width]), _boundaries(truth, [width])
-    return of_predicted.iou(of_truth)
-
-
-def _boundaries(mask: RegionMask, widths: Sequence[int]) -> list[RegionMask]:
-    """Return the inner boundaries of a mask for ascending widths.
-
-    The erosion by a square of 2·width + 1 px is made of erosions by nine points, the corners, the middles of the sides
-    and the centre of a square. Each can triple the size of the square, so the time grows with the logarithm of `width`.
-    A wider boundary continues the erosions of the one before it.
-    """
-    mask = mask.tight()
-    inner: NDArray[Any] = mask.data.view(np.uint8)
-    reach = 0
-    found = []
-    for width in widths:
-        if min(mask.data.shape) <= 2 * width:
-            found.append(mask)  # no pixel is farther than `width` from the outside
-            continue
-        while reach < width:
-            step = min(2 * reach + 1, width - reach)  # squares that are further apart would leave gaps
-            points = np.zeros((2 * step + 1, 2 * step + 1), np.uint8)
-            points[::step, ::step] = 1
-            inner = cv2.erode(inner, points, borderType=cv2.BORDER_CONSTANT, borderValue=[0])
-            reach += step
-        found.append(replace(mask, data=mask.data > inner.view(bool)))
+    (found,) = _boundary_ious(BitMask.of(predicted), BitMask.of(truth), [width])
     return found
+
+
+def _boundary_ious(predicted: BitMask, truth: BitMask, widths: Sequence[int]) -> Iterator[float]:
+    """Yield `boundary_iou` for ascending widths."""
+    for ours, theirs in zip(_boundaries(predicted, widths), _boundaries(truth, widths), strict=True):
+        both = ours.intersection(theirs)
+        yield _ratio(both, ours.area + theirs.area - both)
+
+
+def _boundaries(mask: BitMask, widths: Sequence[int]) -> Iterator[BitMask]:
+    """Yield the inner boundaries of a mask for ascending widths. Each continues the erosion of the one before it."""
+    inner, reach = mask, 0
+    for width in widths:
+        inner, reach = inner.eroded(width - reach), width
+        yield mask.without(inner)
+
+
+def _ratio(part: int, whole: int) -> float:
+    return part / whole if whole else 0.0

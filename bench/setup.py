@@ -11,8 +11,8 @@ from baselines import registry
 from baselines.model import Files, Model
 from baselines.segmenter import ModelUnavailable, Options, Segmenter
 from baselines.threads import limit_threads
+from bench.measurer import Measurer
 from bench.prompts import PromptSettings
-from bench.runner import Measurer
 from bench.selection import Selection
 from flip.training_data import TrainingData
 from objascale.choices import Exif

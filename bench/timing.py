@@ -28,9 +28,9 @@ from rich.table import Table
 
 from baselines.segmenter import BatchSegmenter, Prompt, Segmenter
 from bench.environment import gpus, threads
+from bench.predictions import PROMPTS_PER_CALL, checked_masks, sentence
 from bench.prompts import PromptSettings, make_prompt
 from bench.results import ResultsError, disk_errors
-from bench.runner import PROMPTS_PER_CALL, checked_masks, sentence
 from bench.selection import Selection
 from objascale.choices import Exif
 from objascale.datasets import Dataset, TruthObject

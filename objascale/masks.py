@@ -93,10 +93,11 @@ class RegionMask:
     def rle(self) -> dict[str, Any]:
         """Encode as COCO RLE with compressed ASCII counts: `{"size": [height, width], "counts": str}`."""
         h, w = self.data.shape
-        flat = np.zeros(1 + w * (h + 1), bool)  # columns one after the other, each between background
-        flat[1:].reshape(w, h + 1)[:, :h] = _transposed(self.data)
-        columns, edges = np.divmod(np.flatnonzero(flat[1:] != flat[:-1]), h + 1)
-        positions = (columns + self.x) * self.height + edges + self.y
+        changes = np.zeros((h + 1, w), bool)  # between a pixel and the one above it
+        changes[:h] = self.data
+        changes[1:] ^= self.data
+        rows, columns = np.divmod(np.flatnonzero(changes), max(w, 1))
+        positions = np.sort((columns + self.x) * self.height + rows + self.y)
         bounds = np.concatenate(([0], positions, [self.width * self.height]))
         runs = np.diff(bounds)
         joined = np.flatnonzero(runs[1:-1] == 0) + 1  # empty runs between object pixels of two columns
@@ -191,10 +192,14 @@ class RegionMask:
         x, y = (int(counts @ np.arange(len(counts))) for counts in (self.data.sum(axis, np.uint32) for axis in (0, 1)))
         return np.array((x / self.area + (self.x + 0.5), y / self.area + (self.y + 0.5)))
 
-    def intersection(self, other: RegionMask) -> int:
-        """Return the number of pixels in both masks. Raises MaskError if the frames differ in size."""
+    def check_frame(self, other: RegionMask) -> None:
+        """Raise MaskError if the frame of another mask has a different size."""
         if (self.width, self.height) != (other.width, other.height):
             raise MaskError(f"masks of different frames: {self.width}×{self.height} and {other.width}×{other.height}")
+
+    def intersection(self, other: RegionMask) -> int:
+        """Return the number of pixels in both masks. Raises MaskError if the frames differ in size."""
+        self.check_frame(other)
         (h, w), (other_h, other_w) = self.data.shape, other.data.shape
         x0, x1 = max(self.x, other.x), min(self.x + w, other.x + other_w)
         y0, y1 = max(self.y, other.y), min(self.y + h, other.y + other_h)

@@ -36,7 +36,8 @@ COMMANDS = {
     "bench/pool.py": ["bench run"],
     "bench/ray.py": ["bench run"],
     "bench/results.py": ["bench run", "bench merge"],
-    "bench/runner.py": ["bench run"],
+    "bench/measurer.py": ["bench run"],
+    "bench/predictions.py": ["bench run"],
     "bench/selection.py": ["bench run"],
     "bench/timing.py": ["bench run"],
 }

@@ -4,7 +4,7 @@ clicks      Interactive segmentation: each click corrects the largest error of t
 worst       A fixed set of plausible prompts for each object.
 detector    The boxes of a detector, matched to the true objects.
 
-`bench.runner` predicts the first prompt of each object as usual. A protocol continues from that row. The mask and all
+`bench.measurer` predicts the first prompt of each object as usual. A protocol continues from that row. The mask and all
 scores of the row remain those of the first prompt; `ious` has the IoU of every prompt.
 """
 

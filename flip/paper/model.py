@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
@@ -31,6 +31,7 @@ HEAD_CHANNELS = 32  # as in the released models, except for flip-tiny
 CODE_HEAD_CHANNELS = 1  # of the perceptual code; see `PerceptualCode`
 VARIANCE_EPS = 1e-6  # avoids 0/0 with a single token
 MIN_AXIS_LENGTH = 1e-3  # a shorter mean of unit vectors has no reliable direction
+PATCHES_PER_STEP = 256  # see `per_patch`
 MIN_SIGMA = 0.1  # px; ε of section 3.4, well below the 0.29 px of one pixel
 
 
@@ -107,6 +108,17 @@ def mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(inputs, hidden), nn.SiLU(), nn.Linear(hidden, outputs))
 
 
+def per_patch(layers: nn.Module, patches: Tensor) -> Tensor:
+    """Apply layers to each row of (n, ·). In training, n is rounded up to a multiple of PATCHES_PER_STEP.
+
+    The number of patches of a size is another one in each batch, and oneDNN compiles a kernel for each number.
+    """
+    if not layers.training:
+        return cast(Tensor, layers(patches))
+    padded: Tensor = layers(F.pad(patches, (0, 0, 0, -len(patches) % PATCHES_PER_STEP)))
+    return padded[: len(patches)]
+
+
 # ---- 3.1 Fovea-like input patching
 
 
@@ -121,7 +133,7 @@ class PatchEmbedding(nn.ModuleDict):
         layout = inputs.layout
         # Not in the paper: colours from −1 to 1, as is usual.
         colours = {p: pixels.flatten(1).to(inputs.gaussian.dtype) / 127.5 - 1 for p, pixels in inputs.pixels.items()}
-        embedded = torch.cat([self[str(p)](colours[p]) for p in PATCH_SIZES])
+        embedded = torch.cat([per_patch(self[str(p)], colours[p]) for p in PATCH_SIZES])
         # T = {t_1, …, t_N}
         order = torch.cat([layout.slots[p] for p in PATCH_SIZES])
         tokens = embedded.new_zeros(layout.real.numel(), embedded.shape[-1]).index_copy(0, order, embedded)
@@ -315,7 +327,8 @@ class MaskPredictor(nn.Module):
             tokens = block(tokens, places, outputs.real)
         # P̂_i = D_{r_i}(t_{out,i})
         flat = tokens.flatten(0, 1)
-        return {p: self.de_embed[str(p)](flat[slots]).unflatten(-1, (p, p)) for p, slots in outputs.slots.items()}
+        flat_masks = {p: per_patch(self.de_embed[str(p)], flat[slots]) for p, slots in outputs.slots.items()}
+        return {p: masks.unflatten(-1, (p, p)) for p, masks in flat_masks.items()}
 
 
 # ---- The model

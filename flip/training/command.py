@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 
 VALIDATION_IMAGES = 100  # a choice: enough to see a trend
+KERNELS = 16384  # that oneDNN keeps; it compiles one per shape of a matrix product, and keeps 1024 by default
 
 
 def _printer(progress: ProgressCallback, num_steps: int, plan: Plan | None = None) -> Callable[[Event], None]:
@@ -116,6 +117,7 @@ def train(
     """
     if limit and not validation:
         fail("--limit does nothing without --validate", 2)
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(KERNELS))  # PyTorch reads it when it is loaded
     try:
         from flip.predictor import weights_file
         from flip.pseudo_labels.labels import LabelError, training_data_of

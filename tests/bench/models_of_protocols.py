@@ -8,8 +8,9 @@ import hashlib
 import numpy as np
 
 from baselines.segmenter import ModelCard, Prompt
+from bench.measurer import Measurer
 from bench.results import open_results
-from bench.runner import Measurer, run
+from bench.runner import run
 from bench.selection import EVERYTHING
 from flip.stopwatch import Stopwatch
 from objascale.datasets.formats import open_dataset

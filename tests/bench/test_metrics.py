@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.ndimage import minimum_filter
 
+from bench.bits import BitMask
 from bench.metrics import _boundaries, boundary_iou, object_boundary_width, score
 from objascale.masks import MaskError, RegionMask
 
@@ -78,10 +79,12 @@ def test_the_boundary_grows_with_the_object_and_not_with_the_image():
 def test_boundaries_of_any_widths_hold_the_pixels_near_a_pixel_outside(shape, holes, widths):
     data = np.ones(shape, bool)
     data.reshape(-1)[[hole % data.size for hole in holes]] = False
-    boundaries = _boundaries(RegionMask(3, 2, data, shape[1] + 5, shape[0] + 4), widths)
-    for width, boundary in zip(widths, boundaries, strict=True):
-        inner = minimum_filter(data, 2 * width + 1, mode="constant", cval=0)
-        assert (boundary.full()[2 : 2 + shape[0], 3 : 3 + shape[1]] == (data & ~inner)).all()
+    mask = RegionMask(3, 2, data, shape[1] + 5, shape[0] + 4)
+    everything = BitMask.of(RegionMask.from_full(np.ones((mask.height, mask.width), bool)))
+    for width, boundary in zip(widths, _boundaries(BitMask.of(mask), widths), strict=True):
+        near = data & ~minimum_filter(data, 2 * width + 1, mode="constant", cval=0)
+        expected = BitMask.of(RegionMask(3, 2, near, mask.width, mask.height))
+        assert boundary.area == expected.area == boundary.intersection(expected) == boundary.intersection(everything)
 
 
 def test_boundary_iou_is_more_sensitive_than_iou():

@@ -14,9 +14,10 @@ from typer.testing import CliRunner
 
 from baselines.flip import FlipSegmenter
 from bench.cli import app
+from bench.measurer import Measurer
 from bench.prompts import PromptSettings
 from bench.results import open_results
-from bench.runner import Measurer, run
+from bench.runner import run
 from bench.selection import EVERYTHING
 from flip.weights import PACKAGE_WEIGHTS
 from objascale.datasets.formats import open_dataset

@@ -8,9 +8,10 @@ import torch
 from baselines.sam import TorchSam
 from baselines.torch_loading import network_card
 from baselines.torchvision_cpu import prepare_torchvision
+from bench.measurer import Measurer
 from bench.prompts import PromptSettings
 from bench.results import open_results
-from bench.runner import Measurer, run
+from bench.runner import run
 from bench.selection import EVERYTHING
 from objascale.datasets.formats import open_dataset
 

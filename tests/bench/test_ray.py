@@ -17,11 +17,12 @@ import pytest
 from baselines import registry
 from baselines.segmenter import ModelCard, Options
 from baselines.trivial import BoxFill
+from bench.measurer import Measurer
 from bench.pool import MAX_LOSSES, Pool
 from bench.prompts import PromptSettings
 from bench.ray import RayHost
 from bench.results import open_results
-from bench.runner import Measurer, run
+from bench.runner import run
 from bench.selection import EVERYTHING
 from bench.setup import Setup
 from objascale.datasets.formats import open_dataset

@@ -11,9 +11,10 @@ import pytest
 
 from baselines.registry import find_models, load
 from baselines.segmenter import ModelCard, Options
+from bench.measurer import Measurer
 from bench.prompts import PromptSettings
 from bench.results import ResultsError, merge_results, open_results
-from bench.runner import Measurer, run
+from bench.runner import run
 from bench.selection import EVERYTHING, Selection
 from flip.stopwatch import Stopwatch
 from objascale.dataset import DatasetError

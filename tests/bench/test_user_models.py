@@ -14,9 +14,9 @@ from baselines.crop import Cropped
 from baselines.registry import MODELS, load
 from baselines.segmenter import ModelCard, ModelUnavailable, Options, Prompt
 from bench.cli import app
+from bench.measurer import Measurer
 from bench.prompts import PromptSettings
 from bench.results import ResultRow, ResultsWriter
-from bench.runner import Measurer
 from bench.selection import EVERYTHING
 from flip.stopwatch import Stopwatch
 from objascale.datasets.formats import open_dataset

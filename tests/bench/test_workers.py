@@ -20,10 +20,11 @@ from baselines.segmenter import Options
 from baselines.trivial import BoxFill
 from bench import local
 from bench.local import LocalHost, default_workers
+from bench.measurer import Measurer
 from bench.pool import IMAGES_PER_WORKER, MAX_LOSSES, Pool
 from bench.prompts import PromptSettings
 from bench.results import open_results
-from bench.runner import Measurer, run
+from bench.runner import run
 from bench.selection import EVERYTHING
 from bench.setup import Setup
 from objascale.datasets.formats import open_dataset

@@ -42,10 +42,11 @@ from numpy.typing import NDArray
 from baselines import registry
 from baselines.segmenter import ModelCard, Options, Prompt, Segmenter
 from baselines.trivial import EllipseFill
-from bench import runner
+from bench import measurer
+from bench.measurer import Measurer
 from bench.prompts import PromptSettings
 from bench.results import ResultsWriter, open_results
-from bench.runner import Measurer, run
+from bench.runner import run
 from bench.selection import EVERYTHING
 from flip.gaussian import Gaussian
 from flip.weights import WeightsMissing
@@ -56,8 +57,8 @@ SHARED = Path(__file__).resolve().parents[3] / "shared"
 MODELS = ("nothing", "ellipse", "sam", "mobilesam-onnx")
 PARTS = {
     "mask": (TruthObject, "mask"),
-    "prompt": (runner, "make_prompt"),
-    "score": (runner, "score"),
+    "prompt": (measurer, "make_prompt"),
+    "score": (measurer, "score"),
     "rle": (RegionMask, "rle"),
 }
 """The functions behind the parts of `beside`."""
@@ -143,14 +144,14 @@ def measure(name: str, side: int, images: int, objects: int, weights: Path) -> d
         with results(Path(scratch) / "warm", warm, segmenter) as written:
             run(_measurer(warm, segmenter), warm.samples, written)
 
-        measurer, read, asked = _measurer(data, segmenter), 0.0, 0.0
+        measuring, read, asked = _measurer(data, segmenter), 0.0, 0.0
         with results(Path(scratch) / "apart", data, segmenter) as written, parts() as spent:
             for sample in data.samples:
                 start = time.perf_counter()
-                image = measurer.prepare(sample, written.done)
+                image = measuring.prepare(sample, written.done)
                 read += time.perf_counter() - start
                 start = time.perf_counter()
-                for row in measurer.measure(image):
+                for row in measuring.measure(image):
                     written.append(row)
                 asked += time.perf_counter() - start
             rows = written.frame()

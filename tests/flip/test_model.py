@@ -14,7 +14,17 @@ from hypothesis import strategies as st
 
 from flip.gaussian import Gaussian
 from flip.paper.glimpses import PATCH_SIZES, Glimpse, Glimpses, Layout, glimpse, relative
-from flip.paper.model import MIN_SIGMA, PAPER_CONFIGS, Flip, PaperConfig, PerceptualCode, mean_position
+from flip.paper.model import (
+    MIN_SIGMA,
+    PAPER_CONFIGS,
+    PATCHES_PER_STEP,
+    Flip,
+    PaperConfig,
+    PerceptualCode,
+    mean_position,
+    mlp,
+    per_patch,
+)
 from flip.paper.predictor import PaperPredictor
 from flip.sampler import PAPER, Patches, Recipe, sample
 
@@ -121,6 +131,21 @@ def test_a_batch_equals_its_members(model: Flip, image: np.ndarray) -> None:
             assert np.array_equal(one.cover.corners[size], other.cover.corners[size])
             assert torch.allclose(one.logits[size], other.logits[size], atol=1e-9)
         assert one.mask(WIDTH, HEIGHT).rle() == other.mask(WIDTH, HEIGHT).rle()
+
+
+def test_rows_that_are_added_in_training_change_no_output_and_no_gradient() -> None:
+    layers = mlp(12, 32, 8).double()
+    for count in (0, 1, PATCHES_PER_STEP, PATCHES_PER_STEP + 3):
+        patches = torch.randn(count, 12, dtype=torch.float64)
+        outputs, gradients = [], []
+        for training in (True, False):
+            layers.train(training).zero_grad()
+            outputs.append(per_patch(layers, patches))
+            outputs[-1].square().sum().backward()
+            gradients.append([p.grad.clone() for p in layers.parameters() if p.grad is not None])
+        assert outputs[0].shape == (count, 8)
+        torch.testing.assert_close(*outputs)
+        torch.testing.assert_close(*gradients)
 
 
 def test_codes_of_several_glances_are_averaged(model: Flip, image: np.ndarray) -> None:
