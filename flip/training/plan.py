@@ -37,7 +37,7 @@ def flops_per_example(model: str, tokens: int, outputs: int) -> float:
         outputs: Number of output patches.
     """
     with FakeTensorMode():
-        network = Flip(PAPER_CONFIGS[model])
+        network = Flip(PAPER_CONFIGS[model]).eval()  # in training, numbers of patches are rounded up
         inputs, written = _layout(tokens), _layout(outputs)
         pixels = {p: torch.empty(len(slots), 3, p, p, dtype=torch.uint8) for p, slots in inputs.slots.items()}
         counter = FlopCounterMode(display=False)

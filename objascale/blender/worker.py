@@ -224,6 +224,7 @@ def main() -> None:
         send(Failed(str(error)))
         return
     send(Ready(used))
+    gc.freeze()  # what is imported stays, so that the collection before each picture passes over the rest only
     device = "cpu" if used == "CPU" else arguments.device
     with tempfile.TemporaryDirectory(prefix="objascale-") as scratch:
         for line in sys.stdin:

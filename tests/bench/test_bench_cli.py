@@ -144,7 +144,7 @@ def test_errors_are_reported_and_the_run_continues(bench, discs):
 
 @pytest.mark.parametrize("shots", [2, pytest.param(20, marks=pytest.mark.slow)])
 def test_a_run_killed_at_random_moments_resumes_where_it_stopped(bench, discs, tmp_path, shots):
-    data, out, rng = discs(60, size=160), tmp_path / "shot", random.Random(shots)
+    data, out, rng = discs(40, size=160), tmp_path / "shot", random.Random(shots)
     command = [sys.executable, "-c", "from bench.cli import app; app()"]
     arguments = ["run", "--models", "box,grabcut,ellipse", "--data", str(data), "--out", str(out)]
     journal, size = out / "journal.jsonl", 0
@@ -158,11 +158,11 @@ def test_a_run_killed_at_random_moments_resumes_where_it_stopped(bench, discs, t
         assert process.wait() == -signal.SIGKILL
         size = journal.stat().st_size
         assert not (out / "results.parquet").exists()
-    assert 0 < journal.read_bytes().count(b"\n") < 180
+    assert 0 < journal.read_bytes().count(b"\n") < 120
 
     resumed = bench(*arguments)
     assert resumed.exit_code == 0, resumed.output
-    assert journal.read_bytes().count(b"\n") == 180  # no object is measured twice
+    assert journal.read_bytes().count(b"\n") == 120  # no object is measured twice
     bench(*arguments[:-1], tmp_path / "whole")
     tables = [pd.read_parquet(folder / "results.parquet") for folder in (out, tmp_path / "whole")]
     assert tables[0].drop(columns=TIMES).equals(tables[1].drop(columns=TIMES))

@@ -40,11 +40,14 @@ def graded(rows: pd.DataFrame) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def address(results_maker, tmp_path_factory) -> str:
-    """Build a report on three data sets with one figure and all tables: one with difficulty, one with 400 objects."""
-    first = results_maker("first", MODELS, objects=16, side=300)
+    """Build a report on three data sets with one figure and all tables: one with difficulty, one with 400 objects.
+
+    A folder has a name that is wider than a phone and has no hyphen to break at.
+    """
+    first = results_maker("first_" + 50 * "x", MODELS, objects=16, side=300)
     table = first / "results.parquet"
     graded(poor(pd.read_parquet(table))).to_parquet(table)
-    (first.parent / "first-data" / "images" / "000005.png").unlink()
+    (first.parent / f"{first.name}-data" / "images" / "000005.png").unlink()
     second = results_maker("second", ("box", "ellipse"), objects=3, dataset="photos", seed=1)
     long = results_maker("long", ("box",), objects=8, dataset="long", seed=2)
     rows = pd.read_parquet(long / "results.parquet").assign(fraction=0.02)  # larger ones lead the page
