@@ -13,6 +13,7 @@ from flip.cli import app
 from flip.training.card import make_card, read_run
 from flip.training.config import TrainingError
 from flip.training.validation import ValidationScores
+from flip.training_data import read_record
 from flip.weights import PACKAGE_WEIGHTS, sha256
 
 SHIPPED = PACKAGE_WEIGHTS / "flip-s.safetensors"
@@ -37,7 +38,9 @@ def test_the_card_has_the_measured_results_of_a_run_and_its_trials(discs: Callab
     assert f"SHA-256 `{sha256(run / 'flip-s.safetensors')}`" in card
     assert "On one core." in card
     assert "2 steps of 4 examples in 0.00 hours" in card
-    assert "4 pictures with masks" in card
+    first = read_record(SHIPPED, sha256(SHIPPED))
+    assert first
+    assert f"{len(first.pictures) + 4} pictures with masks" in card
     trials = [line for line in card.splitlines() if line.startswith(("| run |", "| flip-s |"))]
     assert [line.split(" | ")[0] for line in trials] == ["| run", "| run", "| flip-s"]
     results = [line.split(" | ")[3].rstrip(" |") for line in trials[1:]]
