@@ -10,8 +10,6 @@ import resource
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
@@ -322,23 +320,12 @@ def test_card_and_credits_list_the_licences_of_the_assets(by_hand, write_picture
 # ---- bad input
 
 
-@contextmanager
-def largest_file(size: int) -> Iterator[None]:
-    """Let no file of this process grow above a size in bytes, like a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_refused_export_names_the_cause_and_leaves_no_file(command, hand_copy, tmp_path, run_objascale):
     out = tmp_path / "out"
 
-    def refused(words: str, folder: Path = hand_copy) -> None:
-        result = run_objascale("export", command, folder, "--out", out)
+    def refused(words: str, folder: Path = hand_copy, **more) -> None:
+        result = run_objascale("export", command, folder, "--out", out, **more)
         assert result.returncode == 1
         assert words in result.stderr
         assert result.stderr.startswith("error: ")
@@ -351,8 +338,10 @@ def test_a_refused_export_names_the_cause_and_leaves_no_file(command, hand_copy,
         image.write_bytes(data[:-1])
         refused("000001.png has changed since it was rendered")
         image.write_bytes(data)
-        with largest_file(9_000):
-            refused(f"cannot write {out} (File too large)")
+        refused(
+            f"cannot write {out} (File too large)",
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (9_000, 9_000)),
+        )
     image.unlink()
     refused("000001.png is missing")
     image.write_bytes(data)
@@ -376,8 +365,8 @@ def test_a_refused_export_names_the_cause_and_leaves_no_file(command, hand_copy,
 def test_a_full_disk_keeps_the_older_file(by_hand, tmp_path, run_objascale):
     out = tmp_path / "coco.json"
     out.write_text("older")
-    with largest_file(900):
-        result = run_objascale("export", "coco", by_hand, "--out", out)
+    limit = {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (900, 900))}
+    result = run_objascale("export", "coco", by_hand, "--out", out, **limit)
     assert (result.returncode, out.read_text()) == (1, "older")
     assert "cannot write" in result.stderr
     assert list(tmp_path.iterdir()) == [out]
