@@ -31,7 +31,7 @@ HEAD_CHANNELS = 32  # as in the released models, except for flip-tiny
 CODE_HEAD_CHANNELS = 1  # of the perceptual code; see `PerceptualCode`
 VARIANCE_EPS = 1e-6  # avoids 0/0 with a single token
 MIN_AXIS_LENGTH = 1e-3  # a shorter mean of unit vectors has no reliable direction
-PATCHES_PER_STEP = 256  # see `per_patch`
+ROW_MULTIPLE = 256  # see `per_patch`
 MIN_SIGMA = 0.1  # px; ε of section 3.4, well below the 0.29 px of one pixel
 
 
@@ -109,13 +109,13 @@ def mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
 
 
 def per_patch(layers: nn.Module, patches: Tensor) -> Tensor:
-    """Apply layers to each row of (n, ·). In training, n is rounded up to a multiple of PATCHES_PER_STEP.
+    """Apply layers to each row of (n, ·). In training, n is rounded up to a multiple of ROW_MULTIPLE.
 
     The number of patches of a size is another one in each batch, and oneDNN compiles a kernel for each number.
     """
     if not layers.training:
         return cast(Tensor, layers(patches))
-    padded: Tensor = layers(F.pad(patches, (0, 0, 0, -len(patches) % PATCHES_PER_STEP)))
+    padded: Tensor = layers(F.pad(patches, (0, 0, 0, -len(patches) % ROW_MULTIPLE)))
     return padded[: len(patches)]
 
 

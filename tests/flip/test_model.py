@@ -17,7 +17,7 @@ from flip.paper.glimpses import PATCH_SIZES, Glimpse, Glimpses, Layout, glimpse,
 from flip.paper.model import (
     MIN_SIGMA,
     PAPER_CONFIGS,
-    PATCHES_PER_STEP,
+    ROW_MULTIPLE,
     Flip,
     PaperConfig,
     PerceptualCode,
@@ -135,7 +135,7 @@ def test_a_batch_equals_its_members(model: Flip, image: np.ndarray) -> None:
 
 def test_rows_that_are_added_in_training_change_no_output_and_no_gradient() -> None:
     layers = mlp(12, 32, 8).double()
-    for count in (0, 1, PATCHES_PER_STEP, PATCHES_PER_STEP + 3):
+    for count in (0, 1, ROW_MULTIPLE, ROW_MULTIPLE + 3):
         patches = torch.randn(count, 12, dtype=torch.float64)
         outputs, gradients = [], []
         for training in (True, False):

@@ -21,7 +21,7 @@ from flip.training.teacher import load_teacher, teacher_loss
 from objascale.masks import RegionMask
 from objascale.scenes import Scene
 
-PATCH_STEP = 8
+PATCH_MULTIPLE = 8
 """Numbers of patches in training are multiples of it. On a CPU, oneDNN compiles a kernel for each shape of a product of
 matrices, so that fewer shapes save time."""
 
@@ -55,7 +55,7 @@ class PaperTask:
     """The `TrainingTask` of the paper's models.
 
     The numbers of input and output patches are drawn once per batch, uniformly from ½ to 1½ of the phase's means, and
-    rounded down to a multiple of PATCH_STEP.
+    rounded down to a multiple of PATCH_MULTIPLE.
     """
 
     config: Config
@@ -75,7 +75,7 @@ class PaperTask:
         phase = self.config.phase(number)
         batch_rng = np.random.default_rng((self.config.seed, 0, number))
         num_inputs, num_outputs = (
-            PATCH_STEP * max(int(batch_rng.integers(mean // 2, mean * 3 // 2, endpoint=True)) // PATCH_STEP, 1)
+            PATCH_MULTIPLE * max(int(batch_rng.integers(mean // 2, mean * 3 // 2, endpoint=True)) // PATCH_MULTIPLE, 1)
             for mean in (phase.tokens, phase.outputs)
         )
         recipe = RECIPES[self.config.sampling]
