@@ -104,7 +104,7 @@ def train(
     if machine.compile:
         for block in task.blocks(model):
             block.compile(dynamic=True)
-    optimisers = make_optimisers(model, config.optimiser)
+    optimisers = make_optimisers(model, config.optimiser, machine.precision)
     state = read_checkpoint(out, config)
     start = state["step"] if state else 0
     if state:

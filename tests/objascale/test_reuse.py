@@ -125,3 +125,51 @@ def test_pictures_of_several_objects_do_not_depend_on_earlier_pictures(shared, t
     files = [str(next((shared / "assets/objects" / name).glob("*.glb"))) for name in names]
     result = subprocess.run([sys.executable, "-c", SEVERAL, str(tmp_path), *files], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr[-3000:]
+
+
+MATERIALS = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+import bpy
+from objascale.blender import worker
+from objascale.color import blender_datafiles
+from objascale.files import file_sha256
+from objascale.plan import ObjectSpec, RenderSettings, SceneSpec
+from objascale.records import RenderRequest
+from objascale.sources import Asset
+
+folder, files = Path(sys.argv[1]), [Path(file) for file in sys.argv[2:]]
+light = blender_datafiles() / "studiolights/world/courtyard.exr"
+things = tuple(Asset("things/thing", "things", file, file_sha256(file)) for file in files)
+specs = tuple(
+    ObjectSpec("things/thing", "things", thing.sha256, target_fraction=0.02, yaw=0.3, place_x=x, place_y=0.5)
+    for thing, x in zip(things, (0.25, 0.75))
+)
+spec = SceneSpec(0, 0, "courtyard", file_sha256(light), 128, 128, 1.0, 0.7, 0.5, 7, specs)
+settings = RenderSettings(samples=1, denoise=False)
+request = RenderRequest(spec, settings, things, Asset("courtyard", "", light, spec.map_sha256), folder, "picture.png")
+evaluated = []
+
+def place_all(spec, imported, *more):
+    placements = original(spec, imported, *more)
+    for thing in imported:
+        thing.collection.hide_viewport = True
+    graph = bpy.context.evaluated_depsgraph_get()
+    evaluated.append({each.name for each in graph.ids if isinstance(each, bpy.types.Material)})
+    assert len(bpy.data.materials) > 1 and evaluated[0] == {each.name for each in bpy.data.materials}, evaluated
+    for thing in imported:
+        thing.collection.hide_viewport = False
+    return placements
+
+original, worker.place_all = worker.place_all, place_all
+worker.render(request, "cpu", 2, folder)
+assert len(evaluated) == 1
+"""
+
+
+def test_materials_of_hidden_objects_are_evaluated(shared, tmp_path):
+    """Cycles never frees the textures of a material that comes back, and may show them in later pictures."""
+    files = [str(next((shared / "assets/objects" / name).glob("*.glb"))) for name in ("cupcake", "scissors")]
+    result = subprocess.run([sys.executable, "-c", MATERIALS, str(tmp_path), *files], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr[-3000:]
