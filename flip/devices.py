@@ -28,6 +28,13 @@ def parse_device(name: str | torch.device) -> torch.device:
     return torch.device(name)
 
 
+def computes_bfloat16(device: torch.device) -> bool:
+    """Return whether a device has instructions for bfloat16. Without them, PyTorch emulates it slowly."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return any(on is True for name, on in torch.cpu.get_capabilities().items() if name.endswith("bf16"))
+
+
 def device_stopwatch(device: torch.device) -> Stopwatch:
     """Return a stopwatch that synchronises a GPU at the start and end of every stage."""
     return Stopwatch(partial(torch.cuda.synchronize, device) if device.type == "cuda" else None)

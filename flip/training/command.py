@@ -103,9 +103,12 @@ def train(
         int, typer.Option(min=1, metavar="N", help="Number of nodes. Start the same command on each with torchrun.")
     ] = 1,
     precision: Annotated[
-        TrainingPrecision,
-        typer.Option(help="Precision of the network: float32, or mixed with bfloat16. Coordinates are always float32."),
-    ] = "bf16",
+        TrainingPrecision | None,
+        typer.Option(
+            help="Precision of the network: float32, or mixed with bfloat16. Coordinates are always float32.",
+            show_default="bf16 where the device computes it, else fp32",
+        ),
+    ] = None,
     workers: Annotated[int, typer.Option(min=0, metavar="N", help="Loader processes per device.")] = 1,
     compiled: Annotated[
         bool, typer.Option("--compile", help="Compile the blocks. Takes a minute or two and needs a C++ compiler.")
@@ -119,7 +122,9 @@ def train(
         fail("--limit does nothing without --validate", 2)
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(KERNELS))  # PyTorch reads it when it is loaded
     try:
+        from flip.devices import computes_bfloat16, parse_device
         from flip.predictor import weights_file
+        from flip.prompts import PredictorError
         from flip.pseudo_labels.labels import LabelError, training_data_of
         from flip.training import loop
         from flip.training.config import TrainingError, read_config
@@ -135,6 +140,7 @@ def train(
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     try:
         settings = read_config(config)
+        default_precision: TrainingPrecision = "bf16" if computes_bfloat16(parse_device(device)) else "fp32"
         exclusions = read_exclusions(exclude or [])
         source = open_source(data, backgrounds or [], settings.seed, settings.short_side, exclusions)
         contents = source.contents()
@@ -142,7 +148,7 @@ def train(
             complain(f"left out of the training data: {excluded}, because {reason}")
         samples = load_validation(validation, limit or VALIDATION_IMAGES) if validation else []
         count = processes or (1 if device == "cpu" else "auto")
-        machine = loop.Machine(device, count, nodes, precision, workers, compiled)
+        machine = loop.Machine(device, count, nodes, precision or default_precision, workers, compiled)
         with show_progress("training") as progress:
             report = _printer(progress, settings.steps, Plan(settings, nodes * (processes or devices_here(device))))
             first = weights_file(initial_weights) if initial_weights else None
@@ -154,7 +160,7 @@ def train(
             if settings.teacher:
                 learned |= record_of_teacher(settings.teacher.model)
             weights = loop.train(settings, source, out, machine, samples, report, first, learned)
-    except (DatasetError, TrainingError, LabelError, WeightsMissing) as error:
+    except (DatasetError, TrainingError, LabelError, PredictorError, WeightsMissing) as error:
         fail(str(error))
     except KeyboardInterrupt as interrupt:
         complain(f"interrupted; run the same command again to continue from the checkpoint in {out}")

@@ -24,6 +24,7 @@ from typer.testing import CliRunner
 
 from flip.checkpoint import load_model
 from flip.cli import app
+from flip.devices import computes_bfloat16
 from flip.gaussian import Gaussian
 from flip.paper.model import Flip
 from flip.paper.predictor import PaperPredictor
@@ -410,6 +411,22 @@ def test_the_command_reports_an_error_in_one_line(tmp_path: Path) -> None:
     assert done.exit_code == 1
     assert done.output.startswith("error: there is no configuration flip-x: choose from flip-s, ")
     assert done.output.count("\n") == 1
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+def test_a_missing_gpu_is_reported_in_one_line(tmp_path: Path) -> None:
+    arguments = ["train", "--data", str(tmp_path), "--device", "cuda", "--out", str(tmp_path / "run")]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 1
+    assert done.output.startswith("error: device cuda is not available; use cpu")
+    assert done.output.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="needs Linux")
+def test_a_processor_computes_bfloat16_if_linux_lists_its_instructions() -> None:
+    words = set(Path("/proc/cpuinfo").read_text().split())
+    assert computes_bfloat16(torch.device("cpu")) == bool(words & {"avx512_bf16", "amx_bf16", "bf16"})
 
 
 def test_a_log_has_lines_for_steps_and_for_every_validation(
