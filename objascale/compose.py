@@ -1,4 +1,4 @@
-"""Compositing of rendered crops over the background, and encoding of the picture."""
+"""Compositing of rendered crops over the background, encoding of the picture, and objects without a background."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ _ROWS_PER_BLURRED_BAND = 256  # a choice: the rows above and below, which are re
 
 _MIN_FULL_COLOUR_QUALITY = 90  # of a JPEG with colour at full resolution; the limit of ImageMagick and others
 # The fastest zlib level. Run lengths shrink renders as far as string matching at that level does, or further.
+_MIN_ALPHA = 0.2  # below it, dividing by alpha mostly amplifies the noise of the colour
+
 _PNG_OPTIONS = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
 
 
@@ -113,3 +115,33 @@ def _jpeg_options(quality: int) -> list[int]:
     full = quality >= _MIN_FULL_COLOUR_QUALITY
     factor = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444 if full else cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420
     return [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, factor]
+
+
+def cut_out(traced: NDArray[np.float32], view: str) -> NDArray[np.uint8]:
+    """Convert traced light to a picture that is cut to its alpha.
+
+    A pixel with little alpha gets the colour of the nearest pixel with more.
+
+    Args:
+        traced: (h, w, 4) float32, scene-linear RGB premultiplied by alpha.
+        view: View transform: AgX, Filmic or Standard.
+
+    Returns:
+        (h', w', 4) uint8 display RGBA, not premultiplied; 0×0 if no pixel has more than a little alpha.
+    """
+    alpha = np.clip(traced[..., 3], 0, 1)
+    unknown = alpha < _MIN_ALPHA
+    if unknown.all():
+        return np.empty((0, 0, 4), np.uint8)
+    straight = traced[..., :3] / np.maximum(alpha, _MIN_ALPHA)[..., None]
+    if unknown.any():
+        _, nearest = cv2.distanceTransformWithLabels(
+            unknown.astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+        )
+        colours = np.empty((nearest.max() + 1, 3), np.float32)
+        colours[nearest[~unknown]] = straight[~unknown]
+        straight = colours[nearest]
+    opacity = np.rint(255 * alpha).astype(np.uint8)
+    picture = np.dstack([to_display(np.ascontiguousarray(straight), view), opacity])
+    rows, columns = np.flatnonzero(opacity.any(1)), np.flatnonzero(opacity.any(0))
+    return picture[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]

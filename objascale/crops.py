@@ -18,13 +18,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from objascale.color import to_display
 from objascale.dataset import DatasetError, DatasetWriter, read_header, read_parquet, write_parquet
 from objascale.engine import Worker, run
 from objascale.engine.messages import CropsRendered, Refused
@@ -38,7 +35,6 @@ CROPS_HEADER = "crops.json"
 CROPS_TABLE = "crops.parquet"
 
 _OBJECTS_PER_TABLE = 20  # the table is rewritten after each 20, so that training can begin during the run
-_MIN_ALPHA = 0.2  # below it, dividing by alpha mostly amplifies the noise of the colour
 # Choices. Photographs show most objects from slightly below to well above, at the distances of a telephoto lens to a
 # close-up. A fraction of all views comes from anywhere on the sphere.
 _COMMON_ELEVATIONS = math.radians(-20), math.radians(60)
@@ -81,36 +77,6 @@ def _view(maps: Sequence[Asset], rng: np.random.Generator) -> CropView:
         fov=rng.uniform(*_FOV_RANGE),
         seed=int(rng.integers(2**31)),
     )
-
-
-def cut_out(traced: NDArray[np.float32], view: str) -> NDArray[np.uint8]:
-    """Convert traced light to a picture that is cut to its alpha.
-
-    A pixel with little alpha gets the colour of the nearest pixel with more.
-
-    Args:
-        traced: (h, w, 4) float32, scene-linear RGB premultiplied by alpha.
-        view: View transform: AgX, Filmic or Standard.
-
-    Returns:
-        (h', w', 4) uint8 display RGBA, not premultiplied; 0×0 if no pixel has more than a little alpha.
-    """
-    alpha = np.clip(traced[..., 3], 0, 1)
-    unknown = alpha < _MIN_ALPHA
-    if unknown.all():
-        return np.empty((0, 0, 4), np.uint8)
-    straight = traced[..., :3] / np.maximum(alpha, _MIN_ALPHA)[..., None]
-    if unknown.any():
-        _, nearest = cv2.distanceTransformWithLabels(
-            unknown.astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
-        )
-        colours = np.empty((nearest.max() + 1, 3), np.float32)
-        colours[nearest[~unknown]] = straight[~unknown]
-        straight = colours[nearest]
-    opacity = np.rint(255 * alpha).astype(np.uint8)
-    picture = np.dstack([to_display(np.ascontiguousarray(straight), view), opacity])
-    rows, columns = np.flatnonzero(opacity.any(1)), np.flatnonzero(opacity.any(0))
-    return picture[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
 @dataclass(frozen=True)

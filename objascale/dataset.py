@@ -18,16 +18,18 @@ import json
 import weakref
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from objascale.files import write_atomically
 from objascale.journal import JournalError, append_record, drop_incomplete_line, read_records
 from objascale.masks import RegionMask
 from objascale.refusal import REASONS
 from objascale.validation import in_one_line, parse_json
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 DATASET_SCHEMA = 2
 HEADER = "dataset.json"
@@ -117,6 +119,8 @@ class DatasetWriter:
 
     def write_plan(self, specs: Iterable[dict[str, Any]]) -> None:
         """Write plan.parquet, one row per slot."""
+        import pandas as pd  # render workers import this module and use no table
+
         write_parquet(pd.DataFrame(specs), self.folder / "plan.parquet")
 
     def append(self, record: dict[str, Any]) -> None:
@@ -145,6 +149,8 @@ class DatasetWriter:
 
     def write_annotations(self) -> int:
         """Write annotations.parquet from the journal, and return its number of images."""
+        import pandas as pd
+
         rows = [row for record in self.records() if record["status"] == "done" for row in record["annotations"]]
         try:
             rows.sort(key=lambda row: row["object_id"])
@@ -286,6 +292,8 @@ def shortened(lines: list[str]) -> str:
 
 def read_parquet(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
     """Read a table. Raises OSError if the file cannot be opened, and ValueError if it is damaged."""
+    import pandas as pd
+
     try:
         return pd.read_parquet(path, columns=columns, use_threads=False)  # a thread could abort the process at its end
     except OSError:

@@ -16,7 +16,7 @@ from objascale.blender import reuse, scene
 from objascale.blender.importing import import_object
 from objascale.blender.placing import pixel_box, projected_bounds
 from objascale.camera import Camera
-from objascale.crops import cut_out
+from objascale.compose import cut_out
 from objascale.engine.messages import CropsRendered
 from objascale.files import write_atomically
 from objascale.maps import load_map

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from objascale.commands.options import AssetOptions
 from objascale.commands.planning import choose_assets
-from objascale.crops import CROPS_HEADER, Cropping, CropSettings, cut_out, draw_views, read_crops
+from objascale.compose import cut_out
+from objascale.crops import CROPS_HEADER, Cropping, CropSettings, draw_views, read_crops
 from objascale.dataset import DatasetError, DatasetWriter
 from objascale.engine.local import LocalWorker, local_engine
 from objascale.files import file_sha256

@@ -139,6 +139,7 @@ from objascale.plan import ObjectSpec, RenderSettings, SceneSpec
 from objascale.records import RenderRequest
 from objascale.sources import Asset
 
+assert "pandas" not in sys.modules, "a worker makes no table"
 folder, files = Path(sys.argv[1]), [Path(file) for file in sys.argv[2:]]
 light = blender_datafiles() / "studiolights/world/courtyard.exr"
 things = tuple(Asset("things/thing", "things", file, file_sha256(file)) for file in files)
