@@ -13,7 +13,6 @@ The journal is authoritative. A crash can cut off only its last line, which is d
 
 from __future__ import annotations
 
-import fcntl
 import json
 import weakref
 from collections.abc import Callable, Iterable
@@ -24,6 +23,7 @@ import numpy as np
 
 from objascale.files import write_atomically
 from objascale.journal import JournalError, append_record, drop_incomplete_line, read_records
+from objascale.locks import hold
 from objascale.masks import RegionMask
 from objascale.refusal import REASONS
 from objascale.validation import in_one_line, parse_json
@@ -96,9 +96,7 @@ class DatasetWriter:
             )
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            lock = (self.folder / ".lock").open("w")
-            weakref.finalize(self, lock.close)  # the folder is locked as long as this object lives
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            weakref.finalize(self, hold(self.folder).close)  # the folder is locked as long as this object lives
             write_atomically(header, json.dumps(description, indent=1).encode())
             drop_incomplete_line(self.journal)
             for kind in ("images", "depth"):

@@ -1,4 +1,4 @@
-"""Locks between processes, for work on one file."""
+"""Locks between processes, for work on one file or in one folder."""
 
 from __future__ import annotations
 
@@ -32,6 +32,26 @@ def locked(path: Path) -> Iterator[bool]:
                 finally:
                     lock.unlink(missing_ok=True)
                 return
+
+
+def hold(folder: Path) -> TextIO:
+    """Lock a folder for one writer, until the returned file is closed or the process ends.
+
+    On a file system without locks, nothing is locked.
+
+    Raises:
+        BlockingIOError: Another writer has the lock.
+        OSError: The folder cannot be written to.
+    """
+    lock = (folder / ".lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise
+    except OSError:  # the file system has no locks
+        pass
+    return lock
 
 
 def _wait_for_lock(file: TextIO) -> bool:

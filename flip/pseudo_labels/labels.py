@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import weakref
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from flip.pseudo_labels.teacher import Teacher
 from flip.training_data import TrainingData
 from objascale.files import write_atomically
 from objascale.journal import JournalError, append_record, drop_incomplete_line, read_records
+from objascale.locks import hold
 from objascale.pictures import PictureError, decode, orientation, turned
 from objascale.validation import in_one_line, parse_json
 
@@ -52,8 +54,13 @@ class Labelling:
     settings: LabelSettings
 
     def begin(self) -> list[str]:
-        """Open the output folder and return the pictures without a line in the journal. Raises LabelError."""
+        """Lock the output folder and return the pictures without a line in the journal. Raises LabelError."""
         files = list_pictures(self.pictures)
+        self.out.mkdir(parents=True, exist_ok=True)
+        try:
+            weakref.finalize(self, hold(self.out).close)  # the folder is locked as long as this object lives
+        except BlockingIOError as error:
+            raise LabelError(f"another flip pseudo-label is writing to {self.out}; wait for it to end") from error
         record = {
             "teacher": self.teacher.record,
             "second": self.second.record,

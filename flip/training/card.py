@@ -134,7 +134,7 @@ def _interval(scores: ValidationScores) -> str:
 
 def _training_data(learned: TrainingData) -> str:
     counts = [
-        f"{len(each):,} {name}"
+        f"{len(set(each.values())):,} {name}"
         for name, each in (
             ("objects and cut-outs", learned.objects),
             ("maps and background photographs", learned.backgrounds),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from flip.training.curve import draw_training_curve
 from flip.training.validation import ValidationScores
 from objascale.files import write_atomically
 from objascale.journal import JournalError, append_record, read_records
+from objascale.locks import hold
 
 METRICS_FILE = "metrics.jsonl"
 MAX_REPORTED_FAILURES = 10  # enough to show a pattern; a bad data set would fill the terminal
@@ -54,12 +56,18 @@ class Journal:
     Lines after step `start`, the checkpoint's, are deleted, because these steps are repeated.
 
     Raises:
-        TrainingError: A line of metrics.jsonl is damaged. The message names it.
+        TrainingError: A line of metrics.jsonl is damaged, or another run writes to the folder. The message names it.
     """
 
     def __init__(self, out: Path, start: int) -> None:
         out.mkdir(parents=True, exist_ok=True)
         path = out / METRICS_FILE
+        try:
+            self._unlock = weakref.finalize(self, hold(out).close)
+        except BlockingIOError as error:
+            raise TrainingError(
+                f"another flip train is writing to {out}; wait for it, or give another --out"
+            ) from error
         try:
             lines = read_records(path, lambda line: (int(line["step"]), line))
         except JournalError as error:
@@ -108,3 +116,4 @@ class Journal:
         """Close the files."""
         self._file.close()
         self._board.close()
+        self._unlock()

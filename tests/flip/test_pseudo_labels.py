@@ -114,6 +114,9 @@ def test_an_interrupted_run_continues_and_gives_a_source_of_scenes(photos: Path,
     next(run.label(files))
     with (out / "journal.jsonl").open("a") as journal:
         journal.write('{"file": "deeper/b')
+    with pytest.raises(LabelError, match=f"another flip pseudo-label is writing to {out}"):
+        Labelling(photos, out, Floods(), Floods(), LabelSettings(grid=4)).begin()
+    run = Labelling(photos, out, Floods(), Floods(), LabelSettings(grid=4))
     left = run.begin()
     assert left == ["broken.jpg", "deeper/b.png"]
     assert len(list(run.label(left))) == 2
@@ -132,21 +135,24 @@ def test_an_interrupted_run_continues_and_gives_a_source_of_scenes(photos: Path,
         assert each["area"] == inside.sum()
     assert training_data_of(out).datasets == ("sa1b",)
     assert training_data_of(photos) is None
-    other = Labelling(photos, out, Floods(), Floods(), LabelSettings(grid=5))
+    del run
     with pytest.raises(LabelError, match="has masks of other models or settings"):
-        other.begin()
+        Labelling(photos, out, Floods(), Floods(), LabelSettings(grid=5)).begin()
 
 
 def test_a_damaged_record_or_journal_is_an_error(photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    run = Labelling(photos, out, Floods(), Floods(), LabelSettings(grid=2))
-    run.begin()
+
+    def begin() -> None:
+        Labelling(photos, out, Floods(), Floods(), LabelSettings(grid=2)).begin()
+
+    begin()
     (out / "journal.jsonl").write_text('{"file": "a.png"}\n')
     with pytest.raises(LabelError, match="line 1, is damaged"):
-        run.begin()
+        begin()
     (out / "pseudo-labels.json").write_text("{")
     with pytest.raises(LabelError, match="is damaged"):
-        run.begin()
+        begin()
     with pytest.raises(LabelError, match="is damaged"):
         training_data_of(out)
 

@@ -446,3 +446,13 @@ def test_a_log_has_lines_for_steps_and_for_every_validation(
         "         under 30 px: 0.600, ellipse 0.500, n = 3",
         "scene [3] is broken",
     ]
+
+
+def test_two_runs_do_not_write_to_one_folder(copied: Path) -> None:
+    first = Journal(copied, SMALL.steps)
+    before = (copied / METRICS_FILE).read_bytes()
+    with pytest.raises(TrainingError, match=f"another flip train is writing to {copied}"):
+        Journal(copied, 0)
+    assert (copied / METRICS_FILE).read_bytes() == before
+    first.close()
+    Journal(copied, SMALL.steps).close()
