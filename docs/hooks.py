@@ -1,4 +1,4 @@
-"""Parts of the site that stand outside docs/: the changelog, the guide for contributors and the card of flip-s.
+"""Parts of the site that stand outside docs/: the changelog, the guide for contributors and the cards of the weights.
 
 Each is a page with the same text. Links between these files and docs/ work on both sides.
 """
@@ -14,11 +14,11 @@ from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).resolve().parents[1]
+CARDS = ("flip-s", "flip-m", "flip-l")
 FILES = {
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
-    "flip/shipped/flip-s.md": "flip-s.md",
-    "flip/shipped/flip-s.json": "flip-s.json",
+    **{f"flip/shipped/{model}{suffix}": f"{model}{suffix}" for model in CARDS for suffix in (".md", ".json")},
 }
 """File in the repository → file of the site."""
 

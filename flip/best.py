@@ -6,11 +6,12 @@ from pathlib import Path
 
 from flip.weights import WEIGHTS, WeightsMissing, find_files
 
-MODELS_BEST_FIRST = ("flip-large", "flip-middle", "flip-small", "flip-tiny", "flip-l", "flip-m", "flip-s")
-"""All FLIP models. Larger ones come first.
+MODELS_BEST_FIRST = ("flip-large", "flip-middle", "flip-small", "flip-tiny", "flip-s", "flip-m", "flip-l")
+"""All FLIP models, the best first.
 
 The authors' released models, trained on the photographs of SA-1B, come before the paper's sizes, which this project has
-trained on far less; see flip/shipped/flip-s.md.
+trained on far less. Of these, the smallest has been trained longest and is the best so far; see the cards in
+flip/shipped.
 """
 
 

@@ -46,9 +46,9 @@ PACKAGE_WEIGHTS = Path(__file__).parent / "shipped"
 PACKAGE_WEIGHTS_SUFFIX = ", this project's weights"
 """Suffix of the model family, in the cards of models with these weights."""
 
-Publisher = Literal["authors", "copy", "third party", "this project", "none"]
-"""Whose weights a model has: a release of its authors, a copy of it by others, those of a third party, those of this
-project, or none, because nobody has published any."""
+Publisher = Literal["authors", "copy", "third party", "this project"]
+"""Whose weights a model has: a release of its authors, a copy of it by others, those of a third party, or those of this
+project."""
 
 
 class WeightsMissing(LookupError):
@@ -88,7 +88,7 @@ class WeightsRecord:
         name: Name of the model.
         files: The files, all of which are needed.
         licence: Licence of the weights.
-        source: Publisher, for credit and for fetching by hand. Without a publisher, what to use instead.
+        source: Publisher, for credit and for fetching by hand.
         alternatives: Other sets of files, for use when `files` cannot be fetched.
         converted: Names of files with the same weights in another format, each of which is enough.
         publisher: Whose weights they are.
@@ -122,23 +122,14 @@ def _flip(size: str, share: str, *published: WeightsFile) -> WeightsRecord:
     )
 
 
-def _paper(size: str, publisher: Publisher, source: str) -> WeightsRecord:
-    """Return the record of a model of the paper, for which its authors have published no weights."""
+def _paper(size: str) -> WeightsRecord:
+    """Return the record of a model of the paper. Its authors have published no weights; this package has some."""
     return WeightsRecord(
         name=f"flip-{size}",
         files=(WeightsFile(f"flip-{size}.safetensors", None),),
         licence="GPL-3.0-or-later",
-        source=source,
-        publisher=publisher,
-    )
-
-
-def _untrained(size: str, released: str) -> WeightsRecord:
-    return _paper(
-        size,
-        "none",
-        f"use {released}, which the authors have released instead (`bench fetch {released}`), or train it with "
-        f"`flip train --config flip-{size}-compositions`",
+        source=f"this project, which has trained it and ships it: flip/shipped/flip-{size}.md",
+        publisher="this project",
     )
 
 
@@ -159,9 +150,9 @@ WEIGHTS = {
         _flip("small", "Zj3xDBXrZcSMtoy"),
         _flip("middle", "Cx4kTMbRrD5DCmt"),
         _flip("large", "57NXrqrxmzjxzoX"),
-        _paper("s", "this project", "this project, which has trained it and ships it: flip/shipped/flip-s.md"),
-        _untrained("m", "flip-middle"),
-        _untrained("l", "flip-large"),
+        _paper("s"),
+        _paper("m"),
+        _paper("l"),
     )
 }
 
@@ -192,21 +183,12 @@ def find_files(record: WeightsRecord, folder: Path | None = None) -> tuple[Path,
         for names in sets:
             if all((parent / name).is_file() for name in names):
                 return tuple(parent / name for name in names)
-    if record.publisher == "none":
-        raise _unpublished(record)
     wanted = " or ".join((" and ".join(file.filename for file in record.files), *record.converted))
     fetchable = all(file.url for file in record.files)
     remedy = f"run `bench fetch {record.name}`" if fetchable else f"get them from {record.source}"
     raise WeightsMissing(
         f"no weights for {record.name}: found no {wanted} in {', '.join(map(str, folders))}; "
         f"{remedy}, or set OBJASCALE_WEIGHTS to the folder that has them"
-    )
-
-
-def _unpublished(record: WeightsRecord) -> WeightsMissing:
-    return WeightsMissing(
-        f"no weights for {record.name} are published; {record.source}, and set OBJASCALE_WEIGHTS to the folder of "
-        f"{record.files[0].filename}"
     )
 
 
@@ -289,8 +271,6 @@ def fetch(
         included = tuple(PACKAGE_WEIGHTS / file.filename for file in form)
         if all(path.is_file() for path in included):
             return included
-        if record.publisher == "none":
-            raise _unpublished(record)
         if len(addresses) < len(form):
             raise WeightsMissing(f"{record.name} cannot be fetched by a program; get it from {record.source}")
         try:

@@ -19,7 +19,10 @@ def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text().split()) <= 900
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "flip/shipped/flip-s.md"])
+CARDS = [f"flip/shipped/{model}.md" for model in ("flip-s", "flip-m", "flip-l")]
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", *CARDS])
 def test_every_link_of_a_page_outside_the_site_leads_to_a_file(page: str) -> None:
     links = [link for link in LINK.findall((ROOT / page).read_text()) if not link.startswith("http")]
     assert [link for link in links if not (ROOT / page).parent.joinpath(link).exists()] == []

@@ -45,7 +45,7 @@ def models(
     for line in (
         "",
         "Weights by: authors, their release; copy, the same from another publisher; third party, another export or "
-        "training; this project; none, nobody has published any; else an owner on the Hugging Face hub.",
+        "training; this project; else an owner on the Hugging Face hub.",
         "`bench run` downloads missing weights.",
         "NAME@crop runs a model on a square crop around each prompt, twice as long as the prompt's box; NAME@crop=3, "
         "three times as long.",

@@ -156,11 +156,3 @@ def test_models_of_the_paper_have_their_parameter_counts() -> None:
         (row,) = registry.find_models([name])
         with torch.device("meta"):
             assert row.parameters == sum(parameter.numel() for parameter in paper.Flip(config).parameters())
-
-
-def test_the_error_for_unpublished_sizes_names_the_released_ones(tmp_path: Path) -> None:
-    for row in registry.find_models(["flip-m", "flip-l"]):
-        with pytest.raises(WeightsMissing, match=rf"no weights for {row.name}.*bench fetch flip-(middle|large)"):
-            registry.find_all_weights([row], tmp_path)
-        with pytest.raises(WeightsMissing, match="bench fetch flip-"):
-            registry.fetch_weights(row, tmp_path)

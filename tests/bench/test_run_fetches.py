@@ -93,7 +93,7 @@ def test_one_failure_does_not_stop_the_other_models(bench, publish, loopback, ti
     result = bench("--models", "flip-l,absent,changed,mine", *timing)
     assert result.exit_code == 1
     sentences = result.stderr.splitlines()
-    assert "without flip-l: no weights for flip-l are published; use flip-large, which" in sentences[1]
+    assert "without flip-l: no weights for flip-l: found no flip-l.safetensors in " in sentences[1]
     assert f"without absent: could not fetch {loopback.url}/absent: the server answered 404" in sentences[2]
     assert "without changed: " in sentences[3]
     assert "its SHA256 is not" in sentences[3]

@@ -15,15 +15,21 @@ from objascale.sources import STARTER_AUTHOR, embedded, object_keys
 from objascale.sources.embedded import VARIANTS
 from objascale.sources.starter import CATEGORIES, write_object
 
-WEIGHTS = PACKAGE_WEIGHTS / "flip-s.safetensors"
+SIZES = ("flip-s", "flip-m", "flip-l")
 NAMES = st.from_regex(r"[a-z]{1,3}(-[a-z]{1,3})?", fullmatch=True)
 
 
-@pytest.fixture(scope="module")
-def shipped() -> TrainingData:
-    record = read_record(WEIGHTS, sha256(WEIGHTS))
+def record_of(size: str) -> TrainingData:
+    weights = PACKAGE_WEIGHTS / f"{size}.safetensors"
+    record = read_record(weights, sha256(weights))
     assert record is not None
     return record
+
+
+@pytest.fixture(scope="module", params=SIZES)
+def shipped(request: pytest.FixtureRequest) -> TrainingData:
+    """The record of each of the weights in this package."""
+    return record_of(request.param)
 
 
 def test_a_record_is_unchanged_by_a_round_trip(tmp_path: Path) -> None:
@@ -91,7 +97,8 @@ def test_no_training_data_differs_from_unknown_training_data() -> None:
     assert not TrainingData("a test", ("sa1b",)).is_nothing
 
 
-def test_the_record_has_the_numbers_of_the_card(shipped: TrainingData) -> None:
+def test_the_record_has_the_numbers_of_the_card() -> None:
+    shipped = record_of("flip-s")
     kinds = {"objects": shipped.objects, "backgrounds": shipped.backgrounds, "pictures": shipped.pictures}
     counts = {kind: Counter(name.partition(":")[0] for name in names) for kind, names in kinds.items()}
     card = (PACKAGE_WEIGHTS / "flip-s.md").read_text()
@@ -104,6 +111,16 @@ def test_the_record_has_the_numbers_of_the_card(shipped: TrainingData) -> None:
     assert set(shipped.datasets) == {"coco-val2017", "sa1b", "imagenet-1k"}  # MobileSAM's are the last two
     assert shipped.complete
     assert all(len(digest) == 64 for names in kinds.values() for digest in names.values())
+
+
+def test_models_that_were_grown_have_learned_all_that_the_first_has() -> None:
+    first = record_of("flip-s")
+    for size in ("flip-m", "flip-l"):
+        grown = record_of(size)
+        assert grown.complete
+        assert set(grown.datasets) >= set(first.datasets)
+        for kind in ("objects", "backgrounds", "pictures"):
+            assert set(getattr(grown, kind).values()) >= set(getattr(first, kind).values())
 
 
 def test_no_map_of_blender_is_in_the_record(shipped: TrainingData) -> None:
@@ -137,13 +154,11 @@ def test_generated_objects_have_other_bytes_than_the_training_data(
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_no_generated_object_is_in_the_record_by_its_hash(
-    shipped: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_generated_object_is_in_a_record_by_its_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     splits = {split: embedded.objects(split) for split in VARIANTS}
     digests = {split: {each.sha256 for each in objects} for split, objects in splits.items()}
     assert {split: len(each) for split, each in digests.items()} == {"train": 174, "test": 174}
     assert digests["test"].isdisjoint(digests["train"])
     keys = [object_keys(each.sha256, each.id, each.author) for split in splits.values() for each in split]
-    assert not any(map(shipped.has_object, keys))
+    assert not any(record_of(size).has_object(key) for size in SIZES for key in keys)
