@@ -99,15 +99,19 @@ class DatasetWriter:
             weakref.finalize(self, hold(self.folder).close)  # the folder is locked as long as this object lives
             write_atomically(header, json.dumps(description, indent=1).encode())
             drop_incomplete_line(self.journal)
-            for kind in ("images", "depth"):
-                for leftover in self.folder.glob(f"{kind}/*/.*.part"):
-                    leftover.unlink(missing_ok=True)
+            self.remove_partial_files()
         except BlockingIOError as error:
             raise DatasetError(
                 f"another objascale render or crops is writing to {self.folder}; wait for it to end"
             ) from error
         except OSError as error:
             raise DatasetError(f"cannot write to {self.folder} ({error.strerror}); choose another --out") from error
+
+    def remove_partial_files(self) -> None:
+        """Remove what killed workers have left of a file. No worker may be writing."""
+        for kind in ("images", "depth"):
+            for partial in self.folder.glob(f"{kind}/*/.*.part"):
+                partial.unlink(missing_ok=True)
 
     def _foreign(self) -> str:
         """Return the name of a file in the folder that is not hidden, or an empty string."""

@@ -126,6 +126,7 @@ class Rendering:
                 yield outcome
             if slots:
                 self.dataset.append(pace.record())
+            self.dataset.remove_partial_files()
         finally:
             self.dataset.write_annotations()
 

@@ -25,7 +25,7 @@ def test_a_machine_that_can_render_passes() -> None:
     done = subprocess.run([sys.executable, "-m", "objascale.cli", "doctor"], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert " ok  Blender        4.5" in done.stdout
-    assert "flip-s, grabcut, box, ellipse" in done.stdout.replace("mobilesam-onnx, ", "")
+    assert "flip-s, flip-m, flip-l, grabcut, box, ellipse" in done.stdout.replace("mobilesam-onnx, ", "")
 
 
 def test_a_missing_library_is_named_for_three_package_managers(monkeypatch: pytest.MonkeyPatch) -> None:
