@@ -13,12 +13,13 @@ from typing import Any
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 
+from flip.choices import PAPER_MODELS
+
 ROOT = Path(__file__).resolve().parents[1]
-CARDS = ("flip-s", "flip-m", "flip-l")
 FILES = {
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
-    **{f"flip/shipped/{model}{suffix}": f"{model}{suffix}" for model in CARDS for suffix in (".md", ".json")},
+    **{f"flip/shipped/{model}{suffix}": f"{model}{suffix}" for model in PAPER_MODELS for suffix in (".md", ".json")},
 }
 """File in the repository → file of the site."""
 

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 from mkdocs.exceptions import PluginError
 
+from flip.choices import PAPER_MODELS
 from tests.docs_scripts import load_script
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -19,7 +20,7 @@ def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text().split()) <= 900
 
 
-CARDS = [f"flip/shipped/{model}.md" for model in ("flip-s", "flip-m", "flip-l")]
+CARDS = [f"flip/shipped/{model}.md" for model in PAPER_MODELS]
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", *CARDS])

@@ -13,12 +13,12 @@ import pytest
 from typer.testing import CliRunner
 
 from bench.cli import app as bench
+from flip.choices import PAPER_MODELS
 from flip.cli import app as flip
 from flip.gaussian import Gaussian
 from flip.predictor import load_predictor
 from flip.weights import PACKAGE_WEIGHTS, PACKAGE_WEIGHTS_SUFFIX, WEIGHTS, fetch, find_weights, sha256
 
-SIZES = ("flip-s", "flip-m", "flip-l")
 FILE = PACKAGE_WEIGHTS / "flip-s.safetensors"
 
 
@@ -30,18 +30,18 @@ def _no_weights_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_the_weights_of_the_package_need_no_download(tmp_path: Path) -> None:
-    for size in SIZES:
+    for size in PAPER_MODELS:
         file = PACKAGE_WEIGHTS / f"{size}.safetensors"
         assert find_weights(size) == file
         assert fetch(WEIGHTS[size], tmp_path) == (file,)
     for app in (flip, bench):
-        done = CliRunner().invoke(app, ["fetch", *SIZES])
+        done = CliRunner().invoke(app, ["fetch", *PAPER_MODELS])
         assert done.exit_code == 0
-        assert done.output.count("already there") == len(SIZES)
+        assert done.output.count("already there") == len(PAPER_MODELS)
         assert FILE.name in done.output
         assert "GPL-3.0-or-later" in done.output
     lines = [line for line in CliRunner().invoke(bench, ["models"]).output.splitlines() if "this project  " in line]
-    assert [line.split()[0] for line in lines] == list(SIZES)
+    assert [line.split()[0] for line in lines] == list(PAPER_MODELS)
 
 
 def test_the_weights_of_the_package_fit_into_a_wheel() -> None:
@@ -54,7 +54,7 @@ def test_weights_of_the_user_come_first(tmp_path: Path) -> None:
     assert find_weights("flip-s", tmp_path) == own
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", PAPER_MODELS)
 def test_the_model_card_has_the_hash_of_the_file(size: str) -> None:
     card = (PACKAGE_WEIGHTS / f"{size}.md").read_text()
     assert sha256(PACKAGE_WEIGHTS / f"{size}.safetensors") in card
@@ -73,7 +73,7 @@ def test_results_name_the_origin_of_the_weights(discs, tmp_path: Path) -> None:
     assert pd.read_parquet(out / "results.parquet")["iou"].min() > 0.7
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", PAPER_MODELS)
 def test_a_bright_ellipse_on_dark_ground_is_segmented(size: str) -> None:
     """The prompts are exact; the IoU is at least 0.8 at any size and rotation."""
     rng = np.random.default_rng(0)
@@ -88,7 +88,7 @@ def test_a_bright_ellipse_on_dark_ground_is_segmented(size: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", PAPER_MODELS)
 def test_the_model_card_has_the_iou_on_coco128(size: str, shared: Path, tmp_path: Path) -> None:
     """The IoU equals the card, up to the rounding of another processor."""
     card = (PACKAGE_WEIGHTS / f"{size}.md").read_text()

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flip.choices import PAPER_MODELS
 from flip.training_data import NOTHING, UNKNOWN, RecordBroken, TrainingData, read_record, record_path, write_record
 from flip.weights import PACKAGE_WEIGHTS, sha256
 from objascale.sources import STARTER_AUTHOR, embedded, object_keys
 from objascale.sources.embedded import VARIANTS
 from objascale.sources.starter import CATEGORIES, write_object
 
-SIZES = ("flip-s", "flip-m", "flip-l")
 NAMES = st.from_regex(r"[a-z]{1,3}(-[a-z]{1,3})?", fullmatch=True)
 
 
@@ -26,7 +26,7 @@ def record_of(size: str) -> TrainingData:
     return record
 
 
-@pytest.fixture(scope="module", params=SIZES)
+@pytest.fixture(scope="module", params=PAPER_MODELS)
 def shipped(request: pytest.FixtureRequest) -> TrainingData:
     """The record of each of the weights in this package."""
     return record_of(request.param)
@@ -161,4 +161,5 @@ def test_no_generated_object_is_in_a_record_by_its_hash(tmp_path: Path, monkeypa
     assert {split: len(each) for split, each in digests.items()} == {"train": 174, "test": 174}
     assert digests["test"].isdisjoint(digests["train"])
     keys = [object_keys(each.sha256, each.id, each.author) for split in splits.values() for each in split]
-    assert not any(record_of(size).has_object(key) for size in SIZES for key in keys)
+    for record in map(record_of, PAPER_MODELS):
+        assert not any(map(record.has_object, keys))
