@@ -142,7 +142,7 @@ def train(
         settings = read_config(config)
         default_precision: TrainingPrecision = "bf16" if computes_bfloat16(parse_device(device)) else "fp32"
         exclusions = read_exclusions(exclude or [])
-        source = open_source(data, backgrounds or [], settings.seed, settings.short_side, exclusions)
+        source = open_source(data, backgrounds or [], settings.seed, settings.short_side, exclusions, settings.augment)
         contents = source.contents()
         for reason, excluded in sorted(contents.left_out.items()):
             complain(f"left out of the training data: {excluded}, because {reason}")

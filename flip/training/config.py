@@ -128,6 +128,8 @@ class Config(_Section):
         sampling: Key of `flip.sampler.RECIPES`. The released models need "released".
         exact: Fraction of prompts that are not perturbed. Benchmark prompts are not perturbed either.
         short_side: Images with a longer short side are resized to it, in px. Compositions keep their size.
+        augment: Fraction of annotated images that are changed at random (`objascale.scenes.augment`). Compositions vary
+            without it.
         seed: Seed of the weights and of the examples.
         validate_every: Steps between validations.
         save_every: Steps between checkpoints.
@@ -143,6 +145,7 @@ class Config(_Section):
     sampling: Literal["paper", "released", "shrunk"] = "paper"
     exact: float = Field(default=0, ge=0, le=1)
     short_side: PositiveInt | None = None
+    augment: float = Field(default=0, ge=0, le=1)
     seed: int = Field(default=0, ge=0)
     validate_every: PositiveInt = 5000
     save_every: PositiveInt = 1000

@@ -65,3 +65,10 @@ class SceneSource(Protocol):
 
     def scene(self, position: int) -> Scene:
         """Return the scene at a position 0, 1, 2, … Raises SceneError if it cannot be used."""
+
+
+class ListedSource(SceneSource, Protocol):
+    """A `SceneSource` that knows what it shows."""
+
+    def contents(self) -> Contents:
+        """Return what all scenes show, and what was left out."""

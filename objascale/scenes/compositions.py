@@ -16,6 +16,7 @@ from objascale.dataset import DatasetError
 from objascale.masks import RegionMask
 from objascale.scenes import Contents, Scene, SceneError
 from objascale.scenes.backgrounds import background_contents, load_backgrounds
+from objascale.scenes.camera import add_camera_effects, draw_colours
 from objascale.scenes.exclusions import NO_EXCLUSIONS, Exclusions
 from objascale.scenes.things import PYRAMID_LEVELS, add_part, crop_contents, draw_silhouette, load_crops
 
@@ -25,7 +26,7 @@ _MAX_ASPECT = 1.5  # of the image, as of most photographs
 _NUM_OBJECTS = 3, 16  # objects per scene, before any is hidden
 _MIN_AREA, _MAX_AREA_SHARE = 10, 0.7  # of an object that is not hidden: px, and share of the image
 _MASK_ALPHA = 128  # of 255: a pixel belongs to the object that gives at least half of its colour
-_MIN_VISIBLE_AREA, _MIN_VISIBLE_SHARE = 8, 0.4  # px, and share of an object, that must be visible for a mask
+MIN_VISIBLE_AREA, MIN_VISIBLE_SHARE = 8, 0.4  # px, and share of an object, that must be visible for a mask
 _MAX_DRAWS = 10  # of a scene in which nothing is visible
 _MAX_SCALE = 2  # of a crop; more looks blurred
 _MAX_SILHOUETTE_SIDE = 400  # px; larger silhouettes are enlarged
@@ -85,7 +86,7 @@ class Compositions:
             layers = [self._layer(background, rng) for _ in range(rng.integers(*_NUM_OBJECTS, endpoint=True))]
             image, masks = paste_layers(background, [layer for layer in layers if layer is not None])
             if masks:
-                return Scene(_add_camera_effects(image, rng), masks, name)
+                return Scene(add_camera_effects(image, rng), masks, name)
         raise SceneError(f"{name} has no visible object")
 
     def contents(self) -> Contents:
@@ -169,7 +170,8 @@ def place_layer(
 ) -> Layer | None:
     """Transform an object by a 2×2 matrix and centre it at (x, y) of a `width`×`height` image; None if it is outside.
 
-    `source` is uint8 RGBA, (h, w, 4), premultiplied by alpha. Coordinates are px with pixel centres at +½.
+    `source` is uint8, (h, w, channels) or (h, w); RGBA is premultiplied by alpha. Coordinates are px with pixel centres
+    at +½.
     """
     rows, columns = source.shape[:2]
     reach = np.abs(matrix) @ ((columns + 1) / 2, (rows + 1) / 2)
@@ -192,7 +194,7 @@ def paste_layers(background: NDArray[np.uint8], layers: Sequence[Layer]) -> tupl
     for layer in layers:
         visible = np.zeros(layer.patch.shape[:2], bool)
         area, visible_area = _add_layer(light, transmittance, layer.patch, layer.x, layer.y, visible)
-        if visible_area >= max(_MIN_VISIBLE_AREA, _MIN_VISIBLE_SHARE * area):
+        if visible_area >= max(MIN_VISIBLE_AREA, MIN_VISIBLE_SHARE * area):
             masks.append(RegionMask(layer.x, layer.y, visible, width, height).tight())
     image = np.empty_like(background)
     _add_background(light, transmittance, background, image)
@@ -206,11 +208,8 @@ def _recolour(
 
     The change is a linear map of premultiplied (R, G, B, alpha), so soft edges stay correct.
     """
-    saturation, contrast = rng.uniform(0.5, 1.3), rng.uniform(0.7, 1.3)
-    gains = contrast * rng.uniform(0.75, 1.25) * rng.uniform(0.93, 1.07, 3)
     matrix = np.zeros((4, 4))
-    matrix[:3, :3] = gains[:, None] * (saturation * np.eye(3) + (1 - saturation) / 3)
-    matrix[:3, 3] = 0.5 * (1 - contrast) + rng.normal(0, 0.04)
+    matrix[:3] = draw_colours(rng)
     matrix[3, 3] = 1
     if colour is not None:
         matrix[:3, :3] *= rng.uniform(0.2, 1)
@@ -218,25 +217,6 @@ def _recolour(
         mean = matrix[:3] @ (*np.array(light) / max(alpha, 1), 1)
         matrix[:3, 3] += rng.uniform(0.5, 1) * (colour - mean)
     return np.asarray(cv2.transform(source, matrix), np.uint8)
-
-
-def _add_camera_effects(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Apply a random tone curve, and sometimes greyscale, blur, noise or JPEG compression."""
-    grey, soft, noisy, compressed = rng.uniform(size=4) < (0.1, 0.3, 0.3, 0.3)
-    if grey:
-        image = np.asarray(cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB), np.uint8)
-    # Contrast is at most 1, so the curve makes images dark or hazy but never clips them.
-    gamma, contrast = math.exp(rng.normal(0, 0.3)), min(math.exp(rng.normal(-0.15, 0.4)), 1)
-    tones = rng.uniform(0, 1 - contrast) + contrast * (np.arange(256) / 255) ** gamma
-    image = np.asarray(cv2.LUT(image, np.rint(255 * tones).astype(np.uint8)), np.uint8)
-    if soft:
-        image = np.asarray(cv2.GaussianBlur(image, (0, 0), math.exp(rng.uniform(math.log(0.3), math.log(2)))), np.uint8)
-    if noisy:
-        _add_noise(image, rng.integers(0, 256, image.size, dtype=np.uint8), math.exp(rng.uniform(0, math.log(16))))
-    if compressed:
-        _, data = cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(40, 96))))
-        image = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
-    return image
 
 
 @njit(cache=True, nogil=True)
@@ -278,12 +258,3 @@ def _add_background(
             for channel in range(3):
                 behind = transmittance[row, column] * background[row, column, channel]
                 image[row, column, channel] = np.uint8(light[row, column, channel] + behind + np.float32(0.5))
-
-
-@njit(cache=True, nogil=True)
-def _add_noise(image: NDArray[np.uint8], noise: NDArray[np.uint8], strength: float) -> None:
-    """Add uniform noise with a standard deviation of about `strength`, from random bytes."""
-    flat = image.reshape(-1)
-    for i in range(flat.size):
-        value = flat[i] + (noise[i] - 127.5) * (strength / 74)  # 74 is the standard deviation of a random byte
-        flat[i] = np.uint8(min(max(value, 0), 255))

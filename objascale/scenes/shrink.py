@@ -25,7 +25,7 @@ def resize_short_side(scene: Scene, short_side: int) -> Scene:
     factor = short_side / min(height, width)
     if factor >= 1:
         return scene
-    return _resized(scene, max(round(width * factor), 1), max(round(height * factor), 1))
+    return resize(scene, max(round(width * factor), 1), max(round(height * factor), 1))
 
 
 def halve(scene: Scene) -> Scene:
@@ -37,7 +37,7 @@ def halve(scene: Scene) -> Scene:
     height, width = rows // 2, columns // 2
     if not height or not width:
         raise SceneError(f"{scene.name}: an image of {columns}×{rows} px cannot be halved")
-    return _resized(_cropped(scene, 2 * width, 2 * height), width, height)
+    return resize(_cropped(scene, 2 * width, 2 * height), width, height)
 
 
 def _cropped(scene: Scene, width: int, height: int) -> Scene:
@@ -47,7 +47,7 @@ def _cropped(scene: Scene, width: int, height: int) -> Scene:
     return Scene(scene.image[:height, :width], masks, scene.name)
 
 
-def _resized(scene: Scene, width: int, height: int) -> Scene:
+def resize(scene: Scene, width: int, height: int) -> Scene:
     image = np.asarray(cv2.resize(scene.image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
     masks = [mask for mask in (_resized_mask(mask, width, height) for mask in scene.masks) if mask.area]
     if not masks:

@@ -6,12 +6,12 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
 
 from objascale.crops import CROPS_TABLE
 from objascale.dataset import DatasetError
 from objascale.datasets.formats import format_of
-from objascale.scenes import Contents, Scene, SceneSource
+from objascale.scenes import Contents, ListedSource, Scene
+from objascale.scenes.augment import AugmentedSource
 from objascale.scenes.compositions import Compositions
 from objascale.scenes.exclusions import NO_EXCLUSIONS, Exclusions
 from objascale.scenes.sa1b import SA1B
@@ -19,13 +19,6 @@ from objascale.scenes.stored import StoredSource
 
 MAX_SHARE = 1000
 """Maximum share of a path. `MixedSource` keeps a list as long as the sum of the shares."""
-
-
-class ListedSource(SceneSource, Protocol):
-    """A `SceneSource` that knows what it shows."""
-
-    def contents(self) -> Contents:
-        """Return what all scenes show, and what was left out."""
 
 
 class MixedSource:
@@ -63,6 +56,7 @@ def open_source(
     seed: int,
     short_side: int | None = None,
     exclusions: Exclusions = NO_EXCLUSIONS,
+    augment: float = 0,
 ) -> ListedSource:
     """Open crops, SA-1B's tars and data sets that `bench run` reads, as one source.
 
@@ -75,20 +69,25 @@ def open_source(
         backgrounds: Photographs or environment maps to paste crops on.
         seed: Seed of the scenes.
         short_side: Resize images with a longer short side to this, in px. Compositions keep their size.
-
         exclusions: Pictures, objects and maps to leave out.
+        augment: Fraction of annotated pictures that are changed at random, see `objascale.scenes.augment`.
 
     Raises:
         DatasetError: A path is none of these, or cannot be read, or all of its data are excluded.
     """
     try:
-        return _open(data, backgrounds, seed, short_side, exclusions)
+        return _open(data, backgrounds, seed, short_side, exclusions, augment)
     except OSError as error:
         raise DatasetError(str(error)) from None
 
 
 def _open(
-    data: Sequence[str], backgrounds: Sequence[Path], seed: int, short_side: int | None, exclusions: Exclusions
+    data: Sequence[str],
+    backgrounds: Sequence[Path],
+    seed: int,
+    short_side: int | None,
+    exclusions: Exclusions,
+    augment: float,
 ) -> ListedSource:
     shares: dict[Path, int] = defaultdict(int)
     for text in data:
@@ -97,11 +96,11 @@ def _open(
     cropped = {path: share for path, share in shares.items() if holds_crops(path)}
     if backgrounds and not cropped:
         raise DatasetError("backgrounds are given, but no data path is a folder of crops to paste on them")
-    sources: list[tuple[ListedSource, int]] = [
-        ((SA1B if _holds_tars(path) else StoredSource)(path, seed, short_side, exclusions), share)
-        for path, share in shares.items()
-        if path not in cropped
-    ]
+    sources: list[tuple[ListedSource, int]] = []
+    for path, share in shares.items():
+        if path not in cropped:
+            pictures = (SA1B if _holds_tars(path) else StoredSource)(path, seed, short_side, exclusions)
+            sources.append((AugmentedSource(pictures, augment, seed) if augment else pictures, share))
     if cropped:
         compositions = Compositions(cropped, backgrounds, seed, exclusions=exclusions)
         sources.append((compositions, sum(cropped.values())))

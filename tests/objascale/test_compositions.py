@@ -20,7 +20,8 @@ from objascale.dataset import DatasetError, DatasetWriter, write_parquet
 from objascale.maps import write_exr
 from objascale.scenes import Scene, compositions
 from objascale.scenes.backgrounds import MAX_BACKGROUND_SIDE, VIEWS_PER_FILE, load_backgrounds
-from objascale.scenes.compositions import Compositions, Layer, _add_camera_effects, _recolour, paste_layers, place_layer
+from objascale.scenes.camera import add_camera_effects
+from objascale.scenes.compositions import Compositions, Layer, _recolour, paste_layers, place_layer
 from objascale.scenes.packed import load_packed
 from objascale.scenes.sources import holds_crops
 from objascale.scenes.things import PYRAMID_LEVELS, add_part, draw_silhouette, load_crops
@@ -122,7 +123,7 @@ def test_a_mask_covers_its_object(cropped: Path, tmp_path: Path, monkeypatch: py
     """On grey, without colour changes, a mask has the pixels that are at least half coloured."""
     monkeypatch.setattr(compositions, "_recolour", lambda source, alike, rng: source)
     monkeypatch.setattr(compositions, "add_part", lambda thing, texture, rng: thing)
-    monkeypatch.setattr(compositions, "_add_camera_effects", lambda image, rng: image)
+    monkeypatch.setattr(compositions, "add_camera_effects", lambda image, rng: image)
     grey = np.full((600, 600, 3), 128, np.uint8)
     cv2.imwrite(str(tmp_path / "grey.png"), grey)
     source = Compositions({cropped: 1}, [tmp_path / "grey.png"], seed=1, silhouettes=0)
@@ -238,7 +239,7 @@ def test_an_object_can_take_the_colour_of_its_background(seed: int):
 def test_camera_effects_vary():
     """Some images are dark, some hazy, some grey; none is uniform."""
     image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
-    taken = [_add_camera_effects(image, np.random.default_rng(k)).astype(float) for k in range(200)]
+    taken = [add_camera_effects(image, np.random.default_rng(k)).astype(float) for k in range(200)]
     assert np.percentile([each.max() for each in taken], 10) < 200
     assert np.percentile([each.min() for each in taken], 90) > 30
     grey = np.mean([np.ptp(each, axis=2).mean() < 1 for each in taken])
