@@ -6,7 +6,7 @@ TORCH ?= cpu
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help setup demo results test test-slow lint docs wheel-test benchmarks clean
+.PHONY: help setup demo results test test-slow lint style types layers docs wheel-test benchmarks clean
 
 help:
 	@echo "make demo        render, run and report in five minutes"
@@ -95,10 +95,18 @@ test: setup
 test-slow: setup
 	$(BIN)/pytest -m slow
 
-lint: setup docs
+# The four checks run two at a time.
+lint: setup
+	@$(MAKE) --no-print-directory -j 2 types docs style layers
+
+style: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: setup
 	$(BIN)/mypy
+
+layers: setup
 	$(BIN)/lint-imports
 
 # A broken link, a missing anchor or a docstring that cannot be read ends the build. The variable silences an advertisement.
