@@ -17,15 +17,13 @@ from objascale.color import to_display
 from objascale.difficulty.compression import BEST_QUALITY
 from objascale.difficulty.context import Shadow
 from objascale.difficulty.effects import Effects
+from objascale.png import encode_png
 
 ROWS_PER_BAND = 64  # 6 MB of float32 at 8192 px; a choice
 _ROWS_PER_BLURRED_BAND = 256  # a choice: the rows above and below, which are rendered twice, are few
 
 _MIN_FULL_COLOUR_QUALITY = 90  # of a JPEG with colour at full resolution; the limit of ImageMagick and others
-# The fastest zlib level. Run lengths shrink renders as far as string matching at that level does, or further.
 _MIN_ALPHA = 0.2  # below it, dividing by alpha mostly amplifies the noise of the colour
-
-_PNG_OPTIONS = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ def compose(
     Returns:
         The picture, H×W×3 uint8 RGB.
     """
-    encodable = np.empty((camera.height, camera.width, 3), np.uint8)  # BGR, as OpenCV encodes it
+    picture = np.empty((camera.height, camera.width, 3), np.uint8)
     reach = effects.everything.reach if effects else 0
     step = _ROWS_PER_BLURRED_BAND if reach else ROWS_PER_BAND
 
@@ -76,12 +74,12 @@ def compose(
             _paste(crop, band, begin)
         if effects:
             band = effects.develop(band, first, slice(first - begin, last - begin))
-        cv2.cvtColor(to_display(band, view), cv2.COLOR_RGB2BGR, dst=encodable[first:last])
+        picture[first:last] = to_display(band, view)
 
     with ThreadPoolExecutor(threads) as pool:
         for _ in pool.map(fill, range(0, camera.height, step)):
             pass
-    return encodable[..., ::-1]
+    return picture
 
 
 def _paste(crop: Crop, band: NDArray[np.float32], first: int) -> None:
@@ -104,10 +102,11 @@ def encode(picture: NDArray[np.uint8], image_format: ImageFormat, quality: int =
         quality: Quality of the JPEG. From 90 on, its colour has full resolution, because an object may be 3 px wide;
             below, it has half the resolution (4:2:0), as cameras store it.
     """
-    options = _PNG_OPTIONS if image_format == "png" else _jpeg_options(quality)
-    done, data = cv2.imencode(f".{image_format}", np.ascontiguousarray(picture[..., ::-1]), options)
+    if image_format == "png":
+        return encode_png(picture)
+    done, data = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), _jpeg_options(quality))
     if not done:
-        raise ValueError(f"OpenCV cannot encode a picture of shape {picture.shape} as {image_format}")
+        raise ValueError(f"OpenCV cannot encode a picture of shape {picture.shape} as JPEG")
     return data.tobytes()
 
 
