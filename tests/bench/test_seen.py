@@ -177,7 +177,7 @@ def test_a_run_records_the_value_in_each_row_and_prints_it_once(results: Path, f
     assert kinds(results) == EXPECTED
     cards = {card["name"]: card["training"] for card in json.loads((results / "run.json").read_text())["models"]}
     assert cards["ellipse"] == NOTHING.summary()
-    assert (cards["flip-s"]["objects"], cards["flip-s"]["backgrounds"]) == (1233, 53)
+    assert (cards["flip-s"]["objects"], cards["flip-s"]["backgrounds"]) == (1234, 53)
     again = bench("run", "--models", "flip-s,ellipse,box", "--data", folder, "--out", results)
     assert again.exit_code == 0, again.output
     assert kinds(results) == {"box": ["no"] * 4, **EXPECTED}
