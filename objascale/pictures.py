@@ -26,7 +26,7 @@ PILLOW_ERRORS = (
 """Exceptions of Pillow for damaged files."""
 
 _ORIENTATION = 0x0112
-_PNG = b"\x89PNG\r\n\x1a\n"
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 class PictureError(ValueError):
@@ -113,7 +113,7 @@ def _orientation_tag(exif: bytes) -> int:
 
 def _exif_block(content: bytes) -> bytes:
     """Return the EXIF data of a picture, empty if there is none."""
-    if content.startswith(_PNG):
+    if content.startswith(PNG_SIGNATURE):
         return _png_exif(content)
     if content.startswith(b"RIFF") and content[8:12] == b"WEBP":
         return _webp_exif(content)
@@ -124,7 +124,7 @@ def _exif_block(content: bytes) -> bytes:
 
 def _png_exif(content: bytes) -> bytes:
     """Return the eXIf chunk, which may follow the pixels. A chunk is length, name, data, checksum."""
-    at = len(_PNG)
+    at = len(PNG_SIGNATURE)
     while at < len(content):
         end = at + 8 + int.from_bytes(content[at : at + 4], "big")
         if content[at + 4 : at + 8] == b"eXIf":

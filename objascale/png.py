@@ -9,7 +9,8 @@ import numpy as np
 from isal import isal_zlib
 from numpy.typing import NDArray
 
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+from objascale.pictures import PNG_SIGNATURE
+
 _EIGHT_BITS, _RGB = 8, 2
 _UP = 2  # the filter: each byte minus the one above it
 _ROWS_PER_BAND = 64  # 2 MB at 8192 px; a choice
@@ -37,7 +38,7 @@ def encode_png(picture: NDArray[np.uint8]) -> bytes:
         above = rows[-1]
     data.append(compressor.flush())
     header = struct.pack(">IIBBBBB", width, height, _EIGHT_BITS, _RGB, 0, 0, 0)
-    return _SIGNATURE + _chunk(b"IHDR", header) + _chunk(b"IDAT", b"".join(data)) + _chunk(b"IEND", b"")
+    return PNG_SIGNATURE + _chunk(b"IHDR", header) + _chunk(b"IDAT", b"".join(data)) + _chunk(b"IEND", b"")
 
 
 def _chunk(name: bytes, data: bytes) -> bytes:

@@ -14,12 +14,11 @@ from numpy.typing import NDArray
 from objascale.masks import RegionMask
 from objascale.scenes import Contents, ListedSource, Scene, SceneError
 from objascale.scenes.camera import add_camera_effects, draw_colours
-from objascale.scenes.compositions import MIN_VISIBLE_AREA, MIN_VISIBLE_SHARE, place_layer
+from objascale.scenes.compositions import MASK_ALPHA, MIN_VISIBLE_AREA, MIN_VISIBLE_SHARE, draw_turn, place_layer
 from objascale.scenes.shrink import resize
 
 _MIN_SCALE = 0.35  # of the picture's sides
 _MAX_DRAWS = 4  # of a frame that shows no object
-_MASK_SHARE = 128  # of 255: a pixel belongs to an object that covers at least half of it
 
 
 class AugmentedSource:
@@ -74,10 +73,10 @@ def _shrunk(scene: Scene, rng: np.random.Generator) -> Scene:
 
 
 def _turned(scene: Scene, rng: np.random.Generator) -> Scene:
-    """Turn and mirror a scene. 15 % have any orientation; the others are nearly upright."""
+    """Turn and mirror a scene."""
     height, width = scene.image.shape[:2]
     for _ in range(_MAX_DRAWS):
-        turn = rng.uniform(-math.pi, math.pi) if rng.uniform() < 0.15 else rng.normal(0, 0.15)
+        turn = draw_turn(rng)
         mirror = 1 if rng.uniform() < 0.5 else -1
         columns, rows = inscribed_rectangle(width, height, turn)
         sine, cosine = math.sin(turn), math.cos(turn)
@@ -101,7 +100,7 @@ def _placed(mask: RegionMask, matrix: NDArray[np.float64], width: int, height: i
     layer = place_layer(np.where(mask.data, np.uint8(255), np.uint8(0)), matrix, x, y, width, height)
     if layer is None:
         return RegionMask.empty(width, height)
-    return RegionMask(layer.x, layer.y, layer.patch >= _MASK_SHARE, width, height).tight()
+    return RegionMask(layer.x, layer.y, layer.patch >= MASK_ALPHA, width, height).tight()
 
 
 def inscribed_rectangle(width: int, height: int, turn: float) -> tuple[int, int]:

@@ -25,7 +25,7 @@ _SIDE_RANGE = 128, 512  # px of the image
 _MAX_ASPECT = 1.5  # of the image, as of most photographs
 _NUM_OBJECTS = 3, 16  # objects per scene, before any is hidden
 _MIN_AREA, _MAX_AREA_SHARE = 10, 0.7  # of an object that is not hidden: px, and share of the image
-_MASK_ALPHA = 128  # of 255: a pixel belongs to the object that gives at least half of its colour
+MASK_ALPHA = 128  # of 255: a pixel belongs to the object that gives at least half of its colour
 MIN_VISIBLE_AREA, MIN_VISIBLE_SHARE = 8, 0.4  # px, and share of an object, that must be visible for a mask
 _MAX_DRAWS = 10  # of a scene in which nothing is visible
 _MAX_SCALE = 2  # of a crop; more looks blurred
@@ -136,8 +136,7 @@ class Compositions:
             source = add_part(source, self._piece(columns, rows, rng), rng)
         x, y = rng.uniform(0, width), rng.uniform(0, height)
         colour = background[int(y), int(x)] / 255 if rng.uniform() < 0.4 else None
-        # Most objects stand nearly upright, as in photographs; 15 % have any orientation.
-        turn = rng.uniform(-math.pi, math.pi) if rng.uniform() < 0.15 else rng.normal(0, 0.15)
+        turn = draw_turn(rng)
         stretch, shear = math.exp(rng.normal(0, 0.08)), rng.normal(0, 0.06)
         mirror = 1 if rng.uniform() < 0.5 else -1
         sine, cosine = math.sin(turn), math.cos(turn)
@@ -163,6 +162,11 @@ class Compositions:
         side = min(max(round(1.7 * math.sqrt(area)), 16), _MAX_SILHOUETTE_SIDE)
         drawn = draw_silhouette(self._piece(side, side, rng), rng)
         return drawn, math.sqrt(area / max(cv2.sumElems(drawn)[3] / 255, 1))
+
+
+def draw_turn(rng: np.random.Generator) -> float:
+    """Draw an angle in radians. Most are nearly upright, as in photographs; 15 % have any orientation."""
+    return rng.uniform(-math.pi, math.pi) if rng.uniform() < 0.15 else rng.normal(0, 0.15)
 
 
 def place_layer(
@@ -239,8 +243,8 @@ def _add_layer(
             for channel in range(3):  # recolouring can make a premultiplied colour larger than its alpha
                 light[y + row, x + column, channel] += share * min(patch[row, column, channel], alpha)
             transmittance[y + row, x + column] = share * (1 - alpha / np.float32(255))
-            area += alpha >= _MASK_ALPHA
-            if share * alpha >= _MASK_ALPHA:
+            area += alpha >= MASK_ALPHA
+            if share * alpha >= MASK_ALPHA:
                 visible[row, column] = True
                 visible_area += 1
     return area, visible_area

@@ -58,9 +58,7 @@ def test_scale_orientation_colours_and_handedness_vary():
 
 @settings(deadline=None)
 @given(st.integers(1, 900), st.integers(1, 900), st.floats(-math.pi, math.pi))
-def test_the_rectangle_is_inside_the_turned_picture_and_no_wider_one_of_its_height_is(
-    width: int, height: int, turn: float
-):
+def test_the_rectangle_is_inside_the_turned_picture_and_a_larger_one_is_not(width: int, height: int, turn: float):
     columns, rows = inscribed_rectangle(width, height, turn)
 
     def fits(columns: float, rows: float) -> bool:
