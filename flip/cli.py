@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from functools import partial
+from functools import partial, reduce
+from operator import or_
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -95,9 +96,9 @@ def _gaussian(option: str, text: str, width: int, height: int) -> Gaussian:
         raise GaussianError(f"{option} {text}: {error}") from None
 
 
-def _refuse_idle_weights(model: str) -> None:
-    """Raise UsageError if --weights was typed and the model is a file."""
-    if Path(model).suffix in WEIGHTS_SUFFIXES:
+def _refuse_idle_weights(*models: str) -> None:
+    """Raise UsageError if --weights was typed and all models are files."""
+    if all(Path(model).suffix in WEIGHTS_SUFFIXES for model in models):
         terminal.refuse_idle("the name of a model", "weights")
 
 
@@ -210,36 +211,55 @@ def export(
             Console(soft_wrap=True, highlight=False).print(f"{target}: {len(data)} bytes", markup=False)
 
 
-@app.command("grow", epilog="Example: flip grow flip-s flip-l --out flip-l.safetensors")
+@app.command(
+    "grow",
+    epilog="Examples: flip grow flip-s flip-l --out flip-l.safetensors"
+    "\n\nflip grow flip-s runs/b/flip-s.safetensors runs/c/flip-s.safetensors flip-l --out flip-l.safetensors",
+)
 def grow_command(
-    model: Annotated[str, typer.Argument(help=f"{', '.join(PAPER_MODELS)}, or a .safetensors file of such a model.")],
-    larger: Annotated[str, typer.Argument(help=f"The larger model: {', '.join(PAPER_MODELS)}.")],
+    models: Annotated[
+        list[str],
+        typer.Argument(metavar="MODEL", help=f"{', '.join(PAPER_MODELS)}, or .safetensors files of such models."),
+    ],
+    larger: Annotated[str, typer.Argument(metavar="LARGER", help=f"The larger model: {', '.join(PAPER_MODELS)}.")],
     out: Annotated[Path, typer.Option(help="Weights file to write, with the suffix .safetensors.")],
     weights: WeightsFolder = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the noise that makes copied channels differ.")] = 0,
 ) -> None:
-    """Initialise a larger model of the paper with the trained weights of a smaller one, for further training.
+    """Initialise a larger model of the paper with the trained weights of smaller ones, for further training.
 
-    flip-l, of three times the channels of flip-s, predicts the same masks to rounding. flip-m predicts nearly the same.
+    From one model: flip-l, of three times the channels of flip-s, predicts the same masks to rounding. flip-m predicts
+    nearly the same.
+
+    From several, whose channels add up, such as three of flip-s for flip-l: the larger model holds them side by side
+    and predicts about the mean of their outputs, which is better than each if they were trained with different seeds.
     """
     from flip.checkpoint import write_paper_model
     from flip.paper.grow import GrowError, grow
+    from flip.paper.join import join
     from flip.paper.model import Flip
     from flip.predictor import load_predictor, weights_file
-    from flip.training_data import read_record, write_record
+    from flip.training_data import UNKNOWN, read_record, write_record
     from flip.weights import sha256
 
     with errors():
-        _refuse_idle_weights(model)
+        _refuse_idle_weights(*models)
+        if len(models) > 1:
+            terminal.refuse_idle("copied channels, which a single MODEL has", "seed")
         if out.suffix != ".safetensors":
             raise GrowError(f"--out {out}: the weights file needs the suffix .safetensors")
-        source = weights_file(model, weights)
-        network = load_predictor(source).model
-        if not isinstance(network, Flip):
-            raise GrowError(f"{model} is a released model; only models of the paper can be grown")
-        write_paper_model(grow(network, larger, seed), larger, out)
-        if record := read_record(source, sha256(source)):
-            write_record(record, out, sha256(out))
+        sources = [weights_file(model, weights) for model in models]
+        networks = []
+        for model, source in zip(models, sources, strict=True):
+            network = load_predictor(source).model
+            if not isinstance(network, Flip):
+                raise GrowError(f"{model} is a released model; only models of the paper can be grown")
+            networks.append(network)
+        grown = join(networks, larger) if len(networks) > 1 else grow(networks[0], larger, seed)
+        write_paper_model(grown, larger, out)
+        records = [read_record(source, sha256(source)) for source in sources]
+        if any(records):
+            write_record(reduce(or_, (record or UNKNOWN for record in records)), out, sha256(out))
     Console(soft_wrap=True, highlight=False).print(f"{out}: {out.stat().st_size} bytes", markup=False)
 
 

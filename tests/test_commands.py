@@ -108,6 +108,10 @@ def test_an_unknown_licence_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
             ["flip", "grow", "c.safetensors", "flip-l", "--out", "l.safetensors", "--weights", "d"],
             "--weights does nothing without the name of a model",
         ),
+        (
+            ["flip", "grow", "flip-s", "flip-s", "flip-s", "flip-l", "--out", "l.safetensors", "--seed", "1"],
+            "--seed does nothing without copied channels, which a single MODEL has",
+        ),
         (["reports", "figure", "9", "--bins", "20"], "--bins does nothing without a figure that has bins: 7, 7-diff"),
     ],
 )

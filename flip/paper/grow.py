@@ -20,7 +20,8 @@ from flip.paper.model import PAPER_CONFIGS, Flip, PaperConfig
 NOISE = 0.5
 """Standard deviation of the noise on weights that read copies, as a fraction of the root mean square of the weights."""
 
-_STACKED = "positional.key.weight"  # (3·C, C): the key matrices of three heads, one below the other
+STACKED = "positional.key.weight"
+"""Name of the parameter (3·C, C) that holds the key matrices of three heads, one below the other."""
 
 _BLOCK_OUTPUTS = ("attention.out.weight", "attention.out.bias", "ffn.1.2.weight", "ffn.1.2.bias")  # of a `Block`
 
@@ -43,17 +44,14 @@ def grow(model: Flip, name: str, seed: int = 0) -> Flip:
     Raises:
         GrowError: The name is unknown, or the model has fewer channels or blocks than `model`, or equally many of both.
     """
-    if name not in PAPER_CONFIGS:
-        raise GrowError(f"there is no model {name} of the paper; choose from {', '.join(PAPER_CONFIGS)}")
-    old = PaperConfig(len(model.get_parameter("predictor.pe.4.bias")), len(model.blocks))
-    new = PAPER_CONFIGS[name]
+    old, new = config_of(model), target_config(name)
     if new == old or new.channels < old.channels or new.blocks < old.blocks:
         raise GrowError(
             f"{name} has {new.channels} channels and {new.blocks} blocks, which is not more than "
             f"{old.channels} and {old.blocks}; choose a larger model"
         )
     deeper = deepcopy(model)
-    deeper.blocks = _deepened(model.blocks, new.blocks)
+    deeper.blocks = deepened(model.blocks, new.blocks)
     grown = Flip(new, model.recipe, model.outputs, model.glance)
     generator = torch.Generator().manual_seed(seed)
     shapes = {name: each.shape for name, each in grown.state_dict().items()}
@@ -62,7 +60,19 @@ def grow(model: Flip, name: str, seed: int = 0) -> Flip:
     return grown.eval().requires_grad_(False)
 
 
-def _deepened(blocks: nn.ModuleList, count: int) -> nn.ModuleList:
+def config_of(model: Flip) -> PaperConfig:
+    """Return the size of a model."""
+    return PaperConfig(len(model.get_parameter("predictor.pe.4.bias")), len(model.blocks))
+
+
+def target_config(name: str) -> PaperConfig:
+    """Return the size of the paper's model `name`. Raises GrowError if there is none."""
+    if name not in PAPER_CONFIGS:
+        raise GrowError(f"there is no model {name} of the paper; choose from {', '.join(PAPER_CONFIGS)}")
+    return PAPER_CONFIGS[name]
+
+
+def deepened(blocks: nn.ModuleList, count: int) -> nn.ModuleList:
     """Return `count` blocks. New ones follow the block that they are copied from, and start as the identity."""
     sources = [i * len(blocks) // count for i in range(count)]
     deep = nn.ModuleList(deepcopy(blocks[source]) for source in sources)
@@ -75,7 +85,7 @@ def _deepened(blocks: nn.ModuleList, count: int) -> nn.ModuleList:
 
 def _widened(name: str, old: Tensor, shape: torch.Size, generator: torch.Generator) -> Tensor:
     """Return a parameter with the shape of the larger model: rows are copied, columns are shared among copies."""
-    if name == _STACKED:
+    if name == STACKED:
         rows, columns = shape
         part = torch.Size((rows // 3, columns))
         return torch.cat([_widened("", each, part, generator) for each in old.chunk(3)])

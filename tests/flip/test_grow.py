@@ -1,8 +1,9 @@
-"""Grown models predict the masks of the model that they start from."""
+"""Grown models predict the masks of the model that they start from, and joined ones the mean of several."""
 
 from __future__ import annotations
 
 import math
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -11,16 +12,17 @@ import torch
 from numpy.typing import NDArray
 from typer.testing import CliRunner
 
-from flip.checkpoint import load_model
+from flip.checkpoint import load_model, write_paper_model
 from flip.cli import app
 from flip.gaussian import Gaussian
 from flip.paper.cover import cover
 from flip.paper.glimpses import Glimpses, Layout, glimpse
 from flip.paper.grow import GrowError, grow
+from flip.paper.join import join
 from flip.paper.model import PAPER_CONFIGS, Flip, FlipOutput
 from flip.predictor import load_predictor, weights_file
 from flip.sampler import sample
-from flip.training_data import read_record
+from flip.training_data import TrainingData, read_record, write_record
 from flip.weights import sha256
 
 PROMPTS = [
@@ -94,6 +96,65 @@ def test_a_model_cannot_grow_to_fewer_channels(shipped: Flip) -> None:
         grow(shipped, "flip-xl")
 
 
+def siblings(model: Flip, noise: float) -> list[Flip]:
+    """Return three models, whose weights differ by a fraction `noise` of their root mean square."""
+    generator = torch.Generator().manual_seed(0)
+    models = [deepcopy(model) for _ in range(3)]
+    for each in models:
+        for weight in each.parameters():
+            weight += noise * weight.square().mean().sqrt() * torch.randn(weight.shape, generator=generator)
+    return models
+
+
+def test_three_equal_models_are_joined_to_one_with_the_same_logits(shipped: Flip, picture: NDArray[np.uint8]) -> None:
+    joined = join([shipped] * 3, "flip-l")
+    assert (len(joined.box[0].weight), len(joined.blocks)) == (PAPER_CONFIGS["flip-l"].channels, 7)
+    assert largest_difference(outputs_of(shipped, picture), outputs_of(joined, picture)) < 1e-3
+
+
+def test_a_joined_model_predicts_the_mean_of_its_models(shipped: Flip, picture: NDArray[np.uint8]) -> None:
+    models = siblings(shipped, 0.02)
+    each = [outputs_of(model, picture) for model in models]
+    mean = FlipOutput(
+        *(torch.stack([one[i] for one in each]).mean(0) for i in range(3)),
+        {p: torch.stack([one.logits[p] for one in each]).mean(0) for p in each[0].logits},
+    )
+    joined = outputs_of(join(models, "flip-l"), picture)
+
+    def distance(a: FlipOutput, b: FlipOutput) -> float:
+        return torch.cat([(a.logits[p] - b.logits[p]).flatten() for p in a.logits]).square().mean().sqrt().item()
+
+    apart = min(distance(one, mean) for one in each)
+    assert apart > 0.1
+    assert distance(joined, mean) < 0.2 * apart
+
+
+def test_models_that_do_not_make_the_larger_one_are_refused(shipped: Flip) -> None:
+    with pytest.raises(GrowError, match="2 models of 128 channels and 3 blocks do not make it"):
+        join([shipped] * 2, "flip-l")
+    with pytest.raises(GrowError, match="the models differ in size"):
+        join([shipped, Flip(PAPER_CONFIGS["flip-m"]), shipped], "flip-l")
+    with pytest.raises(GrowError, match="there is no model flip-xl"):
+        join([shipped] * 3, "flip-xl")
+
+
+def test_the_command_joins_the_records_of_several_models(shipped: Flip, tmp_path: Path) -> None:
+    out, other, third = (tmp_path / f"{name}.safetensors" for name in ("out", "other", "third"))
+    for path in (other, third):
+        write_paper_model(shipped, "flip-s", path)
+    write_record(TrainingData("a run", ("mine",)), other, sha256(other))
+    result = CliRunner().invoke(app, ["grow", "flip-s", str(other), str(third), "flip-l", "--out", str(out)])
+    assert result.exit_code == 0, result.output
+    assert load_predictor(out).sampling.settings() == load_predictor("flip-s").sampling.settings()
+    source = weights_file("flip-s")
+    first, record = read_record(source, sha256(source)), read_record(out, sha256(out))
+    assert first is not None
+    assert record is not None
+    assert set(record.datasets) == {*first.datasets, "mine"}
+    assert record.objects == first.objects
+    assert not record.complete  # nothing is known of the third model
+
+
 def test_the_command_writes_weights_with_the_record_of_the_smaller_model(tmp_path: Path) -> None:
     out = tmp_path / "grown.safetensors"
     result = CliRunner().invoke(app, ["grow", "flip-s", "flip-m", "--out", str(out)])
@@ -108,6 +169,7 @@ def test_the_command_writes_weights_with_the_record_of_the_smaller_model(tmp_pat
     ("arguments", "reason"),
     [
         (("flip-s", "flip-s", "--out", "x.safetensors"), "not more than 128 and 3"),
+        (("flip-s", "flip-s", "flip-l", "--out", "x.safetensors"), "give as many models as its channels need"),
         (("flip-s", "flip-l", "--out", "x.pt"), "needs the suffix .safetensors"),
         (("missing.safetensors", "flip-l", "--out", "x.safetensors"), "there is no weights file"),
     ],
