@@ -17,7 +17,8 @@ from rich.table import Table
 
 from bench.choices import GroupBy
 from bench.frozen import conflict, with_common_pictures
-from bench.results import RESULTS_SCHEMA, ResultsError, arrow_schema, check_types, read_run
+from bench.results import arrow_schema, check_types
+from bench.run_file import RESULTS_SCHEMA, ResultsError, read_run
 from bench.seen import describe_seen, unfair
 from bench.statistics import DIFFERENCE, INTERVAL_NOTE, clustered_means, clusters
 from bench.summary import BIN_LABELS

@@ -29,20 +29,12 @@ import pyarrow.parquet as pq
 from pandas.api.types import is_bool_dtype, is_numeric_dtype, is_string_dtype
 from pydantic import TypeAdapter
 
-from bench.run_file import faults_of_run
-from objascale.dataset import differences
+from bench.run_file import RESULTS_SCHEMA, ResultsError, join_runs, read_run
 from objascale.datasets import Dataset
 from objascale.files import write_atomically
 from objascale.journal import JournalError, append_record, drop_incomplete_line, read_records
-from objascale.validation import in_one_line, parse_json
 
-RESULTS_SCHEMA = 3
 JOURNAL = "journal.jsonl"
-_RESTORE = "restore the file, or measure again into a new folder"
-
-
-class ResultsError(RuntimeError):
-    """A results folder cannot be written, is damaged, or holds results of another run."""
 
 
 class RowKey(NamedTuple):
@@ -336,71 +328,6 @@ _ROW = TypeAdapter(ResultRow)
 def _read_row(columns: Any) -> ResultRow:
     """Return a row of the journal. Raises TypeError or ValueError for other columns, and for values of other types."""
     return _ROW.validate_python(vars(ResultRow(**columns)))
-
-
-def read_run(folder: Path) -> dict[str, Any]:
-    """Read run.json. Raises ResultsError if it is missing or damaged."""
-    path = folder / "run.json"
-    try:
-        run = parse_json(path.read_text("utf-8"))
-    except FileNotFoundError as error:
-        raise ResultsError(f"{folder} holds no results: {path} is missing") from error
-    except ValueError as error:
-        raise ResultsError(f"{path} is damaged ({in_one_line(error)}); {_RESTORE}") from error
-    if faults := faults_of_run(run, RESULTS_SCHEMA):
-        raise ResultsError(f"{path} is damaged ({faults}); {_RESTORE}")
-    return run
-
-
-def join_runs(present: dict[str, Any], run: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Join the contents of two run.json files.
-
-    Args:
-        present: Content of the run.json in `folder`.
-        run: Content of the other one.
-        folder: Results folder, for the message.
-
-    Returns:
-        The content with the models and noise levels of both.
-
-    Raises:
-        ResultsError: The settings of the runs, or of a model in both, differ.
-    """
-    models = {_card_key(card): card for card in present["models"]}
-    changed = differences(_identity(present), _identity(run))
-    for card in run["models"]:
-        changed += differences(models.get(_card_key(card), card), card, card["name"])
-    if changed:
-        raise ResultsError(
-            f"{folder} was made with other settings ({'; '.join(changed)}); "
-            "give the old settings to continue it, or a new folder with --out"
-        )
-    models.update((_card_key(card), card) for card in run["models"])
-    return {
-        **{key: present[key] for key in ("merged",) if key in present},
-        **run,
-        "created": present["created"],
-        "noise": sorted({*present["noise"], *run["noise"]}),
-        "left_out": sorted({*present.get("left_out", ()), *run.get("left_out", ())}),
-        "models": list(models.values()),
-    }
-
-
-def _identity(run: dict[str, Any]) -> dict[str, Any]:
-    exif = run.get("exif", "stored")  # folders written before --exif existed used stored pixels
-    return {
-        "schema": run["schema"],
-        "data set": run["dataset"]["name"],
-        "benchmark": run["dataset"].get("benchmark"),  # the version of a frozen benchmark, else none
-        "prompt": run["prompt"],
-        "exif": exif,
-        "ignore band": run.get("ignore_band", False),  # folders written before --ignore-band existed count it
-    }
-
-
-def _card_key(card: dict[str, Any]) -> tuple[str, int | None]:
-    """Models with the same name may only differ in the number of patches."""
-    return card["name"], card["settings"].get("tokens")
 
 
 def _check_images(results: ResultsWriter, dataset: Dataset) -> None:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from bench.results import ResultsError
+from bench.run_file import ResultsError
 from bench.seen import Seen
 from objascale.validation import describe_errors, in_one_line, parse_json
 

@@ -16,7 +16,8 @@ import yaml
 
 from bench.choices import PROTOCOLS
 from bench.compare import read_rows
-from bench.results import ResultsError, disk_errors, read_run
+from bench.results import disk_errors
+from bench.run_file import ResultsError, read_run
 from bench.seen import worst
 from bench.statistics import clustered_means, clusters
 from bench.submission import Submission

@@ -30,7 +30,8 @@ from baselines.segmenter import BatchSegmenter, Prompt, Segmenter
 from bench.environment import gpus, threads
 from bench.predictions import PROMPTS_PER_CALL, checked_masks, sentence
 from bench.prompts import PromptSettings, make_prompt
-from bench.results import ResultsError, disk_errors
+from bench.results import disk_errors
+from bench.run_file import ResultsError
 from bench.selection import Selection
 from objascale.choices import Exif
 from objascale.datasets import Dataset, TruthObject

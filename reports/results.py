@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from bench.frozen import benchmark_of, conflict, with_common_pictures
-from bench.results import RESULTS_SCHEMA, check_types
+from bench.results import check_types
+from bench.run_file import RESULTS_SCHEMA
 from bench.seen import SEEN_ORDER, describe_seen, unfair
 from bench.statistics import clusters
 from reports.files import ReportError, check_table, read_description, read_table

@@ -230,7 +230,7 @@ _DATASET_DOORS = {
     "render journal": (sound_files.write_render_journal, _open_render_journal, mutants.JSON_LINES),
 }
 _PICTURE_REFUSALS = ("flip.prompts.PredictorError", "objascale.masks.MaskError")
-_RESULTS_REFUSALS = ("reports.files.ReportError", "bench.results.ResultsError")
+_RESULTS_REFUSALS = ("reports.files.ReportError", "bench.run_file.ResultsError")
 
 DOORS: dict[str, Door] = {
     name: Door(write, open_, (DATASET,), mutations) for name, (write, open_, mutations) in _DATASET_DOORS.items()
@@ -276,7 +276,7 @@ DOORS |= {
     "training record": Door(sound_files.write_record, _open_record, ("flip.training_data.RecordBroken",), mutants.JSON),
     "plan": Door(sound_files.write_plan, _open_plan, ("objascale.plan.PlanError",), mutants.JSON),
     "results journal": Door(
-        sound_files.write_results_journal, _open_results_journal, ("bench.results.ResultsError",), mutants.JSON_LINES
+        sound_files.write_results_journal, _open_results_journal, ("bench.run_file.ResultsError",), mutants.JSON_LINES
     ),
     "detections": Door(
         sound_files.write_detections, _open_detections, ("bench.selection.SelectionError",), mutants.JSON

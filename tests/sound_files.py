@@ -276,7 +276,8 @@ def write_header(folder: Path) -> Path:
 def write_results(folder: Path) -> Path:
     """Results of two models on three objects, as `bench run` writes them."""
     from bench.prompts import PromptSettings, settings_hash
-    from bench.results import RESULTS_SCHEMA, ResultRow, ResultsWriter, append_record
+    from bench.results import ResultRow, ResultsWriter, append_record
+    from bench.run_file import RESULTS_SCHEMA
 
     models = [{"name": name, "family": name, "settings": {}, "weights_sha256": None} for name in ("box", "ellipse")]
     run = {"schema": RESULTS_SCHEMA, "created": "2025-01-02T03:04:05+00:00", "command": ["bench", "run"]}

@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from bench.compare import rows_of
-from bench.results import ResultsError, merge_results, read_run
+from bench.results import merge_results
+from bench.run_file import ResultsError, read_run
 from flip.checkpoint import WeightsBroken, read_weights
 from flip.lightning import CheckpointBroken, read_state_dict
 from flip.picture_files import read_picture

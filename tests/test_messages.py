@@ -36,6 +36,7 @@ COMMANDS = {
     "bench/pool.py": ["bench run"],
     "bench/ray.py": ["bench run"],
     "bench/results.py": ["bench run", "bench merge"],
+    "bench/run_file.py": ["bench run", "bench merge"],
     "bench/measurer.py": ["bench run"],
     "bench/predictions.py": ["bench run"],
     "bench/selection.py": ["bench run"],

@@ -25,7 +25,7 @@ def errors() -> AbstractContextManager[None]:
     """End the command with one sentence for errors that a user can cause."""
     from baselines.model import UnknownModel
     from baselines.segmenter import ModelUnavailable
-    from bench.results import ResultsError
+    from bench.run_file import ResultsError
     from bench.selection import SelectionError
     from flip.weights import DownloadFailed, WeightsMissing
     from objascale.dataset import DatasetError

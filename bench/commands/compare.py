@@ -39,7 +39,7 @@ def compare(
     The interval of the mean difference counts assets, not objects, as renders of one asset are not independent.
     """
     from bench.compare import PairedComparison, check_benchmarks, check_exif, rich_table, rows_of, write_pairs
-    from bench.results import ResultsError
+    from bench.run_file import ResultsError
 
     with errors():
         noises = _pair(noise, "--noise")

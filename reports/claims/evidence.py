@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.compare import PairedComparison
-from bench.results import ResultsError
+from bench.run_file import ResultsError
 from bench.seen import unfair
 from bench.statistics import (
     DIFFERENCE,

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from bench.compare import PairedComparison, summarise_pairs
-from bench.results import ResultsError
+from bench.run_file import ResultsError
 from bench.seen import unfair
 from bench.statistics import INTERVAL_NOTE, LEVEL, holm
 from reports.formats import Cell, Column, Table

@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 
 from bench.cli import app
 from bench.compare import PairedComparison, rows_of
-from bench.results import ResultRow, ResultsError, open_results
+from bench.results import ResultRow, open_results
+from bench.run_file import ResultsError
 from objascale.datasets import Dataset
 
 

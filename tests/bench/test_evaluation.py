@@ -16,7 +16,7 @@ from baselines.registry import MODELS
 from baselines.segmenter import ModelUnavailable
 from baselines.user_object import describe_object
 from bench import evaluate, load_dataset, load_model
-from bench.results import ResultsError
+from bench.run_file import ResultsError
 from bench.selection import SelectionError
 from flip.weights import WeightsMissing
 from objascale.dataset import DatasetError

@@ -16,7 +16,7 @@ from baselines.registry import MODELS
 from baselines.segmenter import Options
 from bench.cli import app
 from bench.prompts import PromptSettings
-from bench.results import read_run
+from bench.run_file import read_run
 from bench.selection import EVERYTHING
 from bench.setup import Setup
 from objascale.datasets import EncodedImage, ImageError, TruthObject

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from bench import evaluate, load_dataset
 from bench.cli import app
-from bench.results import ResultsError
+from bench.run_file import ResultsError
 from objascale.benchmarks import BENCHMARK_FILE
 from objascale.dataset import DatasetError
 from objascale.datasets.formats import open_dataset

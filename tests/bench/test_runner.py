@@ -13,7 +13,8 @@ from baselines.registry import find_models, load
 from baselines.segmenter import ModelCard, Options
 from bench.measurer import Measurer
 from bench.prompts import PromptSettings
-from bench.results import ResultsError, merge_results, open_results
+from bench.results import merge_results, open_results
+from bench.run_file import ResultsError
 from bench.runner import run
 from bench.selection import EVERYTHING, Selection
 from flip.stopwatch import Stopwatch

@@ -15,7 +15,7 @@ from huggingface_hub.repocard_data import model_index_to_eval_results
 
 from bench import evaluate, load_dataset
 from bench.leaderboard import leaderboard
-from bench.results import ResultsError
+from bench.run_file import ResultsError
 from bench.submission import Submission
 from bench.submit import data_sha256
 from tests.bench_runs import bench

@@ -18,7 +18,7 @@ from baselines.segmenter import ModelCard
 from bench.cli import app
 from bench.environment import GPU_FIELDS, gpus
 from bench.prompts import PromptSettings
-from bench.results import ResultsError
+from bench.run_file import ResultsError
 from bench.selection import EVERYTHING
 from bench.timing import TIMING_COLUMNS, TimingSettings, run_timing, summarise_times
 from flip.stopwatch import Stopwatch
