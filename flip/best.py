@@ -6,12 +6,12 @@ from pathlib import Path
 
 from flip.weights import WEIGHTS, WeightsMissing, find_files
 
-MODELS_BEST_FIRST = ("flip-large", "flip-middle", "flip-small", "flip-tiny", "flip-s", "flip-m", "flip-l")
+MODELS_BEST_FIRST = ("flip-large", "flip-middle", "flip-small", "flip-tiny", "flip-s", "flip-l", "flip-m")
 """All FLIP models, the best first.
 
 The authors' released models, trained on the photographs of SA-1B, come before the paper's sizes, which this project has
-trained on far less. Of these, the smallest has been trained longest and is the best so far; see the cards in
-flip/shipped.
+trained on far less. Of these, the smallest comes first: flip-l is level with it and slower, and flip-m is slightly
+worse; see the cards in flip/shipped.
 """
 
 

@@ -232,7 +232,7 @@ def grow_command(
     nearly the same.
 
     From several, whose channels add up, such as three of flip-s for flip-l: the larger model holds them side by side
-    and predicts about the mean of their outputs, which is better than each if they were trained with different seeds.
+    and predicts about the mean of their outputs, often a little better than each if they differ in their seeds.
     """
     from flip.checkpoint import write_paper_model
     from flip.paper.grow import GrowError, grow

@@ -64,7 +64,7 @@ class TrainingData:
     def __or__(self, other: TrainingData) -> TrainingData:
         """Return the training data of a model that learned from both."""
         return TrainingData(
-            "; ".join(dict.fromkeys((self.source, other.source))),
+            "; ".join(dict.fromkeys(f"{self.source}; {other.source}".split("; "))),
             tuple(sorted({*self.datasets, *other.datasets})),
             {**self.objects, **other.objects},
             {**self.backgrounds, **other.backgrounds},

@@ -1,8 +1,8 @@
 """Join trained models of the paper into one of their summed width, which predicts about the mean of their outputs.
 
-Several runs that differ in their seed make different errors, and the mean of their outputs is better than each. The
-joined network holds the models side by side: each has its own channels and attention heads, all matrices are block
-diagonal, and the last layers take the mean. Further training can connect the blocks.
+Several runs that differ in their seed make different errors, and the mean of their outputs is usually a little better
+than each. The joined network holds the models side by side: each has its own channels and attention heads, all
+matrices are block diagonal, and the last layers take the mean. Further training can connect the blocks.
 
 Two things are approximate. LayerNorm computes one mean and variance over the channels of all models. The first layers
 of a position embedding have 32 channels in every size, so they come from the first model, and the last layers of the

@@ -106,9 +106,10 @@ def coverage() -> str:
         "contradicts it. Other models, other data sets and parts of the objects are shown beside the claim and do not "
         "count in its verdict. MobileSAM and EfficientSAM are not SAM. flip-tiny to flip-large are later models than "
         "the paper's FLIP-S, -M and -L, whose weights the authors have not published: flip-s, flip-m and flip-l are "
-        "other trainings of the paper's model. In this package, flip-m and flip-l began as copies of flip-s and were "
-        "trained for less than an hour, so they say little about size. The images of a data set named objascale were "
-        "rendered by this suite from the paper's description and are not the authors'."
+        "other trainings of the paper's model. In this package, flip-m began as a copy of flip-s and was trained for "
+        "less than an hour, and flip-l joins three models of flip-s's size, so they say little about size. The images "
+        "of a data set named objascale were rendered by this suite from the paper's description and are not the "
+        "authors'."
     )
 
 

@@ -152,6 +152,9 @@ def test_the_command_joins_the_records_of_several_models(shipped: Flip, tmp_path
     assert record is not None
     assert set(record.datasets) == {*first.datasets, "mine"}
     assert record.objects == first.objects
+    parts = record.source.split("; ")
+    assert len(parts) == len(set(parts))
+    assert set(parts) == {*first.source.split("; "), "a run", "not known"}
     assert not record.complete  # nothing is known of the third model
 
 
