@@ -44,7 +44,7 @@ def grow(model: Flip, name: str, seed: int = 0) -> Flip:
     Raises:
         GrowError: The name is unknown, or the model has fewer channels or blocks than `model`, or equally many of both.
     """
-    old, new = config_of(model), target_config(name)
+    old, new = size_of(model), size_named(name)
     if new == old or new.channels < old.channels or new.blocks < old.blocks:
         raise GrowError(
             f"{name} has {new.channels} channels and {new.blocks} blocks, which is not more than "
@@ -60,12 +60,12 @@ def grow(model: Flip, name: str, seed: int = 0) -> Flip:
     return grown.eval().requires_grad_(False)
 
 
-def config_of(model: Flip) -> PaperConfig:
+def size_of(model: Flip) -> PaperConfig:
     """Return the size of a model."""
     return PaperConfig(len(model.get_parameter("predictor.pe.4.bias")), len(model.blocks))
 
 
-def target_config(name: str) -> PaperConfig:
+def size_named(name: str) -> PaperConfig:
     """Return the size of the paper's model `name`. Raises GrowError if there is none."""
     if name not in PAPER_CONFIGS:
         raise GrowError(f"there is no model {name} of the paper; choose from {', '.join(PAPER_CONFIGS)}")

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from flip.gaussian import Gaussian
 from flip.paper.cover import cover
 from flip.paper.glimpses import Glimpses, Layout, glimpse
-from flip.paper.grow import STACKED, GrowError, config_of, deepened, target_config
+from flip.paper.grow import STACKED, GrowError, deepened, size_named, size_of
 from flip.paper.model import Flip, PositionEmbedding
 from flip.sampler import Recipe, sample
 
@@ -41,9 +41,9 @@ def join(models: Sequence[Flip], name: str) -> Flip:
     Raises:
         GrowError: The name is unknown, the models differ in size, or their channels do not add up.
     """
-    new, first = target_config(name), models[0]
-    old = config_of(first)
-    if any(config_of(each) != old for each in models):
+    new, first = size_named(name), models[0]
+    old = size_of(first)
+    if any(size_of(each) != old for each in models):
         raise GrowError("the models differ in size; give models with the same number of channels and blocks")
     if old.channels * len(models) != new.channels or new.blocks < old.blocks:
         raise GrowError(
@@ -52,8 +52,9 @@ def join(models: Sequence[Flip], name: str) -> Flip:
         )
     parts = [deepcopy(each) for each in models]
     places = _places(first.recipe, first.glance, first.outputs)
-    for part in parts:
+    for part in parts[1:]:
         _share_first_layers(part, first, places)
+    for part in parts:
         part.blocks = deepened(part.blocks, new.blocks)
     joined = Flip(new, first.recipe, first.outputs, first.glance)
     shapes = {name: each.shape for name, each in joined.state_dict().items()}
