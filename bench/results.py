@@ -10,7 +10,6 @@ with the same key, the newest counts.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import re
 import types
@@ -33,6 +32,7 @@ from bench.run_file import RESULTS_SCHEMA, ResultsError, join_runs, read_run
 from objascale.datasets import Dataset
 from objascale.files import write_atomically
 from objascale.journal import JournalError, append_record, drop_incomplete_line, read_records
+from objascale.locks import hold
 
 JOURNAL = "journal.jsonl"
 
@@ -304,15 +304,16 @@ def _written(folder: Path) -> Iterator[ResultsWriter]:
     path = folder / JOURNAL
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        journal = path.open("ab", buffering=0)
-    with journal:
+        lock = hold(folder)
+    with lock:
         with disk_errors(folder):
-            fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        results = ResultsWriter(folder, journal)
-        drop_incomplete_line(path)
-        for row in _read_rows(path):
-            results._take(row)
-        yield results
+            journal = path.open("ab", buffering=0)
+        with journal:
+            results = ResultsWriter(folder, journal)
+            drop_incomplete_line(path)
+            for row in _read_rows(path):
+                results._take(row)
+            yield results
 
 
 def _read_rows(journal: Path) -> list[ResultRow]:

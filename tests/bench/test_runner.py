@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
+import fcntl
 import json
+import os
 
 import numpy as np
 import pandas as pd
@@ -218,6 +221,14 @@ def test_a_second_run_on_one_folder_is_refused(discs, tmp_path):
             measure(data, out, ["ellipse"])
 
     assert len(measure(data, out, ["box"], progress=intrude)) == 3
+
+
+def test_a_file_system_without_locks_is_enough(discs, tmp_path, monkeypatch):
+    def no_locks(file, operation):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    assert len(measure(discs(2), tmp_path / "out", ["box"])) == 2
 
 
 def test_an_error_names_damaged_results(discs, tmp_path):
