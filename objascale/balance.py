@@ -15,14 +15,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
-from typing import TYPE_CHECKING
 
 from objascale.difficulty.ranges import DialRange, DialRanges
 from objascale.difficulty.record import MAX_STRENGTH, stream
+from objascale.settings import PlanSettings
 from objascale.sizes import SIZE_EDGES, SIZE_LABELS
-
-if TYPE_CHECKING:
-    from objascale.plan import PlanSettings
 
 Interval = tuple[float, float]
 

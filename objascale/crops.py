@@ -25,9 +25,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from objascale.dataset import DatasetError, DatasetWriter, read_header, read_parquet, write_parquet
 from objascale.engine import Worker, run
 from objascale.engine.messages import CropsRendered, Refused
-from objascale.plan import RenderSettings
 from objascale.records import CropRequest, CropView
 from objascale.rendering import ask_twice, describe
+from objascale.settings import RenderSettings
 from objascale.sources import Asset
 from objascale.validation import in_one_line
 

@@ -35,7 +35,7 @@ DATASET_SCHEMA = 2
 HEADER = "dataset.json"
 _MAX_LISTED = 5  # differences in an error message; a choice
 OBJECTS_PER_IMAGE = 100
-"""The k-th object of image i has the `object_id` 100 i + k. A choice: two digits, more than `plan.MAX_OBJECTS`."""
+"""The k-th object of image i has the `object_id` 100 i + k. A choice: two digits, more than `settings.MAX_OBJECTS`."""
 
 
 class DatasetError(RuntimeError):

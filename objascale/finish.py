@@ -15,8 +15,8 @@ from objascale.difficulty.camouflage import camouflage
 from objascale.difficulty.compression import BEST_QUALITY, jpeg_quality
 from objascale.difficulty.context import Shadow
 from objascale.difficulty.effects import Effects
-from objascale.plan import SceneSpec
 from objascale.records import VisibleObject
+from objascale.spec import SceneSpec
 
 
 def finish(

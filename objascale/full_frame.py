@@ -15,9 +15,10 @@ from objascale.dataset import DatasetError, mask_of
 from objascale.engine import Worker, WorkerLost
 from objascale.engine.messages import Refused, Rendered
 from objascale.finish import quality_of
-from objascale.plan import RenderSettings, SceneSpec
 from objascale.records import RenderRequest
+from objascale.settings import RenderSettings
 from objascale.sources import Asset
+from objascale.spec import SceneSpec
 from objascale.verify import Damage
 
 MIN_SHARE = 0.999

@@ -7,7 +7,6 @@ cannot be rendered, the slot's next attempt replaces it. The order of rendering 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections import defaultdict
@@ -15,28 +14,24 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from objascale.balance import Balance, cells_of
-from objascale.choices import ImageFormat
 from objascale.difficulty.neighbours import Neighbour, count_distractors, distractor, occluder
-from objascale.difficulty.ranges import HARD, PHOTO, DialRange, draw
-from objascale.difficulty.record import DIALS, Difficulty, stream
+from objascale.difficulty.ranges import draw
+from objascale.difficulty.record import Difficulty, stream
 from objascale.files import write_atomically
+from objascale.settings import PlanSettings, RenderSettings
 from objascale.sources import Asset
+from objascale.spec import ObjectSpec, SceneSpec
 from objascale.validation import describe_errors, in_one_line, parse_json
 
-ViewTransform = Literal["AgX", "Filmic", "Standard"]
-PlacementMode = Literal["centre", "anywhere", "cut"]
-
 PLAN_SCHEMA = 1
-MAX_OBJECTS = 16  # in one picture; a choice, within the 100 that `dataset.OBJECTS_PER_IMAGE` numbers
 MAX_CATEGORY_ATTEMPTS = 12  # of a slot; a choice: all files of a category may be damaged
-MIN_SAMPLES = 8  # paths a pixel; a choice: the denoiser needs a few to separate noise from detail
 
 # The paper states no camera. These are the angles of a 50 mm and a 26 mm lens on a sensor of 36 mm, between which most
 # photographs are taken.
@@ -50,191 +45,6 @@ _SHUFFLE_STREAM = 2**31  # second number of the shuffles' seeds; slots, the seco
 
 class PlanError(RuntimeError):
     """The plan is missing, damaged, or of another schema."""
-
-
-class RenderSettings(BaseModel):
-    """Settings that, together with a spec, fix every pixel of an image.
-
-    Attributes:
-        samples: Maximum number of paths per pixel. 64, denoised, differ from 1024 by a PSNR of 40 dB on the object
-            (tests/benchmarks/quality.py).
-        paths: Number of paths an image. Objects above 125,000 px get fewer than 64 a pixel, but at least MIN_SAMPLES.
-        noise_threshold: Adaptive sampling stops at a pixel whose noise is below this; 0 never stops. The default lies
-            between those of Cycles for final (0.01) and interactive (0.1) rendering.
-        denoise: Whether Open Image Denoise cleans the traced object.
-        view: View transform from scene-linear light to 8-bit sRGB.
-        format: File format of the image.
-        min_area: Smallest visible part of an object, px.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    samples: int = Field(64, ge=1, le=65536)
-    paths: int = Field(8_000_000, ge=1)
-    noise_threshold: float = Field(0.03, ge=0)
-    denoise: bool = True
-    view: ViewTransform = "AgX"
-    format: ImageFormat = "png"
-    min_area: int = Field(4, ge=1)
-
-
-class PlanSettings(BaseModel):
-    """Ranges from which specs are drawn.
-
-    Attributes:
-        seed: Seed of every random choice.
-        min_px: Smallest side of the square picture, px. The defaults of both sides are the paper's, section 4.1.
-        max_px: Largest side, px; 16384 px take 0.8 GB as RGB.
-        min_fraction: Minimum mask area / picture area. The default is 7 px in a picture of 8192 px.
-        max_fraction: Maximum mask area / picture area. Many objects do not fit a square of which they cover more than
-            a quarter, the default.
-        min_area: Smallest mask, px. The default is a choice: a mask of 3 px shows little more than a position.
-        max_area: Largest mask, px; None for no limit.
-        place: `centre`: the bounds of the object are centred. `anywhere`: they lie anywhere inside the picture. `cut`:
-            their centre lies anywhere in the picture, whose edges may cut the object.
-        max_objects: Largest number of objects; a picture has 1 to this many, uniformly.
-        difficulty: Ranges of the dials, see `objascale.difficulty`; None for pictures without difficulty.
-        balance: Whether every cell of size, resolution and strength has its share, see `objascale.balance`. None
-            stands for no, so that data sets from before this setting can be continued.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    seed: int = Field(0, ge=0)
-    min_px: int = Field(512, ge=64)
-    max_px: int = Field(8192, le=16384)
-    min_fraction: float = Field(1e-7, gt=0)
-    max_fraction: float = Field(0.25, le=0.5)
-    min_area: int = Field(4, ge=1)
-    max_area: int | None = Field(None, ge=1)
-    place: PlacementMode = "anywhere"
-    max_objects: int = Field(1, ge=1, le=MAX_OBJECTS)
-    difficulty: dict[str, DialRange] | None = None
-    balance: Literal[True] | None = None
-
-    @model_validator(mode="after")
-    def _ranges(self) -> PlanSettings:
-        if self.min_px > self.max_px:
-            raise ValueError(f"min_px {self.min_px} is above max_px {self.max_px}")
-        if self.min_fraction > self.max_fraction:
-            raise ValueError(f"min_fraction {self.min_fraction} is above max_fraction {self.max_fraction}")
-        if self.max_area is not None and self.max_area < self.min_area:
-            raise ValueError(f"min_area {self.min_area} is above max_area {self.max_area}")
-        if self.max_fraction * self.max_px**2 < self.min_area:
-            raise ValueError(
-                f"no mask of {self.min_area} px is possible: max_fraction {self.max_fraction} of "
-                f"{self.max_px}² px is less; lower min_area or raise one of them"
-            )
-        if self.max_area is not None and self.min_fraction * self.min_px**2 > self.max_area:
-            raise ValueError(
-                f"no mask of at most {self.max_area} px is possible: min_fraction {self.min_fraction} of "
-                f"{self.min_px}² px is more; raise max_area or lower one of them"
-            )
-        if unknown := (self.difficulty or {}).keys() - set(DIALS):
-            raise ValueError(f"difficulty has no dial {min(unknown)!r}")
-        return self
-
-
-PRESETS = {
-    "paper": PlanSettings(min_fraction=1e-6, max_fraction=0.3, min_area=2, max_area=100_000, place="centre"),
-    "full": PlanSettings(),
-    "photo": PlanSettings(difficulty=dict(PHOTO)),
-    "hard": PlanSettings(difficulty=dict(HARD)),
-}
-"""`paper`: the mask sizes of the paper's Figure 7 (2 to 1e5 px, 1e-6 to 0.3), and the centred objects of its Figure 8.
-
-`full`: no limit on the area; objects lie anywhere. `photo` and `hard`: sizes and places of `full`, with difficulty.
-The specs, masks and pictures of `paper` and `full` are frozen.
-"""
-
-
-@dataclass(frozen=True)
-class ObjectSpec:
-    """One object of a picture.
-
-    Attributes:
-        object_id: Id of the asset.
-        category: Category of the asset.
-        sha256: SHA-256 of the asset's file.
-        target_fraction: Pixels of the whole silhouette / pixels of the picture.
-        yaw: Rotation about the vertical axis, radians.
-        place_x: Position of the bounds between the left edge (0) and the right edge (1) of the picture.
-        place_y: Position of the bounds between the top (0) and the bottom (1) of the picture.
-        cut: If true, `place_x` and `place_y` place the centre of the bounds from edge to edge, so the edges may cut
-            the object.
-    """
-
-    object_id: str
-    category: str
-    sha256: str
-    target_fraction: float
-    yaw: float
-    place_x: float
-    place_y: float
-    cut: bool = False
-
-
-@dataclass(frozen=True)
-class SceneSpec:
-    """Description of one image. Together with RenderSettings it fixes every pixel.
-
-    Attributes:
-        slot: Number of the image in the dataset, from 0.
-        attempt: Number of the draw for this slot, from 0.
-        map_id: Id of the environment map.
-        map_sha256: SHA-256 of the environment map's file.
-        width: Width of the picture, px.
-        height: Height of the picture, px.
-        fov: Angle across the picture, radians.
-        azimuth: Direction of the camera, radians; see `camera.Camera`.
-        elevation: Angle by which the camera looks down, radians.
-        seed: Seed of the path tracer.
-        objects: The objects, nearest first.
-        difficulty: Strengths of the dials; None for a picture without difficulty.
-    """
-
-    slot: int
-    attempt: int
-    map_id: str
-    map_sha256: str
-    width: int
-    height: int
-    fov: float
-    azimuth: float
-    elevation: float
-    seed: int
-    objects: tuple[ObjectSpec, ...]
-    difficulty: Difficulty | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the spec as plain values. Without difficulty, they are those of specs before dials existed."""
-        values = asdict(self)
-        if self.difficulty is None:
-            del values["difficulty"]
-        return values
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> SceneSpec:
-        """Restore a spec from the values of `to_json`. Raises TypeError for missing or unknown fields."""
-        difficulty = values.get("difficulty")
-        return cls(
-            **{
-                **values,
-                "objects": tuple(ObjectSpec(**item) for item in values["objects"]),
-                "difficulty": None if difficulty is None else Difficulty(**difficulty),
-            }
-        )
-
-
-def samples_for(pixels: int, settings: RenderSettings) -> int:
-    """Return the number of paths a pixel for a crop of `pixels` pixels."""
-    return min(settings.samples, max(MIN_SAMPLES, settings.paths // pixels))
-
-
-def spec_id(spec: SceneSpec, settings: RenderSettings) -> str:
-    """Hash a spec and its settings to 16 hexadecimal digits."""
-    text = json.dumps([spec.to_json(), settings.model_dump()], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,11 @@ from objascale.camera import Camera
 from objascale.dataset import OBJECTS_PER_IMAGE, depth_file, image_file, mask_columns
 from objascale.difficulty.record import Difficulty, difficulty_columns
 from objascale.masks import RegionMask
-from objascale.plan import Plan, RenderSettings, SceneSpec, spec_id
+from objascale.plan import Plan
 from objascale.pose import Pose, camera_columns, object_columns
+from objascale.settings import RenderSettings
 from objascale.sources import Asset
+from objascale.spec import SceneSpec, spec_id
 
 
 @dataclass(frozen=True)

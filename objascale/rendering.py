@@ -15,12 +15,13 @@ from objascale.dataset import DatasetWriter
 from objascale.engine import Worker, WorkerLost, run
 from objascale.engine.messages import Refused, Rendered, Reply, Request
 from objascale.picture_kind import true_suffix
-from objascale.plan import MAX_CATEGORY_ATTEMPTS, Plan, SceneSpec, save_plan, spec_id
+from objascale.plan import MAX_CATEGORY_ATTEMPTS, Plan, save_plan
 from objascale.progress import Pace, show_progress
 from objascale.records import RenderRequest, render_request
 from objascale.refusal import LASTING_REASONS
 from objascale.sources import Asset
 from objascale.sources.folder import LDR_MAP_SUFFIXES
+from objascale.spec import SceneSpec, spec_id
 
 ATTEMPTS_PER_SLOT = 2 * MAX_CATEGORY_ATTEMPTS
 _OF_OBJECT = ("status", "kind", "reason", "message", "object_sha256")

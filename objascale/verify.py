@@ -27,7 +27,8 @@ from objascale.dataset import (
 from objascale.difficulty.record import difficulty_columns
 from objascale.files import file_sha256
 from objascale.masks import MaskError, RegionMask
-from objascale.plan import RenderSettings, SceneSpec, spec_id
+from objascale.settings import RenderSettings
+from objascale.spec import SceneSpec, spec_id
 from objascale.validation import describe_errors
 from objascale.verify_truth import depth_problem, object_problems
 

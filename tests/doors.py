@@ -149,7 +149,8 @@ def _open_record(path: Path) -> list[str]:
 
 
 def _open_plan(path: Path) -> list[str]:
-    from objascale.plan import load_plan, spec_id
+    from objascale.plan import load_plan
+    from objascale.spec import spec_id
 
     plan = load_plan(path)
     for slot in range(min(plan.n, 4)):

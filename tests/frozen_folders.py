@@ -8,7 +8,7 @@ from pathlib import Path
 from objascale.benchmarks import BENCHMARK_FILE
 from objascale.benchmarks.pinning import by_slot, mask_sha256, picture_sketch
 from objascale.dataset import read_annotations
-from objascale.plan import PlanSettings, RenderSettings
+from objascale.settings import PlanSettings, RenderSettings
 
 
 def write_benchmark(folder: Path, name: str, file: Path | None = None) -> Path:

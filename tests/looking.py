@@ -97,8 +97,8 @@ def _do(folder: Path, number: int, job: dict[str, Any]) -> None:
     from objascale.blender.importing import import_object
     from objascale.camera import Camera
     from objascale.files import file_sha256
-    from objascale.plan import RenderSettings
     from objascale.refusal import Refusal
+    from objascale.settings import RenderSettings
 
     scene.clear()
     scene.choose_device("cpu")

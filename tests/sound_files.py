@@ -242,7 +242,8 @@ def write_record(folder: Path) -> Path:
 
 
 def write_plan(folder: Path) -> Path:
-    from objascale.plan import Plan, PlanSettings, RenderSettings, save_plan
+    from objascale.plan import Plan, save_plan
+    from objascale.settings import PlanSettings, RenderSettings
     from objascale.sources import Asset
 
     objects = [Asset(f"o{number}", "cup", folder / f"{number}.glb", "ab" * 32) for number in range(3)]

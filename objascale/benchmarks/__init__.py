@@ -28,7 +28,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from objascale.dataset import DatasetError
 from objascale.files import cache_folder, write_atomically
-from objascale.plan import PlanSettings, RenderSettings
+from objascale.settings import PlanSettings, RenderSettings
 from objascale.validation import describe_errors, in_one_line, parse_json
 
 BENCHMARK_SCHEMA = 1

@@ -20,9 +20,9 @@ from objascale.compose import cut_out
 from objascale.engine.messages import CropsRendered
 from objascale.files import write_atomically
 from objascale.maps import load_map
-from objascale.plan import RenderSettings
 from objascale.records import CropRequest, CropView, crop_row
 from objascale.refusal import Refusal, refuse_changed
+from objascale.settings import RenderSettings
 
 _FILLED = 0.9  # of the crop's side is the object's longer side
 _LARGEST_FRAME = 16384  # px; a needle seen from its end stays small

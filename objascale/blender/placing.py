@@ -20,9 +20,9 @@ from objascale.blender import scene
 from objascale.blender.importing import Imported
 from objascale.camera import Camera
 from objascale.masks import Box, RegionMask
-from objascale.plan import ObjectSpec, SceneSpec
 from objascale.pose import Pose
 from objascale.refusal import Refusal
+from objascale.spec import ObjectSpec, SceneSpec
 
 _GRID = 256  # points across the measured silhouette; a choice: the area has an error below 1 %
 _MAX_AREA_ERROR = 0.01  # relative; a choice

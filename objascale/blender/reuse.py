@@ -17,7 +17,7 @@ import bpy
 
 from objascale.blender import scene
 from objascale.maps import EnvironmentMap
-from objascale.plan import RenderSettings
+from objascale.settings import RenderSettings
 
 _SETTINGS = ("", "render", "unit_settings", "view_settings")  # of the scene, which importers may change
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from objascale.camera import Camera
 from objascale.masks import Box
-from objascale.plan import RenderSettings
+from objascale.settings import RenderSettings
 
 GPU_BACKENDS = {"optix": "OPTIX", "cuda": "CUDA", "hip": "HIP", "metal": "METAL"}
 _MAX_SAMPLE_MAP = 2048  # directions around the horizon; a choice: the sun, half a degree, covers three

@@ -46,11 +46,12 @@ from objascale.finish import finish, quality_of
 from objascale.interrupts import ignore_interrupts
 from objascale.maps import EnvironmentMapError, load_map, write_exr
 from objascale.masks import Box, RegionMask
-from objascale.plan import ObjectSpec, SceneSpec, samples_for
 from objascale.pose import world_to_camera
 from objascale.records import RenderRequest, VisibleObject, annotation_rows
 from objascale.refusal import Refusal, refuse_changed
+from objascale.settings import samples_for
 from objascale.sources import Asset
+from objascale.spec import ObjectSpec, SceneSpec
 
 TracedBox = tuple[Box, scene.Traced]
 

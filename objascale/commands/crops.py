@@ -11,8 +11,8 @@ import typer
 from objascale.commands.common import complain_by_reason, errors
 from objascale.commands.options import AssetOptions, takes_options
 from objascale.engine import RenderDevice
-from objascale.plan import ViewTransform
 from objascale.progress import track
+from objascale.settings import ViewTransform
 from objascale.terminal import complain, fail, refuse_idle
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def crops(
     from objascale.crops import CROPS_HEADER, Cropping, CropSettings
     from objascale.dataset import DatasetWriter
     from objascale.engine.local import LocalWorker, local_engine
-    from objascale.plan import RenderSettings
+    from objascale.settings import RenderSettings
 
     with errors():
         if choose_source(options) != "objaverse":

@@ -13,7 +13,7 @@ import typer
 
 from objascale.choices import SOURCES, ImageFormat
 from objascale.difficulty.record import DIALS
-from objascale.plan import PlacementMode, ViewTransform
+from objascale.settings import PlacementMode, ViewTransform
 from objascale.sources import StarterSplit
 from objascale.sources.polyhaven import Resolution
 

@@ -15,8 +15,9 @@ from objascale.benchmarks.obtaining import benchmark_plan
 from objascale.choices import SOURCES, ImageFormat
 from objascale.commands.options import AssetOptions, PlanOptions, changed_options
 from objascale.difficulty.ranges import DifficultyError, parse_ranges
-from objascale.plan import PRESETS, Plan, PlanError, PlanSettings, RenderSettings, load_plan
+from objascale.plan import Plan, PlanError, load_plan
 from objascale.progress import show_progress, show_status
+from objascale.settings import PRESETS, PlanSettings, RenderSettings
 from objascale.sources import Asset, SourceError, embedded, folder, objaverse, plugins, polyhaven, sweethome
 from objascale.sources.licences import under_licences
 from objascale.terminal import UsageError, complain, refuse_idle

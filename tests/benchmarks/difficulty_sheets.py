@@ -18,8 +18,9 @@ from objascale.difficulty.ranges import DialRange
 from objascale.difficulty.record import DIALS
 from objascale.engine.local import LocalWorker, local_engine
 from objascale.engine.messages import Rendered
-from objascale.plan import Plan, PlanSettings, RenderSettings
+from objascale.plan import Plan
 from objascale.records import render_request
+from objascale.settings import PlanSettings, RenderSettings
 from objascale.sources import embedded
 
 STRENGTHS = (0, 1, 3, 5)

@@ -15,8 +15,9 @@ from pathlib import Path
 from objascale.engine import EngineSettings
 from objascale.engine.local import LocalWorker
 from objascale.engine.messages import Rendered
-from objascale.plan import PRESETS, Plan, RenderSettings
+from objascale.plan import Plan
 from objascale.records import render_request
+from objascale.settings import PRESETS, RenderSettings
 from objascale.sources import embedded, folder
 
 

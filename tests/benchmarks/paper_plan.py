@@ -23,9 +23,10 @@ import numpy as np
 
 from objascale.dataset import DatasetWriter, read_journal
 from objascale.engine.local import LocalWorker, local_engine
-from objascale.plan import PRESETS, Plan, RenderSettings
+from objascale.plan import Plan
 from objascale.progress import Pace
 from objascale.rendering import Rendering
+from objascale.settings import PRESETS, RenderSettings
 from objascale.sources import embedded, folder
 
 

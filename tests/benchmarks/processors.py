@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 from objascale.dataset import mask_of
 from objascale.engine.local import LocalWorker, local_engine
 from objascale.engine.messages import Refused
-from objascale.plan import Plan, PlanSettings, RenderSettings
+from objascale.plan import Plan
 from objascale.records import render_request
+from objascale.settings import PlanSettings, RenderSettings
 from objascale.sources import embedded, folder
 
 CYCLES = {"CYCLES_CPU_NO_AVX2": "1"}

@@ -20,8 +20,9 @@ import numpy as np
 from objascale.dataset import mask_of
 from objascale.engine.local import LocalWorker, local_engine
 from objascale.engine.messages import Refused
-from objascale.plan import Plan, PlanSettings, RenderSettings
+from objascale.plan import Plan
 from objascale.records import render_request
+from objascale.settings import PlanSettings, RenderSettings
 from objascale.sources import embedded, folder
 
 REFERENCE = RenderSettings(samples=1024, denoise=False, noise_threshold=0, paths=10**9)

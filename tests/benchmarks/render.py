@@ -22,8 +22,9 @@ from pathlib import Path
 from objascale.engine.local import LocalWorker, local_engine
 from objascale.engine.messages import Refused
 from objascale.files import file_sha256
-from objascale.plan import PRESETS, Plan, PlanSettings, RenderSettings
+from objascale.plan import Plan
 from objascale.records import AnnotationRow, RenderRequest, render_request
+from objascale.settings import PRESETS, PlanSettings, RenderSettings
 from objascale.sources import Asset, embedded
 
 STAGES = ("import", "place", "trace", "compose", "encode", "write")

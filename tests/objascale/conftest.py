@@ -25,8 +25,9 @@ from objascale.compose import encode
 from objascale.dataset import OBJECTS_PER_IMAGE, DatasetWriter, image_file, mask_columns
 from objascale.files import write_atomically
 from objascale.masks import RegionMask
-from objascale.plan import ObjectSpec, RenderSettings, SceneSpec, spec_id
 from objascale.pose import Pose, camera_columns, camera_matrix, object_columns
+from objascale.settings import RenderSettings
+from objascale.spec import ObjectSpec, SceneSpec, spec_id
 from tests.looking import Looker, Seen
 from tests.objascale_runs import objascale
 from tests.warm_workers import warm_workers

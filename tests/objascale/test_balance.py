@@ -14,7 +14,8 @@ from objascale.balance import cells_of, units_of
 from objascale.cells import SIZES, count_cells, draw_cells, grid
 from objascale.difficulty.ranges import DialRange
 from objascale.difficulty.record import DIALS
-from objascale.plan import PRESETS, Plan, PlanSettings, RenderSettings, load_plan, save_plan
+from objascale.plan import Plan, load_plan, save_plan
+from objascale.settings import PRESETS, PlanSettings, RenderSettings
 from objascale.sizes import SIZE_LABELS, size_bin
 from objascale.sources import Asset
 from objascale.statistics import save

@@ -22,7 +22,7 @@ from objascale.dataset import DatasetError, DatasetWriter
 from objascale.engine.local import LocalWorker, local_engine
 from objascale.files import file_sha256
 from objascale.maps import write_exr
-from objascale.plan import RenderSettings
+from objascale.settings import RenderSettings
 from objascale.sources import Asset, SourceError
 from objascale.sources import folder as folder_source
 from objascale.sources.licences import licence_word, under_licences

@@ -30,9 +30,9 @@ from objascale.difficulty.sharpness import background_sigma, defocus_sigma, obje
 from objascale.difficulty.spread import Spread, line_kernel
 from objascale.finish import finish
 from objascale.masks import RegionMask
-from objascale.plan import ObjectSpec, SceneSpec
 from objascale.pose import Pose
 from objascale.records import VisibleObject
+from objascale.spec import ObjectSpec, SceneSpec
 
 SIDE = 192
 CAMERA = Camera(SIDE, SIDE, math.radians(60), 0.3, 0.4)

@@ -17,8 +17,10 @@ from typer.testing import CliRunner
 from objascale.cli import app
 from objascale.difficulty.ranges import HARD, PHOTO, DialRange, DifficultyError, draw, parse_ranges
 from objascale.difficulty.record import DIALS, Difficulty
-from objascale.plan import PRESETS, Plan, PlanSettings, RenderSettings, SceneSpec, load_plan, save_plan, spec_id
+from objascale.plan import Plan, load_plan, save_plan
+from objascale.settings import PRESETS, PlanSettings, RenderSettings
 from objascale.sources import Asset
+from objascale.spec import SceneSpec, spec_id
 
 OBJECTS = [Asset(f"c{c}/o{i}", f"c{c}", Path("x.glb"), "0" * 64) for c in range(3) for i in range(3)]
 MAPS = [Asset(f"m{i}", "", Path("x.exr"), "1" * 64) for i in range(5)]

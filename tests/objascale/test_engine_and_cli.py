@@ -18,12 +18,14 @@ from objascale.dataset import DatasetWriter, mask_of, read_annotations, read_jou
 from objascale.engine import EngineSettings, Fatal, Worker, WorkerLost, run
 from objascale.engine.local import LocalWorker
 from objascale.engine.messages import Refused, Reply, Request
-from objascale.plan import Plan, PlanSettings, RenderSettings, spec_id
+from objascale.plan import Plan
 from objascale.progress import Pace
 from objascale.records import CropRequest, RenderRequest
 from objascale.refusal import REASONS
 from objascale.rendering import ATTEMPTS_PER_SLOT, Rendering
+from objascale.settings import PlanSettings, RenderSettings
 from objascale.sources import Asset, folder
+from objascale.spec import spec_id
 from tests.objascale_runs import command, objascale
 
 ENGINE = EngineSettings(workers=1, threads=1, device="cpu", timeout=120)

@@ -16,7 +16,7 @@ from objascale.benchmarks.obtaining import dataset_path
 from objascale.dataset import DatasetError, read_annotations
 from objascale.datasets.formats import open_dataset
 from objascale.files import file_sha256
-from objascale.plan import PlanSettings, RenderSettings
+from objascale.settings import PlanSettings, RenderSettings
 
 
 @pytest.fixture(scope="session")

@@ -17,11 +17,12 @@ from objascale.engine import EngineSettings, WorkerLost
 from objascale.engine.local import LocalWorker
 from objascale.engine.messages import Refused, Rendered
 from objascale.files import file_sha256
-from objascale.plan import ObjectSpec, RenderSettings, SceneSpec
 from objascale.records import RenderRequest
 from objascale.refusal import REASONS
+from objascale.settings import RenderSettings
 from objascale.sources import Asset
 from objascale.sources.starter import starter_glb
+from objascale.spec import ObjectSpec, SceneSpec
 from tests.doors import MEMORY_LIMIT, is_sentence
 from tests.mutants import (
     BINARY,

@@ -21,7 +21,7 @@ from objascale.benchmarks import Benchmark, BenchmarkContent, load_benchmark
 from objascale.benchmarks.assets import find_assets, lock_path
 from objascale.color import blender_datafiles
 from objascale.dataset import read_annotations, read_header
-from objascale.plan import PlanSettings, RenderSettings
+from objascale.settings import PlanSettings, RenderSettings
 from objascale.sources import SourceError, embedded, objaverse, objaverse_cache
 from objascale.sources.objaverse import LICENCES, default_categories
 from objascale.sources.starter import starter_glb

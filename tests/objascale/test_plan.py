@@ -14,20 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from objascale.plan import (
-    PRESETS,
-    Plan,
-    PlanError,
-    PlanSettings,
-    RenderSettings,
-    SceneSpec,
-    load_plan,
-    samples_for,
-    save_plan,
-    spec_id,
-)
+from objascale.plan import Plan, PlanError, load_plan, save_plan
 from objascale.rendering import ATTEMPTS_PER_SLOT
+from objascale.settings import PRESETS, PlanSettings, RenderSettings, samples_for
 from objascale.sources import Asset
+from objascale.spec import SceneSpec, spec_id
 
 
 def assets(*counts: int) -> list[Asset]:

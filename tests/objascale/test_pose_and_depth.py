@@ -21,7 +21,6 @@ from objascale.engine.local import LocalWorker
 from objascale.engine.messages import Rendered
 from objascale.files import file_sha256
 from objascale.masks import RegionMask
-from objascale.plan import ObjectSpec, RenderSettings, SceneSpec
 from objascale.pose import (
     Pose,
     back_project,
@@ -33,7 +32,9 @@ from objascale.pose import (
     world_to_camera,
 )
 from objascale.records import RenderRequest
+from objascale.settings import RenderSettings
 from objascale.sources import Asset
+from objascale.spec import ObjectSpec, SceneSpec
 
 SIDE = 320
 OFFSET = (

@@ -22,8 +22,9 @@ from objascale.engine import EngineSettings
 from objascale.engine.local import LocalWorker
 from objascale.engine.messages import Refused
 from objascale.full_frame import MIN_SHARE
-from objascale.plan import Plan, PlanSettings, RenderSettings
+from objascale.plan import Plan
 from objascale.records import render_request
+from objascale.settings import PlanSettings, RenderSettings
 from objascale.sources import Asset, folder
 from objascale.sources.starter import CATEGORIES, write_object
 
@@ -39,7 +40,8 @@ COINCIDENT = ["book", "lamp", "umbrella"]
 
 DRAW = """
 from pathlib import Path
-from objascale.plan import Plan, PlanSettings, RenderSettings
+from objascale.plan import Plan
+from objascale.settings import PlanSettings, RenderSettings
 from objascale.sources import Asset
 objects = [Asset(f"{c}/{i}", c, Path("x"), "0" * 64) for c in "abc" for i in range(3)]
 maps = [Asset(name, "", Path("y"), "1" * 64) for name in "de"]

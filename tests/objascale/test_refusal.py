@@ -17,10 +17,10 @@ from objascale.engine.messages import Refused
 from objascale.files import is_lfs_pointer
 from objascale.maps import EnvironmentMapError, check_map
 from objascale.pictures import PictureError, decode
-from objascale.plan import RenderSettings
 from objascale.records import CropRequest
 from objascale.refusal import REASONS, Refusal, refuse_changed
 from objascale.rendering import ask_twice
+from objascale.settings import RenderSettings
 from objascale.sources import Asset
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:9a947cae\nsize 6310044\n"

@@ -23,9 +23,10 @@ from objascale.engine.messages import Rendered, Reply
 from objascale.files import file_sha256
 from objascale.maps import write_exr
 from objascale.masks import RegionMask
-from objascale.plan import ObjectSpec, RenderSettings, SceneSpec
 from objascale.records import RenderRequest
+from objascale.settings import RenderSettings
 from objascale.sources import Asset
+from objascale.spec import ObjectSpec, SceneSpec
 
 MAP = blender_datafiles() / "studiolights/world/courtyard.exr"
 THING = ObjectSpec(

@@ -15,7 +15,7 @@ from objascale.blender import scene
 from objascale.camera import Camera
 from objascale.files import file_sha256
 from objascale.maps import load_map, write_exr
-from objascale.plan import RenderSettings
+from objascale.settings import RenderSettings
 
 folder, files = Path(sys.argv[1]), [Path(file) for file in sys.argv[2:]]
 for name, light in (("day", 1.0), ("night", 0.1)):
@@ -88,7 +88,8 @@ from objascale.blender import worker
 from objascale.difficulty.ranges import DialRange
 from objascale.files import file_sha256
 from objascale.maps import write_exr
-from objascale.plan import Plan, PlanSettings, RenderSettings
+from objascale.plan import Plan
+from objascale.settings import PlanSettings, RenderSettings
 from objascale.records import RenderRequest
 from objascale.sources import Asset
 
@@ -135,7 +136,8 @@ import bpy
 from objascale.blender import worker
 from objascale.color import blender_datafiles
 from objascale.files import file_sha256
-from objascale.plan import ObjectSpec, RenderSettings, SceneSpec
+from objascale.settings import RenderSettings
+from objascale.spec import ObjectSpec, SceneSpec
 from objascale.records import RenderRequest
 from objascale.sources import Asset
 

@@ -18,9 +18,9 @@ from objascale.difficulty.context import Shadow
 from objascale.difficulty.record import DIALS, Difficulty
 from objascale.finish import finish, quality_of
 from objascale.masks import RegionMask
-from objascale.plan import ObjectSpec, SceneSpec
 from objascale.pose import Pose
 from objascale.records import VisibleObject
+from objascale.spec import ObjectSpec, SceneSpec
 
 SIDE = 512
 CAMERA = Camera(SIDE, SIDE, math.radians(60), 0.3, 0.4)

@@ -10,8 +10,8 @@ import pytest
 from objascale.engine import EngineSettings, WorkerLost
 from objascale.engine.local import LocalWorker
 from objascale.engine.messages import Refused
-from objascale.plan import RenderSettings
 from objascale.records import CropRequest
+from objascale.settings import RenderSettings
 from objascale.sources import Asset
 
 ENGINE = EngineSettings(workers=1, threads=1, device="cpu", timeout=120)
