@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from objascale.journal import read_records
 
 MAX_POINTS_PER_CURVE = 200  # more are not visible at this width; each is a mean over equally many steps
+_ABOVE: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": 2, "frameon": False}
 
 
 def draw_training_curve(metrics: Path) -> bytes:
@@ -28,7 +29,7 @@ def draw_training_curve(metrics: Path) -> bytes:
         for name in _loss_names(steps):
             left.plot(*_smoothed(steps, name), label=name, linewidth=1.2)
         left.set(xlabel="step", ylabel="loss", yscale="log")
-        left.legend(frameon=False)
+        left.legend(**_ABOVE)
         for number, size in enumerate(_sizes(validations)):
             points = [(line["step"], *line["sizes"][size][:2]) for line in validations if size in line["sizes"]]
             at, model, ellipse = zip(*points, strict=True)
@@ -36,7 +37,7 @@ def draw_training_curve(metrics: Path) -> bytes:
             right.plot(at, ellipse, f"C{number}--", linewidth=0.8)
         right.set(xlabel="step", ylabel="held-out IoU (dashed: the prompt's ellipse)", ylim=(None, 1))
         if validations:
-            right.legend(frameon=False)
+            right.legend(**_ABOVE)
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=110)
     return buffer.getvalue()
