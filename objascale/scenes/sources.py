@@ -73,9 +73,22 @@ def open_source(
         augment: Fraction of annotated pictures that are changed at random, see `objascale.scenes.augment`.
 
     Raises:
-        DatasetError: A path is none of these, or holds damaged data, or all of its data are excluded.
-        OSError: A path cannot be read.
+        DatasetError: A path is none of these, or cannot be read, or all of its data are excluded.
     """
+    try:
+        return _open(data, backgrounds, seed, short_side, exclusions, augment)
+    except OSError as error:
+        raise DatasetError(str(error)) from None
+
+
+def _open(
+    data: Sequence[str],
+    backgrounds: Sequence[Path],
+    seed: int,
+    short_side: int | None,
+    exclusions: Exclusions,
+    augment: float,
+) -> ListedSource:
     shares: dict[Path, int] = defaultdict(int)
     for text in data:
         path, share = parse_share(text)
