@@ -15,7 +15,7 @@ import re
 import types
 import typing
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from io import FileIO
 from pathlib import Path
@@ -302,18 +302,16 @@ def merge_results(parts: Sequence[Path], out: Path) -> ResultsWriter:
 def _written(folder: Path) -> Iterator[ResultsWriter]:
     """Lock a results folder and read its rows."""
     path = folder / JOURNAL
-    with disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = hold(folder)
-    with lock:
+    with ExitStack() as files:
         with disk_errors(folder):
-            journal = path.open("ab", buffering=0)
-        with journal:
-            results = ResultsWriter(folder, journal)
-            drop_incomplete_line(path)
-            for row in _read_rows(path):
-                results._take(row)
-            yield results
+            folder.mkdir(parents=True, exist_ok=True)
+            files.enter_context(hold(folder))
+            journal = files.enter_context(path.open("ab", buffering=0))
+        results = ResultsWriter(folder, journal)
+        drop_incomplete_line(path)
+        for row in _read_rows(path):
+            results._take(row)
+        yield results
 
 
 def _read_rows(journal: Path) -> list[ResultRow]:
