@@ -66,7 +66,8 @@ _CONTEXT: dict[str, Any] = {
 def write_croissant(folder: Path, name: str) -> Path:
     """Write `croissant.json` into a dataset and return its path.
 
-    The file describes the table of objects with all of its columns, and the images. Equal datasets give equal bytes.
+    The file describes the table of objects with all of its columns, the images, and the depth maps if there are any.
+    Equal datasets give equal bytes.
 
     Args:
         folder: The dataset.
@@ -87,6 +88,11 @@ def _metadata(folder: Path, name: str, found: list[ExportImage]) -> dict[str, An
     credits = all_credits(found)
     objects = sum(len(picture.objects) for picture in found)
     suffixes = sorted({picture.path.suffix for picture in found})
+    formats = ["image/jpeg" if suffix == ".jpg" else "image/png" for suffix in suffixes]
+    columns = pq.read_schema(folder / _TABLE)
+    files = [_file_set(_PICTURES, "The pictures", formats, [f"images/*/*{suffix}" for suffix in suffixes])]
+    if "depth_file" in columns.names:  # listed only: no record set, because readers of Croissant do not decode OpenEXR
+        files.append(_file_set("depth", "Depth maps, by the column depth_file", ["image/x-exr"], ["depth/*/*.exr"]))
     return {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
@@ -99,16 +105,9 @@ def _metadata(folder: Path, name: str, found: list[ExportImage]) -> dict[str, An
         "distribution": [
             _file(folder, _TABLE, "application/x-parquet", "One row per object"),
             _file(folder, HEADER, "application/json", "Settings, versions, and the credits of all assets"),
-            {
-                "@type": "cr:FileSet",
-                "@id": _PICTURES,
-                "name": _PICTURES,
-                "description": "The pictures",
-                "encodingFormat": ["image/jpeg" if suffix == ".jpg" else "image/png" for suffix in suffixes],
-                "includes": [f"images/*/*{suffix}" for suffix in suffixes],
-            },
+            *files,
         ],
-        "recordSet": [_objects(pq.read_schema(folder / _TABLE)), _images()],
+        "recordSet": [_objects(columns), _images()],
     }
 
 
@@ -121,6 +120,17 @@ def _file(folder: Path, name: str, encoding: str, description: str) -> dict[str,
         "contentUrl": name,
         "encodingFormat": encoding,
         "sha256": file_sha256(folder / name),
+    }
+
+
+def _file_set(name: str, description: str, formats: list[str], patterns: list[str]) -> dict[str, Any]:
+    return {
+        "@type": "cr:FileSet",
+        "@id": name,
+        "name": name,
+        "description": description,
+        "encodingFormat": formats,
+        "includes": patterns,
     }
 
 

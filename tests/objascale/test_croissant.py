@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import warnings
 from pathlib import Path
 
@@ -27,6 +28,19 @@ def test_mlcroissant_reads_the_objects_and_the_pictures(hand_copy: Path) -> None
     assert {name.removeprefix("objects/") for name in objects[0]} == set(rows.columns)
     shown = {found["pictures/file"].decode(): found["pictures/content"].size for found in pictures}
     assert shown == {row.file: (row.width, row.height) for row in rows.itertuples()}
+
+
+def test_depth_maps_are_listed_beside_the_pictures(crowded: Path, tmp_path: Path) -> None:
+    import mlcroissant
+
+    copy = shutil.copytree(crowded, tmp_path / "crowded")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the reference implementation's own dependencies
+        dataset = mlcroissant.Dataset(write_croissant(copy, "crowded"))
+        named = [found["objects/depth_file"].decode() for found in dataset.records("objects")]
+    assert not dataset.metadata.ctx.issues.errors
+    [patterns] = [each.includes for each in dataset.metadata.distribution if each.name == "depth"]
+    assert {path.relative_to(copy).as_posix() for pattern in patterns for path in copy.glob(pattern)} == set(named)
 
 
 def test_it_names_all_licences_and_authors_and_is_reproducible(hand_copy: Path) -> None:
