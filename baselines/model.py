@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from baselines.hf.hub import Repository
 from baselines.npm import NpmPackage
@@ -89,9 +88,3 @@ class Model:
         if all(find_spec(module) for module in EXTRA_MODULES.get(self.extra or "", ())):
             return ""
         return f"pip install 'objascale-suite[{self.extra}]'"
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle as the address, because `load` may be a lambda or belong to a file of the user."""
-        from baselines.registry import find_model
-
-        return find_model, (self.address or self.name,)

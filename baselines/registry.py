@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copyreg
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -166,6 +167,14 @@ def _cropped(model: Model, variant: str) -> Model:
         load=lambda files, options: Cropped(model.load(files, options), crop),
         address=f"{model.address or model.name}{suffix}",
     )
+
+
+def _reduced(model: Model) -> tuple[Callable[[str], Model], tuple[str]]:
+    """Pickle a model as its address, because `load` may be a lambda or belong to a file of the user."""
+    return find_model, (model.address or model.name,)
+
+
+copyreg.pickle(Model, _reduced)
 
 
 def find_weights(model: Model, folder: Path | None = None, *, checked: bool = True) -> Files:
