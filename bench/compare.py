@@ -1,7 +1,7 @@
 """Paired differences of IoU between two models on the same objects.
 
 A pair is one object of one image (by SHA-256) that both models were asked for. The interval of a mean difference comes
-from the cluster jackknife over assets (`bench.statistics`). A tie is exactly the same IoU. An error counts as IoU 0.
+from the cluster jackknife over assets (`objascale.intervals`). A tie is exactly the same IoU. An error counts as IoU 0.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ from bench.frozen import conflict, with_common_pictures
 from bench.results import arrow_schema, check_types
 from bench.run_file import RESULTS_SCHEMA, ResultsError, read_run
 from bench.seen import describe_seen, unfair
-from bench.statistics import DIFFERENCE, INTERVAL_NOTE, clustered_means, clusters
+from bench.statistics import clustered_means, clusters
 from bench.summary import BIN_LABELS
 from objascale.dataset import read_parquet
 from objascale.files import write_atomically
+from objascale.intervals import DIFFERENCE, INTERVAL_NOTE
 from objascale.sizes import size_bin
 from objascale.validation import in_one_line
 

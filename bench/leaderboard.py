@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 from bench.seen import MARKS, footnote
-from bench.statistics import INTERVAL_NOTE
 from bench.submission import Metric, Submission
+from objascale.intervals import INTERVAL_NOTE
 
 _COLUMNS = {
     "mean_iou": "IoU",

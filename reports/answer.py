@@ -15,7 +15,8 @@ import pandas as pd
 
 from bench.choices import PROTOCOLS
 from bench.seen import unfair
-from bench.statistics import DIFFERENCE, INTERVAL_NOTE, LEVEL, MIN_CLUSTERS, Estimates, clustered_means, ratios
+from bench.statistics import clustered_means
+from objascale.intervals import DIFFERENCE, INTERVAL_NOTE, LEVEL, MIN_CLUSTERS, Estimates, ratios
 from reports.claims.paper import SMALL_FRACTION
 from reports.figures.parts import error_note
 from reports.tables.cells import seen_mark, seen_note, with_seen

@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.statistics import UNBOUNDED, jackknife
 from objascale.difficulty.ranges import PHOTO as PHOTO_RANGES
 from objascale.difficulty.record import DIALS
+from objascale.intervals import UNBOUNDED, jackknife
 from objascale.sizes import SIZE_LABELS, size_bin
 from reports.view import NothingToShow
 

@@ -22,8 +22,8 @@ from flip.training.validation import ValidationScores, validate
 from flip.training_data import TrainingData
 from flip.weights import sha256
 from objascale.datasets import Sample
+from objascale.intervals import INTERVAL_NOTE, SHARE, ratios
 
-_RESAMPLES = 2_000  # of the bootstrap; the ends of the interval then vary by about 0.001
 _FAILED_IOU = 0.3  # a choice: below it, most of the mask is elsewhere
 
 
@@ -97,7 +97,7 @@ def make_card(runs: Sequence[tuple[Run, Mapping[str, ValidationScores]]], notes:
             ),
         ),
         "## Results",
-        "Mean IoU with Gaussians from the true masks, [95 % interval over pictures]; ellipse: the prompt itself.",
+        f"Mean IoU with Gaussians from the true masks, [95 % interval]; ellipse: the prompt itself. {INTERVAL_NOTE}",
         *(part for name, each in scores.items() for part in (f"**{name}**", _results(each))),
         "## Training data",
         _training_data(learned),
@@ -123,13 +123,11 @@ def _results(scores: ValidationScores) -> str:
 
 
 def _interval(scores: ValidationScores) -> str:
-    """Return the mean IoU with its percentile bootstrap interval; pictures are drawn, not objects."""
-    sums = np.bincount(scores.picture, scores.model)
-    counts = np.bincount(scores.picture)
-    here = np.flatnonzero(counts)
-    drawn = np.random.default_rng(0).choice(here, (_RESAMPLES, len(here)))
-    low, high = np.quantile(sums[drawn].sum(1) / counts[drawn].sum(1), (0.025, 0.975))
-    return f"{scores.model.mean():.3f} [{low:.3f}, {high:.3f}]"
+    """Return the mean IoU with its interval, if there is one."""
+    here = np.zeros_like(scores.cluster)
+    low, high = ratios(scores.model, np.ones_like(scores.model), here, scores.cluster, SHARE).interval()
+    mean = f"{scores.model.mean():.3f}"
+    return mean if np.isnan(low[0]) else f"{mean} [{low[0]:.3f}, {high[0]:.3f}]"
 
 
 def _training_data(learned: TrainingData) -> str:

@@ -32,10 +32,10 @@ def draw_samples(predictor: Predictor, validation: Sequence[Sample]) -> NDArray[
     sheet = np.zeros((TILE_ROWS, TILE_SIDE, TILE_COLUMNS, TILE_SIDE, 3), np.uint8)
     num_tiles = min(TILE_ROWS * TILE_COLUMNS, len(validation))
     for number, which in enumerate(np.linspace(0, len(validation) - 1, num_tiles).astype(int)):
-        image, masks = decode_sample(validation[which])
-        if masks:
+        image, objects = decode_sample(validation[which])
+        if objects:
             predictor.set_image(image)
-            tile = _tile(predictor, image, masks[number % len(masks)])
+            tile = _tile(predictor, image, objects[number % len(objects)][0])
             sheet[number // TILE_COLUMNS, :, number % TILE_COLUMNS] = tile
     return sheet.reshape(TILE_ROWS * TILE_SIDE, TILE_COLUMNS * TILE_SIDE, 3)
 

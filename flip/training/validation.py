@@ -28,13 +28,13 @@ class ValidationScores:
         model: IoU of the model, (n,).
         ellipse: IoU of the prompt's ellipse, (n,).
         area: Area of the true mask in px, (n,).
-        picture: Number of the object's picture, (n,).
+        cluster: Number of the object's asset, or of its picture where no asset is known, (n,).
     """
 
     model: NDArray[np.float64]
     ellipse: NDArray[np.float64]
     area: NDArray[np.int64]
-    picture: NDArray[np.int64]
+    cluster: NDArray[np.int64]
 
     def by_size(self) -> dict[str, tuple[float, float, int]]:
         """Return mean IoU of the model, mean IoU of the ellipse and number of objects, by label of PIXEL_LABELS."""
@@ -57,22 +57,25 @@ def load_validation(path: Path, num_images: int | None) -> list[Sample]:
     return samples
 
 
-def decode_sample(sample: Sample) -> tuple[NDArray[np.uint8], list[RegionMask]]:
-    """Return the image (uint8 RGB, (H, W, 3)) and the non-empty masks of a sample. Raises TrainingError."""
+def decode_sample(sample: Sample) -> tuple[NDArray[np.uint8], list[tuple[RegionMask, str]]]:
+    """Return the image, uint8 RGB (H, W, 3), and each non-empty mask with its asset, "" if unknown.
+
+    Raises TrainingError.
+    """
     try:
-        image, masks = sample.picture().decode(), [each.mask() for each in sample.objects()]
+        image, masks = sample.picture().decode(), [(each.mask(), each.asset_id) for each in sample.objects()]
     except (ImageError, DatasetError, MaskError, OSError) as error:
         raise TrainingError(f"the validation data cannot be read: {error}") from None
-    return image, [mask for mask in masks if mask.area]
+    return image, [(mask, asset) for mask, asset in masks if mask.area]
 
 
 def validate(predictor: Predictor, validation: Sequence[Sample]) -> ValidationScores:
     """Segment every object from its own Gaussian. Without a patch the IoU is 0. Raises TrainingError for bad data."""
-    ious, ellipse_ious, areas, pictures = [], [], [], []
-    for number, sample in enumerate(validation):
-        image, masks = decode_sample(sample)
+    ious, ellipse_ious, areas, clusters = [], [], [], []
+    for sample in validation:
+        image, objects = decode_sample(sample)
         predictor.set_image(image)
-        for mask in masks:
+        for mask, asset in objects:
             gaussian = Gaussian.from_mask(mask)
             try:
                 ious.append(predictor.predict(gaussian=gaussian).iou(mask))
@@ -80,5 +83,6 @@ def validate(predictor: Predictor, validation: Sequence[Sample]) -> ValidationSc
                 ious.append(0.0)
             ellipse_ious.append(gaussian.ellipse_mask(mask.width, mask.height).iou(mask))
             areas.append(mask.area)
-            pictures.append(number)
-    return ValidationScores(*map(np.array, (ious, ellipse_ious, areas, pictures)))
+            clusters.append(asset or sample.image_id)
+    numbers = np.unique(clusters, return_inverse=True)[1]
+    return ValidationScores(*map(np.array, (ious, ellipse_ious, areas, numbers)))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bench.compare import PairedComparison
 from bench.run_file import ResultsError
 from bench.seen import unfair
-from bench.statistics import (
+from objascale.intervals import (
     DIFFERENCE,
     LEVEL,
     MIN_CLUSTERS,

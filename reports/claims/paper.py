@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.seen import unfair
-from bench.statistics import UNBOUNDED
+from objascale.intervals import UNBOUNDED
 from reports.claims import Finding
 from reports.claims.evidence import EvidenceRows, decide, difference, estimate
 from reports.claims.models import FASTSAM, FLIP, SAM, Compared, pairs, prompted_rows, series, with_models

@@ -16,8 +16,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.seen import unfair
-from bench.statistics import LEVEL, holm
 from objascale.datasets import RENDERED
+from objascale.intervals import LEVEL, holm
 from reports.claims import Finding
 from reports.claims.models import prompted_rows
 from reports.difficulty import CLEAN, PHOTO, preset_of

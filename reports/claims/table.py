@@ -9,7 +9,7 @@ from typing import Any, get_args
 import numpy as np
 import pandas as pd
 
-from bench.statistics import INTERVAL_NOTE
+from objascale.intervals import INTERVAL_NOTE
 from reports.claims import Claim, ClaimSource, Finding
 from reports.claims.registry import CLAIMS
 from reports.claims.verdict import Judgement, judge

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from bench.statistics import MIN_CLUSTERS
+from objascale.intervals import MIN_CLUSTERS
 from reports.figures import Drawn
 from reports.figures.heatmaps import HeatMap, add_bar, cell_counts, draw_cells, heat_maps, panel_grid
 from reports.figures.parts import error_note

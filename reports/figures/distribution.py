@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bench.statistics import MIN_CLUSTERS, TOO_FEW
+from objascale.intervals import MIN_CLUSTERS, TOO_FEW
 from reports.figures import Drawn
 from reports.figures.parts import add_legend, error_note, new_axes, object_counts
 from reports.style import RC_PARAMS, Style

@@ -15,7 +15,7 @@ from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from bench.statistics import MIN_CLUSTERS, TOO_FEW
+from objascale.intervals import MIN_CLUSTERS, TOO_FEW
 from reports.figures import Drawn
 from reports.figures.bins import bin_index, log_edges
 from reports.figures.parts import error_note, new_panels

@@ -12,7 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.seen import unfair
-from bench.statistics import INTERVAL_NOTE, TOO_FEW, too_few
+from bench.statistics import too_few
+from objascale.intervals import INTERVAL_NOTE, TOO_FEW
 from reports.style import COLUMN_WIDTH, RC_PARAMS, Style
 
 BAND_OPACITY = 0.14  # opacity of an interval behind its line

@@ -10,7 +10,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
-from bench.statistics import MIN_CLUSTERS, clustered_means
+from bench.statistics import clustered_means
+from objascale.intervals import MIN_CLUSTERS
 from reports.figures import Drawn
 from reports.figures.labels import Label, place_labels
 from reports.figures.parts import error_note, interval_note, new_axes, object_counts

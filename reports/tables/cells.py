@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 
 from bench.seen import MARKS, UNFAIR, footnote, worst
-from bench.statistics import MIN_CLUSTERS, TOO_FEW
 from bench.summary import describe_ignored
+from objascale.intervals import MIN_CLUSTERS, TOO_FEW
 from reports.formats import Mark
 from reports.view import ResultsView
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bench.statistics import INTERVAL_NOTE, too_few
+from bench.statistics import too_few
+from objascale.intervals import INTERVAL_NOTE
 from reports.difficulty import ranks, slopes, strengths
 from reports.formats import Cell, Column, Table
 from reports.tables.cells import failure_notes, few, few_note, interval, left_out_note, percent

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from bench.statistics import INTERVAL_NOTE, clustered_means, too_few
+from bench.statistics import clustered_means, too_few
+from objascale.intervals import INTERVAL_NOTE
 from reports.formats import Cell, Column, Table
 from reports.results import ResultsTable
 from reports.tables.cells import (

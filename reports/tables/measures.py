@@ -11,7 +11,8 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from bench.statistics import INTERVAL_NOTE, SHARE, clustered_means, ratios, tail_values, too_few
+from bench.statistics import clustered_means, tail_values, too_few
+from objascale.intervals import INTERVAL_NOTE, SHARE, ratios
 from objascale.sizes import COCO_LABELS, coco_bin
 from reports.formats import Cell, Column, Table
 from reports.tables.cells import (

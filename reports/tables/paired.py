@@ -8,7 +8,7 @@ import pandas as pd
 from bench.compare import PairedComparison, summarise_pairs
 from bench.run_file import ResultsError
 from bench.seen import unfair
-from bench.statistics import INTERVAL_NOTE, LEVEL, holm
+from objascale.intervals import INTERVAL_NOTE, LEVEL, holm
 from reports.formats import Cell, Column, Table
 from reports.tables.cells import failure_notes, few, few_note, interval, left_out_note, percent
 from reports.view import BARE_PROMPT_MODELS, NothingToShow, ResultsView

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from bench.protocols.average_precision import MEASURES, average_precision
 from bench.protocols.clicks import GOALS, MAX_CLICKS, clicks_to, iou_after
 from bench.protocols.detections import matched_box
-from bench.statistics import INTERVAL_NOTE, SHARE, Support, clustered_means, jackknife, too_few
+from bench.statistics import clustered_means, too_few
+from objascale.intervals import INTERVAL_NOTE, SHARE, Support, jackknife
 from objascale.sizes import coco_bin
 from reports.formats import Cell, Column, Table
 from reports.tables.cells import (

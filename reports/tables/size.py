@@ -9,7 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from bench.statistics import INTERVAL_NOTE, clustered_means, too_few
+from bench.statistics import clustered_means, too_few
+from objascale.intervals import INTERVAL_NOTE
 from objascale.sizes import PIXEL_LABELS, SIZE_LABELS, pixel_bin, size_bin
 from reports.formats import Cell, Column, Table
 from reports.tables.cells import (

@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from bench.statistics import INTERVAL_NOTE, MIN_CLUSTERS
 from flip.weights import PACKAGE_WEIGHTS_SUFFIX
 from objascale.dataset import differences, shortened
+from objascale.intervals import INTERVAL_NOTE, MIN_CLUSTERS
 from reports.formats import Cell, Column, Mark, Table
 from reports.published import SOURCE
 from reports.results import ResultsTable

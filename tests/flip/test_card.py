@@ -10,9 +10,9 @@ import pytest
 from typer.testing import CliRunner
 
 from flip.cli import app
-from flip.training.card import make_card, read_run
+from flip.training.card import make_card, measure, read_run
 from flip.training.config import TrainingError
-from flip.training.validation import ValidationScores
+from flip.training.validation import ValidationScores, load_validation
 from flip.training_data import read_record
 from flip.weights import PACKAGE_WEIGHTS, sha256
 
@@ -48,14 +48,25 @@ def test_the_card_has_the_measured_results_of_a_run_and_its_trials(discs: Callab
     assert f"| all | {results[0]} |" in card
 
 
-def test_intervals_are_over_pictures() -> None:
-    """All objects of a picture have one IoU: the interval is that of a few pictures, not of many objects."""
-    iou = np.repeat(np.linspace(0.5, 0.9, 5), 40)
-    scores = ValidationScores(iou, iou, np.full(200, 50), np.repeat(np.arange(5), 40))
+def test_intervals_are_over_clusters() -> None:
+    """All objects of a cluster have one IoU: the interval is that of a few clusters, not of many objects."""
+    iou = np.repeat(np.linspace(0.5, 0.9, 6), 40)
+    scores = ValidationScores(iou, iou, np.full(240, 50), np.repeat(np.arange(6), 40))
     card = make_card([(read_run(SHIPPED), {"data": scores})], [])
     low, high = (float(each) for each in card.split("0.700 [")[1].split("]")[0].split(", "))
     assert high - low > 0.15
-    assert "below 0.3 for 0 of 200 objects" in card
+    assert "below 0.3 for 0 of 240 objects" in card
+
+
+def test_fewer_than_six_clusters_have_no_interval() -> None:
+    iou = np.repeat(np.linspace(0.5, 0.9, 5), 40)
+    scores = ValidationScores(iou, iou, np.full(200, 50), np.repeat(np.arange(5), 40))
+    assert "| all | 0.700 | 0.700 | 200 |" in make_card([(read_run(SHIPPED), {"data": scores})], [])
+
+
+def test_pictures_of_one_asset_are_one_cluster(discs: Callable[..., Path]) -> None:
+    scores = measure(SHIPPED, {"discs": load_validation(discs(7), None)})["discs"]
+    assert scores.cluster.tolist() == [0, 1, 2, 0, 1, 2, 0]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.statistics import DIFFERENCE, SHARE
+from objascale.intervals import DIFFERENCE, SHARE
 from reports.claims.evidence import EvidenceRows, decide, estimate
 from reports.claims.registry import CLAIMS
 from reports.claims.table import CLAIM_ROW, claims_table, judgements, verdict_words

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.statistics import INTERVAL_NOTE, MIN_CLUSTERS
+from objascale.intervals import INTERVAL_NOTE, MIN_CLUSTERS
 from objascale.sizes import PIXEL_LABELS
 from reports.results import read_results
 from reports.tables.category import category_data, category_table

@@ -1,7 +1,7 @@
-"""Coverage of the intervals of `bench.statistics`, and false positive rate of its tests.
+"""Coverage of the intervals of `objascale.intervals`, and false positive rate of its tests.
 
-`python -m pytest tests/bench/test_coverage.py -m slow -s` prints the tables of docs/methods.md. The simulated IoUs are
-skewed, bounded by 1, zero for missed objects, and correlated within clusters of unequal size.
+`python -m pytest tests/objascale/test_coverage.py -m slow -s` prints the tables of docs/methods.md. The simulated IoUs
+are skewed, bounded by 1, zero for missed objects, and correlated within clusters of unequal size.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bench.statistics import DIFFERENCE, LEVEL, SHARE, Estimates, ratios
+from objascale.intervals import DIFFERENCE, LEVEL, SHARE, Estimates, ratios
 
 DRAWS = {6: 10_000, 8: 10_000, 12: 10_000, 30: 4000, 100: 2000}  # simulated data sets by number of clusters
 COVERED = 0.92
