@@ -24,6 +24,10 @@ from flip.weights import sha256
 from objascale.datasets import Sample
 from objascale.intervals import INTERVAL_NOTE, SHARE, ratios
 
+_MEASURE = (
+    "Mean IoU with Gaussians from the true masks, without pixels that nobody labelled, [95 % interval]; "
+    "ellipse: the prompt itself."
+)
 _FAILED_IOU = 0.3  # a choice: below it, most of the mask is elsewhere
 
 
@@ -97,7 +101,7 @@ def make_card(runs: Sequence[tuple[Run, Mapping[str, ValidationScores]]], notes:
             ),
         ),
         "## Results",
-        f"Mean IoU with Gaussians from the true masks, [95 % interval]; ellipse: the prompt itself. {INTERVAL_NOTE}",
+        f"{_MEASURE} {INTERVAL_NOTE}",
         *(part for name, each in scores.items() for part in (f"**{name}**", _results(each))),
         "## Training data",
         _training_data(learned),

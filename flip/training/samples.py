@@ -12,7 +12,7 @@ from flip.gaussian import Gaussian
 from flip.sampler import NoPatches
 from flip.show import BLACK, WHITE, draw_outlines
 from flip.training.tasks import Predictor
-from flip.training.validation import decode_sample
+from flip.training.validation import HeldOut, decode_sample
 from objascale.datasets import Sample
 from objascale.masks import RegionMask
 
@@ -35,12 +35,13 @@ def draw_samples(predictor: Predictor, validation: Sequence[Sample]) -> NDArray[
         image, objects = decode_sample(validation[which])
         if objects:
             predictor.set_image(image)
-            tile = _tile(predictor, image, objects[number % len(objects)][0])
+            tile = _tile(predictor, image, objects[number % len(objects)])
             sheet[number // TILE_COLUMNS, :, number % TILE_COLUMNS] = tile
     return sheet.reshape(TILE_ROWS * TILE_SIDE, TILE_COLUMNS * TILE_SIDE, 3)
 
 
-def _tile(predictor: Predictor, image: NDArray[np.uint8], mask: RegionMask) -> NDArray[np.uint8]:
+def _tile(predictor: Predictor, image: NDArray[np.uint8], shown: HeldOut) -> NDArray[np.uint8]:
+    mask = shown.mask
     try:
         pred = predictor.predict(gaussian=Gaussian.from_mask(mask))
     except NoPatches:
@@ -60,6 +61,6 @@ def _tile(predictor: Predictor, image: NDArray[np.uint8], mask: RegionMask) -> N
     tile[pred_pixels] = blend.astype(np.uint8)
     draw_outlines(tile, true_pixels)
     for colour, thickness in ((BLACK, 4), (WHITE, 1)):
-        text = f"IoU {pred.iou(mask):.2f}, {mask.area} px"
+        text = f"IoU {shown.iou(pred):.2f}, {mask.area} px"
         cv2.putText(tile, text, (8, TILE_SIDE - 10), cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, thickness, cv2.LINE_AA)
     return tile

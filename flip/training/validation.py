@@ -57,16 +57,37 @@ def load_validation(path: Path, num_images: int | None) -> list[Sample]:
     return samples
 
 
-def decode_sample(sample: Sample) -> tuple[NDArray[np.uint8], list[tuple[RegionMask, str]]]:
-    """Return the image, uint8 RGB (H, W, 3), and each non-empty mask with its asset, "" if unknown.
+@dataclass(frozen=True)
+class HeldOut:
+    """A held-out object.
 
-    Raises TrainingError.
+    Args:
+        mask: The true mask, not empty.
+        ignored: Pixels that the IoU leaves out, such as a band that nobody labelled; None for none.
+        cluster: Its asset, or its picture where no asset is known.
     """
+
+    mask: RegionMask
+    ignored: RegionMask | None
+    cluster: str
+
+    def iou(self, predicted: RegionMask) -> float:
+        """Return the IoU of a mask, as `bench run` does."""
+        if self.ignored is None:
+            return predicted.iou(self.mask)
+        return predicted.without(self.ignored).iou(self.mask.without(self.ignored))
+
+
+def decode_sample(sample: Sample) -> tuple[NDArray[np.uint8], list[HeldOut]]:
+    """Return the image (uint8 RGB, (H, W, 3)) and the objects of a sample. Raises TrainingError."""
     try:
-        image, masks = sample.picture().decode(), [(each.mask(), each.asset_id) for each in sample.objects()]
+        image = sample.picture().decode()
+        objects = [
+            HeldOut(each.mask(), each.ignored_mask(), each.asset_id or sample.image_id) for each in sample.objects()
+        ]
     except (ImageError, DatasetError, MaskError, OSError) as error:
         raise TrainingError(f"the validation data cannot be read: {error}") from None
-    return image, [(mask, asset) for mask, asset in masks if mask.area]
+    return image, [each for each in objects if each.mask.area]
 
 
 def validate(predictor: Predictor, validation: Sequence[Sample]) -> ValidationScores:
@@ -75,14 +96,14 @@ def validate(predictor: Predictor, validation: Sequence[Sample]) -> ValidationSc
     for sample in validation:
         image, objects = decode_sample(sample)
         predictor.set_image(image)
-        for mask, asset in objects:
-            gaussian = Gaussian.from_mask(mask)
+        for each in objects:
+            gaussian = Gaussian.from_mask(each.mask)
             try:
-                ious.append(predictor.predict(gaussian=gaussian).iou(mask))
+                ious.append(each.iou(predictor.predict(gaussian=gaussian)))
             except NoPatches:
                 ious.append(0.0)
-            ellipse_ious.append(gaussian.ellipse_mask(mask.width, mask.height).iou(mask))
-            areas.append(mask.area)
-            clusters.append(asset or sample.image_id)
+            ellipse_ious.append(each.iou(gaussian.ellipse_mask(each.mask.width, each.mask.height)))
+            areas.append(each.mask.area)
+            clusters.append(each.cluster)
     numbers = np.unique(clusters, return_inverse=True)[1]
     return ValidationScores(*map(np.array, (ious, ellipse_ious, areas, numbers)))

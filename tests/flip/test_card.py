@@ -7,14 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from flip.cli import app
+from flip.gaussian import Gaussian
 from flip.training.card import make_card, measure, read_run
 from flip.training.config import TrainingError
 from flip.training.validation import ValidationScores, load_validation
 from flip.training_data import read_record
 from flip.weights import PACKAGE_WEIGHTS, sha256
+from objascale.masks import RegionMask
 
 SHIPPED = PACKAGE_WEIGHTS / "flip-s.safetensors"
 CONFIG = (
@@ -67,6 +70,21 @@ def test_fewer_than_six_clusters_have_no_interval() -> None:
 def test_pictures_of_one_asset_are_one_cluster(discs: Callable[..., Path]) -> None:
     scores = measure(SHIPPED, {"discs": load_validation(discs(7), None)})["discs"]
     assert scores.cluster.tolist() == [0, 1, 2, 0, 1, 2, 0]
+
+
+def test_the_iou_leaves_out_pixels_that_nobody_labelled(tmp_path: Path) -> None:
+    """The upper half of a disc is unlabelled: the ellipse of the other half is scored there only, as by `bench run`."""
+    ys, xs = np.mgrid[:96, :96] + 0.5
+    disc = (xs - 48) ** 2 + (ys - 48) ** 2 < 24**2
+    labels = np.where(disc, np.where(ys < 48, 128, 255), 0).astype(np.uint8)
+    for part, pixels in (("images", np.stack([disc * np.uint8(200)] * 3, -1)), ("masks", labels)):
+        (tmp_path / part).mkdir()
+        Image.fromarray(pixels).save(tmp_path / part / "disc.png")
+    truth = RegionMask.from_full(labels == 255)
+    ellipse = Gaussian.from_mask(truth).ellipse_mask(96, 96).full() & (labels != 128)
+    scores = measure(SHIPPED, {"disc": load_validation(tmp_path, None)})["disc"]
+    expected = (ellipse & truth.full()).sum() / (ellipse | truth.full()).sum()
+    assert scores.ellipse.tolist() == [pytest.approx(expected)]
 
 
 @pytest.mark.parametrize(
