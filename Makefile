@@ -80,7 +80,7 @@ results: setup
 	$(BIN)/python docs/tables.py --keep results/furniture
 	@test -f $(COCO) || { echo "$(COCO) is missing, so COCO128 is not measured"; exit 0; }; \
 	for prompt in matched box; do \
-	  $(BIN)/bench run --models $(MODELS) --data $(COCO) --select image=docs/coco128.txt --prompt $$prompt \
+	  $(BIN)/bench run --models $(MODELS),flip-m,flip-l --data $(COCO) --select image=docs/coco128.txt --prompt $$prompt \
 	    --out results/coco128-$$prompt || exit 1; \
 	done; \
 	$(BIN)/reports table iou results/coco128-matched results/coco128-box
