@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.bits import BitMask
-from objascale.masks import RegionMask
+from objascale.masks import RegionMask, without_ignored
 
 BOUNDARY_FRACTION = 0.02  # of a diagonal: the default of the boundary IoU's paper
 
@@ -62,15 +62,6 @@ def score(predicted: RegionMask, truth: RegionMask, ignored: RegionMask | None =
         standard_boundary_iou=standard,
         centre_error=centre_error(predicted, truth),
     )
-
-
-def without_ignored(
-    predicted: RegionMask, truth: RegionMask, ignored: RegionMask | None
-) -> tuple[RegionMask, RegionMask]:
-    """Return both masks without the pixels of `ignored`, or as they are if it is None."""
-    if ignored is None:
-        return predicted, truth
-    return predicted.without(ignored).tight(), truth.without(ignored).tight()
 
 
 def centre_error(predicted: RegionMask, truth: RegionMask) -> float | None:

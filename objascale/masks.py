@@ -220,6 +220,21 @@ class RegionMask:
         return 2 * self.intersection(other) / total if total else 0.0
 
 
+def without_ignored(
+    predicted: RegionMask, truth: RegionMask, ignored: RegionMask | None
+) -> tuple[RegionMask, RegionMask]:
+    """Return both masks without the pixels that scores leave out.
+
+    Args:
+        predicted: The mask of a model.
+        truth: The true mask, in a frame of the same size.
+        ignored: Pixels such as a band that nobody labelled; None for none.
+    """
+    if ignored is None:
+        return predicted, truth
+    return predicted.without(ignored).tight(), truth.without(ignored).tight()
+
+
 def as_region_mask(mask: object, width: int, height: int, source: str) -> RegionMask:
     """Convert the output of a model to a mask of a `width`×`height` picture.
 

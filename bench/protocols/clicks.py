@@ -19,12 +19,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from baselines.segmenter import Click, Prompt
-from bench.metrics import without_ignored
 from bench.prompts import distance_inside, inner_point
 from bench.protocols import Segment, failed, predicted_mask, with_prompts
 from bench.results import ResultRow
 from objascale.datasets import TruthObject
-from objascale.masks import RegionMask
+from objascale.masks import RegionMask, without_ignored
 
 MAX_CLICKS = 20
 GOALS = (0.85, 0.90)

@@ -13,12 +13,11 @@ from itertools import pairwise
 import numpy as np
 
 from baselines.segmenter import Click, Prompt, PromptKind
-from bench.metrics import without_ignored
 from bench.prompts import PromptSettings, make_prompt
 from bench.protocols import Segment, failed, with_prompts
 from bench.results import ResultRow
 from objascale.datasets import TruthObject
-from objascale.masks import RegionMask
+from objascale.masks import RegionMask, without_ignored
 
 JITTERS = 8
 NOISE = 0.1  # of the displaced copies, as `PromptSettings.noise`

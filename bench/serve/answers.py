@@ -10,7 +10,7 @@ from bench.serve.changes import Changes
 from bench.serve.models import Prediction
 from bench.serve.pictures import Picture, Truth
 from flip.gaussian import Gaussian
-from objascale.masks import RegionMask
+from objascale.masks import RegionMask, without_ignored
 from objascale.outlines import outlines, svg_path
 
 MAX_OUTLINE_SIDE = 1536  # px; the outline of a longer mask is that of every second, third, … pixel
@@ -37,8 +37,7 @@ def prediction_json(
     iou = None
     if truth is not None and truth.mask.area:
         ignored = truth.about.ignored_mask()
-        moved = ignored and changes.apply_to_mask(ignored)
-        ours, theirs = (each.without(moved) if moved else each for each in (mask, truth.mask))
+        ours, theirs = without_ignored(mask, truth.mask, ignored and changes.apply_to_mask(ignored))
         iou = round(ours.iou(theirs), 4)
     return {
         **mask_json(mask),

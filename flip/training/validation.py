@@ -16,7 +16,7 @@ from flip.training.tasks import Predictor
 from objascale.dataset import DatasetError
 from objascale.datasets import ImageError, Sample
 from objascale.datasets.formats import open_dataset
-from objascale.masks import MaskError, RegionMask
+from objascale.masks import MaskError, RegionMask, without_ignored
 from objascale.sizes import PIXEL_LABELS, pixel_bin
 
 
@@ -73,9 +73,8 @@ class HeldOut:
 
     def iou(self, predicted: RegionMask) -> float:
         """Return the IoU of a mask, as `bench run` does."""
-        if self.ignored is None:
-            return predicted.iou(self.mask)
-        return predicted.without(self.ignored).iou(self.mask.without(self.ignored))
+        found, truth = without_ignored(predicted, self.mask, self.ignored)
+        return found.iou(truth)
 
 
 def decode_sample(sample: Sample) -> tuple[NDArray[np.uint8], list[HeldOut]]:
