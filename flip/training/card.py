@@ -76,7 +76,10 @@ def measure(weights: Path, data: Mapping[str, Sequence[Sample]]) -> dict[str, Va
         predictor = load_predictor(weights)
     except (WeightsBroken, OnnxMissing, OSError) as error:
         raise TrainingError(str(error)) from None
-    return {name: validate(predictor, samples) for name, samples in data.items()}
+    scores = {name: validate(predictor, samples) for name, samples in data.items()}
+    if empty := [name for name, each in scores.items() if not len(each.model)]:
+        raise TrainingError(f"{empty[0]} has no objects; give another data set")
+    return scores
 
 
 def make_card(runs: Sequence[tuple[Run, Mapping[str, ValidationScores]]], notes: Sequence[str]) -> str:

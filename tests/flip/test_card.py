@@ -87,6 +87,15 @@ def test_the_iou_leaves_out_pixels_that_nobody_labelled(tmp_path: Path) -> None:
     assert scores.ellipse.tolist() == [pytest.approx(expected)]
 
 
+def test_data_without_objects_are_refused(tmp_path: Path) -> None:
+    for part, pixels in (("images", np.zeros((40, 40, 3), np.uint8)), ("masks", np.zeros((40, 40), np.uint8))):
+        (tmp_path / "data" / part).mkdir(parents=True)
+        Image.fromarray(pixels).save(tmp_path / "data" / part / "dark.png")
+    arguments = ["card", str(SHIPPED), "--data", f"dark={tmp_path / 'data'}", "--out", str(tmp_path / "a.md")]
+    done = CliRunner().invoke(app, arguments)
+    assert (done.exit_code, done.output) == (1, "error: dark has no objects; give another data set\n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
