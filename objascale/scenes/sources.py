@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from objascale.crops import CROPS_TABLE
@@ -50,6 +51,16 @@ class MixedSource:
         return self.sources[i].scene(period * self.shares[i] + k)
 
 
+@contextmanager
+def _os_errors() -> Iterator[None]:
+    """Convert an OSError to a DatasetError, as of a path whose name is too long."""
+    try:
+        yield
+    except OSError as error:
+        raise DatasetError(str(error)) from None
+
+
+@_os_errors()
 def open_source(
     data: Sequence[str],
     backgrounds: Sequence[Path],
@@ -75,20 +86,6 @@ def open_source(
     Raises:
         DatasetError: A path is none of these, or cannot be read, or all of its data are excluded.
     """
-    try:
-        return _open(data, backgrounds, seed, short_side, exclusions, augment)
-    except OSError as error:
-        raise DatasetError(str(error)) from None
-
-
-def _open(
-    data: Sequence[str],
-    backgrounds: Sequence[Path],
-    seed: int,
-    short_side: int | None,
-    exclusions: Exclusions,
-    augment: float,
-) -> ListedSource:
     shares: dict[Path, int] = defaultdict(int)
     for text in data:
         path, share = parse_share(text)
